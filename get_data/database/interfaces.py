@@ -1,0 +1,143 @@
+"""The two seams of the database, and the key that ties a label to its picture.
+
+Everything above (`upload`, `delete`, `download`) is written against these Protocols; every
+implementation passes the same contract tests (`tests/test_label_index.py`,
+`tests/test_picture_store.py`).
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from get_data.database.search_query import SearchQuery
+from get_data.labels.label import Document, moment_of
+
+ASIDE = "deleting/"  # where a deletion keeps copies until it is sure
+
+
+def picture_key(img_id: str, sha256: str) -> str:
+    """The key of a picture in the store. It tells the content: two contents never share a key."""
+    day = img_id[:8] if moment_of(img_id) else "other"
+    return f"pictures/{day}/{img_id}-{sha256[:12]}.jpg"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLabel:
+    """What the index knows of a label that it holds."""
+
+    img_id: str
+    s3_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoneLabel:
+    """A label that is gone for good, so that uploading its recording again does not undo that."""
+
+    fingerprint: str
+    img_id: str
+    s3_key: str
+    why: Literal["deleted", "replaced"]
+    by: str
+    when: str
+
+
+@dataclass(slots=True)
+class Created:
+    """What became of the labels given to `LabelIndex.create`, by fingerprint."""
+
+    created: set[str] = field(default_factory=set)
+    there: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+class LabelIndex(Protocol):
+    """Holds labels by fingerprint and finds those that match a query. Safe to call from threads.
+
+    All methods raise DatabaseError when the index cannot be reached or refuses.
+    """
+
+    @property
+    def name(self) -> str:
+        """What to call this index in a message: a path or an address."""
+
+    def find(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+        """Those of the labels that are there, in real time: whatever was written before is seen."""
+
+    def find_gone(self, fingerprints: Collection[str]) -> dict[str, GoneLabel]:
+        """Those of the labels that are gone for good, in real time."""
+
+    def hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
+        """The SHA-256 of the pictures that the labels of each id speak of."""
+
+    def create(self, documents: Sequence[Document]) -> Created:
+        """The labels are in, each that was not there; one that was there stays as it was."""
+
+    def remember_gone(self, gone: Sequence[GoneLabel]) -> None:
+        """The labels count as gone for good; of one that did already the older record stays."""
+
+    def forget_gone(self, fingerprints: Collection[str]) -> None:
+        """The labels may be created again. Those that were not gone are passed over."""
+
+    def remove(self, fingerprints: Collection[str]) -> set[str]:
+        """The labels are out; returns those that were there."""
+
+    def named(self, keys: Collection[str]) -> set[str]:
+        """Those of the picture keys that any label names, counting all writes before the call."""
+
+    def search(self, query: SearchQuery) -> Iterator[bytes]:
+        """The documents that match, as they were at the start: JSON, one line each.
+
+        Sorted by `img_id` up, `label.created_on_date` down (missing is oldest), fingerprint up. No
+        cap; memory is bounded by a page. Raises: InputError for what this index cannot answer.
+        """
+
+    def count(self, query: SearchQuery) -> int:
+        """How many labels match."""
+
+    def close(self) -> None:
+        """Nothing is held open. May be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a picture that a deletion has put aside."""
+
+    path: str
+    age_s: float
+
+
+class PictureStore(Protocol):
+    """Holds pictures by key. Safe to call from threads.
+
+    All methods raise DatabaseError when the store cannot be reached or refuses.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a label's `s3_bucket` says."""
+
+    def put_new(self, key: str, picture: bytes) -> bool:
+        """The picture is there, whole; False when one of that key was there already and stays."""
+
+    def get(self, path: str) -> bytes:
+        """The picture under a key, or a copy. Raises: PictureMissing."""
+
+    def look(self, keys: Collection[str]) -> dict[str, int]:
+        """Those of the keys that are there, each with its size in bytes."""
+
+    def make_durable(self) -> None:
+        """All that was put before outlives a power cut."""
+
+    def copies(self, keys: Collection[str]) -> dict[str, list[Copy]]:
+        """The copies put aside of each key that has any; ages by the store's own clock."""
+
+    def put_aside(self, key: str, run: str) -> bool:
+        """A copy lies under `copy_path(key, run)`; False when there was no picture to copy."""
+
+    def delete(self, path: str) -> None:
+        """Nothing is under that key, or copy's path."""
+
+
+def copy_path(key: str, run: str) -> str:
+    """Where the deletion `run` puts its copy of a picture."""
+    return f"{ASIDE}{key}/{run}"

@@ -1,0 +1,443 @@
+"""A label: what one picture shows and what the driver did at that moment.
+
+This is the only module that spells a key of a label. From the one declaration below come the
+parser, the checks, the JSON Schema, the template, and the types that an index gives the fields.
+
+A label travels as the plain `dict` that was read, its *document*, so that keys which nobody here
+knows survive every step; `parse` gives the checked view of one.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from errors import InputError
+
+Document = dict[str, Any]
+
+AUTO = "auto"  # who made a label that no person made
+MAX_CLASSES = 99
+IMG_ID_FORM = "%Y%m%dT%H-%M-%S-%f"
+
+_IMG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_FILE_NAME = r"^[^/\\\x00-\x1f\x7f]+\.[jJ][pP][eE]?[gG]$"
+_MAX_FILE_NAME_BYTES = 255
+_SHA256 = "^[0-9a-f]{64}$"
+_MD5 = "^[0-9a-f]{32}$"
+
+
+def _meta(description: str, unit: str, index: str, **limits: Any) -> Meta:
+    """Describes a field. `index` is the type that a search gives it (see `INDEX_TYPES`)."""
+    return Meta(
+        description=description,
+        extra_json_schema={"unit": unit},
+        extra={"index": index},
+        **limits,
+    )
+
+
+Text = Annotated[str, _meta("A sentence by the driver", "none", "keyword+text")]
+Keyword = Annotated[str, _meta("A word by the driver", "none", "keyword")]
+Moment = "ISO 8601, UTC"
+
+
+class Resolution(Struct, frozen=True, kw_only=True):
+    """The size of the picture."""
+
+    horizontal: Annotated[int, _meta("Width of the picture", "pixels", "integer", ge=1, le=65535)]
+    vertical: Annotated[int, _meta("Height of the picture", "pixels", "integer", ge=1, le=65535)]
+
+
+class Annotation(Struct, frozen=True, kw_only=True):
+    """Which way and how fast: the part of a label that people correct."""
+
+    created_by: Annotated[
+        str,
+        _meta(
+            '"auto" for the driver\'s own command, else a person', "none", "keyword", min_length=1
+        ),
+    ]
+    created_on_date: Annotated[
+        str, _meta("When this was said; absent is oldest", Moment, "date")
+    ] = ""
+    label_direction: Annotated[
+        int, _meta("Direction class, 0 is hardest left", "class", "integer", ge=0, lt=MAX_CLASSES)
+    ]
+    label_speed: Annotated[
+        int, _meta("Speed class, 0 is slowest", "class", "integer", ge=0, lt=MAX_CLASSES)
+    ]
+    nb_dir: Annotated[
+        int, _meta("Number of direction classes", "classes", "integer", ge=1, le=MAX_CLASSES)
+    ]
+    nb_speed: Annotated[
+        int, _meta("Number of speed classes", "classes", "integer", ge=1, le=MAX_CLASSES)
+    ]
+    raw_direction: (
+        Annotated[float, _meta("Steering, -1 left to 1 right", "full lock", "float", ge=-1, le=1)]
+        | UnsetType
+    ) = UNSET
+    raw_speed: (
+        Annotated[float, _meta("Throttle, -1 to 1", "full throttle", "float", ge=-1, le=1)]
+        | UnsetType
+    ) = UNSET
+
+
+class Label(Struct, frozen=True, kw_only=True):
+    """One picture's label, as it stands in `labels.json` and in the index."""
+
+    img_id: Annotated[
+        str,
+        _meta(
+            "UTC time of capture; from elsewhere any plain name", "none", "keyword", pattern=_IMG_ID
+        ),
+    ]
+    file_name: Annotated[
+        str,
+        _meta("Name of the picture file, without a folder", "none", "keyword", pattern=_FILE_NAME),
+    ]
+    s3_bucket: Annotated[
+        str, _meta('Where the picture is; "" in a local file', "none", "keyword")
+    ] = ""
+    s3_key: Annotated[str, _meta('Its key in there; "" in a local file', "none", "keyword")] = ""
+    raw: Annotated[
+        bool | Literal["true", "false"],
+        _meta("True when the picture is as the camera gave it", "none", "boolean"),
+    ] = True
+    color: Annotated[str, _meta("Colour space of the picture", "none", "keyword")] = "rgb"
+    timestamp: Annotated[str, _meta("Moment of capture", Moment, "date")]
+    resolution: Resolution | UnsetType = UNSET
+    picture_size: (
+        Annotated[int, _meta("Size of the picture file", "bytes", "long", ge=1, le=2**53)]
+        | UnsetType
+    ) = UNSET
+    picture_sha256: (
+        Annotated[
+            str, _meta("SHA-256 of the picture file", "hex digits", "keyword", pattern=_SHA256)
+        ]
+        | UnsetType
+    ) = UNSET
+    event: Text = ""
+    track: Text = ""
+    track_type: Keyword = ""
+    driver: Keyword = ""
+    comment: Text = ""
+    car_setting: Annotated[
+        dict[str, Any], _meta("hardware_conf.json and the settings of the run", "none", "flattened")
+    ] = {}
+    label: Annotation
+    transformation: Annotated[
+        list[str], _meta("What was done to the picture since it was taken", "none", "keyword")
+    ] = []
+    dataset: Annotated[
+        list[str], _meta("Names of the sets this belongs to", "none", "keyword")
+    ] = []
+    upload_date: Annotated[str, _meta('When this was uploaded; "" until then', Moment, "date")] = ""
+    label_fingerprint: Annotated[
+        str,
+        _meta("Names this label by its content", "MD5, hex digits", "keyword", pattern=_MD5),
+    ]
+    to_delete: (
+        Annotated[bool, _meta("True asks upload_to_db.py to delete this label", "none", "none")]
+        | UnsetType
+    ) = UNSET
+    replaces: (
+        Annotated[
+            str,
+            _meta(
+                "Fingerprint of the label that this one corrects",
+                "MD5, hex digits",
+                "none",
+                pattern=_MD5,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+RESERVED = frozenset(Label.__struct_fields__)
+SESSION_KEYS = ("event", "track", "track_type", "driver", "comment")
+
+
+class PictureReference(Struct, frozen=True, kw_only=True):
+    """The keys of a document that say where its picture is; a fast way past all the others."""
+
+    img_id: str
+    file_name: str
+    s3_key: str = ""
+    picture_size: int | None = None
+    picture_sha256: str | None = None
+    label_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """How steering and throttle become classes: equal bins over -1..1 and 0..max_throttle."""
+
+    nb_dir: int = 5
+    nb_speed: int = 2
+    max_throttle: float = 1.0
+
+    def direction(self, steering: float) -> int:
+        """0 for hardest left to nb_dir - 1 for hardest right; steering -1 .. 1."""
+        return _bin((steering + 1) / 2, self.nb_dir)
+
+    def speed(self, throttle: float) -> int:
+        """0 for slowest (and reverse) to nb_speed - 1; throttle -1 .. 1."""
+        return _bin(throttle / self.max_throttle, self.nb_speed)
+
+
+def _bin(share: float, count: int) -> int:
+    return min(max(int(share * count), 0), count - 1)
+
+
+def img_id_of(moment: datetime) -> str:
+    """The id of the picture taken at `moment` (aware)."""
+    return moment.astimezone(UTC).strftime(IMG_ID_FORM)
+
+
+def moment_of(img_id: str) -> datetime | None:
+    """The UTC time that an id of our own form tells; None for an id from elsewhere."""
+    try:
+        moment = datetime.strptime(img_id, IMG_ID_FORM).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return moment if img_id_of(moment) == img_id else None
+
+
+def iso(moment: datetime) -> str:
+    """`moment` (aware) as ISO 8601 in UTC with microseconds and a Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_moment(text: str) -> datetime | None:
+    """The time that an ISO 8601 text tells, UTC where it names no zone; None for other texts."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def fingerprint(img_id: str, annotation: Mapping[str, Any]) -> str:
+    """The MD5 that names a label: who says which class of how many about which picture."""
+    sextuple = [
+        img_id,
+        unicodedata.normalize("NFC", annotation["created_by"]),
+        annotation["label_direction"],
+        annotation["label_speed"],
+        annotation["nb_dir"],
+        annotation["nb_speed"],
+    ]
+    text = json.dumps(sextuple, separators=(",", ":"))
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def recorded(
+    *,
+    captured: datetime,
+    picture: bytes,
+    width: int,
+    height: int,
+    steering: float,
+    throttle: float,
+    classes: Classes,
+    session: Mapping[str, Any],
+    car_setting: Mapping[str, Any],
+) -> Document:
+    """The document of a picture just taken.
+
+    `picture` is a JPEG file, width and height in pixels, steering and throttle -1 .. 1.
+    """
+    img_id = img_id_of(captured)
+    moment = iso(captured)
+    annotation = {
+        "created_by": AUTO,
+        "created_on_date": moment,
+        "label_direction": classes.direction(steering),
+        "label_speed": classes.speed(throttle),
+        "nb_dir": classes.nb_dir,
+        "nb_speed": classes.nb_speed,
+        "raw_direction": steering,
+        "raw_speed": throttle,
+    }
+    return {
+        "img_id": img_id,
+        "file_name": f"{img_id}.jpg",
+        "s3_bucket": "",
+        "s3_key": "",
+        "raw": True,
+        "color": "rgb",
+        "timestamp": moment,
+        "resolution": {"horizontal": width, "vertical": height},
+        "picture_size": len(picture),
+        "picture_sha256": sha256(picture),
+        **session,
+        "car_setting": car_setting,
+        "label": annotation,
+        "transformation": [],
+        "dataset": [],
+        "upload_date": "",
+        "label_fingerprint": fingerprint(img_id, annotation),
+    }
+
+
+def sent(
+    document: Document, *, picture: bytes, bucket: str, key: str, uploaded: datetime
+) -> Document:
+    """The document as it goes into the index: where its picture is, and when it was sent.
+
+    What only a label file may ask (`to_delete`, `replaces`) stays behind; `document` is unchanged.
+    """
+    annotation = dict(document["label"])
+    created = parse_moment(annotation.get("created_on_date", ""))
+    if created:
+        annotation["created_on_date"] = iso(created)
+    known = {
+        **document,
+        "s3_bucket": bucket,
+        "s3_key": key,
+        "raw": document.get("raw", True) in (True, "true"),
+        "picture_size": len(picture),
+        "picture_sha256": sha256(picture),
+        "label": annotation,
+        "upload_date": iso(uploaded),
+    }
+    return {name: value for name, value in known.items() if name not in ("to_delete", "replaces")}
+
+
+def corrected(
+    document: Document, *, created_by: str, direction: int, speed: int, on: datetime
+) -> Document:
+    """The label by which a person corrects `document`; it names the one that it replaces."""
+    annotation = {
+        **document["label"],
+        "created_by": created_by,
+        "created_on_date": iso(on),
+        "label_direction": direction,
+        "label_speed": speed,
+    }
+    return {
+        **document,
+        "label": annotation,
+        "label_fingerprint": fingerprint(document["img_id"], annotation),
+        "replaces": document["label_fingerprint"],
+    }
+
+
+def sha256(picture: bytes) -> str:
+    """The hash of a JPEG file, 64 hex digits."""
+    return hashlib.sha256(picture).hexdigest()
+
+
+def parse(document: object) -> Label:
+    """The checked view of a document.
+
+    Raises: InputError with the path of the first bad value, what it is and what it should be.
+    """
+    try:
+        label = msgspec.convert(document, Label)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        path = where.strip("`").removeprefix("$").removeprefix(".")
+        text = what.replace("`", "").replace("Object missing required field", "missing key")
+        raise InputError(f"{path}: {text}" if path else text) from error
+    for path, complaint in _contradictions(label, document):
+        raise InputError(f"{path}: {complaint}")
+    return label
+
+
+def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]:
+    """What types and ranges alone do not show."""
+    if label.img_id.endswith("\n"):
+        yield "img_id", "ends with a line break"
+    if ".." in label.file_name or len(label.file_name.encode()) > _MAX_FILE_NAME_BYTES:
+        yield "file_name", f"{label.file_name!r} is not a plain file name"
+    if parse_moment(label.timestamp) is None:
+        yield "timestamp", f"{label.timestamp!r} is not an ISO 8601 time"
+    said = label.label
+    if said.created_on_date and parse_moment(said.created_on_date) is None:
+        yield "label.created_on_date", f"{said.created_on_date!r} is not an ISO 8601 time"
+    if label.upload_date and parse_moment(label.upload_date) is None:
+        yield "upload_date", f"{label.upload_date!r} is not an ISO 8601 time"
+    if said.label_direction >= said.nb_dir:
+        yield "label.label_direction", f"{said.label_direction} is not below nb_dir {said.nb_dir}"
+    if said.label_speed >= said.nb_speed:
+        yield "label.label_speed", f"{said.label_speed} is not below nb_speed {said.nb_speed}"
+    right = fingerprint(label.img_id, msgspec.structs.asdict(said))
+    if label.label_fingerprint != right:
+        yield (
+            "label_fingerprint",
+            (
+                f"{label.label_fingerprint} is stale, this label's is {right}; "
+                "give a corrected label that fingerprint, and name the old one in `replaces`"
+            ),
+        )
+    if label.replaces == label.label_fingerprint:
+        yield "replaces", "names the label itself"
+    if isinstance(document, dict):
+        for key, value in document.items():
+            if key not in RESERVED and not is_own_value(value):
+                yield key, "a key of your own holds a text, a number, true, false or a list of them"
+
+
+def is_own_value(value: object) -> bool:
+    """Whether a key of the user's own may hold this: a scalar or a list of scalars."""
+    scalars = str | int | float | bool | None
+    if isinstance(value, list):
+        return all(isinstance(item, scalars) for item in value)
+    return isinstance(value, scalars)
+
+
+def example() -> Document:
+    """A valid and complete label, as a recording writes it."""
+    return recorded(
+        captured=datetime(2020, 12, 31, 15, 45, 55, 123456, tzinfo=UTC),
+        picture=b"the bytes of a JPEG file",
+        width=160,
+        height=120,
+        steering=0.1,
+        throttle=0.4,
+        classes=Classes(max_throttle=0.5),
+        session={
+            "event": "Sunday race",
+            "track": "school yard, clockwise",
+            "track_type": "tape on asphalt",
+            "driver": "Zoé",
+            "comment": "low sun from the left",
+        },
+        car_setting={"car": "patate"},
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a label: every field with a description, its unit and its range."""
+    return msgspec.json.schema(Label)
+
+
+def _index_types(struct: type[Struct], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for field in msgspec.inspect.type_info(struct).fields:  # type: ignore[attr-defined]
+        yield from _index_type(field.type, prefix + field.name)
+
+
+def _index_type(kind: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        for member in kind.types:
+            yield from _index_type(member, path)
+    elif isinstance(kind, msgspec.inspect.StructType):
+        yield from _index_types(kind.cls, path + ".")
+    elif isinstance(kind, msgspec.inspect.Metadata) and kind.extra:
+        yield path, kind.extra["index"]
+
+
+INDEX_TYPES: Mapping[str, str] = {
+    path: kind for path, kind in _index_types(Label) if kind != "none"
+}
+"""How a search sees each field, by dotted path: `keyword`, `keyword+text` (a keyword with a `text`
+sub-field), `integer`, `long`, `float`, `boolean`, `date`, `flattened`. Other keys are keywords."""

@@ -1,0 +1,21 @@
+"""Where files are, told from this file's own place and never from the current directory.
+
+Importing this module creates nothing.
+"""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+HARDWARE_CONF = ROOT / "hardware_conf.json"
+QUERIES = ROOT / "get_data" / "queries"
+
+
+def home() -> Path:
+    """The folder that holds the local database: `PATATE_HOME`, else the checkout."""
+    return Path(os.environ.get("PATATE_HOME") or ROOT).expanduser().absolute()
+
+
+def database() -> Path:
+    """The folder of the local database: `index.sqlite`, `pictures/`, `last_img_id`."""
+    return home() / "database"
