@@ -5,6 +5,7 @@
     ├── Declined            1   the answer at a prompt was no, or there was nobody to ask
     ├── CameraFailed        1   no picture came from the camera
     ├── PadLost             1   the pad is gone
+    ├── WriteFailed         1   a file could not be written; what stood there is as it was
     ├── RecordingFailed     1   pictures could not be written
     ├── StillRecording      1   the folder is being recorded into right now
     └── DatabaseError       1   the label index or the picture store failed
@@ -37,6 +38,10 @@ class CameraFailed(ToolkitError):
 
 class PadLost(ToolkitError):
     """The pad is gone."""
+
+
+class WriteFailed(ToolkitError):
+    """A file could not be written; what stood there is as it was."""
 
 
 class RecordingFailed(ToolkitError):

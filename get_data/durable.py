@@ -3,9 +3,11 @@
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from errors import WriteFailed
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -18,7 +20,7 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
 
     Until then, and for ever when it does not, whatever stood at `target` stays as it was.
 
-    Raises: OSError, with nothing left behind.
+    Raises: WriteFailed, with nothing left behind.
     """
     temporary = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
@@ -27,10 +29,18 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        _discard(temporary)
+        raise WriteFailed(f"{target} cannot be written: {error.strerror}") from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise
-    sync_folder(target.parent)
+
+
+def _discard(temporary: Path) -> None:
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def sync_folder(folder: Path) -> None:

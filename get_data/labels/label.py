@@ -9,6 +9,7 @@ knows survive every step; `parse` gives the checked view of one.
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -176,6 +177,11 @@ class PictureReference(Struct, frozen=True, kw_only=True):
     label_fingerprint: str
 
 
+def reference(document: Document) -> PictureReference:
+    """What a checked document says of its picture."""
+    return msgspec.convert(document, PictureReference)
+
+
 @dataclass(frozen=True, slots=True)
 class Classes:
     """How steering and throttle become classes: equal bins over -1..1 and 0..max_throttle."""
@@ -331,6 +337,16 @@ def corrected(
     }
 
 
+def wants_deletion(document: Document) -> bool:
+    """Whether a label file asks for this label to be deleted."""
+    return document.get("to_delete", False) is True
+
+
+def replaced_by(document: Document) -> str | None:
+    """The fingerprint of the label that this one corrects, if it corrects one."""
+    return document.get("replaces")
+
+
 def sha256(picture: bytes) -> str:
     """The hash of a JPEG file, 64 hex digits."""
     return hashlib.sha256(picture).hexdigest()
@@ -353,11 +369,20 @@ def parse(document: object) -> Label:
     return label
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a picture may be called so: a plain name, no folder, no way out of one."""
+    return (
+        re.fullmatch(_FILE_NAME, name) is not None
+        and ".." not in name
+        and len(name.encode()) <= _MAX_FILE_NAME_BYTES
+    )
+
+
 def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]:
     """What types and ranges alone do not show."""
     if label.img_id.endswith("\n"):
         yield "img_id", "ends with a line break"
-    if ".." in label.file_name or len(label.file_name.encode()) > _MAX_FILE_NAME_BYTES:
+    if not is_file_name(label.file_name):
         yield "file_name", f"{label.file_name!r} is not a plain file name"
     if parse_moment(label.timestamp) is None:
         yield "timestamp", f"{label.timestamp!r} is not an ISO 8601 time"

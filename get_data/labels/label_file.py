@@ -1,0 +1,71 @@
+"""`labels.json`: labels by `img_id`, one entry a line, so that it can be read, cut and compared."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from errors import InputError
+from get_data import strict_json
+from get_data.durable import replacing
+from get_data.labels import label
+from get_data.labels.label import Document
+
+NAME = "labels.json"
+
+
+def read(path: Path) -> dict[str, Document]:
+    """The labels of a file, every one of them checked.
+
+    Raises: InputError that names the file, the entry and the value.
+    """
+    labels = strict_json.read(path)
+    if not isinstance(labels, dict):
+        raise InputError(f"{path}: not a label file: expected an object of labels by img_id")
+    for img_id, document in labels.items():
+        try:
+            named = label.parse(document).img_id
+        except InputError as error:
+            raise InputError(f"{path}, entry {img_id!r}: {error}") from error
+        if named != img_id:
+            raise InputError(f"{path}, entry {img_id!r}: its img_id is {named!r}; make them equal")
+    return labels
+
+
+def write(path: Path, labels: Mapping[str, Document]) -> None:
+    """The file holds these labels, sorted by id; until it does, it holds what it held.
+
+    Raises: WriteFailed.
+    """
+    with writing(path) as file:
+        for img_id in sorted(labels):
+            file.add(img_id, msgspec.json.encode(labels[img_id]))
+
+
+class LabelFileWriter:
+    """Takes labels one at a time, so that a file may be larger than the memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.count = 0
+
+    def add(self, img_id: str, document: bytes) -> None:
+        """One more entry; `document` is JSON in one line."""
+        self._file.write(b",\n" if self.count else b"{\n")
+        self._file.write(msgspec.json.encode(img_id) + b":" + document)
+        self.count += 1
+
+    def close(self) -> None:
+        """The file is whole JSON."""
+        self._file.write(b"\n}\n" if self.count else b"{}\n")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[LabelFileWriter]:
+    """A writer whose labels stand at `path` once the block has ended without an error."""
+    with replacing(path) as file:
+        writer = LabelFileWriter(file)
+        yield writer
+        writer.close()

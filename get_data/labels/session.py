@@ -1,0 +1,47 @@
+"""What holds for a whole recording: who drove, where, on what occasion.
+
+`session_template.json` lies beside the pictures; its keys are copied into every label. Besides the
+usual five it may hold keys of the team's own.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from errors import InputError
+from get_data import strict_json
+from get_data.durable import replacing
+from get_data.labels.label import RESERVED, SESSION_KEYS, is_own_value
+
+NAME = "session_template.json"
+
+Session = dict[str, Any]
+
+
+def read(path: Path) -> Session:
+    """The checked content of a session template.
+
+    Raises: InputError that names the file, the key and what it should be.
+    """
+    session = strict_json.read(path)
+    if not isinstance(session, dict):
+        raise InputError(f'{path}: expected an object such as {{"driver": "Zoé"}}')
+    for key, value in session.items():
+        if key in SESSION_KEYS:
+            if not isinstance(value, str):
+                raise InputError(f"{path}: {key}: expected a text, got {value!r}")
+        elif key in RESERVED:
+            raise InputError(f"{path}: {key}: every label has a key of that name; choose another")
+        elif not is_own_value(value):
+            raise InputError(
+                f"{path}: {key}: expected a text, a number, true, false or a list of them"
+            )
+    return {**dict.fromkeys(SESSION_KEYS, ""), **session}
+
+
+def write(path: Path, session: Mapping[str, Any]) -> None:
+    """The template holds these values. Raises: WriteFailed."""
+    with replacing(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(session), indent=2) + b"\n")

@@ -1,0 +1,137 @@
+"""A bounded queue of pictures between two processes, in shared memory.
+
+Putting never waits: a full queue refuses. What was put outlives the process that put it, so that
+the reader can empty the queue after the other side was killed. One process puts, one takes.
+
+Layout: a table of counters, then the slots. For each item put, one byte goes through a pipe: it
+wakes the reader, and when the putting process ends in whatever way, the pipe's end tells so.
+"""
+
+import mmap
+import os
+import struct
+import tempfile
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from typing import Self
+
+_COUNTERS = struct.Struct("<QQQQ")
+_LENGTHS = struct.Struct("<II")
+_PIPE_BYTES = 65536
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the reading side tells the other, whole numbers all."""
+
+    taken: int = 0
+    written: int = 0
+    erased: int = 0
+    stopped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What a child process needs to open the reading side; its descriptors are inherited."""
+
+    memory_fd: int
+    pipe_fd: int
+    slots: int
+    slot_bytes: int
+
+
+class FrameQueue:
+    """The putting side."""
+
+    def __init__(self, *, slots: int, item_bytes: int) -> None:
+        slot_bytes = _LENGTHS.size + item_bytes
+        if slots > _PIPE_BYTES:
+            raise ValueError(f"at most {_PIPE_BYTES} slots, got {slots}")
+        memory_fd = _anonymous_memory(_COUNTERS.size + slots * slot_bytes)
+        try:
+            self._memory = mmap.mmap(memory_fd, 0)
+            pipe_fd, self._wake_fd = os.pipe()
+        except BaseException:
+            os.close(memory_fd)
+            raise
+        self.handle = Handle(memory_fd, pipe_fd, slots, slot_bytes)
+        self._put = 0
+
+    def release_handle(self) -> None:
+        """Only the child has the reading side from here on."""
+        os.close(self.handle.memory_fd)
+        os.close(self.handle.pipe_fd)
+
+    @property
+    def counters(self) -> Counters:
+        """What the reading side said last."""
+        return Counters(*_COUNTERS.unpack_from(self._memory))
+
+    def put(self, head: bytes, body: bytes | memoryview) -> bool:
+        """The item is in the queue; False when that is full or nobody reads it any more.
+
+        Raises: ValueError when the item is larger than the queue was made for.
+        """
+        size = len(body) if isinstance(body, bytes) else body.nbytes
+        if _LENGTHS.size + len(head) + size > self.handle.slot_bytes:
+            raise ValueError(f"an item of {len(head) + size} bytes is too large for this queue")
+        if self._put - self.counters.taken >= self.handle.slots:
+            return False
+        at = _COUNTERS.size + self._put % self.handle.slots * self.handle.slot_bytes
+        _LENGTHS.pack_into(self._memory, at, len(head), size)
+        at += _LENGTHS.size
+        self._memory[at : at + len(head)] = head
+        at += len(head)
+        self._memory[at : at + size] = body
+        try:
+            os.write(self._wake_fd, b".")
+        except BrokenPipeError:
+            return False
+        self._put += 1
+        return True
+
+    def close(self) -> None:
+        """The reader sees the end after the last item."""
+        os.close(self._wake_fd)
+
+
+class FrameQueueReader:
+    """The taking side; ends when the other side has closed or died and the queue is empty."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._memory = mmap.mmap(handle.memory_fd, 0)
+        self._handle = handle
+        self.counters = Counters()
+
+    def __iter__(self) -> Iterator[tuple[memoryview, memoryview]]:
+        """The items' heads and bodies, each valid until the next one is asked for."""
+        view = memoryview(self._memory)
+        while waiting := len(os.read(self._handle.pipe_fd, _PIPE_BYTES)):
+            for _ in range(waiting):
+                slot = self.counters.taken % self._handle.slots
+                at = _COUNTERS.size + slot * self._handle.slot_bytes
+                head_size, body_size = _LENGTHS.unpack_from(view, at)
+                at += _LENGTHS.size
+                yield view[at : at + head_size], view[at + head_size : at + head_size + body_size]
+                self.counters.taken += 1
+                self.tell()
+
+    def tell(self) -> None:
+        """The putting side sees the counters as they are now."""
+        _COUNTERS.pack_into(self._memory, 0, *astuple(self.counters))
+
+    @classmethod
+    def of(cls, memory_fd: int, pipe_fd: int, slots: int, slot_bytes: int) -> Self:
+        """The reading side of a queue that another process made."""
+        return cls(Handle(memory_fd, pipe_fd, slots, slot_bytes))
+
+
+def _anonymous_memory(size: int) -> int:
+    """A descriptor of shared memory that vanishes with the last process that holds it."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("frames")
+    else:  # macOS
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, size)
+    return descriptor

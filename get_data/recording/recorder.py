@@ -1,0 +1,271 @@
+"""Records pictures with their labels into a folder, without ever making the caller wait.
+
+    with Recorder(folder, session=..., car_setting=..., classes=Classes()) as recorder:
+        recorder.record(frame, captured=moment, steering=0.1, throttle=0.4)
+    print(recorder.report)
+
+`record` takes a frame or an already encoded JPEG file, which is kept byte for byte, so that drives
+recorded elsewhere can be brought in.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+import path
+from errors import InputError, RecordingFailed
+from get_data.labels import label_file
+from get_data.labels.label import Classes, img_id_of, moment_of
+from get_data.recording import journal
+from get_data.recording.frame_queue import FrameQueue
+from get_data.recording.writer import (
+    DISK_NEARLY_FULL,
+    ERASURE,
+    FRAME,
+    HEAD,
+    JPEG,
+    RECORDING,
+    Report,
+    Settings,
+    microseconds,
+)
+
+QUEUE_S = 3.0
+MIN_FREE_BYTES = 200_000_000
+
+_WRITER_ENDS_WITHIN_S = 120.0
+_JPEG_OVERHEAD_BYTES = 65536  # tables and comments that a small JPEG file may carry
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a recording has come."""
+
+    written: int
+    erased: int
+    dropped: int
+    stopped: str
+
+
+class Recorder:
+    """Records into one folder; continues the `labels.json` that is there."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        session: Mapping[str, Any],
+        car_setting: Mapping[str, Any],
+        classes: Classes,
+        rate_hz: float = 20.0,
+        resolution: tuple[int, int] = (160, 120),
+        jpeg_quality: int = 90,
+        min_free_bytes: int = MIN_FREE_BYTES,
+        last_img_id_file: Path | None = None,
+    ) -> None:
+        """Ready to record; `resolution` is the largest picture's (width, height) in pixels.
+
+        What a killed recording left in the folder is repaired. The newest moment is kept in
+        `last_img_id_file`, if given, for the next run's `CaptureClock`.
+
+        Raises: StillRecording when another process records into the folder; InputError when what
+        is there is no recording; RecordingFailed when nothing can be written there.
+        """
+        self.folder = folder
+        self.report = Report()
+        self.dropped = 0
+        self._after_pause = False
+        self._erasures: deque[bytes] = deque()
+        self._closed = False
+        settings = Settings(
+            folder=str(folder.absolute()),
+            session=dict(session),
+            car_setting=dict(car_setting),
+            classes=classes,
+            jpeg_quality=jpeg_quality,
+            min_free_bytes=min_free_bytes,
+            last_img_id_file=str(last_img_id_file.absolute()) if last_img_id_file else None,
+        )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = journal.lock(folder)
+        except OSError as error:
+            raise RecordingFailed(f"{folder} cannot be recorded into: {error.strerror}") from error
+        try:
+            self.repaired = self._repair()
+            known = folder / label_file.NAME
+            self._img_ids = set(label_file.read(known)) if known.exists() else set()
+            pixels = resolution[0] * resolution[1]
+            self._queue = FrameQueue(
+                slots=max(int(QUEUE_S * rate_hz), 2),
+                item_bytes=HEAD.size + pixels * 3 + _JPEG_OVERHEAD_BYTES,
+            )
+            self._writer = self._start_writer(settings)
+        finally:
+            os.close(self._lock)  # the writer holds it from here on
+
+    def _repair(self) -> journal.Merged | None:
+        if not (self.folder / journal.NAME).exists():
+            return None
+        try:
+            return journal.merge(self.folder, check_pictures=True)
+        except OSError as error:
+            raise RecordingFailed(
+                f"{self.folder}: an interrupted recording cannot be repaired: {error.strerror}"
+            ) from error
+
+    def _start_writer(self, settings: Settings) -> "subprocess.Popen[bytes]":
+        """The writing process runs and holds the folder's lock; it has no terminal's signals."""
+        handle = self._queue.handle
+        arguments = msgspec.json.encode({"settings": asdict(settings), "queue": asdict(handle)})
+        writer = subprocess.Popen(
+            [sys.executable, "-m", "get_data.recording.writer", arguments.decode()],
+            cwd=path.ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(handle.memory_fd, handle.pipe_fd, self._lock),
+            start_new_session=True,
+        )
+        self._queue.release_handle()
+        assert writer.stdout is not None
+        if writer.stdout.readline() != b"ready\n":
+            self._queue.close()
+            raise RecordingFailed(f"{self.folder} cannot be recorded into: {_last_words(writer)}")
+        return writer
+
+    @property
+    def newest(self) -> datetime | None:
+        """The moment of the newest picture that was in the folder at the start."""
+        return max(filter(None, map(moment_of, self._img_ids)), default=None)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the recording has come, as the writing process said last."""
+        counters = self._queue.counters
+        stopped = {RECORDING: "", DISK_NEARLY_FULL: "disk full"}.get(
+            counters.stopped, "disk failed"
+        )
+        return Progress(counters.written, counters.erased, self.dropped, stopped)
+
+    def record(
+        self,
+        picture: NDArray[np.uint8] | bytes,
+        *,
+        captured: datetime,
+        steering: float,
+        throttle: float,
+    ) -> bool:
+        """The picture will be on the disk; False when it was dropped, the queue being full.
+
+        `picture` is a frame (height, width, 3), blue green red, or the bytes of a JPEG file;
+        `captured` is aware; steering and throttle go from -1 to 1.
+
+        Raises: InputError for bytes that are no picture, or a moment that has one already.
+        """
+        img_id = img_id_of(captured)
+        if img_id in self._img_ids:
+            raise InputError(f"{self.folder} has a picture of {img_id} already")
+        if isinstance(picture, bytes):
+            kind, body = JPEG, memoryview(picture)
+            height, width = _size_of(picture)
+        else:
+            kind, body = FRAME, np.ascontiguousarray(picture).data.cast("B")
+            height, width = picture.shape[:2]
+        moment_us = microseconds(captured)
+        head = HEAD.pack(kind, self._after_pause, moment_us, width, height, steering, throttle)
+        if not (self._put_erasures() and self._put(head, body)):
+            self.dropped += 1
+            return False
+        self._after_pause = False
+        return True
+
+    def pause(self) -> None:
+        """The time until the next picture counts as a pause, not as a gap."""
+        self._after_pause = True
+
+    def erase(self, seconds: float) -> None:
+        """The last pictures, as many as were taken in that time, will be moved to `erased/`.
+
+        May be called from another thread than `record`: the wish travels with the next picture.
+        """
+        self.pause()
+        self._erasures.append(HEAD.pack(ERASURE, False, int(seconds * 1e6), 0, 0, 0.0, 0.0))
+
+    def _put_erasures(self) -> bool:
+        """The erasures wished for are in the queue; False when there was no room for all."""
+        while self._erasures:
+            if not self._queue.put(self._erasures[0], b""):
+                return False
+            self._erasures.popleft()
+        return True
+
+    def _put(self, head: bytes, body: memoryview) -> bool:
+        try:
+            return self._queue.put(head, body)
+        except ValueError as error:
+            raise InputError(f"{error}: record with a larger resolution") from error
+
+    def close(self) -> None:
+        """Everything recorded is on the disk, in `labels.json`; `report` says what came of it.
+
+        Raises: RecordingFailed when the writing process did not end well; what it wrote is repaired
+        by the next script.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        give_up = time.monotonic() + _WRITER_ENDS_WITHIN_S
+        while not self._put_erasures() and self._writer.poll() is None:
+            if time.monotonic() > give_up:
+                break
+            time.sleep(0.01)
+        self._queue.close()
+        try:
+            output, _ = self._writer.communicate(timeout=_WRITER_ENDS_WITHIN_S)
+            self.report = msgspec.json.decode(output, type=Report)
+        except (subprocess.TimeoutExpired, msgspec.DecodeError) as error:
+            raise RecordingFailed(
+                f"{self.folder}: the writing process did not end well; "
+                "the next script that reads the folder repairs it"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _size_of(jpeg: bytes) -> tuple[int, int]:
+    """Height and width of an encoded picture in pixels. Raises: InputError."""
+    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED) if jpeg else None
+    if pixels is None:
+        raise InputError("the bytes are not a picture")
+    height, width = pixels.shape[:2]
+    return height, width
+
+
+def _last_words(process: "subprocess.Popen[bytes]") -> str:
+    """The last line that a process said on stderr."""
+    _, said = process.communicate()
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"the writing process ended with {process.returncode}"

@@ -1,0 +1,81 @@
+"""A recording in words: a line while it runs, a page when it has ended."""
+
+from dataclasses import dataclass
+
+from get_data.recording.recorder import Progress
+from get_data.recording.writer import Report
+
+_BAR_WIDTH = 30
+_WHEEL_HALF = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the driver wants to know while driving."""
+
+    seconds: float
+    rate_hz: float
+    steering: float
+    throttle: float
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How well the control loop kept to its schedule."""
+
+    rate_hz: float
+    ticks: int
+    skipped: int
+    lateness_p99_s: float
+    lateness_max_s: float
+
+
+def live_line(now: Moment, progress: Progress) -> str:
+    """The drive at this moment, in less than 80 characters."""
+    state = progress.stopped or now.state
+    dropped = f" {progress.dropped} dropped" if progress.dropped else ""
+    return (
+        f"{now.seconds:6.1f} s  {progress.written:6} pictures {now.rate_hz:5.1f} Hz{dropped}  "
+        f"{_wheel(now.steering)}  {now.throttle * 100:3.0f} %  {state}"
+    )
+
+
+def _wheel(steering: float) -> str:
+    """Steering as a bar to the left or to the right of the middle."""
+    length = round(min(abs(steering), 1.0) * _WHEEL_HALF)
+    left = "█" * length if steering < 0 else ""
+    right = "█" * length if steering > 0 else ""
+    return f"{left:·>{_WHEEL_HALF}}│{right:·<{_WHEEL_HALF}}"
+
+
+def page(report: Report, *, dropped: int, asked_hz: float, control: Control) -> list[str]:
+    """The whole recording, with its classes as bar charts."""
+    seconds = report.duration_s
+    lines = [
+        f"  pictures  {report.pictures} in {seconds / 60:.1f} minutes, "
+        f"{report.bytes_written / 1e6:.1f} MB",
+        f"  rate      {report.rate_hz:.1f} Hz of {asked_hz:g} asked, "
+        f"longest gap {report.longest_gap_s * 1000:.0f} ms, {dropped} dropped",
+        f"  control   {control.rate_hz:g} Hz, {control.skipped} of {control.ticks} ticks skipped, "
+        f"late by {control.lateness_p99_s * 1000:.1f} ms (p99), "
+        f"{control.lateness_max_s * 1000:.1f} ms at most",
+    ]
+    if report.erased:
+        lines.append(f"  erased    {report.erased} pictures, kept in erased/")
+    lines += chart("direction", report.directions, first="left", last="right")
+    lines += chart("speed", report.speeds, first="slow", last="fast")
+    return lines
+
+
+def chart(title: str, counts: list[int], *, first: str, last: str) -> list[str]:
+    """How many pictures each class has, a line each."""
+    total, largest = sum(counts), max(counts, default=0)
+    lines = []
+    for number, count in enumerate(counts):
+        name = {0: first, len(counts) - 1: last}.get(number, "")
+        bar = "█" * round(count / largest * _BAR_WIDTH) if largest else ""
+        share = count / total if total else 0.0
+        heading = title if number == 0 else ""
+        lines.append(f"  {heading:9} {number} {name:5} {bar:{_BAR_WIDTH}} {count:6} {share:4.0%}")
+    return lines

@@ -1,0 +1,272 @@
+"""The process that writes a recording to the disk, so that the drive never waits for it.
+
+Started by `recorder.py`, never by hand. It takes pictures from the queue, encodes and writes each,
+and only then adds its label to the journal; once a second it has the disk sync. When the queue
+ends, because the drive closed it or died, it merges the journal and prints a report.
+Signals are not for this process: it ends with its queue.
+"""
+
+import errno
+import os
+import shutil
+import signal
+import struct
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+
+from errors import ToolkitError
+from get_data.durable import sync_file_system
+from get_data.labels import label
+from get_data.labels.label import Classes, Document
+from get_data.recording import capture_clock, journal
+from get_data.recording.frame_queue import FrameQueueReader, Handle
+
+SYNC_PERIOD_S = 1.0
+
+# What the queue carries before each picture: the kind of item, whether a pause came before it, the
+# time of capture in microseconds since 1970, width, height, steering, throttle. For an erasure the
+# time is the number of microseconds to erase.
+HEAD = struct.Struct("<B?qHHdd")
+FRAME, JPEG, ERASURE = range(3)
+
+RECORDING, DISK_NEARLY_FULL, DISK_FAILED = range(3)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """A moment (aware) as microseconds since 1970, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(microseconds: int) -> datetime:
+    """The UTC moment of microseconds since 1970."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for the whole recording."""
+
+    folder: str
+    session: dict[str, Any]
+    car_setting: dict[str, Any]
+    classes: Classes
+    jpeg_quality: int
+    min_free_bytes: int
+    last_img_id_file: str | None
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a recording. Gaps and durations leave pauses out."""
+
+    pictures: int = 0
+    bytes_written: int = 0
+    erased: int = 0
+    duration_s: float = 0.0
+    rate_hz: float = 0.0
+    longest_gap_s: float = 0.0
+    directions: list[int] = field(default_factory=list)
+    speeds: list[int] = field(default_factory=list)
+    stopped: str = ""
+    unmerged: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is remembered of a picture until the end."""
+
+    captured_us: int
+    img_id: str
+    direction: int
+    speed: int
+    after_pause: bool
+
+
+class Writer:
+    """Writes pictures and labels into the folder of one recording."""
+
+    def __init__(self, settings: Settings, queue: FrameQueueReader) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._folder = Path(settings.folder)
+        self._journal = journal.Journal(self._folder)
+        self._taken: list[Taken] = []
+        self._report = Report()
+        self._over = threading.Event()
+
+    def run(self) -> Report:
+        """Everything in the queue is on the disk and merged."""
+        syncing = threading.Thread(target=self._sync_each_second, name="sync")
+        syncing.start()
+        try:
+            for head, body in self._queue:
+                self._take(HEAD.unpack(head), body)
+        finally:
+            self._over.set()
+            syncing.join()
+            self._journal.close()
+        self._remember(timedelta(0))
+        try:
+            journal.merge(self._folder, check_pictures=False)
+        except (ToolkitError, OSError) as error:
+            self._report.unmerged = str(error)
+        return summed_up(self._report, self._taken, self._settings.classes)
+
+    def _take(self, head: tuple[Any, ...], body: memoryview) -> None:
+        kind, after_pause, time_us, width, height, steering, throttle = head
+        if self._queue.counters.stopped:
+            return
+        try:
+            if kind == ERASURE:
+                self._erase(time_us)
+                return
+            picture = bytes(body) if kind == JPEG else self._encoded(body, width, height)
+            document = label.recorded(
+                captured=moment(time_us),
+                picture=picture,
+                width=width,
+                height=height,
+                steering=steering,
+                throttle=throttle,
+                classes=self._settings.classes,
+                session=self._settings.session,
+                car_setting=self._settings.car_setting,
+            )
+            self._write(picture, document)
+        except OSError as error:
+            self._stop(error)
+        else:
+            said = document["label"]
+            self._taken.append(
+                Taken(
+                    time_us,
+                    document["img_id"],
+                    said["label_direction"],
+                    said["label_speed"],
+                    after_pause,
+                )
+            )
+            self._report.bytes_written += len(picture)
+            self._queue.counters.written += 1
+
+    def _encoded(self, pixels: memoryview, width: int, height: int) -> bytes:
+        frame = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+        encoded, jpeg = cv2.imencode(
+            ".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, self._settings.jpeg_quality]
+        )
+        if not encoded:
+            raise OSError(errno.EIO, "the picture cannot be encoded")
+        return jpeg.tobytes()
+
+    def _write(self, picture: bytes, document: Document) -> None:
+        """The picture is there whole, then its label is; on OSError neither."""
+        target = self._folder / document["file_name"]
+        temporary = self._folder / journal.temporary_name(target.name)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            try:
+                journal.write_all(descriptor, picture)
+            finally:
+                os.close(descriptor)
+            temporary.rename(target)
+            self._journal.add(document)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            target.unlink(missing_ok=True)
+            raise
+
+    def _erase(self, length_us: int) -> None:
+        """The last pictures, as many as were taken in that time, lie in `erased/`."""
+        if not self._taken:
+            return
+        oldest_us = self._taken[-1].captured_us - length_us
+        keep = len(self._taken)
+        while keep and self._taken[keep - 1].captured_us > oldest_us:
+            keep -= 1
+        img_ids = [taken.img_id for taken in self._taken[keep:]]
+        self._journal.erase(img_ids)
+        del self._taken[keep:]
+        self._report.erased += len(img_ids)
+        self._queue.counters.erased += len(img_ids)
+        journal.move_erased(self._folder, img_ids)
+
+    def _sync_each_second(self) -> None:
+        while True:
+            over = self._over.wait(SYNC_PERIOD_S)
+            try:
+                sync_file_system(self._folder)
+                self._remember(capture_clock.LEASE)
+                free_bytes = shutil.disk_usage(self._folder).free
+            except (ToolkitError, OSError) as error:
+                self._stop(error)
+            else:
+                if free_bytes < self._settings.min_free_bytes:
+                    self._stop(OSError(errno.ENOSPC, "the disk is nearly full"))
+            if over:
+                return
+
+    def _remember(self, ahead: timedelta) -> None:
+        """The next run's pictures come after this one's, even if this process is killed."""
+        if self._settings.last_img_id_file and self._taken:
+            last = moment(self._taken[-1].captured_us)
+            capture_clock.remember(Path(self._settings.last_img_id_file), last + ahead)
+
+    def _stop(self, error: Exception) -> None:
+        """Nothing more is recorded; what is there stays."""
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        self._report.stopped = self._report.stopped or str(getattr(error, "strerror", error))
+        self._queue.counters.stopped = DISK_NEARLY_FULL if full else DISK_FAILED
+        self._queue.tell()
+
+
+def summed_up(report: Report, taken: list[Taken], classes: Classes) -> Report:
+    """The report with all that can be told from the pictures that were kept."""
+    report.pictures = len(taken)
+    report.directions = [0] * classes.nb_dir
+    report.speeds = [0] * classes.nb_speed
+    for one in taken:
+        report.directions[one.direction] += 1
+        report.speeds[one.speed] += 1
+    gaps_s = [
+        (later.captured_us - earlier.captured_us) / 1e6
+        for earlier, later in pairwise(taken)
+        if not later.after_pause
+    ]
+    report.longest_gap_s = max(gaps_s, default=0.0)
+    report.duration_s = sum(gaps_s)
+    report.rate_hz = len(gaps_s) / report.duration_s if report.duration_s else 0.0
+    return report
+
+
+def main(arguments: Mapping[str, Any]) -> None:
+    """Writes one recording; told by `recorder.py` where and from which queue."""
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    settings = msgspec.convert(arguments["settings"], Settings)
+    queue = FrameQueueReader(Handle(**arguments["queue"]))
+    writer = Writer(settings, queue)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    report = writer.run()
+    try:
+        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the drive was killed; nobody reads the report
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(msgspec.json.decode(sys.argv[1]))

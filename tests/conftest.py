@@ -1,0 +1,91 @@
+"""What many tests share: a home of their own, and recordings made without driving."""
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from get_data.labels import label, label_file, session
+from get_data.labels.label import Classes, Document
+
+START = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A local database of the test's own, and no variable of the developer's."""
+    for name in list(os.environ):
+        if name.startswith("PATATE_") or name == "DEBUG":
+            monkeypatch.delenv(name)
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("PATATE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_signal_handlers_left() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def picture(number: int) -> bytes:
+    """Bytes that stand for a JPEG file; only a camera's pictures need to be looked at."""
+    return f"picture {number} ".encode() * 20
+
+
+def document(
+    number: int = 0,
+    *,
+    steering: float = 0.0,
+    throttle: float = 0.3,
+    created_by: str = "auto",
+    **own: object,
+) -> Document:
+    """The label of picture `number`, as a recording at 10 Hz makes it."""
+    made = label.recorded(
+        captured=START + timedelta(milliseconds=100 * number),
+        picture=picture(number),
+        width=160,
+        height=120,
+        steering=steering,
+        throttle=throttle,
+        classes=Classes(max_throttle=0.5),
+        session={"event": "test day", "track": "", "track_type": "", "driver": "Zoé", **own},
+        car_setting={"car": "patate"},
+    )
+    if created_by != "auto":
+        made["label"] = {**made["label"], "created_by": created_by}
+        made["label_fingerprint"] = label.fingerprint(made["img_id"], made["label"])
+    return made
+
+
+def save(folder: Path, documents: list[Document], *, pictures: bool = True) -> Path:
+    """A folder with these labels and their pictures, as a finished recording leaves it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    label_file.write(folder / label_file.NAME, {one["img_id"]: one for one in documents})
+    session.write(folder / session.NAME, {})
+    for one in documents:
+        if pictures:
+            (folder / one["file_name"]).write_bytes(picture(number_of(one)))
+    return folder
+
+
+def number_of(document: Document) -> int:
+    """The number that a document was made with."""
+    moment = label.moment_of(document["img_id"])
+    assert moment is not None
+    return round((moment - START) / timedelta(milliseconds=100))
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    """Ten pictures with their labels, two of each direction class."""
+    steering = [-0.9, -0.5, 0.0, 0.5, 0.9]
+    documents = [document(number, steering=steering[number % 5]) for number in range(10)]
+    return save(tmp_path / "drive", documents)

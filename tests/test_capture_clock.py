@@ -1,0 +1,82 @@
+"""Times of capture only go up, whatever the wall clock does."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from errors import InputError
+from get_data.recording import capture_clock
+from get_data.recording.capture_clock import CaptureClock
+
+
+class Clocks:
+    """A monotonic clock and a wall clock that a test turns."""
+
+    def __init__(self):
+        self.monotonic_s = 100.0
+        self.wall_s = datetime(2024, 5, 1, tzinfo=UTC).timestamp()
+
+    def pass_s(self, seconds):
+        self.monotonic_s += seconds
+        self.wall_s += seconds
+
+    def clock(self, after=None):
+        return CaptureClock(
+            after=after, monotonic=lambda: self.monotonic_s, wall=lambda: self.wall_s
+        )
+
+
+def test_tells_the_wall_clocks_time():
+    clocks = Clocks()
+    clock = clocks.clock()
+    clocks.pass_s(2)
+    assert clock.at(101.5) == datetime(2024, 5, 1, 0, 0, 1, 500000, tzinfo=UTC)
+
+
+def test_runs_on_steadily_when_the_wall_clock_steps_back():
+    clocks = Clocks()
+    clock = clocks.clock()
+    first = clock.at(clocks.monotonic_s)
+    clocks.wall_s -= 3600
+    clocks.pass_s(0.05)
+    assert clock.at(clocks.monotonic_s) - first == timedelta(seconds=0.05)
+
+
+def test_follows_the_wall_clock_ahead():
+    clocks = Clocks()
+    clock = clocks.clock()
+    first = clock.at(clocks.monotonic_s)
+    clocks.wall_s += 3600
+    clocks.pass_s(1)
+    assert clock.at(clocks.monotonic_s) - first == timedelta(seconds=3601)
+
+
+def test_starts_after_the_last_moment_of_the_run_before():
+    clocks = Clocks()
+    last = datetime(2025, 1, 1, tzinfo=UTC)
+    clock = clocks.clock(after=last)
+    first = clock.at(clocks.monotonic_s)
+    clocks.pass_s(0.05)
+    assert first > last
+    assert (clock.at(clocks.monotonic_s) - first).total_seconds() == pytest.approx(0.05, abs=1e-5)
+
+
+def test_two_pictures_of_one_instant_get_two_moments():
+    clock = Clocks().clock()
+    assert clock.at(100.0) < clock.at(100.0) < clock.at(99.0)
+
+
+def test_what_is_remembered_is_read_back(tmp_path):
+    moment = datetime(2024, 5, 1, 1, 2, 3, 456789, tzinfo=UTC)
+    capture_clock.remember(tmp_path / "last", moment)
+    assert capture_clock.remembered(tmp_path / "last") == moment
+
+
+def test_a_car_without_pictures_remembers_nothing(tmp_path):
+    assert capture_clock.remembered(tmp_path / "last") is None
+
+
+def test_a_broken_memory_is_named(tmp_path):
+    (tmp_path / "last").write_text("yesterday")
+    with pytest.raises(InputError, match=f"{tmp_path / 'last'} holds no id of a picture"):
+        capture_clock.remembered(tmp_path / "last")

@@ -1,0 +1,168 @@
+"""What a killed recording left is repaired by whichever script comes first."""
+
+import json
+import os
+
+import pytest
+
+from errors import InputError, RecordingFailed, StillRecording
+from get_data.labels import label_file
+from get_data.recording import journal
+from tests.conftest import document, number_of, picture
+
+
+def interrupted(folder, documents, *, torn=b""):
+    """A folder as a killed recording leaves it."""
+    folder.mkdir(exist_ok=True)
+    lines = b"".join(json.dumps(one).encode() + b"\n" for one in documents)
+    (folder / journal.NAME).write_bytes(lines + torn)
+    for one in documents:
+        if "img_id" in one:
+            (folder / one["file_name"]).write_bytes(picture(number_of(one)))
+    return folder
+
+
+def test_no_journal_is_nothing_to_repair(tmp_path):
+    assert journal.repair(tmp_path) is None
+
+
+def test_whole_pictures_are_merged_into_the_labels_that_were_there(tmp_path):
+    label_file.write(tmp_path / "labels.json", {document(0)["img_id"]: document(0)})
+    (tmp_path / document(0)["file_name"]).write_bytes(picture(0))
+    folder = interrupted(tmp_path, [document(1), document(2)])
+    merged = journal.repair(folder)
+    assert (merged.labels, merged.erased, merged.damaged) == (2, 0, {})
+    labels = label_file.read(folder / "labels.json")
+    assert list(labels.values()) == [document(0), document(1), document(2)]
+    assert not (folder / journal.NAME).exists()
+
+
+DAMAGE = {
+    "missing": (lambda file: file.unlink(), "the picture is missing"),
+    "empty": (lambda file: file.write_bytes(b""), "the picture is empty"),
+    "short": (lambda file: file.write_bytes(picture(1)[:-3]), "instead of"),
+    "other": (lambda file: file.write_bytes(picture(1)[::-1]), "other content"),
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_picture_is_put_aside_with_its_label(tmp_path, damage, reason):
+    folder = interrupted(tmp_path, [document(0), document(1), document(2)])
+    bad = document(1)
+    damage(folder / bad["file_name"])
+    merged = journal.repair(folder)
+    assert merged.labels == 2
+    assert reason in merged.damaged[bad["img_id"]]
+    aside = json.loads((folder / journal.DAMAGED_LABELS).read_text())
+    assert aside[bad["img_id"]]["label"] == bad
+    assert bad["img_id"] not in label_file.read(folder / "labels.json")
+    assert not (folder / bad["file_name"]).exists()
+    assert (folder / "damaged" / bad["file_name"]).exists() == (reason != "the picture is missing")
+
+
+@pytest.mark.parametrize("torn", [b'{"img_id": "2024', b"\0\0\0\0", b"3\n", b"[]\n", b"{}\n"])
+def test_a_torn_line_is_kept_aside_and_costs_only_itself(tmp_path, torn):
+    folder = interrupted(tmp_path, [document(0)], torn=torn)
+    (folder / document(1)["file_name"]).write_bytes(picture(1))
+    merged = journal.repair(folder)
+    assert merged.labels == 1
+    assert merged.damaged[document(1)["img_id"]] == "the picture has no label"
+    assert "this line of the journal is torn" in merged.damaged.values()
+    assert (folder / "damaged" / document(1)["file_name"]).read_bytes() == picture(1)
+
+
+def test_two_repairs_keep_both_torn_lines(tmp_path):
+    folder = interrupted(tmp_path, [document(0)], torn=b"first")
+    journal.repair(folder)
+    os.utime(folder / "labels.json", (0, 0))
+    interrupted(folder, [document(1)], torn=b"second")
+    journal.repair(folder)
+    aside = json.loads((folder / journal.DAMAGED_LABELS).read_text())
+    assert sorted(entry["line"] for entry in aside.values()) == ["first", "second"]
+
+
+def test_half_written_files_go_and_pictures_of_other_kinds_stay(tmp_path):
+    folder = interrupted(tmp_path, [document(0)])
+    (folder / journal.temporary_name("x.jpg")).write_bytes(b"half")
+    (folder / "holiday.jpg").write_bytes(b"mine")
+    journal.repair(folder)
+    assert not list(folder.glob(".*"))
+    assert (folder / "holiday.jpg").read_bytes() == b"mine"
+
+
+def test_a_picture_whose_renaming_was_undone_by_a_power_cut_is_found(tmp_path):
+    folder = interrupted(tmp_path, [document(0)])
+    file = folder / document(0)["file_name"]
+    file.rename(folder / journal.temporary_name(file.name))
+    assert journal.repair(folder).labels == 1
+    assert file.read_bytes() == picture(0)
+
+
+def test_an_erasure_is_completed(tmp_path):
+    erasure = {"erased": [document(1)["img_id"], "unknown"]}
+    folder = interrupted(tmp_path, [document(0), document(1), erasure, document(2)])
+    merged = journal.repair(folder)
+    assert (merged.labels, merged.erased, merged.damaged) == (2, 1, {})
+    assert label_file.read(folder / "erased" / "labels.json").keys() == {document(1)["img_id"]}
+    assert (folder / "erased" / document(1)["file_name"]).read_bytes() == picture(1)
+
+
+STEPS = ["_put_damaged_aside", "_put_erased_aside", "sync_file_system"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_repair_that_is_killed_itself_is_done_again(tmp_path, monkeypatch, step, when):
+    class Killed(BaseException):
+        pass
+
+    real = getattr(journal, step)
+
+    def killed(*arguments):
+        if when == "after":
+            real(*arguments)
+        raise Killed
+
+    erasure = {"erased": [document(1)["img_id"]]}
+    folder = interrupted(tmp_path, [document(0), document(1), erasure, document(2)], torn=b"torn")
+    (folder / document(2)["file_name"]).write_bytes(b"")
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, step, killed)
+        with pytest.raises(Killed):
+            journal.repair(folder)
+    merged = journal.repair(folder)
+    assert (merged.labels, merged.erased, len(merged.damaged)) == (1, 1, 2)
+    assert label_file.read(folder / "labels.json").keys() == {document(0)["img_id"]}
+    aside = json.loads((folder / journal.DAMAGED_LABELS).read_text())
+    assert aside[document(2)["img_id"]]["reason"] == "the picture is empty"
+
+
+def test_a_recording_that_still_runs_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
+    folder = interrupted(tmp_path, [document(0)])
+    with (
+        journal.locked(folder),
+        pytest.raises(StillRecording, match="wait until that has ended"),
+    ):
+        journal.repair(folder)
+    assert (folder / journal.NAME).exists()
+
+
+def test_labels_that_cannot_be_read_keep_the_journal(tmp_path):
+    folder = interrupted(tmp_path, [document(0)])
+    (folder / "labels.json").write_text("not json")
+    with pytest.raises(InputError, match="not JSON"):
+        journal.repair(folder)
+    assert (folder / journal.NAME).exists()
+
+
+def test_a_journal_that_cannot_be_removed_is_named(tmp_path, monkeypatch):
+    folder = interrupted(tmp_path, [document(0)])
+
+    def read_only(_path):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(journal, "sync_file_system", read_only)
+    with pytest.raises(RecordingFailed, match="cannot be repaired: Read-only file system"):
+        journal.repair(folder)
+    assert (folder / journal.NAME).exists()
