@@ -103,4 +103,4 @@ class Clock(Protocol):
         """Returns at `moment`, at once if that is past."""
 
 
-FrameSink = Callable[[Frame, Command], None]
+FrameSink = Callable[[Frame, Command], object]

@@ -1,0 +1,210 @@
+"""The control loop: what the thumb says becomes what the wheels do, and any end is neutral."""
+
+import math
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from car.clock import RealClock
+from car.drive import Drive, State, decide
+from car.interfaces import NEUTRAL, Button, Command, Frame, PadState
+from errors import CameraFailed, PadLost
+
+PIXELS = np.zeros((12, 16, 3), np.uint8)
+
+
+def pad(steering=0.0, throttle=0.0, *pressed):
+    return PadState(Command(steering, throttle), frozenset(pressed))
+
+
+ARMED = State(armed=True)
+
+
+def test_a_car_starts_disarmed_and_stays_at_neutral():
+    assert decide(State(), pad(1.0, 1.0), max_throttle=0.5).command == NEUTRAL
+
+
+def test_arming_needs_the_throttle_at_rest():
+    assert not decide(State(), pad(0, 0.5, Button.ARM), max_throttle=0.5).state.armed
+    assert decide(State(), pad(0, 0.0, Button.ARM), max_throttle=0.5).state.armed
+
+
+def test_full_trigger_means_the_largest_throttle():
+    assert decide(ARMED, pad(-1.0, 1.0), max_throttle=0.3).command == Command(-1.0, 0.3)
+
+
+def test_an_emergency_stop_disarms_even_with_the_arming_button():
+    pressed = pad(0.0, 0.0, Button.EMERGENCY_STOP, Button.ARM)
+    decision = decide(ARMED, pressed, max_throttle=0.5)
+    assert decision.command == NEUTRAL
+    assert not decision.state.armed
+
+
+def test_pause_is_pressed_again_to_resume_and_the_car_drives_on():
+    paused = decide(ARMED, pad(0, 1.0, Button.PAUSE), max_throttle=0.5)
+    assert (paused.state.paused, paused.command.throttle) == (True, 0.5)
+    assert not decide(paused.state, pad(0, 0, Button.PAUSE), max_throttle=0.5).state.paused
+
+
+def test_stopping_the_run_is_neutral_at_once():
+    decision = decide(ARMED, pad(1.0, 1.0, Button.STOP_RUN), max_throttle=0.5)
+    assert decision.state.over
+    assert decision.command == NEUTRAL
+
+
+class Parts:
+    """A camera, a pad and motors that remember what they were told, and can be made to fail."""
+
+    def __init__(self, script):
+        self.script = script  # what the pad says, tick by tick; the last one for ever
+        self.applied = []
+        self.closed = []
+        self.camera_error = None
+        self.motor_calls_after_close = 0
+        self.pictures = []
+        self.erasures = 0
+        self.pauses = 0
+
+    def drive(self):
+        return Drive(
+            camera=self.Camera(self),
+            pad=self.Pad(self),
+            motors=self.Motors(self),
+            clock=RealClock(),
+            max_throttle=0.5,
+            on_picture=lambda frame, command: self.pictures.append((frame, command)),
+            on_erase=lambda: setattr(self, "erasures", self.erasures + 1),
+            on_pause=lambda: setattr(self, "pauses", self.pauses + 1),
+        )
+
+    class Camera:
+        def __init__(self, parts):
+            self.parts = parts
+
+        def capture(self):
+            time.sleep(0.01)
+            if self.parts.camera_error:
+                raise self.parts.camera_error
+            return Frame(PIXELS, time.monotonic())
+
+        def close(self):
+            self.parts.closed.append("camera")
+
+    class Pad:
+        def __init__(self, parts):
+            self.parts, self.tick = parts, 0
+
+        def read(self):
+            state = self.parts.script[min(self.tick, len(self.parts.script) - 1)]
+            self.tick += 1
+            if isinstance(state, Exception):
+                raise state
+            return state
+
+        def close(self):
+            self.parts.closed.append("pad")
+
+    class Motors:
+        def __init__(self, parts):
+            self.parts = parts
+
+        def apply(self, command):
+            assert not math.isnan(command.steering)
+            assert "motors" not in self.parts.closed
+            self.parts.applied.append(command)
+
+        def close(self):
+            self.parts.applied.append(NEUTRAL)
+            self.parts.closed.append("motors")
+
+
+ARM = pad(0.0, 0.0, Button.ARM)
+GO = pad(0.4, 1.0)
+STOP = pad(0.4, 1.0, Button.STOP_RUN)
+
+
+def assert_ended_safely(parts):
+    assert parts.applied[-1] == NEUTRAL
+    assert sorted(parts.closed) == ["camera", "motors", "pad"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "camera"]
+
+
+def test_the_pad_drives_the_wheels_and_ends_the_run():
+    parts = Parts([ARM, *[GO] * 20, STOP])
+    parts.drive().run()
+    assert parts.applied.count(Command(0.4, 0.5)) == 20
+    assert_ended_safely(parts)
+    assert parts.pictures
+    assert {command for _, command in parts.pictures} <= {NEUTRAL, Command(0.4, 0.5)}
+
+
+def test_no_picture_is_taken_before_arming_or_in_a_pause():
+    parts = Parts([*[GO] * 10, STOP])
+    parts.drive().run()
+    assert parts.pictures == []
+    parts = Parts([ARM, pad(0, 0, Button.PAUSE), *[GO] * 15, STOP])
+    parts.drive().run()
+    assert len(parts.pictures) <= 3  # those of the first two ticks
+    assert parts.pauses == 1
+
+
+def test_erasing_is_told_once_a_press():
+    parts = Parts([ARM, pad(0, 0, Button.ERASE), GO, GO, pad(0, 0, Button.ERASE), STOP])
+    parts.drive().run()
+    assert parts.erasures == 2
+
+
+def test_the_duration_ends_the_run():
+    parts = Parts([ARM, GO])
+    start = time.monotonic()
+    parts.drive().run(duration_s=0.3)
+    assert 0.29 < time.monotonic() - start < 1.0
+    assert_ended_safely(parts)
+
+
+def test_stop_ends_the_run_from_another_thread():
+    parts = Parts([ARM, GO])
+    drive = parts.drive()
+    timer = threading.Timer(0.1, drive.stop)
+    timer.start()
+    drive.run(duration_s=10)
+    timer.join()
+    assert_ended_safely(parts)
+
+
+@pytest.mark.parametrize("error", [PadLost("unplugged"), OSError(19, "No such device")])
+def test_a_pad_that_fails_leaves_the_car_at_neutral(error):
+    parts = Parts([ARM, GO, error])
+    with pytest.raises(type(error)):
+        parts.drive().run()
+    assert_ended_safely(parts)
+
+
+def test_a_camera_that_fails_ends_the_run_at_neutral():
+    parts = Parts([ARM, GO])
+    parts.camera_error = RuntimeError("no frame")
+    with pytest.raises(CameraFailed, match="the camera failed: no frame"):
+        parts.drive().run(duration_s=10)
+    assert_ended_safely(parts)
+
+
+def test_ticks_that_could_not_be_made_are_counted():
+    parts = Parts([ARM, GO])
+    drive = parts.drive()
+    real = parts.Motors.apply
+    slow = iter([0.1])
+
+    def apply(self, command):
+        time.sleep(next(slow, 0.0))
+        real(self, command)
+
+    parts.Motors.apply, before = apply, real
+    try:
+        drive.run(duration_s=0.4)
+    finally:
+        parts.Motors.apply = before
+    assert 3 <= drive.timing.skipped <= 6
+    assert drive.timing.ticks + drive.timing.skipped == pytest.approx(20, abs=2)
+    assert drive.timing.percentile_s(100) >= drive.timing.percentile_s(50)
