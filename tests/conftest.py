@@ -3,11 +3,16 @@
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from get_data.database.interfaces import LabelIndex, PictureStore
+from get_data.database.local_store import LocalPictureStore
+from get_data.database.search_query import SearchQuery
 from get_data.labels import label, label_file, session
 from get_data.labels.label import Classes, Document
 
@@ -89,3 +94,31 @@ def drive(tmp_path: Path) -> Path:
     steering = [-0.9, -0.5, 0.0, 0.5, 0.9]
     documents = [document(number, steering=steering[number % 5]) for number in range(10)]
     return save(tmp_path / "drive", documents)
+
+
+@dataclass(frozen=True)
+class Database:
+    """An index and a store, the real ones, with what tests ask of them most."""
+
+    index: LabelIndex
+    store: PictureStore
+
+    def labels(self) -> dict[str, Document]:
+        """All labels in the index, by fingerprint."""
+        found = map(msgspec.json.decode, self.index.search(SearchQuery(())))
+        return {one["label_fingerprint"]: one for one in found}
+
+    def pictures(self) -> dict[str, bytes]:
+        """All pictures that the labels name and the store has, by key."""
+        keys = {one["s3_key"] for one in self.labels().values()}
+        return {key: self.store.get(key) for key in self.store.look(keys)}
+
+
+@pytest.fixture(params=["local"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database of each kind."""
+    from get_data.database.sqlite_utils import SqliteIndex  # noqa: PLC0415
+    folder = tmp_path / "database"
+    index = {"local": SqliteIndex}[request.param](folder)
+    yield Database(index, LocalPictureStore(folder))
+    index.close()

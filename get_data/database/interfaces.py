@@ -12,6 +12,15 @@ from typing import Literal, Protocol
 from get_data.database.search_query import SearchQuery
 from get_data.labels.label import Document, moment_of
 
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One item of many that could not be dealt with, and why; a second run may."""
+
+    img_id: str
+    reason: str
+
+
 ASIDE = "deleting/"  # where a deletion keeps copies until it is sure
 
 
@@ -81,8 +90,11 @@ class LabelIndex(Protocol):
     def remove(self, fingerprints: Collection[str]) -> set[str]:
         """The labels are out; returns those that were there."""
 
-    def named(self, keys: Collection[str]) -> set[str]:
-        """Those of the picture keys that any label names, counting all writes before the call."""
+    def named(self, keys: Collection[str]) -> dict[str, set[str]]:
+        """The fingerprints of the labels that name each picture key; keys without one are left out.
+
+        Counts all writes before the call.
+        """
 
     def search(self, query: SearchQuery) -> Iterator[bytes]:
         """The documents that match, as they were at the start: JSON, one line each.
@@ -128,14 +140,19 @@ class PictureStore(Protocol):
     def make_durable(self) -> None:
         """All that was put before outlives a power cut."""
 
-    def copies(self, keys: Collection[str]) -> dict[str, list[Copy]]:
-        """The copies put aside of each key that has any; ages by the store's own clock."""
+    def copies(self) -> dict[str, list[Copy]]:
+        """The copies that deletions have put aside, by key; ages by the store's own clock."""
 
     def put_aside(self, key: str, run: str) -> bool:
         """A copy lies under `copy_path(key, run)`; False when there was no picture to copy."""
 
     def delete(self, path: str) -> None:
         """Nothing is under that key, or copy's path."""
+
+
+def copies_of(store: PictureStore, key: str) -> list[str]:
+    """The paths of the copies that deletions have put aside of one picture."""
+    return [copy.path for copy in store.copies().get(key, ())]
 
 
 def copy_path(key: str, run: str) -> str:

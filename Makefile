@@ -1,0 +1,40 @@
+# make demo   a simulated drive, upload, search and download on this machine
+# make test   all tests, exactly what CI runs
+# make check  lint, types and the quick tests
+# make bench  the figures of tests/benchmarks/README.md
+# make clean  removes the environment and the demo; never a database or a drive
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test check lint bench clean
+
+demo: $(READY)
+	@sh demo.sh $(BIN)/python
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+check: lint
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf .venv demo patate.egg-info
+
+$(READY): pyproject.toml requirements.txt requirements-dev.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Say: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv --clear .venv || \
+	  { echo "Python's venv is missing. Say: sudo apt-get install python3-venv"; exit 1; }
+	@echo "installing what requirements.txt and requirements-dev.txt name, once"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . -r requirements-dev.txt
+	@touch $@

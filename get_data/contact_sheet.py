@@ -1,0 +1,122 @@
+"""Draws one picture of many: what a folder holds, with each label drawn on its picture.
+
+    python get_data/contact_sheet.py training/left
+
+A needle shows the steering, a column the throttle, the numbers their classes.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+from errors import InputError
+from get_data import command_line
+from get_data.durable import replacing
+from get_data.labels import label, label_file
+from get_data.labels.label import Label
+
+Pixels = NDArray[np.uint8]  # (height, width, 3), blue green red
+
+WIDTH_PX, HEIGHT_PX, GAP_PX = 200, 150, 6
+PAPER = (32, 28, 26)
+INK = (235, 235, 235)
+NEEDLE = (60, 200, 255)
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options, checked for what argparse can check."""
+    parser = command_line.parser(__doc__)
+    parser.add_argument("pictures", type=Path, metavar="DIR", help="pictures with a label file")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="PNG", help="default: DIR/contact_sheet.png"
+    )
+    parser.add_argument(
+        "--most", type=command_line.whole_number, default=42, metavar="N", help="default 42"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit code."""
+    args = parse_args(argv)
+    labels = label_file.read(command_line.label_file_of(args.pictures))
+    chosen = evenly([label.parse(labels[img_id]) for img_id in sorted(labels)], args.most)
+    if not chosen:
+        raise InputError(f"{args.pictures} has no labels to draw")
+    output = args.output or args.pictures / "contact_sheet.png"
+    tiles = [
+        tile(args.pictures, one)
+        for one in command_line.bar(chosen, total=len(chosen), what="drawing", unit="picture")
+    ]
+    encoded, png = cv2.imencode(".png", sheet(tiles))
+    if not encoded:
+        raise InputError(f"{output} cannot be drawn")
+    with replacing(output) as file:
+        file.write(png.tobytes())
+    command_line.say(f"{len(chosen)} of {len(labels)} pictures drawn in {output}")
+    command_line.report({"labels": len(labels), "drawn": len(chosen), "file": str(output)})
+    return command_line.DONE
+
+
+def evenly(labels: Sequence[Label], most: int) -> list[Label]:
+    """At most so many of the labels, spread over all of them."""
+    step = max(len(labels) / most, 1.0)
+    return [labels[int(number * step)] for number in range(min(most, len(labels)))]
+
+
+def tile(folder: Path, one: Label) -> Pixels:
+    """A picture with its label drawn on it; grey where there is no picture."""
+    pixels = cv2.imread(str(folder / one.file_name), cv2.IMREAD_COLOR)
+    if pixels is None:
+        canvas = np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8)
+        write(canvas, "no picture", (60, HEIGHT_PX // 2))
+        return canvas
+    canvas = cv2.resize(pixels, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_CUBIC).astype(
+        np.uint8
+    )
+    said = one.label
+    steering = said.raw_direction if isinstance(said.raw_direction, float) else 0.0
+    throttle = said.raw_speed if isinstance(said.raw_speed, float) else 0.0
+    foot = (WIDTH_PX // 2, HEIGHT_PX - 8)
+    angle = steering * math.pi / 3
+    tip = (foot[0] + round(46 * math.sin(angle)), foot[1] - round(46 * math.cos(angle)))
+    cv2.line(canvas, foot, tip, PAPER, 6, cv2.LINE_AA)
+    cv2.line(canvas, foot, tip, NEEDLE, 3, cv2.LINE_AA)
+    cv2.circle(canvas, foot, 4, NEEDLE, -1, cv2.LINE_AA)
+    top = HEIGHT_PX - 8 - round(60 * min(max(throttle, 0.0), 1.0))
+    cv2.rectangle(canvas, (WIDTH_PX - 14, HEIGHT_PX - 68), (WIDTH_PX - 8, HEIGHT_PX - 8), PAPER, 1)
+    cv2.rectangle(canvas, (WIDTH_PX - 14, top), (WIDTH_PX - 8, HEIGHT_PX - 8), NEEDLE, -1)
+    write(canvas, f"dir {said.label_direction}  speed {said.label_speed}", (8, 18))
+    return canvas
+
+
+def write(canvas: Pixels, text: str, at: tuple[int, int]) -> None:
+    """The text stands on the picture, readable on light and dark."""
+    for colour, width in ((PAPER, 3), (INK, 1)):
+        cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, width, cv2.LINE_AA)
+
+
+def sheet(tiles: Sequence[Pixels]) -> Pixels:
+    """The tiles in rows, on one sheet a little wider than high."""
+    columns = math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    step_x, step_y = WIDTH_PX + GAP_PX, HEIGHT_PX + GAP_PX
+    paper = np.empty((rows * step_y + GAP_PX, columns * step_x + GAP_PX, 3), np.uint8)
+    paper[:] = PAPER
+    for number, one in enumerate(tiles):
+        row, column = divmod(number, columns)
+        y, x = GAP_PX + row * step_y, GAP_PX + column * step_x
+        paper[y : y + HEIGHT_PX, x : x + WIDTH_PX] = one
+    return paper
+
+
+if __name__ == "__main__":
+    raise SystemExit(command_line.run(main))

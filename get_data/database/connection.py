@@ -1,0 +1,61 @@
+"""Which database, told by the environment."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import path
+from errors import InputError
+from get_data.database.interfaces import LabelIndex, PictureStore
+from get_data.database.local_store import LocalPictureStore
+from get_data.database.sqlite_utils import SqliteIndex
+
+CHOICE = "PATATE_DATABASE"
+LOCAL = "local"
+TEAM_NEEDS = ("PATATE_ES_URL", "PATATE_S3_BUCKET")
+TEAM_PREFIXES = ("PATATE_ES_", "PATATE_S3_")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A label index and the store of the pictures that its labels name."""
+
+    name: str
+    index: LabelIndex
+    store: PictureStore
+
+
+@contextmanager
+def database(environment: Mapping[str, str] = os.environ) -> Iterator[Database]:
+    """The database that the environment names, closed when the block ends.
+
+    Raises: InputError when the environment names none, or a half one.
+    """
+    _check(environment)
+    folder = path.database()
+    index = SqliteIndex(folder)
+    try:
+        yield Database(f"local, {folder}", index, LocalPictureStore(folder))
+    finally:
+        index.close()
+
+
+def _check(environment: Mapping[str, str]) -> None:
+    """The environment means the local database. Raises: InputError."""
+    choice = environment.get(CHOICE, "")
+    if choice not in ("", LOCAL):
+        raise InputError(f"{CHOICE} is {choice!r}; it may be {LOCAL!r}, or not set")
+    given = [name for name in environment if name.startswith(TEAM_PREFIXES) and environment[name]]
+    if choice == LOCAL or not given:
+        return
+    missing = [name for name in TEAM_NEEDS if not environment.get(name)]
+    if missing:
+        raise InputError(
+            f"{given[0]} is set but {' and '.join(missing)} not: set all for the team's database, "
+            f"or {CHOICE}={LOCAL} for the one on this machine"
+        )
+    raise InputError(
+        f"{' and '.join(TEAM_NEEDS)} name a database for a team, which this version cannot reach "
+        f"yet; set {CHOICE}={LOCAL} for the one on this machine"
+    )

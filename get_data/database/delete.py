@@ -1,0 +1,186 @@
+"""The deletion: labels out, then every picture that no label names any more.
+
+Another upload may give a picture a new label at any moment, so a picture is never deleted before it
+was copied aside, and afterwards the index is asked once more: a picture that is named again is put
+back. The copies go when index and store agree. What a killed deletion leaves, a copy, is dropped by
+the next one, or put back if its picture is needed.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import uuid4
+
+from errors import DatabaseError, PictureMissing
+from get_data.database.batches import batches
+from get_data.database.interfaces import (
+    GoneLabel,
+    LabelIndex,
+    PictureStore,
+    copy_path,
+    picture_key,
+)
+from get_data.labels import label
+from get_data.labels.label import Document
+
+OLD_COPY_S = 3600.0  # longer than any deletion of a batch takes
+
+_MAX_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A label to delete; `key` names its picture where the label file tells it."""
+
+    img_id: str
+    fingerprint: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What became of one label and of its picture.
+
+    `deleted`: the label was there and is out; `absent`: it was out already. `picture` is `deleted`,
+    `kept` for another label's sake, `absent`, or `lost` when a label names it and nobody has it.
+    """
+
+    img_id: str
+    fingerprint: str
+    what: Literal["deleted", "absent"]
+    picture: Literal["deleted", "kept", "absent", "lost"]
+
+
+def target(document: Document) -> Target:
+    """The deletion of the label that a document is."""
+    says = label.reference(document)
+    key = says.s3_key
+    if not key and says.picture_sha256:
+        key = picture_key(says.img_id, says.picture_sha256)
+    return Target(says.img_id, says.label_fingerprint, key)
+
+
+def delete(
+    targets: Iterable[Target],
+    index: LabelIndex,
+    store: PictureStore,
+    *,
+    why: Literal["deleted", "replaced"],
+    by: str,
+) -> Iterator[Deleted]:
+    """The labels are out for good, with the pictures that no other label names.
+
+    Raises: DatabaseError when index or store cannot be reached; a second run goes on from there.
+    """
+    run = uuid4().hex
+    distinct = {one.fingerprint: one for one in targets}
+    for batch in batches(distinct.values()):
+        keys = _keys(batch, index)
+        now = label.iso(datetime.now(UTC))
+        index.remember_gone(
+            [
+                GoneLabel(one.fingerprint, one.img_id, keys[one.fingerprint], why, by, now)
+                for one in batch
+            ]
+        )
+        removed = index.remove([one.fingerprint for one in batch])
+        pictures = settle({key for key in keys.values() if key}, index, store, run=run)
+        for one in batch:
+            what: Literal["deleted", "absent"] = (
+                "deleted" if one.fingerprint in removed else "absent"
+            )
+            yield Deleted(
+                one.img_id, one.fingerprint, what, pictures.get(keys[one.fingerprint], "absent")
+            )
+
+
+def plan(
+    targets: Sequence[Target],
+    index: LabelIndex,
+    store: PictureStore,
+    *,
+    kept: Collection[str] = (),
+) -> Iterator[Deleted]:
+    """What `delete` would do; nothing changes. The keys `kept` are about to get a label."""
+    leaving = {one.fingerprint for one in targets}
+    for batch in batches({one.fingerprint: one for one in targets}.values()):
+        keys = _keys(batch, index)
+        there = index.find([one.fingerprint for one in batch])
+        named = index.named(set(keys.values()))
+        present = store.look({key for key in keys.values() if key})
+        for one in batch:
+            key = keys[one.fingerprint]
+            what: Literal["deleted", "absent"] = "absent"
+            if one.fingerprint in there:
+                what = "deleted"
+            picture: Literal["deleted", "kept", "absent"] = "absent"
+            if key in present:
+                picture = "kept" if key in kept or named.get(key, set()) - leaving else "deleted"
+            yield Deleted(one.img_id, one.fingerprint, what, picture)
+
+
+def _keys(targets: Sequence[Target], index: LabelIndex) -> dict[str, str]:
+    """The key of each label's picture: as the index tells it, else the list of those gone, else
+    the label file; "" where nobody knows."""
+    fingerprints = [one.fingerprint for one in targets]
+    keys = {one.fingerprint: one.key for one in targets}
+    keys |= {name: gone.s3_key for name, gone in index.find_gone(fingerprints).items()}
+    keys |= {name: stored.s3_key for name, stored in index.find(fingerprints).items()}
+    return keys
+
+
+Settled = Literal["deleted", "kept", "absent", "lost"]
+
+
+def settle(
+    keys: Collection[str], index: LabelIndex, store: PictureStore, *, run: str
+) -> dict[str, Settled]:
+    """For each picture, index and store agree: it is named and there, or neither.
+
+    Goes round until a fresh question to each says so. Returns what became of each picture; `lost`
+    is one that a label names and that is neither there nor aside. Old copies that killed deletions
+    left are settled along with it.
+    """
+    outcome: dict[str, Settled] = {}
+    unsettled = set(keys)
+    unsettled |= {
+        key
+        for key, copies in store.copies().items()
+        if any(copy.age_s > OLD_COPY_S for copy in copies)
+    }
+    for _ in range(_MAX_ROUNDS):
+        if not unsettled:
+            return outcome
+        old = {  # listed before asking: a copy made later may be needed by whoever made it
+            key: [copy.path for copy in copies if copy.age_s > OLD_COPY_S]
+            for key, copies in store.copies().items()
+        }
+        named = index.named(unsettled)
+        there = store.look(unsettled)
+        for key in sorted(unsettled):
+            own = copy_path(key, run)
+            if (key in named) == (key in there):
+                for path in {own, *old.get(key, ())}:
+                    store.delete(path)
+                unsettled.discard(key)
+                outcome[key] = "kept" if key in there else outcome.get(key, "absent")
+            elif key in named:
+                if not _put_back(key, store):
+                    unsettled.discard(key)
+                    outcome[key] = "lost"
+            elif store.put_aside(key, run):
+                store.delete(key)
+                outcome[key] = "deleted"
+    raise DatabaseError("pictures are being uploaded as fast as they are deleted")
+
+
+def _put_back(key: str, store: PictureStore) -> bool:
+    """The picture is there again, from a copy; False when there is no copy."""
+    for copy in store.copies().get(key, ()):
+        try:
+            store.put_new(key, store.get(copy.path))
+        except PictureMissing:
+            continue
+        return True
+    return False

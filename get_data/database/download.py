@@ -1,0 +1,174 @@
+"""The download: what a search matches, each picture once, and only what is missing or damaged."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from errors import PictureMissing
+from get_data.database.batches import THREADS, batches
+from get_data.database.interfaces import PictureStore, copies_of
+from get_data.durable import TEMPORARY_SUFFIX, sync_file_system
+from get_data.labels import label, label_file
+from get_data.labels.label import PictureReference
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One picture that a search found: its label, and how many other labels it has."""
+
+    document: bytes
+    says: PictureReference
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """What became of one picture.
+
+    `fetched`; `there`: it was here whole already; `listed`: pictures were not asked for; `failed`:
+    `reason` says why, and its label is left out.
+    """
+
+    img_id: str
+    what: Literal["fetched", "there", "listed", "failed"]
+    others: int = 0
+    reason: str = ""
+
+
+def settled(documents: Iterable[bytes]) -> Iterator[Hit]:
+    """One label a picture, of documents sorted as `LabelIndex.search` gives them.
+
+    The first one is kept: the newest, and of those the one with the smallest fingerprint.
+    """
+    decode = msgspec.json.Decoder(PictureReference).decode
+    kept: Hit | None = None
+    for document in documents:
+        says = decode(document)
+        if kept and kept.says.img_id == says.img_id:
+            kept = replace(kept, others=kept.others + 1)
+            continue
+        if kept:
+            yield kept
+        kept = Hit(document, says, others=0)
+    if kept:
+        yield kept
+
+
+def download(
+    documents: Iterable[bytes],
+    store: PictureStore,
+    *,
+    pictures: Path,
+    labels: Path,
+    fetch: bool = True,
+    verify: bool = False,
+    limit: int | None = None,
+) -> Iterator[Downloaded]:
+    """The pictures are in the folder and their labels in the file; yields what became of each.
+
+    A picture that is here is left alone when it has the size that its label tells, with `verify`
+    also the hash. The label file changes when all is done, at once; it lists what matched, without
+    those that failed.
+
+    Raises: DatabaseError, WriteFailed; the label file is as it was then.
+    """
+    names: set[str] = set()
+    with ThreadPoolExecutor(THREADS) as threads, label_file.writing(labels) as file:
+        for batch in batches(islice(settled(documents), limit)):
+            work = _work(pictures, store, fetch=fetch, verify=verify)
+            checked = [(hit, _name_fault(hit.says, names)) for hit in batch]
+            for hit, done in zip(batch, threads.map(work, checked), strict=True):
+                if done.what != "failed":
+                    file.add(hit.says.img_id, hit.document)
+                yield done
+        if fetch:
+            sync_file_system(pictures)
+
+
+def _name_fault(says: PictureReference, names: set[str]) -> str:
+    """What keeps a picture from being written under its file name, if anything."""
+    if not label.is_file_name(says.file_name):
+        return f"{says.file_name!r} is not a plain file name"
+    if says.file_name in names:
+        return f"another picture found is called {says.file_name} too"
+    names.add(says.file_name)
+    return ""
+
+
+def _work(
+    pictures: Path, store: PictureStore, *, fetch: bool, verify: bool
+) -> Callable[[tuple[Hit, str]], Downloaded]:
+    """What is to be done for each hit, whose name may have a fault."""
+
+    def work(item: tuple[Hit, str]) -> Downloaded:
+        hit, fault = item
+        img_id = hit.says.img_id
+        if fault:
+            return Downloaded(img_id, "failed", hit.others, fault)
+        if not fetch:
+            return Downloaded(img_id, "listed", hit.others)
+        target = pictures / hit.says.file_name
+        if _is_whole(target, hit.says, verify=verify):
+            return Downloaded(img_id, "there", hit.others)
+        try:
+            _fetch(hit.says, store, target)
+        except (PictureMissing, _Damaged) as error:
+            return Downloaded(img_id, "failed", hit.others, str(error))
+        except OSError as error:
+            reason = f"{target} cannot be written: {error.strerror}"
+            return Downloaded(img_id, "failed", hit.others, reason)
+        return Downloaded(img_id, "fetched", hit.others)
+
+    return work
+
+
+def _is_whole(target: Path, says: PictureReference, *, verify: bool) -> bool:
+    """Whether the picture that is here is the one that the label speaks of."""
+    try:
+        size = target.stat().st_size
+        if size == 0 or says.picture_size not in (None, size):
+            return False
+        if verify and says.picture_sha256:
+            return label.sha256(target.read_bytes()) == says.picture_sha256
+    except OSError:
+        return False
+    return True
+
+
+def _fetch(says: PictureReference, store: PictureStore, target: Path) -> None:
+    """The picture is at `target`, whole.
+
+    Raises: PictureMissing, _Damaged, OSError; what was there before is as it was.
+    """
+    picture = _stored(says, store)
+    if says.picture_sha256 not in (None, label.sha256(picture)) or not picture:
+        raise _Damaged(f"the store's {says.s3_key} is not the picture that its label tells")
+    temporary = target.with_name(f".{target.name}{TEMPORARY_SUFFIX}")
+    try:
+        temporary.write_bytes(picture)
+        temporary.replace(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _stored(says: PictureReference, store: PictureStore) -> bytes:
+    """The picture from the store, also while a deletion has it aside. Raises: PictureMissing."""
+    try:
+        return store.get(says.s3_key)
+    except PictureMissing:
+        for path in (*copies_of(store, says.s3_key), says.s3_key):
+            try:
+                return store.get(path)
+            except PictureMissing:
+                continue
+    raise PictureMissing(f"the store has no {says.s3_key}")
+
+
+class _Damaged(Exception):
+    """The store's picture is not the one that the label speaks of."""

@@ -1,0 +1,308 @@
+"""The upload: pictures first, then their labels, then a look whether every picture is still there.
+
+A label must never be in the index without its picture in the store, whoever else uploads or deletes
+at the same time and whenever one of them is killed. So a label goes in only after its picture, and
+because a deletion may have taken that picture in between, the upload looks once more when the label
+is in: a picture that is missing then is put back, its label created again, and looked at again. A
+second run sends nothing and costs two questions a batch.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from errors import DatabaseError, InputError, PictureMissing
+from get_data.database.batches import THREADS, batches
+from get_data.database.interfaces import LabelIndex, PictureStore, copies_of, picture_key
+from get_data.labels import label, label_file
+from get_data.labels.label import Document
+
+_MAX_ROUNDS = 20  # of putting back what somebody else keeps deleting
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A label to upload, and where its picture should be."""
+
+    document: Document
+    picture: Path
+
+    @property
+    def img_id(self) -> str:
+        """The picture's id."""
+        return label.reference(self.document).img_id
+
+    @property
+    def fingerprint(self) -> str:
+        """The label's name."""
+        return label.reference(self.document).label_fingerprint
+
+
+What = Literal["created", "there", "gone", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What became of one label.
+
+    `created`: it is in now; `there`: it was in already; `gone`: it was deleted or replaced before
+    and stays out; `failed`: `reason` says why. `key` names its picture, if that is known.
+    """
+
+    img_id: str
+    fingerprint: str
+    what: What
+    key: str = ""
+    picture_sent: bool = False
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """One label on its way."""
+
+    entry: Entry
+    img_id: str
+    fingerprint: str
+    key: str = ""
+    document: Document = field(default_factory=dict)
+    was_there: bool = False
+    picture_sent: bool = False
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Some labels on their way, and by fingerprint those whose way has ended."""
+
+    sending: list[_Sending] = field(default_factory=list)
+    ended: dict[str, Uploaded] = field(default_factory=dict)
+
+    def end(self, one: _Sending, what: What, reason: str = "") -> None:
+        """Nothing more is done for this label."""
+        self.ended[one.fingerprint] = Uploaded(
+            one.img_id, one.fingerprint, what, one.key, one.picture_sent, reason
+        )
+
+    def on_the_way(self) -> list[_Sending]:
+        """The labels that something is still to be done for."""
+        return [one for one in self.sending if one.fingerprint not in self.ended]
+
+
+def entries_of(labels: Path, pictures: Path | None = None) -> list[Entry]:
+    """The labels of a file, checked, with their pictures beside it or in the folder `pictures`.
+
+    Raises: InputError.
+    """
+    folder = pictures or labels.parent
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder of pictures")
+    documents = label_file.read(labels).values()
+    return [Entry(one, folder / label.reference(one).file_name) for one in documents]
+
+
+def upload(
+    entries: Iterable[Entry],
+    index: LabelIndex,
+    store: PictureStore,
+    *,
+    restore: bool = False,
+    dry_run: bool = False,
+) -> Iterator[Uploaded]:
+    """The labels are in the index and their pictures in the store; yields what became of each.
+
+    Labels that are gone for good stay out unless `restore`. A dry run asks and changes nothing.
+    While one batch is indexed, the pictures of the next one travel.
+
+    Raises: DatabaseError when index or store cannot be reached; what was yielded before is done.
+    """
+    distinct = {entry.fingerprint: entry for entry in entries}
+    run = _Run(index, store, restore, dry_run, _contents_by_id(distinct.values()))
+    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(THREADS) as run.threads:
+        sent: Future[_Batch] | None = None
+        for batch in batches(distinct.values()):
+            sending = ahead.submit(run.send_pictures, batch)
+            if sent:
+                yield from run.create_labels(sent.result())
+            sent = sending
+        if sent:
+            yield from run.create_labels(sent.result())
+
+
+@dataclass(slots=True)
+class _Run:
+    """One upload."""
+
+    index: LabelIndex
+    store: PictureStore
+    restore: bool
+    dry_run: bool
+    contents: Mapping[str, set[str]]
+    threads: ThreadPoolExecutor = field(init=False)
+
+    def send_pictures(self, entries: Sequence[Entry]) -> _Batch:
+        """Asks which labels are new, and puts the pictures of those."""
+        batch = _Batch([_Sending(one, one.img_id, one.fingerprint) for one in entries])
+        there = self.index.find([one.fingerprint for one in batch.sending])
+        gone = self.index.find_gone([one.fingerprint for one in batch.sending])
+        for one in batch.sending:
+            if one.fingerprint in there:
+                one.key, one.was_there = there[one.fingerprint].s3_key, True
+            elif one.fingerprint in gone and not self.restore:
+                batch.end(one, "gone")
+        if gone and self.restore and not self.dry_run:
+            self.index.forget_gone(list(gone))
+        new = [one for one in batch.on_the_way() if not one.was_there]
+        known = self.index.hashes([one.img_id for one in new])
+        reasons = self.threads.map(lambda one: self._send(one, known), new)
+        for one, reason in zip(new, reasons, strict=True):
+            if reason:
+                batch.end(one, "failed", reason)
+        return batch
+
+    def _send(self, one: _Sending, known: Mapping[str, set[str]]) -> str:
+        """The label's picture is in the store; returns why it is not, if it is not."""
+        try:
+            picture = self._picture(one)
+        except _Unusable as error:
+            return str(error)
+        content = label.sha256(picture)
+        if len(self.contents.get(one.img_id, ())) > 1:
+            return "conflict: the labels given speak of different pictures of this id"
+        if known.get(one.img_id, {content}) != {content}:
+            return "conflict: the database has another picture of this id"
+        one.key = picture_key(one.img_id, content)
+        one.document = self._sent(one, picture)
+        if self.dry_run:
+            one.picture_sent = not self.store.look([one.key])
+        else:
+            one.picture_sent = self.store.put_new(one.key, picture)
+        return ""
+
+    def _sent(self, one: _Sending, picture: bytes) -> Document:
+        return label.sent(
+            one.entry.document,
+            picture=picture,
+            bucket=self.store.name,
+            key=one.key,
+            uploaded=datetime.now(UTC),
+        )
+
+    def _picture(self, one: _Sending) -> bytes:
+        """The picture that the label speaks of: the file, else what the store has of it.
+
+        Raises: _Unusable with the reason.
+        """
+        says = label.reference(one.entry.document)
+        path = one.entry.picture
+        try:
+            if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
+                raise _Unusable(f"{path} is a link out of its folder")
+            picture = path.read_bytes()
+        except FileNotFoundError:
+            picture = self._stored(one)
+        except OSError as error:
+            raise _Unusable(f"{path} cannot be read: {error.strerror}") from error
+        if not picture:
+            raise _Unusable(f"{path} is empty")
+        if says.picture_size not in (None, len(picture)):
+            raise _Unusable(
+                f"{path} is damaged: {len(picture)} bytes instead of {says.picture_size}"
+            )
+        if says.picture_sha256 not in (None, label.sha256(picture)):
+            raise _Unusable(f"{path} is damaged: not the content that its label tells")
+        return picture
+
+    def _stored(self, one: _Sending) -> bytes:
+        """The picture as the store has it, or as a deletion put it aside. Raises: _Unusable."""
+        says = label.reference(one.entry.document)
+        key = one.key or says.s3_key
+        if not key and says.picture_sha256:
+            key = picture_key(one.img_id, says.picture_sha256)
+        if key:
+            for path in (key, *copies_of(self.store, key), key):
+                try:
+                    return self.store.get(path)
+                except PictureMissing:
+                    continue
+        raise _Unusable(f"{one.entry.picture} does not exist, and the store has no such picture")
+
+    def create_labels(self, batch: _Batch) -> Iterator[Uploaded]:
+        """Creates the labels of pictures that are in, and looks until every picture stays."""
+        new = [one for one in batch.on_the_way() if not one.was_there]
+        if new and not self.dry_run:
+            there = self._create(new, batch)
+            for one in new:
+                one.was_there = one.fingerprint in there
+        for _ in range(_MAX_ROUNDS):
+            missing = self._missing(batch)
+            if not missing:
+                break
+            self._put_back(missing, batch)
+            if self.dry_run:
+                break
+        else:
+            raise DatabaseError("pictures are being deleted as fast as they are uploaded")
+        for one in batch.on_the_way():
+            batch.end(one, "there" if one.was_there else "created")
+        yield from (batch.ended[one.fingerprint] for one in batch.sending)
+
+    def _create(self, sending: Sequence[_Sending], batch: _Batch) -> set[str]:
+        """The labels are in; returns those that were in already."""
+        self.store.make_durable()
+        outcome = self.index.create([one.document for one in sending])
+        for one in sending:
+            if reason := outcome.refused.get(one.fingerprint):
+                batch.end(one, "failed", f"the index refuses the label: {reason}")
+        return outcome.there
+
+    def _missing(self, batch: _Batch) -> list[_Sending]:
+        """The labels that are in and whose picture is not."""
+        waiting = batch.on_the_way()
+        if self.dry_run:  # the new ones are not expected to be there
+            waiting = [one for one in waiting if one.was_there]
+        present = self.store.look({one.key for one in waiting})
+        return [one for one in waiting if one.key not in present]
+
+    def _put_back(self, missing: Sequence[_Sending], batch: _Batch) -> None:
+        """Pictures that somebody deleted in between are in again, and then their labels.
+
+        A label that was itself deleted in between stays out: that deletion was asked for.
+        """
+        gone = self.index.find_gone([one.fingerprint for one in missing])
+        again: list[_Sending] = []
+        for one in missing:
+            if one.fingerprint in gone:
+                batch.end(one, "gone")
+                continue
+            try:
+                picture = self._picture(one)
+            except _Unusable as error:
+                batch.end(one, "failed", f"the label is in the index, its picture is lost: {error}")
+                continue
+            if picture_key(one.img_id, label.sha256(picture)) != one.key:
+                batch.end(one, "failed", "the label is in the index with another picture, now lost")
+                continue
+            one.picture_sent = True
+            if not self.dry_run:
+                one.document = self._sent(one, picture)
+                self.store.put_new(one.key, picture)
+                again.append(one)
+        if again:
+            self._create(again, batch)
+
+
+class _Unusable(Exception):
+    """Why a picture cannot be sent."""
+
+
+def _contents_by_id(entries: Iterable[Entry]) -> dict[str, set[str]]:
+    """Which contents the labels given tell of each picture; more than one is a conflict."""
+    contents: dict[str, set[str]] = {}
+    for entry in entries:
+        says = label.reference(entry.document)
+        if says.picture_sha256:
+            contents.setdefault(says.img_id, set()).add(says.picture_sha256)
+    return contents

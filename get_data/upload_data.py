@@ -1,0 +1,97 @@
+"""Uploads recordings: pictures into the picture store, labels into the label index.
+
+    python get_data/upload_data.py drives/monday drives/tuesday
+
+Give folders that run_manual.py wrote, or label files. Run it again at any time: what is there is
+not sent again, and what was cut off is completed. Labels corrected or deleted since stay so.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+from errors import InputError
+from get_data import command_line
+from get_data.database.connection import database
+from get_data.database.interfaces import Failed
+from get_data.database.upload import Entry, Uploaded, entries_of, upload
+from get_data.labels import label
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options, checked for what argparse can check."""
+    parser = command_line.parser(__doc__)
+    parser.add_argument(
+        "labels", nargs="+", type=Path, metavar="LABELS_OR_DIR", help="label file, or its folder"
+    )
+    command_line.add_pictures_option(parser)
+    command_line.add_dry_run_option(parser)
+    parser.add_argument(
+        "--restore", action="store_true", help="also bring back labels deleted or replaced since"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit code."""
+    args = parse_args(argv)
+    entries = [entry for labels in args.labels for entry in read(labels, args.pictures)]
+    with database() as db:
+        command_line.say(f"database: {db.name}")
+        results = upload(entries, db.index, db.store, restore=args.restore, dry_run=args.dry_run)
+        total = len({entry.fingerprint for entry in entries})
+        done = list(command_line.bar(results, total=total, what="uploading", unit="label"))
+    return report(done, dry_run=args.dry_run, restore=args.restore)
+
+
+def read(argument: Path, pictures: Path | None) -> list[Entry]:
+    """The labels to upload. Raises: InputError for a file that asks for more than an upload."""
+    labels = command_line.label_file_of(argument)
+    entries = entries_of(labels, pictures)
+    for entry in entries:
+        if label.wants_deletion(entry.document) or label.replaced_by(entry.document):
+            raise InputError(
+                f"{labels}, entry {entry.img_id!r}: asks for a correction or a deletion; "
+                "apply this file with upload_to_db.py"
+            )
+    if entries and not any(entry.picture.exists() for entry in entries):
+        folder = entries[0].picture.parent
+        raise InputError(
+            f"{folder} has none of the pictures of {labels}; say with -p where they are"
+        )
+    return entries
+
+
+def report(results: Sequence[Uploaded], *, dry_run: bool, restore: bool) -> int:
+    """Says what was done; returns the exit code."""
+    what = Counter(result.what for result in results)
+    pictures = len({result.key for result in results if result.picture_sent})
+    would = "would be " if dry_run else ""
+    command_line.say(
+        f"{what['created']} labels {would}uploaded with {pictures} pictures, "
+        f"{what['there']} were there already"
+    )
+    if what["gone"]:
+        command_line.say(
+            f"{what['gone']} labels were corrected or deleted since and stay so; "
+            "--restore brings them back"
+        )
+    failures = [Failed(one.img_id, one.reason) for one in results if one.what == "failed"]
+    command_line.report(
+        {
+            "created": what["created"],
+            "there": what["there"],
+            "gone": what["gone"],
+            "failed": what["failed"],
+            "pictures_sent": pictures,
+        }
+    )
+    return command_line.list_failures(failures)
+
+
+if __name__ == "__main__":
+    raise SystemExit(command_line.run(main))

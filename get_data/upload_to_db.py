@@ -1,0 +1,191 @@
+"""Applies a corrected label file: adds labels, replaces those corrected, deletes those marked.
+
+    python get_data/upload_to_db.py corrected/labels.json
+
+A label with "replaces" takes the place of the label of that fingerprint; one with "to_delete": true
+goes out, with its picture unless another label needs it. Counts are shown before anything changes.
+"""
+
+import argparse
+import getpass
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+from errors import InputError
+from get_data import command_line
+from get_data.database.connection import Database, database
+from get_data.database.delete import Deleted, Target, delete, plan, target
+from get_data.database.interfaces import Failed
+from get_data.database.upload import Entry, Uploaded, entries_of, upload
+from get_data.labels import label
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options, checked for what argparse can check."""
+    parser = command_line.parser(__doc__)
+    parser.add_argument("labels", type=Path, metavar="LABELS", help="label file, or its folder")
+    command_line.add_pictures_option(parser)
+    command_line.add_dry_run_option(parser)
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask before deleting")
+    parser.add_argument(
+        "--keep-replaced", action="store_true", help="keep the labels that corrections replace"
+    )
+    return parser.parse_args(argv)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What is done, or would be."""
+
+    created: int = 0
+    there: int = 0
+    gone: int = 0
+    replaced: int = 0
+    deleted: int = 0
+    absent: int = 0
+    pictures_sent: int = 0
+    pictures_deleted: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of each step; the steps of a dry run are the same."""
+
+    added: list[Uploaded] = field(default_factory=list)
+    replaced: list[Deleted] = field(default_factory=list)
+    deleted: list[Deleted] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[Failed]:
+        """The labels that could not be added, and the pictures that nobody has any more."""
+        lost = (one for one in (*self.replaced, *self.deleted) if one.picture == "lost")
+        return [
+            *(Failed(one.img_id, one.reason) for one in self.added if one.what == "failed"),
+            *(Failed(one.img_id, "a label names its picture, and nobody has it") for one in lost),
+        ]
+
+    @property
+    def counts(self) -> Counts:
+        """The outcome in numbers."""
+        out = (*self.replaced, *self.deleted)
+        return Counts(
+            created=sum(one.what == "created" for one in self.added),
+            there=sum(one.what == "there" for one in self.added),
+            gone=sum(one.what == "gone" for one in self.added),
+            replaced=sum(one.what == "deleted" for one in self.replaced),
+            deleted=sum(one.what == "deleted" for one in self.deleted),
+            absent=sum(one.what == "absent" for one in out),
+            pictures_sent=len({one.key for one in self.added if one.picture_sent}),
+            pictures_deleted=len({one.img_id for one in out if one.picture == "deleted"}),
+            failed=len(self.failures),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a label file asks for."""
+
+    add: list[Entry]
+    delete: list[Target]
+    keep_replaced: bool
+
+    def replaced(self, added: Sequence[Uploaded]) -> list[Target]:
+        """The labels whose corrections are in."""
+        if self.keep_replaced:
+            return []
+        done = {one.fingerprint for one in added if one.what in ("created", "there")}
+        return [
+            Target(entry.img_id, old, target(entry.document).key)
+            for entry in self.add
+            if entry.fingerprint in done and (old := label.replaced_by(entry.document))
+        ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit code."""
+    args = parse_args(argv)
+    entries = entries_of(command_line.label_file_of(args.labels), args.pictures)
+    wishes = Wishes(
+        add=[entry for entry in entries if not label.wants_deletion(entry.document)],
+        delete=[target(one.document) for one in entries if label.wants_deletion(one.document)],
+        keep_replaced=args.keep_replaced,
+    )
+    with database() as db:
+        command_line.say(f"database: {db.name}")
+        check_replaced(wishes, db)
+        planned = rehearse(wishes, db)
+        if args.dry_run:
+            return report(planned, would="would be ")
+        if (planned.counts.deleted or planned.counts.replaced) and not args.yes:
+            question = f"{in_words(planned.counts, 'will be ')}. Go on?"
+            command_line.confirm(question, otherwise="give -y to say yes")
+        return report(apply(wishes, db), would="")
+
+
+def check_replaced(wishes: Wishes, db: Database) -> None:
+    """Each correction is of the same picture as the label that it replaces. Raises: InputError."""
+    corrections = {old: entry for entry in wishes.add if (old := label.replaced_by(entry.document))}
+    for old, stored in db.index.find(list(corrections)).items():
+        if stored.img_id != corrections[old].img_id:
+            raise InputError(
+                f"entry {corrections[old].img_id!r}: replaces {old}, "
+                f"which is a label of {stored.img_id!r}; it may only replace one of its own picture"
+            )
+
+
+def rehearse(wishes: Wishes, db: Database) -> Outcome:
+    """What `apply` would do; nothing changes."""
+    added = list(upload(wishes.add, db.index, db.store, dry_run=True))
+    kept = {one.key for one in added if one.what in ("created", "there")}
+    out = [*wishes.replaced(added), *wishes.delete]
+    planned = {one.fingerprint: one for one in plan(out, db.index, db.store, kept=kept)}
+    return Outcome(
+        added,
+        [planned[one.fingerprint] for one in wishes.replaced(added)],
+        [planned[one.fingerprint] for one in wishes.delete],
+    )
+
+
+def apply(wishes: Wishes, db: Database) -> Outcome:
+    """First adds, then replaces, then deletes."""
+    done = Outcome()
+    adding = upload(wishes.add, db.index, db.store)
+    done.added = list(command_line.bar(adding, total=len(wishes.add), what="adding", unit="label"))
+    by = getpass.getuser()
+    replaced = wishes.replaced(done.added)
+    replacing = delete(replaced, db.index, db.store, why="replaced", by=by)
+    done.replaced = list(
+        command_line.bar(replacing, total=len(replaced), what="replacing", unit="label")
+    )
+    deleting = delete(wishes.delete, db.index, db.store, why="deleted", by=by)
+    done.deleted = list(
+        command_line.bar(deleting, total=len(wishes.delete), what="deleting", unit="label")
+    )
+    return done
+
+
+def report(outcome: Outcome, *, would: str) -> int:
+    """Says what was done; returns the exit code."""
+    counts = outcome.counts
+    command_line.say(in_words(counts, would))
+    if counts.gone:
+        command_line.say(f"{counts.gone} labels were corrected or deleted before and stay so")
+    command_line.report(asdict(counts))
+    return command_line.list_failures(outcome.failures)
+
+
+def in_words(counts: Counts, would: str) -> str:
+    """The counts as a sentence."""
+    return (
+        f"{counts.created} labels {would}added, {counts.replaced} {would}replaced, "
+        f"{counts.deleted} {would}deleted with {counts.pictures_deleted} pictures"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(command_line.run(main))

@@ -1,0 +1,47 @@
+"""Prints an example of a label, or the JSON Schema that every label follows.
+
+python get_data/write_label_template.py --json-schema -o label.schema.json
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+from get_data import command_line
+from get_data.durable import replacing
+from get_data.labels import label
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options, checked for what argparse can check."""
+    parser = command_line.parser(__doc__)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: the terminal")
+    parser.add_argument("--json-schema", action="store_true", help="the schema, not an example")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit code."""
+    args = parse_args(argv)
+    content = label.json_schema() if args.json_schema else label.example()
+    text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
+    if args.output is None:
+        sys.stdout.write(text)
+        return command_line.DONE
+    if args.output.exists():
+        command_line.confirm(
+            f"{args.output} exists. Overwrite it?", otherwise="remove it, or name another file"
+        )
+    with replacing(args.output) as file:
+        file.write(text.encode())
+    command_line.say(f"written to {args.output}")
+    return command_line.DONE
+
+
+if __name__ == "__main__":
+    raise SystemExit(command_line.run(main))

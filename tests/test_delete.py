@@ -1,0 +1,207 @@
+"""The deletion: labels out, and the pictures that no label names any more, and no other."""
+
+import os
+
+import pytest
+
+from get_data.database.delete import Target, delete, plan, settle, target
+from get_data.database.interfaces import copy_path, picture_key
+from get_data.database.upload import Entry, entries_of, upload
+from get_data.labels import label, label_file
+from tests.conftest import document, picture
+from tests.test_upload import Meddling
+
+STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]
+
+
+def in_drive(number):
+    """The label of a picture as the `drive` fixture has it."""
+    return document(number, steering=STEERING[number % 5])
+
+
+def key_of(number):
+    return picture_key(document(number)["img_id"], label.sha256(picture(number)))
+
+
+@pytest.fixture
+def full(db, drive):
+    """A database with the ten labels and pictures of a drive."""
+    list(upload(entries_of(drive / label_file.NAME), db.index, db.store))
+    return db
+
+
+def remove(db, documents, store=None, index=None):
+    targets = [target(one) for one in documents]
+    return list(delete(targets, index or db.index, store or db.store, why="deleted", by="Ada"))
+
+
+def test_labels_and_their_pictures_are_out(full):
+    results = remove(full, [in_drive(0), in_drive(1)])
+    assert [(one.what, one.picture) for one in results] == [("deleted", "deleted")] * 2
+    assert len(full.labels()) == len(full.pictures()) == 8
+    assert full.store.look([key_of(0), key_of(1)]) == {}
+    assert full.store.copies() == {}
+
+
+def test_a_picture_with_another_label_stays(full, drive):
+    second = document(0, steering=0.9, created_by="Ada")
+    list(upload([Entry(second, drive / second["file_name"])], full.index, full.store))
+    (result,) = remove(full, [in_drive(0)])
+    assert (result.what, result.picture) == ("deleted", "kept")
+    assert full.store.get(key_of(0)) == picture(0)
+    (result,) = remove(full, [second])
+    assert (result.what, result.picture) == ("deleted", "deleted")
+    assert full.store.look([key_of(0)]) == {}
+
+
+def test_two_pictures_with_second_labels_both_stay(full, drive):
+    """Each picture is asked about by itself, however many are deleted together."""
+    seconds = [document(number, steering=0.9, created_by="Ada") for number in (0, 1)]
+    list(upload([Entry(one, drive / one["file_name"]) for one in seconds], full.index, full.store))
+    results = remove(full, [in_drive(0), in_drive(1)])
+    assert [one.picture for one in results] == ["kept", "kept"]
+    assert set(full.store.look([key_of(0), key_of(1)])) == {key_of(0), key_of(1)}
+
+
+def test_deleting_again_changes_nothing(full):
+    remove(full, [in_drive(0)])
+    (result,) = remove(full, [in_drive(0)])
+    assert (result.what, result.picture) == ("absent", "absent")
+    assert len(full.labels()) == 9
+
+
+def test_who_deleted_what_is_kept(full):
+    remove(full, [in_drive(0)])
+    (gone,) = full.index.find_gone([in_drive(0)["label_fingerprint"]]).values()
+    assert (gone.img_id, gone.why, gone.by) == (in_drive(0)["img_id"], "deleted", "Ada")
+    assert gone.s3_key == key_of(0)
+    assert gone.when.endswith("Z")
+
+
+def test_a_label_never_uploaded_stays_out_later_too(db, drive):
+    remove(db, [in_drive(0)])
+    results = list(upload(entries_of(drive / label_file.NAME), db.index, db.store))
+    assert [one.what for one in results] == ["gone"] + ["created"] * 9
+
+
+def test_more_labels_than_a_batch_holds(full):
+    absent = [document(number) for number in range(100, 900)]
+    results = remove(full, [*absent, *map(in_drive, range(10))])
+    assert [one.what for one in results] == ["absent"] * 800 + ["deleted"] * 10
+    assert full.labels() == {}
+    assert full.store.look([key_of(number) for number in range(10)]) == {}
+
+
+def test_the_plan_tells_what_the_deletion_does(full, drive):
+    second = document(0, steering=0.9, created_by="Ada")
+    list(upload([Entry(second, drive / second["file_name"])], full.index, full.store))
+    going = [target(one) for one in (in_drive(0), in_drive(1), document(500))]
+    before = (full.labels(), full.pictures())
+    planned = list(plan(going, full.index, full.store))
+    assert (full.labels(), full.pictures()) == before
+    assert planned == list(delete(going, full.index, full.store, why="deleted", by="Ada"))
+    assert [one.picture for one in planned] == ["kept", "deleted", "absent"]
+
+
+def test_the_plan_counts_both_labels_of_one_picture_out(full, drive):
+    second = document(0, steering=0.9, created_by="Ada")
+    list(upload([Entry(second, drive / second["file_name"])], full.index, full.store))
+    planned = plan([target(in_drive(0)), target(second)], full.index, full.store)
+    assert [one.picture for one in planned] == ["deleted", "deleted"]
+
+
+def test_the_plan_spares_pictures_about_to_be_named(full):
+    planned = plan([target(in_drive(0))], full.index, full.store, kept={key_of(0)})
+    assert [one.picture for one in planned] == ["kept"]
+
+
+def test_a_picture_labelled_in_the_last_moment_is_put_back(full, drive):
+    """Somebody gives the picture a label after the deletion found it without one."""
+    second = document(0, steering=0.9, created_by="Ada")
+
+    def label_it():
+        sent = label.sent(
+            second,
+            picture=picture(0),
+            bucket="local",
+            key=key_of(0),
+            uploaded=label.parse_moment("2024-05-02"),
+        )
+        full.index.create([sent])
+
+    (result,) = remove(full, [in_drive(0)], store=Meddling(full.store, delete=label_it))
+    assert (result.what, result.picture) == ("deleted", "kept")
+    assert full.store.get(key_of(0)) == picture(0)
+    assert full.store.copies() == {}
+
+
+class Killed(BaseException):
+    pass
+
+
+CALLS = [
+    ("index", "remember_gone"),
+    ("index", "remove"),
+    ("store", "copies"),
+    ("index", "named"),
+    ("store", "look"),
+    ("store", "put_aside"),
+    ("store", "delete"),
+]
+
+
+@pytest.mark.parametrize(("part", "call"), CALLS, ids=lambda value: value)
+def test_a_killed_deletion_is_completed_by_a_second_run(full, part, call):
+    def kill():
+        raise Killed
+
+    meddling = {part: Meddling(getattr(full, part), **{call: kill})}
+    with pytest.raises(Killed):
+        remove(full, [in_drive(0)], **meddling)
+    for one in full.labels().values():
+        assert full.store.look([one["s3_key"]])
+    remove(full, [in_drive(0)])
+    assert in_drive(0)["label_fingerprint"] not in full.labels()
+    assert full.store.look([key_of(0)]) == {}
+
+
+def grow_old(db, key, run):
+    """The copy was put aside two hours ago."""
+    file = db.store._folder / copy_path(key, run)
+    long_ago = file.stat().st_mtime - 7200
+    os.utime(file, (long_ago, long_ago))
+
+
+def test_an_old_copy_is_dropped_by_the_next_deletion(full):
+    full.store.put_aside(key_of(5), "killed run")
+    grow_old(full, key_of(5), "killed run")
+    remove(full, [in_drive(0)])
+    assert full.store.copies() == {}
+    assert full.store.get(key_of(5)) == picture(5)
+
+
+def test_a_picture_that_a_killed_deletion_left_aside_is_put_back(full):
+    full.store.put_aside(key_of(5), "killed run")
+    full.store.delete(key_of(5))
+    grow_old(full, key_of(5), "killed run")
+    remove(full, [in_drive(0)])
+    assert full.store.get(key_of(5)) == picture(5)
+    assert full.store.copies() == {}
+
+
+def test_a_young_copy_of_another_deletion_is_left_alone(full):
+    full.store.put_aside(key_of(5), "other run")
+    remove(full, [in_drive(0)])
+    assert set(full.store.copies()) == {key_of(5)}
+
+
+def test_a_picture_that_a_label_names_and_nobody_has_is_told(full):
+    full.store.delete(key_of(0))
+    assert settle([key_of(0)], full.index, full.store, run="r") == {key_of(0): "lost"}
+
+
+def test_the_key_is_known_from_the_index_where_the_file_does_not_tell(full):
+    says = in_drive(0)
+    unknown = Target(says["img_id"], says["label_fingerprint"])
+    (result,) = delete([unknown], full.index, full.store, why="deleted", by="Ada")
+    assert result.picture == "deleted"

@@ -1,0 +1,181 @@
+"""The download: what matches, each picture once, only what is missing or damaged."""
+
+import msgspec
+import pytest
+
+from errors import DatabaseError
+from get_data.database.download import download, settled
+from get_data.database.interfaces import picture_key
+from get_data.database.search_query import SearchQuery
+from get_data.database.upload import Entry, entries_of, upload
+from get_data.labels import label, label_file
+from tests.conftest import document, picture
+from tests.test_upload import Meddling
+
+EVERYTHING = SearchQuery(())
+
+
+@pytest.fixture
+def full(db, drive):
+    """A database with the ten labels and pictures of a drive."""
+    list(upload(entries_of(drive / label_file.NAME), db.index, db.store))
+    return db
+
+
+@pytest.fixture
+def target(tmp_path):
+    folder = tmp_path / "training"
+    folder.mkdir()
+    return folder
+
+
+def fetch(db, target, store=None, **options):
+    labels = target / label_file.NAME
+    found = db.index.search(EVERYTHING)
+    return list(download(found, store or db.store, pictures=target, labels=labels, **options))
+
+
+def test_pictures_and_labels_are_here(full, target):
+    assert [one.what for one in fetch(full, target)] == ["fetched"] * 10
+    labels = label_file.read(target / label_file.NAME)
+    assert list(labels.values()) == list(full.labels().values())
+    for number in range(10):
+        assert (target / document(number)["file_name"]).read_bytes() == picture(number)
+    assert len(list(target.iterdir())) == 11
+
+
+def test_a_second_download_fetches_nothing_and_touches_nothing(full, target):
+    fetch(full, target)
+    before = {file: file.stat().st_mtime_ns for file in target.glob("*.jpg")}
+    assert [one.what for one in fetch(full, target)] == ["there"] * 10
+    assert {file: file.stat().st_mtime_ns for file in target.glob("*.jpg")} == before
+
+
+def test_only_missing_empty_and_truncated_pictures_are_fetched(full, target):
+    fetch(full, target)
+    files = [target / document(number)["file_name"] for number in range(10)]
+    files[0].unlink()
+    files[1].write_bytes(b"")
+    files[2].write_bytes(picture(2)[:-1])
+    files[3].write_bytes(picture(3)[::-1])  # the right size: only --verify looks inside
+    what = [one.what for one in fetch(full, target)]
+    assert what == ["fetched"] * 3 + ["there"] * 7
+    assert [one.what for one in fetch(full, target, verify=True)][3] == "fetched"
+    assert files[3].read_bytes() == picture(3)
+
+
+def test_no_download_lists_and_fetches_nothing(full, target):
+    assert [one.what for one in fetch(full, target, fetch=False)] == ["listed"] * 10
+    assert [file.name for file in target.iterdir()] == [label_file.NAME]
+
+
+def test_limit_counts_pictures(full, target):
+    assert len(fetch(full, target, limit=3)) == 3
+    assert len(label_file.read(target / label_file.NAME)) == 3
+
+
+def test_nothing_found_is_an_empty_label_file(db, target):
+    assert fetch(db, target) == []
+    assert (target / label_file.NAME).read_text() == "{}\n"
+
+
+def test_of_several_labels_the_newest_is_kept_and_the_others_counted(full, drive, target):
+    newer = document(0, steering=0.9, created_by="Ada")
+    newer["label"]["created_on_date"] = "2030-01-01T00:00:00Z"
+    older = document(0, steering=0.9, created_by="Bob")
+    older["label"]["created_on_date"] = ""
+    both = [Entry(one, drive / one["file_name"]) for one in (newer, older)]
+    list(upload(both, full.index, full.store))
+    results = fetch(full, target)
+    assert [one.others for one in results] == [2] + [0] * 9
+    kept = label_file.read(target / label_file.NAME)[newer["img_id"]]
+    assert kept["label"]["created_by"] == "Ada"
+
+
+def test_of_labels_equally_new_the_smallest_fingerprint_is_kept(full, drive, target):
+    same = [document(0, steering=0.9, created_by=name) for name in ("Ada", "Bob", "Eve")]
+    list(upload([Entry(one, drive / one["file_name"]) for one in same], full.index, full.store))
+    fetch(full, target)
+    kept = label_file.read(target / label_file.NAME)[same[0]["img_id"]]
+    names = [document(0, steering=-0.9), *same]
+    assert kept["label_fingerprint"] == min(one["label_fingerprint"] for one in names)
+
+
+def test_a_picture_that_the_store_lost_is_reported_and_its_label_left_out(full, target):
+    key = picture_key(document(4)["img_id"], label.sha256(picture(4)))
+    full.store.delete(key)
+    failed = [one for one in fetch(full, target) if one.what == "failed"]
+    assert [(one.img_id, one.reason) for one in failed] == [
+        (document(4)["img_id"], f"the store has no {key}")
+    ]
+    assert document(4)["img_id"] not in label_file.read(target / label_file.NAME)
+
+
+def test_a_picture_that_the_store_has_wrong_is_not_taken(full, target):
+    key = picture_key(document(4)["img_id"], label.sha256(picture(4)))
+    full.store.delete(key)
+    full.store.put_new(key, b"something else")
+    (failed,) = [one for one in fetch(full, target) if one.what == "failed"]
+    assert "is not the picture that its label tells" in failed.reason
+    assert not (target / document(4)["file_name"]).exists()
+
+
+def test_a_picture_that_a_deletion_has_aside_is_found(full, target):
+    key = picture_key(document(4)["img_id"], label.sha256(picture(4)))
+    full.store.put_aside(key, "run")
+    full.store.delete(key)
+    assert [one.what for one in fetch(full, target)] == ["fetched"] * 10
+
+
+def test_two_pictures_of_one_file_name_are_told_apart(db, tmp_path, target):
+    one, two = document(0), document(1)
+    two["file_name"] = one["file_name"]
+    for folder, number in (("a", 0), ("b", 1)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / one["file_name"]).write_bytes(picture(number))
+    entries = [
+        Entry(one, tmp_path / "a" / one["file_name"]),
+        Entry(two, tmp_path / "b" / one["file_name"]),
+    ]
+    list(upload(entries, db.index, db.store))
+    results = fetch(db, target)
+    assert [one.what for one in results] == ["fetched", "failed"]
+    assert "another picture found is called" in results[1].reason
+    assert (target / one["file_name"]).read_bytes() == picture(0)
+
+
+@pytest.mark.parametrize("name", ["../up.jpg", "/etc/x.jpg", "a\0.jpg", ".."])
+def test_a_file_name_out_of_the_folder_is_not_written(full, target, name):
+    bad = {**next(iter(full.labels().values())), "file_name": name}
+    (result,) = download(
+        [msgspec.json.encode(bad)], full.store, pictures=target, labels=target / "labels.json"
+    )
+    assert (result.what, "is not a plain file name" in result.reason) == ("failed", True)
+    assert [file.name for file in target.iterdir()] == ["labels.json"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_reported(full, target):
+    (target / document(0)["file_name"]).mkdir()
+    (failed,) = [one for one in fetch(full, target) if one.what == "failed"]
+    assert "cannot be written" in failed.reason
+
+
+def test_a_download_that_is_cut_leaves_the_old_labels(full, target):
+    fetch(full, target, limit=2)
+    before = (target / label_file.NAME).read_bytes()
+
+    def unreachable():
+        raise DatabaseError("gone")
+
+    (target / document(0)["file_name"]).unlink()
+    with pytest.raises(DatabaseError):
+        fetch(full, target, store=Meddling(full.store, get=unreachable))
+    assert (target / label_file.NAME).read_bytes() == before
+    assert not list(target.glob(".*"))
+
+
+def test_settled_decodes_no_more_than_it_needs():
+    documents = [msgspec.json.encode(document(n // 2, created_by=f"p{n}")) for n in range(6)]
+    hits = list(settled(documents))
+    assert [hit.document for hit in hits] == documents[::2]
+    assert [hit.others for hit in hits] == [1, 1, 1]

@@ -1,0 +1,145 @@
+"""The contract of every picture store; a new one joins by one more param of the fixture."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from errors import DatabaseError, PictureMissing
+from get_data.database.interfaces import copies_of, copy_path, picture_key
+from get_data.database.local_store import LocalPictureStore
+
+KEY = picture_key("20240501T12-00-00-000000", "ab" * 32)
+OTHER = picture_key("20240501T12-00-00-100000", "cd" * 32)
+
+
+@pytest.fixture(params=["local"])
+def store(request, tmp_path):
+    return {"local": lambda: LocalPictureStore(tmp_path / "database")}[request.param]()
+
+
+def test_the_key_tells_day_id_and_content():
+    assert KEY == "pictures/20240501/20240501T12-00-00-000000-abababababab.jpg"
+    assert picture_key("holiday_1", "ab" * 32) == "pictures/other/holiday_1-abababababab.jpg"
+
+
+def test_a_picture_comes_back_byte_for_byte(store):
+    assert store.put_new(KEY, b"\0\xff jpeg")
+    assert store.get(KEY) == b"\0\xff jpeg"
+
+
+def test_a_picture_that_is_there_stays_as_it_was(store):
+    store.put_new(KEY, b"first")
+    assert not store.put_new(KEY, b"second")
+    assert store.get(KEY) == b"first"
+
+
+def test_of_many_writers_of_one_key_exactly_one_wins(store):
+    with ThreadPoolExecutor(16) as threads:
+        won = list(threads.map(lambda n: store.put_new(KEY, b"%d" % n), range(64)))
+    assert won.count(True) == 1
+    assert store.get(KEY) == b"%d" % won.index(True)
+
+
+def test_what_is_not_there_is_missing(store):
+    with pytest.raises(PictureMissing, match=KEY):
+        store.get(KEY)
+    store.put_new(OTHER, b"x")
+    with pytest.raises(PictureMissing):
+        store.get(KEY)
+
+
+def test_look_tells_what_is_there_and_how_large(store):
+    assert store.look([KEY, OTHER]) == {}
+    store.put_new(KEY, b"12345")
+    assert store.look([KEY, OTHER]) == {KEY: 5}
+
+
+def test_look_takes_thousands_of_keys(store):
+    keys = [picture_key(f"20240501T12-00-00-{number:06}", "ab" * 32) for number in range(2500)]
+    for key in keys[::2]:
+        store.put_new(key, b"x")
+    assert set(store.look(keys)) == set(keys[::2])
+
+
+def test_delete_leaves_nothing_and_may_be_repeated(store):
+    store.put_new(KEY, b"x")
+    store.delete(KEY)
+    store.delete(KEY)
+    assert store.look([KEY]) == {}
+    assert store.put_new(KEY, b"again")
+
+
+def test_a_copy_put_aside_outlives_the_picture(store):
+    store.put_new(KEY, b"x")
+    assert store.put_aside(KEY, "run-1")
+    store.delete(KEY)
+    assert copies_of(store, KEY) == [copy_path(KEY, "run-1")]
+    assert store.get(copy_path(KEY, "run-1")) == b"x"
+    store.delete(copy_path(KEY, "run-1"))
+    assert store.copies() == {}
+
+
+def test_there_is_no_copy_of_a_picture_that_is_not_there(store):
+    assert not store.put_aside(KEY, "run-1")
+    assert store.copies() == {}
+
+
+def test_copies_of_several_runs_and_pictures_are_told_apart(store):
+    for key in (KEY, OTHER):
+        store.put_new(key, b"x")
+    store.put_aside(KEY, "run-1")
+    store.put_aside(KEY, "run-2")
+    store.put_aside(OTHER, "run-1")
+    found = {key: sorted(copy.path for copy in copies) for key, copies in store.copies().items()}
+    assert found == {
+        KEY: [copy_path(KEY, "run-1"), copy_path(KEY, "run-2")],
+        OTHER: [copy_path(OTHER, "run-1")],
+    }
+
+
+def test_pictures_are_no_copies(store):
+    store.put_new(KEY, b"x")
+    assert store.copies() == {}
+
+
+def test_make_durable_may_be_called_at_any_time(store):
+    store.make_durable()
+    store.put_new(KEY, b"x")
+    store.make_durable()
+
+
+def test_local_copy_is_young_even_of_an_old_picture(tmp_path):
+    store = LocalPictureStore(tmp_path)
+    store.put_new(KEY, b"x")
+    os.utime(tmp_path / KEY, (0, 0))
+    store.put_aside(KEY, "run-1")
+    (copy,) = store.copies()[KEY]
+    assert 0 <= copy.age_s < 60
+
+
+def test_local_copy_ages_by_the_file_systems_clock(tmp_path):
+    store = LocalPictureStore(tmp_path)
+    store.put_new(KEY, b"x")
+    store.put_aside(KEY, "run-1")
+    file = tmp_path / copy_path(KEY, "run-1")
+    before = file.stat().st_mtime
+    os.utime(file, (before - 4000, before - 4000))
+    (copy,) = store.copies()[KEY]
+    assert copy.age_s == pytest.approx(4000, abs=60)
+
+
+def test_asking_a_local_store_creates_nothing(tmp_path):
+    store = LocalPictureStore(tmp_path / "database")
+    store.look([KEY])
+    store.copies()
+    store.delete(KEY)
+    with pytest.raises(PictureMissing):
+        store.get(KEY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_local_store_below_a_file_is_named(tmp_path):
+    (tmp_path / "database").write_text("")
+    with pytest.raises(DatabaseError, match="picture store: "):
+        LocalPictureStore(tmp_path / "database").put_new(KEY, b"x")

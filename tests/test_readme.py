@@ -1,0 +1,104 @@
+"""The README and the code say the same."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import errors
+import path
+from get_data import command_line
+from get_data.database import connection
+from tests.test_scripts import SCRIPTS
+
+README = (path.ROOT / "README.md").read_text()
+
+
+def options(script):
+    """The long options of a script, as its help lists them."""
+    shown = subprocess.run(
+        [sys.executable, str(script), "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    return set(re.findall(r"--[a-z][a-z-]+", shown)) - {"--help"}
+
+
+def paragraph(script):
+    """What the README says of a script."""
+    (found,) = re.findall(rf"^\*\*`{script.name}.*?(?=\n\n)", README, re.DOTALL | re.MULTILINE)
+    return found
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
+def test_every_option_of_a_script_is_told(script):
+    told = set(re.findall(r"--[a-z][a-z-]+", paragraph(script)))
+    # `-p` and `-o` are told by their short names.
+    assert options(script) - {"--pictures", "--output", "--query", "--yes", "--most"} <= told
+    assert told <= options(script)
+
+
+def test_every_exit_code_is_told():
+    table = dict(re.findall(r"^\| (\d+) \| (.*) \|$", README, re.MULTILINE))
+    codes = {
+        command_line.DONE,
+        command_line.FAILED,
+        command_line.WRONG_USAGE,
+        command_line.SOME_ITEMS_FAILED,
+        command_line.INTERRUPTED,
+        errors.ToolkitError.exit_code,
+        errors.InputError.exit_code,
+    }
+    assert {int(code) for code in table} == codes
+
+
+def test_every_error_is_in_the_tree_of_its_module():
+    told = re.findall(r"(\w+) +(\d)  ", errors.__doc__)
+    real = {
+        name: error.exit_code
+        for name, error in vars(errors).items()
+        if isinstance(error, type) and issubclass(error, errors.ToolkitError)
+    }
+    assert {name: int(code) for name, code in told} == real
+
+
+def test_every_variable_is_told():
+    told = set(re.findall(r"`(PATATE_[A-Z0-9_]+)`", README))
+    assert {connection.CHOICE, *connection.TEAM_NEEDS, "PATATE_HOME"} <= told
+
+
+def test_every_dependency_is_told_with_a_reason():
+    table = README.split("## Dependencies")[1].split("\n## ")[0]
+    told = set(re.findall(r"[\w-]+", " ".join(re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE))))
+    needed = {
+        re.split(r"[<>=;]", line)[0].strip()
+        for name in ("requirements.txt", "requirements-pi.txt", "requirements-dev.txt")
+        for line in (path.ROOT / name).read_text().splitlines()
+        if line and not line.startswith("#")
+    }
+    assert needed <= told
+
+
+def test_every_module_stands_in_the_tree():
+    tree = README.split("## The house")[1]
+    modules = [
+        file
+        for folder in ("car", "get_data")
+        for file in (path.ROOT / folder).rglob("*.py")
+        if file.name != "__init__.py"
+    ]
+    missing = [file.name for file in modules if file.name not in tree]
+    assert missing == []
+
+
+def test_every_file_of_the_tree_is_there():
+    tree = README.split("## The house")[1].split("\n\n")[1]
+    there = {file.name for file in path.ROOT.rglob("*.*")}
+    assert [
+        name for name in re.findall(r"\b\w+\.(?:py|json|sh)\b", tree) if name not in there
+    ] == []
+
+
+def test_the_two_commands_are_targets():
+    targets = re.findall(r"^(\w+):", (path.ROOT / "Makefile").read_text(), re.MULTILINE)
+    told = re.findall(r"\bmake ([a-z]+)\b", README)
+    assert set(told) <= set(targets)

@@ -1,0 +1,292 @@
+"""The drive as users run it: a process of its own, ended in every way it can end."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import path
+from car.interfaces import Button
+from errors import InputError
+from get_data import run_manual
+from get_data.labels import label_file, session
+from tests.test_recorder import assert_whole, wait_for
+
+SCRIPT = path.ROOT / "get_data" / "run_manual.py"
+
+
+def start(folder, *options, **more):
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), "-o", str(folder), "--simulate", *options],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )
+
+
+def ran(folder, *options):
+    process = start(folder, *options)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def recording(folder, pictures=10):
+    """The recording has this many pictures on the disk."""
+    return lambda: len(list(folder.glob("*.jpg"))) >= pictures
+
+
+def test_a_drive_becomes_labels_and_a_report(tmp_path):
+    folder = tmp_path / "drive"
+    code, out, err = ran(folder, "--duration", "2", "--driver", "Zoé", "--rate", "30")
+    assert code == 0
+    labels = assert_whole(folder)
+    counts = json.loads(out)
+    assert counts["pictures"] == len(labels) == pytest.approx(60, abs=4)
+    assert sum(counts["directions"]) == sum(counts["speeds"]) == len(labels)
+    assert counts["dropped"] == 0
+    assert f"pictures  {len(labels)}" in err
+    assert "30 asked" in err
+    assert "Traceback" not in err
+    one = next(iter(labels.values()))
+    assert one["driver"] == "Zoé"
+    assert one["car_setting"]["run"]["rate_hz"] == 30
+    assert session.read(folder / session.NAME)["driver"] == "Zoé"
+
+
+def test_options_reach_the_labels(tmp_path):
+    options = ["--duration", "1", "--resolution", "64x48", "--nb-dir", "3", "--nb-speed", "4"]
+    code, out, _ = ran(tmp_path / "drive", *options, "--max-throttle", "0.3")
+    assert code == 0
+    assert [len(json.loads(out)[key]) for key in ("directions", "speeds")] == [3, 4]
+    for one in assert_whole(tmp_path / "drive").values():
+        assert one["resolution"] == {"horizontal": 64, "vertical": 48}
+        assert (one["label"]["nb_dir"], one["label"]["nb_speed"]) == (3, 4)
+        assert 0 <= one["label"]["raw_speed"] <= 0.3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
+    folder = tmp_path / "drive"
+    process = start(folder)
+    wait_for(recording(folder))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert json.loads(out)["pictures"] == len(assert_whole(folder)) >= 10
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_twice_still_saves(tmp_path):
+    folder = tmp_path / "drive"
+    process = start(folder)
+    wait_for(recording(folder))
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert len(assert_whole(folder)) >= 10
+
+
+def test_ctrl_c_on_a_terminal_reaches_only_the_drive(tmp_path):
+    """A terminal sends the signal to every process of the job; the writing one must not die."""
+    folder = tmp_path / "drive"
+    process = start(folder, start_new_session=True)
+    wait_for(recording(folder))
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert len(assert_whole(folder)) >= 10
+
+
+def test_a_killed_drive_is_completed_for_the_next_script(tmp_path):
+    folder = tmp_path / "drive"
+    process = start(folder)
+    wait_for(recording(folder, 20))
+    process.kill()
+    process.communicate()
+    upload = path.ROOT / "get_data" / "upload_data.py"
+    done = subprocess.run(
+        [sys.executable, str(upload), str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["created"] == len(assert_whole(folder)) >= 20
+
+
+def test_the_same_folder_is_continued_and_its_session_kept(tmp_path):
+    folder = tmp_path / "drive"
+    ran(folder, "--duration", "1", "--driver", "Zoé")
+    first = label_file.read(folder / label_file.NAME)
+    code, _, err = ran(folder, "--duration", "1", "--driver", "Ada")
+    assert code == 0
+    assert "session_template.json stays as it is: driver is 'Zoé'" in err
+    labels = assert_whole(folder)
+    assert labels.keys() > first.keys()
+    assert {one["driver"] for one in labels.values()} == {"Zoé"}
+    assert max(first) < min(labels.keys() - first.keys())
+
+
+def test_ids_go_on_when_the_clock_was_wrong(tmp_path, home):
+    memory = home / "database" / "last_img_id"
+    memory.parent.mkdir()
+    memory.write_text("20990101T00-00-00-000000\n")
+    ran(tmp_path / "drive", "--duration", "1")
+    assert all(one > "20990101T00-00-00-000000" for one in assert_whole(tmp_path / "drive"))
+    assert memory.read_text().strip() == max(assert_whole(tmp_path / "drive"))
+
+
+def test_erasing_and_pausing_from_the_pad(tmp_path, monkeypatch, capsys):
+    """The pad's buttons as the simulated driver presses them."""
+    presses = [
+        (1.0, Button.ERASE),
+        (1.5, Button.PAUSE),
+        (2.5, Button.PAUSE),
+        (3.5, Button.STOP_RUN),
+    ]
+    real = run_manual.SimulatedPad
+    monkeypatch.setattr(run_manual, "SimulatedPad", lambda world: real(world, presses=presses))
+    code = run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "20"])
+    counts = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert counts["erased"] == pytest.approx(20, abs=3)
+    assert counts["pictures"] == pytest.approx(30, abs=5)
+    assert counts["longest_gap_s"] < 0.2
+    assert len(assert_whole(tmp_path / "drive")) == counts["pictures"]
+    assert len(list((tmp_path / "drive" / "erased").glob("*.jpg"))) == counts["erased"]
+
+
+def test_a_terminal_sees_the_drive_in_less_than_eighty_columns(tmp_path):
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), "-o", str(tmp_path / "d"), "--simulate", "--duration", "3"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    )
+    os.close(slave)
+    seen = b""
+    while True:
+        try:
+            seen += os.read(master, 65536)
+        except OSError:  # the other side is closed
+            break
+    os.close(master)
+    assert process.wait() == 0
+    lines = [re.sub(r"\x1b\[K", "", line) for line in re.split(r"[\r\n]+", seen.decode())]
+    live = [line for line in lines if "│" in line]
+    assert len(live) > 20
+    assert all(len(line) < 80 for line in lines)
+    assert re.search(
+        r"[23]\.\d s +\d+ pictures +\d+\.\d Hz +[·█]+│[·█]+ +\d\.\d m/s +recording", live[-1]
+    )
+
+
+def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
+    """ssh over a lost radio link: nobody reads, and writing blocks for ever."""
+    folder = tmp_path / "drive"
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), "-o", str(folder), "--simulate", "--rate", "30"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    )
+    os.set_blocking(slave, False)
+    wait_for(recording(folder, 5))
+    while True:  # the terminal's buffer is full
+        try:
+            os.write(slave, b"x" * 4096)
+        except BlockingIOError:
+            break
+    os.set_blocking(slave, True)
+    before = len(list(folder.glob("*.jpg")))
+    time.sleep(1.5)
+    assert len(list(folder.glob("*.jpg"))) - before >= 40
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: (folder / label_file.NAME).exists())
+    assert len(assert_whole(folder)) >= before + 40
+    os.close(slave)
+    os.close(master)
+    process.wait(timeout=10)
+
+
+BAD_OPTIONS = [
+    (["--rate", "0"], "--rate: expected a number above 0, got '0'"),
+    (["--rate", "nan"], "--rate: expected a number above 0, got 'nan'"),
+    (["--rate", "1000"], "expected 0.1 to 200 pictures a second"),
+    (["--duration", "-1"], "--duration: expected a number above 0"),
+    (["--duration", "inf"], "--duration: expected a number above 0"),
+    (["--resolution", "0x0"], "--resolution: expected WxH, 16 to 4096 pixels each, got '0x0'"),
+    (["--resolution", "160"], "expected WxH"),
+    (["--resolution", "axb"], "expected WxH"),
+    (["--nb-dir", "0"], "--nb-dir: expected a whole number above 0"),
+    (["--nb-dir", "1000"], "expected 1 to 99 classes"),
+    (["--max-throttle", "1.5"], "expected a number above 0 up to 1"),
+]
+
+
+@pytest.mark.parametrize(("options", "complaint"), BAD_OPTIONS, ids=lambda value: str(value)[:30])
+def test_wrong_options_are_refused_before_anything_is_made(tmp_path, options, complaint, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", *options])
+    assert caught.value.code == 2
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "drive").exists()
+
+
+def test_without_simulate_it_says_what_it_can_do(tmp_path):
+    process = subprocess.run(
+        [sys.executable, str(SCRIPT), "-o", str(tmp_path / "drive")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert "add --simulate" in process.stderr
+    assert not (tmp_path / "drive").exists()
+
+
+BROKEN_CONF = [
+    ("{", "Input data was truncated"),
+    ('{"car": "x", "max_throttle": "fast", "jpeg_quality": 90}', "max_throttle: Expected float"),
+    ('{"car": "x", "max_throttle": 2, "jpeg_quality": 90}', "max_throttle: Expected float <= 1"),
+    ('{"car": "x", "max_throttle": 0.5}', "missing required field jpeg_quality"),
+    ('{"car": "x", "max_throtle": 1}', "unknown field max_throtle"),
+]
+
+
+@pytest.mark.parametrize(("content", "complaint"), BROKEN_CONF)
+def test_a_broken_hardware_conf_is_named_with_its_key(tmp_path, monkeypatch, content, complaint):
+    conf = tmp_path / "hardware_conf.json"
+    conf.write_text(content)
+    monkeypatch.setattr(path, "HARDWARE_CONF", conf)
+    with pytest.raises(InputError) as caught:
+        run_manual.main(["-o", str(tmp_path / "drive"), "--simulate"])
+    assert str(conf) in str(caught.value)
+    assert complaint in str(caught.value)
+    assert not (tmp_path / "drive").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        (session.NAME, '{"img_id": "x"}', "img_id: every label has a key of that name"),
+        (session.NAME, "[", "not JSON"),
+        (label_file.NAME, "{}", "has labels that were not recorded there"),
+    ],
+)
+def test_a_folder_that_is_no_recording_is_refused(tmp_path, name, content, complaint):
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    (folder / name).write_text(content)
+    code, out, err = ran(folder)
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert [file.name for file in folder.iterdir()] == [name]

@@ -1,0 +1,486 @@
+"""The scripts at the desk, through their main: exit code, stdout, stderr and effect."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import cv2
+import numpy as np
+import pytest
+
+import path
+from errors import Declined, InputError, StillRecording
+from get_data import (
+    command_line,
+    contact_sheet,
+    search_and_download,
+    upload_data,
+    upload_to_db,
+    write_label_template,
+)
+from get_data.labels import label, label_file
+from get_data.recording import journal
+from tests.conftest import document, picture, save
+from tests.test_journal import interrupted
+
+STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]
+
+
+def in_drive(number):
+    return document(number, steering=STEERING[number % 5])
+
+
+@pytest.fixture
+def call(capsys):
+    """Calls a script's main through the door that the shell uses."""
+
+    def run(script, *arguments):
+        code = command_line.run(lambda: script.main([str(one) for one in arguments]))
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if said.out else None, said.err
+
+    return run
+
+
+def test_upload_counts_and_names_the_database(call, drive, home):
+    code, counts, err = call(upload_data, drive)
+    assert code == 0
+    assert counts == {"created": 10, "there": 0, "gone": 0, "failed": 0, "pictures_sent": 10}
+    assert err.splitlines()[0] == f"database: local, {home / 'database'}"
+
+
+def test_a_second_upload_sends_nothing(call, drive):
+    call(upload_data, drive)
+    code, counts, _ = call(upload_data, drive)
+    assert code == 0
+    assert counts == {"created": 0, "there": 10, "gone": 0, "failed": 0, "pictures_sent": 0}
+
+
+def test_a_dry_run_counts_like_the_real_run_and_creates_nothing(call, drive, home):
+    planned = call(upload_data, drive, "--dry-run")
+    assert list(home.iterdir()) == []
+    assert planned[1] == call(upload_data, drive)[1]
+
+
+def test_several_folders_and_files_are_one_upload(call, drive, tmp_path):
+    other = save(tmp_path / "other", [document(number) for number in range(20, 25)])
+    code, counts, _ = call(upload_data, drive, other / label_file.NAME, drive)
+    assert (code, counts["created"]) == (0, 15)
+
+
+def test_pictures_may_lie_elsewhere(call, drive, tmp_path):
+    labels = tmp_path / "elsewhere.json"
+    (drive / label_file.NAME).rename(labels)
+    with_none = call(upload_data, labels)
+    assert with_none[0] == 2
+    assert "say with -p where they are" in with_none[2]
+    assert call(upload_data, labels, "-p", drive)[1]["created"] == 10
+
+
+def test_a_missing_picture_is_named_and_a_second_run_completes(call, drive):
+    file = drive / in_drive(3)["file_name"]
+    file.rename(drive / "aside")
+    code, counts, err = call(upload_data, drive)
+    assert (code, counts["created"], counts["failed"]) == (3, 9, 1)
+    assert f"failed: {in_drive(3)['img_id']}: {file} does not exist" in err
+    (drive / "aside").rename(file)
+    assert call(upload_data, drive)[:2] == (
+        0,
+        {"created": 1, "there": 9, "gone": 0, "failed": 0, "pictures_sent": 1},
+    )
+
+
+@pytest.mark.parametrize("key", ["to_delete", "replaces"])
+def test_upload_leaves_corrections_to_the_script_for_them(call, drive, key, home):
+    labels = label_file.read(drive / label_file.NAME)
+    one = next(iter(labels.values()))
+    one[key] = True if key == "to_delete" else "0" * 32
+    label_file.write(drive / label_file.NAME, labels)
+    code, _, err = call(upload_data, drive)
+    assert code == 2
+    assert "apply this file with upload_to_db.py" in err
+    assert list(home.iterdir()) == []
+
+
+def test_an_interrupted_recording_is_repaired_aloud_by_each_script(call, tmp_path):
+    for number, script in enumerate((upload_data, upload_to_db, contact_sheet)):
+        folder = interrupted(tmp_path / str(number), [document(0)], torn=b"torn")
+        code, _, err = call(script, folder)
+        assert code == 0, err
+        assert f"{folder}: repaired an interrupted recording: 1 labels kept" in err
+        assert "this line of the journal is torn" in err
+        assert not (folder / journal.NAME).exists()
+
+
+def test_a_recording_that_runs_is_refused(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
+    folder = interrupted(tmp_path / "drive", [document(0)])
+    with journal.locked(folder):
+        code, _, err = call(upload_data, folder)
+    assert code == StillRecording.exit_code == 1
+    assert "is being recorded into by another process" in err
+
+
+@pytest.fixture
+def fetched(call, drive, tmp_path):
+    """The drive, uploaded and fetched into a folder of its own."""
+    call(upload_data, drive)
+    call(search_and_download, "-p", tmp_path / "training")
+    return tmp_path / "training"
+
+
+def correct(folder, number, direction=0):
+    """Ada corrects the direction of one picture in a label file."""
+    labels = label_file.read(folder / label_file.NAME)
+    img_id = document(number)["img_id"]
+    labels[img_id] = label.corrected(
+        labels[img_id], created_by="Ada", direction=direction, speed=1, on=datetime.now(UTC)
+    )
+    label_file.write(folder / label_file.NAME, labels)
+    return labels[img_id]
+
+
+def mark(folder, *numbers):
+    """These labels are to be deleted."""
+    labels = label_file.read(folder / label_file.NAME)
+    for number in numbers:
+        labels[document(number)["img_id"]]["to_delete"] = True
+    label_file.write(folder / label_file.NAME, labels)
+
+
+def found(call, query, tmp_path):
+    """The ids that a search finds."""
+    folder = tmp_path / "found"
+    code, _, err = call(search_and_download, "-q", json.dumps(query), "-p", folder)
+    assert code == 0, err
+    return list(label_file.read(folder / label_file.NAME))
+
+
+def test_corrections_and_deletions_are_applied(call, fetched, drive, tmp_path):
+    correct(fetched, 4)
+    mark(fetched, 5, 6)
+    planned = call(upload_to_db, fetched, "--dry-run")
+    code, counts, err = call(upload_to_db, fetched, "-y")
+    assert (code, counts) == (0, planned[1])
+    assert counts == {
+        "created": 1,
+        "there": 7,
+        "gone": 0,
+        "replaced": 1,
+        "deleted": 2,
+        "absent": 0,
+        "pictures_sent": 0,
+        "pictures_deleted": 2,
+        "failed": 0,
+    }
+    assert "1 labels added, 1 replaced, 2 deleted with 2 pictures" in err
+    left = {"label.label_direction": {"type": "term", "value": 0}}
+    assert found(call, left, tmp_path) == [document(number)["img_id"] for number in (0, 4)]
+    right = {"label.label_direction": {"type": "term", "value": 4}}
+    assert found(call, right, tmp_path) == [document(9)["img_id"]]
+    assert len(found(call, {}, tmp_path)) == 8
+    code, counts, err = call(upload_data, drive)
+    assert counts == {"created": 0, "there": 7, "gone": 3, "failed": 0, "pictures_sent": 0}
+    assert "3 labels were corrected or deleted since and stay so; --restore brings" in err
+    assert call(upload_data, drive, "--restore")[1]["created"] == 3
+
+
+def test_applying_twice_changes_nothing(call, fetched):
+    correct(fetched, 4)
+    mark(fetched, 5)
+    call(upload_to_db, fetched, "-y")
+    code, counts, _ = call(upload_to_db, fetched, "-y")
+    assert code == 0
+    assert (counts["created"], counts["replaced"], counts["deleted"]) == (0, 0, 0)
+    assert (counts["there"], counts["absent"]) == (9, 2)
+
+
+def test_replaced_labels_can_be_kept(call, fetched, tmp_path):
+    correct(fetched, 4)
+    assert call(upload_to_db, fetched, "--keep-replaced")[1]["replaced"] == 0
+    right = {"label.label_direction": {"type": "term", "value": 4}}
+    assert document(4)["img_id"] in found(call, right, tmp_path)
+    code, counts, err = call(search_and_download, "-p", tmp_path / "all")
+    assert (code, counts["found"], counts["other_labels"]) == (0, 10, 1)
+    assert "warning: 1 more labels match, of the same pictures" in err
+
+
+def test_a_deleted_label_leaves_a_picture_that_has_another(call, fetched, tmp_path):
+    correct(fetched, 4)
+    call(upload_to_db, fetched, "--keep-replaced")
+    label_file.write(fetched / label_file.NAME, {in_drive(4)["img_id"]: in_drive(4)})
+    mark(fetched, 4)
+    code, counts, _ = call(upload_to_db, fetched, "-y")
+    assert (code, counts["deleted"], counts["pictures_deleted"]) == (0, 1, 0)
+    assert len(found(call, {}, tmp_path)) == 10
+
+
+def test_deletion_without_a_terminal_is_refused(call, fetched, tmp_path):
+    mark(fetched, 5)
+    code, out, err = call(upload_to_db, fetched)
+    assert (code, out) == (Declined.exit_code, None)
+    assert "1 will be deleted with 1 pictures. Go on? There is no terminal to ask on" in err
+    assert len(found(call, {}, tmp_path)) == 10
+
+
+def test_adding_alone_asks_nothing(call, drive):
+    assert call(upload_to_db, drive)[:2][1]["created"] == 10
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1), ("", 1), ("maybe", 1)])
+def test_deletion_on_a_terminal_follows_the_answer(call, fetched, answer, code):
+    mark(fetched, 5)
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(path.ROOT / "get_data" / "upload_to_db.py"), str(fetched)],
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(master, answer.encode() + b"\n")
+    out, err = process.communicate(timeout=30)
+    os.close(master)
+    os.close(slave)
+    assert process.returncode == code
+    assert "Go on? [y/N]" in err
+    assert bool(out) == (code == 0)
+    assert ("nothing was changed" in err) == (code == 1)
+
+
+def test_a_correction_of_another_picture_is_refused(call, fetched, tmp_path):
+    correction = correct(fetched, 4)
+    labels = label_file.read(fetched / label_file.NAME)
+    labels[correction["img_id"]]["replaces"] = in_drive(5)["label_fingerprint"]
+    label_file.write(fetched / label_file.NAME, labels)
+    code, _, err = call(upload_to_db, fetched, "-y")
+    assert code == 2
+    assert f"which is a label of '{in_drive(5)['img_id']}'" in err
+    assert len(found(call, {}, tmp_path)) == 10
+
+
+def test_search_fetches_the_right_pictures_byte_for_byte(call, drive, tmp_path):
+    call(upload_data, drive)
+    folder = tmp_path / "left"
+    query = tmp_path / "query.json"
+    query.write_text('{"label.label_direction": {"type": "term", "value": 0}}')
+    code, counts, err = call(search_and_download, "-q", query, "-p", folder)
+    expected = {"found": 2, "fetched": 2, "there": 0, "failed": 0, "other_labels": 0}
+    assert (code, counts) == (0, expected)
+    assert f"labels in {folder / label_file.NAME}" in err
+    for number in (0, 5):
+        assert (folder / document(number)["file_name"]).read_bytes() == picture(number)
+    assert call(search_and_download, "-q", query, "-p", folder)[1]["there"] == 2
+
+
+def test_labels_may_go_elsewhere_and_pictures_stay_where_they_are(call, fetched, tmp_path):
+    labels = tmp_path / "lists" / "all.json"
+    options = ("-p", tmp_path / "none", "-o", labels, "--no-download", "--limit", "3")
+    code, counts, _ = call(search_and_download, *options)
+    assert (code, counts["found"]) == (0, 3)
+    assert len(label_file.read(labels)) == 3
+    assert list((tmp_path / "none").iterdir()) == []
+
+
+def test_a_search_in_an_empty_database_finds_nothing_and_creates_nothing(call, home, tmp_path):
+    code, counts, _ = call(search_and_download, "-p", tmp_path / "training")
+    assert (code, counts["found"]) == (0, 0)
+    assert (tmp_path / "training" / label_file.NAME).read_text() == "{}\n"
+    assert list(home.iterdir()) == []
+
+
+def test_a_recording_is_never_overwritten_by_a_search(call, drive, tmp_path):
+    call(upload_data, drive)
+    before = (drive / label_file.NAME).read_bytes()
+    for options in (["-p", drive], ["-p", tmp_path / "x", "-o", drive / label_file.NAME]):
+        code, _, err = call(search_and_download, *options)
+        assert code == 2
+        assert f"{drive} is a recording; give a search a folder of its own" in err
+    assert (drive / label_file.NAME).read_bytes() == before
+
+
+def test_a_lost_picture_is_listed_and_the_exit_code_says_so(call, drive, home, tmp_path):
+    call(upload_data, drive)
+    for file in (home / "database" / "pictures").rglob("*000000-*.jpg"):
+        file.unlink()
+    code, counts, err = call(search_and_download, "-p", tmp_path / "training")
+    assert (code, counts["failed"], counts["fetched"]) == (3, 1, 9)
+    assert f"failed: {document(0)['img_id']}: the store has no pictures/20240501/" in err
+
+
+ENVIRONMENTS = [
+    ({"PATATE_ES_URL": "http://x"}, 2, "PATATE_ES_URL is set but PATATE_S3_BUCKET not"),
+    ({"PATATE_S3_BUCKET": "b"}, 2, "PATATE_S3_BUCKET is set but PATATE_ES_URL not"),
+    (
+        {"PATATE_S3_KEY": "secret"},
+        2,
+        "PATATE_S3_KEY is set but PATATE_ES_URL and PATATE_S3_BUCKET not",
+    ),
+    ({"PATATE_ES_URL": "u", "PATATE_S3_BUCKET": "b"}, 2, "set PATATE_DATABASE=local for the one"),
+    ({"PATATE_DATABASE": "remote"}, 2, "PATATE_DATABASE is 'remote'; it may be 'local'"),
+    ({"PATATE_ES_URL": "http://x", "PATATE_DATABASE": "local"}, 0, "database: local"),
+    ({"PATATE_ES_URL": ""}, 0, "database: local"),
+]
+
+
+@pytest.mark.parametrize(("variables", "code", "said"), ENVIRONMENTS, ids=lambda value: str(value))
+def test_the_environment_names_one_database_or_is_refused(
+    call, drive, monkeypatch, variables, code, said
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    result = call(upload_data, drive)
+    assert result[0] == code
+    assert said in result[2]
+    assert "secret" not in result[2]
+
+
+def missing_file(tmp_path):
+    return tmp_path / "none.json"
+
+
+def a_folder_without_labels(tmp_path):
+    return tmp_path
+
+
+def written(content):
+    def write(tmp_path):
+        file = tmp_path / "labels.json"
+        file.write_bytes(content)
+        return file
+
+    return write
+
+
+MISTAKES = [
+    (missing_file, "none.json does not exist"),
+    (a_folder_without_labels, "has no labels.json: not a folder of labels"),
+    (written(b"{"), "labels.json, line 1, column 2: not JSON"),
+    (written(b"[]"), "labels.json: not a label file"),
+    (written(b'{"a": 3}'), "labels.json, entry 'a': Expected object, got int"),
+    (written(b"\xff\xfe{\0}\0"), "labels.json is not UTF-8 text"),
+]
+
+
+@pytest.mark.parametrize("script", [upload_data, upload_to_db, contact_sheet])
+@pytest.mark.parametrize(("argument", "complaint"), MISTAKES, ids=lambda value: str(value)[:40])
+def test_usual_mistakes_get_one_line(call, tmp_path, home, script, argument, complaint):
+    code, out, err = call(script, argument(tmp_path))
+    assert (code, out) == (2, None)
+    assert err.startswith("error: ")
+    assert complaint in err
+    assert len(err.splitlines()) == 1
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [
+        ("none.json", "none.json does not exist"),
+        ("{", "the query, line 1, column 2: not JSON"),
+        ('{"driver": {"type": "fuzzy", "value": "Z"}}', "fuzzy"),
+        ('{"driver": {"type": "term", "value": "Z", "bool": "perhaps"}}', "perhaps"),
+        ('{"driver": 3}', "driver"),
+    ],
+)
+def test_a_query_that_cannot_be_answered_is_refused(call, drive, tmp_path, query, complaint):
+    call(upload_data, drive)
+    code, out, err = call(search_and_download, "-q", query, "-p", tmp_path / "training")
+    assert (code, out) == (2, None)
+    assert complaint in err
+    assert not (tmp_path / "training" / label_file.NAME).exists()
+
+
+def test_template_is_a_valid_label_on_stdout(call):
+    code, example, err = call(write_label_template)
+    assert (code, err) == (0, "")
+    label.parse(example)
+
+
+def test_schema_is_one(call):
+    code, schema, _ = call(write_label_template, "--json-schema")
+    assert code == 0
+    assert schema["$defs"]["Label"]["properties"]["img_id"]["description"]
+
+
+def test_template_is_written_and_never_over_another_file(call, tmp_path):
+    file = tmp_path / "template.json"
+    assert call(write_label_template, "-o", file)[0] == 0
+    label.parse(json.loads(file.read_text()))
+    file.write_text("mine")
+    code, _, err = call(write_label_template, "-o", file)
+    assert code == 1
+    assert "exists. Overwrite it? There is no terminal to ask on: remove it" in err
+    assert file.read_text() == "mine"
+
+
+def test_template_names_a_folder_that_is_not_there(call, tmp_path):
+    code, _, err = call(write_label_template, "-o", tmp_path / "none" / "template.json")
+    assert code == 1
+    assert "none/template.json cannot be written: No such file or directory" in err
+
+
+def test_contact_sheet_draws_every_picture_with_its_label(call, tmp_path):
+    folder = save(tmp_path / "drive", [document(number) for number in range(6)])
+    jpeg = cv2.imencode(".jpg", np.full((120, 160, 3), 200, np.uint8))[1].tobytes()
+    for file in folder.glob("*.jpg"):
+        file.write_bytes(jpeg)
+    code, counts, _ = call(contact_sheet, folder)
+    assert (code, counts["drawn"]) == (0, 6)
+    drawn = cv2.imread(str(folder / "contact_sheet.png"))
+    assert drawn.shape == (2 * 156 + 6, 3 * 206 + 6, 3)
+    assert call(contact_sheet, folder, "--most", "2")[1]["drawn"] == 2
+
+
+def test_contact_sheet_says_where_a_picture_is_missing(call, tmp_path):
+    folder = save(tmp_path / "drive", [document(0)], pictures=False)
+    assert call(contact_sheet, folder)[0] == 0
+    empty = save(tmp_path / "empty", [])
+    assert call(contact_sheet, empty)[0] == 2
+
+
+def test_an_interrupt_ends_with_its_code_and_no_traceback(call, drive, monkeypatch):
+    def interrupt(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(upload_data, "upload", interrupt)
+    code, out, err = call(upload_data, drive)
+    assert (code, out) == (130, None)
+    assert err.splitlines()[-1] == "interrupted"
+
+
+def test_debug_shows_the_traceback(drive, monkeypatch):
+    monkeypatch.setenv("DEBUG", "1")
+    with pytest.raises(InputError):
+        command_line.run(lambda: upload_data.main([str(drive / "none.json")]))
+
+
+def test_a_reader_that_has_enough_is_no_error(drive):
+    command = f"{sys.executable} {path.ROOT}/get_data/write_label_template.py | true"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+SCRIPTS = sorted(
+    file for file in (path.ROOT / "get_data").glob("*.py") if "parse_args" in file.read_text()
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
+def test_every_script_runs_from_any_folder_and_helps(script, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-I", str(script), "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: {script.name}")
+    assert f"python get_data/{script.name}" in done.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,245 @@
+"""The upload: never a label without its picture, nothing sent twice, nothing undone."""
+
+from dataclasses import replace
+
+import pytest
+
+from errors import InputError
+from get_data.database.delete import delete, target
+from get_data.database.interfaces import picture_key
+from get_data.database.upload import Entry, entries_of, upload
+from get_data.labels import label, label_file
+from tests.conftest import document, picture, save
+
+
+def entries(folder):
+    return entries_of(folder / label_file.NAME)
+
+
+def outcome(db, what, **options):
+    """What became of each label, in their order."""
+    return [one.what for one in upload(what, db.index, db.store, **options)]
+
+
+def test_labels_and_pictures_are_in(db, drive):
+    results = list(upload(entries(drive), db.index, db.store))
+    assert [one.what for one in results] == ["created"] * 10
+    assert all(one.picture_sent for one in results)
+    labels = db.labels()
+    assert len(labels) == 10
+    for one in labels.values():
+        assert one["s3_key"] == picture_key(one["img_id"], one["picture_sha256"])
+        assert one["s3_bucket"] == db.store.name
+        assert one["upload_date"].endswith("Z")
+        assert db.store.get(one["s3_key"]) == (drive / one["file_name"]).read_bytes()
+
+
+def test_local_files_are_left_as_they_were(db, drive):
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in drive.iterdir()}
+    outcome(db, entries(drive))
+    after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in drive.iterdir()}
+    assert after == before
+
+
+def test_a_second_upload_sends_nothing(db, drive):
+    outcome(db, entries(drive))
+    before = db.labels()
+    again = list(upload(entries(drive), db.index, db.store))
+    assert {one.what for one in again} == {"there"}
+    assert not any(one.picture_sent for one in again)
+    assert db.labels() == before
+
+
+def test_more_labels_than_a_batch_holds(db, tmp_path):
+    folder = save(tmp_path / "long", [document(number) for number in range(1203)])
+    assert outcome(db, entries(folder)) == ["created"] * 1203
+    assert len(db.pictures()) == 1203
+
+
+def test_the_same_label_twice_counts_once(db, drive):
+    assert outcome(db, entries(drive) + entries(drive)) == ["created"] * 10
+
+
+def test_a_dry_run_counts_the_same_and_changes_nothing(db, drive):
+    outcome(db, entries(drive)[:3])
+    (drive / document(5)["file_name"]).write_bytes(b"")
+    planned = list(upload(entries(drive), db.index, db.store, dry_run=True))
+    assert len(db.labels()) == 3
+    assert db.store.look([one.key for one in planned if one.what == "created"]) == {}
+    done = list(upload(entries(drive), db.index, db.store))
+    assert [(one.what, one.picture_sent) for one in planned] == [
+        (one.what, one.picture_sent) for one in done
+    ]
+
+
+def test_two_labels_of_one_picture_share_it(db, drive):
+    second = document(0, steering=0.9, created_by="Ada")
+    both = [*entries(drive), Entry(second, drive / second["file_name"])]
+    results = list(upload(both, db.index, db.store))
+    assert len(db.labels()) == 11
+    assert len({one.key for one in results}) == 10
+
+
+DAMAGE = {
+    "missing": (lambda file: file.unlink(), "does not exist, and the store has no such picture"),
+    "empty": (lambda file: file.write_bytes(b""), "is empty"),
+    "short": (lambda file: file.write_bytes(picture(3)[:-1]), "is damaged: "),
+    "other": (lambda file: file.write_bytes(picture(3)[::-1]), "not the content that its label"),
+    "folder": (lambda file: (file.unlink(), file.mkdir()), "cannot be read: Is a directory"),
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGE.values(), ids=DAMAGE)
+def test_a_label_whose_picture_is_damaged_stays_out(db, drive, damage, reason):
+    bad = document(3, steering=0.5)
+    damage(drive / bad["file_name"])
+    results = list(upload(entries(drive), db.index, db.store))
+    failed = [one for one in results if one.what == "failed"]
+    assert [one.img_id for one in failed] == [bad["img_id"]]
+    assert reason in failed[0].reason
+    assert len(db.labels()) == len(db.pictures()) == 9
+
+
+def test_a_picture_that_links_out_of_its_folder_is_not_sent(db, drive, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(picture(3))
+    file = drive / document(3)["file_name"]
+    file.unlink()
+    file.symlink_to(secret)
+    (failed,) = [one for one in upload(entries(drive), db.index, db.store) if one.what == "failed"]
+    assert "is a link out of its folder" in failed.reason
+
+
+def test_a_label_from_elsewhere_gets_size_and_hash_of_its_picture(db, drive):
+    plain = document(0, steering=-0.9)
+    del plain["picture_size"], plain["picture_sha256"]
+    outcome(db, [Entry(plain, drive / plain["file_name"])])
+    (sent,) = db.labels().values()
+    assert sent["picture_size"] == len(picture(0))
+    assert sent["picture_sha256"] == label.sha256(picture(0))
+
+
+def test_a_picture_that_only_the_store_has_is_enough_for_another_label(db, drive):
+    outcome(db, entries(drive))
+    (drive / document(0)["file_name"]).unlink()
+    second = document(0, steering=0.9, created_by="Ada")
+    assert outcome(db, [Entry(second, drive / second["file_name"])]) == ["created"]
+
+
+def test_another_picture_of_the_same_id_is_a_conflict(db, drive, tmp_path):
+    outcome(db, entries(drive))
+    other = document(0, steering=0.9)
+    file = tmp_path / other["file_name"]
+    file.write_bytes(b"other content")
+    other |= {"picture_size": 13, "picture_sha256": label.sha256(b"other content")}
+    (result,) = upload([Entry(other, file)], db.index, db.store)
+    assert result.what == "failed"
+    assert result.reason == "conflict: the database has another picture of this id"
+    assert len(db.labels()) == 10
+
+
+def test_two_pictures_of_one_id_in_the_input_are_a_conflict_and_neither_is_sent(db, tmp_path):
+    first, second = document(0), document(0, steering=0.9)
+    second |= {"picture_size": 5, "picture_sha256": label.sha256(b"other")}
+    (tmp_path / "a.jpg").write_bytes(picture(0))
+    (tmp_path / "b.jpg").write_bytes(b"other")
+    both = [Entry(first, tmp_path / "a.jpg"), Entry(second, tmp_path / "b.jpg")]
+    results = list(upload(both, db.index, db.store))
+    assert [one.what for one in results] == ["failed", "failed"]
+    assert "different pictures of this id" in results[0].reason
+    assert db.labels() == {}
+
+
+def test_deleted_labels_stay_out_until_they_are_restored(db, drive):
+    outcome(db, entries(drive))
+    list(delete([target(document(0, steering=-0.9))], db.index, db.store, why="deleted", by="Ada"))
+    assert outcome(db, entries(drive)) == ["gone"] + ["there"] * 9
+    assert len(db.labels()) == 9
+    assert outcome(db, entries(drive), restore=True, dry_run=True)[0] == "created"
+    assert len(db.labels()) == 9
+    assert outcome(db, entries(drive), restore=True) == ["created"] + ["there"] * 9
+    assert len(db.labels()) == len(db.pictures()) == 10
+    assert outcome(db, entries(drive)) == ["there"] * 10
+
+
+class Meddling:
+    """A store or index in which somebody else does something just before a call."""
+
+    def __init__(self, real, **before):
+        self._real = real
+        self._before = before
+
+    def __getattr__(self, name):
+        method = getattr(self._real, name)
+        if name not in self._before:
+            return method
+
+        def called(*arguments, **options):
+            self._before.pop(name, lambda: None)()
+            return method(*arguments, **options)
+
+        return called
+
+
+def test_a_picture_deleted_while_its_label_went_in_is_put_back(db, drive):
+    """A deletion of another label took the picture between its upload and the label's."""
+    entry = entries(drive)[0]
+    key = picture_key(entry.img_id, label.sha256(picture(0)))
+    index = Meddling(db.index, create=lambda: db.store.delete(key))
+    results = list(upload([entry], index, db.store))
+    assert [one.what for one in results] == ["created"]
+    assert db.pictures() == {key: picture(0)}
+
+
+def test_a_picture_that_is_lost_is_put_back_by_a_second_upload(db, drive):
+    outcome(db, entries(drive))
+    key = next(iter(db.pictures()))
+    db.store.delete(key)
+    results = list(upload(entries(drive), db.index, db.store))
+    assert {one.what for one in results} == {"there"}
+    assert [one.key for one in results if one.picture_sent] == [key]
+    assert len(db.pictures()) == 10
+
+
+def test_a_label_deleted_while_it_went_in_stays_out(db, drive):
+    entry = entries(drive)[0]
+    going = [target(entry.document)]
+
+    def delete_it():
+        list(delete(going, db.index, db.store, why="deleted", by="Ada"))
+
+    store = Meddling(db.store, look=delete_it)
+    results = list(upload([entry], db.index, store))
+    assert [one.what for one in results] == ["gone"]
+    assert db.labels() == {}
+
+
+def test_a_label_whose_picture_nobody_has_any_more_is_reported(db, drive):
+    outcome(db, entries(drive))
+    key = next(iter(db.pictures()))
+    db.store.delete(key)
+    for file in drive.glob("*.jpg"):
+        file.unlink()
+    failed = [one for one in upload(entries(drive), db.index, db.store) if one.what == "failed"]
+    assert [one.key for one in failed] == [key]
+    assert "the label is in the index, its picture is lost" in failed[0].reason
+
+
+def test_a_label_that_the_index_refuses_is_reported_alone(db, drive):
+    def refusing(documents):
+        created = db.index.create(documents[1:])
+        return replace_refused(created, documents[0])
+
+    def replace_refused(created, one):
+        return replace(created, refused={one["label_fingerprint"]: "too long"})
+
+    index = Meddling(db.index)
+    index.create = refusing
+    results = list(upload(entries(drive), index, db.store))
+    assert [one.what for one in results] == ["failed"] + ["created"] * 9
+    assert results[0].reason == "the index refuses the label: too long"
+
+
+def test_pictures_folder_that_is_none_is_refused(drive):
+    with pytest.raises(InputError, match="is not a folder of pictures"):
+        entries_of(drive / label_file.NAME, drive / "nowhere")
