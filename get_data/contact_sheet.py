@@ -25,7 +25,7 @@ from get_data.labels.label import Label
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), blue green red
 
-WIDTH_PX, HEIGHT_PX, GAP_PX = 200, 150, 6
+WIDTH_PX, HEIGHT_PX, GAP_PX, BAND_PX = 200, 150, 6, 23
 PAPER = (32, 28, 26)
 INK = (235, 235, 235)
 NEEDLE = (60, 200, 255)
@@ -94,14 +94,14 @@ def tile(folder: Path, one: Label) -> Pixels:
     top = HEIGHT_PX - 8 - round(60 * min(max(throttle, 0.0), 1.0))
     cv2.rectangle(canvas, (WIDTH_PX - 14, HEIGHT_PX - 68), (WIDTH_PX - 8, HEIGHT_PX - 8), PAPER, 1)
     cv2.rectangle(canvas, (WIDTH_PX - 14, top), (WIDTH_PX - 8, HEIGHT_PX - 8), NEEDLE, -1)
-    write(canvas, f"dir {said.label_direction}  speed {said.label_speed}", (8, 18))
+    canvas[:BAND_PX] //= 3
+    write(canvas, f"direction {said.label_direction}   speed {said.label_speed}", (8, 16))
     return canvas
 
 
 def write(canvas: Pixels, text: str, at: tuple[int, int]) -> None:
-    """The text stands on the picture, readable on light and dark."""
-    for colour, width in ((PAPER, 3), (INK, 1)):
-        cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, width, cv2.LINE_AA)
+    """The text stands on the picture."""
+    cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
 
 
 def sheet(tiles: Sequence[Pixels]) -> Pixels:

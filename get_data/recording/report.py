@@ -17,6 +17,7 @@ class Moment:
     rate_hz: float
     steering: float
     throttle: float
+    speed_m_s: float | None
     state: str
 
 
@@ -35,9 +36,10 @@ def live_line(now: Moment, progress: Progress) -> str:
     """The drive at this moment, in less than 80 characters."""
     state = progress.stopped or now.state
     dropped = f" {progress.dropped} dropped" if progress.dropped else ""
+    speed = f"{now.throttle:4.0%}" if now.speed_m_s is None else f"{now.speed_m_s:3.1f} m/s"
     return (
-        f"{now.seconds:6.1f} s  {progress.written:6} pictures {now.rate_hz:5.1f} Hz{dropped}  "
-        f"{_wheel(now.steering)}  {now.throttle * 100:3.0f} %  {state}"
+        f"{now.seconds:5.1f} s {progress.written:6} pictures {now.rate_hz:5.1f} Hz{dropped}  "
+        f"{_wheel(now.steering)}  {speed}  {state}"
     )
 
 

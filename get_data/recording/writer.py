@@ -245,9 +245,10 @@ def summed_up(report: Report, taken: list[Taken], classes: Classes) -> Report:
         for earlier, later in pairwise(taken)
         if not later.after_pause
     ]
-    report.longest_gap_s = max(gaps_s, default=0.0)
-    report.duration_s = sum(gaps_s)
-    report.rate_hz = len(gaps_s) / report.duration_s if report.duration_s else 0.0
+    duration_s = sum(gaps_s)
+    report.longest_gap_s = round(max(gaps_s, default=0.0), 3)
+    report.duration_s = round(duration_s, 3)
+    report.rate_hz = round(len(gaps_s) / duration_s, 2) if duration_s else 0.0
     return report
 
 
