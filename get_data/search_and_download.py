@@ -84,9 +84,9 @@ def report(results: Sequence[Downloaded], labels: Path) -> int:
     found = len(results)
     others = sum(result.others for result in results)
     command_line.say(
-        f"{found} pictures found: {what['fetched']} fetched, {what['there']} here already; "
-        f"labels in {labels}"
+        f"{found} pictures found: {what['fetched']} fetched, {what['there']} here already"
     )
+    command_line.say(f"labels: {labels}")
     if others:
         command_line.say(
             f"warning: {others} more labels match, of the same pictures; "

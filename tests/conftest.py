@@ -13,6 +13,7 @@ import pytest
 from get_data.database.interfaces import LabelIndex, PictureStore
 from get_data.database.local_store import LocalPictureStore
 from get_data.database.search_query import SearchQuery
+from get_data.database.sqlite_utils import SqliteIndex
 from get_data.labels import label, label_file, session
 from get_data.labels.label import Classes, Document
 
@@ -117,7 +118,6 @@ class Database:
 @pytest.fixture(params=["local"])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database of each kind."""
-    from get_data.database.sqlite_utils import SqliteIndex  # noqa: PLC0415
     folder = tmp_path / "database"
     index = {"local": SqliteIndex}[request.param](folder)
     yield Database(index, LocalPictureStore(folder))

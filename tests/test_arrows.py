@@ -24,9 +24,8 @@ def within(module, package):
 
 
 def modules_of(folder):
-    for file in sorted((path.ROOT / folder).glob("*.py")):
-        if file.stem != "__init__":
-            yield f"{folder.replace('/', '.')}.{file.stem}"
+    files = sorted((path.ROOT / folder).glob("*.py"))
+    return [f"{folder.replace('/', '.')}.{file.stem}" for file in files if file.stem[0] != "_"]
 
 
 def test_driving_needs_nothing_of_the_database():

@@ -8,14 +8,19 @@ import pytest
 from errors import DatabaseError, PictureMissing
 from get_data.database.interfaces import copies_of, copy_path, picture_key
 from get_data.database.local_store import LocalPictureStore
+from tests.memory_database import MemoryStore
 
 KEY = picture_key("20240501T12-00-00-000000", "ab" * 32)
 OTHER = picture_key("20240501T12-00-00-100000", "cd" * 32)
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", "memory"])
 def store(request, tmp_path):
-    return {"local": lambda: LocalPictureStore(tmp_path / "database")}[request.param]()
+    match request.param:
+        case "local":
+            return LocalPictureStore(tmp_path / "database")
+        case "memory":
+            return MemoryStore()
 
 
 def test_the_key_tells_day_id_and_content():

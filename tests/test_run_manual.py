@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -210,7 +211,7 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
     time.sleep(1.5)
     assert len(list(folder.glob("*.jpg"))) - before >= 40
     process.send_signal(signal.SIGHUP)
-    wait_for(lambda: (folder / label_file.NAME).exists())
+    wait_for(lambda: list(folder.glob("labels.*")) == [folder / label_file.NAME])
     assert len(assert_whole(folder)) >= before + 40
     os.close(slave)
     os.close(master)
@@ -290,3 +291,26 @@ def test_a_folder_that_is_no_recording_is_refused(tmp_path, name, content, compl
     assert (code, out) == (2, "")
     assert complaint in err
     assert [file.name for file in folder.iterdir()] == [name]
+
+
+def test_a_disk_that_stalls_costs_no_picture_and_no_tick(tmp_path, monkeypatch, capsys):
+    """The writing process stands still for a second, as an SD card can make it."""
+    real = run_manual.Recorder
+
+    def stalling(*arguments, **options):
+        recorder = real(*arguments, **options)
+        writer = recorder._writer.pid
+        for moment_s, number in ((0.7, signal.SIGSTOP), (1.7, signal.SIGCONT)):
+            threading.Timer(moment_s, os.kill, (writer, number)).start()
+        return recorder
+
+    monkeypatch.setattr(run_manual, "Recorder", stalling)
+    code = run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "3"])
+    said = capsys.readouterr()
+    counts = json.loads(said.out)
+    assert code == 0
+    assert counts["dropped"] == 0
+    assert counts["longest_gap_s"] < 0.15
+    assert len(assert_whole(tmp_path / "drive")) == pytest.approx(60, abs=4)
+    (skipped,) = re.findall(r"(\d+) of \d+ ticks skipped", said.err)
+    assert int(skipped) <= 3

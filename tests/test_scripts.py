@@ -270,7 +270,7 @@ def test_search_fetches_the_right_pictures_byte_for_byte(call, drive, tmp_path):
     code, counts, err = call(search_and_download, "-q", query, "-p", folder)
     expected = {"found": 2, "fetched": 2, "there": 0, "failed": 0, "other_labels": 0}
     assert (code, counts) == (0, expected)
-    assert f"labels in {folder / label_file.NAME}" in err
+    assert f"labels: {folder / label_file.NAME}" in err
     for number in (0, 5):
         assert (folder / document(number)["file_name"]).read_bytes() == picture(number)
     assert call(search_and_download, "-q", query, "-p", folder)[1]["there"] == 2
@@ -326,7 +326,9 @@ ENVIRONMENTS = [
 ]
 
 
-@pytest.mark.parametrize(("variables", "code", "said"), ENVIRONMENTS, ids=lambda value: str(value))
+@pytest.mark.parametrize(
+    ("variables", "code", "said"), ENVIRONMENTS, ids=[said for _, _, said in ENVIRONMENTS]
+)
 def test_the_environment_names_one_database_or_is_refused(
     call, drive, monkeypatch, variables, code, said
 ):
@@ -366,7 +368,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("script", [upload_data, upload_to_db, contact_sheet])
-@pytest.mark.parametrize(("argument", "complaint"), MISTAKES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("argument", "complaint"), MISTAKES, ids=[one[1] for one in MISTAKES])
 def test_usual_mistakes_get_one_line(call, tmp_path, home, script, argument, complaint):
     code, out, err = call(script, argument(tmp_path))
     assert (code, out) == (2, None)

@@ -374,7 +374,7 @@ def is_file_name(name: str) -> bool:
     return (
         re.fullmatch(_FILE_NAME, name) is not None
         and ".." not in name
-        and len(name.encode()) <= _MAX_FILE_NAME_BYTES
+        and len(name.encode(errors="surrogatepass")) <= _MAX_FILE_NAME_BYTES
     )
 
 

@@ -54,9 +54,9 @@ def _wheel(steering: float) -> str:
 def page(report: Report, *, dropped: int, asked_hz: float, control: Control) -> list[str]:
     """The whole recording, with its classes as bar charts."""
     seconds = report.duration_s
+    time = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
     lines = [
-        f"  pictures  {report.pictures} in {seconds / 60:.1f} minutes, "
-        f"{report.bytes_written / 1e6:.1f} MB",
+        f"  pictures  {report.pictures} in {time}, {report.bytes_written / 1e6:.1f} MB",
         f"  rate      {report.rate_hz:.1f} Hz of {asked_hz:g} asked, "
         f"longest gap {report.longest_gap_s * 1000:.0f} ms, {dropped} dropped",
         f"  control   {control.rate_hz:g} Hz, {control.skipped} of {control.ticks} ticks skipped, "

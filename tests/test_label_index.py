@@ -1,0 +1,543 @@
+"""The contract of a label index, asked of every implementation."""
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import path
+from errors import InputError
+from get_data.database.interfaces import GoneLabel, StoredLabel, picture_key
+from get_data.database.search_query import parse_search_query, read_search_query
+from get_data.database.sqlite_utils import SqliteIndex
+from get_data.labels import label
+from tests.memory_database import MemoryIndex
+
+START = datetime(2020, 12, 31, 15, 45, 55, tzinfo=UTC)
+MANY = 100_000  # names that nobody knows, in one question
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def open_index(request, tmp_path):
+    """A function that opens one and the same index, which is empty at first."""
+    opened = []
+
+    def open_one():
+        match request.param:
+            case "sqlite":
+                opened.append(SqliteIndex(tmp_path / "database"))
+            case "memory" if not opened:
+                opened.append(MemoryIndex())
+        return opened[-1]
+
+    yield open_one
+    for index in opened:
+        index.close()
+
+
+@pytest.fixture
+def index(open_index):
+    return open_index()
+
+
+def made(second=0, *, picture=b"a picture", said=(), **more):
+    """A label, as it is sent: `said` goes into its annotation, `more` beside it."""
+    document = label.example()
+    document |= label.recorded(
+        captured=START + timedelta(seconds=second),
+        picture=picture,
+        width=160,
+        height=120,
+        steering=0.1,
+        throttle=0.4,
+        classes=label.Classes(),
+        session={},
+        car_setting={"car": "patate"},
+    )
+    document["s3_key"] = picture_key(document["img_id"], document["picture_sha256"])
+    document |= more
+    document["label"] |= dict(said)
+    document["label_fingerprint"] = label.fingerprint(document["img_id"], document["label"])
+    return document
+
+
+def name_of(document):
+    return document["label_fingerprint"]
+
+
+def names_of(documents):
+    return {name_of(document) for document in documents}
+
+
+def search(index, data=None):
+    return [json.loads(document) for document in index.search(parse_search_query(data or {}))]
+
+
+def gone(document, why="deleted", by="Zoé"):
+    when = "2021-01-01T00:00:00.000000Z"
+    return GoneLabel(name_of(document), document["img_id"], document["s3_key"], why, by, when)
+
+
+# --- an empty index
+
+
+def test_an_empty_index_answers_every_question(index):
+    unknown = ["4f793167d5c25875fd2eff9825a5d201"]
+    assert index.find(unknown) == {}
+    assert index.find_gone(unknown) == {}
+    assert index.hashes(unknown) == {}
+    assert index.named(unknown) == {}
+    assert index.remove(unknown) == set()
+    assert search(index) == []
+    assert index.count(parse_search_query({})) == 0
+    index.forget_gone(unknown)
+
+
+def test_an_index_has_a_name(index):
+    assert index.name
+
+
+def test_an_index_may_be_closed_twice(open_index):
+    index = open_index()
+    index.create([made()])
+    index.close()
+    index.close()
+
+
+# --- create
+
+
+def test_create_says_what_is_new(index):
+    documents = [made(1), made(2)]
+    result = index.create(documents)
+    assert (result.created, result.there, result.refused) == (names_of(documents), set(), {})
+
+
+def test_a_label_that_was_there_stays_as_it_was(index):
+    index.create([made(1, comment="first")])
+    result = index.create([made(1, comment="second"), made(2)])
+    assert (result.created, result.there) == ({name_of(made(2))}, {name_of(made(1))})
+    assert [document["comment"] for document in search(index, {"img_id": by_id(1)})] == ["first"]
+
+
+def by_id(second):
+    return {"type": "term", "value": made(second)["img_id"]}
+
+
+def test_of_one_label_given_twice_the_first_goes_in(index):
+    result = index.create([made(comment="first"), made(comment="second")])
+    assert result.created == {name_of(made())}
+    assert [document["comment"] for document in search(index)] == ["first"]
+
+
+def test_create_of_nothing_does_nothing(index):
+    result = index.create([])
+    assert (result.created, result.there, result.refused) == (set(), set(), {})
+
+
+def test_create_leaves_the_documents_as_they_were(index):
+    document = made()
+    before = json.dumps(document)
+    index.create([document])
+    assert json.dumps(document) == before
+
+
+def test_a_document_comes_out_as_it_went_in(index):
+    document = made(
+        event='Zoé\'s "race" \\ 日本 😀 \u2028\n\x00 end',
+        mood=["good", 3, 0.1, True, None],
+        big=2**62,
+    )
+    document["car_setting"] = {"camera": {"gains": [1.5, 2.25]}, "none": None}
+    document["label"]["remark"] = "a key that nobody here knows"
+    index.create([document])
+    assert search(index) == [document]
+
+
+def test_a_document_comes_out_in_one_line_of_utf8(index):
+    index.create([made(comment="Zoé\nsaid\r\nso")])
+    [document] = index.search(parse_search_query({}))
+    assert isinstance(document, bytes)
+    assert b"\n" not in document
+    assert b"\r" not in document
+
+
+def test_a_bad_document_is_refused_alone_with_a_reason(index):
+    wrong_class = made(2, said={"label_direction": "left"})
+    wrong_object = made(3, resolution="160x120")
+    result = index.create([made(1), wrong_class, wrong_object, made(4)])
+    assert result.created == {name_of(made(1)), name_of(made(4))}
+    assert result.refused.keys() == {name_of(wrong_class), name_of(wrong_object)}
+    assert all(result.refused.values())
+    assert len(search(index)) == 2
+
+
+def test_several_labels_may_speak_of_one_picture(index):
+    documents = [made(said={"nb_dir": 3}), made(said={"created_by": "Zoé"}), made()]
+    assert len(index.create(documents).created) == 3
+    assert names_of(search(index)) == names_of(documents)
+
+
+# --- find, hashes, named
+
+
+def test_find_tells_what_is_there(index):
+    one, two = made(1), made(2)
+    index.create([one, two])
+    assert index.find([name_of(one), "unknown"]) == {
+        name_of(one): StoredLabel(one["img_id"], one["s3_key"])
+    }
+
+
+def test_what_was_written_is_found_at_once_from_elsewhere(open_index):
+    here, there = open_index(), open_index()
+    for second in range(5):
+        document = made(second)
+        here.create([document])
+        assert name_of(document) in there.find([name_of(document)])
+        assert document["s3_key"] in there.named([document["s3_key"]])
+        here.remove([name_of(document)])
+        assert there.find([name_of(document)]) == {}
+        assert there.named([document["s3_key"]]) == {}
+
+
+def test_hashes_tells_every_picture_of_an_id(index):
+    one = made(1, picture=b"one")
+    other = made(1, picture=b"other", said={"created_by": "Zoé"})
+    without = made(2)
+    del without["picture_sha256"]
+    index.create([one, other, without, made(3)])
+    assert index.hashes([one["img_id"], without["img_id"], "unknown"]) == {
+        one["img_id"]: {one["picture_sha256"], other["picture_sha256"]}
+    }
+
+
+def test_named_tells_the_labels_of_each_key(index):
+    one, same, other = made(1), made(1, said={"created_by": "Zoé"}), made(2)
+    index.create([one, same, other, made(3)])
+    assert index.named([one["s3_key"], other["s3_key"], "unknown"]) == {
+        one["s3_key"]: {name_of(one), name_of(same)},
+        other["s3_key"]: {name_of(other)},
+    }
+
+
+def test_a_question_may_name_very_many(index):
+    document = made()
+    index.create([document])
+    index.remember_gone([gone(document)])
+    names = [f"unknown {number}" for number in range(MANY)]
+    assert index.find([*names, name_of(document)]).keys() == {name_of(document)}
+    assert index.find_gone([*names, name_of(document)]).keys() == {name_of(document)}
+    assert index.hashes([*names, document["img_id"]]).keys() == {document["img_id"]}
+    assert index.named([*names, document["s3_key"]]).keys() == {document["s3_key"]}
+    assert index.remove([*names, name_of(document)]) == {name_of(document)}
+    index.forget_gone([*names, name_of(document)])
+    assert index.find_gone([name_of(document)]) == {}
+
+
+# --- remove, gone
+
+
+def test_remove_says_what_was_there(index):
+    one, two = made(1), made(2)
+    index.create([one, two])
+    assert index.remove([name_of(one), "unknown"]) == {name_of(one)}
+    assert index.remove([name_of(one)]) == set()
+    assert names_of(search(index)) == {name_of(two)}
+    assert index.count(parse_search_query({})) == 1
+    assert index.hashes([one["img_id"]]) == {}
+
+
+def test_a_removed_label_may_be_created_again(index):
+    index.create([made()])
+    index.remove([name_of(made())])
+    assert index.create([made()]).created == {name_of(made())}
+
+
+def test_gone_labels_are_remembered(index):
+    one, two = gone(made(1)), gone(made(2), why="replaced", by="Ada")
+    index.remember_gone([one, two])
+    assert index.find_gone([one.fingerprint, two.fingerprint, "unknown"]) == {
+        one.fingerprint: one,
+        two.fingerprint: two,
+    }
+    assert index.find([one.fingerprint]) == {}
+    assert search(index) == []
+
+
+def test_of_a_label_gone_twice_the_older_record_stays(index):
+    older, later = gone(made(), by="Ada"), gone(made(), by="Zoé", why="replaced")
+    index.remember_gone([older])
+    index.remember_gone([later, gone(made(1))])
+    assert index.find_gone([older.fingerprint]) == {older.fingerprint: older}
+    assert len(index.find_gone([gone(made(1)).fingerprint])) == 1
+
+
+def test_a_label_can_be_forgotten_to_be_gone(index):
+    one, two = gone(made(1)), gone(made(2))
+    index.remember_gone([one, two])
+    index.forget_gone([one.fingerprint, "unknown"])
+    assert index.find_gone([one.fingerprint, two.fingerprint]).keys() == {two.fingerprint}
+
+
+def test_remembering_nothing_does_nothing(index):
+    index.remember_gone([])
+    index.forget_gone([])
+    assert index.remove([]) == set()
+
+
+# --- search
+
+
+def test_search_sorts_by_id_then_newest_then_fingerprint(index):
+    wanted = [
+        made(1),
+        made(2, said={"created_by": "d", "created_on_date": "2021-01-01T00:00:00.000002Z"}),
+        made(2, said={"created_by": "c", "created_on_date": "2021-01-01T01:00:00.000001+01:00"}),
+        made(2, said={"created_by": "b", "created_on_date": "2021-01-01T00:30:00+01:00"}),
+        *sorted(
+            (made(2, said={"created_by": who, "created_on_date": ""}) for who in "aefgh"),
+            key=name_of,
+        ),
+        made(3),
+    ]
+    del wanted[4]["label"]["created_on_date"]
+    index.create([wanted[number] for number in (9, 3, 8, 1, 7, 0, 5, 4, 6, 2)])
+    assert [name_of(document) for document in search(index)] == [name_of(one) for one in wanted]
+
+
+def test_search_sorts_ids_letter_by_letter(index):
+    ids = ["Z", "a", "a-1", "a.b", "a_1", "a1", "b"]
+    index.create([made(img_id=img_id, s3_key="k") for img_id in reversed(ids)])
+    assert [document["img_id"] for document in search(index)] == sorted(ids)
+
+
+def test_search_has_no_cap(index):
+    documents = [made(second) for second in range(2500)]
+    for start in range(0, 2500, 500):
+        index.create(documents[start : start + 500])
+    found = search(index)
+    assert [name_of(document) for document in found] == [name_of(one) for one in documents]
+    assert index.count(parse_search_query({})) == 2500
+    wanted = {"label.nb_dir": {"type": "term", "value": 5}}
+    assert index.count(parse_search_query(wanted)) == 2500
+
+
+GARDEN = [
+    made(0, event="Sunday race", driver="Zoé", transformation=["flip"]),
+    made(1, event="sunday RACE, second", driver="Ada", transformation=["flip", "blur"]),
+    made(2, event="", driver="ada", transformation=[], mood="good"),
+    made(86400, event="test", driver="Zoé", mood=["good", 3], said={"label_direction": 0}),
+    made(3, event="école", driver="", said={"created_by": "Zoé", "raw_direction": -0.5}),
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({}, {0, 1, 2, 3, 4}),
+        ({"all": {"type": "match_all"}}, {0, 1, 2, 3, 4}),
+        ({"driver": {"type": "term", "value": "Zoé"}}, {0, 3}),
+        ({"driver": {"type": "term", "value": "ADA", "case_insensitive": True}}, {1, 2}),
+        ({"driver": {"type": "terms", "value": ["Ada", "ada", "x"]}}, {1, 2}),
+        ({"driver": {"type": "prefix", "value": "Z"}}, {0, 3}),
+        ({"driver": {"type": "wildcard", "value": "?d*"}}, {1, 2}),
+        ({"driver": {"type": "regexp", "value": "[Aa]da"}}, {1, 2}),
+        ({"driver": {"type": "range", "gte": "B", "lt": "a"}}, {0, 3}),
+        ({"event": {"type": "match", "field": "text", "query": "RACE"}}, {0, 1}),
+        ({"event": {"type": "match_phrase", "field": "text", "query": "race second"}}, {1}),
+        ({"event": {"type": "match", "field": "text", "query": "École"}}, {4}),
+        ({"event": {"type": "term", "field": "keyword", "value": "test"}}, {3}),
+        ({"transformation": {"type": "term", "value": "flip"}}, {0, 1}),
+        ({"transformation": {"type": "exists"}}, {0, 1}),
+        ({"transformation": {"type": "exists", "bool": "must_not"}}, {2, 3, 4}),
+        ({"mood": {"type": "term", "value": "good"}}, {2, 3}),
+        ({"mood": {"type": "term", "value": "3"}}, {3}),
+        ({"label.label_direction": {"type": "term", "value": "0"}}, {3}),
+        ({"label.label_direction": {"type": "range", "gt": 0.5}}, {0, 1, 2, 4}),
+        ({"label.label_direction": {"type": "term", "value": 0.5}}, set()),
+        ({"label.raw_direction": {"type": "range", "lt": 0}}, {4}),
+        ({"label.created_by": {"type": "terms", "value": ["Zoé"]}}, {4}),
+        ({"timestamp": {"type": "range", "gte": "2021"}}, {3}),
+        ({"timestamp": {"type": "range", "lte": "2020-12-31"}}, {0, 1, 2, 4}),
+        ({"timestamp": {"type": "range", "lt": "2020-12-31T15:45:57Z"}}, {0, 1}),
+        ({"timestamp": {"type": "term", "value": "2021-01-01"}}, {3}),
+        ({"timestamp": {"type": "range", "gte": "20201231T15-45-56-000000"}}, {1, 2, 3, 4}),
+        ({"img_id": {"type": "prefix", "value": "20201231"}}, {0, 1, 2, 4}),
+        ({"upload_date": {"type": "exists"}}, set()),
+        ({"car_setting.car": {"type": "term", "value": "patate"}}, {0, 1, 2, 3, 4}),
+        ({"nosuch": {"type": "exists"}}, set()),
+        ({"nosuch": {"type": "term", "value": "x", "bool": "must_not"}}, {0, 1, 2, 3, 4}),
+        ({"x": {"type": "ids", "values": [name_of(GARDEN[2]), "unknown"]}}, {2}),
+        ({"x": {"type": "ids", "values": []}}, set()),
+    ],
+    ids=str,
+)
+def test_search_finds_what_matches(index, data, expected):
+    index.create(GARDEN)
+    assert names_of(search(index, data)) == {name_of(GARDEN[number]) for number in expected}
+    assert index.count(parse_search_query(data)) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            {
+                "label.created_by": {"type": "term", "value": "auto"},
+                "driver": {"type": "term", "bool": "filter", "value": "Zoé"},
+                "event": {"type": "term", "bool": "must_not", "value": "test"},
+            },
+            {0},
+        ),
+        (
+            {
+                "driver": [
+                    {"type": "term", "bool": "should", "value": "Ada"},
+                    {"type": "term", "bool": "should", "value": "ada"},
+                ],
+                "transformation": {"type": "exists"},
+            },
+            {1},
+        ),
+        (
+            {"driver": [{"type": "prefix", "value": "Z"}, {"type": "prefix", "value": "Zoé"}]},
+            {0, 3},
+        ),
+        (
+            {"timestamp": [{"type": "range", "gte": "2020-12-31T15:45:56"}, {"type": "exists"}]},
+            {1, 2, 3, 4},
+        ),
+        (
+            {
+                "transformation": [
+                    {"type": "term", "value": "flip"},
+                    {"type": "term", "value": "blur"},
+                ]
+            },
+            {1},
+        ),
+    ],
+    ids=["must filter must_not", "should", "two prefixes", "range exists", "two of a list"],
+)
+def test_search_adds_clauses_up(index, data, expected):
+    index.create(GARDEN)
+    assert names_of(search(index, data)) == {name_of(GARDEN[number]) for number in expected}
+
+
+def test_search_may_ask_for_very_many(index):
+    index.create(GARDEN)
+    values = [f"unknown {number}" for number in range(20_000)]
+    found = search(index, {"driver": {"type": "terms", "value": [*values, "Ada"]}})
+    assert names_of(found) == {name_of(GARDEN[1])}
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        {"type": "no_such_type", "value": 1},
+        {"type": "term", "no_such_argument": 1},
+        {"type": "range", "gte": "yesterday"},
+    ],
+    ids=["type", "argument", "value"],
+)
+def test_a_search_that_cannot_be_answered_is_refused(index, clause):
+    index.create(GARDEN)
+    query = parse_search_query({"timestamp": clause})
+    with pytest.raises(InputError):
+        list(index.search(query))
+    with pytest.raises(InputError):
+        index.count(query)
+
+
+def test_a_search_sees_the_index_as_it_was_at_its_start(open_index):
+    index, elsewhere = open_index(), open_index()
+    documents = [made(second) for second in range(1500)]
+    index.create(documents)
+    with closing(index.search(parse_search_query({}))) as searching:
+        found = [json.loads(next(searching))]
+        index.create([made(2000)])
+        elsewhere.create([made(1, said={"created_by": "Zoé"})])
+        index.remove([name_of(documents[1])])
+        elsewhere.remove([name_of(documents[1499])])
+        found += map(json.loads, searching)
+    assert [name_of(one) for one in found] == [name_of(one) for one in documents]
+    assert len(search(index)) == 1500
+
+
+def test_two_searches_may_run_at_once(index):
+    index.create(GARDEN)
+    everything = parse_search_query({})
+    pairs = list(zip(index.search(everything), index.search(everything), strict=True))
+    assert len(pairs) == 5
+    assert all(one == other for one, other in pairs)
+
+
+def test_a_search_may_be_left_early(index):
+    index.create(GARDEN)
+    searching = index.search(parse_search_query({}))
+    next(searching)
+    searching.close()
+    assert index.remove(names_of(GARDEN)) == names_of(GARDEN)
+
+
+# --- at the same time
+
+
+def test_of_many_writers_each_label_is_created_by_one(open_index):
+    documents = [made(second) for second in range(300)]
+
+    def write(number):
+        index = open_index()
+        turned = documents[number * 50 :] + documents[: number * 50]
+        results = [index.create(turned[start : start + 30]) for start in range(0, 300, 30)]
+        return [name for result in results for name in result.created]
+
+    with ThreadPoolExecutor(4) as threads:
+        created = Counter(name for names in threads.map(write, range(4)) for name in names)
+    assert created == dict.fromkeys(names_of(documents), 1)
+    assert len(search(open_index())) == 300
+
+
+def test_one_index_may_be_used_from_threads(index):
+    def work(number):
+        documents = [made(number * 100 + second) for second in range(20)]
+        index.create(documents)
+        found = index.find(names_of(documents))
+        removed = index.remove([name_of(documents[0])])
+        return len(found), len(removed), len(search(index)) >= 19
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(work, range(8))) == [(20, 1, True)] * 8
+    assert index.count(parse_search_query({})) == 8 * 19
+
+
+def test_a_search_may_be_read_by_another_thread(index):
+    index.create(GARDEN)
+    searching = index.search(parse_search_query({}))
+    first = next(searching)
+    with ThreadPoolExecutor(1) as threads:
+        rest = threads.submit(list, searching).result()
+    assert len({first, *rest}) == 5
+
+
+# --- the searches that come with the toolkit
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("search.json", {0, 1}), ("hard_left.json", {3}), ("december_without_tests.json", {0, 1, 2})],
+)
+def test_the_sample_searches_find_what_they_say(index, name, expected):
+    index.create(GARDEN)
+    query = read_search_query(str(path.QUERIES / name))
+    found = names_of(map(json.loads, index.search(query)))
+    assert found == {name_of(GARDEN[number]) for number in expected}
+
+
+def test_no_sample_search_is_forgotten_here():
+    names = {file.name for file in path.QUERIES.glob("*.json")}
+    assert names == {"search.json", "hard_left.json", "december_without_tests.json"}

@@ -1,0 +1,341 @@
+"""The SQLite index: its file, and what can go wrong with one."""
+
+import errno
+import gc
+import json
+import random
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from errors import DatabaseError
+from get_data.database import sqlite_utils
+from get_data.database.matching import compile_query
+from get_data.database.search_query import parse_search_query
+from get_data.database.sqlite_utils import SqliteIndex
+from get_data.labels import label
+from tests.test_label_index import GARDEN, gone, made, name_of, names_of, search
+
+EVERYTHING = parse_search_query({})
+
+
+@pytest.fixture
+def index(tmp_path):
+    return SqliteIndex(tmp_path / "home" / "database")
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "home" / "database" / "index.sqlite"
+
+
+def test_asking_makes_no_files(index, tmp_path):
+    name = name_of(made())
+    index.find([name])
+    index.find_gone([name])
+    index.named(["key"])
+    index.hashes(["id"])
+    index.remove([name])
+    index.forget_gone([name])
+    assert search(index) == []
+    assert index.count(EVERYTHING) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_label_makes_no_files(index, tmp_path):
+    assert index.create([{"label_fingerprint": "f"}]).refused.keys() == {"f"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_label_makes_the_file(index, file):
+    index.create([made()])
+    assert [one.name for one in file.parent.iterdir()] == ["index.sqlite"]
+    assert index.name == str(file)
+
+
+def test_the_first_gone_label_makes_the_file_too(index, file):
+    index.remember_gone([gone(made())])
+    assert file.exists()
+
+
+def test_the_file_keeps_what_it_holds(index, file):
+    index.create(GARDEN)
+    index.close()
+    assert names_of(search(SqliteIndex(file.parent))) == names_of(GARDEN)
+
+
+def test_a_folder_with_odd_signs_in_its_name_will_do(tmp_path):
+    index = SqliteIndex(tmp_path / "é #1?mode=memory&x=%41")
+    index.create(GARDEN)
+    assert index.count(EVERYTHING) == 5
+    assert (tmp_path / "é #1?mode=memory&x=%41" / "index.sqlite").exists()
+
+
+def test_readers_and_a_writer_do_not_wait_for_each_other(index, file):
+    index.create([made()])
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_many_may_make_the_file_at_once(file):
+    barrier = Barrier(8)
+
+    def write(second):
+        barrier.wait()
+        return SqliteIndex(file.parent).create([made(second)]).created
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(write, range(8)))
+    assert SqliteIndex(file.parent).count(EVERYTHING) == 8
+
+
+def test_what_a_killed_first_writer_left_is_cleared(index, file):
+    file.parent.mkdir(parents=True)
+    (file.parent / ".index.sqlite.tmp").write_bytes(b"half a file")
+    index.create([made()])
+    assert index.count(EVERYTHING) == 1
+
+
+def test_a_search_that_is_dropped_closes_its_connection(index):
+    """An unclosed connection is a ResourceWarning in Python 3.13, hence a failure here."""
+    index.create(GARDEN)
+    searching = index.search(EVERYTHING)
+    next(searching)
+    del searching
+    gc.collect()
+    never_begun = index.search(EVERYTHING)
+    del never_begun
+    gc.collect()
+
+
+def test_documents_of_another_event_are_not_even_decoded(index, file):
+    index.create(GARDEN)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE labels SET document = ? WHERE event = 'test'", (b"not JSON",))
+    assert len(search(index, {"event": {"type": "term", "value": "Sunday race"}})) == 1
+    assert b"not JSON" in list(index.search(EVERYTHING))
+
+
+def test_every_column_belongs_to_a_field_of_one_value():
+    assert sqlite_utils._COLUMNS.keys() <= label.INDEX_TYPES.keys()
+    assert not sqlite_utils._COLUMNS.keys() & {"transformation", "dataset"}
+
+
+@pytest.mark.parametrize(
+    ("data", "plan"),
+    [
+        ({}, "labels_in_order"),
+        ({"event": {"type": "term", "value": "x"}}, "labels_by_event"),
+        ({"img_id": {"type": "prefix", "value": "2020"}}, "labels_in_order (img_id>?"),
+        ({"timestamp": {"type": "range", "gte": "2020", "lt": "2021"}}, "labels_by_timestamp"),
+        ({"a": {"type": "ids", "values": ["x", "y"]}}, "(fingerprint=?)"),
+    ],
+    ids=["all", "event", "img_id", "timestamp", "ids"],
+)
+def test_a_search_goes_by_an_index(index, file, data, plan):
+    index.create(GARDEN)
+    condition, values = sqlite_utils._narrowed(parse_search_query(data))
+    statement = f"SELECT id FROM labels WHERE {condition} ORDER BY {sqlite_utils._IN_ORDER}"
+    with closing(sqlite3.connect(file)) as connection:
+        steps = connection.execute("EXPLAIN QUERY PLAN " + statement, values).fetchall()
+    assert any(plan in step[3] for step in steps)
+
+
+def test_narrowing_drops_no_match(index):
+    """Whatever is asked, the index finds what the matcher alone finds."""
+    choose = random.Random(7)
+    texts = ["", "a", "ab", "é", "\ud7ff", "\U0010ffff", "10", "9", "x\x00y", "a" * 300]
+    days = ["2020-12-31", "2020-12-31T15:45:56Z", "1600", "3000", "2021-01", "20210101"]
+    numbers = [0, 1, 2.5, "2", -1, 10**18, "1e30", "-1e30", 2**63 - 1]
+    values = {
+        "event": texts,
+        "driver": texts,
+        "track": texts,
+        "img_id": ["20201231T15", made(3)["img_id"], "", "z"],
+        "label.created_by": ["auto", "Zoé", "a"],
+        "timestamp": days,
+        "label.label_direction": numbers,
+        "label.label_speed": numbers,
+    }
+    documents = [
+        made(
+            second,
+            event=choose.choice(texts),
+            driver=choose.choice(texts),
+            timestamp=choose.choice(["2020-12-31T15:45:56Z", "1600-01-01T00:00:00Z", "9999-12-31"]),
+            said={
+                "label_direction": choose.randrange(3),
+                "created_by": choose.choice(["a", "Zoé"]),
+            },
+        )
+        for second in range(60)
+    ]
+    assert len(index.create(documents).created) == 60
+    for _ in range(500):
+        field = choose.choice(list(values))
+        value, other = choose.choices(values[field], k=2)
+        clause = choose.choice(
+            [
+                {"type": "term", "value": value},
+                {"type": "terms", "value": [value, other]},
+                {"type": "match", "query": value},
+                {"type": "range", choose.choice(["gte", "gt"]): value},
+                {"type": "range", choose.choice(["lte", "lt"]): value},
+                {"type": "range", "gte": value, "lt": other},
+            ]
+            + [{"type": "prefix", "value": value}] * (values[field] is texts)
+        )
+        occurs = choose.choice(["must", "filter", "should", "must_not"])
+        query = parse_search_query({field: clause | {"bool": occurs}})
+        wanted = names_of(filter(compile_query(query), documents))
+        assert names_of(map(json.loads, index.search(query))) == wanted, clause
+
+
+def test_very_many_spans_are_left_to_the_matcher(index):
+    index.create(GARDEN)
+    days = [f"20{year:02}-12-31" for year in range(100)] + ["2021-01-01"]
+    assert len(search(index, {"timestamp": {"type": "terms", "value": days * 20}})) == 5
+
+
+# --- what is refused alone
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"img_id": 5}, "img_id: Expected str"),
+        ({"mood": {"an": "object"}}, "mood: a key of your own holds"),
+        ({"mood": float("nan")}, "JSON"),
+        ({"mood": "\ud800"}, "surrogates"),
+        ({"mood": {1, 2}}, "set"),
+    ],
+    ids=["type", "own key", "NaN", "half a character", "no JSON"],
+)
+def test_a_document_that_is_no_label_is_refused_alone(index, change, says):
+    bad = made(1) | change
+    result = index.create([bad, made(2)])
+    assert result.created == {name_of(made(2))}
+    assert says in result.refused[name_of(bad)]
+
+
+# --- what goes wrong
+
+
+def asked(index):
+    """Every method, each of which must say the same."""
+    yield lambda: index.find(["f"])
+    yield lambda: index.find_gone(["f"])
+    yield lambda: index.hashes(["f"])
+    yield lambda: index.named(["f"])
+    yield lambda: index.create([made()])
+    yield lambda: index.remember_gone([gone(made())])
+    yield lambda: index.forget_gone(["f"])
+    yield lambda: index.remove(["f"])
+    yield lambda: list(index.search(EVERYTHING))
+    yield lambda: index.count(EVERYTHING)
+
+
+def test_a_file_that_is_no_database_is_named(index, file):
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"these are not the bytes of a database" * 100)
+    for ask in asked(index):
+        with pytest.raises(DatabaseError, match="move it away and upload") as raised:
+            ask()
+        assert str(file) in str(raised.value)
+
+
+def test_an_empty_file_is_no_database(index, file):
+    file.parent.mkdir(parents=True)
+    file.touch()
+    for ask in asked(index):
+        with pytest.raises(DatabaseError, match="layout 0, this toolkit knows 1"):
+            ask()
+
+
+def test_a_file_of_a_later_toolkit_is_left_alone(index, file):
+    index.create([made()])
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    for ask in asked(index):
+        with pytest.raises(DatabaseError, match="layout 99, this toolkit knows 1: use the toolkit"):
+            ask()
+
+
+def test_a_damaged_file_is_named(index, file):
+    index.create([made(second) for second in range(300)])
+    content = bytearray(file.read_bytes())
+    content[4096 * 2 :] = b"\xff" * (len(content) - 4096 * 2)
+    file.write_bytes(content)
+    with pytest.raises(DatabaseError, match="damaged"):
+        search(index)
+
+
+def test_a_lock_that_lasts_is_said(index, file, monkeypatch):
+    monkeypatch.setattr(sqlite_utils, "_WAIT_S", 0.05)
+    index.create([made(1)])
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseError, match=r"another program kept it locked for 0\.05 s"):
+            index.create([made(2)])
+        assert len(search(index)) == 1  # readers do not wait
+    assert index.create([made(2)]).created
+
+
+def connect_here(pragma, monkeypatch):
+    """From now on every connection obeys the pragma."""
+    real = sqlite_utils._connection
+
+    def connect(uri):
+        connection = real(uri)
+        connection.execute(pragma)
+        return connection
+
+    monkeypatch.setattr(sqlite_utils, "_connection", connect)
+
+
+def test_a_full_disk_is_said_and_nothing_is_half_written(index, file, monkeypatch):
+    index.create([made(1)])
+    connect_here("PRAGMA max_page_count = 30", monkeypatch)
+    with pytest.raises(DatabaseError, match="the disk is full; free some space") as raised:
+        index.create([made(second) for second in range(2, 500)])
+    assert str(file) in str(raised.value)
+    assert index.count(EVERYTHING) == 1
+
+
+@pytest.mark.parametrize("depth", [0, 1], ids=["the folder", "the one above"])
+def test_a_file_in_place_of_the_folder_is_said(file, depth):
+    in_the_way = [file.parent, file.parent.parent][depth]
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    in_the_way.touch()
+    with pytest.raises(DatabaseError, match="is not a folder; move the file away or set PATATE"):
+        SqliteIndex(file.parent).create([made()])
+
+
+def test_a_folder_in_place_of_the_file_is_said(index, file):
+    file.mkdir(parents=True)
+    for ask in asked(index):
+        with pytest.raises(DatabaseError, match="cannot be opened"):
+            ask()
+
+
+def test_a_file_that_may_only_be_read_is_said(index, file, monkeypatch):
+    index.create([made(1)])
+    connect_here("PRAGMA query_only = ON", monkeypatch)
+    with pytest.raises(DatabaseError, match=r"cannot be opened for writing .* check the rights of"):
+        index.create([made(2)])
+    assert len(search(index)) == 1
+
+
+def test_a_folder_without_the_right_to_write_is_said(index, file, monkeypatch):
+    """Root may write everywhere, so the refusal itself is made up."""
+
+    def refuse(*_arguments, **_options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(DatabaseError, match="Permission denied.*check the rights of"):
+        index.create([made()])
