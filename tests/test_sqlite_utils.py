@@ -337,5 +337,5 @@ def test_a_folder_without_the_right_to_write_is_said(index, file, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(DatabaseError, match="Permission denied.*check the rights of"):
+    with pytest.raises(DatabaseError, match=r"Permission denied.*check the rights of"):
         index.create([made()])
