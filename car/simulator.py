@@ -34,12 +34,13 @@ _MOTOR_LAG_S = 0.35
 _TOP_SPEED_M_S = 2.8
 
 _PUSH_S = 0.5
-_PUSH_STEERING = 0.25, 0.5  # weakest and strongest; 1 is full lock
+_PUSH_STEERING = 0.2, 0.4  # weakest and strongest; 1 is full lock
 
 _REACTION_S = 0.17
 _LOOK_AHEAD_M = 0.5
 _BRAKING_M = 0.75
-_THROTTLE_ON_STRAIGHTS = 0.9  # of the highest allowed
+_DARES_THROTTLE = 0.5  # also where more is allowed: faster than that, reactions come too late
+_THROTTLE_ON_STRAIGHTS = 0.9  # of the highest allowed and dared
 _THROTTLE_PER_CURVATURE_M = 0.47  # less of it in a bend of 1/m
 _STEERING_NOISE = 0.05
 _THROTTLE_NOISE = 0.02
@@ -112,8 +113,8 @@ class World:
             self._catch_up()
             return self._driver.wish
 
-    def command(self, command: Command) -> None:
-        """From now on the wheels follow `command`, which is within -1 .. 1."""
+    def obey(self, command: Command) -> None:
+        """The wheels follow `command`, which is within -1 .. 1, from now on."""
         with self._lock:
             self._catch_up()
             self._command = command
@@ -200,7 +201,7 @@ class _Driver:
     def __init__(self, track: Track, max_throttle: float, rng: np.random.Generator) -> None:
         self.wish = NEUTRAL
         self._track = track
-        self._max_throttle = max_throttle
+        self._max_throttle = min(max_throttle, _DARES_THROTTLE)
         self._rng = rng
         self._seen: deque[tuple[Pose, Place]] = deque(maxlen=round(_REACTION_S / _THOUGHT_S))
         self._unrest = np.zeros(2)  # of the thumbs, 1 on average
@@ -225,7 +226,7 @@ class _Driver:
         return -atan(curvature_per_m * _WHEELBASE_M) / _MAX_STEERING_RAD
 
     def _throttle(self, place: Place) -> float:
-        """The share of the highest throttle that suits the tightest bend in sight."""
+        """The share of the driver's highest throttle that suits the tightest bend in sight."""
         ahead = np.arange(place.index, place.index + self._track.points_ahead(_BRAKING_M))
         curvatures_per_m = np.take(self._track.curvatures_per_m, ahead, mode="wrap")
         tightest_per_m = float(np.abs(curvatures_per_m).max())
@@ -320,12 +321,12 @@ class SimulatedMotors:
             raise RuntimeError("the simulated motors are closed")
         if isnan(command.steering) or isnan(command.throttle):
             raise ValueError(f"{command} is not a number")
-        self._world.command(Command(_clamped(command.steering), _clamped(command.throttle)))
+        self._world.obey(Command(_clamped(command.steering), _clamped(command.throttle)))
 
     def close(self) -> None:
         """The car is at neutral. May be called twice."""
         self._closed = True
-        self._world.command(NEUTRAL)
+        self._world.obey(NEUTRAL)
 
 
 def _clamped(value: float) -> float:

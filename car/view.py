@@ -1,6 +1,6 @@
 """The picture that a car's camera takes: the ground in perspective, light and noise."""
 
-from math import cos, floor, radians, sin, tan, tau
+from math import ceil, cos, floor, radians, sin, tan, tau
 
 import cv2
 import numpy as np
@@ -15,6 +15,8 @@ _AHEAD_M = 0.15  # of the rear axle, where the car's pose is
 _FIELD_OF_VIEW_RAD = radians(100)
 _PITCH_RAD = radians(14)
 
+_GROUND_PX_PER_M = 50.0, 125.0  # coarsest and finest; 50 is 2 cm a pixel
+_ACROSS_M = 3.2  # of ground that is drawn as finely as the picture; finer would only flicker
 _HAZE_M = 9.0  # where two thirds of the ground's colour are lost
 _FAINT = 0.02  # a share of haze that nobody would see
 _LIGHT_DRIFT = 0.25
@@ -26,17 +28,17 @@ _NOISE_SPARE_PX = 61, 53  # how far the noise can be shifted; coprime, so it rep
 
 
 class View:
-    """Looks at a track through the camera of a car. Safe to use from one thread."""
+    """Looks at a track through the camera of a car."""
 
     def __init__(self, track: Track, width_px: int, height_px: int, *, seed: int) -> None:
         """`seed` decides light and noise; what there is to see is the track's."""
         self._size_px = width_px, height_px
         self._focal_px = width_px / 2 / tan(_FIELD_OF_VIEW_RAD / 2)
-        self._horizon_px = (height_px - 1) / 2 - self._focal_px * tan(_PITCH_RAD)
-        self._sky_rows = min(max(0, floor(self._horizon_px) + 1), height_px - 1)
-        pixels_per_m = min(max(50.0, width_px / 3.2), 125.0)  # finer would only flicker
+        horizon_px = (height_px - 1) / 2 - self._focal_px * tan(_PITCH_RAD)
+        self._sky_rows = min(max(0, floor(horizon_px) + 1), height_px - 1)
         self._scenery = SCENERIES[track.name]
-        self._ground = draw_ground(track, pixels_per_m)
+        coarsest, finest = _GROUND_PX_PER_M
+        self._ground = draw_ground(track, min(max(coarsest, width_px / _ACROSS_M), finest))
         self._row_to_ground = self._pixels_to_ground() @ _shift(0, self._sky_rows)
         self._panorama = self._unrolled_panorama(track.name)
         self._azimuths_px = self._column_azimuths_px()
@@ -49,14 +51,23 @@ class View:
         """What the car at `pose` sees; the light comes from the moment, the noise from `number`."""
         width, height = self._size_px
         pixels = np.empty((height, width, 3), np.uint8)
-        sky, ground = pixels[: self._sky_rows], pixels[self._sky_rows :]
+        self._draw_sky(pixels[: self._sky_rows], pose)
+        self._draw_ground(pixels[self._sky_rows :], pose)
+        light, noise = self._light(moment_s), self._noise_of(number)
+        cv2.addWeighted(pixels, light, noise, 1.0, -_NOISE_MIDDLE, dst=pixels)
+        return pixels
+
+    def _draw_sky(self, sky: Pixels, pose: Pose) -> None:
         turned_px = round(-pose.heading_rad / tau * len(self._panorama))
         columns = (self._azimuths_px + turned_px) % len(self._panorama)
         sky[:] = self._panorama[columns].transpose(1, 0, 2)
+
+    def _draw_ground(self, ground: Pixels, pose: Pose) -> None:
+        height, width = ground.shape[:2]
         cv2.warpPerspective(
             self._ground.pixels,
             self._ground.to_pixels @ _placement(pose) @ self._row_to_ground,
-            (width, height - self._sky_rows),
+            (width, height),
             dst=ground,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT,
@@ -64,10 +75,6 @@ class View:
         )
         far = ground[: len(self._haze)]
         cv2.blendLinear(far, self._haze, self._clear_shares, self._haze_shares, dst=far)
-        noise = self._noise_of(number)
-        light = self._light(moment_s)
-        cv2.addWeighted(pixels, light, noise, 1.0, -_NOISE_MIDDLE, dst=pixels)
-        return pixels
 
     def _pixels_to_ground(self) -> Floats:
         """Leads from a pixel to metres ahead and to the left of the car's pose."""
@@ -84,7 +91,7 @@ class View:
     def _unrolled_panorama(self, name: str) -> Pixels:
         """The panorama at the picture's scale, turned: (azimuth, row, 3)."""
         above_axis = tan(PANORAMA_ELEVATION_RAD + _PITCH_RAD) - tan(_PITCH_RAD)
-        rows = max(self._sky_rows, round(self._focal_px * above_axis))
+        rows = max(self._sky_rows, ceil(self._focal_px * above_axis))
         size = (round(tau * self._focal_px), rows)
         whole = cv2.resize(draw_panorama(name), size, interpolation=cv2.INTER_AREA)
         visible = whole[rows - self._sky_rows :]

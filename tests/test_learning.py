@@ -21,8 +21,8 @@ def test_a_model_that_learned_from_one_drive_stays_on_the_road_on_every_track(se
 
 
 def test_a_model_gets_over_pushes_since_its_lesson_showed_recoveries():
-    model = learning.fit(learning.record("school", seed=1, pictures=2000))
-    outcome = learning.drive(model, "school", seed=101, laps=LAPS, push_rate_hz=0.3)
+    model = learning.fit(learning.record("park", seed=1, pictures=2000))
+    outcome = learning.drive(model, "park", seed=101, laps=LAPS, push_rate_hz=0.3)
     assert (outcome.laps, outcome.left_road) == (LAPS, False)
 
 

@@ -151,7 +151,7 @@ def test_a_thing_on_the_ground_is_where_a_camera_0_22_m_high_sees_it(distance_m)
 def pictures(*, seed, count=5, track="school"):
     world = world_at_rest(track, seed=seed)
     camera = camera_of(world)
-    world.command(Command(0.1, 0.3))
+    world.obey(Command(0.1, 0.3))
     return np.array([camera.capture().pixels for _ in range(count)])
 
 
@@ -306,7 +306,7 @@ def test_a_drive_does_not_depend_on_how_often_the_world_is_asked():
         if tick % 500 == 0:
             seldom.clock.sleep_until(tick * 0.0013)
             for world in (often, seldom):
-                world.command(Command(0.2 - tick / 5000, 0.4))
+                world.obey(Command(0.2 - tick / 5000, 0.4))
     seldom.clock.sleep_until(often.clock.now())
     assert often.state() == seldom.state()
     assert often.wish() == seldom.wish()
@@ -325,7 +325,7 @@ def hasty_threads():
 def test_a_drive_does_not_depend_on_how_many_threads_ask():
     shared, alone = world_at_rest(seed=4), world_at_rest(seed=4)
     for world in (shared, alone):
-        world.command(Command(0.1, 0.4))
+        world.obey(Command(0.1, 0.4))
 
     def ask():
         for tick in range(300):
@@ -498,6 +498,13 @@ def test_the_driver_stays_on_the_road_for_ten_laps(track, seed):
             break
 
 
+def test_the_driver_stays_on_the_road_also_where_much_more_throttle_is_allowed(track):
+    for state, _ in follow_driver(world_at_rest(track.name, max_throttle=1.0)):
+        assert state.on_road, state
+        if state.laps == 2:
+            break
+
+
 @pytest.fixture(scope="module", params=TRACKS)
 def three_laps(request):
     states, wishes = [], []
@@ -538,7 +545,7 @@ def test_the_driver_answers_a_reaction_time_later():
     for tick in range(200):
         for world in (calm, pushed):
             world.clock.sleep_until(tick / 100)
-            world.command(Command(0.0, 0.4))
+            world.obey(Command(0.0, 0.4))
         if calm.state() != pushed.state():
             differ_at_s.setdefault("cars", tick / 100)
         if calm.wish() != pushed.wish():
