@@ -17,6 +17,12 @@ from get_data.database.sqlite_utils import SqliteIndex
 from get_data.labels import label, label_file, session
 from get_data.labels.label import Classes, Document
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--every-order`: tests that try many orders of events try all of them."""
+    parser.addoption("--every-order", action="store_true", help="try all orders; takes minutes")
+
+
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 

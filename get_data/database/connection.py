@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import path
 from errors import InputError
@@ -12,6 +13,7 @@ from get_data.database.local_store import LocalPictureStore
 from get_data.database.sqlite_utils import SqliteIndex
 
 CHOICE = "PATATE_DATABASE"
+HOME = "PATATE_HOME"
 LOCAL = "local"
 TEAM_NEEDS = ("PATATE_ES_URL", "PATATE_S3_BUCKET")
 TEAM_PREFIXES = ("PATATE_ES_", "PATATE_S3_")
@@ -34,11 +36,24 @@ def database(environment: Mapping[str, str] = os.environ) -> Iterator[Database]:
     """
     _check(environment)
     folder = path.database()
+    _check_folder(folder)
     index = SqliteIndex(folder)
     try:
         yield Database(f"local, {folder}", index, LocalPictureStore(folder))
     finally:
         index.close()
+
+
+def _check_folder(folder: Path) -> None:
+    """The database is in a folder, or is not there yet. Raises: InputError."""
+    for one in (folder, *folder.parents):
+        try:
+            if one.exists() and not one.is_dir():
+                raise InputError(
+                    f"{one} is not a folder; move the file away or set {HOME} to another place"
+                )
+        except OSError as error:
+            raise InputError(f"{one} cannot be read: {error.strerror}") from error
 
 
 def _check(environment: Mapping[str, str]) -> None:

@@ -143,19 +143,9 @@ def settle(
     left are settled along with it.
     """
     outcome: dict[str, Settled] = {}
-    unsettled = set(keys)
-    unsettled |= {
-        key
-        for key, copies in store.copies().items()
-        if any(copy.age_s > OLD_COPY_S for copy in copies)
-    }
+    old = _old_copies(store)
+    unsettled = {*keys, *old}
     for _ in range(_MAX_ROUNDS):
-        if not unsettled:
-            return outcome
-        old = {  # listed before asking: a copy made later may be needed by whoever made it
-            key: [copy.path for copy in copies if copy.age_s > OLD_COPY_S]
-            for key, copies in store.copies().items()
-        }
         named = index.named(unsettled)
         there = store.look(unsettled)
         for key in sorted(unsettled):
@@ -172,7 +162,22 @@ def settle(
             elif store.put_aside(key, run):
                 store.delete(key)
                 outcome[key] = "deleted"
+        if not unsettled:
+            return outcome
+        old = _old_copies(store)
     raise DatabaseError("pictures are being uploaded as fast as they are deleted")
+
+
+def _old_copies(store: PictureStore) -> dict[str, list[str]]:
+    """What killed deletions left aside, by key.
+
+    To be listed before the index is asked: a copy made later may be needed by whoever made it.
+    """
+    old = {
+        key: [copy.path for copy in copies if copy.age_s > OLD_COPY_S]
+        for key, copies in store.copies().items()
+    }
+    return {key: paths for key, paths in old.items() if paths}
 
 
 def _put_back(key: str, store: PictureStore) -> bool:

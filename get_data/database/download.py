@@ -1,7 +1,7 @@
 """The download: what a search matches, each picture once, and only what is missing or damaged."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from errors import PictureMissing
+from errors import DatabaseError, PictureMissing
 from get_data.database.batches import THREADS, batches
 from get_data.database.interfaces import PictureStore, copies_of
 from get_data.durable import TEMPORARY_SUFFIX, sync_file_system
@@ -44,11 +44,19 @@ def settled(documents: Iterable[bytes]) -> Iterator[Hit]:
     """One label a picture, of documents sorted as `LabelIndex.search` gives them.
 
     The first one is kept: the newest, and of those the one with the smallest fingerprint.
+
+    Raises: DatabaseError.
     """
     decode = msgspec.json.Decoder(PictureReference).decode
     kept: Hit | None = None
     for document in documents:
-        says = decode(document)
+        try:
+            says = decode(document)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DatabaseError(
+                f"the label index is damaged ({error}); "
+                "move it away and upload your recordings again"
+            ) from error
         if kept and kept.says.img_id == says.img_id:
             kept = replace(kept, others=kept.others + 1)
             continue
@@ -68,6 +76,7 @@ def download(
     fetch: bool = True,
     verify: bool = False,
     limit: int | None = None,
+    threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[Downloaded]:
     """The pictures are in the folder and their labels in the file; yields what became of each.
 
@@ -78,11 +87,11 @@ def download(
     Raises: DatabaseError, WriteFailed; the label file is as it was then.
     """
     names: set[str] = set()
-    with ThreadPoolExecutor(THREADS) as threads, label_file.writing(labels) as file:
+    with threads(THREADS) as pool, label_file.writing(labels) as file:
         for batch in batches(islice(settled(documents), limit)):
             work = _work(pictures, store, fetch=fetch, verify=verify)
             checked = [(hit, _name_fault(hit.says, names)) for hit in batch]
-            for hit, done in zip(batch, threads.map(work, checked), strict=True):
+            for hit, done in zip(batch, pool.map(work, checked), strict=True):
                 if done.what != "failed":
                     file.add(hit.says.img_id, hit.document)
                 yield done
@@ -148,7 +157,7 @@ def _fetch(says: PictureReference, store: PictureStore, target: Path) -> None:
     picture = _stored(says, store)
     if says.picture_sha256 not in (None, label.sha256(picture)) or not picture:
         raise _Damaged(f"the store's {says.s3_key} is not the picture that its label tells")
-    temporary = target.with_name(f".{target.name}{TEMPORARY_SUFFIX}")
+    temporary = target.with_name(f".{says.img_id}{TEMPORARY_SUFFIX}")  # shorter than some names
     try:
         temporary.write_bytes(picture)
         temporary.replace(target)

@@ -37,6 +37,7 @@ types and arguments go to a team's database as they are; the database on one mac
 """
 
 import dataclasses
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,8 @@ def read_search_query(text_or_path: str | None) -> SearchQuery:
     """
     if text_or_path is None:
         return SearchQuery()
+    if not text_or_path.strip():
+        raise InputError("the query is empty; give a file or its JSON, or leave -q out")
     if text_or_path.lstrip().startswith("{"):
         raw, where = text_or_path.encode(errors="surrogatepass"), "the query"
         return _parsed(strict_json.parse(raw, where), where)
@@ -118,11 +121,13 @@ def _clause(name: str, entry: object, place: str) -> Clause:
         raise InputError(f'{place}: "type" is missing; name a query type, or "" to skip the clause')
     kind, sub_field = entry["type"], entry.get("field", "")
     if not isinstance(kind, str):
-        raise InputError(f'{place}: "type" is {kind!r}; expected a text such as "term"')
+        raise InputError(f'{place}: "type" is {reprlib.repr(kind)}; expected a text such as "term"')
     if not isinstance(sub_field, str):
-        raise InputError(f'{place}: "field" is {sub_field!r}; expected a text such as "text"')
+        shown = reprlib.repr(sub_field)
+        raise InputError(f'{place}: "field" is {shown}; expected a text such as "text"')
     spelling = entry.get("bool", "must")
     if not isinstance(spelling, str) or spelling not in _SPELLINGS:
-        raise InputError(f'{place}: "bool" is {spelling!r}; use {", ".join(get_args(Occur))}')
+        shown = reprlib.repr(spelling)
+        raise InputError(f'{place}: "bool" is {shown}; use {", ".join(get_args(Occur))}')
     arguments = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
     return Clause(name, kind, _SPELLINGS[spelling], arguments, sub_field or None)

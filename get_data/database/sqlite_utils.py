@@ -33,6 +33,7 @@ SCHEMA_VERSION = 1
 _WAIT_S = 30  # for another program's transaction
 _MAX_NAMES = 10_000  # in one question; SQLite takes 32,766
 _MAX_SPANS = 100  # which become one condition each
+_MAX_CONDITIONS = 100  # SQLite takes 1,000 in each other
 
 # The fields whose columns narrow a search. An index on those with few different values would be
 # in the way: SQLite has no figures about them and would take it for a better one.
@@ -217,6 +218,8 @@ class SqliteIndex:
             if writing:
                 self._make()
             there = self._path.exists()
+            if there and not self._path.is_file():
+                raise DatabaseError(f"{self._path} is not a regular file; move it away")
             with closing(
                 _connection(f"{self._path.as_uri()}?mode=rw" if there else "")
             ) as connection:
@@ -262,7 +265,7 @@ class SqliteIndex:
             what = f"{folder} is not a folder; move the file away or set PATATE_HOME"
         elif code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             what = f"another program kept it locked for {_WAIT_S} s; end that one and run again"
-        elif code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        elif code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) or "no such" in str(error):
             what = f"damaged ({error}); move it away and upload your recordings again"
         elif code.startswith("SQLITE_FULL"):
             what = "the disk is full; free some space and run again"
@@ -335,6 +338,8 @@ def _narrowed(query: SearchQuery) -> tuple[str, list[Any]]:
     conditions: list[str] = ["1"]
     values: list[Any] = []
     for clause in query.clauses:
+        if len(conditions) > _MAX_CONDITIONS:
+            break
         allowed = matching.allowed(clause) if clause.occur in ("must", "filter") else None
         if allowed is None or allowed[0] not in _COLUMNS:
             continue

@@ -7,15 +7,17 @@ is in: a picture that is missing then is put back, its label created again, and 
 second run sends nothing and costs two questions a batch.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 from errors import DatabaseError, InputError, PictureMissing
 from get_data.database.batches import THREADS, batches
+from get_data.database.delete import Target, delete, settle
 from get_data.database.interfaces import LabelIndex, PictureStore, copies_of, picture_key
 from get_data.labels import label, label_file
 from get_data.labels.label import Document
@@ -110,17 +112,18 @@ def upload(
     *,
     restore: bool = False,
     dry_run: bool = False,
+    threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[Uploaded]:
     """The labels are in the index and their pictures in the store; yields what became of each.
 
     Labels that are gone for good stay out unless `restore`. A dry run asks and changes nothing.
-    While one batch is indexed, the pictures of the next one travel.
+    While one batch is indexed, the pictures of the next one travel, in `threads`.
 
     Raises: DatabaseError when index or store cannot be reached; what was yielded before is done.
     """
     distinct = {entry.fingerprint: entry for entry in entries}
     run = _Run(index, store, restore, dry_run, _contents_by_id(distinct.values()))
-    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(THREADS) as run.threads:
+    with threads(1) as ahead, threads(THREADS) as run.threads:
         sent: Future[_Batch] | None = None
         for batch in batches(distinct.values()):
             sending = ahead.submit(run.send_pictures, batch)
@@ -140,7 +143,7 @@ class _Run:
     restore: bool
     dry_run: bool
     contents: Mapping[str, set[str]]
-    threads: ThreadPoolExecutor = field(init=False)
+    threads: Executor = field(init=False)
 
     def send_pictures(self, entries: Sequence[Entry]) -> _Batch:
         """Asks which labels are new, and puts the pictures of those."""
@@ -151,6 +154,7 @@ class _Run:
             if one.fingerprint in there:
                 one.key, one.was_there = there[one.fingerprint].s3_key, True
             elif one.fingerprint in gone and not self.restore:
+                one.key = gone[one.fingerprint].s3_key
                 batch.end(one, "gone")
         if gone and self.restore and not self.dry_run:
             self.index.forget_gone(list(gone))
@@ -247,15 +251,41 @@ class _Run:
             raise DatabaseError("pictures are being deleted as fast as they are uploaded")
         for one in batch.on_the_way():
             batch.end(one, "there" if one.was_there else "created")
+        if not self.dry_run:
+            self._tidy(batch)
         yield from (batch.ended[one.fingerprint] for one in batch.sending)
 
+    def _tidy(self, batch: _Batch) -> None:
+        """The pictures of labels that are gone are as a deletion leaves them.
+
+        A run that was killed may have put one before its label was gone, or may have been killed
+        while it completed the deletion.
+        """
+        gone = {one.key for one in batch.ended.values() if one.what == "gone" and one.key}
+        if gone:
+            settle(gone, self.index, self.store, run=uuid4().hex)
+
     def _create(self, sending: Sequence[_Sending], batch: _Batch) -> set[str]:
-        """The labels are in; returns those that were in already."""
+        """The labels are in; returns those that were in already.
+
+        A deletion may have been asked for in between, and may have passed by before its label came:
+        then it is completed here. Whoever deletes says so before, whoever creates asks after.
+        """
         self.store.make_durable()
         outcome = self.index.create([one.document for one in sending])
+        gone = self.index.find_gone([one.fingerprint for one in sending])
+        completed = [
+            Target(one.img_id, one.fingerprint, one.key)
+            for one in sending
+            if one.fingerprint in gone
+        ]
+        for _ in delete(completed, self.index, self.store, why="deleted", by=""):
+            pass
         for one in sending:
             if reason := outcome.refused.get(one.fingerprint):
                 batch.end(one, "failed", f"the index refuses the label: {reason}")
+            elif one.fingerprint in gone:
+                batch.end(one, "gone")
         return outcome.there
 
     def _missing(self, batch: _Batch) -> list[_Sending]:
@@ -267,16 +297,9 @@ class _Run:
         return [one for one in waiting if one.key not in present]
 
     def _put_back(self, missing: Sequence[_Sending], batch: _Batch) -> None:
-        """Pictures that somebody deleted in between are in again, and then their labels.
-
-        A label that was itself deleted in between stays out: that deletion was asked for.
-        """
-        gone = self.index.find_gone([one.fingerprint for one in missing])
+        """Pictures that somebody deleted in between are in again, and then their labels."""
         again: list[_Sending] = []
         for one in missing:
-            if one.fingerprint in gone:
-                batch.end(one, "gone")
-                continue
             try:
                 picture = self._picture(one)
             except _Unusable as error:
