@@ -80,6 +80,7 @@ class Reported:
 
     safe: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
 
 
 def uploading(file, *names):
@@ -97,7 +98,7 @@ def deleting(*names, why="deleted"):
 
     def program(index, store):
         list(delete([target(LABELS[n]) for n in names], index, store, why=why, by="test"))
-        return Reported()
+        return Reported(deleted=names)
 
     return program
 
@@ -107,9 +108,10 @@ def relabelling(file, new, old):
 
     def program(index, store):
         added = reported(upload([Entry(LABELS[new], file)], index, store, threads=SerialExecutor))
-        if added.safe:
-            deleting(old, why="replaced")(index, store)
-        return added
+        if not added.safe:
+            return added
+        deleting(old, why="replaced")(index, store)
+        return Reported(added.safe, added.failed, deleted=(old,))
 
     return program
 
@@ -162,6 +164,9 @@ def check(moment, *, going, hole=False):
                 assert name in labels, f"{run.id} called {name} safe, and it is gone"
                 assert anywhere, f"{run.id} called {name} safe, and its picture is gone"
     if moment.all_ended:
+        for run in moment.runs.values():
+            back = labels.intersection(run.result.deleted)
+            assert not back, f"{run.id} deleted {back}, and somebody undid that"
         failed = any(run.result.failed for run in moment.runs.values())
         if labels and not (hole and failed):
             assert there, "all have ended, and a label's picture is not there"

@@ -151,11 +151,12 @@ class _Run:
         there = self.index.find([one.fingerprint for one in batch.sending])
         gone = self.index.find_gone([one.fingerprint for one in batch.sending])
         for one in batch.sending:
-            if one.fingerprint in there:
-                one.key, one.was_there = there[one.fingerprint].s3_key, True
-            elif one.fingerprint in gone and not self.restore:
+            one.was_there = one.fingerprint in there
+            if one.fingerprint in gone and not self.restore:
                 one.key = gone[one.fingerprint].s3_key
                 batch.end(one, "gone")
+            elif one.was_there:
+                one.key = there[one.fingerprint].s3_key
         if gone and self.restore and not self.dry_run:
             self.index.forget_gone(list(gone))
         new = [one for one in batch.on_the_way() if not one.was_there]
@@ -258,12 +259,19 @@ class _Run:
     def _tidy(self, batch: _Batch) -> None:
         """The pictures of labels that are gone are as a deletion leaves them.
 
-        A run that was killed may have put one before its label was gone, or may have been killed
-        while it completed the deletion.
+        A run that was killed may have put one before its label was gone, may have created the label
+        after that, or may have been killed while it completed the deletion.
         """
-        gone = {one.key for one in batch.ended.values() if one.what == "gone" and one.key}
-        if gone:
-            settle(gone, self.index, self.store, run=uuid4().hex)
+        gone = [one for one in batch.sending if batch.ended[one.fingerprint].what == "gone"]
+        self._complete_deletion([one for one in gone if one.was_there])
+        if keys := {one.key for one in gone if one.key}:
+            settle(keys, self.index, self.store, run=uuid4().hex)
+
+    def _complete_deletion(self, gone: Sequence[_Sending]) -> None:
+        """The labels are out, as somebody asked for, with the pictures that nobody names."""
+        going = [Target(one.img_id, one.fingerprint, one.key) for one in gone]
+        for _ in delete(going, self.index, self.store, why="deleted", by=""):
+            pass
 
     def _create(self, sending: Sequence[_Sending], batch: _Batch) -> set[str]:
         """The labels are in; returns those that were in already.
@@ -274,13 +282,7 @@ class _Run:
         self.store.make_durable()
         outcome = self.index.create([one.document for one in sending])
         gone = self.index.find_gone([one.fingerprint for one in sending])
-        completed = [
-            Target(one.img_id, one.fingerprint, one.key)
-            for one in sending
-            if one.fingerprint in gone
-        ]
-        for _ in delete(completed, self.index, self.store, why="deleted", by=""):
-            pass
+        self._complete_deletion([one for one in sending if one.fingerprint in gone])
         for one in sending:
             if reason := outcome.refused.get(one.fingerprint):
                 batch.end(one, "failed", f"the index refuses the label: {reason}")
