@@ -40,7 +40,7 @@ class State:
     def name(self) -> str:
         """What a driver would call it."""
         if not self.armed:
-            return "stopped: press Menu"
+            return "press Menu"
         return "paused" if self.paused else "recording"
 
 

@@ -25,9 +25,13 @@ def read(file: Path) -> HardwareConf:
     Raises: InputError that names the file, the key and what it should be.
     """
     try:
+        if file.exists() and not file.is_file():
+            raise InputError(f"{file} cannot be read: it is not a regular file")
         return msgspec.json.decode(file.read_bytes(), type=HardwareConf)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 text; save it as UTF-8") from error
     except msgspec.DecodeError as error:
         what, _, where = str(error).replace("`", "").partition(" - at $.")
         raise InputError(f"{file}: {where + ': ' if where else ''}{what}") from error

@@ -4,6 +4,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,11 +19,16 @@ _syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)  # Linux; P
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """A file to write to, which takes the name `target` when the block ends without an error.
 
-    Until then, and for ever when it does not, whatever stood at `target` stays as it was.
+    Until then, and for ever when it does not, whatever stood at `target` stays as it was. What a
+    killed process left half-written beside it is removed.
 
     Raises: WriteFailed, with nothing left behind.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    start = target.name[:40]  # a name may be so long that nothing can be added to it
+    temporary = target.with_name(f".{start}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    for left in target.parent.glob(f".{escape(start)}.*{TEMPORARY_SUFFIX}"):
+        if not runs(left.suffixes[-2].removeprefix(".")):
+            _discard(left)
     try:
         with temporary.open("wb") as file:
             yield file
@@ -36,6 +42,17 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
     except BaseException:
         _discard(temporary)
         raise
+
+
+def runs(pid: str) -> bool:
+    """Whether there is a process of that number; also when the text is no number."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, OverflowError):  # somebody else's process, or none of ours
+        return True
+    return True
 
 
 def _discard(temporary: Path) -> None:

@@ -127,6 +127,7 @@ STOP = pad(0.4, 1.0, Button.STOP_RUN)
 
 def assert_ended_safely(parts):
     assert parts.applied[-1] == NEUTRAL
+    assert parts.closed[0] == "motors"
     assert sorted(parts.closed) == ["camera", "motors", "pad"]
     assert not [thread for thread in threading.enumerate() if thread.name == "camera"]
 
@@ -138,6 +139,7 @@ def test_the_pad_drives_the_wheels_and_ends_the_run():
     assert_ended_safely(parts)
     assert parts.pictures
     assert {command for _, command in parts.pictures} <= {NEUTRAL, Command(0.4, 0.5)}
+    assert parts.pictures[-1][1] == Command(0.4, 0.5)  # a picture's label is what the wheels do
 
 
 def test_no_picture_is_taken_before_arming_or_in_a_pause():
@@ -188,6 +190,29 @@ def test_a_camera_that_fails_ends_the_run_at_neutral():
     with pytest.raises(CameraFailed, match="the camera failed: no frame"):
         parts.drive().run(duration_s=10)
     assert_ended_safely(parts)
+
+
+def test_a_camera_that_fails_ends_the_run_at_once():
+    parts = Parts([ARM, GO])
+    parts.camera_error = RuntimeError("no frame")
+    start = time.monotonic()
+    with pytest.raises(CameraFailed):
+        parts.drive().run(duration_s=60)
+    assert time.monotonic() - start < 5
+
+
+def test_a_camera_that_hangs_does_not_keep_the_car_driving(monkeypatch):
+    parts = Parts([ARM, *[GO] * 10, STOP])
+    stopped_s = []
+    monkeypatch.setattr(Parts.Camera, "capture", lambda self: time.sleep(1.0))
+    real = Parts.Motors.close
+    monkeypatch.setattr(
+        Parts.Motors, "close", lambda self: (stopped_s.append(time.monotonic()), real(self))
+    )
+    start = time.monotonic()
+    parts.drive().run()
+    assert stopped_s[0] - start < 0.6
+    assert time.monotonic() - start >= 0.9
 
 
 def test_ticks_that_could_not_be_made_are_counted():

@@ -14,7 +14,15 @@ def queue_and_reader(slots=3, item_bytes=16):
 
 
 def items(reader):
-    return [(bytes(head), bytes(body)) for head, body in reader]
+    return [(bytes(head), bytes(body)) for head, body in one_by_one(reader)]
+
+
+def one_by_one(reader):
+    """Each item, released when the next one is asked for."""
+    for batch in reader.batches():
+        for item in batch:
+            yield item
+            reader.release()
 
 
 def test_what_was_put_comes_out_in_order_until_the_end():
@@ -30,7 +38,7 @@ def test_a_full_queue_refuses_and_takes_again_when_there_is_room():
     assert queue.put(b"1", b"")
     assert queue.put(b"2", b"")
     assert not queue.put(b"3", b"")
-    taking = iter(reader)
+    taking = one_by_one(reader)
     next(taking)
     assert not queue.put(b"3", b"")  # the first is still being looked at
     next(taking)
@@ -39,7 +47,7 @@ def test_a_full_queue_refuses_and_takes_again_when_there_is_room():
 
 def test_slots_are_used_again_without_mixing_items():
     queue, reader = queue_and_reader(slots=2)
-    taking = iter(reader)
+    taking = one_by_one(reader)
     for number in range(20):
         assert queue.put(str(number).encode(), b"x" * (number % 10))
         head, body = next(taking)

@@ -166,3 +166,67 @@ def test_a_journal_that_cannot_be_removed_is_named(tmp_path, monkeypatch):
     with pytest.raises(RecordingFailed, match="cannot be repaired: Read-only file system"):
         journal.repair(folder)
     assert (folder / journal.NAME).exists()
+
+
+def test_an_erased_picture_that_is_damaged_is_put_aside_with_its_label(tmp_path):
+    erasure = {"erased": [document(1)["img_id"], document(2)["img_id"]]}
+    folder = interrupted(tmp_path, [document(0), document(1), document(2), erasure])
+    (folder / "erased").mkdir()
+    torn = (folder / document(1)["file_name"]).rename(folder / "erased" / document(1)["file_name"])
+    torn.write_bytes(b"")
+    merged = journal.repair(folder)
+    assert merged.damaged == {document(1)["img_id"]: "the picture is empty"}
+    assert label_file.read(folder / "erased" / "labels.json") == {
+        document(2)["img_id"]: document(2)
+    }
+    assert (folder / "damaged" / document(1)["file_name"]).exists()
+    assert not torn.exists()
+
+
+def test_half_written_files_among_the_erased_go_too(tmp_path):
+    folder = interrupted(tmp_path, [document(0)])
+    (folder / "erased").mkdir()
+    (folder / "erased" / ".labels.json.1.tmp").write_bytes(b"half")
+    journal.repair(folder)
+    assert list((folder / "erased").iterdir()) == []
+
+
+def test_pictures_are_synced_before_a_label_file_names_them(tmp_path, monkeypatch):
+    """Else a power cut may leave a label whose picture is torn, and no journal that tells."""
+    erasure = {"erased": [document(1)["img_id"]]}
+    folder = interrupted(tmp_path, [document(0), document(1), erasure])
+    at_the_sync = []
+
+    def sync(_folder):
+        at_the_sync.extend(sorted(str(file.relative_to(folder)) for file in folder.rglob("*")))
+
+    monkeypatch.setattr(journal, "sync_file_system", sync)
+    journal.repair(folder)
+    names = (document(0)["file_name"], f"erased/{document(1)['file_name']}")
+    assert at_the_sync == sorted(["labels.journal", "erased", *names])
+
+
+def test_an_erasure_is_on_the_disk_before_its_pictures_move(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda _file: synced.append(sorted(tmp_path.iterdir())))
+    writing = journal.Journal(tmp_path)
+    writing.add(document(0))
+    assert synced == [[tmp_path / journal.NAME]]  # its name, so that it is found
+    writing.erase([document(0)["img_id"]])
+    assert len(synced) == 2
+    writing.close()
+
+
+def test_an_erasure_that_cannot_be_synced_is_none(tmp_path, monkeypatch):
+    writing = journal.Journal(tmp_path)
+    writing.add(document(0))
+    before = (tmp_path / journal.NAME).read_bytes()
+
+    def fails(_file):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match="Input/output"):
+        writing.erase([document(0)["img_id"]])
+    assert (tmp_path / journal.NAME).read_bytes() == before
+    writing.close()

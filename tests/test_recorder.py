@@ -16,7 +16,7 @@ import path
 from errors import InputError, RecordingFailed, StillRecording
 from get_data.labels import label, label_file
 from get_data.labels.label import Classes
-from get_data.recording import journal
+from get_data.recording import capture_clock, journal
 from get_data.recording.recorder import Recorder
 from tests.conftest import START
 
@@ -92,9 +92,12 @@ def test_a_jpeg_is_kept_byte_for_byte(tmp_path):
     assert document["resolution"] == {"horizontal": 16, "vertical": 12}
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xe0 half"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no picture", b"\xff\xd8\xff\xe0 half", cv2.imencode(".png", FRAME)[1].tobytes()],
+)
 def test_bytes_that_are_no_picture_are_refused(tmp_path, content):
-    with recorder(tmp_path) as to, pytest.raises(InputError, match="not a picture"):
+    with recorder(tmp_path) as to, pytest.raises(InputError, match="not a picture in JPEG"):
         record(to, 1, picture=content)
 
 
@@ -191,10 +194,53 @@ def test_a_killed_writer_is_reported_and_what_it_wrote_is_repaired(tmp_path):
 def test_recording_stops_when_the_disk_is_nearly_full(tmp_path):
     with recorder(tmp_path, min_free_bytes=2**62) as to:
         wait_for(lambda: to.progress.stopped)
-        assert to.record(FRAME, captured=START, steering=0, throttle=0)  # and nobody waits
+        assert not to.record(FRAME, captured=START, steering=0, throttle=0)
     assert to.progress.stopped == "disk full"
     assert to.report.stopped == "the disk is nearly full"
     assert assert_whole(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"steering": 1.2}, "must be within -1 .. 1"),
+        ({"throttle": float("nan")}, "must be within -1 .. 1"),
+        ({"picture": FRAME[:, :, 0]}, "not a frame"),
+        ({"picture": FRAME.astype(float)}, "not a frame"),
+        ({"picture": np.zeros((300, 400, 3), np.uint8)}, "record with a larger resolution"),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused_and_the_rest_is_recorded(tmp_path, wrong, complaint):
+    right = {"picture": FRAME, "steering": 0.0, "throttle": 0.0}
+    with recorder(tmp_path) as to:
+        with pytest.raises(InputError, match=complaint):
+            to.record(captured=START, **(right | wrong))
+        assert to.record(captured=START, **right)
+    assert len(assert_whole(tmp_path)) == 1
+
+
+def test_one_moment_has_one_picture(tmp_path):
+    with recorder(tmp_path) as to:
+        record(to, 1)
+        with pytest.raises(InputError, match="has a picture of"):
+            record(to, 1)
+    assert to.report.pictures == len(assert_whole(tmp_path)) == 1
+
+
+def test_after_the_end_nothing_is_recorded(tmp_path):
+    with recorder(tmp_path) as to:
+        record(to, 1)
+    assert not to.record(FRAME, captured=START + timedelta(hours=1), steering=0, throttle=0)
+
+
+def test_a_dead_writer_is_noticed(tmp_path):
+    to = recorder(tmp_path)
+    to._writer.kill()
+    to._writer.wait()
+    assert not to.record(FRAME, captured=START, steering=0, throttle=0)
+    assert to.progress.stopped == "not recording"
+    with pytest.raises(RecordingFailed):
+        to.close()
 
 
 def test_the_newest_moment_is_kept_for_the_next_run(tmp_path):
@@ -202,6 +248,47 @@ def test_the_newest_moment_is_kept_for_the_next_run(tmp_path):
     with recorder(tmp_path / "drive", last_img_id_file=memory) as to:
         record(to, 10)
     assert memory.read_text().strip() == label.img_id_of(START + timedelta(milliseconds=900))
+
+
+def test_ids_are_remembered_before_the_first_picture_is_written(tmp_path):
+    """A run killed in its first second must not let the next one start before it."""
+    memory = tmp_path / "last_img_id"
+    to = recorder(tmp_path / "drive", last_img_id_file=memory)
+    record(to, 1)
+    wait_for(lambda: to.progress.written == 1)
+    assert capture_clock.remembered(memory) > START
+    record(to, 1, first=36000)  # the wall clock jumps an hour ahead
+    wait_for(lambda: to.progress.written == 2)
+    to._writer.kill()
+    with pytest.raises(RecordingFailed):
+        to.close()
+    assert capture_clock.remembered(memory) > START + timedelta(hours=1)
+
+
+def test_erased_pictures_keep_their_moments(tmp_path):
+    """Another picture of such a moment would take its place when it is erased in turn."""
+    memory, last = tmp_path / "last_img_id", START + timedelta(milliseconds=900)
+    with recorder(tmp_path / "drive", last_img_id_file=memory) as to:
+        record(to, 10)
+        to.erase(5.0)
+    assert capture_clock.remembered(memory) == last
+    with recorder(tmp_path / "drive") as to:
+        assert to.newest == last
+        with pytest.raises(InputError, match="has a picture of 2024"):
+            record(to, 1)
+
+
+def test_a_memory_that_cannot_be_written_stops_the_recording_and_costs_nothing(tmp_path):
+    memory = tmp_path / "home" / "last_img_id"
+    memory.parent.mkdir()
+    with recorder(tmp_path / "drive", last_img_id_file=memory) as to:
+        record(to, 10)
+        wait_for(lambda: to.progress.written == 10)
+        memory.unlink()
+        memory.parent.rmdir()
+    assert "last_img_id cannot be written" in to.report.stopped
+    assert to.report.unmerged == ""
+    assert len(assert_whole(tmp_path / "drive")) == 10
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

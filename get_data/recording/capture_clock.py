@@ -10,7 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from errors import InputError
+from errors import InputError, RecordingFailed
+from get_data import strict_json
 from get_data.durable import replacing
 from get_data.labels.label import img_id_of, moment_of
 
@@ -18,6 +19,7 @@ LEASE = timedelta(seconds=10)  # more than can be recorded between two writings 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP = timedelta(microseconds=1)
+_TOO_LATE = datetime(9999, 1, 1, tzinfo=UTC)  # few moments are left that can be told
 
 
 class CaptureClock:
@@ -33,6 +35,12 @@ class CaptureClock:
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        """Tells times later than `after`. Raises: RecordingFailed when there are none."""
+        if after and after >= _TOO_LATE:
+            raise RecordingFailed(
+                f"no picture can be later than {img_id_of(after)}, which is there already; "
+                "record into another folder"
+            )
         self._monotonic = monotonic
         self._wall = wall
         self._last = (after or _EPOCH) + timedelta(milliseconds=1)
@@ -52,13 +60,13 @@ def remembered(file: Path) -> datetime | None:
     Raises: InputError when the file holds something else.
     """
     try:
-        text = file.read_text().strip()
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
-    moment = moment_of(text)
-    if moment is None:
+        if not file.exists():
+            return None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    text = strict_json.bytes_of(file, "an id of a picture").decode(errors="replace")
+    moment = moment_of(text.strip())
+    if moment is None or moment >= _TOO_LATE:
         raise InputError(f"{file} holds no id of a picture; delete it if the clock is right")
     return moment
 

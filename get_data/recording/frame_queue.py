@@ -13,7 +13,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
-from typing import Self
+from typing import NamedTuple
 
 _COUNTERS = struct.Struct("<QQQQ")
 _LENGTHS = struct.Struct("<II")
@@ -30,6 +30,13 @@ class Counters:
     stopped: int = 0
 
 
+class Item(NamedTuple):
+    """What was put; both parts are valid until the item is released."""
+
+    head: memoryview
+    body: memoryview
+
+
 @dataclass(frozen=True, slots=True)
 class Handle:
     """What a child process needs to open the reading side; its descriptors are inherited."""
@@ -41,7 +48,7 @@ class Handle:
 
 
 class FrameQueue:
-    """The putting side."""
+    """The putting side. `read` turns false when the reader is found to be gone."""
 
     def __init__(self, *, slots: int, item_bytes: int) -> None:
         slot_bytes = _LENGTHS.size + item_bytes
@@ -56,6 +63,7 @@ class FrameQueue:
             raise
         self.handle = Handle(memory_fd, pipe_fd, slots, slot_bytes)
         self._put = 0
+        self.read = True
 
     def release_handle(self) -> None:
         """Only the child has the reading side from here on."""
@@ -86,6 +94,7 @@ class FrameQueue:
         try:
             os.write(self._wake_fd, b".")
         except BrokenPipeError:
+            self.read = False
             return False
         self._put += 1
         return True
@@ -100,30 +109,30 @@ class FrameQueueReader:
 
     def __init__(self, handle: Handle) -> None:
         self._memory = mmap.mmap(handle.memory_fd, 0)
+        self._view = memoryview(self._memory)
         self._handle = handle
         self.counters = Counters()
 
-    def __iter__(self) -> Iterator[tuple[memoryview, memoryview]]:
-        """The items' heads and bodies, each valid until the next one is asked for."""
-        view = memoryview(self._memory)
+    def batches(self) -> Iterator[list[Item]]:
+        """All that waits in the queue, as often as something does; empty it by `release`."""
         while waiting := len(os.read(self._handle.pipe_fd, _PIPE_BYTES)):
-            for _ in range(waiting):
-                slot = self.counters.taken % self._handle.slots
-                at = _COUNTERS.size + slot * self._handle.slot_bytes
-                head_size, body_size = _LENGTHS.unpack_from(view, at)
-                at += _LENGTHS.size
-                yield view[at : at + head_size], view[at + head_size : at + head_size + body_size]
-                self.counters.taken += 1
-                self.tell()
+            yield [self._item(self.counters.taken + number) for number in range(waiting)]
+
+    def _item(self, number: int) -> Item:
+        at = _COUNTERS.size + number % self._handle.slots * self._handle.slot_bytes
+        head_size, body_size = _LENGTHS.unpack_from(self._view, at)
+        at += _LENGTHS.size
+        body_at = at + head_size
+        return Item(self._view[at:body_at], self._view[body_at : body_at + body_size])
+
+    def release(self) -> None:
+        """The oldest item is not needed any more; its slot may be filled again."""
+        self.counters.taken += 1
+        self.tell()
 
     def tell(self) -> None:
         """The putting side sees the counters as they are now."""
         _COUNTERS.pack_into(self._memory, 0, *astuple(self.counters))
-
-    @classmethod
-    def of(cls, memory_fd: int, pipe_fd: int, slots: int, slot_bytes: int) -> Self:
-        """The reading side of a queue that another process made."""
-        return cls(Handle(memory_fd, pipe_fd, slots, slot_bytes))
 
 
 def _anonymous_memory(size: int) -> int:

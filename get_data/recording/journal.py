@@ -14,20 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from errors import RecordingFailed, StillRecording
+from errors import InputError, RecordingFailed, StillRecording
 from get_data import strict_json
-from get_data.durable import TEMPORARY_SUFFIX, replacing, sync_file_system
+from get_data.durable import TEMPORARY_SUFFIX, replacing, sync_file_system, sync_folder
 from get_data.labels import label, label_file
-from get_data.labels.label import Document, PictureReference
+from get_data.labels.label import Document
 
 NAME = "labels.journal"
 DAMAGED_LABELS = "labels.damaged.json"
 DAMAGED_PICTURES = "damaged"
 ERASED = "erased"
+HALF_WRITTEN = f".*{TEMPORARY_SUFFIX}"
 
 WAIT_FOR_LOCK_S = 10.0  # a killed drive leaves a writer that still empties its queue
 
@@ -46,19 +46,22 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._file = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        sync_folder(folder)  # pictures without a journal would be found by nobody
 
     def add(self, document: Document) -> None:
         """The label is written, or, on OSError, nothing is."""
         self._append(msgspec.json.encode(document))
 
     def erase(self, img_ids: Sequence[str]) -> None:
-        """The pictures count as erased, or, on OSError, nothing changes."""
-        self._append(msgspec.json.encode({ERASED: img_ids}))
+        """The pictures count as erased, also after a power cut, or, on OSError, nothing changes."""
+        self._append(msgspec.json.encode({ERASED: img_ids}), durably=True)
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, line: bytes, *, durably: bool = False) -> None:
         before = os.fstat(self._file).st_size
         try:
             write_all(self._file, line + b"\n")
+            if durably:
+                os.fsync(self._file)
         except OSError:
             os.ftruncate(self._file, before)
             raise
@@ -121,7 +124,8 @@ def repair(folder: Path) -> Merged | None:
             return merge(folder, check_pictures=True)
     except OSError as error:
         raise RecordingFailed(
-            f"{folder}: an interrupted recording cannot be repaired: {error.strerror}"
+            f"{error.filename or folder}: an interrupted recording cannot be repaired: "
+            f"{error.strerror}"
         ) from error
 
 
@@ -130,27 +134,33 @@ def merge(folder: Path, *, check_pictures: bool) -> Merged:
 
     With `check_pictures`, a label whose picture is missing, empty, short or of another hash goes to
     `labels.damaged.json` instead, and the picture to `damaged/`. The caller holds the lock.
+
+    Pictures are synced before a label file names them: it may outlive a power cut before they do.
     """
     merged = Merged()
     taken, erased, unreadable = _read(folder / NAME)
-    known = _labels_of(folder)
+    known = labels_of(folder)
+    known_erased = labels_of(folder / ERASED) if erased else {}
+    known_damaged = _damaged_of(folder) if unreadable or check_pictures else {}
     damaged: Document = {
         name: {"reason": "this line of the journal is torn", "line": line}
         for name, line in unreadable.items()
     }
     if check_pictures:
-        for img_id, document in list(taken.items()):
-            if reason := _fault(folder, document):
-                damaged[img_id] = {"reason": reason, "label": taken.pop(img_id)}
+        _complete_renaming(folder, [*taken.values(), *erased.values()])
+    move_erased(folder, list(erased))
+    if check_pictures:
+        damaged |= _take_out_damaged(taken, folder) | _take_out_damaged(erased, folder / ERASED)
         for img_id in _unlabelled(folder, {*known, *taken, *erased, *damaged}):
             damaged[img_id] = {"reason": "the picture has no label"}
-    _put_damaged_aside(folder, damaged)
-    _put_erased_aside(folder, erased)
-    label_file.write(folder / label_file.NAME, {**known, **taken})
-    sync_file_system(folder)
-    (folder / NAME).unlink()
-    for half_written in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+    if damaged:
+        _put_damaged_aside(folder, damaged, known_damaged)
+    for half_written in (*folder.glob(HALF_WRITTEN), *(folder / ERASED).glob(HALF_WRITTEN)):
         half_written.unlink()
+    sync_file_system(folder)
+    _put_erased_aside(folder, erased, known_erased)
+    label_file.write(folder / label_file.NAME, {**known, **taken})
+    (folder / NAME).unlink()
     merged.labels, merged.erased = len(taken), len(erased)
     merged.damaged = {name: entry["reason"] for name, entry in damaged.items()}
     return merged
@@ -166,12 +176,14 @@ def _read(path: Path) -> tuple[dict[str, Document], dict[str, Document], dict[st
     taken: dict[str, Document] = {}
     erased: dict[str, Document] = {}
     unreadable: dict[str, str] = {}
+    if not path.is_file():
+        raise RecordingFailed(f"{path} is not a regular file; move it away")
     written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                entry: Any = msgspec.json.decode(line)
-                if ERASED in entry:
+                entry = strict_json.parse(line, NAME)  # as strictly as it will be read again
+                if entry.keys() == {ERASED}:  # a label may have a key of that name too
                     erased |= {name: taken.pop(name) for name in entry[ERASED] if name in taken}
                 else:
                     taken[label.parse(entry).img_id] = entry
@@ -182,20 +194,36 @@ def _read(path: Path) -> tuple[dict[str, Document], dict[str, Document], dict[st
     return taken, erased, unreadable
 
 
-def _labels_of(folder: Path) -> dict[str, Document]:
+def labels_of(folder: Path) -> dict[str, Document]:
+    """The labels that a folder has, if it has any. Raises: InputError."""
     path = folder / label_file.NAME
     return label_file.read(path) if path.exists() else {}
 
 
+def _complete_renaming(folder: Path, documents: Sequence[Document]) -> None:
+    """Pictures that a power cut gave their temporary name back have their own again."""
+    for document in documents:
+        picture = folder / label.reference(document).file_name
+        unfinished = folder / temporary_name(picture.name)
+        if not picture.exists() and unfinished.exists():
+            unfinished.rename(picture)
+
+
+def _take_out_damaged(labels: dict[str, Document], folder: Path) -> Document:
+    """Takes the labels out whose picture is not as it was recorded; returns them with reasons."""
+    faults = {img_id: _fault(folder, document) for img_id, document in labels.items()}
+    return {
+        img_id: {"reason": reason, "label": labels.pop(img_id)}
+        for img_id, reason in faults.items()
+        if reason
+    }
+
+
 def _fault(folder: Path, document: Document) -> str | None:
     """What is wrong with the picture of a label, if anything."""
-    reference = msgspec.convert(document, PictureReference)
-    picture = folder / reference.file_name
-    unfinished = folder / temporary_name(reference.file_name)
-    if not picture.exists() and unfinished.exists():  # a power cut may undo a rename
-        unfinished.rename(picture)
+    reference = label.reference(document)
     try:
-        content = picture.read_bytes()
+        content = (folder / reference.file_name).read_bytes()
     except FileNotFoundError:
         return "the picture is missing"
     if not content:
@@ -214,24 +242,30 @@ def _unlabelled(folder: Path, labelled: set[str]) -> Iterator[str]:
             yield picture.stem
 
 
-def _put_damaged_aside(folder: Path, damaged: Document) -> None:
-    if not damaged:
-        return
+def _damaged_of(folder: Path) -> Document:
+    """What earlier repairs could not use. Raises: InputError."""
     path = folder / DAMAGED_LABELS
-    before = strict_json.read(path) if path.exists() else {}
-    with replacing(path) as file:
-        content = msgspec.json.encode({**damaged, **before})
+    damaged: object = strict_json.read(path) if path.exists() else {}
+    if not isinstance(damaged, dict):
+        raise InputError(f"{path}: expected an object of damaged labels; move it away")
+    return damaged
+
+
+def _put_damaged_aside(folder: Path, damaged: Document, known: Document) -> None:
+    """The pictures lie in `damaged/`, what is wrong with them stands in the list."""
+    with replacing(folder / DAMAGED_LABELS) as file:
+        content = msgspec.json.encode({**damaged, **known})
         file.write(msgspec.json.format(content, indent=1) + b"\n")
-    _move([f"{img_id}.jpg" for img_id in damaged], folder, folder / DAMAGED_PICTURES)
+    for source in (folder, folder / ERASED):
+        _move([f"{img_id}.jpg" for img_id in damaged], source, folder / DAMAGED_PICTURES)
 
 
-def _put_erased_aside(folder: Path, erased: dict[str, Document]) -> None:
-    if not erased:
-        return
-    aside = folder / ERASED
-    aside.mkdir(exist_ok=True)
-    label_file.write(aside / label_file.NAME, {**_labels_of(aside), **erased})
-    _move([f"{img_id}.jpg" for img_id in erased], folder, aside)
+def _put_erased_aside(
+    folder: Path, erased: dict[str, Document], known: dict[str, Document]
+) -> None:
+    """The labels of erased pictures stand beside these."""
+    if erased:
+        label_file.write(folder / ERASED / label_file.NAME, {**known, **erased})
 
 
 def _move(file_names: Sequence[str], source: Path, target: Path) -> None:
@@ -244,4 +278,5 @@ def _move(file_names: Sequence[str], source: Path, target: Path) -> None:
 
 def move_erased(folder: Path, img_ids: Sequence[str]) -> None:
     """The pictures lie in `erased/`; their labels follow at the merge."""
-    _move([f"{img_id}.jpg" for img_id in img_ids], folder, folder / ERASED)
+    if img_ids:
+        _move([f"{img_id}.jpg" for img_id in img_ids], folder, folder / ERASED)

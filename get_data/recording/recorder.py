@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 import path
 from errors import InputError, RecordingFailed
-from get_data.labels import label_file
 from get_data.labels.label import Classes, img_id_of, moment_of
 from get_data.recording import journal
 from get_data.recording.frame_queue import FrameQueue
@@ -106,8 +105,10 @@ class Recorder:
             raise RecordingFailed(f"{folder} cannot be recorded into: {error.strerror}") from error
         try:
             self.repaired = self._repair()
-            known = folder / label_file.NAME
-            self._img_ids = set(label_file.read(known)) if known.exists() else set()
+            self._img_ids = {
+                *journal.labels_of(folder),
+                *journal.labels_of(folder / journal.ERASED),
+            }
             pixels = resolution[0] * resolution[1]
             self._queue = FrameQueue(
                 slots=max(int(QUEUE_S * rate_hz), 2),
@@ -159,6 +160,8 @@ class Recorder:
         stopped = {RECORDING: "", DISK_NEARLY_FULL: "disk full"}.get(
             counters.stopped, "disk failed"
         )
+        if not self._queue.read:
+            stopped = "not recording"
         return Progress(counters.written, counters.erased, self.dropped, stopped)
 
     def record(
@@ -174,22 +177,33 @@ class Recorder:
         `picture` is a frame (height, width, 3), blue green red, or the bytes of a JPEG file;
         `captured` is aware; steering and throttle go from -1 to 1.
 
-        Raises: InputError for bytes that are no picture, or a moment that has one already.
+        False also when recording has stopped.
+
+        Raises: InputError for what is no picture of this recording's size, a moment that has one
+        already, and steering or throttle out of range.
         """
+        if self._closed or self.progress.stopped:
+            self.dropped += 1
+            return False
         img_id = img_id_of(captured)
         if img_id in self._img_ids:
             raise InputError(f"{self.folder} has a picture of {img_id} already")
+        if not (-1 <= steering <= 1 and -1 <= throttle <= 1):
+            raise InputError(f"steering {steering} and throttle {throttle} must be within -1 .. 1")
         if isinstance(picture, bytes):
             kind, body = JPEG, memoryview(picture)
             height, width = _size_of(picture)
-        else:
+        elif picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:
             kind, body = FRAME, np.ascontiguousarray(picture).data.cast("B")
             height, width = picture.shape[:2]
+        else:
+            raise InputError(f"not a frame: {picture.dtype} {picture.shape}, not uint8 (h, w, 3)")
         moment_us = microseconds(captured)
         head = HEAD.pack(kind, self._after_pause, moment_us, width, height, steering, throttle)
         if not (self._put_erasures() and self._put(head, body)):
             self.dropped += 1
             return False
+        self._img_ids.add(img_id)
         self._after_pause = False
         return True
 
@@ -257,9 +271,10 @@ class Recorder:
 
 def _size_of(jpeg: bytes) -> tuple[int, int]:
     """Height and width of an encoded picture in pixels. Raises: InputError."""
-    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED) if jpeg else None
+    is_jpeg = jpeg.startswith(b"\xff\xd8")
+    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED) if is_jpeg else None
     if pixels is None:
-        raise InputError("the bytes are not a picture")
+        raise InputError("the bytes are not a picture in JPEG")
     height, width = pixels.shape[:2]
     return height, width
 

@@ -7,6 +7,7 @@ from get_data.recording.writer import Report
 
 _BAR_WIDTH = 30
 _WHEEL_HALF = 8
+_LINE_WIDTH = 79
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,11 @@ def live_line(now: Moment, progress: Progress) -> str:
     state = progress.stopped or now.state
     dropped = f" {progress.dropped} dropped" if progress.dropped else ""
     speed = f"{now.throttle:4.0%}" if now.speed_m_s is None else f"{now.speed_m_s:3.1f} m/s"
-    return (
+    line = (
         f"{now.seconds:5.1f} s {progress.written:6} pictures {now.rate_hz:5.1f} Hz{dropped}  "
         f"{_wheel(now.steering)}  {speed}  {state}"
     )
+    return line[:_LINE_WIDTH]
 
 
 def _wheel(steering: float) -> str:
@@ -60,8 +62,7 @@ def page(report: Report, *, dropped: int, asked_hz: float, control: Control) -> 
         f"  rate      {report.rate_hz:.1f} Hz of {asked_hz:g} asked, "
         f"longest gap {report.longest_gap_s * 1000:.0f} ms, {dropped} dropped",
         f"  control   {control.rate_hz:g} Hz, {control.skipped} of {control.ticks} ticks skipped, "
-        f"late by {control.lateness_p99_s * 1000:.1f} ms (p99), "
-        f"{control.lateness_max_s * 1000:.1f} ms at most",
+        f"late {control.lateness_p99_s * 1000:.1f} ms p99, {control.lateness_max_s * 1000:.0f} max",
     ]
     if report.erased:
         lines.append(f"  erased    {report.erased} pictures, kept in erased/")

@@ -14,6 +14,8 @@ import struct
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -24,14 +26,15 @@ import cv2
 import msgspec
 import numpy as np
 
-from errors import ToolkitError
+from errors import ToolkitError, WriteFailed
 from get_data.durable import sync_file_system
 from get_data.labels import label
 from get_data.labels.label import Classes, Document
 from get_data.recording import capture_clock, journal
-from get_data.recording.frame_queue import FrameQueueReader, Handle
+from get_data.recording.frame_queue import FrameQueueReader, Handle, Item
 
 SYNC_PERIOD_S = 1.0
+ENCODERS = 2  # threads; OpenCV encodes without holding up the one that writes
 
 # What the queue carries before each picture: the kind of item, whether a pause came before it, the
 # time of capture in microseconds since 1970, width, height, steering, throttle. For an erasure the
@@ -106,34 +109,44 @@ class Writer:
         self._taken: list[Taken] = []
         self._report = Report()
         self._over = threading.Event()
+        self._newest_us = 0  # of all pictures, also of those erased since
+        self._remembered_us = 0
+        self._remembering = threading.Lock()
 
     def run(self) -> Report:
         """Everything in the queue is on the disk and merged."""
         syncing = threading.Thread(target=self._sync_each_second, name="sync")
         syncing.start()
         try:
-            for head, body in self._queue:
-                self._take(HEAD.unpack(head), body)
+            with ThreadPoolExecutor(ENCODERS, "encoder") as encoders:
+                for batch in self._queue.batches():
+                    for item, picture in [
+                        (one, encoders.submit(self._picture, one)) for one in batch
+                    ]:
+                        self._take(item, picture)
+                        self._queue.release()
         finally:
             self._over.set()
             syncing.join()
             self._journal.close()
-        self._remember(timedelta(0))
+        with suppress(WriteFailed):  # then what was remembered ahead holds
+            self._remember(timedelta(0))
         try:
             journal.merge(self._folder, check_pictures=False)
         except (ToolkitError, OSError) as error:
             self._report.unmerged = str(error)
         return summed_up(self._report, self._taken, self._settings.classes)
 
-    def _take(self, head: tuple[Any, ...], body: memoryview) -> None:
-        kind, after_pause, time_us, width, height, steering, throttle = head
-        if self._queue.counters.stopped:
-            return
+    def _take(self, item: Item, encoding: "Future[bytes]") -> None:
+        """The picture is on the disk with its label, or recording has stopped."""
+        kind, after_pause, time_us, width, height, steering, throttle = HEAD.unpack(item.head)
         try:
+            picture = encoding.result()
+            if self._queue.counters.stopped:
+                return
             if kind == ERASURE:
                 self._erase(time_us)
                 return
-            picture = bytes(body) if kind == JPEG else self._encoded(body, width, height)
             document = label.recorded(
                 captured=moment(time_us),
                 picture=picture,
@@ -145,8 +158,11 @@ class Writer:
                 session=self._settings.session,
                 car_setting=self._settings.car_setting,
             )
+            self._newest_us = max(self._newest_us, time_us)
+            if self._newest_us > self._remembered_us:  # the first one, or the clock jumped ahead
+                self._remember(capture_clock.LEASE)
             self._write(picture, document)
-        except OSError as error:
+        except (ToolkitError, OSError) as error:
             self._stop(error)
         else:
             said = document["label"]
@@ -162,8 +178,12 @@ class Writer:
             self._report.bytes_written += len(picture)
             self._queue.counters.written += 1
 
-    def _encoded(self, pixels: memoryview, width: int, height: int) -> bytes:
-        frame = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+    def _picture(self, item: Item) -> bytes:
+        """The JPEG file of an item; empty for an erasure. Raises: OSError."""
+        kind, _, _, width, height, _, _ = HEAD.unpack(item.head)
+        if kind != FRAME or self._queue.counters.stopped:
+            return bytes(item.body)
+        frame = np.frombuffer(item.body, np.uint8).reshape(height, width, 3)
         encoded, jpeg = cv2.imencode(
             ".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, self._settings.jpeg_quality]
         )
@@ -220,9 +240,11 @@ class Writer:
 
     def _remember(self, ahead: timedelta) -> None:
         """The next run's pictures come after this one's, even if this process is killed."""
-        if self._settings.last_img_id_file and self._taken:
-            last = moment(self._taken[-1].captured_us)
-            capture_clock.remember(Path(self._settings.last_img_id_file), last + ahead)
+        with self._remembering:
+            if self._settings.last_img_id_file and self._newest_us:
+                until = moment(self._newest_us) + ahead
+                capture_clock.remember(Path(self._settings.last_img_id_file), until)
+                self._remembered_us = microseconds(until)
 
     def _stop(self, error: Exception) -> None:
         """Nothing more is recorded; what is there stays."""

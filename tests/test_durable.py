@@ -1,0 +1,71 @@
+"""Files are written whole or not at all, and nothing half-written stays for ever."""
+
+import os
+import subprocess
+
+import pytest
+
+from errors import WriteFailed
+from get_data import durable
+from get_data.durable import replacing
+
+
+@pytest.fixture
+def ended_pid():
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_the_new_content_stands_there_once_all_is_written(tmp_path):
+    target = tmp_path / "labels.json"
+    target.write_bytes(b"old")
+    with replacing(target) as file:
+        file.write(b"new")
+        assert target.read_bytes() == b"old"
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failed_writing_leaves_what_was_there_and_nothing_else(tmp_path):
+    target = tmp_path / "labels.json"
+    target.write_bytes(b"old")
+
+    def write_some():
+        with replacing(target) as file:
+            file.write(b"ne")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(WriteFailed, match=r"labels\.json cannot be written: No space left"):
+        write_some()
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path, ended_pid):
+    target = tmp_path / "labels.json"
+    (tmp_path / f".labels.json.{ended_pid}.tmp").write_bytes(b"hal")
+    with replacing(target) as file:
+        file.write(b"new")
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_another_process_is_writing_stays(tmp_path, ended_pid):
+    others = {
+        tmp_path / f".labels.json.{os.getppid()}.tmp",
+        tmp_path / f".other.json.{ended_pid}.tmp",
+        tmp_path / ".labels.json.mine.tmp",
+    }
+    for other in others:
+        other.write_bytes(b"hal")
+    with replacing(tmp_path / "labels.json") as file:
+        file.write(b"new")
+    assert set(tmp_path.iterdir()) == {*others, tmp_path / "labels.json"}
+
+
+def test_a_process_that_runs_is_told_from_one_that_has_ended(ended_pid):
+    assert durable.runs(str(os.getpid()))
+    assert durable.runs("1")
+    assert not durable.runs(str(ended_pid))
+    assert durable.runs("no number")
