@@ -1,6 +1,7 @@
 """The contract of every picture store; a new one joins by one more param of the fixture."""
 
 import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -132,6 +133,28 @@ def test_local_copy_ages_by_the_file_systems_clock(tmp_path):
     os.utime(file, (before - 4000, before - 4000))
     (copy,) = store.copies()[KEY]
     assert copy.age_s == pytest.approx(4000, abs=60)
+
+
+def test_what_a_killed_upload_left_half_written_goes_with_the_next_one(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    incoming = tmp_path / "incoming"
+    incoming.mkdir()
+    for name in (f"{ended.pid}.1", f"{ended.pid}.2#1", f"{os.getppid()}.1"):
+        (incoming / name).write_bytes(b"half")
+    LocalPictureStore(tmp_path).put_new(KEY, b"x")
+    assert list(incoming.iterdir()) == [incoming / f"{os.getppid()}.1"]
+
+
+def test_a_local_picture_that_is_put_again_leaves_nothing_else(tmp_path):
+    store = LocalPictureStore(tmp_path)
+    store.put_new(KEY, b"x")
+    store.put_aside(KEY, "run-1")
+    store.put_new(KEY, b"x")
+    assert {file for file in tmp_path.rglob("*") if file.is_file()} == {
+        tmp_path / KEY,
+        tmp_path / copy_path(KEY, "run-1"),
+    }
 
 
 def test_asking_a_local_store_creates_nothing(tmp_path):

@@ -16,6 +16,11 @@ def entries(folder):
     return entries_of(folder / label_file.NAME)
 
 
+def restored(folder):
+    """The same, also those that are gone."""
+    return [replace(one, restore=True) for one in entries(folder)]
+
+
 def outcome(db, what, **options):
     """What became of each label, in their order."""
     return [one.what for one in upload(what, db.index, db.store, **options)]
@@ -146,7 +151,7 @@ def test_two_pictures_of_one_id_in_the_input_are_a_conflict_and_neither_is_sent(
     both = [Entry(first, tmp_path / "a.jpg"), Entry(second, tmp_path / "b.jpg")]
     results = list(upload(both, db.index, db.store))
     assert [one.what for one in results] == ["failed", "failed"]
-    assert "different pictures of this id" in results[0].reason
+    assert "the labels given speak of different pictures" in results[0].reason
     assert db.labels() == {}
 
 
@@ -155,11 +160,37 @@ def test_deleted_labels_stay_out_until_they_are_restored(db, drive):
     list(delete([target(document(0, steering=-0.9))], db.index, db.store, why="deleted", by="Ada"))
     assert outcome(db, entries(drive)) == ["gone"] + ["there"] * 9
     assert len(db.labels()) == 9
-    assert outcome(db, entries(drive), restore=True, dry_run=True)[0] == "created"
+    assert outcome(db, restored(drive), dry_run=True)[0] == "created"
     assert len(db.labels()) == 9
-    assert outcome(db, entries(drive), restore=True) == ["created"] + ["there"] * 9
+    assert outcome(db, restored(drive)) == ["created"] + ["there"] * 9
     assert len(db.labels()) == len(db.pictures()) == 10
     assert outcome(db, entries(drive)) == ["there"] * 10
+
+
+def test_another_picture_under_the_same_label_is_a_conflict_in_input_and_database(db, tmp_path):
+    one, two = document(0), document(0)
+    two |= {"picture_size": 5, "picture_sha256": label.sha256(b"other")}
+    (tmp_path / "a.jpg").write_bytes(picture(0))
+    (tmp_path / "b.jpg").write_bytes(b"other")
+    both = [Entry(one, tmp_path / "a.jpg"), Entry(two, tmp_path / "b.jpg")]
+    assert outcome(db, both) == ["failed"]
+    assert outcome(db, both[:1]) == ["created"]
+    (result,) = upload(both[1:], db.index, db.store)
+    assert result.reason == "conflict: the database has another picture of this id"
+
+
+def test_pictures_without_a_told_hash_conflict_too(db, tmp_path):
+    one, two = document(0), document(0, created_by="Ada")
+    for number, document_ in enumerate((one, two)):
+        del document_["picture_size"], document_["picture_sha256"]
+        (tmp_path / f"{number}.jpg").write_bytes(picture(number))
+    both = [Entry(one, tmp_path / "0.jpg"), Entry(two, tmp_path / "1.jpg")]
+    assert outcome(db, both) == ["failed", "failed"]
+
+
+def test_of_a_label_given_twice_the_one_with_a_picture_counts(db, drive, tmp_path):
+    elsewhere = [replace(one, picture=tmp_path / "none.jpg") for one in entries(drive)]
+    assert outcome(db, entries(drive) + elsewhere) == ["created"] * 10
 
 
 class Meddling:

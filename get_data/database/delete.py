@@ -19,6 +19,7 @@ from get_data.database.interfaces import (
     LabelIndex,
     PictureStore,
     copy_path,
+    is_picture_key,
     picture_key,
 )
 from get_data.labels import label
@@ -55,7 +56,7 @@ class Deleted:
 def target(document: Document) -> Target:
     """The deletion of the label that a document is."""
     says = label.reference(document)
-    key = says.s3_key
+    key = says.s3_key if is_picture_key(says.s3_key, says.img_id) else ""
     if not key and says.picture_sha256:
         key = picture_key(says.img_id, says.picture_sha256)
     return Target(says.img_id, says.label_fingerprint, key)
@@ -125,7 +126,8 @@ def _keys(targets: Sequence[Target], index: LabelIndex) -> dict[str, str]:
     the label file; "" where nobody knows."""
     fingerprints = [one.fingerprint for one in targets]
     keys = {one.fingerprint: one.key for one in targets}
-    keys |= {name: gone.s3_key for name, gone in index.find_gone(fingerprints).items()}
+    gone = index.find_gone(fingerprints)
+    keys |= {name: one.s3_key for name, one in gone.items() if one.s3_key}
     keys |= {name: stored.s3_key for name, stored in index.find(fingerprints).items()}
     return keys
 
@@ -148,10 +150,10 @@ def settle(
     for _ in range(_MAX_ROUNDS):
         named = index.named(unsettled)
         there = store.look(unsettled)
+        copied: list[str] = []
         for key in sorted(unsettled):
-            own = copy_path(key, run)
             if (key in named) == (key in there):
-                for path in {own, *old.get(key, ())}:
+                for path in {copy_path(key, run), *old.get(key, ())}:
                     store.delete(path)
                 unsettled.discard(key)
                 outcome[key] = "kept" if key in there else outcome.get(key, "absent")
@@ -160,8 +162,11 @@ def settle(
                     unsettled.discard(key)
                     outcome[key] = "lost"
             elif store.put_aside(key, run):
-                store.delete(key)
-                outcome[key] = "deleted"
+                copied.append(key)
+        store.make_durable()  # what was put back or aside, before anything is deleted for its sake
+        for key in copied:
+            store.delete(key)
+            outcome[key] = "deleted"
         if not unsettled:
             return outcome
         old = _old_copies(store)

@@ -30,6 +30,11 @@ def picture_key(img_id: str, sha256: str) -> str:
     return f"pictures/{day}/{img_id}-{sha256[:12]}.jpg"
 
 
+def is_picture_key(key: str, img_id: str) -> bool:
+    """Whether a key that a label file tells is one of that picture, and leads nowhere else."""
+    return key == picture_key(img_id, key[-16:-4]) and key[-16:-4].isalnum()
+
+
 @dataclass(frozen=True, slots=True)
 class StoredLabel:
     """What the index knows of a label that it holds."""

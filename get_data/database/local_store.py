@@ -1,36 +1,57 @@
 """The picture store of one machine: a folder, through obstore."""
 
 import functools
+import os
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from threading import get_native_id
+from typing import Concatenate, ParamSpec, TypeVar
 
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 from errors import DatabaseError, PictureMissing
 from get_data.database.interfaces import ASIDE, Copy, copy_path
-from get_data.durable import sync_file_system
+from get_data.durable import runs, sync_file_system
 
 LOCAL = "local"
+INCOMING = "incoming/"
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def _in_our_words(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+def _in_our_words(
+    method: Callable[Concatenate["LocalPictureStore", Arguments], Result],
+) -> Callable[Concatenate["LocalPictureStore", Arguments], Result]:
     """The method, with its failures as DatabaseError."""
 
     @functools.wraps(method)
-    def with_our_errors(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def with_our_errors(
+        self: "LocalPictureStore", /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
         try:
-            return method(*args, **kwargs)
+            return method(self, *args, **kwargs)
         except (BaseError, OSError) as error:
-            what = str(error).splitlines()[0]
-            raise DatabaseError(f"picture store: {what}") from error
+            raise DatabaseError(
+                f"picture store: {_said(error)}; check the rights and the space of {self._folder}"
+            ) from error
 
     return with_our_errors
+
+
+def _ours(path: str) -> str:
+    """The path, when it is one of a picture: beside these lies the index. Raises: DatabaseError."""
+    if not path.startswith(("pictures/", ASIDE)) or ".." in path:
+        raise DatabaseError(f"picture store: {path!r} is no key of a picture")
+    return path
+
+
+def _said(error: Exception) -> str:
+    """What obstore says, without the structure that it prints behind."""
+    return str(error).partition("\n")[0]
 
 
 class LocalPictureStore:
@@ -45,9 +66,12 @@ class LocalPictureStore:
     @_in_our_words
     def put_new(self, key: str, picture: bytes) -> bool:
         """The picture is there, whole; False when one of that key was there already and stays."""
+        target, store = _ours(key), self._store(create=True)
+        incoming = self._incoming(picture)
         try:
-            self._store(create=True).put(key, picture, mode="create")
+            store.rename(incoming, target, overwrite=False)
         except AlreadyExistsError:
+            store.delete(incoming)
             return False
         return True
 
@@ -55,7 +79,7 @@ class LocalPictureStore:
     def get(self, path: str) -> bytes:
         """The picture under a key, or a copy. Raises: PictureMissing."""
         try:
-            return bytes(self._store().get(path).bytes())
+            return bytes(self._store().get(_ours(path)).bytes())
         except FileNotFoundError as error:
             raise PictureMissing(f"{self._folder} holds no {path}") from error
 
@@ -100,21 +124,39 @@ class LocalPictureStore:
             picture = self.get(key)
         except PictureMissing:
             return False
-        self._store().put(copy_path(key, run), picture)
+        self._store().rename(self._incoming(picture), copy_path(key, run))
         return True
 
     @_in_our_words
     def delete(self, path: str) -> None:
         """Nothing is under that key, or copy's path."""
         try:
-            self._store().delete(path)
+            self._store().delete(_ours(path))
         except FileNotFoundError:
             return
+
+    def _incoming(self, picture: bytes) -> str:
+        """Where the picture lies, whole, until it is renamed.
+
+        A killed writing leaves a file that nobody knows of: all of them are in one folder, each
+        called after its process, so that they can be found.
+        """
+        path = f"{INCOMING}{os.getpid()}.{get_native_id()}"
+        self._store().put(path, picture)
+        return path
+
+    def _drop_left_behind(self) -> None:
+        """What killed processes left half-written is gone."""
+        for file in (self._folder / INCOMING).glob("*"):
+            if not runs(file.name.partition(".")[0]):
+                with suppress(OSError):
+                    file.unlink()
 
     def _store(self, *, create: bool = False) -> LocalStore:
         """The folder as a store. Raises: FileNotFoundError when it is not there yet."""
         if self._opened is None:
             if not create and not self._folder.is_dir():
                 raise FileNotFoundError(f"{self._folder} does not exist")
+            self._drop_left_behind()
             self._opened = LocalStore(self._folder, mkdir=create)
         return self._opened

@@ -219,7 +219,9 @@ class SqliteIndex:
                 self._make()
             there = self._path.exists()
             if there and not self._path.is_file():
-                raise DatabaseError(f"{self._path} is not a regular file; move it away")
+                raise DatabaseError(
+                    f"{self._path} cannot be opened: it is not a regular file; move it away"
+                )
             with closing(
                 _connection(f"{self._path.as_uri()}?mode=rw" if there else "")
             ) as connection:
@@ -269,6 +271,8 @@ class SqliteIndex:
             what = f"damaged ({error}); move it away and upload your recordings again"
         elif code.startswith("SQLITE_FULL"):
             what = "the disk is full; free some space and run again"
+        elif code.startswith("SQLITE_IOERR"):
+            what = f"the disk fails or is full ({error}); free some space and run again"
         elif isinstance(error, OSError) or code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
             what = f"cannot be opened for writing ({error}); check the rights of {folder}"
         else:
@@ -329,8 +333,18 @@ def _decided(query: SearchQuery) -> Callable[[bytes], bool]:
     matches: Matcher = matching.compile_query(query)
     if matching.matches_everything(query):
         return lambda document: True
-    decode = msgspec.json.Decoder().decode
-    return lambda document: matches(decode(document))
+    decode = msgspec.json.Decoder(Document).decode
+
+    def decided(document: bytes) -> bool:
+        try:
+            return matches(decode(document))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DatabaseError(
+                f"the label index is damaged ({error}); "
+                "move it away and upload your recordings again"
+            ) from error
+
+    return decided
 
 
 def _narrowed(query: SearchQuery) -> tuple[str, list[Any]]:

@@ -18,7 +18,13 @@ from uuid import uuid4
 from errors import DatabaseError, InputError, PictureMissing
 from get_data.database.batches import THREADS, batches
 from get_data.database.delete import Target, delete, settle
-from get_data.database.interfaces import LabelIndex, PictureStore, copies_of, picture_key
+from get_data.database.interfaces import (
+    LabelIndex,
+    PictureStore,
+    copies_of,
+    is_picture_key,
+    picture_key,
+)
 from get_data.labels import label, label_file
 from get_data.labels.label import Document
 
@@ -31,6 +37,7 @@ class Entry:
 
     document: Document
     picture: Path
+    restore: bool = False  # also when the label is gone for good
 
     @property
     def img_id(self) -> str:
@@ -41,6 +48,17 @@ class Entry:
     def fingerprint(self) -> str:
         """The label's name."""
         return label.reference(self.document).label_fingerprint
+
+    @property
+    def content(self) -> str | None:
+        """The hash of its picture: as the label tells it, else as the file has it, if any."""
+        told = label.reference(self.document).picture_sha256
+        if told:
+            return told
+        try:
+            return label.sha256(self.picture.read_bytes())
+        except OSError:
+            return None
 
 
 What = Literal["created", "there", "gone", "failed"]
@@ -101,8 +119,16 @@ def entries_of(labels: Path, pictures: Path | None = None) -> list[Entry]:
     folder = pictures or labels.parent
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of pictures")
-    documents = label_file.read(labels).values()
-    return [Entry(one, folder / label.reference(one).file_name) for one in documents]
+    entries: list[Entry] = []
+    for img_id, document in label_file.read(labels).items():
+        says = label.reference(document)
+        if says.s3_key and not is_picture_key(says.s3_key, img_id):
+            raise InputError(
+                f"{labels}, entry {img_id!r}: s3_key: {says.s3_key!r} is no key of that picture; "
+                'make it "", and it is found by the hash'
+            )
+        entries.append(Entry(document, folder / says.file_name))
+    return entries
 
 
 def upload(
@@ -110,19 +136,24 @@ def upload(
     index: LabelIndex,
     store: PictureStore,
     *,
-    restore: bool = False,
     dry_run: bool = False,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[Uploaded]:
     """The labels are in the index and their pictures in the store; yields what became of each.
 
-    Labels that are gone for good stay out unless `restore`. A dry run asks and changes nothing.
+    Labels that are gone for good stay out unless their entry says `restore`. A dry run asks and
+    changes nothing.
     While one batch is indexed, the pictures of the next one travel, in `threads`.
 
     Raises: DatabaseError when index or store cannot be reached; what was yielded before is done.
     """
-    distinct = {entry.fingerprint: entry for entry in entries}
-    run = _Run(index, store, restore, dry_run, _contents_by_id(distinct.values()))
+    given = list(entries)
+    distinct: dict[str, Entry] = {}
+    for entry in given:
+        first = distinct.setdefault(entry.fingerprint, entry)
+        if first is not entry and not first.picture.exists():
+            distinct[entry.fingerprint] = entry
+    run = _Run(index, store, dry_run, _contents_by_id(given))
     with threads(1) as ahead, threads(THREADS) as run.threads:
         sent: Future[_Batch] | None = None
         for batch in batches(distinct.values()):
@@ -140,7 +171,6 @@ class _Run:
 
     index: LabelIndex
     store: PictureStore
-    restore: bool
     dry_run: bool
     contents: Mapping[str, set[str]]
     threads: Executor = field(init=False)
@@ -152,13 +182,25 @@ class _Run:
         gone = self.index.find_gone([one.fingerprint for one in batch.sending])
         for one in batch.sending:
             one.was_there = one.fingerprint in there
-            if one.fingerprint in gone and not self.restore:
+            if one.fingerprint in gone and not one.entry.restore:
                 one.key = gone[one.fingerprint].s3_key
                 batch.end(one, "gone")
+            elif self._conflicts_in_input(one.img_id):
+                batch.end(one, "failed", "conflict: the labels given speak of different pictures")
             elif one.was_there:
                 one.key = there[one.fingerprint].s3_key
-        if gone and self.restore and not self.dry_run:
-            self.index.forget_gone(list(gone))
+                contents = self.contents.get(one.img_id, ())
+                if any(picture_key(one.img_id, content) != one.key for content in contents):
+                    batch.end(
+                        one, "failed", "conflict: the database has another picture of this id"
+                    )
+        restored = [
+            one.fingerprint
+            for one in batch.on_the_way()
+            if one.entry.restore and one.fingerprint in gone
+        ]
+        if restored and not self.dry_run:
+            self.index.forget_gone(restored)
         new = [one for one in batch.on_the_way() if not one.was_there]
         known = self.index.hashes([one.img_id for one in new])
         reasons = self.threads.map(lambda one: self._send(one, known), new)
@@ -167,6 +209,9 @@ class _Run:
                 batch.end(one, "failed", reason)
         return batch
 
+    def _conflicts_in_input(self, img_id: str) -> bool:
+        return len(self.contents.get(img_id, ())) > 1
+
     def _send(self, one: _Sending, known: Mapping[str, set[str]]) -> str:
         """The label's picture is in the store; returns why it is not, if it is not."""
         try:
@@ -174,8 +219,6 @@ class _Run:
         except _Unusable as error:
             return str(error)
         content = label.sha256(picture)
-        if len(self.contents.get(one.img_id, ())) > 1:
-            return "conflict: the labels given speak of different pictures of this id"
         if known.get(one.img_id, {content}) != {content}:
             return "conflict: the database has another picture of this id"
         one.key = picture_key(one.img_id, content)
@@ -327,7 +370,6 @@ def _contents_by_id(entries: Iterable[Entry]) -> dict[str, set[str]]:
     """Which contents the labels given tell of each picture; more than one is a conflict."""
     contents: dict[str, set[str]] = {}
     for entry in entries:
-        says = label.reference(entry.document)
-        if says.picture_sha256:
-            contents.setdefault(says.img_id, set()).add(says.picture_sha256)
+        if content := entry.content:
+            contents.setdefault(entry.img_id, set()).add(content)
     return contents
