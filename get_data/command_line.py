@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 from tqdm import tqdm
 
-from errors import Declined, InputError, ToolkitError
+from errors import Declined, InputError, ToolkitError, WriteFailed
 from get_data.labels import label_file
 from get_data.recording import journal
 
@@ -23,20 +23,30 @@ WRONG_USAGE = 2
 SOME_ITEMS_FAILED = 3
 INTERRUPTED = 130
 
+_LARGEST_NUMBER = 10**9
+_LONGEST_LINE = 1000
+
 Item = TypeVar("Item")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(_one_line(message))
 
 
 def parser(docstring: str | None) -> argparse.ArgumentParser:
     """A parser whose help is the script's docstring."""
-    return argparse.ArgumentParser(
-        description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return _Parser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def add_pictures_option(parser: argparse.ArgumentParser) -> None:
     """`-p`: where the pictures of the labels given are."""
     parser.add_argument(
-        "-p", "--pictures", type=Path, metavar="DIR", help="default: beside the label file"
+        "-p",
+        "--pictures",
+        type=file_or_folder,
+        metavar="DIR",
+        help="default: beside the label file",
     )
 
 
@@ -47,9 +57,10 @@ def add_dry_run_option(parser: argparse.ArgumentParser) -> None:
 
 def whole_number(text: str) -> int:
     """An option that is a whole number above 0. Raises: argparse's error."""
-    if not text.isdecimal() or int(text) == 0:
+    number = int(text) if text.isdecimal() and len(text) < 20 else 0
+    if not 0 < number <= _LARGEST_NUMBER:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return int(text)
+    return number
 
 
 def positive_number(text: str) -> float:
@@ -63,16 +74,40 @@ def positive_number(text: str) -> float:
     return number
 
 
+def file_or_folder(text: str) -> Path:
+    """An option that is a path, whether or not something is there. Raises: argparse's error."""
+    if not text:
+        raise argparse.ArgumentTypeError(f"expected a file or a folder, got {text!r}")
+    path = Path(text)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", error)
+        raise argparse.ArgumentTypeError(f"{text} cannot be read: {why}") from error
+    return path
+
+
+def sentence(text: str) -> str:
+    """An option that is text to be kept. Raises: argparse's error."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(f"expected text in UTF-8, got {text!r}") from error
+    return text
+
+
 def run(main: Callable[[], int]) -> int:
     """The exit code of a script's `main`; a failure of ours is one line on stderr.
 
     A bug keeps its traceback, and `DEBUG=1` shows one for our failures too.
     """
+    _open_what_is_closed()
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _interrupt)
     try:
-        code = main()
-        sys.stdout.flush()
+        return main()
     except ToolkitError as error:
         if os.environ.get("DEBUG"):
             raise
@@ -81,10 +116,19 @@ def run(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read stdout, `head` perhaps, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    return code
+
+
+def _open_what_is_closed() -> None:
+    """A standard stream that whoever started us has closed reads and writes nothing.
+
+    Otherwise the next file that is opened would take its number, and what we say would go there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.dup2(descriptor, number)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -92,13 +136,43 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def say(line: str) -> None:
-    """A line for people, on stderr."""
-    tqdm.write(line, file=sys.stderr)
+    """A line for people, on stderr; if that takes none, the work goes on all the same."""
+    try:
+        tqdm.write(_one_line(line), file=sys.stderr)
+    except OSError:
+        _silence(sys.stderr)
+
+
+def _one_line(text: str) -> str:
+    """The text without what a terminal or a log would not show as it is, and not endless."""
+    if len(text) > _LONGEST_LINE:
+        text = f"{text[: _LONGEST_LINE // 2]} ... {text[-_LONGEST_LINE // 2 :]}"
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def _silence(stream: TextIO) -> None:
+    """The stream takes everything from here on, also what it still holds, and drops it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def report(counts: object) -> None:
-    """The result for programs, on stdout."""
-    sys.stdout.write(json.dumps(counts, ensure_ascii=False) + "\n")
+    """The result for programs, on stdout. Raises: WriteFailed."""
+    write_out(json.dumps(counts) + "\n")
+
+
+def write_out(text: str) -> None:
+    """The text is on stdout, or whoever read there, `head` perhaps, has enough.
+
+    Raises: WriteFailed.
+    """
+    try:
+        sys.stdout.buffer.write(text.encode())  # JSON is UTF-8, whatever the terminal speaks
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+    except OSError as error:
+        _silence(sys.stdout)
+        raise WriteFailed(f"stdout cannot be written: {error.strerror}") from error
 
 
 def shows_bars() -> bool:
@@ -157,12 +231,38 @@ def say_repaired(folder: Path, merged: journal.Merged | None) -> None:
         say(f"  see {folder / journal.DAMAGED_LABELS} and {folder / journal.DAMAGED_PICTURES}/")
 
 
-def make_folder(folder: Path) -> None:
-    """The folder is there. Raises: InputError."""
+def make_folders(*folders: Path) -> None:
+    """The folders are there, or, on InputError, none that was not there before."""
+    made: list[Path] = []
+    for folder in folders:
+        try:
+            for one in reversed((folder, *folder.parents)):
+                if not one.is_dir():
+                    one.mkdir()
+                    made.append(one)
+        except OSError as error:
+            for one in reversed(made):
+                one.rmdir()
+            raise InputError(f"{folder} cannot be made a folder: {error.strerror}") from error
+
+
+def is_there(file: Path) -> bool:
+    """Whether there is such a file or folder. Raises: InputError when that cannot be known."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        return file.exists()
     except OSError as error:
-        raise InputError(f"{folder} cannot be made a folder: {error.strerror}") from error
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def check_output(file: Path) -> None:
+    """A file may be written there. Raises: InputError for what a file must not take the place of.
+
+    Renaming a file to /dev/null, as root, would take the device away from everybody.
+    """
+    if file.is_dir():
+        raise InputError(f"{file} is a folder; name a file")
+    if file.exists() and not file.is_file():
+        raise InputError(f"{file} is not a regular file; name another")
 
 
 def label_file_of(argument: Path) -> Path:
@@ -171,8 +271,11 @@ def label_file_of(argument: Path) -> Path:
     What a killed recording left beside it is repaired first, and said. Raises: InputError.
     """
     folder = argument if argument.is_dir() else argument.parent
-    say_repaired(folder, journal.repair(folder))
+    if is_there(folder / journal.NAME):
+        say_repaired(folder, journal.repair(folder))
     found = argument / label_file.NAME if argument.is_dir() else argument
-    if argument.is_dir() and not found.exists():
-        raise InputError(f"{argument} has no {label_file.NAME}: not a folder of labels")
+    if not is_there(found):
+        if argument.is_dir():
+            raise InputError(f"{argument} has no {label_file.NAME}: not a folder of labels")
+        raise InputError(f"{argument} does not exist")
     return found

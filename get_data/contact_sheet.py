@@ -34,9 +34,18 @@ NEEDLE = (60, 200, 255)
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
     parser = command_line.parser(__doc__)
-    parser.add_argument("pictures", type=Path, metavar="DIR", help="pictures with a label file")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="PNG", help="default: DIR/contact_sheet.png"
+        "pictures",
+        type=command_line.file_or_folder,
+        metavar="DIR",
+        help="pictures with a label file",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=command_line.file_or_folder,
+        metavar="PNG",
+        help="default: DIR/contact_sheet.png",
     )
     parser.add_argument(
         "--most", type=command_line.whole_number, default=42, metavar="N", help="default 42"
@@ -47,20 +56,23 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    labels = label_file.read(command_line.label_file_of(args.pictures))
+    file = command_line.label_file_of(args.pictures)
+    folder = file.parent
+    labels = label_file.read(file)
     chosen = evenly([label.parse(labels[img_id]) for img_id in sorted(labels)], args.most)
     if not chosen:
         raise InputError(f"{args.pictures} has no labels to draw")
-    output = args.output or args.pictures / "contact_sheet.png"
+    output = args.output or folder / "contact_sheet.png"
+    command_line.check_output(output)
     tiles = [
-        tile(args.pictures, one)
+        tile(folder, one)
         for one in command_line.bar(chosen, total=len(chosen), what="drawing", unit="picture")
     ]
     encoded, png = cv2.imencode(".png", sheet(tiles))
     if not encoded:
         raise InputError(f"{output} cannot be drawn")
-    with replacing(output) as file:
-        file.write(png.tobytes())
+    with replacing(output) as drawing:
+        drawing.write(png.tobytes())
     command_line.say(f"{len(chosen)} of {len(labels)} pictures drawn in {output}")
     command_line.report({"labels": len(labels), "drawn": len(chosen), "file": str(output)})
     return command_line.DONE
@@ -74,7 +86,7 @@ def evenly(labels: Sequence[Label], most: int) -> list[Label]:
 
 def tile(folder: Path, one: Label) -> Pixels:
     """A picture with its label drawn on it; grey where there is no picture."""
-    pixels = cv2.imread(str(folder / one.file_name), cv2.IMREAD_COLOR)
+    pixels = picture(folder / one.file_name)
     if pixels is None:
         canvas = np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8)
         write(canvas, "no picture", (60, HEIGHT_PX // 2))
@@ -97,6 +109,16 @@ def tile(folder: Path, one: Label) -> Pixels:
     canvas[:BAND_PX] //= 3
     write(canvas, f"direction {said.label_direction}   speed {said.label_speed}", (8, 16))
     return canvas
+
+
+def picture(file: Path) -> Pixels | None:
+    """The picture of a file; None where there is none."""
+    try:  # OpenCV itself opens no names that are not UTF-8, and waits for pipes
+        content = np.frombuffer(file.read_bytes() if file.is_file() else b"", np.uint8)
+    except OSError:
+        return None
+    pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    return None if pixels is None else pixels.astype(np.uint8)
 
 
 def write(canvas: Pixels, text: str, at: tuple[int, int]) -> None:

@@ -43,7 +43,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
     parser = command_line.parser(__doc__)
     add = parser.add_argument
-    add("-o", "--output", type=Path, required=True, metavar="DIR", help="where the drive goes")
+    add(
+        "-o",
+        "--output",
+        type=command_line.file_or_folder,
+        required=True,
+        metavar="DIR",
+        help="where the drive goes",
+    )
     add("--simulate", action="store_true", help="a simulated car that drives by itself")
     add("--duration", type=command_line.positive_number, metavar="S", help="seconds to drive")
     add("--rate", type=_rate, default=20.0, metavar="HZ", help="pictures a second; default 20")
@@ -52,7 +59,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--nb-speed", type=_classes, default=2, metavar="N", help="speed classes; default 2")
     add("--max-throttle", type=_share, metavar="X", help="what full trigger means, above 0 to 1")
     for key in SESSION_KEYS:
-        add(f"--{key.replace('_', '-')}", metavar="TEXT", help=f"the session's {key}")
+        option = f"--{key.replace('_', '-')}"
+        add(option, type=command_line.sentence, metavar="TEXT", help=f"the session's {key}")
     return parser.parse_args(argv)
 
 
@@ -103,13 +111,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError("this version drives the simulated car only: add --simulate")
     conf = hardware_conf.read(path.HARDWARE_CONF)
     max_throttle = args.max_throttle or conf.max_throttle
-    command_line.make_folder(args.output)
-    command_line.make_folder(path.database())
     last_img_id_file = path.database() / LAST_IMG_ID
     last_moment = capture_clock.remembered(last_img_id_file)
+    said = session_of(args)
+    check_names(args.output, path.database())
+    command_line.make_folders(args.output, path.database())
+    keep(said, args.output / session.NAME)
     with Recorder(
         args.output,
-        session=session_of(args),
+        session=said,
         car_setting=car_setting(conf, args),
         classes=Classes(args.nb_dir, args.nb_speed, max_throttle),
         rate_hz=args.rate,
@@ -141,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             with live(drive, recorder, car):
                 drive.run(args.duration)
             recorder.close()
-    return report(args, drive, recorder, interrupted=signalled.is_set())
+            return report(args, drive, recorder, interrupted=signalled.is_set())
 
 
 def car_setting(conf: HardwareConf, args: argparse.Namespace) -> dict[str, object]:
@@ -155,14 +165,23 @@ def car_setting(conf: HardwareConf, args: argparse.Namespace) -> dict[str, objec
     return {**hardware_conf.contents(conf), "run": run}
 
 
+def check_names(*folders: Path) -> None:
+    """The writing process can be told the folders. Raises: InputError."""
+    for folder in folders:
+        try:
+            str(folder.absolute()).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{folder.absolute()}: to record there, rename it in UTF-8") from error
+
+
 def session_of(args: argparse.Namespace) -> session.Session:
-    """What holds for the whole recording: from its template, which is made when there is none.
+    """What holds for the whole recording: from its template, else from options and answers.
 
     Raises: InputError when the template is broken, or the folder is not a recording.
     """
     template = args.output / session.NAME
     given = {key: getattr(args, key) for key in SESSION_KEYS}
-    if template.exists():
+    if command_line.is_there(template):
         for key, value in session.read(template).items():
             if given.get(key) not in (None, value):
                 command_line.say(f"warning: {template} stays as it is: {key} is {value!r}")
@@ -177,8 +196,14 @@ def session_of(args: argparse.Namespace) -> session.Session:
             for key, value in given.items()
         }
     content = {key: value or "" for key, value in given.items()}
-    session.write(template, content)
+    session.check(content, "the session")
     return content
+
+
+def keep(said: session.Session, template: Path) -> None:
+    """The template is there. Raises: WriteFailed."""
+    if not template.exists():
+        session.write(template, said)
 
 
 def simulated_car(args: argparse.Namespace, max_throttle: float) -> Car:

@@ -9,7 +9,7 @@ same command. Without -q everything matches; a query may also be given in place 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 from errors import InputError
 from get_data import command_line
 from get_data.database.connection import database
-from get_data.database.download import Downloaded, download
+from get_data.database.download import download
 from get_data.database.interfaces import Failed
 from get_data.database.search_query import read_search_query
 from get_data.labels import label_file, session
@@ -31,10 +31,19 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "-q", "--query", metavar="QUERY_FILE_OR_JSON", help="what to search; default: everything"
     )
     parser.add_argument(
-        "-p", "--pictures", type=Path, required=True, metavar="DIR", help="where pictures go"
+        "-p",
+        "--pictures",
+        type=command_line.file_or_folder,
+        required=True,
+        metavar="DIR",
+        help="where pictures go",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="LABELS_JSON", help="default: DIR/labels.json"
+        "-o",
+        "--output",
+        type=command_line.file_or_folder,
+        metavar="LABELS_JSON",
+        help="default: DIR/labels.json",
     )
     parser.add_argument("--no-download", action="store_true", help="only write the label file")
     parser.add_argument(
@@ -53,13 +62,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     labels: Path = args.output or args.pictures / label_file.NAME
     check_folder(args.pictures)
     check_folder(labels.parent)
+    command_line.check_output(labels)
+    check_labels(labels)
     with database() as db:
         command_line.say(f"database: {db.name}")
         total = db.index.count(query) if command_line.shows_bars() else 0
-        for folder in (args.pictures, labels.parent):
-            command_line.make_folder(folder)
+        documents = db.index.search(query)
+        command_line.make_folders(args.pictures, labels.parent)
         results = download(
-            db.index.search(query),
+            documents,
             db.store,
             pictures=args.pictures,
             labels=labels,
@@ -67,39 +78,59 @@ def main(argv: Sequence[str] | None = None) -> int:
             verify=args.verify,
             limit=args.limit,
         )
-        done = list(command_line.bar(results, total=total, what="fetching", unit="picture"))
-    return report(done, labels)
+        what: Counter[str] = Counter()
+        failures: list[Failed] = []
+        for one in command_line.bar(results, total=total, what="fetching", unit="picture"):
+            what[one.what] += 1
+            what["others"] += one.others
+            if one.what == "failed":
+                failures.append(Failed(one.img_id, one.reason))
+    return report(what, failures, labels)
 
 
 def check_folder(folder: Path) -> None:
-    """The folder may be written to by a search. Raises: InputError when it is a recording."""
-    marks = (session.NAME, journal.NAME)
-    if any((folder / mark).exists() for mark in marks):
-        raise InputError(f"{folder} is a recording; give a search a folder of its own")
+    """The folder may be written to by a search. Raises: InputError when it is a recording's."""
+    place = folder.absolute()
+    if place.name in (journal.ERASED, journal.DAMAGED_PICTURES):  # a recording's own folders
+        place = place.parent
+    if any(command_line.is_there(place / mark) for mark in (session.NAME, journal.NAME)):
+        raise InputError(f"{place} is a recording; give a search a folder of its own")
 
 
-def report(results: Sequence[Downloaded], labels: Path) -> int:
+def check_labels(labels: Path) -> None:
+    """Nobody's work is overwritten. Raises: InputError for corrections that are not applied yet."""
+    if not labels.is_file():
+        return
+    with labels.open("rb") as file:
+        if any(b'"replaces":' in line or b'"to_delete":' in line for line in file):
+            raise InputError(
+                f"{labels} has corrections; apply them with upload_to_db.py and move it away, "
+                "or name another file with -o"
+            )
+
+
+def report(what: Mapping[str, int], failures: Sequence[Failed], labels: Path) -> int:
     """Says what was done; returns the exit code."""
-    what = Counter(result.what for result in results)
-    found = len(results)
-    others = sum(result.others for result in results)
-    command_line.say(
-        f"{found} pictures found: {what['fetched']} fetched, {what['there']} here already"
-    )
-    command_line.say(f"labels: {labels}")
-    if others:
+    found = sum(what[name] for name in ("fetched", "there", "listed", "failed"))
+    if what["listed"]:
+        command_line.say(f"{found} pictures found and listed")
+    else:
         command_line.say(
-            f"warning: {others} more labels match, of the same pictures; "
+            f"{found} pictures found: {what['fetched']} fetched, {what['there']} here already"
+        )
+    command_line.say(f"labels: {labels}")
+    if what["others"]:
+        command_line.say(
+            f"warning: {what['others']} more labels match, of the same pictures; "
             "the newest of each picture was kept"
         )
-    failures = [Failed(one.img_id, one.reason) for one in results if one.what == "failed"]
     command_line.report(
         {
             "found": found,
             "fetched": what["fetched"],
             "there": what["there"],
             "failed": what["failed"],
-            "other_labels": others,
+            "other_labels": what["others"],
         }
     )
     return command_line.list_failures(failures)

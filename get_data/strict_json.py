@@ -12,15 +12,24 @@ _LARGEST_INTEGER = 2**63 - 1
 
 def read(path: Path) -> Any:
     """The content of a JSON file. Raises: InputError that names the file and what is wrong."""
+    return parse(bytes_of(path, "a JSON file"), str(path))
+
+
+def bytes_of(path: Path, what: str) -> bytes:
+    """The bytes of a file, which a message calls `what`. Raises: InputError.
+
+    Not of a pipe or a device, which may never end.
+    """
     try:
-        raw = path.read_bytes()
-    except FileNotFoundError as error:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder, not {what}")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a regular file")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path} does not exist") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder, not a JSON file") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from error
-    return parse(raw, str(path))
 
 
 def parse(raw: bytes, where: str) -> Any:

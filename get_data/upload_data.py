@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
@@ -26,7 +27,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
     parser = command_line.parser(__doc__)
     parser.add_argument(
-        "labels", nargs="+", type=Path, metavar="LABELS_OR_DIR", help="label file, or its folder"
+        "labels",
+        nargs="+",
+        type=command_line.file_or_folder,
+        metavar="LABELS_OR_DIR",
+        help="label file, or its folder",
     )
     command_line.add_pictures_option(parser)
     command_line.add_dry_run_option(parser)
@@ -39,13 +44,17 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    entries = [entry for labels in args.labels for entry in read(labels, args.pictures)]
+    entries = [
+        replace(entry, restore=args.restore)
+        for labels in args.labels
+        for entry in read(labels, args.pictures)
+    ]
     with database() as db:
         command_line.say(f"database: {db.name}")
-        results = upload(entries, db.index, db.store, restore=args.restore, dry_run=args.dry_run)
+        results = upload(entries, db.index, db.store, dry_run=args.dry_run)
         total = len({entry.fingerprint for entry in entries})
         done = list(command_line.bar(results, total=total, what="uploading", unit="label"))
-    return report(done, dry_run=args.dry_run, restore=args.restore)
+    return report(done, dry_run=args.dry_run)
 
 
 def read(argument: Path, pictures: Path | None) -> list[Entry]:
@@ -58,7 +67,7 @@ def read(argument: Path, pictures: Path | None) -> list[Entry]:
                 f"{labels}, entry {entry.img_id!r}: asks for a correction or a deletion; "
                 "apply this file with upload_to_db.py"
             )
-    if entries and not any(entry.picture.exists() for entry in entries):
+    if entries and not any(command_line.is_there(entry.picture) for entry in entries):
         folder = entries[0].picture.parent
         raise InputError(
             f"{folder} has none of the pictures of {labels}; say with -p where they are"
@@ -66,7 +75,7 @@ def read(argument: Path, pictures: Path | None) -> list[Entry]:
     return entries
 
 
-def report(results: Sequence[Uploaded], *, dry_run: bool, restore: bool) -> int:
+def report(results: Sequence[Uploaded], *, dry_run: bool) -> int:
     """Says what was done; returns the exit code."""
     what = Counter(result.what for result in results)
     pictures = len({result.key for result in results if result.picture_sent})

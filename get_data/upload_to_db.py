@@ -8,9 +8,10 @@ goes out, with its picture unless another label needs it. Counts are shown befor
 
 import argparse
 import getpass
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
@@ -27,7 +28,12 @@ from get_data.labels import label
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
     parser = command_line.parser(__doc__)
-    parser.add_argument("labels", type=Path, metavar="LABELS", help="label file, or its folder")
+    parser.add_argument(
+        "labels",
+        type=command_line.file_or_folder,
+        metavar="LABELS",
+        help="label file, or its folder",
+    )
     command_line.add_pictures_option(parser)
     command_line.add_dry_run_option(parser)
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask before deleting")
@@ -118,11 +124,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with database() as db:
         command_line.say(f"database: {db.name}")
         check_replaced(wishes, db)
+        wishes = chosen_again(wishes, db)
         planned = rehearse(wishes, db)
         if args.dry_run:
             return report(planned, would="would be ")
-        if (planned.counts.deleted or planned.counts.replaced) and not args.yes:
-            question = f"{in_words(planned.counts, 'will be ')}. Go on?"
+        counts = planned.counts
+        if (counts.deleted or counts.replaced or counts.pictures_deleted) and not args.yes:
+            question = f"{in_words(counts, 'will be ')}. Go on?"
             command_line.confirm(question, otherwise="give -y to say yes")
         return report(apply(wishes, db), would="")
 
@@ -136,6 +144,24 @@ def check_replaced(wishes: Wishes, db: Database) -> None:
                 f"entry {corrections[old].img_id!r}: replaces {old}, "
                 f"which is a label of {stored.img_id!r}; it may only replace one of its own picture"
             )
+
+
+def chosen_again(wishes: Wishes, db: Database) -> Wishes:
+    """The wishes, with corrections back to a label that a correction had replaced before.
+
+    Such a label is gone, and comes back when the one that it replaces now is in the index; an old
+    file that is applied once more finds that one gone, and brings nothing back.
+    """
+    gone = db.index.find_gone([entry.fingerprint for entry in wishes.add])
+    old = [label.replaced_by(entry.document) or "" for entry in wishes.add]
+    there = db.index.find(old)
+    add = [
+        replace(entry, restore=gone[entry.fingerprint].why == "replaced")
+        if entry.fingerprint in gone and replaced in there
+        else entry
+        for entry, replaced in zip(wishes.add, old, strict=True)
+    ]
+    return replace(wishes, add=add)
 
 
 def rehearse(wishes: Wishes, db: Database) -> Outcome:
@@ -156,7 +182,7 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
     done = Outcome()
     adding = upload(wishes.add, db.index, db.store)
     done.added = list(command_line.bar(adding, total=len(wishes.add), what="adding", unit="label"))
-    by = getpass.getuser()
+    by = user()
     replaced = wishes.replaced(done.added)
     replacing = delete(replaced, db.index, db.store, why="replaced", by=by)
     done.replaced = list(
@@ -167,6 +193,14 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
         command_line.bar(deleting, total=len(wishes.delete), what="deleting", unit="label")
     )
     return done
+
+
+def user() -> str:
+    """Who applies the file, for the list of what is gone; a number where that has no name."""
+    try:
+        return getpass.getuser().encode(errors="replace").decode()
+    except (KeyError, OSError):  # in a container, for one
+        return str(os.getuid())
 
 
 def report(outcome: Outcome, *, would: str) -> int:

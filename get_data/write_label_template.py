@@ -20,7 +20,13 @@ from get_data.labels import label
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
     parser = command_line.parser(__doc__)
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: the terminal")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=command_line.file_or_folder,
+        metavar="FILE",
+        help="default: the terminal",
+    )
     parser.add_argument("--json-schema", action="store_true", help="the schema, not an example")
     return parser.parse_args(argv)
 
@@ -31,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     content = label.json_schema() if args.json_schema else label.example()
     text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
     if args.output is None:
-        sys.stdout.write(text)
+        command_line.write_out(text)
         return command_line.DONE
+    command_line.check_output(args.output)
     if args.output.exists():
         command_line.confirm(
             f"{args.output} exists. Overwrite it?", otherwise="remove it, or name another file"

@@ -33,7 +33,7 @@ def paragraph(script):
 def test_every_option_of_a_script_is_told(script):
     told = set(re.findall(r"--[a-z][a-z-]+", paragraph(script)))
     # `-p` and `-o` are told by their short names.
-    assert options(script) - {"--pictures", "--output", "--query", "--yes", "--most"} <= told
+    assert options(script) - {"--pictures", "--output", "--query", "--yes"} <= told
     assert told <= options(script)
 
 

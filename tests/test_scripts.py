@@ -198,6 +198,16 @@ def test_applying_twice_changes_nothing(call, fetched):
     assert (counts["there"], counts["absent"]) == (9, 2)
 
 
+def test_a_correction_that_fails_leaves_the_old_label(call, fetched, tmp_path):
+    correction = correct(fetched, 4)
+    (fetched / correction["file_name"]).write_bytes(b"another picture")
+    code, counts, err = call(upload_to_db, fetched, "-y")
+    assert (code, counts["replaced"], counts["failed"]) == (3, 0, 1)
+    assert "is damaged" in err
+    right = {"label.label_direction": {"type": "term", "value": 4}}
+    assert correction["img_id"] in found(call, right, tmp_path)
+
+
 def test_replaced_labels_can_be_kept(call, fetched, tmp_path):
     correct(fetched, 4)
     assert call(upload_to_db, fetched, "--keep-replaced")[1]["replaced"] == 0
@@ -216,6 +226,47 @@ def test_a_deleted_label_leaves_a_picture_that_has_another(call, fetched, tmp_pa
     code, counts, _ = call(upload_to_db, fetched, "-y")
     assert (code, counts["deleted"], counts["pictures_deleted"]) == (0, 1, 0)
     assert len(found(call, {}, tmp_path)) == 10
+
+
+def test_a_correction_back_to_an_earlier_label_brings_that_back(call, fetched, tmp_path):
+    first = correct(fetched, 4, direction=1)
+    call(upload_to_db, fetched, "-y")
+    correct(fetched, 4, direction=0)
+    call(upload_to_db, fetched, "-y")
+    again = correct(fetched, 4, direction=1)
+    assert again["label_fingerprint"] == first["label_fingerprint"]
+    code, counts, _ = call(upload_to_db, fetched, "-y")
+    assert (code, counts["created"], counts["replaced"], counts["gone"]) == (0, 1, 1, 0)
+    second = {"label.label_direction": {"type": "term", "value": 1}}
+    assert again["img_id"] in found(call, second, tmp_path)
+    code, counts, _ = call(upload_to_db, fetched, "-y")  # once more: nothing to do
+    assert (code, counts["created"], counts["replaced"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("key", ["index.sqlite", "../x", "pictures/other/x-0123456789ab.jpg"])
+def test_a_key_that_is_none_of_that_picture_is_refused(call, fetched, key, home):
+    labels = label_file.read(fetched / label_file.NAME)
+    labels[in_drive(4)["img_id"]] |= {"s3_key": key, "to_delete": True}
+    label_file.write(fetched / label_file.NAME, labels)
+    code, _, err = call(upload_to_db, fetched, "-y")
+    assert code == 2
+    assert "is no key of that picture" in err
+    assert (home / "database" / "index.sqlite").exists()
+
+
+def test_corrections_that_are_not_applied_yet_are_not_overwritten(call, fetched):
+    mark(fetched, 4)
+    code, _, err = call(search_and_download, "-p", fetched)
+    assert code == 2
+    assert "has corrections; apply them with upload_to_db.py" in err
+
+
+def test_what_a_recording_erased_is_never_overwritten_by_a_search(call, drive):
+    call(upload_data, drive)
+    save(drive / "erased", [document(50)])
+    (drive / "erased" / "session_template.json").unlink()
+    code, _, err = call(search_and_download, "-p", drive / "erased")
+    assert (code, f"{drive} is a recording" in err) == (2, True)
 
 
 def test_deletion_without_a_terminal_is_refused(call, fetched, tmp_path):

@@ -25,6 +25,7 @@ Document = dict[str, Any]
 
 AUTO = "auto"  # who made a label that no person made
 MAX_CLASSES = 99
+MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
 IMG_ID_FORM = "%Y%m%dT%H-%M-%S-%f"
 
 _IMG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -219,16 +220,17 @@ def moment_of(img_id: str) -> datetime | None:
 
 def iso(moment: datetime) -> str:
     """`moment` (aware) as ISO 8601 in UTC with microseconds and a Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return text.removesuffix("+00:00") + "Z"
 
 
 def parse_moment(text: str) -> datetime | None:
     """The time that an ISO 8601 text tells, UTC where it names no zone; None for other texts."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # such as New Year of the year 1, east of Greenwich
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def fingerprint(img_id: str, annotation: Mapping[str, Any]) -> str:
@@ -404,12 +406,24 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
                 "give a corrected label that fingerprint, and name the old one in `replaces`"
             ),
         )
+    if label.to_delete is True and label.replaces is not UNSET:
+        yield "replaces", "a label to be deleted replaces nothing; give the one or the other"
     if label.replaces == label.label_fingerprint:
         yield "replaces", "names the label itself"
     if isinstance(document, dict):
         for key, value in document.items():
             if key not in RESERVED and not is_own_value(value):
                 yield key, "a key of your own holds a text, a number, true, false or a list of them"
+            elif _is_deeper(value, MAX_DEPTH):
+                yield key, f"nested too deep; {MAX_DEPTH} objects or lists in each other are enough"
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    """Whether more than so many lists and objects are in each other."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(_is_deeper(one, depth - 1) for one in inside)
 
 
 def is_own_value(value: object) -> bool:

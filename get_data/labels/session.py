@@ -4,6 +4,7 @@
 usual five it may hold keys of the team's own.
 """
 
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from get_data.labels.label import RESERVED, SESSION_KEYS, is_own_value
 
 NAME = "session_template.json"
 
+_MAX_BYTES = 32_768  # as JSON; every label of the recording gets it all
+
 Session = dict[str, Any]
 
 
@@ -28,17 +31,29 @@ def read(path: Path) -> Session:
     session = strict_json.read(path)
     if not isinstance(session, dict):
         raise InputError(f'{path}: expected an object such as {{"driver": "Zoé"}}')
+    check(session, str(path))
+    return {**dict.fromkeys(SESSION_KEYS, ""), **session}
+
+
+def check(session: Session, where: str) -> None:
+    """A label can hold these values; `where` is what a message calls them. Raises: InputError."""
     for key, value in session.items():
         if key in SESSION_KEYS:
             if not isinstance(value, str):
-                raise InputError(f"{path}: {key}: expected a text, got {value!r}")
+                raise InputError(f"{where}: {key}: expected a text, got {reprlib.repr(value)}")
         elif key in RESERVED:
-            raise InputError(f"{path}: {key}: every label has a key of that name; choose another")
+            raise InputError(f"{where}: {key}: every label has a key of that name; choose another")
         elif not is_own_value(value):
             raise InputError(
-                f"{path}: {key}: expected a text, a number, true, false or a list of them"
+                f"{where}: {key}: expected a text, a number, true, false or a list of them"
             )
-    return {**dict.fromkeys(SESSION_KEYS, ""), **session}
+    sizes = {key: len(msgspec.json.encode({key: value})) for key, value in session.items()}
+    if sum(sizes.values()) > _MAX_BYTES:
+        longest = max(sizes, key=lambda key: sizes[key])
+        raise InputError(
+            f"{where}: {longest}: is too long; all of it may have {_MAX_BYTES:,} bytes, "
+            "as every label gets it"
+        )
 
 
 def write(path: Path, session: Mapping[str, Any]) -> None:
