@@ -1,14 +1,15 @@
 # make demo   a simulated drive, upload, search and download on this machine
 # make test   all tests, exactly what CI runs
 # make check  lint, types and the quick tests
+# make soak   the promises at full length, half an hour; a soak that was killed goes on
 # make bench  the figures of tests/benchmarks/README.md
-# make clean  removes the environment and the demo; never a database or a drive
+# make clean  removes the environment, and the demo with its drives and its database
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check lint bench clean
+.PHONY: demo test check lint soak bench clean
 
 demo: $(READY)
 	@sh demo.sh $(BIN)/python
@@ -23,6 +24,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+soak: $(READY)
+	$(BIN)/python -m tests.soak
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks

@@ -1,0 +1,98 @@
+"""Ids go up and keep the order of capture, however the wall clock jumps and runs end."""
+
+import os
+import signal
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+from errors import RecordingFailed
+from get_data.labels.label import img_id_of
+from get_data.recording import journal
+from get_data.recording.capture_clock import CaptureClock, remembered
+from tests.conftest import START
+from tests.soak import drive
+from tests.soak.scripts import assert_whole_recording, wait_until
+from tests.soak.trials import Property, Seen
+
+JUMPS_S = (-3600.0, 0.0, 3600.0)
+
+
+@dataclass
+class Clocks:
+    """The time that passes, and the wall clock that jumps besides."""
+
+    passed_s: float = 1000.0
+    wall_s: float = START.timestamp()
+
+    def wait(self, seconds: float) -> None:
+        """Time passes on both."""
+        self.passed_s += seconds
+        self.wall_s += seconds
+
+
+def trial(folder: Path, random: Random) -> Seen:
+    """Some runs of one car into two folders, ended well or killed, with erasures among them."""
+    memory = folder / "home" / "last_img_id"
+    memory.parent.mkdir()
+    clocks, ids, ahead_s, kills = Clocks(), [], 0.0, 0
+    kept = {name: [] for name in ("one", "two")}
+    for _ in range(4):
+        name = random.choice(list(kept))
+        clocks.wall_s += random.choice(JUMPS_S)
+        is_killed = random.random() < 0.3
+        to = drive.recorder(folder / name, memory, rate_hz=100.0)
+        after = max(filter(None, (remembered(memory), to.newest)), default=None)
+        captured = CaptureClock(
+            after=after, monotonic=lambda: clocks.passed_s, wall=lambda: clocks.wall_s
+        )
+        new = _record(to, captured, clocks, random)
+        kept[name] += new
+        ids += new
+        ahead_s = max(ahead_s, captured.at(clocks.passed_s).timestamp() - clocks.wall_s)
+        if is_killed:
+            kills += 1
+            wait_until(lambda to=to, new=new: to.progress.written == len(new))
+            os.kill(to._writer.pid, signal.SIGKILL)
+            with pytest.raises(RecordingFailed):
+                to.close()
+        else:
+            to.close()
+    assert all(earlier < later for earlier, later in pairwise(ids)), ids
+    for name, expected in kept.items():
+        if (folder / name).exists():
+            journal.repair(folder / name)
+            labels, erased = assert_whole_recording(folder / name)
+            assert sorted({**labels, **erased}) == expected
+            assert list(labels) == sorted(labels)
+    return Seen(f"{kills} of 4 runs killed", ahead_s)
+
+
+def _record(to, captured: CaptureClock, clocks: Clocks, random: Random) -> list[str]:
+    """The ids of some pictures, taken while the wall clock jumps."""
+    ids, pixels = [], np.random.default_rng(random.randrange(2**32))
+    for _ in range(random.randrange(1, 60)):
+        clocks.wait(random.choice([0.0, 0.05, 0.05, 0.3]))
+        if random.random() < 0.05:
+            clocks.wall_s += random.choice(JUMPS_S)
+        moment = captured.at(clocks.passed_s)
+        assert to.record(drive.noise(pixels), captured=moment, steering=0.0, throttle=0.3)
+        ids.append(img_id_of(moment))
+        if random.random() < 0.05:
+            to.erase(random.uniform(0.1, 5.0))
+    return ids
+
+
+PROPERTIES = (
+    Property(
+        "jumping_clock",
+        "ids go up in the order of capture, within runs and between them",
+        60,
+        "s that ids ran ahead of the wall clock",
+        trial,
+    ),
+)

@@ -1,0 +1,146 @@
+"""A power cut costs at most the pictures after the last sync, and never a folder."""
+
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from unittest.mock import patch
+
+import msgspec
+import numpy as np
+
+from get_data.labels import label_file
+from get_data.labels.label import Classes, Document
+from get_data.recording import journal, writer
+from get_data.recording.frame_queue import FrameQueue, FrameQueueReader
+from get_data.recording.writer import ERASURE, FRAME, HEAD, Settings, Writer, microseconds
+from tests.conftest import START, document, save
+from tests.soak.disk_log import Log, Name, Write, logging
+from tests.soak.drive import SIZE, noise
+from tests.soak.scripts import assert_whole_recording
+from tests.soak.trials import Property, Seen
+
+SYNC_PERIOD_S = 0.03  # instead of a second: more of them in less time
+
+
+def trial(folder: Path, random: Random) -> Seen:
+    """A cut while recording, merging, or repairing what a kill has left."""
+    drive = folder / "drive"
+    drive.mkdir()
+    if random.random() < 0.3:  # recorded into before
+        save(drive, [document(number) for number in range(-3, 0)])
+    log = Log(drive)
+    log.take_in()
+    begin = len(log.operations)
+    with logging(log):
+        _record(drive, random)
+    kind = random.choice(["recording", "merging", "repairing"])
+    end = len(log.operations)
+    if kind == "merging":
+        begin = max(number for number, one in enumerate(log.operations) if _label_of(one))
+    if kind == "repairing":
+        end = random.randint(begin, end)
+        log = log.up_to(end, folder / "killed")
+        _lay_out(log.contents(), log.root)
+        begin = end
+        with logging(log):
+            journal.repair(log.root)
+        end = len(log.operations)
+    cut = random.randint(begin, end)
+    _lay_out(log.after_power_cut(cut, random), folder / "cut")
+    return Seen(kind, _assert_repaired(folder / "cut", log, cut))
+
+
+def _record(folder: Path, random: Random) -> None:
+    """A recording by the process that writes, here in a thread, from the first to the merge."""
+    queue = FrameQueue(slots=300, item_bytes=HEAD.size + SIZE[0] * SIZE[1] * 3)
+    settings = Settings(
+        folder=str(folder),
+        session={"driver": "Zoé"},
+        car_setting={"car": "soak"},
+        classes=Classes(max_throttle=0.5),
+        jpeg_quality=90,
+        min_free_bytes=0,
+        last_img_id_file=None,
+    )
+    writing = Writer(settings, FrameQueueReader(queue.handle))
+    pixels = np.random.default_rng(random.randrange(2**32))
+    with patch.object(writer, "SYNC_PERIOD_S", SYNC_PERIOD_S):
+        thread = threading.Thread(target=writing.run)
+        thread.start()
+        for number in range(random.randrange(10, 80)):
+            if random.random() < 0.03:
+                length_us = random.randrange(100_000, 3_000_000)
+                queue.put(HEAD.pack(ERASURE, False, length_us, 0, 0, 0.0, 0.0), b"")
+            moment_us = microseconds(START + timedelta(milliseconds=100 * number))
+            head = HEAD.pack(FRAME, False, moment_us, *SIZE, 0.0, 0.3)
+            assert queue.put(head, noise(pixels).data.cast("B"))
+            time.sleep(random.uniform(0, 0.003))
+        queue.close()
+        thread.join()
+    queue.release_handle()
+
+
+def _lay_out(files: dict[str, bytes], folder: Path) -> None:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def _label_of(operation: object) -> Document | None:
+    """The label that an operation writes into the journal, if it does."""
+    if isinstance(operation, Write) and operation.data.startswith(b'{"img_id"'):
+        return msgspec.json.decode(operation.data)
+    return None
+
+
+def _assert_repaired(folder: Path, log: Log, cut: int) -> int:
+    """All that was synced is there, and nothing is wrong; returns how many pictures are lost."""
+    durable = log.durable(cut)
+    written = {
+        one["img_id"]: one for operation in log.operations[:cut] if (one := _label_of(operation))
+    }
+    synced = _synced(log, cut, durable)
+    journal.repair(folder)
+    if not (folder / label_file.NAME).exists():  # cut before there was a recording
+        assert not synced, f"lost: {sorted(synced)}"
+        assert not [file for file in folder.rglob("*") if file.is_file()]
+        return len(written)
+    labels, erased = assert_whole_recording(folder)
+    for name, one in {**labels, **erased}.items():
+        assert one == written.get(name, one), f"{name} is not what was recorded"
+    lost = synced - labels.keys() - erased.keys()
+    assert not lost, f"lost though synced: {sorted(lost)}"
+    back = {
+        img_id
+        for number, operation in enumerate(log.operations[:cut])
+        if number in durable and isinstance(operation, Write) and operation.data.startswith(b'{"er')
+        for img_id in msgspec.json.decode(operation.data)[journal.ERASED]
+    } & labels.keys()
+    assert not back, f"erased, and there again: {sorted(back)}"
+    assert journal.repair(folder) is None
+    return len(written.keys() - labels.keys() - erased.keys())
+
+
+def _synced(log: Log, cut: int, durable: set[int]) -> set[str]:
+    """The ids of the pictures that were written, with their labels, before a completed sync."""
+    safe = [log.operations[number] for number in sorted(durable) if number < cut]
+    contents = {one.inode for one in safe if isinstance(one, Write)}
+    pictures = {
+        Path(one.target).stem for one in safe if isinstance(one, Name) and one.inode in contents
+    }
+    labels = {one["img_id"] for operation in safe if (one := _label_of(operation))}
+    return labels & pictures
+
+
+PROPERTIES = (
+    Property(
+        "power_cut",
+        "a power cut costs at most the pictures after the last sync, and never a folder",
+        500,
+        "pictures lost after the last sync",
+        trial,
+    ),
+)

@@ -1,0 +1,158 @@
+"""The scripts as processes, and what must hold of what they said and left."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import path
+from get_data.database.local_store import LocalPictureStore
+from get_data.database.sqlite_utils import FILE_NAME, SqliteIndex
+from get_data.durable import TEMPORARY_SUFFIX
+from get_data.labels.label import Document
+from get_data.recording import journal
+from tests.conftest import Database
+from tests.test_recorder import assert_whole
+
+RUN_MANUAL = [str(path.ROOT / "get_data" / "run_manual.py")]
+UPLOAD = [str(path.ROOT / "get_data" / "upload_data.py")]
+APPLY = [str(path.ROOT / "get_data" / "upload_to_db.py")]
+DOWNLOAD = [str(path.ROOT / "get_data" / "search_and_download.py")]
+
+_ENDS_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a script ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The result for programs."""
+        return msgspec.json.decode(self.out)
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines that say what failed."""
+        return [line for line in self.err.splitlines() if line.startswith(("error: ", "failed: "))]
+
+
+def start(
+    command: list[str], *arguments: object, home: Path, stdout: Any = subprocess.PIPE
+) -> "subprocess.Popen[str]":
+    """A process that runs the script, with the database in `home`."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PATATE_") and name != "DEBUG"
+    }
+    return subprocess.Popen(
+        [sys.executable, *command, *map(str, arguments)],
+        cwd=path.ROOT,
+        env={**environment, "PATATE_HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end_of(process: "subprocess.Popen[str]", *, said: str = "") -> Ended:
+    """Waits for the script; there is no traceback, whatever came of it.
+
+    `said` is what was read of its stderr already.
+    """
+    try:
+        out, err = process.communicate(timeout=_ENDS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"did not end within {_ENDS_WITHIN_S} s: {err}") from None
+    err = said + err
+    assert "Traceback" not in err, err
+    return Ended(process.returncode, out or "", err)
+
+
+def run(command: list[str], *arguments: object, home: Path, codes: tuple[int, ...] = (0,)) -> Ended:
+    """The script, run to its end, with one of these exit codes."""
+    ended = end_of(start(command, *arguments, home=home))
+    assert ended.code in codes, f"exit code {ended.code}: {ended.err}"
+    return ended
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """The condition holds. Raises: AssertionError when it takes too long."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.002)
+
+
+def assert_whole_recording(folder: Path) -> tuple[dict[str, Document], dict[str, Document]]:
+    """Labels and pictures are whole, the erased ones too; returns both, by id."""
+    labels = assert_whole(folder)
+    aside = folder / journal.ERASED
+    erased = assert_whole(aside) if aside.exists() and any(aside.iterdir()) else {}
+    assert not labels.keys() & erased.keys(), "a picture is both kept and erased"
+    assert_no_temporary_file(folder)
+    return labels, erased
+
+
+def assert_no_temporary_file(folder: Path) -> None:
+    """Nothing half-written is left."""
+    left = [str(file) for file in folder.rglob(f"*{TEMPORARY_SUFFIX}*")]
+    assert not left, f"left behind: {left}"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All of a database but the moments of upload: labels by fingerprint, files by path."""
+
+    labels: dict[str, Document]
+    files: dict[str, bytes]
+
+
+def contents(home: Path) -> Contents:
+    """What a database holds, with every file that lies there."""
+    folder = home / "database"
+    labels = Database(SqliteIndex(folder), LocalPictureStore(folder)).labels()
+    for document in labels.values():
+        assert document.pop("upload_date")
+    sqlite = {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"}
+    return Contents(
+        labels, {name: data for name, data in files(folder).items() if name not in sqlite}
+    )
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path in there."""
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def assert_same(one: Contents, other: Contents) -> None:
+    """Two databases hold the same; names what only one of them has, and not all the rest."""
+    assert not one.labels.keys() ^ other.labels.keys(), "labels that only one database has"
+    assert not one.files.keys() ^ other.files.keys(), one.files.keys() ^ other.files.keys()
+    assert all(one.labels[name] == other.labels[name] for name in one.labels), "a label differs"
+    assert all(one.files[name] == other.files[name] for name in one.files), "a picture differs"
+
+
+def assert_every_label_has_its_picture(found: Contents) -> None:
+    """No label without its picture, no picture without a label, nothing aside."""
+    keys = {document["s3_key"] for document in found.labels.values()}
+    assert not keys - found.files.keys(), f"lost: {sorted(keys - found.files.keys())[:3]}"
+    assert not found.files.keys() - keys, f"left over: {sorted(found.files.keys() - keys)[:3]}"

@@ -1,0 +1,193 @@
+"""Uploads and downloads, killed or two at once, end as one clean run does."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from random import Random
+
+from get_data.labels import label_file
+from tests.conftest import document, save
+from tests.soak.scripts import (
+    APPLY,
+    DOWNLOAD,
+    UPLOAD,
+    assert_every_label_has_its_picture,
+    assert_same,
+    contents,
+    end_of,
+    files,
+    run,
+    start,
+)
+from tests.soak.trials import Property, Seen
+
+LABELS = 700  # two batches
+
+
+def recorded(folder: Path, count: int = LABELS) -> Path:
+    """A recording to upload."""
+    return save(folder, [document(number, steering=number % 5 / 2 - 1) for number in range(count)])
+
+
+def marked(drive: Path, target: Path, share: float, random: Random) -> Path:
+    """A label file that asks for some labels of a recording to be deleted."""
+    labels = label_file.read(drive / label_file.NAME)
+    chosen = {
+        name: one | {"to_delete": True} for name, one in labels.items() if random.random() < share
+    }
+    label_file.write(target, chosen)
+    return target
+
+
+def killed(process: "subprocess.Popen[str]", after_s: float) -> bool:
+    """Kills a script so long after it began to work; False when it had ended by itself."""
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert said.startswith("database: "), said + process.stderr.read()
+    time.sleep(after_s)
+    was_running = process.poll() is None
+    process.kill()
+    end_of(process)
+    return was_running
+
+
+def cut(command: list[str], *arguments: object, home: Path, random: Random, work_s: float) -> int:
+    """Runs a script that is killed once to three times; returns how many kills hit it."""
+    times = random.randint(1, 3)
+    return sum(
+        killed(start(command, *arguments, home=home), random.uniform(0, work_s))
+        for _ in range(times)
+    )
+
+
+def seconds_of(process: "subprocess.Popen[str]") -> float:
+    """How long a script works, from its first word to its end."""
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    start_s = time.monotonic()
+    assert end_of(process, said=said).code == 0
+    return time.monotonic() - start_s
+
+
+def killed_upload(folder: Path, random: Random) -> Seen:
+    """An upload killed at random moments and run again."""
+    drive = recorded(folder / "drive")
+    work_s = seconds_of(start(UPLOAD, drive, home=folder / "clean"))
+    kills = cut(UPLOAD, drive, home=folder / "home", random=random, work_s=work_s)
+    start_s = time.monotonic()
+    run(UPLOAD, drive, home=folder / "home")
+    took_s = time.monotonic() - start_s
+    assert_same(contents(folder / "home"), contents(folder / "clean"))
+    again = run(UPLOAD, drive, home=folder / "home").counts
+    assert (again["there"], again["pictures_sent"]) == (LABELS, 0), again
+    return Seen(f"{kills} kills", took_s)
+
+
+def killed_download(folder: Path, random: Random) -> Seen:
+    """A download killed at random moments and run again."""
+    home = folder / "home"
+    run(UPLOAD, recorded(folder / "drive"), home=home)
+    work_s = seconds_of(start(DOWNLOAD, "-p", folder / "clean", home=home))
+    kills = cut(DOWNLOAD, "-p", folder / "cut", home=home, random=random, work_s=work_s)
+    if (folder / "cut" / label_file.NAME).exists():
+        label_file.read(folder / "cut" / label_file.NAME)
+    start_s = time.monotonic()
+    run(DOWNLOAD, "-p", folder / "cut", home=home)
+    took_s = time.monotonic() - start_s
+    assert_same_files(folder / "cut", folder / "clean")
+    return Seen(f"{kills} kills", took_s)
+
+
+def assert_same_files(one: Path, other: Path) -> None:
+    """Two folders hold the same files, byte for byte."""
+    left, right = files(one), files(other)
+    assert not left.keys() ^ right.keys(), sorted(left.keys() ^ right.keys())[:3]
+    assert all(left[name] == right[name] for name in left), "a file differs"
+
+
+def two_uploads(folder: Path, random: Random) -> Seen:
+    """Two uploads of one folder at once."""
+    drive = recorded(folder / "drive")
+    work_s = seconds_of(start(UPLOAD, drive, home=folder / "clean"))
+    start_s = time.monotonic()
+    first = start(UPLOAD, drive, home=folder / "home")
+    time.sleep(random.choice([0.0, random.uniform(0, work_s)]))
+    second = start(UPLOAD, drive, home=folder / "home")
+    ended = [end_of(first), end_of(second)]
+    assert [one.code for one in ended] == [0, 0], ended
+    took_s = time.monotonic() - start_s
+    created = [one.counts["created"] for one in ended]
+    assert sum(created) == LABELS, created
+    assert_same(contents(folder / "home"), contents(folder / "clean"))
+    return Seen("both had work" if all(created) else "one did it all", took_s)
+
+
+def upload_against_deletion(folder: Path, random: Random) -> Seen:
+    """An upload and a deletion of the same labels at once, then each once more."""
+    home = folder / "home"
+    drive = recorded(folder / "drive")
+    deletion = marked(drive, folder / "marked.json", random.choice([0.1, 0.5, 1.0]), random)
+    was_there = random.random() < 0.7
+    if was_there:
+        run(UPLOAD, drive, home=home)
+    else:  # the deletion finds a database
+        run(UPLOAD, recorded(folder / "other", 1), home=home)
+    commands = [
+        lambda: start(UPLOAD, drive, *["--restore"] * (random.random() < 0.5), home=home),
+        lambda: start(APPLY, deletion, "-p", drive, "-y", home=home),
+    ]
+    random.shuffle(commands)
+    first = commands[0]()
+    time.sleep(random.choice([0.0, random.uniform(0, 0.6)]))
+    second = commands[1]()
+    ended = [end_of(first), end_of(second)]
+    assert all(one.code in (0, 3) for one in ended), ended
+    _assert_no_label_without_picture(home)
+    start_s = time.monotonic()
+    last = [(UPLOAD, drive), (APPLY, deletion, "-p", drive, "-y")]
+    random.shuffle(last)
+    for command, *arguments in last:
+        run(command, *arguments, home=home)
+    took_s = time.monotonic() - start_s
+    assert_every_label_has_its_picture(contents(home))
+    shutil.rmtree(home)
+    return Seen("labels there before" if was_there else "labels new", took_s)
+
+
+def _assert_no_label_without_picture(home: Path) -> None:
+    found = contents(home)
+    keys = {one["s3_key"] for one in found.labels.values()}
+    assert not keys - found.files.keys(), f"lost: {sorted(keys - found.files.keys())[:3]}"
+
+
+PROPERTIES = (
+    Property(
+        "killed_uploads",
+        "an upload that was killed and run again ends in the same database as a clean run",
+        50,
+        "s for the run that completes it",
+        killed_upload,
+    ),
+    Property(
+        "killed_downloads",
+        "a download that was killed and run again ends in the same folder as a clean run",
+        50,
+        "s for the run that completes it",
+        killed_download,
+    ),
+    Property(
+        "two_uploads",
+        "two uploads of one folder at once end well, in the same database as a clean run",
+        20,
+        "s for both",
+        two_uploads,
+    ),
+    Property(
+        "upload_against_deletion",
+        "an upload and a deletion at once leave every label with its picture, and nothing else",
+        20,
+        "s for once more each",
+        upload_against_deletion,
+    ),
+)

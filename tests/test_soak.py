@@ -1,0 +1,70 @@
+"""Every property of the soak, with few trials; `make soak` runs them at full length."""
+
+import json
+
+import pytest
+
+from tests.soak import __main__ as soak
+from tests.soak import trials
+from tests.soak.trials import NotPossible, Property, Seen
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", soak.PROPERTIES)
+def test_property_holds_in_a_few_trials(tmp_path, name, capsys):
+    code = soak.main(["--only", name, "--trials-scale", "0.02", "--work", str(tmp_path)])
+    assert code == 0, capsys.readouterr().out
+
+
+def fails_at_two(folder, random):
+    (folder / "evidence").write_text("")
+    assert folder.name != "2", "two is bad"
+    return Seen("fine", random.random())
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """A property that does not hold, the only one."""
+    made_up = Property("made_up", "nothing is two", 4, "at random", fails_at_two)
+    monkeypatch.setattr(soak, "PROPERTIES", {"made_up": made_up})
+
+
+@pytest.mark.usefixtures("made_up")
+def test_a_failed_trial_is_named_with_its_folder_and_how_to_run_it_again(tmp_path, capsys):
+    assert soak.main(["--work", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "FAILED 1" in out
+    assert "made_up, seed 2: AssertionError: two is bad" in out
+    assert f"-m tests.soak --work {tmp_path} --only made_up --seed 2" in out
+    left = tmp_path / "made_up" / "2"
+    assert {file.name for file in left.iterdir()} == {"evidence", trials.FAULT}
+    assert list((tmp_path / "made_up").iterdir()) == [left]
+
+
+@pytest.mark.usefixtures("made_up")
+def test_a_soak_goes_on_where_it_was_unless_it_is_to_start_afresh(tmp_path, capsys, monkeypatch):
+    soak.main(["--work", str(tmp_path)])
+    before = json.loads((tmp_path / trials.STATE).read_text())
+    assert len(before["made_up"]) == 4
+    ran = []
+    monkeypatch.setattr(soak, "run", lambda planned, *_: ran.append([seed for _, seed in planned]))
+    soak.main(["--work", str(tmp_path)])
+    soak.main(["--work", str(tmp_path), "--trials-scale", "2"])
+    soak.main(["--work", str(tmp_path), "--only", "made_up", "--seed", "2"])
+    soak.main(["--work", str(tmp_path), "--fresh"])
+    assert ran == [[], [4, 5, 6, 7], [2], [0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize(("variable", "code"), [("", 0), ("true", 1)])
+def test_what_is_not_possible_is_said_and_fails_where_it_has_to_be(
+    tmp_path, capsys, monkeypatch, variable, code
+):
+    def lacking(_folder, _random):
+        raise NotPossible("no small disk here")
+
+    made_up = Property("made_up", "anything", 1, "", lacking)
+    monkeypatch.setattr(soak, "PROPERTIES", {"made_up": made_up})
+    monkeypatch.setenv("CI", variable)
+    assert soak.main(["--work", str(tmp_path)]) == code
+    assert "not possible here: no small disk here" in capsys.readouterr().out
