@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import path
@@ -35,13 +35,14 @@ CODES = {
 }
 
 
-def examples(most: int) -> settings:
-    """So many made-up inputs, the same ones in every run."""
+def examples(most: int, *, shrink: bool = True) -> settings:
+    """So many made-up inputs, the same ones in every run; slow ones are not made smaller."""
     return settings(
         max_examples=most,
         deadline=None,
         derandomize=True,
         database=None,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
 
@@ -444,7 +445,7 @@ def _fits(value: object) -> bool:
     return not isinstance(value, int) or abs(value) < 2**63
 
 
-@examples(30)
+@examples(30, shrink=False)
 @given(labels=st.tuples(*map(valid, range(3))))
 def test_labels_come_back_as_they_went_in(prepared, labels):
     """Upload, search, fetch; and once more from there, where nothing is new."""

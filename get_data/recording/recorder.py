@@ -43,6 +43,7 @@ from get_data.recording.writer import (
 )
 
 QUEUE_S = 3.0
+QUEUE_BYTES = 256_000_000  # a Raspberry Pi has little memory: huge pictures get fewer seconds
 MIN_FREE_BYTES = 200_000_000
 
 _WRITER_ENDS_WITHIN_S = 120.0
@@ -110,10 +111,9 @@ class Recorder:
                 *journal.labels_of(folder / journal.ERASED),
             }
             pixels = resolution[0] * resolution[1]
-            self._queue = FrameQueue(
-                slots=max(int(QUEUE_S * rate_hz), 2),
-                item_bytes=HEAD.size + pixels * 3 + _JPEG_OVERHEAD_BYTES,
-            )
+            item_bytes = HEAD.size + pixels * 3 + _JPEG_OVERHEAD_BYTES
+            slots = min(int(QUEUE_S * rate_hz), QUEUE_BYTES // item_bytes)
+            self._queue = FrameQueue(slots=max(slots, 2), item_bytes=item_bytes)
             self._writer = self._start_writer(settings)
         finally:
             os.close(self._lock)  # the writer holds it from here on
