@@ -13,11 +13,12 @@ import signal
 import struct
 import sys
 import threading
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from get_data.recording import capture_clock, journal
 from get_data.recording.frame_queue import FrameQueueReader, Handle, Item
 
 SYNC_PERIOD_S = 1.0
+WRITER_NICENESS = 5  # waking up, it waits until the drive has finished its turn
+WORTH_A_THREAD_BYTES = 150_000  # a smaller frame is encoded before another thread wakes up
 ENCODERS = 2  # threads; OpenCV encodes without holding up the one that writes
 
 # What the queue carries before each picture: the kind of item, whether a pause came before it, the
@@ -120,9 +123,7 @@ class Writer:
         try:
             with ThreadPoolExecutor(ENCODERS, "encoder") as encoders:
                 for batch in self._queue.batches():
-                    for item, picture in [
-                        (one, encoders.submit(self._picture, one)) for one in batch
-                    ]:
+                    for item, picture in [(one, self._encoding(one, encoders)) for one in batch]:
                         self._take(item, picture)
                         self._queue.release()
         finally:
@@ -137,11 +138,17 @@ class Writer:
             self._report.unmerged = str(error)
         return summed_up(self._report, self._taken, self._settings.classes)
 
-    def _take(self, item: Item, encoding: "Future[bytes]") -> None:
+    def _encoding(self, item: Item, encoders: Executor) -> Callable[[], bytes]:
+        """What gives the JPEG file of an item; a large one's is being made meanwhile."""
+        if len(item.body) < WORTH_A_THREAD_BYTES:
+            return partial(self._picture, item)
+        return encoders.submit(self._picture, item).result
+
+    def _take(self, item: Item, encoding: Callable[[], bytes]) -> None:
         """The picture is on the disk with its label, or recording has stopped."""
         kind, after_pause, time_us, width, height, steering, throttle = HEAD.unpack(item.head)
         try:
-            picture = encoding.result()
+            picture = encoding()
             if self._queue.counters.stopped:
                 return
             if kind == ERASURE:
@@ -193,19 +200,23 @@ class Writer:
 
     def _write(self, picture: bytes, document: Document) -> None:
         """The picture is there whole, then its label is; on OSError neither."""
-        target = self._folder / document["file_name"]
-        temporary = self._folder / journal.temporary_name(target.name)
+        name = document["file_name"]
+        target, temporary = (
+            f"{self._folder}/{name}",
+            f"{self._folder}/{journal.temporary_name(name)}",
+        )
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
             try:
                 journal.write_all(descriptor, picture)
             finally:
                 os.close(descriptor)
-            temporary.rename(target)
+            os.rename(temporary, target)  # noqa: PTH104  a path object costs as much as the renaming
             self._journal.add(document)
         except OSError:
-            temporary.unlink(missing_ok=True)
-            target.unlink(missing_ok=True)
+            for half_done in (temporary, target):
+                with suppress(OSError):
+                    os.unlink(half_done)  # noqa: PTH108
             raise
 
     def _erase(self, length_us: int) -> None:
@@ -278,6 +289,7 @@ def main(arguments: Mapping[str, Any]) -> None:
     """Writes one recording; told by `recorder.py` where and from which queue."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
+    os.nice(WRITER_NICENESS)
     settings = msgspec.convert(arguments["settings"], Settings)
     queue = FrameQueueReader(Handle(**arguments["queue"]))
     writer = Writer(settings, queue)

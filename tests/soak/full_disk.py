@@ -81,10 +81,10 @@ def make_room(disk: Path) -> None:
 
 
 def some_bytes(random: Random, most: int) -> int:
-    """An amount of free space; as often small as large, now and then none."""
-    if random.random() < 0.1:
-        return 0
-    return BLOCK_BYTES * int(10 ** random.uniform(0, np.log10(most / BLOCK_BYTES)))
+    """An amount of free space: none, or a few blocks, or any up to `most`."""
+    blocks = most // BLOCK_BYTES
+    few = int(10 ** random.uniform(0, np.log10(blocks)))
+    return BLOCK_BYTES * random.choice([0, *[few] * 4, *[random.randrange(blocks)] * 5])
 
 
 def assert_said_in_one_line(ended: Ended) -> None:

@@ -110,7 +110,7 @@ def open_seeds(subject: Property, state: State, scale: float) -> list[int]:
 
 def table(results: Mapping[Property, Mapping[int, Result]]) -> Iterator[str]:
     """The summary, a line a property."""
-    rows = [("property", "trials", "minutes", "seen", "worst", "result")]
+    rows = [("property", "trials", "minutes", "result", "worst", "seen")]
     rows += [_row(subject, list(found.values())) for subject, found in results.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
@@ -131,9 +131,9 @@ def _row(subject: Property, results: Sequence[Result]) -> tuple[str, ...]:
         subject.name,
         str(len(results)),
         f"{minutes:.1f}",
-        seen,
-        f"{worst:.4g} {subject.figure}",
         outcome,
+        f"{worst:.4g} {subject.figure}",
+        seen,
     )
 
 
