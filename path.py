@@ -13,7 +13,8 @@ QUERIES = ROOT / "get_data" / "queries"
 
 def home() -> Path:
     """The folder that holds the local database: `PATATE_HOME`, else the checkout."""
-    return Path(os.environ.get("PATATE_HOME") or ROOT).expanduser().absolute()
+    told = os.environ.get("PATATE_HOME")
+    return Path(os.path.expanduser(told)).absolute() if told else ROOT  # noqa: PTH111  never raises
 
 
 def database() -> Path:

@@ -1,5 +1,6 @@
 """The upload: never a label without its picture, nothing sent twice, nothing undone."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -90,7 +91,7 @@ DAMAGE = {
     "empty": (lambda file: file.write_bytes(b""), "is empty"),
     "short": (lambda file: file.write_bytes(picture(3)[:-1]), "is damaged: "),
     "other": (lambda file: file.write_bytes(picture(3)[::-1]), "not the content that its label"),
-    "folder": (lambda file: (file.unlink(), file.mkdir()), "cannot be read: Is a directory"),
+    "folder": (lambda file: (file.unlink(), file.mkdir()), "is not a regular file"),
 }
 
 
@@ -113,6 +114,15 @@ def test_a_picture_that_links_out_of_its_folder_is_not_sent(db, drive, tmp_path)
     file.symlink_to(secret)
     (failed,) = [one for one in upload(entries(drive), db.index, db.store) if one.what == "failed"]
     assert "is a link out of its folder" in failed.reason
+
+
+@pytest.mark.parametrize("make", [lambda file: file.symlink_to(file.name), os.mkfifo])
+def test_a_picture_that_is_a_pipe_or_a_link_to_itself_is_not_read(db, drive, make):
+    file = drive / document(3)["file_name"]
+    file.unlink()
+    make(file)
+    failed = [one for one in upload(entries(drive), db.index, db.store) if one.what == "failed"]
+    assert [one.img_id for one in failed] == [document(3)["img_id"]]
 
 
 def test_a_label_from_elsewhere_gets_size_and_hash_of_its_picture(db, drive):

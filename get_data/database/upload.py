@@ -56,7 +56,7 @@ class Entry:
         if told:
             return told
         try:
-            return label.sha256(self.picture.read_bytes())
+            return label.sha256(self.picture.read_bytes()) if self.picture.is_file() else None
         except OSError:
             return None
 
@@ -248,11 +248,14 @@ class _Run:
         try:
             if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
                 raise _Unusable(f"{path} is a link out of its folder")
+            if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+                raise _Unusable(f"{path} is not a regular file")
             picture = path.read_bytes()
         except FileNotFoundError:
             picture = self._stored(one)
-        except OSError as error:
-            raise _Unusable(f"{path} cannot be read: {error.strerror}") from error
+        except (OSError, RuntimeError) as error:  # the latter for a link to itself
+            why = getattr(error, "strerror", error)
+            raise _Unusable(f"{path} cannot be read: {why}") from error
         if not picture:
             raise _Unusable(f"{path} is empty")
         if says.picture_size not in (None, len(picture)):

@@ -127,14 +127,12 @@ def _kill(driving: Drive, random: Random, when: str, who: str, *, simulated: boo
         wait_until(lambda: driving.writers() or driving.process.poll() is not None)
     written = driving.journalled()
     driving.wrote.extend(driving.writers())
-    victims = {
-        "drive": [driving.process.pid],
-        "writer": driving.wrote,
-        "both": [*driving.wrote, driving.process.pid],
-    }[who]
-    for pid in victims:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    if who != "drive":
+        for pid in driving.wrote:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    if who != "writer":
+        driving.process.kill()
     if who == "writer":  # the drive goes on without it until somebody ends that
         wait_until(lambda: simulated or driving.has("recording"))
         time.sleep(0.1)
