@@ -656,7 +656,7 @@ OTHERS = [
         upload_data,
         ["new"],
         3,
-        [f"failed: {document(90)['img_id']}", "cannot be read: is not a regular file"],
+        [f"failed: {document(90)['img_id']}", "is not a regular file"],
         all_of(
             lambda place: save(place / "new", [document(90)]),
             folder(f"new/{document(90)['file_name']}"),
