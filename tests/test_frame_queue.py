@@ -71,3 +71,17 @@ def test_counters_are_seen_on_the_other_side():
     reader.counters.written = 7
     reader.tell()
     assert queue.counters.written == 7
+
+
+def test_counters_never_go_back_for_whoever_looks_while_they_change():
+    queue, reader = queue_and_reader()
+    child = os.fork()
+    if not child:
+        for _ in range(200_000):
+            reader.release()
+        os._exit(0)
+    seen = [0]
+    while seen[-1] < 200_000:
+        seen.append(queue.counters.taken)
+    os.waitpid(child, 0)
+    assert seen == sorted(seen)

@@ -33,6 +33,7 @@ _FILE_NAME = r"^[^/\\\x00-\x1f\x7f]+\.[jJ][pP][eE]?[gG]$"
 _MAX_FILE_NAME_BYTES = 255
 _SHA256 = "^[0-9a-f]{64}$"
 _MD5 = "^[0-9a-f]{32}$"
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 def _meta(description: str, unit: str, index: str, **limits: Any) -> Meta:
@@ -243,7 +244,7 @@ def fingerprint(img_id: str, annotation: Mapping[str, Any]) -> str:
         annotation["nb_dir"],
         annotation["nb_speed"],
     ]
-    text = json.dumps(sextuple, separators=(",", ":"))
+    text = _COMPACT.encode(sextuple)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 

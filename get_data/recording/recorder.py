@@ -31,6 +31,7 @@ from get_data.labels.label import Classes, img_id_of, moment_of
 from get_data.recording import journal
 from get_data.recording.frame_queue import FrameQueue
 from get_data.recording.writer import (
+    DISK_FAILED,
     DISK_NEARLY_FULL,
     ERASURE,
     FRAME,
@@ -42,6 +43,7 @@ from get_data.recording.writer import (
     microseconds,
 )
 
+STOPPED = {RECORDING: "", DISK_NEARLY_FULL: "disk full", DISK_FAILED: "disk failed"}
 QUEUE_S = 3.0
 QUEUE_BYTES = 256_000_000  # a Raspberry Pi has little memory: huge pictures get fewer seconds
 MIN_FREE_BYTES = 200_000_000
@@ -157,11 +159,7 @@ class Recorder:
     def progress(self) -> Progress:
         """How far the recording has come, as the writing process said last."""
         counters = self._queue.counters
-        stopped = {RECORDING: "", DISK_NEARLY_FULL: "disk full"}.get(
-            counters.stopped, "disk failed"
-        )
-        if not self._queue.read:
-            stopped = "not recording"
+        stopped = STOPPED[counters.stopped] if self._queue.read else "not recording"
         return Progress(counters.written, counters.erased, self.dropped, stopped)
 
     def record(
