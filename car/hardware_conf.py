@@ -1,5 +1,9 @@
 """`hardware_conf.json`: what this car is. Values only, measured on the car."""
 
+import json
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +31,10 @@ def read(file: Path) -> HardwareConf:
     try:
         if file.exists() and not file.is_file():
             raise InputError(f"{file} cannot be read: it is not a regular file")
-        return msgspec.json.decode(file.read_bytes(), type=HardwareConf)
+        raw = file.read_bytes()
+        conf = msgspec.json.decode(raw, type=HardwareConf)
+        json.loads(raw, object_pairs_hook=partial(_refuse_repeated, file))
+        return conf
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -37,6 +44,13 @@ def read(file: Path) -> HardwareConf:
         raise InputError(f"{file}: {where + ': ' if where else ''}{what}") from error
     except RecursionError as error:
         raise InputError(f"{file}: nested too deep") from error
+
+
+def _refuse_repeated(file: Path, pairs: Sequence[tuple[str, object]]) -> None:
+    """Two values of one key may be meant either way. Raises: InputError."""
+    name, times = Counter(key for key, _ in pairs).most_common(1)[0]
+    if times > 1:
+        raise InputError(f"{file}: {name} stands twice; keep one")
 
 
 def contents(conf: HardwareConf) -> dict[str, object]:

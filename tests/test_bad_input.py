@@ -509,6 +509,14 @@ IN_THE_WAY = [
         holds("hardware_conf.json", '{"car": "a", "max_throttle": 1, "jpeg_quality": 0}'),
         ["hardware_conf.json: jpeg_quality: Expected int >= 1"],
     ),
+    (
+        "hardware_conf.json with a key twice",
+        holds(
+            "hardware_conf.json",
+            '{"car": "a", "max_throttle": 1, "jpeg_quality": 90, "max_throttle": 0.1}',
+        ),
+        ["hardware_conf.json: max_throttle stands twice"],
+    ),
     ("hardware_conf.json is a folder", folder("hardware_conf.json"), ["hardware_conf.json cannot"]),
     ("hardware_conf.json is a pipe", pipe("hardware_conf.json"), ["hardware_conf.json", "regular"]),
     ("last_img_id is broken", holds("home/database/last_img_id", "x"), ["last_img_id holds no id"]),

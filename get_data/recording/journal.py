@@ -119,14 +119,25 @@ def repair(folder: Path) -> Merged | None:
         return None
     try:
         with locked(folder):
-            if not (folder / NAME).exists():  # it ended while we waited
-                return None
-            return merge(folder, check_pictures=True)
+            return repair_held(folder)
     except OSError as error:
-        raise RecordingFailed(
-            f"{error.filename or folder}: an interrupted recording cannot be repaired: "
-            f"{error.strerror}"
-        ) from error
+        raise _cannot_be_repaired(folder, error) from error
+
+
+def repair_held(folder: Path) -> Merged | None:
+    """`repair` for whoever holds the folder's lock. Raises: InputError, RecordingFailed."""
+    if not (folder / NAME).exists():
+        return None
+    try:
+        return merge(folder, check_pictures=True)
+    except OSError as error:
+        raise _cannot_be_repaired(folder, error) from error
+
+
+def _cannot_be_repaired(folder: Path, error: OSError) -> RecordingFailed:
+    return RecordingFailed(
+        f"{error.filename or folder}: an interrupted recording cannot be repaired: {error.strerror}"
+    )
 
 
 def merge(folder: Path, *, check_pictures: bool) -> Merged:

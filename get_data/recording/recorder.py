@@ -107,7 +107,7 @@ class Recorder:
         except OSError as error:
             raise RecordingFailed(f"{folder} cannot be recorded into: {error.strerror}") from error
         try:
-            self.repaired = self._repair()
+            self.repaired = journal.repair_held(folder)
             self._img_ids = {
                 *journal.labels_of(folder),
                 *journal.labels_of(folder / journal.ERASED),
@@ -119,16 +119,6 @@ class Recorder:
             self._writer = self._start_writer(settings)
         finally:
             os.close(self._lock)  # the writer holds it from here on
-
-    def _repair(self) -> journal.Merged | None:
-        if not (self.folder / journal.NAME).exists():
-            return None
-        try:
-            return journal.merge(self.folder, check_pictures=True)
-        except OSError as error:
-            raise RecordingFailed(
-                f"{self.folder}: an interrupted recording cannot be repaired: {error.strerror}"
-            ) from error
 
     def _start_writer(self, settings: Settings) -> "subprocess.Popen[bytes]":
         """The writing process runs and holds the folder's lock; it has no terminal's signals."""
