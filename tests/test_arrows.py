@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -10,63 +11,65 @@ import path
 TEAM = {"boto3", "botocore", "elasticsearch", "django", "obstore"}
 
 
-def loaded(module):
-    """The top-level and project modules that importing `module` brings along."""
-    code = f"import {module}, sys; print(*sys.modules)"
+@cache
+def loaded(*modules):
+    """The top-level and project modules that importing these brings along."""
+    code = f"import {', '.join(modules)}, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=path.ROOT, capture_output=True, text=True, check=True
     )
     return set(done.stdout.split())
 
 
-def within(module, package):
-    return {name for name in loaded(module) if name == package or name.startswith(f"{package}.")}
+def within(package, modules):
+    """Those of the modules that are that package's."""
+    return {name for name in modules if name == package or name.startswith(f"{package}.")}
 
 
-def modules_of(folder):
+def loaded_by(folder):
+    """What the modules of a folder bring along, all together."""
     files = sorted((path.ROOT / folder).glob("*.py"))
-    return [f"{folder.replace('/', '.')}.{file.stem}" for file in files if file.stem[0] != "_"]
+    names = [f"{folder.replace('/', '.')}.{file.stem}" for file in files if file.stem[0] != "_"]
+    assert names
+    return loaded(*names)
 
 
 def test_driving_needs_nothing_of_the_database():
-    assert loaded("get_data.run_manual") & TEAM == set()
-    assert within("get_data.run_manual", "get_data.database") == set()
+    modules = loaded("get_data.run_manual")
+    assert modules & TEAM == set()
+    assert within("get_data.database", modules) == set()
 
 
 @pytest.mark.parametrize("module", ["upload_data", "upload_to_db", "search_and_download"])
 def test_the_desk_needs_no_opencv_and_no_car(module):
     modules = loaded(f"get_data.{module}")
+    assert modules & {"cv2", "numpy"} == set()
+    assert within("car", modules) == set()
+
+
+def test_the_car_knows_nothing_of_the_data():
+    assert within("get_data", loaded_by("car")) == set()
+
+
+def test_labels_stand_on_the_ground():
+    modules = loaded_by("get_data/labels")
+    ground = {"get_data", "get_data.strict_json", "get_data.durable"}
+    assert within("get_data", modules) - within("get_data.labels", modules) <= ground
     assert "cv2" not in modules
-    assert "numpy" not in modules
-    assert within(f"get_data.{module}", "car") == set()
 
 
-@pytest.mark.parametrize("module", modules_of("car"))
-def test_the_car_knows_nothing_of_the_data(module):
-    assert within(module, "get_data") == set()
+def test_recording_knows_no_database_and_no_car():
+    modules = loaded_by("get_data/recording")
+    assert within("get_data.database", modules) | within("car", modules) == set()
+    assert modules & TEAM == set()
 
 
-@pytest.mark.parametrize("module", modules_of("get_data/labels"))
-def test_labels_stand_on_the_ground(module):
-    ours = {name for name in loaded(module) if name.startswith("get_data.")}
-    ground = {"get_data.labels", "get_data.strict_json", "get_data.durable"}
-    assert {name for name in ours if not name.startswith("get_data.labels.")} <= ground
-    assert "cv2" not in loaded(module)
+def test_the_database_knows_no_recording_no_car_and_no_opencv():
+    modules = loaded_by("get_data/database")
+    assert within("get_data.recording", modules) | within("car", modules) == set()
+    assert "cv2" not in modules
 
 
-@pytest.mark.parametrize("module", modules_of("get_data/recording"))
-def test_recording_knows_no_database_and_no_car(module):
-    assert within(module, "get_data.database") | within(module, "car") == set()
-    assert loaded(module) & TEAM == set()
-
-
-@pytest.mark.parametrize("module", modules_of("get_data/database"))
-def test_the_database_knows_no_recording_no_car_and_no_opencv(module):
-    assert within(module, "get_data.recording") | within(module, "car") == set()
-    assert "cv2" not in loaded(module)
-
-
-@pytest.mark.parametrize("module", ["errors", "path"])
-def test_the_ground_floor_imports_nothing_of_ours(module):
-    ours = {name for name in loaded(module) if name.partition(".")[0] in ("car", "get_data")}
-    assert ours == set()
+def test_the_ground_floor_imports_nothing_of_ours():
+    modules = loaded("errors", "path")
+    assert within("car", modules) | within("get_data", modules) == set()

@@ -10,6 +10,7 @@ from get_data.database.search_query import SearchQuery
 from get_data.database.upload import Entry, entries_of, upload
 from get_data.labels import label, label_file
 from tests.conftest import document, picture
+from tests.faults import calls_recorded, files_up_to
 from tests.test_upload import Meddling
 
 EVERYTHING = SearchQuery(())
@@ -125,6 +126,51 @@ def test_a_picture_that_a_deletion_has_aside_is_found(full, target):
     full.store.put_aside(key, "run")
     full.store.delete(key)
     assert [one.what for one in fetch(full, target)] == ["fetched"] * 10
+
+
+def test_a_picture_that_was_put_back_meanwhile_is_found(full, target):
+    """A deletion had it aside, found it named again, put it back, and dropped its copy."""
+    key = picture_key(document(4)["img_id"], label.sha256(picture(4)))
+    full.store.delete(key)
+    store = Meddling(full.store, copies=lambda: full.store.put_new(key, picture(4)))
+    assert [one.what for one in fetch(full, target, store=store)] == ["fetched"] * 10
+    assert (target / document(4)["file_name"]).read_bytes() == picture(4)
+
+
+def test_an_empty_picture_is_fetched_also_where_the_label_tells_no_size(full, target):
+    plain = next(iter(full.labels().values()))
+    del plain["picture_size"], plain["picture_sha256"]
+    (target / plain["file_name"]).write_bytes(b"")
+    (result,) = download(
+        [msgspec.json.encode(plain)], full.store, pictures=target, labels=target / "labels.json"
+    )
+    assert result.what == "fetched"
+    assert (target / plain["file_name"]).read_bytes() == picture(0)
+
+
+def test_a_picture_comes_whole_or_not_at_all(db, drive, target):
+    """The disk takes only its beginning; what was there before stays, also when it is damaged."""
+    large = document(0)
+    content = picture(0) * 2000
+    large |= {"picture_size": len(content), "picture_sha256": label.sha256(content)}
+    (drive / large["file_name"]).write_bytes(content)
+    list(upload([Entry(large, drive / large["file_name"])], db.index, db.store))
+    (target / large["file_name"]).write_bytes(b"old")
+    with files_up_to(len(content) // 2):
+        (failed,) = fetch(db, target)
+    assert (failed.what, "cannot be written" in failed.reason) == ("failed", True)
+    assert (target / large["file_name"]).read_bytes() == b"old"
+    assert not list(target.glob(".*"))
+
+
+def test_pictures_are_on_the_disk_before_the_label_file_names_them(full, target, monkeypatch):
+    calls = calls_recorded(monkeypatch.setattr)
+    fetch(full, target)
+    ours = [call for call in calls if target in (call.path, call.path.parent)]
+    names = [(call.name, call.path.suffix) for call in ours]
+    pictures = [("replace", ".jpg")] * 10
+    assert names[:11] == [*pictures, ("syncfs", "")]
+    assert ("replace", ".json") in names[11:]
 
 
 def test_two_pictures_of_one_file_name_are_told_apart(db, tmp_path, target):

@@ -201,6 +201,7 @@ def test_a_camera_that_fails_ends_the_run_at_once():
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.slow
 def test_a_camera_that_hangs_does_not_keep_the_car_driving(monkeypatch):
     parts = Parts([ARM, *[GO] * 10, STOP])
     stopped_s = []

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and nothing half-written stays for ever."""
 
+import errno
 import os
 import subprocess
 
@@ -7,7 +8,14 @@ import pytest
 
 from errors import WriteFailed
 from get_data import durable
-from get_data.durable import replacing
+from get_data.durable import replacing, sync_file_system
+from tests.faults import (
+    Call,
+    calls_recorded,
+    failing,
+    failing_sync_of_file_systems,
+    files_up_to,
+)
 
 
 @pytest.fixture
@@ -41,6 +49,61 @@ def test_a_failed_writing_leaves_what_was_there_and_nothing_else(tmp_path):
         write_some()
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_content_is_on_the_disk_before_its_name_and_then_that_is_too(tmp_path, monkeypatch):
+    """After a power cut the name leads to the old content or to the new, whole."""
+    target = tmp_path / "labels.json"
+    calls = calls_recorded(monkeypatch.setattr)
+    with replacing(target) as file:
+        file.write(b"new")
+    assert [(call.name, call.content) for call in calls] == [
+        ("fsync", b"new"),
+        ("replace", b"new"),
+        ("fsync", None),
+    ]
+    assert [call.path for call in calls[1:]] == [target, tmp_path]
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_a_disk_that_refuses_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch, name):
+    target = tmp_path / "labels.json"
+    target.write_bytes(b"old")
+    failing(monkeypatch.setattr, name, errno.EIO)
+    with (
+        pytest.raises(WriteFailed, match=r"labels\.json cannot be written: Input/output error"),
+        replacing(target) as file,
+    ):
+        file.write(b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_disk_that_takes_only_the_beginning_leaves_what_was_there(tmp_path):
+    target = tmp_path / "labels.json"
+    target.write_bytes(b"old")
+    with (
+        files_up_to(50_000),
+        pytest.raises(WriteFailed, match=r"labels\.json cannot be written"),
+        replacing(target) as file,
+    ):
+        file.write(b"new" * 100_000)
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_sync_of_a_file_system_reaches_that_of_the_folder(tmp_path, monkeypatch):
+    calls = calls_recorded(monkeypatch.setattr)
+    sync_file_system(tmp_path)
+    assert calls == [Call("syncfs", tmp_path)]
+
+
+def test_a_file_system_that_cannot_be_synced_is_told(tmp_path, monkeypatch):
+    failing_sync_of_file_systems(monkeypatch.setattr)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        sync_file_system(tmp_path)
+    assert caught.value.errno == errno.EIO
+    assert caught.value.filename == str(tmp_path)
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path, ended_pid):

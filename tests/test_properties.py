@@ -27,6 +27,8 @@ from get_data.labels.label import RESERVED, SESSION_KEYS
 from get_data.recording import journal
 from tests.conftest import document, picture, save
 
+pytestmark = pytest.mark.slow
+
 CODES = {
     command_line.DONE,
     command_line.FAILED,

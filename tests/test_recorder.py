@@ -19,6 +19,7 @@ from get_data.labels.label import Classes
 from get_data.recording import capture_clock, journal
 from get_data.recording.recorder import Recorder
 from tests.conftest import START
+from tests.faults import before_anything, files_up_to
 
 FRAME = np.full((12, 16, 3), (200, 30, 30), np.uint8)  # blue green red
 
@@ -32,6 +33,14 @@ def recorder(folder, **options):
         "min_free_bytes": 0,
     }
     return Recorder(folder, **(settings | options))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A recording that goes on, for what is refused without stopping it."""
+    with recorder(tmp_path_factory.mktemp("running")) as to:
+        yield to
+    assert_whole(to.folder)
 
 
 def record(to, count, *, first=0, picture=FRAME):
@@ -76,6 +85,7 @@ def test_frames_become_pictures_with_labels(tmp_path):
     assert first["label"]["raw_direction"] == -1
 
 
+@pytest.mark.slow
 def test_colours_are_those_of_the_frame(tmp_path):
     with recorder(tmp_path) as to:
         record(to, 1)
@@ -96,9 +106,9 @@ def test_a_jpeg_is_kept_byte_for_byte(tmp_path):
     "content",
     [b"", b"no picture", b"\xff\xd8\xff\xe0 half", cv2.imencode(".png", FRAME)[1].tobytes()],
 )
-def test_bytes_that_are_no_picture_are_refused(tmp_path, content):
-    with recorder(tmp_path) as to, pytest.raises(InputError, match="not a picture in JPEG"):
-        record(to, 1, picture=content)
+def test_bytes_that_are_no_picture_are_refused(running, content):
+    with pytest.raises(InputError, match="not a picture in JPEG"):
+        record(running, 1, picture=content)
 
 
 def test_a_second_run_continues_the_same_labels(tmp_path):
@@ -110,6 +120,7 @@ def test_a_second_run_continues_the_same_labels(tmp_path):
     assert len(assert_whole(tmp_path)) == 10
 
 
+@pytest.mark.slow
 def test_a_picture_is_never_overwritten(tmp_path):
     with recorder(tmp_path) as to:
         record(to, 1)
@@ -134,6 +145,19 @@ def test_erased_seconds_are_moved_aside_with_their_labels(tmp_path):
     assert to.report.longest_gap_s == pytest.approx(0.1)
 
 
+@pytest.mark.slow
+def test_a_second_run_adds_to_what_the_first_has_erased(tmp_path):
+    for first in (0, 100):
+        with recorder(tmp_path) as to:
+            record(to, 20, first=first)
+            to.erase(1.0)
+    erased = label_file.read(tmp_path / "erased" / "labels.json")
+    assert len(erased) == 20
+    assert {file.stem for file in (tmp_path / "erased").glob("*.jpg")} == set(erased)
+    assert len(assert_whole(tmp_path)) == 20
+
+
+@pytest.mark.slow
 def test_erasing_twice_goes_further_back(tmp_path):
     with recorder(tmp_path) as to:
         record(to, 100)
@@ -191,6 +215,7 @@ def test_a_killed_writer_is_reported_and_what_it_wrote_is_repaired(tmp_path):
     assert len(assert_whole(tmp_path)) == 10
 
 
+@pytest.mark.slow
 def test_recording_stops_when_the_disk_is_nearly_full(tmp_path):
     with recorder(tmp_path, min_free_bytes=2**62) as to:
         wait_for(lambda: to.progress.stopped)
@@ -198,6 +223,123 @@ def test_recording_stops_when_the_disk_is_nearly_full(tmp_path):
     assert to.progress.stopped == "disk full"
     assert to.report.stopped == "the disk is nearly full"
     assert assert_whole(tmp_path) == {}
+
+
+def is_clean(folder, pictures):
+    """So many pictures and whole lines of the journal, and nothing half-written, before a merge."""
+    lines = (folder / journal.NAME).read_bytes().splitlines(keepends=True)
+    assert [json.loads(line)["file_name"] for line in lines if line.endswith(b"\n")] == sorted(
+        file.name for file in folder.glob("*.jpg") if file.is_file()
+    )
+    assert len(lines) == pictures
+    assert not list(folder.glob(".*"))
+    return True
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)  # a large JPEG file
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("most_bytes", "picture"), [(6000, NOISE), (6500, FRAME)], ids=["the picture", "its label"]
+)
+def test_a_disk_that_takes_half_of_a_picture_or_label_has_none_of_it(tmp_path, most_bytes, picture):
+    """The disk refuses in the middle of a file; what was whole before stays, and is merged."""
+    with recorder(tmp_path, resolution=(160, 120)) as to:
+        record(to, 2)
+        wait_for(lambda: to.progress.written == 2)
+        with files_up_to(most_bytes, pid=to._writer.pid):
+            record_until_stopped(to, picture, first=2)
+            written = to.progress.written
+            is_clean(tmp_path, written)
+    assert to.progress.stopped == "disk failed"
+    assert to.report.stopped == "File too large"
+    assert to.report.pictures == written == len(assert_whole(tmp_path))
+    assert not (tmp_path / journal.DAMAGED_LABELS).exists()
+
+
+def record_until_stopped(to, picture=FRAME, *, first=0):
+    """Pictures, until the writing process says that it has stopped."""
+    for number in range(first, 1000):
+        moment = START + timedelta(milliseconds=100 * number)
+        if to.progress.stopped:
+            return
+        to.record(picture, captured=moment, steering=0.0, throttle=0.3)
+        time.sleep(0.01)
+    pytest.fail("recording did not stop")
+
+
+@pytest.mark.slow
+def test_a_picture_that_cannot_get_its_name_leaves_nothing(tmp_path):
+    taken = tmp_path / f"{label.img_id_of(START + timedelta(milliseconds=300))}.jpg"
+    taken.mkdir()
+    with recorder(tmp_path) as to:
+        record_until_stopped(to)
+        is_clean(tmp_path, 3)
+    assert to.report.stopped == "Is a directory"
+    taken.rmdir()
+    assert to.report.pictures == len(assert_whole(tmp_path)) == 3
+
+
+def test_labels_that_cannot_be_merged_are_told_and_wait_in_the_journal(tmp_path):
+    with recorder(tmp_path) as to:
+        record(to, 10)
+        (tmp_path / "labels.json").mkdir()
+    assert "labels.json" in to.report.unmerged
+    assert (to.report.pictures, to.report.stopped) == (10, "")
+    (tmp_path / "labels.json").rmdir()
+    assert journal.repair(tmp_path).labels == 10
+    assert len(assert_whole(tmp_path)) == 10
+
+
+COUNT_SYNCS = """
+import time
+from pathlib import Path
+from get_data import durable
+
+real = durable._syncfs
+
+def counting(descriptor):
+    result = real(descriptor)
+    with Path({log!r}).open("a") as file:
+        print(Path(f"/proc/self/fd/{{descriptor}}").readlink(), file=file)
+    return result
+
+durable._syncfs = counting
+"""
+
+
+@pytest.mark.slow
+def test_once_a_second_all_that_was_recorded_is_made_durable(tmp_path, monkeypatch):
+    log, folder = tmp_path / "syncs", tmp_path / "drive"
+    log.touch()
+    before_anything(monkeypatch, tmp_path, COUNT_SYNCS.format(log=str(log)))
+    begin = time.monotonic()
+    with recorder(folder) as to:
+        record(to, 1)
+        wait_for(lambda: log.read_text().splitlines().count(str(folder)) >= 3, seconds=10)
+        assert time.monotonic() - begin > 2.9
+        assert not to.report.stopped
+    assert len(assert_whole(folder)) == 1
+
+
+REFUSE_SYNCS = """
+from tests.faults import failing_sync_of_file_systems
+
+failing_sync_of_file_systems(setattr)
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_cannot_be_synced_stops_the_recording_and_is_told(tmp_path, monkeypatch):
+    before_anything(monkeypatch, tmp_path, REFUSE_SYNCS)
+    with recorder(tmp_path / "drive") as to:
+        record(to, 3)
+        wait_for(lambda: to.progress.stopped)
+    assert to.progress.stopped == "disk failed"
+    assert to.report.stopped == "Input/output error"
+    assert "Input/output error" in to.report.unmerged
+    assert journal.repair(tmp_path / "drive").labels == 3
 
 
 @pytest.mark.parametrize(
@@ -210,15 +352,20 @@ def test_recording_stops_when_the_disk_is_nearly_full(tmp_path):
         ({"picture": np.zeros((300, 400, 3), np.uint8)}, "record with a larger resolution"),
     ],
 )
-def test_what_cannot_be_recorded_is_refused_and_the_rest_is_recorded(tmp_path, wrong, complaint):
+def test_what_cannot_be_recorded_is_refused_and_the_rest_is_recorded(running, wrong, complaint):
+    moment = START + timedelta(hours=1 + running.progress.written)
     right = {"picture": FRAME, "steering": 0.0, "throttle": 0.0}
-    with recorder(tmp_path) as to:
-        with pytest.raises(InputError, match=complaint):
-            to.record(captured=START, **(right | wrong))
-        assert to.record(captured=START, **right)
-    assert len(assert_whole(tmp_path)) == 1
+    files = set(running.folder.glob("*.jpg"))
+    with pytest.raises(InputError, match=complaint):
+        running.record(captured=moment, **(right | wrong))
+    before = running.progress.written
+    assert running.record(captured=moment, **right)
+    wait_for(lambda: running.progress.written == before + 1)
+    (new,) = set(running.folder.glob("*.jpg")) - files
+    assert new.stem == label.img_id_of(moment)
 
 
+@pytest.mark.slow
 def test_one_moment_has_one_picture(tmp_path):
     with recorder(tmp_path) as to:
         record(to, 1)
@@ -250,6 +397,7 @@ def test_the_newest_moment_is_kept_for_the_next_run(tmp_path):
     assert memory.read_text().strip() == label.img_id_of(START + timedelta(milliseconds=900))
 
 
+@pytest.mark.slow
 def test_ids_are_remembered_before_the_first_picture_is_written(tmp_path):
     """A run killed in its first second must not let the next one start before it."""
     memory = tmp_path / "last_img_id"
@@ -265,6 +413,23 @@ def test_ids_are_remembered_before_the_first_picture_is_written(tmp_path):
     assert capture_clock.remembered(memory) > START + timedelta(hours=1)
 
 
+@pytest.mark.slow
+def test_the_memory_of_moments_is_ahead_of_every_picture_that_is_there(tmp_path):
+    """Whenever it is killed, the next run's pictures come after those of this one."""
+    memory, last = tmp_path / "last_img_id", START
+    to = recorder(tmp_path / "drive", last_img_id_file=memory)
+    for number in range(60):  # a minute, in less time
+        last = START + timedelta(seconds=number)
+        assert to.record(FRAME, captured=last, steering=0, throttle=0)
+        wait_for(lambda known=number + 1: to.progress.written == known)
+        assert capture_clock.remembered(memory) >= last
+    to._writer.kill()
+    with pytest.raises(RecordingFailed):
+        to.close()
+    assert capture_clock.remembered(memory) >= last
+
+
+@pytest.mark.slow
 def test_erased_pictures_keep_their_moments(tmp_path):
     """Another picture of such a moment would take its place when it is erased in turn."""
     memory, last = tmp_path / "last_img_id", START + timedelta(milliseconds=900)
@@ -278,6 +443,7 @@ def test_erased_pictures_keep_their_moments(tmp_path):
             record(to, 1)
 
 
+@pytest.mark.slow
 def test_a_memory_that_cannot_be_written_stops_the_recording_and_costs_nothing(tmp_path):
     memory = tmp_path / "home" / "last_img_id"
     memory.parent.mkdir()
@@ -328,6 +494,7 @@ def start_drive(folder):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_after", [1, 7, 60, 150])
 def test_a_killed_drive_loses_nothing_that_it_had_recorded(tmp_path, kill_after):
     """The writing process empties the queue and merges; whoever comes next waits for that."""
@@ -347,6 +514,7 @@ def test_a_killed_drive_loses_nothing_that_it_had_recorded(tmp_path, kill_after)
     assert len(labels) >= last + 1
 
 
+@pytest.mark.slow
 def test_a_drive_and_its_writer_killed_together_are_repaired(tmp_path):
     drive = start_drive(tmp_path)
     for line in drive.stdout:
@@ -373,6 +541,7 @@ def wait_for(condition, seconds=20.0):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_labels_are_json_at_every_instant_of_a_recording(tmp_path):
     with recorder(tmp_path) as to:
         record(to, 5)

@@ -1,5 +1,6 @@
 """The drive as users run it: a process of its own, ended in every way it can end."""
 
+import io
 import json
 import os
 import pty
@@ -9,14 +10,20 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
+import cv2
+import numpy as np
 import pytest
 
 import path
 from car.interfaces import Button
 from errors import InputError
-from get_data import run_manual
+from get_data import command_line, run_manual
 from get_data.labels import label_file, session
+from get_data.recording import journal
+from tests.conftest import document
+from tests.test_journal import interrupted
 from tests.test_recorder import assert_whole, wait_for
 
 SCRIPT = path.ROOT / "get_data" / "run_manual.py"
@@ -44,6 +51,7 @@ def recording(folder, pictures=10):
     return lambda: len(list(folder.glob("*.jpg"))) >= pictures
 
 
+@pytest.mark.slow
 def test_a_drive_becomes_labels_and_a_report(tmp_path):
     folder = tmp_path / "drive"
     code, out, err = ran(folder, "--duration", "2", "--driver", "Zoé", "--rate", "30")
@@ -62,17 +70,21 @@ def test_a_drive_becomes_labels_and_a_report(tmp_path):
     assert session.read(folder / session.NAME)["driver"] == "Zoé"
 
 
-def test_options_reach_the_labels(tmp_path):
-    options = ["--duration", "1", "--resolution", "64x48", "--nb-dir", "3", "--nb-speed", "4"]
-    code, out, _ = ran(tmp_path / "drive", *options, "--max-throttle", "0.3")
-    assert code == 0
+def test_options_reach_the_labels(tmp_path, capsys):
+    options = ["--resolution", "64x48", "--nb-dir", "3", "--nb-speed", "4", "--max-throttle", "0.3"]
+    drive = ["-o", str(tmp_path / "drive"), "--simulate", "--duration", "1"]
+    assert run_manual.main([*drive, *options]) == 0
+    out = capsys.readouterr().out
     assert [len(json.loads(out)[key]) for key in ("directions", "speeds")] == [3, 4]
-    for one in assert_whole(tmp_path / "drive").values():
+    labels = assert_whole(tmp_path / "drive")
+    assert labels
+    for one in labels.values():
         assert one["resolution"] == {"horizontal": 64, "vertical": 48}
         assert (one["label"]["nb_dir"], one["label"]["nb_speed"]) == (3, 4)
         assert 0 <= one["label"]["raw_speed"] <= 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
     folder = tmp_path / "drive"
@@ -85,6 +97,7 @@ def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_still_saves(tmp_path):
     folder = tmp_path / "drive"
     process = start(folder)
@@ -96,6 +109,7 @@ def test_ctrl_c_twice_still_saves(tmp_path):
     assert len(assert_whole(folder)) >= 10
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_a_terminal_reaches_only_the_drive(tmp_path):
     """A terminal sends the signal to every process of the job; the writing one must not die."""
     folder = tmp_path / "drive"
@@ -107,6 +121,7 @@ def test_ctrl_c_on_a_terminal_reaches_only_the_drive(tmp_path):
     assert len(assert_whole(folder)) >= 10
 
 
+@pytest.mark.slow
 def test_a_killed_drive_is_completed_for_the_next_script(tmp_path):
     folder = tmp_path / "drive"
     process = start(folder)
@@ -121,6 +136,7 @@ def test_a_killed_drive_is_completed_for_the_next_script(tmp_path):
     assert json.loads(done.stdout)["created"] == len(assert_whole(folder)) >= 20
 
 
+@pytest.mark.slow
 def test_the_same_folder_is_continued_and_its_session_kept(tmp_path):
     folder = tmp_path / "drive"
     ran(folder, "--duration", "1", "--driver", "Zoé")
@@ -134,6 +150,7 @@ def test_the_same_folder_is_continued_and_its_session_kept(tmp_path):
     assert max(first) < min(labels.keys() - first.keys())
 
 
+@pytest.mark.slow
 def test_ids_go_on_when_the_clock_was_wrong(tmp_path, home):
     memory = home / "database" / "last_img_id"
     memory.parent.mkdir()
@@ -143,6 +160,7 @@ def test_ids_go_on_when_the_clock_was_wrong(tmp_path, home):
     assert memory.read_text().strip() == max(assert_whole(tmp_path / "drive"))
 
 
+@pytest.mark.slow
 def test_erasing_and_pausing_from_the_pad(tmp_path, monkeypatch, capsys):
     """The pad's buttons as the simulated driver presses them."""
     presses = [
@@ -163,6 +181,7 @@ def test_erasing_and_pausing_from_the_pad(tmp_path, monkeypatch, capsys):
     assert len(list((tmp_path / "drive" / "erased").glob("*.jpg"))) == counts["erased"]
 
 
+@pytest.mark.slow
 def test_a_terminal_sees_the_drive_in_less_than_eighty_columns(tmp_path):
     master, slave = pty.openpty()
     process = subprocess.Popen(
@@ -189,6 +208,7 @@ def test_a_terminal_sees_the_drive_in_less_than_eighty_columns(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
     """ssh over a lost radio link: nobody reads, and writing blocks for ever."""
     folder = tmp_path / "drive"
@@ -216,6 +236,117 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
     os.close(slave)
     os.close(master)
     process.wait(timeout=10)
+
+
+@pytest.fixture
+def drive_on_terminal(monkeypatch, capsys):
+    """A short drive in this process; somebody has typed these lines on its terminal."""
+    master, slave = pty.openpty()
+    stdin = os.fdopen(slave)
+    monkeypatch.setattr(sys, "stdin", stdin)
+
+    def drive(folder, *options, typed=""):
+        os.write(master, typed.encode())
+        code = run_manual.main(["-o", str(folder), "--simulate", "--duration", "0.2", *options])
+        return code, capsys.readouterr().err
+
+    yield drive
+    stdin.close()
+    os.close(master)
+
+
+def test_a_terminal_is_asked_for_the_session_and_the_answers_are_kept(tmp_path, drive_on_terminal):
+    folder = tmp_path / "drive"
+    code, err = drive_on_terminal(
+        folder, "--driver", "Zoé", typed="open day\ntrack 7\n\nwet ground\n"
+    )
+    assert code == 0
+    assert re.findall(r"\b(\w+): ", err)[:4] == ["event", "track", "track_type", "comment"]
+    said = {
+        "event": "open day",
+        "track": "track 7",
+        "track_type": "",
+        "driver": "Zoé",
+        "comment": "wet ground",
+    }
+    assert json.loads((folder / session.NAME).read_text()) == said
+    for one in assert_whole(folder).values():
+        assert {key: one[key] for key in said} == said
+    code, err = drive_on_terminal(folder)  # it knows, and asks no more
+    assert code == 0
+    assert "event: " not in err
+    assert session.read(folder / session.NAME) == said
+
+
+@pytest.mark.slow
+def test_without_a_terminal_nobody_is_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("not an answer\n" * 5))
+    run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "0.2"])
+    assert "event: " not in capsys.readouterr().err
+    assert set(session.read(tmp_path / "drive" / session.NAME).values()) == {""}
+
+
+def test_an_interrupted_recording_is_repaired_aloud_and_continued(tmp_path, capsys):
+    folder = interrupted(tmp_path / "drive", [document(0)], torn=b"torn")
+    session.write(folder / session.NAME, {})
+    run_manual.main(["-o", str(folder), "--simulate", "--duration", "0.3"])
+    said = capsys.readouterr()
+    assert f"{folder}: repaired an interrupted recording: 1 labels kept" in said.err
+    assert "this line of the journal is torn" in said.err
+    labels = assert_whole(folder)
+    assert len(labels) == json.loads(said.out)["pictures"] + 1
+    assert document(0)["img_id"] in labels
+
+
+@pytest.mark.slow
+def test_a_recording_that_stopped_is_told_when_the_drive_is_over(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run_manual, "Recorder", partial(run_manual.Recorder, min_free_bytes=2**62))
+    drive = ["-o", str(tmp_path / "drive"), "--simulate", "--duration", "1.3"]
+    code = command_line.run(lambda: run_manual.main(drive))
+    said = capsys.readouterr()
+    assert code == 1
+    assert "error: " in said.err
+    assert "recording stopped early: the disk is nearly full" in said.err
+    counts = json.loads(said.out)
+    assert counts["stopped"] == "the disk is nearly full"
+    assert counts["pictures"] == len(assert_whole(tmp_path / "drive"))
+
+
+def test_a_recording_that_cannot_be_merged_is_told(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "drive"
+    real = run_manual.Recorder
+
+    def in_the_way(*arguments, **options):
+        recorder = real(*arguments, **options)
+        (folder / label_file.NAME).mkdir()
+        return recorder
+
+    monkeypatch.setattr(run_manual, "Recorder", in_the_way)
+    drive = ["-o", str(folder), "--simulate", "--duration", "0.3"]
+    code = command_line.run(lambda: run_manual.main(drive))
+    said = capsys.readouterr()
+    assert code == 1
+    counts = json.loads(said.out)
+    assert counts["unmerged"]
+    assert counts["unmerged"] in said.err.splitlines()[-1]
+    (folder / label_file.NAME).rmdir()
+    assert journal.repair(folder).labels == counts["pictures"]
+    assert_whole(folder)
+
+
+@pytest.mark.slow
+def test_pictures_have_the_quality_that_the_car_is_set_to(tmp_path, monkeypatch, capsys):
+    conf = tmp_path / "hardware_conf.json"
+    conf.write_text('{"car": "x", "max_throttle": 0.5, "jpeg_quality": 37}')
+    monkeypatch.setattr(path, "HARDWARE_CONF", conf)
+    run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "1"])
+    capsys.readouterr()
+    grey = np.zeros((120, 160, 3), np.uint8)
+    jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 37])[1].tobytes()
+    tables = jpeg[: jpeg.index(b"\xff\xc0")]  # how coarse each frequency is
+    pictures = list((tmp_path / "drive").glob("*.jpg"))
+    assert pictures
+    assert all(picture.read_bytes().startswith(tables) for picture in pictures)
 
 
 BAD_OPTIONS = [
@@ -283,16 +414,18 @@ def test_a_broken_hardware_conf_is_named_with_its_key(tmp_path, monkeypatch, con
         (label_file.NAME, "{}", "has labels that were not recorded there"),
     ],
 )
-def test_a_folder_that_is_no_recording_is_refused(tmp_path, name, content, complaint):
+def test_a_folder_that_is_no_recording_is_refused(tmp_path, name, content, complaint, capsys):
     folder = tmp_path / "drive"
     folder.mkdir()
     (folder / name).write_text(content)
-    code, out, err = ran(folder)
-    assert (code, out) == (2, "")
-    assert complaint in err
+    code = command_line.run(lambda: run_manual.main(["-o", str(folder), "--simulate"]))
+    said = capsys.readouterr()
+    assert (code, said.out) == (2, "")
+    assert complaint in said.err
     assert [file.name for file in folder.iterdir()] == [name]
 
 
+@pytest.mark.slow
 def test_a_disk_that_stalls_costs_no_picture_and_no_tick(tmp_path, monkeypatch, capsys):
     """The writing process stands still for a second, as an SD card can make it."""
     real = run_manual.Recorder

@@ -118,6 +118,7 @@ def test_bends_that_leave_no_room_for_each_other_are_refused():
 # The camera
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width_px", "height_px"), [(160, 120), (320, 240), (97, 61), (64, 8)])
 def test_a_picture_has_the_size_that_was_asked_for(width_px, height_px):
     frame = camera_of(world_at_rest(), width_px=width_px, height_px=height_px).capture()
@@ -136,6 +137,7 @@ def test_a_picture_shows_sky_above_and_the_road_in_the_middle(track):
     assert below[72:76].mean() < 100, "asphalt between them"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance_m", [0.6, 0.9, 1.2])
 def test_a_thing_on_the_ground_is_where_a_camera_0_22_m_high_sees_it(distance_m):
     """The ends of the dashes, which begin every 0.6 m; the camera is 0.15 m ahead of the axle."""
@@ -155,6 +157,7 @@ def pictures(*, seed, count=5, track="school"):
     return np.array([camera.capture().pixels for _ in range(count)])
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_for_the_same_seed_and_others_for_another():
     assert (pictures(seed=1) == pictures(seed=1)).all()
     assert (pictures(seed=1) != pictures(seed=2)).any(axis=(1, 2, 3)).all()
@@ -167,6 +170,7 @@ def test_two_pictures_of_a_parked_car_differ_by_noise():
     assert 2 < (one - other).std() < 8
 
 
+@pytest.mark.slow
 def test_the_light_drifts_by_at_most_a_quarter():
     world = world_at_rest()
     camera = camera_of(world, rate_hz=1.0)
@@ -174,6 +178,7 @@ def test_the_light_drifts_by_at_most_a_quarter():
     assert 1.3 < max(road) / min(road) < 1.25 / 0.75
 
 
+@pytest.mark.slow
 def test_pictures_come_on_the_schedule_and_do_not_drift():
     world = world_at_rest()
     camera = camera_of(world, rate_hz=30.0)
@@ -351,6 +356,7 @@ def test_pushes_turn_the_car_although_nobody_steers():
     assert offsets_m[0] < 1e-9 < 0.05 < offsets_m[1]
 
 
+@pytest.mark.slow
 def test_pushes_come_as_often_as_was_asked_for_and_from_both_sides():
     """Counted by the turns of a car that creeps and is told to go straight."""
     world = world_at_rest(push_rate_hz=0.3)
@@ -498,6 +504,7 @@ def test_the_driver_stays_on_the_road_for_ten_laps(track, seed):
             break
 
 
+@pytest.mark.slow
 def test_the_driver_stays_on_the_road_also_where_much_more_throttle_is_allowed(track):
     for state, _ in follow_driver(world_at_rest(track.name, max_throttle=1.0)):
         assert state.on_road, state
@@ -515,6 +522,7 @@ def three_laps(request):
             return states, wishes
 
 
+@pytest.mark.slow
 def test_a_drive_has_pictures_of_every_class(three_laps):
     _, wishes = three_laps
     classes = Classes(max_throttle=MAX_THROTTLE)
@@ -586,6 +594,7 @@ def test_a_real_clock_waits_until_the_moment_and_not_for_one_that_is_past():
     assert 0.05 <= clock.now() - start_s < 0.5
 
 
+@pytest.mark.slow
 def test_a_simulated_car_drives_in_real_time():
     """All parts together, the way a run puts them together."""
     clock = RealClock()

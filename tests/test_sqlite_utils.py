@@ -145,6 +145,7 @@ def test_a_search_goes_by_an_index(index, file, data, plan):
     assert any(plan in step[3] for step in steps)
 
 
+@pytest.mark.slow
 def test_narrowing_drops_no_match(index):
     """Whatever is asked, the index finds what the matcher alone finds."""
     choose = random.Random(7)

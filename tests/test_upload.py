@@ -8,9 +8,12 @@ import pytest
 from errors import InputError
 from get_data.database.delete import delete, target
 from get_data.database.interfaces import picture_key
+from get_data.database.local_store import LocalPictureStore
+from get_data.database.sqlite_utils import SqliteIndex
 from get_data.database.upload import Entry, entries_of, upload
 from get_data.labels import label, label_file
 from tests.conftest import document, picture, save
+from tests.faults import Call, Recording, calls_recorded, names_of
 
 
 def entries(folder):
@@ -56,6 +59,7 @@ def test_a_second_upload_sends_nothing(db, drive):
     assert db.labels() == before
 
 
+@pytest.mark.slow
 def test_more_labels_than_a_batch_holds(db, tmp_path):
     folder = save(tmp_path / "long", [document(number) for number in range(1203)])
     assert outcome(db, entries(folder)) == ["created"] * 1203
@@ -172,6 +176,7 @@ def test_deleted_labels_stay_out_until_they_are_restored(db, drive):
     assert len(db.labels()) == 9
     assert outcome(db, restored(drive), dry_run=True)[0] == "created"
     assert len(db.labels()) == 9
+    assert outcome(db, entries(drive)) == ["gone"] + ["there"] * 9  # a dry run forgets nothing
     assert outcome(db, restored(drive)) == ["created"] + ["there"] * 9
     assert len(db.labels()) == len(db.pictures()) == 10
     assert outcome(db, entries(drive)) == ["there"] * 10
@@ -208,6 +213,7 @@ class Meddling:
 
     def __init__(self, real, **before):
         self._real = real
+        self.name = real.name
         self._before = before
 
     def __getattr__(self, name):
@@ -230,6 +236,29 @@ def test_a_picture_deleted_while_its_label_went_in_is_put_back(db, drive):
     results = list(upload([entry], index, db.store))
     assert [one.what for one in results] == ["created"]
     assert db.pictures() == {key: picture(0)}
+
+
+def test_pictures_are_durable_before_their_labels_are_in_and_looked_at_after(db, drive):
+    """Else a power cut, or somebody's deletion, leaves a label without its picture."""
+    calls: list[Call] = []
+    entry = entries(drive)[0]
+    key = picture_key(entry.img_id, label.sha256(picture(0)))
+    losing = Meddling(db.index, create=lambda: db.store.delete(key))
+    list(upload([entry], Recording(losing, calls), Recording(db.store, calls)))
+    once = ["put_new", "make_durable", "create", "look"]
+    assert names_of(calls, *once) == once * 2  # the second time for the one that was lost
+
+
+def test_pictures_are_on_the_disk_of_this_machine_before_their_labels_are_in(
+    tmp_path, drive, monkeypatch
+):
+    calls = calls_recorded(monkeypatch.setattr)
+    index, store = SqliteIndex(tmp_path / "index"), LocalPictureStore(tmp_path / "store")
+    list(upload(entries(drive), Recording(index, calls), Recording(store, calls)))
+    index.close()
+    names = [call.name for call in calls]
+    begin, end = names.index("make_durable"), names.index("create")
+    assert Call("syncfs", tmp_path / "store") in calls[begin:end]
 
 
 def test_a_picture_that_is_lost_is_put_back_by_a_second_upload(db, drive):
