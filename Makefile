@@ -1,6 +1,7 @@
 # make demo   a simulated drive, upload, search and download on this machine
 # make test   all tests, exactly what CI runs
-# make check  lint, types and the quick tests
+# make check  lint, types and the quick tests, without a server
+# make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored
 # make soak   the promises at full length, half an hour; a soak that was killed goes on
 # make bench  the figures of tests/benchmarks/README.md
 # make clean  removes the environment, and the demo with its drives and its database
@@ -9,21 +10,25 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check lint soak bench clean
+.PHONY: demo test check lint servers soak bench clean
 
 demo: $(READY)
 	@sh demo.sh $(BIN)/python
 
 test: lint
+	$(BIN)/python -m tests.servers --fetch
 	$(BIN)/python -m pytest -n 2
 
 check: lint
-	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not servers"
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+servers: $(READY)
+	@$(BIN)/python -m tests.servers $(if $(DATA),--data $(DATA))
 
 soak: $(READY)
 	$(BIN)/python -m tests.soak

@@ -1,0 +1,124 @@
+"""What a test needs to know of servers that run: where they are, and who may do what."""
+
+import json
+import ssl
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import boto3
+
+from tests.servers import rights
+
+REGION = "us-east-1"
+
+
+def new_name(start: str) -> str:
+    """A name that nobody else uses, for an index or a bucket of a test's own."""
+    return f"{start}-{uuid4().hex[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A name, or a key id, and its secret."""
+
+    name: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """An Elasticsearch that runs. The writer and the searcher have the rights of the project.
+
+    `ca` is the file of its private certificate authority, "" without https.
+    """
+
+    url: str
+    ca: str
+    admin: Login
+    writer: Login
+    searcher: Login
+
+    def environment(self, index: str, login: Login | None = None) -> dict[str, str]:
+        """The variables that lead the scripts here, as the writer or as `login`."""
+        login = login or self.writer
+        told = {
+            "PATATE_ES_URL": self.url,
+            "PATATE_ES_INDEX": index,
+            "PATATE_ES_CA_CERTS": self.ca,
+            "PATATE_ES_USER_ID": login.name,
+            "PATATE_ES_USER_PWD": login.secret,
+        }
+        return {name: value for name, value in told.items() if value}
+
+    def ask(
+        self, method: str, path: str, body: object = None, login: Login | None = None
+    ) -> tuple[int, Any]:
+        """The status and the answer to a request, as the admin or as `login`. Raises: OSError."""
+        login = login or self.admin
+        credentials = b64encode(f"{login.name}:{login.secret}".encode()).decode()
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", "Authorization": f"Basic {credentials}"},
+        )
+        trust = ssl.create_default_context(cafile=self.ca) if self.ca else None
+        try:
+            with urllib.request.urlopen(request, timeout=60, context=trust) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read() or b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """An S3 that runs. The writer and the searcher have the rights of the project."""
+
+    url: str
+    admin: Login
+    writer: Login
+    searcher: Login
+
+    def environment(self, bucket: str, login: Login | None = None) -> dict[str, str]:
+        """The variables that lead the scripts here, as the writer or as `login`."""
+        login = login or self.writer
+        return {
+            "PATATE_S3_ENDPOINT_URL": self.url,
+            "PATATE_S3_REGION": REGION,
+            "PATATE_S3_BUCKET": bucket,
+            "PATATE_S3_KEY_ID": login.name,
+            "PATATE_S3_KEY": login.secret,
+        }
+
+    def client(self, login: Login | None = None) -> Any:
+        """A boto3 client, as the admin or as `login`; to be closed."""
+        login = login or self.admin
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=login.name,
+            aws_secret_access_key=login.secret,
+        )
+
+    def make_bucket(self, name: str = "", *, versioned: bool = False) -> str:
+        """There is an empty bucket for writer and searcher; returns its name, a new one by default.
+
+        A versioned one needs a gateway that keeps versions.
+        """
+        name = name or new_name("pictures")
+        policy = rights.bucket_policy(name, writer=self.writer.name, searcher=self.searcher.name)
+        with closing(self.client()) as client:
+            client.create_bucket(Bucket=name)
+            client.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+            if versioned:
+                client.put_bucket_versioning(
+                    Bucket=name, VersioningConfiguration={"Status": "Enabled"}
+                )
+        return name

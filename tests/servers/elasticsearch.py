@@ -1,0 +1,186 @@
+"""A real Elasticsearch with security on.
+
+    with Elasticsearch() as server:
+        server.cluster.url, server.cluster.writer.name, server.cluster.writer.secret
+
+Labels go into any index whose name begins with `labels`: the roles of writer and searcher, those of
+the project, are made for these.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import pwd
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from http.client import HTTPException
+from pathlib import Path
+
+import trustme
+
+from tests.servers import fetch, rights
+from tests.servers.addresses import Cluster
+from tests.servers.server import Server, ServerFailed
+
+INDEXES = "labels*"
+
+
+class Elasticsearch(Server):
+    """An Elasticsearch of one node on 127.0.0.1, with an admin, a writer and a searcher.
+
+    It is compiled for a quick start, in half the CPU time; without `quick_start`, for long work.
+    """
+
+    def __init__(
+        self,
+        version: str = fetch.ELASTICSEARCH_8,
+        folder: Path | None = None,
+        life: Path | None = None,
+        *,
+        heap_mb: int = 512,
+        https: bool = False,
+        quick_start: bool = True,
+    ) -> None:
+        self.name = f"elasticsearch-{version}"
+        self._home = fetch.elasticsearch(version)
+        self._java = fetch.java_for(version)
+        self._heap_mb = heap_mb
+        self._https = https
+        self._quick_start = quick_start
+        super().__init__(folder, life)
+        if os.geteuid() == 0:  # as whom it refuses to run
+            self.user = "nobody"
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """Where it is; the same after a restart, and the same logins for the same folder."""
+        return Cluster(
+            url=f"http{'s' if self._https else ''}://127.0.0.1:{self.port}",
+            ca=str(self.folder / "ca.pem") if self._https else "",
+            **self.logins(),
+        )
+
+    def prepare(self) -> None:
+        """Configuration, certificate and the admin's login are written; data stay."""
+        config = self.folder / "config"
+        shutil.rmtree(config, ignore_errors=True)
+        shutil.copytree(self._home / "config", config)
+        for name in ("data", "logs", "tmp"):
+            (self.folder / name).mkdir(exist_ok=True)
+        if self._https:
+            self._certify(config)
+        (config / "elasticsearch.yml").write_text(self._settings())
+        self._write_logins(config)
+        if self.user:
+            self._give_to(self.user)
+
+    def command(self) -> Sequence[str]:
+        """The launcher of its makers."""
+        return [str(self._home / "bin" / "elasticsearch")]
+
+    def environment(self) -> Mapping[str, str]:
+        """Where it finds Java, its configuration and room for temporary files."""
+        options = f"-Xms{self._heap_mb}m -Xmx{self._heap_mb}m"
+        if self._quick_start:
+            options += " -XX:TieredStopAtLevel=1"
+        temporary = self.folder / "tmp"
+        return {
+            "CLI_JAVA_OPTS": f"-Djava.io.tmpdir={temporary}",
+            "ES_JAVA_HOME": str(self._java.home),
+            "ES_JAVA_OPTS": options,
+            "ES_PATH_CONF": str(self.folder / "config"),
+            "ES_TMPDIR": str(temporary),
+            "HOME": str(self.folder),
+        }
+
+    def is_ready(self) -> bool:
+        """Whether it answers, and has found its data again."""
+        try:
+            status, _ = self.cluster.ask("GET", "/_cluster/health?wait_for_status=yellow")
+        except (OSError, HTTPException):
+            return False
+        return status == 200
+
+    def _write_logins(self, config: Path) -> None:
+        """The three users and their roles are in the files that Elasticsearch reads them from.
+
+        A team sends the same roles to `_security/role`, which this distribution cannot keep.
+        """
+        admin, writer, searcher = self.cluster.admin, self.cluster.writer, self.cluster.searcher
+        roles = {
+            "patate_writer": rights.elasticsearch_role("writer", INDEXES),
+            "patate_searcher": rights.elasticsearch_role("searcher", INDEXES),
+        }
+        _write_lines(config / "roles.yml", [f"{r}: {json.dumps(roles[r])}" for r in roles])
+        _write_lines(
+            config / "users",
+            [f"{one.name}:{_hashed(one.secret)}" for one in (admin, writer, searcher)],
+        )
+        _write_lines(
+            config / "users_roles",
+            [
+                f"superuser:{admin.name}",
+                f"patate_writer:{writer.name}",
+                f"patate_searcher:{searcher.name}",
+            ],
+        )
+
+    def _settings(self) -> str:
+        settings = {
+            "discovery.type": "single-node",
+            "network.host": "127.0.0.1",
+            "http.port": self.port,
+            "transport.port": 0,
+            "path.data": self.folder / "data",
+            "path.logs": self.folder / "logs",
+            "cluster.max_shards_per_node": 5000,
+            "cluster.routing.allocation.disk.threshold_enabled": "false",
+            "xpack.license.self_generated.type": "basic",
+            "xpack.security.enabled": "true",
+            "xpack.security.autoconfiguration.enabled": "false",
+            "xpack.security.authc.reserved_realm.enabled": "false",
+            "xpack.security.transport.ssl.enabled": "false",
+        }
+        if self._https:
+            settings |= {
+                "xpack.security.http.ssl.enabled": "true",
+                "xpack.security.http.ssl.key": "node.key",
+                "xpack.security.http.ssl.certificate": "node.pem",
+            }
+        return "".join(f"{name}: {value}\n" for name, value in settings.items())
+
+    def _certify(self, config: Path) -> None:
+        """The node has a certificate of an authority that nobody else knows: `ca.pem`."""
+        authority = trustme.CA()
+        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
+        certificate.private_key_pem.write_to_path(str(config / "node.key"))
+        with (config / "node.pem").open("wb") as file:
+            file.writelines(part.bytes() for part in certificate.cert_chain_pems)
+
+    def _give_to(self, user: str) -> None:
+        """The folder and all in it belong to the user, who can reach it. Raises: ServerFailed."""
+        for parent in self.folder.parents:
+            if not parent.stat().st_mode & 0o001:
+                raise ServerFailed(
+                    f"{user}, as whom Elasticsearch runs for root, cannot reach {self.folder}: "
+                    f"{parent} is closed to others"
+                )
+        entry = pwd.getpwnam(user)
+        for path in (self.folder, *self.folder.rglob("*")):
+            os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+def _write_lines(file: Path, lines: Sequence[str]) -> None:
+    file.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _hashed(password: str) -> str:
+    """The password as the file `users` holds it."""
+    salt = secrets.token_bytes(32)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 1000, 32)
+    parts = (base64.b64encode(part).decode() for part in (salt, digest))
+    return "{PBKDF2}1000$" + "$".join(parts)

@@ -1,0 +1,127 @@
+"""The servers as fixtures: each is started once for a whole run, by the first test that asks.
+
+With pytest-xdist too: whichever worker comes first starts it and leaves its address for the others.
+The servers are tied to the process that the run began with: they end with it, also when it is
+killed. A test takes an index or a bucket of its own (`addresses.new_name`, `Gateway.make_bucket`);
+one that stops or kills a server starts its own.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from tests.servers import fetch
+from tests.servers.addresses import Cluster, Gateway
+from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.server import Server
+from tests.servers.versity import Versity
+
+SERVERS = {"elasticsearch_8", "elasticsearch_9", "s3"}
+PATIENCE_S = 30.0  # for the servers to end after the last test
+
+_FOLDER = pytest.StashKey[Path]()
+_HOLD = pytest.StashKey[int]()
+_started: list[Server] = []  # held, so that none counts as forgotten
+
+Address = TypeVar("Address", Cluster, Gateway)
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_8(pytestconfig: pytest.Config) -> Cluster:
+    """An Elasticsearch 8, shared by all tests."""
+    return _elasticsearch(pytestconfig, fetch.ELASTICSEARCH_8)
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_9(pytestconfig: pytest.Config) -> Cluster:
+    """An Elasticsearch 9, shared by all tests; skips where no Java is new enough, but not in CI."""
+    try:
+        fetch.java_for(fetch.ELASTICSEARCH_9)
+    except fetch.ServerMissing as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    return _elasticsearch(pytestconfig, fetch.ELASTICSEARCH_9)
+
+
+@pytest.fixture(scope="session")
+def s3(pytestconfig: pytest.Config) -> Gateway:
+    """An S3 without buckets, shared by all tests."""
+
+    def start(life: Path) -> tuple[Server, Gateway]:
+        server = Versity(life=life).start()
+        return server, server.gateway
+
+    return _shared(pytestconfig, "s3", Gateway, start)
+
+
+def _elasticsearch(config: pytest.Config, version: str) -> Cluster:
+    def start(life: Path) -> tuple[Server, Cluster]:
+        server = Elasticsearch(version, life=life).start()
+        return server, server.cluster
+
+    return _shared(config, f"elasticsearch-{version}", Cluster, start)
+
+
+def _shared(
+    config: pytest.Config,
+    name: str,
+    kind: type[Address],
+    start: Callable[[Path], tuple[Server, Address]],
+) -> Address:
+    """The address of the server of that name, which runs; started if this is the first to ask."""
+    folder = config.stash[_FOLDER]
+    told = folder / f"{name}.json"
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            server, address = start(folder / "life")
+            _started.append(server)
+            told.write_bytes(msgspec.json.encode(address))
+    return msgspec.json.decode(told.read_bytes(), type=kind)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The run has a folder, and in it the pipe whose end is the end of the servers."""
+    config.addinivalue_line("markers", "servers: needs real servers; left out of `make check`")
+    if hasattr(config, "workerinput"):
+        config.stash[_FOLDER] = Path(config.workerinput["servers"])
+        return
+    folder = Path(mkdtemp(prefix="patate-run-"))
+    folder.chmod(0o711)  # Elasticsearch, as another user, has its own folder in it
+    os.mkfifo(folder / "life")
+    config.stash[_FOLDER] = folder
+    config.stash[_HOLD] = os.open(folder / "life", os.O_RDWR)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker of pytest-xdist knows the folder of the run."""
+    node.workerinput["servers"] = str(node.config.stash[_FOLDER])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that name one of the servers are marked."""
+    for item in items:
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The servers have ended, and the folder of the run is gone."""
+    if _HOLD not in config.stash:
+        return
+    folder = config.stash[_FOLDER]
+    os.close(config.stash[_HOLD])
+    deadline = time.monotonic() + PATIENCE_S
+    while any(folder.glob("patate-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,291 @@
+"""A TCP proxy that does to HTTP what bad networks and busy servers do.
+
+    with Proxy(gateway.url) as proxy:
+        proxy.latency_s = 0.03
+        proxy.answer(503, times=5, method="PUT")
+        ...  # use proxy.url
+        assert proxy.requests["GET", "list"] == 1
+
+Faults are for the requests to come, in the order in which they were asked for.
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from tests.servers.http_requests import Request, RequestSplitter
+from tests.servers.server import free_port
+
+_HOST = "127.0.0.1"
+
+
+@dataclass(slots=True)
+class _Fault:
+    """What happens to the next `times` requests of a method and a kind, "" for any."""
+
+    times: int
+    method: str
+    kind: str
+    status: int = 0  # of the answer that the proxy gives itself
+    cut: Literal["request", "response", ""] = ""
+    after_bytes: int = 0
+    how: Literal["reset", "close"] = "reset"
+
+    def is_for(self, request: Request) -> bool:
+        return self.method in ("", request.method) and self.kind in ("", request.kind)
+
+
+class Proxy:
+    """Listens on `url` and passes on to another address, both http.
+
+    `latency_s` is added in each direction, and throughput stays. `requests` counts what came, by
+    method and kind (see `Request.kind`), also what was answered here.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.latency_s = 0.0
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self.target = urlsplit(target)
+        self.stalled_until = 0.0  # by the clock of the loop
+        self.loop = asyncio.new_event_loop()
+        self.connections: set[_Connection] = set()
+        self._port = free_port()
+        self._faults: list[_Fault] = []
+        self._server: asyncio.Server | None = None
+        self._thread = threading.Thread(target=self.loop.run_forever, name="proxy", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to."""
+        return f"http://{_HOST}:{self._port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._in_loop(self._listen())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._in_loop(self._close())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    def answer(self, status: int, *, times: int = 1, method: str = "", kind: str = "") -> None:
+        """The proxy answers requests itself, and the server does not see them."""
+        self._faults.append(_Fault(times, method, kind, status=status))
+
+    def cut(
+        self,
+        after_bytes: int,
+        *,
+        of: Literal["request", "response"] = "response",
+        how: Literal["reset", "close"] = "reset",
+        times: int = 1,
+        method: str = "",
+        kind: str = "",
+    ) -> None:
+        """The connection ends after so many bytes, head included; what is shorter passes.
+
+        After 0 bytes of the response: the server has done it, and nobody knows.
+        """
+        self._faults.append(_Fault(times, method, kind, cut=of, after_bytes=after_bytes, how=how))
+
+    def stall(self, seconds: float) -> None:
+        """What comes in that time, from either side, waits for its end."""
+        self.stalled_until = self.loop.time() + seconds
+
+    def refuse(self, seconds: float) -> None:
+        """Connections are reset, and new ones refused for that time."""
+        self._in_loop(self._refuse(seconds))
+
+    def fault_for(self, request: Request) -> _Fault | None:
+        """What shall happen to a request, which counts."""
+        self.requests[request.method, request.kind] += 1
+        for fault in self._faults:
+            if fault.is_for(request):
+                fault.times -= 1
+                if fault.times == 0:
+                    self._faults.remove(fault)
+                return fault
+        return None
+
+    def _in_loop(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=30)
+
+    async def _listen(self) -> None:
+        self._server = await self.loop.create_server(
+            lambda: _Client(_Connection(self)), _HOST, self._port
+        )
+
+    async def _refuse(self, seconds: float) -> None:
+        assert self._server
+        self._server.close()
+        for connection in list(self.connections):
+            connection.end("reset")
+        self._listening_again = self.loop.create_task(self._listen_after(seconds))
+
+    async def _listen_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._listen()
+
+    async def _close(self) -> None:
+        if self._server:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.end("reset")
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # connections that were told to end do so now
+
+
+class _Line:
+    """Does things in order, each `latency_s` after it was asked for."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def then(self, action: Callable[[], None]) -> None:
+        """The action is done after those before it."""
+        due = self._proxy.loop.time() + self._proxy.latency_s
+        due = max(due, self._proxy.stalled_until)
+        self._waiting.append(action)
+        self._proxy.loop.call_at(due, self._next)
+
+    def _next(self) -> None:
+        self._waiting.popleft()()
+
+
+class _Connection:
+    """A client's connection and the one to the server that goes with it."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self._client: asyncio.Transport | None = None
+        self._server: asyncio.Transport | None = None
+        self._to_server = _Line(proxy)
+        self._to_client = _Line(proxy)
+        self._requests = RequestSplitter()
+        self._fault: _Fault | None = None
+        self._passed_bytes = 0  # of what the fault cuts
+
+    def begin(self, client: asyncio.Transport) -> None:
+        """A client has connected; it is heard when the server has taken its connection."""
+        self._client = client
+        client.pause_reading()
+        self._proxy.connections.add(self)
+        self._connecting = self._proxy.loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        target = self._proxy.target
+        try:
+            self._server, _ = await self._proxy.loop.create_connection(
+                lambda: _Server(self), target.hostname, target.port
+            )
+        except OSError:
+            self.end("reset")
+            return
+        assert self._client
+        if self._client.is_closing():  # in the meantime
+            self._server.abort()
+        self._client.resume_reading()
+
+    def client_sent(self, data: bytes) -> None:
+        """Passes on requests, or parts of them, or does what the fault says."""
+        for request, piece in self._requests.feed(data):
+            if request:
+                self._fault = self._proxy.fault_for(request)
+                self._passed_bytes = 0
+            if self._fault and self._fault.status:
+                if self._requests.is_between or (request and request.expects_to_be_asked):
+                    self._answer(self._fault.status, keep=self._requests.is_between)
+            else:
+                self._pass_on(piece, self._to_server, "request")
+
+    def server_sent(self, data: bytes) -> None:
+        """Passes on an answer, or a part of one."""
+        self._pass_on(data, self._to_client, "response")
+
+    def _pass_on(self, data: bytes, line: _Line, what: Literal["request", "response"]) -> None:
+        fault = self._fault
+        is_interim = what == "response" and data.startswith(b"HTTP/1.1 100 ")
+        if fault and fault.cut == what and not is_interim:
+            rest = fault.after_bytes - self._passed_bytes
+            self._passed_bytes += len(data)
+            if rest < len(data):
+                self._write(data[: max(rest, 0)], line)
+                self._to_client.then(lambda: self.end(fault.how))
+                return
+        self._write(data, line)
+
+    def _write(self, data: bytes, line: _Line) -> None:
+        transport = self._server if line is self._to_server else self._client
+        assert transport
+        if data:
+            line.then(lambda: transport.write(data))
+
+    def _answer(self, status: int, *, keep: bool) -> None:
+        closing = "" if keep else "Connection: close\r\n"
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Length: 0\r\n{closing}\r\n"
+        )
+        self._write(head.encode(), self._to_client)
+        if not keep:
+            self._to_client.then(lambda: self.end("close"))
+
+    def server_left(self, error: Exception | None) -> None:
+        """The client's connection ends as the server's did, after what came before."""
+        self._to_client.then(lambda: self.end("reset" if error else "close"))
+
+    def end(self, how: Literal["reset", "close"]) -> None:
+        """Both connections end; the client's in that way."""
+        self._proxy.connections.discard(self)
+        if self._server:
+            self._server.abort()
+        if self._client and how == "reset":
+            _reset(self._client)
+        elif self._client:
+            self._client.close()
+
+
+class _Client(asyncio.Protocol):
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self._connection.begin(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._connection.client_sent(data)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._connection.end("close")
+
+
+class _Server(asyncio.Protocol):
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    def data_received(self, data: bytes) -> None:
+        self._connection.server_sent(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connection.server_left(error)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """The connection ends with an RST instead of a FIN, and what was not sent is dropped."""
+    at_once = struct.pack("ii", 1, 0)
+    connected: socket.socket = transport.get_extra_info("socket")
+    if not transport.is_closing():
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    transport.abort()

@@ -1,0 +1,185 @@
+"""What the servers have in common: a folder, a port, a supervisor, and the way they come and go."""
+
+import json
+import os
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from errors import ToolkitError
+from tests.servers import supervisor
+from tests.servers.addresses import Login
+
+
+class ServerFailed(ToolkitError):
+    """A server did not start."""
+
+
+class Server:
+    """A server in a folder of its own, which ends with the process that started it.
+
+    Without `folder` it gets one that goes when it is closed. With `life`, a named pipe, it ends
+    when nobody has that open for writing any more, and not with this process.
+    """
+
+    name = "server"
+    user: str | None = None  # as whom it runs; None is whoever starts it
+    patience_s = 120.0  # for it to be ready
+
+    def __init__(self, folder: Path | None = None, life: Path | None = None) -> None:
+        self.port = free_port()
+        self._is_temporary = folder is None
+        self._life = life
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._group = 0
+        if folder is None:
+            beside = life.parent if life else None
+            folder = Path(tempfile.mkdtemp(prefix=f"patate-{self.name}-", dir=beside))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder.absolute()
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def log(self) -> Path:
+        """What the server says."""
+        return self.folder / "log.txt"
+
+    @property
+    def pid(self) -> int:
+        """The server's process, which leads a process group of its own."""
+        return self._group
+
+    def start(self) -> Self:
+        """It answers, on the same port and with the same data as before. Raises: ServerFailed."""
+        self.prepare()
+        command = [sys.executable, supervisor.__file__]
+        command += ["--user", self.user] if self.user else []
+        command += ["--remove", str(self.folder)] if self._is_temporary else []
+        with self.log.open("ab") as log, self._lifeline() as stdin:
+            self._supervisor = subprocess.Popen(
+                [*command, "--", *self.command()],
+                env=os.environ | self.environment(),
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert self._supervisor.stdout
+        with self._supervisor.stdout as told:
+            self._group = int(told.readline() or 0)
+        self._wait_until_ready()
+        return self
+
+    def stop(self) -> None:
+        """It has ended in order; its data stay, and it may be started again."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """It was killed in the middle of whatever it did; its data stay as they were."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> Self:
+        """It has ended and answers again. Raises: ServerFailed."""
+        self.stop()
+        return self.start()
+
+    def close(self) -> None:
+        """It has ended, and nothing of it is left but a folder that was given. May be repeated."""
+        self.stop()
+        if self._is_temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def prepare(self) -> None:
+        """The folder holds what the server needs to start."""
+
+    def command(self) -> Sequence[str]:
+        """The command that runs the server."""
+        raise NotImplementedError
+
+    def environment(self) -> Mapping[str, str]:
+        """What the server's environment has besides ours."""
+        return {}
+
+    def is_ready(self) -> bool:
+        """Whether the server answers and is set up."""
+        raise NotImplementedError
+
+    def logins(self) -> dict[str, Login]:
+        """The logins of the server by role, kept in its folder and made with its first start."""
+        kept = self.folder / "logins.json"
+        if not kept.exists():
+            made = {name: secrets.token_urlsafe(16) for name in ("admin", "writer", "searcher")}
+            kept.touch(mode=0o600)
+            kept.write_text(json.dumps(made))
+        return {name: Login(name, secret) for name, secret in json.loads(kept.read_text()).items()}
+
+    def _wait_until_ready(self) -> None:
+        assert self._supervisor
+        deadline = time.monotonic() + self.patience_s
+        while not self.is_ready():
+            if self._supervisor.poll() is not None or time.monotonic() > deadline:
+                self._end(signal.SIGKILL)
+                said = self.log.read_text(errors="replace")[-2000:]
+                raise ServerFailed(f"{self.name} did not start; its last words: {said}")
+            time.sleep(0.05)
+
+    def _end(self, number: signal.Signals) -> None:
+        """The server and its supervisor have ended, at the latest by force."""
+        if self._supervisor is None:
+            return
+        for each in (number, signal.SIGKILL):
+            if self._supervisor.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(self._group, each)
+                with suppress(subprocess.TimeoutExpired):
+                    self._supervisor.wait(supervisor.PATIENCE_S)
+        if self._supervisor.stdin:
+            self._supervisor.stdin.close()
+        self._supervisor = None
+
+    @contextmanager
+    def _lifeline(self) -> Iterator[int]:
+        """What the supervisor reads to its end, which is the end of whoever wants the server."""
+        if self._life is None:
+            yield subprocess.PIPE
+            return
+        descriptor = os.open(self._life, os.O_RDONLY | os.O_NONBLOCK)
+        os.set_blocking(descriptor, True)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on.
+
+    It is none of those that the system gives to outgoing connections: between this call and the
+    server's start, or during a restart, one of them might take it.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as trial, suppress(OSError):
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(("127.0.0.1", port))
+            return port
