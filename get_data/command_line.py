@@ -143,6 +143,13 @@ def say(line: str) -> None:
         _silence(sys.stderr)
 
 
+def say_database(name: str, notice: str) -> None:
+    """Which database is talked to: the first line of every script that does."""
+    say(f"database: {name}")
+    if notice:
+        say(f"warning: {notice}")
+
+
 def _one_line(text: str) -> str:
     """The text without what a terminal or a log would not show as it is, and not endless."""
     if len(text) > _LONGEST_LINE:

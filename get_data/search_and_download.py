@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
@@ -65,26 +66,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     command_line.check_output(labels)
     check_labels(labels)
     with database() as db:
-        command_line.say(f"database: {db.name}")
+        command_line.say_database(db.name, db.notice)
         total = db.index.count(query) if command_line.shows_bars() else 0
-        documents = db.index.search(query)
-        command_line.make_folders(args.pictures, labels.parent)
-        results = download(
-            documents,
-            db.store,
-            pictures=args.pictures,
-            labels=labels,
-            fetch=not args.no_download,
-            verify=args.verify,
-            limit=args.limit,
-        )
         what: Counter[str] = Counter()
         failures: list[Failed] = []
-        for one in command_line.bar(results, total=total, what="fetching", unit="picture"):
-            what[one.what] += 1
-            what["others"] += one.others
-            if one.what == "failed":
-                failures.append(Failed(one.img_id, one.reason))
+        with closing(db.index.search(query)) as documents:
+            command_line.make_folders(args.pictures, labels.parent)
+            results = download(
+                documents,
+                db.store,
+                pictures=args.pictures,
+                labels=labels,
+                fetch=not args.no_download,
+                verify=args.verify,
+                limit=args.limit,
+            )
+            for one in command_line.bar(results, total=total, what="fetching", unit="picture"):
+                what[one.what] += 1
+                what["others"] += one.others
+                if one.what == "failed":
+                    failures.append(Failed(one.img_id, one.reason))
     return report(what, failures, labels)
 
 

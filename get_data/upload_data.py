@@ -38,6 +38,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--restore", action="store_true", help="also bring back labels deleted or replaced since"
     )
+    parser.add_argument(
+        "--create-bucket", action="store_true", help="create the team's bucket if it is not there"
+    )
     return parser.parse_args(argv)
 
 
@@ -49,8 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for labels in args.labels
         for entry in read(labels, args.pictures)
     ]
-    with database() as db:
-        command_line.say(f"database: {db.name}")
+    with database(
+        writing=not args.dry_run,
+        missing_is_empty=args.dry_run,
+        create_bucket=args.create_bucket and not args.dry_run,
+    ) as db:
+        command_line.say_database(db.name, db.notice)
         results = upload(entries, db.index, db.store, dry_run=args.dry_run)
         total = len({entry.fingerprint for entry in entries})
         done = list(command_line.bar(results, total=total, what="uploading", unit="label"))

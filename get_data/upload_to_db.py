@@ -121,8 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         delete=[target(one.document) for one in entries if label.wants_deletion(one.document)],
         keep_replaced=args.keep_replaced,
     )
-    with database() as db:
-        command_line.say(f"database: {db.name}")
+    with database(writing=not args.dry_run, missing_is_empty=args.dry_run) as db:
+        command_line.say_database(db.name, db.notice)
         check_replaced(wishes, db)
         wishes = chosen_again(wishes, db)
         planned = rehearse(wishes, db)

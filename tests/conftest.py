@@ -10,12 +10,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from get_data.database import es_settings, s3_settings
+from get_data.database.es_utils import ElasticsearchIndex
 from get_data.database.interfaces import LabelIndex, PictureStore
 from get_data.database.local_store import LocalPictureStore
+from get_data.database.s3_utils import S3PictureStore
 from get_data.database.search_query import SearchQuery
 from get_data.database.sqlite_utils import SqliteIndex
 from get_data.labels import label, label_file, session
 from get_data.labels.label import Classes, Document
+from tests.servers.addresses import Cluster, Gateway, new_name
+
+pytest_plugins = ["tests.servers.fixtures"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,7 +36,8 @@ START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A local database of the test's own, and no variable of the developer's."""
     for name in list(os.environ):
-        if name.startswith("PATATE_") or name == "DEBUG":
+        ours = name.startswith("PATATE_") and name != "PATATE_SERVER_CACHE"
+        if ours or name == "DEBUG":
             monkeypatch.delenv(name)
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("PATATE_HOME", str(folder))
@@ -121,10 +128,28 @@ class Database:
         return {key: self.store.get(key) for key in self.store.look(keys)}
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", pytest.param("team", marks=pytest.mark.servers)])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database of each kind."""
-    folder = tmp_path / "database"
-    index = {"local": SqliteIndex}[request.param](folder)
-    yield Database(index, LocalPictureStore(folder))
-    index.close()
+    match request.param:
+        case "local":
+            folder = tmp_path / "database"
+            local = Database(SqliteIndex(folder), LocalPictureStore(folder))
+            yield local
+            local.index.close()
+        case "team":
+            team = request.getfixturevalue("team_environment")
+            index = ElasticsearchIndex(es_settings.from_environment(team))
+            store = S3PictureStore(s3_settings.from_environment(team))
+            store.check(writing=True)
+            index.check(writing=True)
+            yield Database(index, store)
+            index.close()
+
+
+@pytest.fixture
+def team_environment(elasticsearch_8: Cluster, s3: Gateway) -> Iterator[dict[str, str]]:
+    """The variables that lead the writer to an empty database of a team."""
+    index = new_name("labels")
+    yield elasticsearch_8.environment(index) | s3.environment(s3.make_bucket())
+    elasticsearch_8.ask("DELETE", f"/{index},{index}-gone?ignore_unavailable=true")

@@ -86,7 +86,7 @@ class MemoryIndex:
 
     def search(self, query: SearchQuery) -> Iterator[bytes]:
         matches = matching.compile_query(query)
-        found = [one for one in self.labels.values() if matches(one)]
+        found = [one for one in list(self.labels.values()) if matches(one)]
         found.sort(key=lambda one: one["label_fingerprint"])
         found.sort(key=lambda one: _created(one), reverse=True)
         found.sort(key=lambda one: one["img_id"])

@@ -1109,6 +1109,14 @@ def ids(rows: list[Row]) -> list[str]:
     return [f"{row.script.__name__.split('.')[-1]}, {row.id}" for row in rows]
 
 
+def marked(row: Row) -> object:
+    """The row; slow where another script is refused the same by what all share."""
+    is_shared = row.id.startswith(("labels: ", "path: ", "journal: "))
+    return pytest.param(
+        row, marks=[pytest.mark.slow] if is_shared and row.script is not READERS[0] else []
+    )
+
+
 ROWS = table()
 
 
@@ -1117,7 +1125,7 @@ def test_every_row_has_a_name_of_its_own():
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("row", ROWS, ids=ids(ROWS))
+@pytest.mark.parametrize("row", [marked(row) for row in ROWS], ids=ids(ROWS))
 def test_bad_input_gets_one_line_and_changes_nothing(row, place, monkeypatch, capfd):
     row.make(place)
     for name, value in row.variables.items():
@@ -1140,6 +1148,7 @@ with rights_count():
 """
 
 
+@pytest.mark.slow
 def test_a_store_that_may_only_be_read_is_said(place):
     """In a process of its own: the store's threads keep the rights that they were born with."""
     save(place / "new", [document(90)])
@@ -1268,6 +1277,7 @@ PROCESSES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code", "words"), [row[1:] for row in PROCESSES], ids=[row[0] for row in PROCESSES]
 )

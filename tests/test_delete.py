@@ -1,14 +1,16 @@
 """The deletion: labels out, and the pictures that no label names any more, and no other."""
 
-import os
+from dataclasses import replace
 
 import pytest
 
+from errors import DatabaseError
 from get_data.database.delete import Target, delete, plan, settle, target
 from get_data.database.interfaces import copy_path, picture_key
 from get_data.database.upload import Entry, entries_of, upload
 from get_data.labels import label, label_file
 from tests.conftest import document, picture
+from tests.faults import Call, Recording, names_of
 from tests.test_upload import Meddling
 
 STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]
@@ -135,6 +137,51 @@ def test_a_picture_labelled_in_the_last_moment_is_put_back(full, drive):
     assert full.store.copies() == {}
 
 
+def test_a_picture_is_aside_for_good_before_it_is_deleted(full):
+    calls: list[Call] = []
+    remove(full, [in_drive(0)], store=Recording(full.store, calls))
+    # The second deletion is that of the copy.
+    order = ["put_aside", "make_durable", "delete"]
+    assert names_of(calls, *order)[:3] == order
+
+
+def test_a_picture_whose_copy_is_not_there_is_not_deleted(full):
+    """Somebody had it away for a moment, and has put it back since."""
+    calls: list[Call] = []
+    store = Recording(full.store, calls)
+    asked = []
+
+    def put_aside(key, run):
+        asked.append(full.store.look([key]))
+        return len(asked) > 1 and full.store.put_aside(key, run)
+
+    store.put_aside = put_aside
+    deleted_at = []
+    store.delete = lambda path: (deleted_at.append(len(asked)), full.store.delete(path))
+    (result,) = remove(full, [in_drive(0)], store=store)
+    assert asked == [{key_of(0): len(picture(0))}] * 2
+    assert min(deleted_at) == 2
+    assert result.picture == "deleted"
+
+
+def test_a_picture_that_cannot_be_copied_stays(full):
+    def unreachable():
+        raise DatabaseError("no space")
+
+    store = Meddling(full.store, put_aside=unreachable)
+    with pytest.raises(DatabaseError):
+        remove(full, [in_drive(0)], store=store)
+    assert full.store.get(key_of(0)) == picture(0)
+
+
+def test_copies_are_listed_before_the_index_is_asked_and_pictures_looked_at_after(full):
+    """A copy made after the question may be the last of a picture named since."""
+    calls: list[Call] = []
+    remove(full, [in_drive(0)], Recording(full.store, calls), Recording(full.index, calls))
+    asked = [call.name for call in calls if call.name in ("copies", "named", "look")]
+    assert asked == ["copies", "named", "look"] * 2
+
+
 class Killed(BaseException):
     pass
 
@@ -165,17 +212,30 @@ def test_a_killed_deletion_is_completed_by_a_second_run(full, part, call):
     assert full.store.look([key_of(0)]) == {}
 
 
-def grow_old(db, key, run):
-    """The copy was put aside two hours ago."""
-    file = db.store._folder / copy_path(key, run)
-    long_ago = file.stat().st_mtime - 7200
-    os.utime(file, (long_ago, long_ago))
+class Aged:
+    """A store in which the copies that one run has put aside are that old."""
+
+    def __init__(self, real, run, age_s=3700.0):
+        self._real = real
+        self._run = run
+        self._age_s = age_s
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def copies(self):
+        return {
+            key: [
+                replace(copy, age_s=self._age_s) if copy.path.endswith(self._run) else copy
+                for copy in copies
+            ]
+            for key, copies in self._real.copies().items()
+        }
 
 
 def test_an_old_copy_is_dropped_by_the_next_deletion(full):
     full.store.put_aside(key_of(5), "killed run")
-    grow_old(full, key_of(5), "killed run")
-    remove(full, [in_drive(0)])
+    remove(full, [in_drive(0)], store=Aged(full.store, "killed run"))
     assert full.store.copies() == {}
     assert full.store.get(key_of(5)) == picture(5)
 
@@ -183,8 +243,7 @@ def test_an_old_copy_is_dropped_by_the_next_deletion(full):
 def test_a_picture_that_a_killed_deletion_left_aside_is_put_back(full):
     full.store.put_aside(key_of(5), "killed run")
     full.store.delete(key_of(5))
-    grow_old(full, key_of(5), "killed run")
-    remove(full, [in_drive(0)])
+    remove(full, [in_drive(0)], store=Aged(full.store, "killed run"))
     assert full.store.get(key_of(5)) == picture(5)
     assert full.store.copies() == {}
 
@@ -193,6 +252,15 @@ def test_a_young_copy_of_another_deletion_is_left_alone(full):
     full.store.put_aside(key_of(5), "other run")
     remove(full, [in_drive(0)])
     assert set(full.store.copies()) == {key_of(5)}
+
+
+@pytest.mark.parametrize("number", [0, 5])
+def test_a_copy_that_is_not_an_hour_old_may_be_needed(full, number):
+    """Also one of the picture that is deleted: its deletion runs in two places."""
+    full.store.put_aside(key_of(number), "other run")
+    remove(full, [in_drive(0)], store=Aged(full.store, "other run", age_s=3500.0))
+    (copy,) = full.store.copies()[key_of(number)]
+    assert copy.path == copy_path(key_of(number), "other run")
 
 
 def test_a_picture_that_a_label_names_and_nobody_has_is_told(full):

@@ -97,7 +97,8 @@ def deleting(*names, why="deleted"):
     """D: somebody deletes labels."""
 
     def program(index, store):
-        list(delete([target(LABELS[n]) for n in names], index, store, why=why, by="test"))
+        going = [target(LABELS[n]) for n in names]
+        list(delete(going, index, store, why=why, by="test", threads=SerialExecutor))
         return Reported(deleted=names)
 
     return program
@@ -177,7 +178,7 @@ def check(moment, *, going, hole=False):
             assert not path.rpartition("/")[2].startswith(("D", "E")), "a copy is left aside"
             database.store.age_s[path] = OLD_S
         if aside:
-            settle([], database.index, database.store, run="next")
+            settle([], database.index, database.store, run="next", threads=SerialExecutor)
             assert not any(path.startswith(ASIDE) for path in database.store.pictures)
             assert (KEY in database.store.pictures) == bool(labels)
 

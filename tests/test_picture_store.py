@@ -7,17 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from errors import DatabaseError, PictureMissing
+from get_data.database import s3_settings
 from get_data.database.interfaces import copies_of, copy_path, picture_key
 from get_data.database.local_store import LocalPictureStore
+from get_data.database.s3_utils import S3PictureStore
 from tests.memory_database import MemoryStore
 
 KEY = picture_key("20240501T12-00-00-000000", "ab" * 32)
 OTHER = picture_key("20240501T12-00-00-100000", "cd" * 32)
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.servers)])
 def store(request, tmp_path):
     match request.param:
+        case "s3":
+            gateway = request.getfixturevalue("s3")
+            bucket = gateway.make_bucket()
+            return S3PictureStore(s3_settings.from_environment(gateway.environment(bucket)))
         case "local":
             return LocalPictureStore(tmp_path / "database")
         case "memory":

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -21,10 +22,12 @@ from get_data import (
     upload_to_db,
     write_label_template,
 )
+from get_data.database.sqlite_utils import SqliteIndex
 from get_data.labels import label, label_file
 from get_data.recording import journal
 from tests.conftest import document, picture, save
 from tests.test_journal import interrupted
+from tests.test_recorder import wait_for
 
 STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]
 
@@ -188,6 +191,27 @@ def test_corrections_and_deletions_are_applied(call, fetched, drive, tmp_path):
     assert call(upload_data, drive, "--restore")[1]["created"] == 3
 
 
+def test_why_a_label_is_gone_and_by_whom_is_kept(call, fetched, home):
+    correct(fetched, 4)
+    mark(fetched, 5)
+    call(upload_to_db, fetched, "-y")
+    index = SqliteIndex(home / "database")
+    gone = index.find_gone([in_drive(number)["label_fingerprint"] for number in (4, 5)])
+    index.close()
+    assert {one.img_id: (one.why, one.by) for one in gone.values()} == {
+        in_drive(4)["img_id"]: ("replaced", upload_to_db.user()),
+        in_drive(5)["img_id"]: ("deleted", upload_to_db.user()),
+    }
+
+
+def test_a_dry_run_of_a_restoration_restores_nothing(call, fetched, drive):
+    mark(fetched, 5)
+    call(upload_to_db, fetched, "-y")
+    assert call(upload_data, drive, "--restore", "--dry-run")[1]["created"] == 1
+    assert call(upload_data, drive)[1]["gone"] == 1
+    assert call(upload_data, drive, "--restore")[1]["created"] == 1
+
+
 def test_applying_twice_changes_nothing(call, fetched):
     correct(fetched, 4)
     mark(fetched, 5)
@@ -281,6 +305,7 @@ def test_adding_alone_asks_nothing(call, drive):
     assert call(upload_to_db, drive)[:2][1]["created"] == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1), ("", 1), ("maybe", 1)])
 def test_deletion_on_a_terminal_follows_the_answer(call, fetched, answer, code):
     mark(fetched, 5)
@@ -370,7 +395,7 @@ ENVIRONMENTS = [
         2,
         "PATATE_S3_KEY is set but PATATE_ES_URL and PATATE_S3_BUCKET not",
     ),
-    ({"PATATE_ES_URL": "u", "PATATE_S3_BUCKET": "b"}, 2, "set PATATE_DATABASE=local for the one"),
+    ({"PATATE_ES_URL": "u", "PATATE_S3_BUCKET": "bucket"}, 2, "PATATE_ES_URL is 'u'; expected"),
     ({"PATATE_DATABASE": "remote"}, 2, "PATATE_DATABASE is 'remote'; it may be 'local'"),
     ({"PATATE_ES_URL": "http://x", "PATATE_DATABASE": "local"}, 0, "database: local"),
     ({"PATATE_ES_URL": ""}, 0, "database: local"),
@@ -505,6 +530,26 @@ def test_an_interrupt_ends_with_its_code_and_no_traceback(call, drive, monkeypat
     assert err.splitlines()[-1] == "interrupted"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_upload_ended_by_a_signal_says_so_and_is_completed_by_a_second(call, tmp_path, number):
+    folder = save(tmp_path / "long", [document(one) for one in range(1500)])
+    process = subprocess.Popen(
+        [sys.executable, str(path.ROOT / "get_data" / "upload_data.py"), str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for((path.database() / "pictures").is_dir)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[1:] == ["interrupted"]
+    code, counts, _ = call(upload_data, folder)
+    assert (code, counts["created"] + counts["there"]) == (0, 1500)
+    assert counts["created"] > 0  # the first one was in the middle
+
+
 def test_debug_shows_the_traceback(drive, monkeypatch):
     monkeypatch.setenv("DEBUG", "1")
     with pytest.raises(InputError):
@@ -524,6 +569,7 @@ SCRIPTS = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
 def test_every_script_runs_from_any_folder_and_helps(script, tmp_path):
     done = subprocess.run(

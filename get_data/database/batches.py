@@ -6,7 +6,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-BATCH = 500
+BATCH = 1000  # as many as S3 lists at once
 THREADS = 16
 
 

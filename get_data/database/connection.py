@@ -1,4 +1,4 @@
-"""Which database, told by the environment."""
+"""Which database, told by the environment, and the way into it."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,6 @@ from pathlib import Path
 import path
 from errors import InputError
 from get_data.database.interfaces import LabelIndex, PictureStore
-from get_data.database.local_store import LocalPictureStore
-from get_data.database.sqlite_utils import SqliteIndex
 
 CHOICE = "PATATE_DATABASE"
 HOME = "PATATE_HOME"
@@ -21,25 +19,85 @@ TEAM_PREFIXES = ("PATATE_ES_", "PATATE_S3_")
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A label index and the store of the pictures that its labels name."""
+    """A label index and the store of the pictures that its labels name.
+
+    `notice` is what its users should know, in one line; "" when there is nothing.
+    """
 
     name: str
     index: LabelIndex
     store: PictureStore
+    notice: str = ""
 
 
 @contextmanager
-def database(environment: Mapping[str, str] = os.environ) -> Iterator[Database]:
+def database(
+    environment: Mapping[str, str] = os.environ,
+    *,
+    writing: bool = False,
+    missing_is_empty: bool = False,
+    create_bucket: bool = False,
+) -> Iterator[Database]:
     """The database that the environment names, closed when the block ends.
 
-    Raises: InputError when the environment names none, or a half one.
+    Address, login and rights are checked first. For `writing` the index of a team is created when
+    it is missing; for reading it then counts as empty, or is refused. The bucket of a team is
+    created when that is asked for.
+
+    Raises: InputError when the environment names no database, or a half one; DatabaseError that
+    names the variable to look at when the team's cannot be used.
     """
-    _check(environment)
+    if _means_team(environment):
+        with _team(
+            environment,
+            writing=writing,
+            missing_is_empty=missing_is_empty,
+            create_bucket=create_bucket,
+        ) as team:
+            yield team
+    else:
+        if create_bucket:
+            raise InputError("only a team's database has a bucket; leave --create-bucket out")
+        with _local() as local:
+            yield local
+
+
+# What only one kind of database needs is imported with it: a start would take twice as long.
+# ruff: noqa: PLC0415
+
+
+@contextmanager
+def _local() -> Iterator[Database]:
+    from get_data.database.local_store import LocalPictureStore
+    from get_data.database.sqlite_utils import SqliteIndex
+
     folder = path.database()
     _check_folder(folder)
     index = SqliteIndex(folder)
     try:
         yield Database(f"local, {folder}", index, LocalPictureStore(folder))
+    finally:
+        index.close()
+
+
+@contextmanager
+def _team(
+    environment: Mapping[str, str], *, writing: bool, missing_is_empty: bool, create_bucket: bool
+) -> Iterator[Database]:
+    from get_data.database import es_settings, s3_settings
+    from get_data.database.es_utils import ElasticsearchIndex
+    from get_data.database.s3_utils import S3PictureStore
+
+    labels = es_settings.from_environment(environment)
+    pictures = s3_settings.from_environment(environment)
+    store = S3PictureStore(pictures)
+    index = ElasticsearchIndex(labels)
+    try:
+        if create_bucket:
+            s3_settings.create_bucket(pictures)
+        store.check(writing=writing)
+        index.check(writing=writing, missing_is_empty=missing_is_empty)
+        yield Database(f"{index.name} and bucket {store.name}", index, store, store.notice)
     finally:
         index.close()
 
@@ -56,21 +114,18 @@ def _check_folder(folder: Path) -> None:
             raise InputError(f"{one} cannot be read: {error.strerror}") from error
 
 
-def _check(environment: Mapping[str, str]) -> None:
-    """The environment means the local database. Raises: InputError."""
+def _means_team(environment: Mapping[str, str]) -> bool:
+    """Whether the environment names a team's database. Raises: InputError when it is half one."""
     choice = environment.get(CHOICE, "")
     if choice not in ("", LOCAL):
         raise InputError(f"{CHOICE} is {choice!r}; it may be {LOCAL!r}, or not set")
     given = [name for name in environment if name.startswith(TEAM_PREFIXES) and environment[name]]
     if choice == LOCAL or not given:
-        return
+        return False
     missing = [name for name in TEAM_NEEDS if not environment.get(name)]
     if missing:
         raise InputError(
             f"{given[0]} is set but {' and '.join(missing)} not: set all for the team's database, "
             f"or {CHOICE}={LOCAL} for the one on this machine"
         )
-    raise InputError(
-        f"{' and '.join(TEAM_NEEDS)} name a database for a team, which this version cannot reach "
-        f"yet; set {CHOICE}={LOCAL} for the one on this machine"
-    )
+    return True

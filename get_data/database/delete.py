@@ -6,14 +6,15 @@ back. The copies go when index and store agree. What a killed deletion leaves, a
 the next one, or put back if its picture is needed.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 from uuid import uuid4
 
 from errors import DatabaseError, PictureMissing
-from get_data.database.batches import batches
+from get_data.database.batches import THREADS, batches
 from get_data.database.interfaces import (
     GoneLabel,
     LabelIndex,
@@ -69,6 +70,7 @@ def delete(
     *,
     why: Literal["deleted", "replaced"],
     by: str,
+    threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[Deleted]:
     """The labels are out for good, with the pictures that no other label names.
 
@@ -86,7 +88,8 @@ def delete(
             ]
         )
         removed = index.remove([one.fingerprint for one in batch])
-        pictures = settle({key for key in keys.values() if key}, index, store, run=run)
+        named = {key for key in keys.values() if key}
+        pictures = settle(named, index, store, run=run, threads=threads)
         for one in batch:
             what: Literal["deleted", "absent"] = (
                 "deleted" if one.fingerprint in removed else "absent"
@@ -136,7 +139,12 @@ Settled = Literal["deleted", "kept", "absent", "lost"]
 
 
 def settle(
-    keys: Collection[str], index: LabelIndex, store: PictureStore, *, run: str
+    keys: Collection[str],
+    index: LabelIndex,
+    store: PictureStore,
+    *,
+    run: str,
+    threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> dict[str, Settled]:
     """For each picture, index and store agree: it is named and there, or neither.
 
@@ -147,30 +155,36 @@ def settle(
     outcome: dict[str, Settled] = {}
     old = _old_copies(store)
     unsettled = {*keys, *old}
-    for _ in range(_MAX_ROUNDS):
-        named = index.named(unsettled)
-        there = store.look(unsettled)
-        copied: list[str] = []
-        for key in sorted(unsettled):
-            if (key in named) == (key in there):
-                for path in {copy_path(key, run), *old.get(key, ())}:
-                    store.delete(path)
-                unsettled.discard(key)
+    with threads(THREADS) as pool:
+        for _ in range(_MAX_ROUNDS):
+            named = index.named(unsettled)
+            there = store.look(unsettled)
+            agreed = sorted(key for key in unsettled if (key in named) == (key in there))
+            missing = sorted(unsettled & named.keys() - there.keys())
+            needless = sorted(unsettled & there.keys() - named.keys())
+            copies = [path for key in agreed for path in {copy_path(key, run), *old.get(key, ())}]
+            _all(pool.map(store.delete, copies))
+            for key in agreed:
                 outcome[key] = "kept" if key in there else outcome.get(key, "absent")
-            elif key in named:
-                if not _put_back(key, store):
-                    unsettled.discard(key)
-                    outcome[key] = "lost"
-            elif store.put_aside(key, run):
-                copied.append(key)
-        store.make_durable()  # what was put back or aside, before anything is deleted for its sake
-        for key in copied:
-            store.delete(key)
-            outcome[key] = "deleted"
-        if not unsettled:
-            return outcome
-        old = _old_copies(store)
+            put_back = list(pool.map(lambda key: _put_back(key, store), missing))
+            lost = [key for key, is_back in zip(missing, put_back, strict=True) if not is_back]
+            outcome |= dict.fromkeys(lost, "lost")
+            copied = list(pool.map(lambda key: store.put_aside(key, run), needless))
+            store.make_durable()  # what was put back or aside, before anything is deleted for it
+            going = [key for key, is_aside in zip(needless, copied, strict=True) if is_aside]
+            _all(pool.map(store.delete, going))
+            outcome |= dict.fromkeys(going, "deleted")
+            unsettled -= {*agreed, *lost}
+            if not unsettled:
+                return outcome
+            old = _old_copies(store)
     raise DatabaseError("pictures are being uploaded as fast as they are deleted")
+
+
+def _all(results: Iterable[object]) -> None:
+    """Each is done. Raises: what one of them raised."""
+    for _ in results:
+        pass
 
 
 def _old_copies(store: PictureStore) -> dict[str, list[str]]:

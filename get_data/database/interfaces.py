@@ -5,10 +5,11 @@ implementation passes the same contract tests (`tests/test_label_index.py`,
 `tests/test_picture_store.py`).
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from errors import DatabaseError
 from get_data.database.search_query import SearchQuery
 from get_data.labels.label import Document, moment_of
 
@@ -33,6 +34,18 @@ def picture_key(img_id: str, sha256: str) -> str:
 def is_picture_key(key: str, img_id: str) -> bool:
     """Whether a key that a label file tells is one of that picture, and leads nowhere else."""
     return key == picture_key(img_id, key[-16:-4]) and key[-16:-4].isalnum()
+
+
+def is_path(path: str) -> bool:
+    """Whether a picture, or a copy of one, may lie there; a label may name anything."""
+    return path.startswith(("pictures/", ASIDE)) and ".." not in path
+
+
+def checked_path(path: str) -> str:
+    """The path, when it is one of a picture: beside these lies the index. Raises: DatabaseError."""
+    if not is_path(path):
+        raise DatabaseError(f"picture store: {path!r} is no key of a picture")
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +114,14 @@ class LabelIndex(Protocol):
         Counts all writes before the call.
         """
 
-    def search(self, query: SearchQuery) -> Iterator[bytes]:
+    def search(self, query: SearchQuery) -> Generator[bytes, None, None]:
         """The documents that match, as they were at the start: JSON, one line each.
 
+        What another program wrote is found at the latest when that has closed its index.
+
         Sorted by `img_id` up, `label.created_on_date` down (missing is oldest), fingerprint up. No
-        cap; memory is bounded by a page. Raises: InputError for what this index cannot answer.
+        cap; memory is bounded by a page. To be closed when it is not used up. Raises: InputError
+        for what this index cannot answer.
         """
 
     def count(self, query: SearchQuery) -> int:

@@ -13,7 +13,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 from errors import DatabaseError, PictureMissing
-from get_data.database.interfaces import ASIDE, Copy, copy_path
+from get_data.database.interfaces import ASIDE, Copy, checked_path, copy_path
 from get_data.durable import runs, sync_file_system
 
 LOCAL = "local"
@@ -42,13 +42,6 @@ def _in_our_words(
     return with_our_errors
 
 
-def _ours(path: str) -> str:
-    """The path, when it is one of a picture: beside these lies the index. Raises: DatabaseError."""
-    if not path.startswith(("pictures/", ASIDE)) or ".." in path:
-        raise DatabaseError(f"picture store: {path!r} is no key of a picture")
-    return path
-
-
 def _said(error: Exception) -> str:
     """What obstore says, without the structure that it prints behind."""
     return str(error).partition("\n")[0]
@@ -66,7 +59,7 @@ class LocalPictureStore:
     @_in_our_words
     def put_new(self, key: str, picture: bytes) -> bool:
         """The picture is there, whole; False when one of that key was there already and stays."""
-        target, store = _ours(key), self._store(create=True)
+        target, store = checked_path(key), self._store(create=True)
         incoming = self._incoming(picture)
         try:
             store.rename(incoming, target, overwrite=False)
@@ -79,7 +72,7 @@ class LocalPictureStore:
     def get(self, path: str) -> bytes:
         """The picture under a key, or a copy. Raises: PictureMissing."""
         try:
-            return bytes(self._store().get(_ours(path)).bytes())
+            return bytes(self._store().get(checked_path(path)).bytes())
         except FileNotFoundError as error:
             raise PictureMissing(f"{self._folder} holds no {path}") from error
 
@@ -131,7 +124,7 @@ class LocalPictureStore:
     def delete(self, path: str) -> None:
         """Nothing is under that key, or copy's path."""
         try:
-            self._store().delete(_ours(path))
+            self._store().delete(checked_path(path))
         except FileNotFoundError:
             return
 

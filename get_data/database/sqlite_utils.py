@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -174,7 +174,7 @@ class SqliteIndex:
                 )
             )
 
-    def search(self, query: SearchQuery) -> Iterator[bytes]:
+    def search(self, query: SearchQuery) -> Generator[bytes, None, None]:
         """The documents that match, as they were at the start.
 
         Raises: InputError for what this index cannot answer.
@@ -194,7 +194,7 @@ class SqliteIndex:
 
     def _found(
         self, condition: str, values: list[Any], matches: Callable[[bytes], bool]
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         # the documents are fetched one by one, so that where SQLite has to sort, it sorts numbers
         wanted = f"SELECT id FROM labels WHERE {condition} ORDER BY {_IN_ORDER}"
         with self._connected() as connection:

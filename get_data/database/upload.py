@@ -7,10 +7,12 @@ is in: a picture that is missing then is put back, its label created again, and 
 second run sends nothing and costs two questions a batch.
 """
 
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -26,12 +28,12 @@ from get_data.database.interfaces import (
     picture_key,
 )
 from get_data.labels import label, label_file
-from get_data.labels.label import Document
+from get_data.labels.label import Document, PictureReference
 
 _MAX_ROUNDS = 20  # of putting back what somebody else keeps deleting
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
     """A label to upload, and where its picture should be."""
 
@@ -39,22 +41,26 @@ class Entry:
     picture: Path
     restore: bool = False  # also when the label is gone for good
 
+    @cached_property
+    def says(self) -> PictureReference:
+        """What the label says of its picture."""
+        return label.reference(self.document)
+
     @property
     def img_id(self) -> str:
         """The picture's id."""
-        return label.reference(self.document).img_id
+        return self.says.img_id
 
     @property
     def fingerprint(self) -> str:
         """The label's name."""
-        return label.reference(self.document).label_fingerprint
+        return self.says.label_fingerprint
 
     @property
     def content(self) -> str | None:
         """The hash of its picture: as the label tells it, else as the file has it, if any."""
-        told = label.reference(self.document).picture_sha256
-        if told:
-            return told
+        if self.says.picture_sha256:
+            return self.says.picture_sha256
         try:
             return label.sha256(self.picture.read_bytes()) if self.picture.is_file() else None
         except OSError:
@@ -153,7 +159,7 @@ def upload(
         first = distinct.setdefault(entry.fingerprint, entry)
         if first is not entry and not first.picture.exists():
             distinct[entry.fingerprint] = entry
-    run = _Run(index, store, dry_run, _contents_by_id(given))
+    run = _Run(index, store, dry_run, _contents_by_id(given), threads)
     with threads(1) as ahead, threads(THREADS) as run.threads:
         sent: Future[_Batch] | None = None
         for batch in batches(distinct.values()):
@@ -173,6 +179,7 @@ class _Run:
     store: PictureStore
     dry_run: bool
     contents: Mapping[str, set[str]]
+    new_threads: Callable[[int], Executor]
     threads: Executor = field(init=False)
 
     def send_pictures(self, entries: Sequence[Entry]) -> _Batch:
@@ -215,10 +222,9 @@ class _Run:
     def _send(self, one: _Sending, known: Mapping[str, set[str]]) -> str:
         """The label's picture is in the store; returns why it is not, if it is not."""
         try:
-            picture = self._picture(one)
+            picture, content = self._picture(one)
         except _Unusable as error:
             return str(error)
-        content = label.sha256(picture)
         if known.get(one.img_id, {content}) != {content}:
             return "conflict: the database has another picture of this id"
         one.key = picture_key(one.img_id, content)
@@ -238,17 +244,19 @@ class _Run:
             uploaded=datetime.now(UTC),
         )
 
-    def _picture(self, one: _Sending) -> bytes:
-        """The picture that the label speaks of: the file, else what the store has of it.
+    def _picture(self, one: _Sending) -> tuple[bytes, str]:
+        """The picture that the label speaks of, and its hash: the file, else what the store has.
 
         Raises: _Unusable with the reason.
         """
-        says = label.reference(one.entry.document)
-        path = one.entry.picture
+        says, path = one.entry.says, one.entry.picture
         try:
-            if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
-                raise _Unusable(f"{path} is a link out of its folder")
-            if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            kind = path.lstat().st_mode
+            if stat.S_ISLNK(kind):
+                if not path.resolve().is_relative_to(path.parent.resolve()):
+                    raise _Unusable(f"{path} is a link out of its folder")
+                kind = path.stat().st_mode
+            if not stat.S_ISREG(kind):  # reading a pipe would wait for ever
                 raise _Unusable(f"{path} is not a regular file")
             picture = path.read_bytes()
         except FileNotFoundError:
@@ -262,13 +270,14 @@ class _Run:
             raise _Unusable(
                 f"{path} is damaged: {len(picture)} bytes instead of {says.picture_size}"
             )
-        if says.picture_sha256 not in (None, label.sha256(picture)):
+        content = label.sha256(picture)
+        if says.picture_sha256 not in (None, content):
             raise _Unusable(f"{path} is damaged: not the content that its label tells")
-        return picture
+        return picture, content
 
     def _stored(self, one: _Sending) -> bytes:
         """The picture as the store has it, or as a deletion put it aside. Raises: _Unusable."""
-        says = label.reference(one.entry.document)
+        says = one.entry.says
         key = one.key or says.s3_key
         if not key and says.picture_sha256:
             key = picture_key(one.img_id, says.picture_sha256)
@@ -311,12 +320,14 @@ class _Run:
         gone = [one for one in batch.sending if batch.ended[one.fingerprint].what == "gone"]
         self._complete_deletion([one for one in gone if one.was_there])
         if keys := {one.key for one in gone if one.key}:
-            settle(keys, self.index, self.store, run=uuid4().hex)
+            settle(keys, self.index, self.store, run=uuid4().hex, threads=self.new_threads)
 
     def _complete_deletion(self, gone: Sequence[_Sending]) -> None:
         """The labels are out, as somebody asked for, with the pictures that nobody names."""
         going = [Target(one.img_id, one.fingerprint, one.key) for one in gone]
-        for _ in delete(going, self.index, self.store, why="deleted", by=""):
+        for _ in delete(
+            going, self.index, self.store, why="deleted", by="", threads=self.new_threads
+        ):
             pass
 
     def _create(self, sending: Sequence[_Sending], batch: _Batch) -> set[str]:
@@ -349,11 +360,11 @@ class _Run:
         again: list[_Sending] = []
         for one in missing:
             try:
-                picture = self._picture(one)
+                picture, content = self._picture(one)
             except _Unusable as error:
                 batch.end(one, "failed", f"the label is in the index, its picture is lost: {error}")
                 continue
-            if picture_key(one.img_id, label.sha256(picture)) != one.key:
+            if picture_key(one.img_id, content) != one.key:
                 batch.end(one, "failed", "the label is in the index with another picture, now lost")
                 continue
             one.picture_sent = True

@@ -28,11 +28,13 @@ MAX_CLASSES = 99
 MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
 IMG_ID_FORM = "%Y%m%dT%H-%M-%S-%f"
 
+_OWN_IMG_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{6})", re.ASCII)
 _IMG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _FILE_NAME = r"^[^/\\\x00-\x1f\x7f]+\.[jJ][pP][eE]?[gG]$"
 _MAX_FILE_NAME_BYTES = 255
 _SHA256 = "^[0-9a-f]{64}$"
 _MD5 = "^[0-9a-f]{32}$"
+_CONTAINERS = (dict, list)
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -212,11 +214,13 @@ def img_id_of(moment: datetime) -> str:
 
 def moment_of(img_id: str) -> datetime | None:
     """The UTC time that an id of our own form tells; None for an id from elsewhere."""
+    told = _OWN_IMG_ID.fullmatch(img_id)
+    if not told:
+        return None
     try:
-        moment = datetime.strptime(img_id, IMG_ID_FORM).replace(tzinfo=UTC)
+        return datetime(*map(int, told.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type]
     except ValueError:
         return None
-    return moment if img_id_of(moment) == img_id else None
 
 
 def iso(moment: datetime) -> str:
@@ -415,16 +419,16 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
         for key, value in document.items():
             if key not in RESERVED and not is_own_value(value):
                 yield key, "a key of your own holds a text, a number, true, false or a list of them"
-            elif _is_deeper(value, MAX_DEPTH):
+            elif isinstance(value, _CONTAINERS) and _is_deeper(value, MAX_DEPTH):
                 yield key, f"nested too deep; {MAX_DEPTH} objects or lists in each other are enough"
 
 
-def _is_deeper(value: object, depth: int) -> bool:
+def _is_deeper(container: dict[str, Any] | list[Any], depth: int) -> bool:
     """Whether more than so many lists and objects are in each other."""
-    if not isinstance(value, dict | list):
-        return False
-    inside = value.values() if isinstance(value, dict) else value
-    return depth == 0 or any(_is_deeper(one, depth - 1) for one in inside)
+    inside = container.values() if isinstance(container, dict) else container
+    return depth == 0 or any(
+        _is_deeper(one, depth - 1) for one in inside if isinstance(one, _CONTAINERS)
+    )
 
 
 def is_own_value(value: object) -> bool:

@@ -1,0 +1,184 @@
+"""The one connection to Elasticsearch: what may pass is tried again, what won't is told in a line.
+
+A request that fails for a reason that may pass (a time-out, a broken connection, 429, 502, 503,
+504) is repeated after 0.2 s, then 0.4 s and so on up to 5 s, for a minute; for 8 s while the server
+has not answered once, for then the address may be wrong. No such host, or another protocol, is told
+at once.
+
+    DatabaseError
+    └── Refused     the server answered: no
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgspec
+from elastic_transport import Serializer, TransportError
+from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
+
+from errors import DatabaseError
+from get_data.database import es_errors
+from get_data.database.es_errors import BLOCKED, MAY_PASS, NO_INDEX, cause
+from get_data.database.es_settings import URL, Settings
+
+REQUEST_S = 30
+PATIENCE_S = 60.0  # for what may pass
+FIRST_PATIENCE_S = 8.0  # with a server that has not answered once
+
+_FIRST_DELAY_S = 0.2
+_LONGEST_DELAY_S = 5.0
+_CONNECTIONS = 16
+_FOREIGN = frozenset({400, 403, 404, 405, 501})  # which Elasticsearch never gives without a reason
+_HEADERS = {"accept": "application/json", "content-type": "application/json"}
+
+
+class Refused(DatabaseError):
+    """The server answered that it will not: `status` of HTTP, `kind` and `reason` of its error."""
+
+    def __init__(self, message: str, status: int, kind: str, reason: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.reason = reason
+
+    @property
+    def short_reason(self) -> str:
+        """The reason in one line, not endless."""
+        return es_errors.short(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server answered, undecoded.
+
+    `is_repeated`: an earlier try got no answer, and may have been carried out all the same.
+    """
+
+    body: bytes
+    is_repeated: bool
+
+
+class _Undecoded(Serializer):
+    """Bodies travel as the bytes that they are."""
+
+    mimetype: ClassVar[str] = "*/*"
+
+    def loads(self, data: bytes) -> bytes:
+        return data
+
+    def dumps(self, data: Any) -> bytes:
+        return bytes(data)
+
+
+class Http:
+    """Requests to one server. Safe to use from threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        undecoded = _Undecoded()
+        types = ("application/json", "application/x-ndjson", "text/*", "application/*")
+        self._settings = settings
+        self._has_answered = False
+        options: dict[str, Any] = {}
+        if settings.user:
+            options["basic_auth"] = (settings.user, settings.password)
+        if settings.ca_certs and settings.url.startswith("https"):
+            options["ca_certs"] = str(settings.ca_certs)
+        self._client = Elasticsearch(
+            settings.url,
+            request_timeout=REQUEST_S,
+            max_retries=0,
+            retry_on_status=(),
+            retry_on_timeout=False,
+            connections_per_node=_CONNECTIONS,
+            serializers=dict.fromkeys(types, undecoded),
+            **options,
+        )
+
+    @property
+    def name(self) -> str:
+        """The address of the index."""
+        return self._settings.name
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        is_worth_waiting: bool = True,
+        **parameters: Any,
+    ) -> Answer:
+        """The server's answer; of the first try where another is not worth it.
+
+        Raises: DatabaseError, Refused.
+        """
+        started = time.monotonic()
+        failures = 0
+        for delay_s in delays():
+            try:
+                response = self._client.perform_request(
+                    method, path, params=parameters, headers=_HEADERS, body=body
+                )
+            except (TransportError, ApiError) as error:
+                failures += 1
+                self._has_answered |= isinstance(error, ApiError)
+                waited_s = time.monotonic() - started
+                if not is_worth_waiting or not self._may_pass(error, waited_s + delay_s):
+                    raise self._told(error, waited_s) from error
+            else:
+                self._has_answered = True
+                return Answer(response.body, is_repeated=failures > 0)
+            time.sleep(delay_s)
+        raise AssertionError("delays never end")
+
+    def talk(self, method: str, path: str, body: object = None, **parameters: Any) -> Any:
+        """The decoded answer to a decoded body. Raises: DatabaseError, Refused."""
+        encoded = None if body is None else msgspec.json.encode(body)
+        return msgspec.json.decode(self.ask(method, path, encoded, **parameters).body)
+
+    def close(self) -> None:
+        """No connection is open."""
+        self._client.close()
+
+    def _may_pass(self, error: TransportError | ApiError, waited_s: float) -> bool:
+        """Whether it is worth to try again, having waited so long."""
+        if isinstance(error, ApiError):
+            kind, _ = cause(error.body)
+            is_passing = error.meta.status in MAY_PASS and kind != BLOCKED
+            return is_passing and waited_s < PATIENCE_S
+        if self._has_answered:
+            return waited_s < PATIENCE_S
+        return not es_errors.is_certain(error) and waited_s < FIRST_PATIENCE_S
+
+    def _told(self, error: TransportError | ApiError, waited_s: float) -> DatabaseError:
+        if isinstance(error, TransportError):
+            why = es_errors.unreachable(
+                self._settings.url, error, has_answered=self._has_answered, waited_s=waited_s
+            )
+            return DatabaseError(why)
+        kind, reason = cause(error.body)
+        is_foreign = error.meta.status in _FOREIGN and not kind and not reason
+        if is_foreign or isinstance(error, UnsupportedProductError):
+            return DatabaseError(f"{self._settings.url} is not Elasticsearch; check {URL}")
+        return self.refused(error.meta.status, kind, reason)
+
+    def refused(self, status: int, kind: str, reason: str) -> Refused:
+        """The exception for such an answer, which says what to do."""
+        message = es_errors.refusal(self._settings, status, kind, reason)
+        return Refused(message, status, kind, reason)
+
+
+def is_missing(error: Refused) -> bool:
+    """Whether there is no such index."""
+    return error.status == 404 and error.kind == NO_INDEX
+
+
+def delays() -> Iterator[float]:
+    """How long to wait before each new try, in seconds; a little by chance, without an end."""
+    delay_s = _FIRST_DELAY_S
+    while True:
+        yield delay_s * random.uniform(0.5, 1)
+        delay_s = min(2 * delay_s, _LONGEST_DELAY_S)

@@ -1,0 +1,291 @@
+"""The label index of a team: Elasticsearch 8 or 9.
+
+Labels are documents of the index that `PATATE_ES_INDEX` names, under their fingerprints; those gone
+for good are in a second one, `<index>-gone`. Both are made by the first write. What was written is
+found by its id at once, and by a search after a refresh: whoever writes asks for one at the end,
+and before a question that has to be answered from all that was written.
+"""
+
+import json
+import time
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from errors import DatabaseError, InputError
+from get_data.database import es_bulk, es_search
+from get_data.database.batches import batches
+from get_data.database.es_bulk import Outcome
+from get_data.database.es_errors import NOT_READY, cause_of
+from get_data.database.es_http import PATIENCE_S, Http, delays, is_missing
+from get_data.database.es_indices import Indices
+from get_data.database.es_query import query_body
+from get_data.database.es_settings import Settings
+from get_data.database.interfaces import Created, GoneLabel, StoredLabel
+from get_data.database.search_query import SearchQuery, parse_search_query
+from get_data.labels import label
+from get_data.labels.label import Document
+
+_MAX_NAMES = 5000  # in one question
+_GONE_FIELDS = ("img_id", "s3_key", "why", "by", "when")
+
+
+def get_search_query_from_dict(search: dict[str, Any]) -> dict[str, Any]:
+    """The Elasticsearch query of a search file that was read, for `search(query=...)`.
+
+    The keys are fields of a label, the values what is asked of each, or a list of that:
+
+        {"event":     {"type": "match", "field": "text", "query": "race"},
+         "driver":    {"type": "term", "bool": "must_not", "value": "Zoé"},
+         "timestamp": {"type": "range", "bool": "filter", "gte": "2020-12", "lt": "2021-01"}}
+
+    becomes
+
+        {"bool": {"must":     [{"match": {"event.text": {"query": "race"}}}],
+                  "must_not": [{"term": {"driver": {"value": "Zoé"}}}],
+                  "filter":   [{"range": {"timestamp": {"gte": "2020-12", "lt": "2021-01"}}}]}}
+
+    `type` is a query type of Elasticsearch; an entry where it is empty is skipped. `field` is a
+    sub-field, `bool` one of `must` (the default, also spelt `match`), `filter`, `should` and
+    `must_not`; where there is any `should`, at least one of them has to match. All other keys are
+    the arguments of that type, as Elasticsearch's guide has them; the list of `terms` is `value`:
+
+        term, prefix, wildcard, regexp      value, case_insensitive
+        terms                               value: a list
+        match                               query, operator, minimum_should_match
+        match_phrase                        query
+        range                               gte, gt, lte, lt
+        ids                                 values: a list of fingerprints
+        exists, match_all                   none
+
+    Dots reach inside: `label.label_direction`. `.text` asks for words and is there for `event`,
+    `track` and `comment`; `.keyword` asks for the whole text, as no sub-field does. An empty search
+    matches everything.
+
+    Raises: InputError that names the field and the key.
+    """
+    return query_body(parse_search_query(search))
+
+
+class _Found(msgspec.Struct):
+    """One answer of `_mget`."""
+
+    id: str = msgspec.field(name="_id")
+    found: bool = False
+    source: dict[str, Any] = msgspec.field(name="_source", default_factory=dict)
+    error: dict[str, Any] | None = None
+
+
+class _AllFound(msgspec.Struct):
+    docs: list[_Found]
+
+
+class ElasticsearchIndex:
+    """A `LabelIndex` on the server that the settings name; nothing is asked before it is needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._http = Http(settings)
+        self._indices = Indices(settings, self._http)
+        self._only_reads = False
+        self._has_written = False
+
+    @property
+    def name(self) -> str:
+        """The address of the index."""
+        return self._settings.name
+
+    def check(self, *, writing: bool, missing_is_empty: bool = False) -> None:
+        """The index can be reached and fits, and who asks has the rights; to be called first.
+
+        For `writing` what is missing is made; for reading it is refused, unless it counts as empty.
+        Who only reads needs no right to refresh, and finds what was written a second ago.
+
+        Raises: DatabaseError that names the variable to look at.
+        """
+        self._only_reads = not writing
+        if writing:
+            self._indices.check_for_writing()
+        else:
+            self._indices.check_for_reading(missing_is_empty=missing_is_empty)
+
+    def find(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+        """Those of the labels that are there, in real time."""
+        found = self._get(self._indices.labels, fingerprints, ("img_id", "s3_key"))
+        return {name: StoredLabel(has["img_id"], has.get("s3_key", "")) for name, has in found}
+
+    def find_gone(self, fingerprints: Collection[str]) -> dict[str, GoneLabel]:
+        """Those of the labels that are gone for good, in real time."""
+        found = self._get(self._indices.gone, fingerprints, _GONE_FIELDS)
+        return {name: GoneLabel(name, **has) for name, has in found}
+
+    def hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
+        """The SHA-256 of the pictures that the labels of each id speak of."""
+        return self._grouped("img_id", img_ids, "picture_sha256")
+
+    def create(self, documents: Sequence[Document]) -> Created:
+        """The labels are in, each that was not there; one that was there stays as it was."""
+        result = Created()
+        lines: dict[str, bytes] = {}
+        for document in documents:
+            name = str(document.get("label_fingerprint"))
+            try:
+                lines.setdefault(name, _line(document))
+            except (InputError, ValueError, TypeError) as error:
+                result.refused[name] = str(error)
+        outcomes = self._change(self._indices.labels, "create", lines)
+        for name, outcome in outcomes.items():
+            if outcome.status == 201:
+                result.created.add(name)
+            elif outcome.status == 409:
+                result.there.add(name)
+            else:
+                result.refused[name] = outcome.reason
+        ours = self._written_by_us(lines, outcomes)
+        result.created |= ours
+        result.there -= ours
+        return result
+
+    def remember_gone(self, gone: Sequence[GoneLabel]) -> None:
+        """The labels count as gone for good; of one that did already the older record stays."""
+        lines: dict[str, bytes] = {}
+        for one in gone:
+            record = {name: getattr(one, name) for name in _GONE_FIELDS}
+            lines.setdefault(one.fingerprint, msgspec.json.encode(record))
+        self._check_done(self._change(self._indices.gone, "create", lines), 201, 409)
+
+    def forget_gone(self, fingerprints: Collection[str]) -> None:
+        """The labels may be created again. Those that were not gone are passed over."""
+        lines = dict.fromkeys(fingerprints, b"")
+        self._check_done(self._change(self._indices.gone, "delete", lines), 200, 404)
+
+    def remove(self, fingerprints: Collection[str]) -> set[str]:
+        """The labels are out; returns those that were there.
+
+        Where an answer was lost and the question repeated, all that are out count as those.
+        """
+        lines = dict.fromkeys(fingerprints, b"")
+        outcomes = self._change(self._indices.labels, "delete", lines)
+        self._check_done(outcomes, 200, 404)
+        return {name for name, done in outcomes.items() if done.status == 200 or done.is_repeated}
+
+    def named(self, keys: Collection[str]) -> dict[str, set[str]]:
+        """The fingerprints of the labels that name each picture key."""
+        return self._grouped("s3_key", keys, "label_fingerprint")
+
+    def search(self, query: SearchQuery) -> Generator[bytes, None, None]:
+        """The documents that match, as they were when the first was asked for.
+
+        Raises: InputError at once for what Elasticsearch refuses; later DatabaseError, also when
+        the server has forgotten the search, for the rest would be of another answer.
+        """
+        self._show_what_was_written()
+        es_search.total(self._http, self._indices.labels, query, limit=1)
+        return es_search.in_order(self._http, self._indices.labels, query_body(query))
+
+    def count(self, query: SearchQuery) -> int:
+        """How many labels match."""
+        self._show_what_was_written()
+        return es_search.total(self._http, self._indices.labels, query)
+
+    def close(self) -> None:
+        """No connection is open, and what was written is found by whoever searches next."""
+        with suppress(DatabaseError):  # then it is found a second later
+            self._show_what_was_written(is_worth_waiting=False)
+        self._http.close()
+
+    def _show_what_was_written(self, *, is_worth_waiting: bool = True) -> None:
+        """A search finds what was written here; who only searches needs no right to refresh."""
+        if self._has_written:
+            es_search.refresh(self._http, self._indices.labels, is_worth_waiting=is_worth_waiting)
+
+    def _get(
+        self, index: str, names: Iterable[str], fields: Sequence[str] = ()
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Those of the documents that are there, or these fields of them, in real time."""
+        for some in batches(names, _MAX_NAMES):
+            for one in self._looked_up(index, some, ",".join(fields) or "true"):
+                if one.error:
+                    self._pass_if_missing(one.error)
+                elif one.found:
+                    yield one.id, one.source
+
+    def _looked_up(self, index: str, names: Sequence[str], wanted: str) -> list[_Found]:
+        """What is known of each name; an index that was just made, or restarts, is waited for."""
+        body = msgspec.json.encode({"ids": names})
+        until = time.monotonic() + PATIENCE_S
+        for delay_s in delays():
+            answer = self._http.ask("POST", f"/{index}/_mget", body, _source=wanted)
+            docs = msgspec.json.decode(answer.body, type=_AllFound).docs
+            is_ready = all(cause_of(one.error)[0] not in NOT_READY for one in docs if one.error)
+            if is_ready or time.monotonic() + delay_s > until:
+                return docs
+            time.sleep(delay_s)
+        raise AssertionError("delays never end")
+
+    def _pass_if_missing(self, error: Mapping[str, Any]) -> None:
+        kind, reason = cause_of(error)
+        refused = self._http.refused(403 if kind == "security_exception" else 404, kind, reason)
+        if not is_missing(refused):
+            raise refused
+
+    def _grouped(self, field: str, values: Collection[str], wanted: str) -> dict[str, set[str]]:
+        """What labels have in the field `wanted`, by what they have in `field`."""
+        groups: dict[str, set[str]] = {}
+        if not values or not self._is_refreshed():
+            return groups
+        for some in batches(values, _MAX_NAMES):
+            question = {"terms": {field: some}}
+            found = es_search.everything(
+                self._http, self._indices.labels, question, (field, wanted)
+            )
+            for has in found:
+                if has.get(wanted):
+                    groups.setdefault(has[field], set()).add(has[wanted])
+        return groups
+
+    def _is_refreshed(self) -> bool:
+        """Whether there is an index; a question to it is about all that was written before."""
+        if self._only_reads:
+            return self._indices.is_there(self._indices.labels)
+        return es_search.refresh(self._http, self._indices.labels)
+
+    def _change(self, index: str, operation: str, lines: Mapping[str, bytes]) -> dict[str, Outcome]:
+        """What became of each change; a line is the document, where the operation takes one."""
+        if not lines:
+            return {}
+        if operation == "create":
+            self._indices.make(index)
+        self._has_written = True
+        operations = {
+            name: msgspec.json.encode({operation: {"_id": name}})
+            + b"\n"
+            + line
+            + b"\n" * bool(line)
+            for name, line in lines.items()
+        }
+        return es_bulk.send(self._http, index, operations)
+
+    def _written_by_us(
+        self, lines: Mapping[str, bytes], outcomes: Mapping[str, Outcome]
+    ) -> set[str]:
+        """The labels that are there because an earlier try, whose answer was lost, created them."""
+        names = [name for name, done in outcomes.items() if done.status == 409 and done.is_repeated]
+        there = self._get(self._indices.labels, names)
+        return {name for name, document in there if document == json.loads(lines[name])}
+
+    def _check_done(self, outcomes: Mapping[str, Outcome], *expected: int) -> None:
+        for name, outcome in outcomes.items():
+            if outcome.status not in expected:
+                raise DatabaseError(
+                    f"{self.name} refuses a change of {name}: {outcome.reason}; run again"
+                )
+
+
+def _line(document: Document) -> bytes:
+    """A label as JSON. Raises: InputError, ValueError, TypeError for what is none."""
+    label.parse(document)
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode()

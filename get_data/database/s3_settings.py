@@ -1,0 +1,157 @@
+"""Where the team's pictures are and who may get at them, told by the environment."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from errors import DatabaseError, InputError
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
+BUCKET = "PATATE_S3_BUCKET"
+KEY_ID = "PATATE_S3_KEY_ID"
+KEY = "PATATE_S3_KEY"
+REGION = "PATATE_S3_REGION"
+ENDPOINT_URL = "PATATE_S3_ENDPOINT_URL"
+
+_DEFAULT_REGION = "us-east-1"  # also what servers other than Amazon's are called most
+_BUCKET_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_REGION_FORM = re.compile(r"[a-z0-9-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the pictures are; without a key, boto3 finds the login: a profile, a role."""
+
+    bucket: str
+    key_id: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+    region: str = ""
+    endpoint_url: str = ""
+
+    @property
+    def name(self) -> str:
+        """The address of the bucket."""
+        return f"{self.endpoint_url or 's3:/'}/{self.bucket}"
+
+    def without_secrets(self, text: str) -> str:
+        """The text, in which the login, if it is there, cannot be read."""
+        for secret in filter(None, (self.key, self.key_id)):
+            text = text.replace(secret, "***")
+        return text
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """The settings, checked as far as that goes without asking the server.
+
+    Raises: InputError that names the variable.
+    """
+    bucket, key_id, key, region, endpoint_url = (
+        environment.get(name, "") for name in (BUCKET, KEY_ID, KEY, REGION, ENDPOINT_URL)
+    )
+    if not _BUCKET_FORM.fullmatch(bucket):
+        raise InputError(
+            f"{BUCKET} is {bucket!r}; expected a bucket's name alone, such as pictures"
+        )
+    if bool(key_id) != bool(key):
+        there, missing = (KEY_ID, KEY) if key_id else (KEY, KEY_ID)
+        raise InputError(f"{there} is set but {missing} not; set both, or none for an AWS profile")
+    for name, secret in ((KEY_ID, key_id), (KEY, key)):
+        if not (secret.isascii() and secret.isprintable() and " " not in secret):
+            raise InputError(f"{name} has a space, a line end or an accent in it; copy it again")
+    if region and not _REGION_FORM.fullmatch(region):
+        raise InputError(f"{REGION} is {region!r}; expected a name such as eu-west-3")
+    return Settings(bucket, key_id, key, region, _checked_url(endpoint_url))
+
+
+def _checked_url(url: str) -> str:
+    """The URL, without a slash at its end. Raises: InputError; a login in it is not printed."""
+    if not url:
+        return ""
+    if "@" in url:
+        raise InputError(f"{ENDPOINT_URL} has a login in it; that goes into {KEY_ID} and {KEY}")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise InputError(f"{ENDPOINT_URL} is no URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise InputError(
+            f"{ENDPOINT_URL} is {url!r}; expected http(s)://host or http(s)://host:port"
+        )
+    return url.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What every request needs, found once."""
+
+    credentials: Callable[[], "S3Credential"] = field(repr=False)
+    region: str
+    url: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The login of the settings, or the one that boto3 finds. Raises: InputError."""
+        if settings.key:
+            given: S3Credential = {
+                "access_key_id": settings.key_id,
+                "secret_access_key": settings.key,
+                "token": None,
+                "expires_at": None,
+            }
+            return cls._at(settings, lambda: given, settings.region)
+        from botocore.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415 - slow
+            BotoCoreError,
+        )
+        from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415
+
+        try:
+            found = Boto3CredentialProvider()
+        except (BotoCoreError, ValueError) as error:
+            raise InputError(
+                f"no login for the picture store: set {KEY_ID} and {KEY}, or an AWS profile or "
+                f"role ({error})"
+            ) from error
+        return cls._at(settings, found, settings.region or found.config.get("region", ""))
+
+    @classmethod
+    def _at(
+        cls, settings: Settings, credentials: Callable[[], "S3Credential"], region: str
+    ) -> Self:
+        region = region or _DEFAULT_REGION
+        url = settings.endpoint_url or f"https://s3.{region}.amazonaws.com"
+        return cls(credentials, region, url)
+
+
+def create_bucket(settings: Settings) -> None:
+    """The bucket is there and ours; one that was there stays as it was. Raises: DatabaseError."""
+    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and seldom needed
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    login = Login.of(settings)
+    options: dict[str, Any] = {}
+    if login.region != _DEFAULT_REGION:  # which must not be named
+        options["CreateBucketConfiguration"] = {"LocationConstraint": login.region}
+    client = boto3.client(
+        "s3",
+        region_name=login.region,
+        endpoint_url=login.url,
+        aws_access_key_id=settings.key_id or None,
+        aws_secret_access_key=settings.key or None,
+    )
+    try:
+        client.create_bucket(Bucket=settings.bucket, **options)
+    except client.exceptions.BucketAlreadyOwnedByYou:
+        return
+    except (BotoCoreError, ClientError) as error:
+        said = settings.without_secrets(str(error))
+        raise DatabaseError(
+            f"bucket {settings.bucket!r} cannot be created at {login.url}: {said}; "
+            f"check {BUCKET}, {REGION} and the rights of the login"
+        ) from None
+    finally:
+        client.close()

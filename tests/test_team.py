@@ -1,0 +1,255 @@
+"""The scripts over a team's database: the same output and effect, and what is wrong in a line."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+import path
+from get_data import command_line, search_and_download, upload_data, upload_to_db
+from get_data.labels import label_file
+from tests.conftest import document, picture, save
+from tests.servers.addresses import new_name
+from tests.servers.proxy import Proxy
+from tests.soak.scripts import DOWNLOAD, UPLOAD
+from tests.soak.team import TeamHome
+
+pytestmark = pytest.mark.timeout(300)
+
+LEFT = '{"label.label_direction": {"type": "term", "value": 0}}'
+
+
+@pytest.fixture
+def call(capsys):
+    """Calls a script's main through the door that the shell uses."""
+
+    def run(script, *arguments):
+        code = command_line.run(lambda: script.main([str(one) for one in arguments]))
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if said.out else None, said.err
+
+    return run
+
+
+@pytest.fixture
+def team(team_environment, monkeypatch, elasticsearch_8, s3):
+    """An empty database of a team, that the environment leads to; looked into past our code."""
+    lead(monkeypatch, team_environment)
+    return TeamHome(
+        elasticsearch_8,
+        s3,
+        team_environment["PATATE_ES_INDEX"],
+        team_environment["PATATE_S3_BUCKET"],
+        elasticsearch_8.url,
+        s3.url,
+    )
+
+
+def lead(monkeypatch, environment):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def only_searching(team):
+    """The variables of a member who may only search."""
+    return {
+        **team.cluster.environment(team.index, team.cluster.searcher),
+        **team.gateway.environment(team.bucket, team.gateway.searcher),
+    }
+
+
+def test_the_whole_loop(call, team, drive, tmp_path):
+    code, counts, err = call(upload_data, drive)
+    assert (code, counts["created"], counts["pictures_sent"]) == (0, 10, 10)
+    assert err.splitlines() == [
+        f"database: {team.cluster.url}/{team.index} and bucket {team.bucket}",
+        "10 labels uploaded with 10 pictures, 0 were there already",
+    ]
+    there = team.contents()
+    assert set(there.files.values()) == {picture(number) for number in range(10)}
+    assert {one["s3_key"] for one in there.labels.values()} == there.files.keys()
+
+    code, counts, _ = call(search_and_download, "-q", LEFT, "-p", tmp_path / "found")
+    assert (code, counts["found"], counts["fetched"]) == (0, 2, 2)
+    found = label_file.read(tmp_path / "found" / "labels.json")
+    for one in found.values():
+        one["to_delete"] = True
+    label_file.write(tmp_path / "wish.json", found)
+
+    code, counts, _ = call(upload_to_db, tmp_path / "wish.json", "-y")
+    assert (code, counts["deleted"], counts["pictures_deleted"]) == (0, 2, 2)
+    assert len(team.contents().labels) == len(team.contents().files) == 8
+    assert call(search_and_download, "-q", LEFT, "-p", tmp_path / "again")[1]["found"] == 0
+
+    assert call(upload_data, drive)[1]["gone"] == 2
+    assert call(upload_data, drive, "--restore")[1]["created"] == 2
+    assert team.contents().labels.keys() == there.labels.keys()
+    assert team.contents().files == there.files
+
+
+def test_a_dry_run_needs_the_right_to_read_and_changes_nothing(call, team, drive, monkeypatch):
+    call(upload_data, save(drive.parent / "one", [document(20)]))
+    before = team.contents()
+    lead(monkeypatch, only_searching(team))
+    code, counts, err = call(upload_data, drive, "--dry-run")
+    assert (code, counts["created"], counts["pictures_sent"]) == (0, 10, 10), err
+    wish = {one["img_id"]: one | {"to_delete": True} for one in [document(20)]}
+    label_file.write(drive.parent / "wish.json", wish)
+    code, counts, err = call(upload_to_db, drive.parent / "wish.json", "--dry-run")
+    assert (code, counts["deleted"], counts["pictures_deleted"]) == (0, 1, 1), err
+    assert team.contents() == before
+
+
+def test_a_dry_run_before_the_first_upload_counts_everything_as_new(call, team, drive):
+    code, counts, err = call(upload_data, drive, "--dry-run")
+    assert (code, counts["created"]) == (0, 10), err
+    assert team.cluster.ask("HEAD", f"/{team.index}")[0] == 404
+    assert team.contents().files == {}
+
+
+def test_who_may_only_search_fetches_everything(call, team, drive, tmp_path, monkeypatch):
+    call(upload_data, drive)
+    lead(monkeypatch, only_searching(team))
+    code, counts, err = call(search_and_download, "-p", tmp_path / "found")
+    assert (code, counts["fetched"], counts["failed"]) == (0, 10, 0), err
+
+
+@pytest.mark.parametrize("part", ["PATATE_ES_", "PATATE_S3_"])
+@pytest.mark.parametrize("script", [upload_data, upload_to_db])
+def test_who_may_only_search_changes_nothing(call, team, drive, monkeypatch, part, script):
+    call(upload_data, save(drive.parent / "one", [document(20)]))
+    before = team.contents()
+    searcher = only_searching(team)
+    lead(monkeypatch, {name: searcher[name] for name in searcher if name.startswith(part)})
+    code, _, err = call(script, drive, *["-y"] * (script is upload_to_db))
+    assert code == 1
+    assert part in err
+    assert len(err.splitlines()) == 1
+    assert team.contents() == before
+
+
+def test_an_upload_that_is_done_again_asks_once_a_thousand(call, team, tmp_path, monkeypatch):
+    drive = save(tmp_path / "drive", [document(number) for number in range(40)])
+    call(upload_data, drive)
+    with Proxy(team.cluster.url) as labels, Proxy(team.gateway.url) as pictures:
+        lead(
+            monkeypatch,
+            {"PATATE_ES_URL": labels.url, "PATATE_S3_ENDPOINT_URL": pictures.url},
+        )
+        assert call(upload_data, drive, "--dry-run")[1]["there"] == 40
+    # the bucket is tried by a LIST and a GET; then one LIST, one _mget each for all labels
+    assert pictures.requests == {("GET", "list"): 2, ("GET", "object"): 1}
+    assert labels.requests["POST", "_mget"] == 2
+
+
+def test_a_bucket_is_created_when_that_is_asked_for(call, team, drive, monkeypatch):
+    admin = team.gateway.admin
+    name = new_name("pictures")
+    variables = {
+        "PATATE_S3_BUCKET": name,
+        "PATATE_S3_KEY_ID": admin.name,
+        "PATATE_S3_KEY": admin.secret,
+    }
+    lead(monkeypatch, variables)
+    code, _, err = call(upload_data, drive)
+    assert code == 1
+    assert "PATATE_S3_BUCKET" in err
+    assert "--create-bucket" in err
+    assert call(upload_data, drive, "--create-bucket", "--dry-run")[0] == 1
+    with closing(team.gateway.client()) as client:
+        assert name not in {one["Name"] for one in client.list_buckets()["Buckets"]}
+    assert call(upload_data, drive, "--create-bucket")[1]["created"] == 10
+    assert call(upload_data, drive, "--create-bucket")[1]["there"] == 10
+
+
+def test_the_database_on_this_machine_has_no_bucket(call, drive):
+    code, _, err = call(upload_data, drive, "--create-bucket")
+    assert code == 2
+    assert "leave --create-bucket out" in err
+
+
+# --- a wrong set-up, through each script that talks to the database
+
+NOBODY = "127.0.0.1:9"  # where nothing listens
+WRONG = {
+    "password": ({"PATATE_ES_USER_PWD": "wrongsecret"}, 1, "PATATE_ES_USER_PWD"),
+    "user": ({"PATATE_ES_USER_ID": "nobody"}, 1, "PATATE_ES_USER_ID"),
+    "no login": ({"PATATE_ES_USER_ID": "", "PATATE_ES_USER_PWD": ""}, 1, "PATATE_ES_USER_ID"),
+    "half a login": ({"PATATE_ES_USER_ID": ""}, 2, "PATATE_ES_USER_ID"),
+    "Elasticsearch is https": ({"PATATE_ES_URL": "https{es}"}, 1, "PATATE_ES_URL"),
+    "Elasticsearch is nowhere": ({"PATATE_ES_URL": f"http://{NOBODY}"}, 1, "PATATE_ES_URL"),
+    "Elasticsearch is unknown": ({"PATATE_ES_URL": "http://no.invalid:9200"}, 1, "PATATE_ES_URL"),
+    "Elasticsearch is S3": ({"PATATE_ES_URL": "http{s3}"}, 1, "PATATE_ES_URL"),
+    "index": ({"PATATE_ES_INDEX": "No such"}, 2, "PATATE_ES_INDEX"),
+    "authority": ({"PATATE_ES_CA_CERTS": "/no/such.pem"}, 2, "PATATE_ES_CA_CERTS"),
+    "key id": ({"PATATE_S3_KEY_ID": "nobody"}, 1, "PATATE_S3_KEY_ID"),
+    "secret": ({"PATATE_S3_KEY": "wrongsecret"}, 1, "PATATE_S3_KEY"),
+    "half a key": ({"PATATE_S3_KEY_ID": ""}, 2, "PATATE_S3_KEY_ID"),
+    "bucket": ({"PATATE_S3_BUCKET": "no-such-bucket"}, 1, "PATATE_S3_BUCKET"),
+    "bucket's name": ({"PATATE_S3_BUCKET": "s3://b"}, 2, "PATATE_S3_BUCKET"),
+    "S3 is https": ({"PATATE_S3_ENDPOINT_URL": "https{s3}"}, 1, "PATATE_S3_ENDPOINT_URL"),
+    "S3 is nowhere": ({"PATATE_S3_ENDPOINT_URL": f"http://{NOBODY}"}, 1, "PATATE_S3_ENDPOINT_URL"),
+    "S3 is unknown": (
+        {"PATATE_S3_ENDPOINT_URL": "http://no.invalid:1"},
+        1,
+        "PATATE_S3_ENDPOINT_URL",
+    ),
+    "S3 is Elasticsearch": ({"PATATE_S3_ENDPOINT_URL": "http{es}"}, 1, "PATATE_S3_ENDPOINT_URL"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "code", "variable"), WRONG.values(), ids=WRONG)
+def test_a_wrong_set_up_is_one_line_that_names_the_variable(team, drive, wrong, code, variable):
+    places = {"es": team.cluster.url[4:], "s3": team.gateway.url[4:]}
+    environment = dict(team.environment) | {
+        name: value.format(**places) for name, value in wrong.items()
+    }
+    before = team.contents()
+    for debug in ("", "1"):
+        done = run_process([*UPLOAD, drive], environment | {"DEBUG": debug})
+        assert done.stdout == ""
+        for secret in (environment["PATATE_ES_USER_PWD"], environment["PATATE_S3_KEY"]):
+            assert not secret or secret not in done.stderr
+        if not debug:
+            assert done.returncode == code, done.stderr
+            [line] = done.stderr.splitlines()
+            assert line.startswith("error: ")
+            assert variable in line
+    assert team.contents() == before
+
+
+def test_a_search_before_the_first_upload_names_the_index(team, tmp_path):
+    done = run_process([*DOWNLOAD, "-p", tmp_path / "found"], team.environment)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "PATATE_ES_INDEX" in line
+    assert not (tmp_path / "found").exists()
+
+
+def run_process(command, environment):
+    return subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=path.ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# --- faults on the way, as the soak has them at length
+
+
+def test_only_what_the_database_needs_is_loaded(team, drive, tmp_path):
+    code = (
+        "import sys; from get_data import upload_data as u; "
+        f"u.main([{str(drive)!r}]); print(*sys.modules, file=sys.stderr)"
+    )
+    loaded = set(run_process(["-c", code], team.environment).stderr.split())
+    assert not {"boto3", "botocore", "sqlite3", "cv2", "numpy"} & loaded
+    local = {"PATATE_DATABASE": "local", "PATATE_HOME": str(tmp_path)}
+    loaded = set(run_process(["-c", code], local).stderr.split())
+    assert not {"boto3", "botocore", "elasticsearch", "urllib3", "cv2", "numpy"} & loaded
