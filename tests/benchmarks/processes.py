@@ -30,7 +30,10 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Run:
     """Runs a command to its end. Raises: CalledProcessError unless it exits with 0."""
     start = time.perf_counter()
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **environment}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
     ) as process:
         assert process.stdout is not None
         output = process.stdout.read().decode()

@@ -23,6 +23,7 @@ from tests.soak import (
     killed_recordings,
     power_cut,
     stalling_disk,
+    team,
     uploads_and_downloads,
 )
 from tests.soak.trials import Property, Result, State, attempt, failures, open_seeds, table
@@ -36,6 +37,7 @@ PROPERTIES = {
         *stalling_disk.PROPERTIES,
         *jumping_clock.PROPERTIES,
         *power_cut.PROPERTIES,
+        *team.PROPERTIES,
     )
 }
 

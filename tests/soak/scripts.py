@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -25,7 +25,7 @@ UPLOAD = [str(path.ROOT / "get_data" / "upload_data.py")]
 APPLY = [str(path.ROOT / "get_data" / "upload_to_db.py")]
 DOWNLOAD = [str(path.ROOT / "get_data" / "search_and_download.py")]
 
-_ENDS_WITHIN_S = 60.0
+_ENDS_WITHIN_S = 180.0  # a server that was lost is waited for
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,25 @@ class Ended:
         return [line for line in self.err.splitlines() if line.startswith(("error: ", "failed: "))]
 
 
+class TeamHome(Protocol):
+    """A database of a team."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that lead the scripts there."""
+
+    def contents(self) -> "Contents":
+        """All of it but the moments of upload, asked past our own code."""
+
+
+Home = Path | TeamHome  # a path is the folder that holds a database of this machine
+
+
 def start(
-    command: list[str], *arguments: object, home: Path, stdout: Any = subprocess.PIPE
+    command: list[str], *arguments: object, home: Home, stdout: Any = subprocess.PIPE
 ) -> "subprocess.Popen[str]":
     """A process that runs the script, with the database in `home`."""
+    leading = {"PATATE_HOME": str(home)} if isinstance(home, Path) else home.environment
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -59,7 +74,7 @@ def start(
     return subprocess.Popen(
         [sys.executable, *command, *map(str, arguments)],
         cwd=path.ROOT,
-        env={**environment, "PATATE_HOME": str(home)},
+        env={**environment, **leading},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -83,7 +98,7 @@ def end_of(process: "subprocess.Popen[str]", *, said: str = "") -> Ended:
     return Ended(process.returncode, out or "", err)
 
 
-def run(command: list[str], *arguments: object, home: Path, codes: tuple[int, ...] = (0,)) -> Ended:
+def run(command: list[str], *arguments: object, home: Home, codes: tuple[int, ...] = (0,)) -> Ended:
     """The script, run to its end, with one of these exit codes."""
     ended = end_of(start(command, *arguments, home=home))
     assert ended.code in codes, f"exit code {ended.code}: {ended.err}"
@@ -122,8 +137,10 @@ class Contents:
     files: dict[str, bytes]
 
 
-def contents(home: Path) -> Contents:
+def contents(home: Home) -> Contents:
     """What a database holds, with every file that lies there."""
+    if not isinstance(home, Path):
+        return home.contents()
     folder = home / "database"
     labels = Database(SqliteIndex(folder), LocalPictureStore(folder)).labels()
     for document in labels.values():

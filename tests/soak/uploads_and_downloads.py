@@ -1,8 +1,8 @@
 """Uploads and downloads, killed or two at once, end as one clean run does."""
 
-import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -12,6 +12,7 @@ from tests.soak.scripts import (
     APPLY,
     DOWNLOAD,
     UPLOAD,
+    Home,
     assert_every_label_has_its_picture,
     assert_same,
     contents,
@@ -22,7 +23,9 @@ from tests.soak.scripts import (
 )
 from tests.soak.trials import Property, Seen
 
-LABELS = 700  # two batches
+LABELS = 1200  # two batches
+
+HomeAt = Callable[[Path], Home]
 
 
 def recorded(folder: Path, count: int = LABELS) -> Path:
@@ -52,7 +55,7 @@ def killed(process: "subprocess.Popen[str]", after_s: float) -> bool:
     return was_running
 
 
-def cut(command: list[str], *arguments: object, home: Path, random: Random, work_s: float) -> int:
+def cut(command: list[str], *arguments: object, home: Home, random: Random, work_s: float) -> int:
     """Runs a script that is killed once to three times; returns how many kills hit it."""
     times = random.randint(1, 3)
     return sum(
@@ -70,23 +73,28 @@ def seconds_of(process: "subprocess.Popen[str]") -> float:
     return time.monotonic() - start_s
 
 
-def killed_upload(folder: Path, random: Random) -> Seen:
+def here(folder: Path) -> Home:
+    """A database of this machine."""
+    return folder
+
+
+def killed_upload(folder: Path, random: Random, home_at: HomeAt = here) -> Seen:
     """An upload killed at random moments and run again."""
-    drive = recorded(folder / "drive")
-    work_s = seconds_of(start(UPLOAD, drive, home=folder / "clean"))
-    kills = cut(UPLOAD, drive, home=folder / "home", random=random, work_s=work_s)
+    drive, home, clean = recorded(folder / "drive"), home_at(folder / "h"), home_at(folder / "c")
+    work_s = seconds_of(start(UPLOAD, drive, home=clean))
+    kills = cut(UPLOAD, drive, home=home, random=random, work_s=work_s)
     start_s = time.monotonic()
-    run(UPLOAD, drive, home=folder / "home")
+    run(UPLOAD, drive, home=home)
     took_s = time.monotonic() - start_s
-    assert_same(contents(folder / "home"), contents(folder / "clean"))
-    again = run(UPLOAD, drive, home=folder / "home").counts
+    assert_same(contents(home), contents(clean))
+    again = run(UPLOAD, drive, home=home).counts
     assert (again["there"], again["pictures_sent"]) == (LABELS, 0), again
     return Seen(f"{kills} kills", took_s)
 
 
-def killed_download(folder: Path, random: Random) -> Seen:
+def killed_download(folder: Path, random: Random, home_at: HomeAt = here) -> Seen:
     """A download killed at random moments and run again."""
-    home = folder / "home"
+    home = home_at(folder / "home")
     run(UPLOAD, recorded(folder / "drive"), home=home)
     work_s = seconds_of(start(DOWNLOAD, "-p", folder / "clean", home=home))
     kills = cut(DOWNLOAD, "-p", folder / "cut", home=home, random=random, work_s=work_s)
@@ -106,26 +114,26 @@ def assert_same_files(one: Path, other: Path) -> None:
     assert all(left[name] == right[name] for name in left), "a file differs"
 
 
-def two_uploads(folder: Path, random: Random) -> Seen:
+def two_uploads(folder: Path, random: Random, home_at: HomeAt = here) -> Seen:
     """Two uploads of one folder at once."""
-    drive = recorded(folder / "drive")
-    work_s = seconds_of(start(UPLOAD, drive, home=folder / "clean"))
+    drive, home, clean = recorded(folder / "drive"), home_at(folder / "h"), home_at(folder / "c")
+    work_s = seconds_of(start(UPLOAD, drive, home=clean))
     start_s = time.monotonic()
-    first = start(UPLOAD, drive, home=folder / "home")
+    first = start(UPLOAD, drive, home=home)
     time.sleep(random.choice([0.0, random.uniform(0, work_s)]))
-    second = start(UPLOAD, drive, home=folder / "home")
+    second = start(UPLOAD, drive, home=home)
     ended = [end_of(first), end_of(second)]
     assert [one.code for one in ended] == [0, 0], ended
     took_s = time.monotonic() - start_s
     created = [one.counts["created"] for one in ended]
     assert sum(created) == LABELS, created
-    assert_same(contents(folder / "home"), contents(folder / "clean"))
+    assert_same(contents(home), contents(clean))
     return Seen("both had work" if all(created) else "one did it all", took_s)
 
 
-def upload_against_deletion(folder: Path, random: Random) -> Seen:
+def upload_against_deletion(folder: Path, random: Random, home_at: HomeAt = here) -> Seen:
     """An upload and a deletion of the same labels at once, then each once more."""
-    home = folder / "home"
+    home = home_at(folder / "home")
     drive = recorded(folder / "drive")
     deletion = marked(drive, folder / "marked.json", random.choice([0.1, 0.5, 1.0]), random)
     was_there = random.random() < 0.7
@@ -151,11 +159,10 @@ def upload_against_deletion(folder: Path, random: Random) -> Seen:
         run(command, *arguments, home=home)
     took_s = time.monotonic() - start_s
     assert_every_label_has_its_picture(contents(home))
-    shutil.rmtree(home)
     return Seen("labels there before" if was_there else "labels new", took_s)
 
 
-def _assert_no_label_without_picture(home: Path) -> None:
+def _assert_no_label_without_picture(home: Home) -> None:
     found = contents(home)
     keys = {one["s3_key"] for one in found.labels.values()}
     assert not keys - found.files.keys(), f"lost: {sorted(keys - found.files.keys())[:3]}"
