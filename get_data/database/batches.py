@@ -7,7 +7,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 BATCH = 1000  # as many as S3 lists at once
-THREADS = 16
+THREADS = 64  # pictures on their way at once: far servers need many, near ones do not mind
 
 
 def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,8 +96,10 @@ def _team(
     try:
         if create_bucket:
             s3_settings.create_bucket(pictures)
-        store.check(writing=writing)
-        index.check(writing=writing, missing_is_empty=missing_is_empty)
+        with ThreadPoolExecutor(1) as beside:
+            checked = beside.submit(store.check, writing=writing)
+            index.check(writing=writing, missing_is_empty=missing_is_empty)
+            checked.result()
         yield Database(f"{index.name} and bucket {store.name}", index, store, store.notice)
     finally:
         index.close()

@@ -38,6 +38,7 @@ _PATIENCE_AT_START_S = 8.0  # when the set-up may be wrong
 _CONNECT_S = 5
 _REQUEST_S = 30
 
+_FEW = 16  # keys that are asked for one by one, which takes no longer than a LIST
 _PAGE = 1000  # what S3 lists at once
 _PROBES = f"{ASIDE}probe"  # one that a killed check leaves goes with the old copies
 
@@ -143,8 +144,8 @@ class S3PictureStore:
     def look(self, keys: Collection[str]) -> dict[str, int]:
         """Those of the keys that are there, each with its size in bytes.
 
-        Neighbours cost one LIST per 1,000 of them. A LIST takes about as long as a HEAD from each
-        of the threads, so keys that lie too sparse for it are asked for one by one.
+        Neighbours cost one LIST per 1,000 of them. A few keys, and those that lie too sparse for a
+        LIST, are asked for one by one.
         """
         asked = sorted({key for key in keys if is_path(key)})
         sizes: dict[str, int] = {}
@@ -231,14 +232,14 @@ class S3PictureStore:
 
         Each page begins at the first key that is open, so that gaps are not read.
         """
-        while len(asked) > THREADS:
+        while len(asked) > _FEW:
             page = self._try(partial(self._page, folder, asked[0]), folder)
             sizes |= {item["path"]: item["size"] for item in page}
             if len(page) < _PAGE:
                 return []
             settled = bisect_right(asked, page[-1]["path"])
             asked = asked[settled:]
-            if settled <= THREADS:
+            if settled <= _FEW:
                 break
         return asked
 

