@@ -1,8 +1,9 @@
-# make demo   a simulated drive, upload, search and download on this machine
+# make demo   a simulated drive, upload, search and download on this machine; DATABASE=team for
+#             the same with an Elasticsearch and an S3 that it starts, or that the variables name
 # make test   all tests, exactly what CI runs
 # make check  lint, types and the quick tests, without a server
 # make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored
-# make soak   the promises at full length, half an hour; a soak that was killed goes on
+# make soak   the promises at full length, some hours; a soak that was killed goes on
 # make bench  the figures of tests/benchmarks/README.md
 # make clean  removes the environment, and the demo with its drives and its database
 
@@ -13,7 +14,7 @@ READY := .venv/ready
 .PHONY: demo test check lint servers soak bench clean
 
 demo: $(READY)
-	@sh demo.sh $(BIN)/python
+	@sh demo.sh $(BIN)/python $(DATABASE)
 
 test: lint
 	$(BIN)/python -m tests.servers --fetch

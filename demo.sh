@@ -2,8 +2,33 @@
 # From a drive to a training set: what `make demo` runs, one command after the other.
 set -e
 python=$1
+database=${2:-local}
+mkdir -p demo/drives
 PATATE_HOME=$PWD/demo # a database of the demo's own
 export PATATE_HOME
+
+case $database in
+local)
+    PATATE_DATABASE=local
+    export PATATE_DATABASE
+    ;;
+team)
+    if [ -z "$PATATE_ES_URL" ]; then # else the one that the variables name
+        "$python" -m tests.servers >demo/servers.env &
+        servers=$!
+        trap 'kill $servers; wait $servers || true' EXIT
+        until [ -s demo/servers.env ]; do
+            kill -0 $servers || exit 1
+            sleep 0.2
+        done
+        . demo/servers.env
+    fi
+    ;;
+*)
+    echo "DATABASE is $database; it may be local or team" >&2
+    exit 2
+    ;;
+esac
 
 number=1
 while [ -e "demo/drives/$number" ]; do number=$((number + 1)); done
@@ -18,7 +43,6 @@ step() {
     "$python" "$script" "$@" >demo/counts.json
 }
 
-mkdir -p demo/drives
 step "A simulated car drives; every picture is recorded with its label." \
     run_manual.py -o "$drive" --simulate --duration "${DEMO_SECONDS:-30}" \
     --event demo --track school --track-type asphalt --driver simulator --comment "drive-$number"
@@ -29,6 +53,20 @@ step "A search finds the moments of hard left steering, with their pictures." \
 step "What was found, on one sheet." \
     contact_sheet.py demo/hard_left
 
+if [ "$database" = team ]; then
+    cat <<END
+
+Where everything is
+  $drive              the drive: pictures and labels.json
+  demo/hard_left             the training set: pictures and labels.json
+  demo/hard_left/contact_sheet.png    look at this one
+
+What to type next
+  make servers               servers to try things on; paste what it prints into another terminal
+  .venv/bin/python get_data/upload_data.py $drive
+END
+    exit
+fi
 cat <<END
 
 Where everything is

@@ -152,6 +152,7 @@ def test_img_id_is_in_utc():
 def test_sent_fills_in_where_and_when_and_leaves_the_document_alone():
     document = changed("label.created_on_date", "2020-12-31T16:45:55+01:00")
     document |= {"to_delete": False, "weather": "rain", "raw": "true"}
+    document["timestamp"] = "2020-12-31 16:45:55+01:00"
     before = json.dumps(document)
     uploaded = datetime(2021, 1, 1, tzinfo=UTC)
     sent = label.sent(document, picture=b"jpeg", bucket="local", key="k", uploaded=uploaded)
@@ -159,6 +160,7 @@ def test_sent_fills_in_where_and_when_and_leaves_the_document_alone():
     assert (sent["s3_bucket"], sent["s3_key"], sent["picture_size"]) == ("local", "k", 4)
     assert sent["upload_date"] == "2021-01-01T00:00:00.000000Z"
     assert sent["label"]["created_on_date"] == "2020-12-31T15:45:55.000000Z"
+    assert sent["timestamp"] == "2020-12-31T15:45:55.000000Z"
     assert sent["raw"] is True
     assert sent["weather"] == "rain"
     assert "to_delete" not in sent

@@ -306,12 +306,15 @@ def sent(
 ) -> Document:
     """The document as it goes into the index: where its picture is, and when it was sent.
 
+    Its times are told in UTC, in the one form that every index reads.
+
     What only a label file may ask (`to_delete`, `replaces`) stays behind; `document` is unchanged.
     """
     annotation = dict(document["label"])
     created = parse_moment(annotation.get("created_on_date", ""))
     if created:
         annotation["created_on_date"] = iso(created)
+    taken = parse_moment(document["timestamp"])
     known = {
         **document,
         "s3_bucket": bucket,
@@ -319,6 +322,7 @@ def sent(
         "raw": document.get("raw", True) in (True, "true"),
         "picture_size": len(picture),
         "picture_sha256": sha256(picture),
+        "timestamp": iso(taken) if taken else document["timestamp"],
         "label": annotation,
         "upload_date": iso(uploaded),
     }

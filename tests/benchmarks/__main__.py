@@ -1,8 +1,17 @@
 """All benchmarks, one after the other: what `make bench` runs."""
 
-from tests.benchmarks import learning, local_index, rate_held, recorder
+from tests.benchmarks import (
+    learning,
+    local_index,
+    rate_held,
+    recorder,
+    team_labels,
+    team_pictures,
+)
 
 learning.main([])
 recorder.main([])
 rate_held.main([])
 local_index.main([])
+team_pictures.main([])
+team_labels.main([])
