@@ -9,7 +9,7 @@ same command. Without -q everything matches; a query may also be given in place 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 from errors import InputError
 from get_data import command_line
 from get_data.database.connection import database
-from get_data.database.download import download
+from get_data.database.download import Downloaded, download
 from get_data.database.interfaces import Failed
 from get_data.database.search_query import read_search_query
 from get_data.labels import label_file, session
@@ -68,8 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with database() as db:
         command_line.say_database(db.name, db.notice)
         total = db.index.count(query) if command_line.shows_bars() else 0
-        what: Counter[str] = Counter()
-        failures: list[Failed] = []
         with closing(db.index.search(query)) as documents:
             command_line.make_folders(args.pictures, labels.parent)
             results = download(
@@ -81,12 +79,21 @@ def main(argv: Sequence[str] | None = None) -> int:
                 verify=args.verify,
                 limit=args.limit,
             )
-            for one in command_line.bar(results, total=total, what="fetching", unit="picture"):
-                what[one.what] += 1
-                what["others"] += one.others
-                if one.what == "failed":
-                    failures.append(Failed(one.img_id, one.reason))
+            bar = command_line.bar(results, total=total, what="fetching", unit="picture")
+            what, failures = counted(bar)
     return report(what, failures, labels)
+
+
+def counted(results: Iterable[Downloaded]) -> tuple[Counter[str], list[Failed]]:
+    """How many pictures came to what, under `others` their other labels; and those that failed."""
+    what: Counter[str] = Counter()
+    failures: list[Failed] = []
+    for one in results:
+        what[one.what] += 1
+        what["others"] += one.others
+        if one.what == "failed":
+            failures.append(Failed(one.img_id, one.reason))
+    return what, failures
 
 
 def check_folder(folder: Path) -> None:
