@@ -853,7 +853,7 @@ OTHERS = [
     # the environment
     Row("half a team", upload_data, ["drive"], 2, ["PATATE_S3_BUCKET not"], variables=HALF),
     Row("half a team", search_and_download, ALL, 2, ["PATATE_S3_BUCKET not"], variables=HALF),
-    Row("a team", upload_to_db, ["drive"], 2, ["PATATE_DATABASE=local"], variables=WHOLE),
+    Row("a team", upload_to_db, ["drive"], 2, ["PATATE_ES_URL", "without a port"], variables=WHOLE),
     Row(
         "a secret alone",
         upload_data,
