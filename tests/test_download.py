@@ -11,6 +11,7 @@ from get_data.database.upload import Entry, entries_of, upload
 from get_data.labels import label, label_file
 from tests.conftest import document, picture
 from tests.faults import calls_recorded, files_up_to
+from tests.memory_database import MemoryStore
 from tests.test_upload import Meddling
 
 EVERYTHING = SearchQuery(())
@@ -171,6 +172,24 @@ def test_pictures_are_on_the_disk_before_the_label_file_names_them(full, target,
     pictures = [("replace", ".jpg")] * 10
     assert names[:11] == [*pictures, ("syncfs", "")]
     assert ("replace", ".json") in names[11:]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [(0, 0, 2), (2, 1, 2), ("a.jpg", 1, "a.jpg"), (7, 7, 2), (0, 1, 1)],
+    ids=["earlier", "later", "of another form", "of none", "of the one before"],
+)
+def test_of_two_pictures_of_one_file_name_the_second_is_told(target, tmp_path, names):
+    documents = [document(number) for number in range(3)]
+    for one, name in zip(documents, names, strict=True):
+        one["file_name"] = document(name)["file_name"] if isinstance(name, int) else name
+    given = [one["file_name"] for one in documents]
+    twice = [name in given[:number] for number, name in enumerate(given)]
+    store = MemoryStore()
+    found = map(msgspec.json.encode, documents)
+    results = download(found, store, pictures=target, labels=tmp_path / "l.json", fetch=False)
+    assert [one.what == "failed" for one in results] == twice
+    assert any(twice)
 
 
 def test_two_pictures_of_one_file_name_are_told_apart(db, tmp_path, target):

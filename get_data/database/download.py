@@ -1,8 +1,11 @@
 """The download: what a search matches, each picture once, and only what is missing or damaged."""
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -15,6 +18,9 @@ from get_data.database.interfaces import PictureStore, copies_of
 from get_data.durable import TEMPORARY_SUFFIX, sync_file_system
 from get_data.labels import label, label_file
 from get_data.labels.label import PictureReference
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +92,13 @@ def download(
 
     Raises: DatabaseError, WriteFailed; the label file is as it was then.
     """
-    names: set[str] = set()
+    names = _Names()
     with threads(THREADS) as pool, label_file.writing(labels) as file:
         for batch in batches(islice(settled(documents), limit)):
             work = _work(pictures, store, fetch=fetch, verify=verify)
             checked = [(hit, _name_fault(hit.says, names)) for hit in batch]
-            for hit, done in zip(batch, pool.map(work, checked), strict=True):
+            results = pool.map(work, checked) if fetch else map(work, checked)
+            for hit, done in zip(batch, results, strict=True):
                 if done.what != "failed":
                     file.add(hit.says.img_id, hit.document)
                 yield done
@@ -99,13 +106,44 @@ def download(
             sync_file_system(pictures)
 
 
-def _name_fault(says: PictureReference, names: set[str]) -> str:
+class _Names:
+    """The file names that are taken.
+
+    Most are the id of their picture, and a search may find millions: of these only the moment is
+    kept. Ids come in order, hence so do the moments.
+    """
+
+    def __init__(self) -> None:
+        self._moments_us = array("q")
+        self._others: set[str] = set()
+
+    def take(self, says: PictureReference) -> bool:
+        """The name is taken now; False when another picture has it."""
+        name = says.file_name
+        if name in self._others:
+            return False
+        id_of_name = name.removesuffix(".jpg")
+        moment = label.moment_of(id_of_name)
+        if moment is None:
+            self._others.add(name)
+            return True
+        moment_us = (moment - _EPOCH) // _MICROSECOND
+        if id_of_name == says.img_id:
+            self._moments_us.append(moment_us)
+            return True
+        at = bisect_left(self._moments_us, moment_us)
+        if at < len(self._moments_us) and self._moments_us[at] == moment_us:
+            return False
+        self._others.add(name)
+        return True
+
+
+def _name_fault(says: PictureReference, names: _Names) -> str:
     """What keeps a picture from being written under its file name, if anything."""
     if not label.is_file_name(says.file_name):
         return f"{says.file_name!r} is not a plain file name"
-    if says.file_name in names:
+    if not names.take(says):
         return f"another picture found is called {says.file_name} too"
-    names.add(says.file_name)
     return ""
 
 

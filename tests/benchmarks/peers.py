@@ -82,7 +82,12 @@ def elasticdump(url: str, index: str, login: tuple[str, str], target: Path) -> R
         "--limit=10000",
         "--quiet",
     ]
-    return run(command, {})
+    script = Path(__file__).with_name("elasticdump_version.js")
+    told = {
+        "NODE_OPTIONS": f"--require {script}",
+        "ELASTICDUMP_MODULES": str(HOME / "node_modules"),
+    }
+    return run(command, told)
 
 
 def _login(gateway: Gateway) -> Mapping[str, str]:
