@@ -53,7 +53,7 @@ def test_the_car_knows_nothing_of_the_data():
 
 def test_labels_stand_on_the_ground():
     modules = loaded_by("get_data/labels")
-    ground = {"get_data", "get_data.strict_json", "get_data.durable"}
+    ground = {"get_data", "get_data.durable"}
     assert within("get_data", modules) - within("get_data.labels", modules) <= ground
     assert "cv2" not in modules
 
@@ -71,5 +71,5 @@ def test_the_database_knows_no_recording_no_car_and_no_opencv():
 
 
 def test_the_ground_floor_imports_nothing_of_ours():
-    modules = loaded("errors", "path")
+    modules = loaded("errors", "path", "strict_json")
     assert within("car", modules) | within("get_data", modules) == set()

@@ -488,7 +488,11 @@ IN_THE_WAY = [
         lambda place: (place / "hardware_conf.json").unlink(),
         ["hardwa"],
     ),
-    ("hardware_conf.json is broken", holds("hardware_conf.json", "{"), ["hardware_conf.json: "]),
+    (
+        "hardware_conf.json is broken",
+        holds("hardware_conf.json", "{"),
+        ["hardware_conf.json, line 1, column 2: not JSON"],
+    ),
     (
         "hardware_conf.json in UTF-16",
         holds("hardware_conf.json", b"\xff\xfe{\0"),
@@ -515,9 +519,13 @@ IN_THE_WAY = [
             "hardware_conf.json",
             '{"car": "a", "max_throttle": 1, "jpeg_quality": 90, "max_throttle": 0.1}',
         ),
-        ["hardware_conf.json: max_throttle stands twice"],
+        ["hardware_conf.json: the key 'max_throttle' stands twice"],
     ),
-    ("hardware_conf.json is a folder", folder("hardware_conf.json"), ["hardware_conf.json cannot"]),
+    (
+        "hardware_conf.json is a folder",
+        folder("hardware_conf.json"),
+        ["hardware_conf.json is a folder"],
+    ),
     ("hardware_conf.json is a pipe", pipe("hardware_conf.json"), ["hardware_conf.json", "regular"]),
     ("last_img_id is broken", holds("home/database/last_img_id", "x"), ["last_img_id holds no id"]),
     ("last_img_id is empty", holds("home/database/last_img_id", ""), ["last_img_id holds no id"]),

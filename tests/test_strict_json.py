@@ -2,8 +2,8 @@
 
 import pytest
 
+import strict_json
 from errors import InputError
-from get_data import strict_json
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import strict_json
 from errors import InputError
-from get_data import strict_json
 
 Occur = Literal["must", "filter", "should", "must_not"]
 

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import msgspec
 
+import strict_json
 from errors import InputError
-from get_data import strict_json
 from get_data.durable import replacing
 from get_data.labels import label
 from get_data.labels.label import Document

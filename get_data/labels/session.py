@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+import strict_json
 from errors import InputError
-from get_data import strict_json
 from get_data.durable import replacing
 from get_data.labels.label import RESERVED, SESSION_KEYS, is_own_value
 

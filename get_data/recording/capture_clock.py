@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import strict_json
 from errors import InputError, RecordingFailed
-from get_data import strict_json
 from get_data.durable import replacing
 from get_data.labels.label import img_id_of, moment_of
 

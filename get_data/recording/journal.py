@@ -17,8 +17,8 @@ from pathlib import Path
 
 import msgspec
 
+import strict_json
 from errors import InputError, RecordingFailed, StillRecording
-from get_data import strict_json
 from get_data.durable import TEMPORARY_SUFFIX, replacing, sync_file_system, sync_folder
 from get_data.labels import label, label_file
 from get_data.labels.label import Document
