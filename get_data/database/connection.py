@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,14 +30,13 @@ class Database:
     notice: str = ""
 
 
-@contextmanager
 def database(
     environment: Mapping[str, str] = os.environ,
     *,
     writing: bool = False,
     missing_is_empty: bool = False,
     create_bucket: bool = False,
-) -> Iterator[Database]:
+) -> AbstractContextManager[Database]:
     """The database that the environment names, closed when the block ends.
 
     Address, login and rights are checked first. For `writing` the index of a team is created when
@@ -49,18 +47,15 @@ def database(
     names the variable to look at when the team's cannot be used.
     """
     if _means_team(environment):
-        with _team(
+        return _team(
             environment,
             writing=writing,
             missing_is_empty=missing_is_empty,
             create_bucket=create_bucket,
-        ) as team:
-            yield team
-    else:
-        if create_bucket:
-            raise InputError("only a team's database has a bucket; leave --create-bucket out")
-        with _local() as local:
-            yield local
+        )
+    if create_bucket:
+        raise InputError("only a team's database has a bucket; leave --create-bucket out")
+    return _local()
 
 
 # What only one kind of database needs is imported with it: a start would take twice as long.
@@ -85,6 +80,7 @@ def _local() -> Iterator[Database]:
 def _team(
     environment: Mapping[str, str], *, writing: bool, missing_is_empty: bool, create_bucket: bool
 ) -> Iterator[Database]:
+    """The store is checked first, which leaves nothing; then the index, which may be created."""
     from get_data.database import es_settings, s3_settings
     from get_data.database.es_utils import ElasticsearchIndex
     from get_data.database.s3_utils import S3PictureStore
@@ -96,11 +92,9 @@ def _team(
     try:
         if create_bucket:
             s3_settings.create_bucket(pictures)
-        with ThreadPoolExecutor(1) as beside:
-            checked = beside.submit(store.check, writing=writing)
-            index.check(writing=writing, missing_is_empty=missing_is_empty)
-            checked.result()
-        yield Database(f"{index.name} and bucket {store.name}", index, store, store.notice)
+        store.check(writing=writing)
+        index.check(writing=writing, missing_is_empty=missing_is_empty)
+        yield Database(f"{labels.name} and {pictures.name}", index, store, store.notice)
     finally:
         index.close()
 

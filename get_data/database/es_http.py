@@ -1,17 +1,13 @@
 """The one connection to Elasticsearch: what may pass is tried again, what won't is told in a line.
 
-A request that fails for a reason that may pass (a time-out, a broken connection, 429, 502, 503,
-504) is repeated after 0.2 s, then 0.4 s and so on up to 5 s, for a minute; for 8 s while the server
-has not answered once, for then the address may be wrong. No such host, or another protocol, is told
-at once.
+No such host, or another protocol than the one that was told, is said at once (`patience` has the
+rule for the rest).
 
     DatabaseError
     └── Refused     the server answered: no
 """
 
-import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,13 +19,8 @@ from errors import DatabaseError
 from get_data.database import es_errors
 from get_data.database.es_errors import BLOCKED, MAY_PASS, NO_INDEX, cause
 from get_data.database.es_settings import URL, Settings
+from get_data.database.patience import FIRST_PATIENCE_S, PATIENCE_S, REQUEST_S, delays
 
-REQUEST_S = 30
-PATIENCE_S = 60.0  # for what may pass
-FIRST_PATIENCE_S = 8.0  # with a server that has not answered once
-
-_FIRST_DELAY_S = 0.2
-_LONGEST_DELAY_S = 5.0
 _CONNECTIONS = 16
 _FOREIGN = frozenset({400, 403, 404, 405, 501})  # which Elasticsearch never gives without a reason
 _HEADERS = {"accept": "application/json", "content-type": "application/json"}
@@ -174,11 +165,3 @@ class Http:
 def is_missing(error: Refused) -> bool:
     """Whether there is no such index."""
     return error.status == 404 and error.kind == NO_INDEX
-
-
-def delays() -> Iterator[float]:
-    """How long to wait before each new try, in seconds; a little by chance, without an end."""
-    delay_s = _FIRST_DELAY_S
-    while True:
-        yield delay_s * random.uniform(0.5, 1)
-        delay_s = min(2 * delay_s, _LONGEST_DELAY_S)

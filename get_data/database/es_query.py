@@ -30,8 +30,7 @@ def _clause_body(clause: Clause) -> dict[str, Any]:
         case "exists":
             return {"exists": {"field": _path(clause), **arguments}}
         case "terms":
-            if not isinstance(arguments.get("value"), list):
-                raise InputError(f'{clause.path}: \'value\' is not a list such as ["a", "b"]')
+            _check_list(clause, "value")
             return {"terms": {_path(clause): arguments.pop("value"), **arguments}}
     return {clause.type: {_path(clause): arguments}}
 

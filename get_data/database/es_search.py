@@ -42,20 +42,16 @@ class _Page(msgspec.Struct):
 _decode_page = msgspec.json.Decoder(_Page).decode
 
 
-def refresh(http: Http, index: str, *, is_worth_waiting: bool = True) -> bool:
-    """Questions are about all that was written before; False when there is no such index.
-
-    Raises: DatabaseError, Refused.
-    """
+def refresh(http: Http, index: str, *, is_worth_waiting: bool = True) -> None:
+    """Questions are about all that was written before. Raises: DatabaseError, Refused."""
     try:
         answer = http.talk("POST", f"/{index}/_refresh", is_worth_waiting=is_worth_waiting)
     except Refused as error:
-        if not is_missing(error):
-            raise
-        return False
+        if is_missing(error):  # so nothing was written
+            return
+        raise
     if answer["_shards"]["failed"]:
         raise DatabaseError(f"{http.name} could not be refreshed; run again when it is well")
-    return True
 
 
 def total(http: Http, index: str, query: SearchQuery, limit: int | None = None) -> int:
@@ -97,7 +93,12 @@ def everything(
         "track_total_hits": False,
     }
     while True:
-        hits = _page(http, f"/{index}/_search", body).hits.hits
+        try:
+            hits = _page(http, f"/{index}/_search", body).hits.hits
+        except Refused as error:
+            if is_missing(error):
+                return
+            raise
         for hit in hits:
             yield msgspec.json.decode(hit.source)
         if len(hits) < LARGEST_PAGE:

@@ -19,11 +19,12 @@ from get_data.database import es_bulk, es_search
 from get_data.database.batches import batches
 from get_data.database.es_bulk import Outcome
 from get_data.database.es_errors import NOT_READY, cause_of
-from get_data.database.es_http import PATIENCE_S, Http, delays, is_missing
+from get_data.database.es_http import Http, is_missing
 from get_data.database.es_indices import Indices
 from get_data.database.es_query import query_body
 from get_data.database.es_settings import Settings
 from get_data.database.interfaces import Created, GoneLabel, StoredLabel
+from get_data.database.patience import PATIENCE_S, delays
 from get_data.database.search_query import SearchQuery, parse_search_query
 from get_data.labels import label
 from get_data.labels.label import Document
@@ -234,8 +235,8 @@ class ElasticsearchIndex:
     def _grouped(self, field: str, values: Collection[str], wanted: str) -> dict[str, set[str]]:
         """What labels have in the field `wanted`, by what they have in `field`."""
         groups: dict[str, set[str]] = {}
-        if not values or not self._is_refreshed():
-            return groups
+        if values and not self._only_reads:
+            es_search.refresh(self._http, self._indices.labels)
         for some in batches(values, _MAX_NAMES):
             question = {"terms": {field: some}}
             found = es_search.everything(
@@ -245,12 +246,6 @@ class ElasticsearchIndex:
                 if has.get(wanted):
                     groups.setdefault(has[field], set()).add(has[wanted])
         return groups
-
-    def _is_refreshed(self) -> bool:
-        """Whether there is an index; a question to it is about all that was written before."""
-        if self._only_reads:
-            return self._indices.is_there(self._indices.labels)
-        return es_search.refresh(self._http, self._indices.labels)
 
     def _change(self, index: str, operation: str, lines: Mapping[str, bytes]) -> dict[str, Outcome]:
         """What became of each change; a line is the document, where the operation takes one."""

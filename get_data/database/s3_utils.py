@@ -6,7 +6,6 @@ cut off nor an answer that broke off in the middle.
 """
 
 import math
-import random
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
@@ -24,19 +23,15 @@ from obstore.store import S3Store
 from errors import DatabaseError, PictureMissing
 from get_data.database.batches import THREADS
 from get_data.database.interfaces import ASIDE, Copy, checked_path, copy_path, is_path
+from get_data.database.patience import FIRST_PATIENCE_S, PATIENCE_S, REQUEST_S, delays
 from get_data.database.s3_refusals import NOT_IMPLEMENTED, Refusal
 from get_data.database.s3_settings import Login, Settings
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
 
-PATIENCE_S = 60.0  # with a server that is lost or has too much to do
-_FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 5.0
 _LOSS_S = 1.0  # after one request was given up, those that were waiting for their turn are too
-_PATIENCE_AT_START_S = 8.0  # when the set-up may be wrong
 _CONNECT_S = 5
-_REQUEST_S = 30
 
 _FEW = 16  # keys that are asked for one by one, which takes no longer than a LIST
 _PAGE = 1000  # what S3 lists at once
@@ -54,11 +49,7 @@ class Refused(DatabaseError):
 
 
 class S3PictureStore:
-    """Pictures as objects in a bucket.
-
-    A request is sent again for `patience_s` while it fails of what may pass, with pauses from 0.2 s
-    doubling to 5 s; the last one may take 30 s more.
-    """
+    """Pictures as objects in a bucket; `patience_s` as `patience` has it, or less."""
 
     def __init__(self, settings: Settings, *, patience_s: float = PATIENCE_S) -> None:
         login = Login.of(settings)
@@ -79,7 +70,7 @@ class S3PictureStore:
             client_options={
                 "allow_http": login.url.startswith("http:"),
                 "connect_timeout": timedelta(seconds=_CONNECT_S),
-                "timeout": timedelta(seconds=_REQUEST_S),
+                "timeout": timedelta(seconds=REQUEST_S),
             },
             retry_config={"max_retries": 0},
         )
@@ -104,7 +95,7 @@ class S3PictureStore:
 
         Raises: DatabaseError that names the variable to look at; nothing stays changed.
         """
-        patience_s = min(self._patience_s, _PATIENCE_AT_START_S)
+        patience_s = min(self._patience_s, FIRST_PATIENCE_S)
         self._try(lambda: self._page(_PROBES), "", patience_s=patience_s)
         with suppress(PictureMissing):
             self.get("pictures/probe")
@@ -268,8 +259,7 @@ class S3PictureStore:
         lost_at, why = self._lost
         if began < lost_at + _LOSS_S:
             raise self._refused(why, about, 0.0)
-        pause_s = _FIRST_PAUSE_S
-        while True:
+        for delay_s in delays():
             try:
                 return request()
             except (BaseError, OSError) as error:
@@ -277,14 +267,14 @@ class S3PictureStore:
                 if isinstance(error, through) and refusal.code != "NoSuchBucket":
                     raise
                 now = time.monotonic()
-                over = now + pause_s > began + patience_s
+                over = now + delay_s > began + patience_s
                 if over or not refusal.may_pass:
                     if refusal.may_pass:
                         self._lost = (now, refusal)
                     error.args = (self._settings.without_secrets(str(error)),)
                     raise self._refused(refusal, about, now - began) from error
-            time.sleep(random.uniform(pause_s / 2, pause_s))
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            time.sleep(delay_s)
+        raise AssertionError("delays never end")
 
     def _refused(self, refusal: Refusal, about: str, tried_s: float) -> Refused:
         place = f"bucket {self.name!r} at {self._url}" + (f", {about}" if about else "")

@@ -105,12 +105,12 @@ class _Sending:
 class _Batch:
     """Some labels on their way, and by fingerprint those whose way has ended.
 
-    `contents`: the hashes that the index knows of the pictures of those that are new.
+    `known`: the hashes that the index has of the pictures of those that are new.
     """
 
     sending: list[_Sending] = field(default_factory=list)
     ended: dict[str, Uploaded] = field(default_factory=dict)
-    contents: dict[str, set[str]] = field(default_factory=dict)
+    known: dict[str, set[str]] = field(default_factory=dict)
 
     def end(self, one: _Sending, what: What, reason: str = "") -> None:
         """Nothing more is done for this label."""
@@ -219,14 +219,14 @@ class _Run:
         ]
         if restored and not self.dry_run:
             self.index.forget_gone(restored)
-        batch.contents = self.index.hashes([one.img_id for one in batch.new()])
+        batch.known = self.index.hashes([one.img_id for one in batch.new()])
         return batch
 
     def send_pictures(self, asked: Future[_Batch]) -> _Batch:
         """Puts the pictures of the labels that are new."""
         batch = asked.result()
         new = batch.new()
-        reasons = self.threads.map(lambda one: self._send(one, batch.contents), new)
+        reasons = self.threads.map(lambda one: self._send(one, batch.known), new)
         for one, reason in zip(new, reasons, strict=True):
             if reason:
                 batch.end(one, "failed", reason)
