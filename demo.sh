@@ -53,27 +53,22 @@ step "A search finds the moments of hard left steering, with their pictures." \
 step "What was found, on one sheet." \
     contact_sheet.py demo/hard_left
 
-if [ "$database" = team ]; then
-    cat <<END
-
-Where everything is
-  $drive              the drive: pictures and labels.json
-  demo/hard_left             the training set: pictures and labels.json
-  demo/hard_left/contact_sheet.png    look at this one
-
-What to type next
-  make servers               servers to try things on; paste what it prints into another terminal
-  .venv/bin/python get_data/upload_data.py $drive
-END
-    exit
-fi
 cat <<END
 
 Where everything is
   $drive              the drive: pictures and labels.json
-  demo/database              the database: index.sqlite and pictures/
   demo/hard_left             the training set: pictures and labels.json
   demo/hard_left/contact_sheet.png    look at this one
+END
+if [ "$database" = team ]; then
+    cat <<END
+
+What to type next
+  make servers               an Elasticsearch and an S3 that stay until Ctrl-C
+END
+else
+    cat <<END
+  demo/database              the database: index.sqlite and pictures/
 
 What to type next
   make demo                          to add a second drive
@@ -82,3 +77,4 @@ What to type next
                                      to fetch all of the demo's database
   .venv/bin/python get_data/search_and_download.py --help
 END
+fi
