@@ -1,15 +1,19 @@
 """What many tests share: a home of their own, and recordings made without driving."""
 
+import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import msgspec
 import pytest
 
+from get_data import command_line
 from get_data.database import es_settings, s3_settings
 from get_data.database.es_utils import ElasticsearchIndex
 from get_data.database.interfaces import LabelIndex, PictureStore
@@ -145,6 +149,18 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
             index.check(writing=True)
             yield Database(index, store)
             index.close()
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any, str]]:
+    """Calls a script's main through the door that the shell uses: exit code, counts, stderr."""
+
+    def run(script: ModuleType, *arguments: object) -> tuple[int, Any, str]:
+        code = command_line.run(lambda: script.main([str(one) for one in arguments]))
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if said.out else None, said.err
+
+    return run
 
 
 @pytest.fixture

@@ -73,6 +73,17 @@ def test_counters_are_seen_on_the_other_side():
     assert queue.counters.written == 7
 
 
+def test_a_reader_that_keeps_up_has_one_slot_filled_again_and_again():
+    queue, reader = queue_and_reader(slots=5)
+    batches = reader.batches()
+    for _ in range(10):
+        assert queue.put(b"h", b"the body")
+        assert len(next(batches)) == 1
+        reader.release()
+    memory = os.pread(queue.handle.memory_fd, 10_000, 0)
+    assert memory.count(b"the body") == 1
+
+
 def test_counters_never_go_back_for_whoever_looks_while_they_change():
     queue, reader = queue_and_reader()
     child = os.fork()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.servers.addresses import Gateway
 from tests.servers.proxy import Proxy
-from tests.waiting import until
+from tests.waiting import wait_until
 
 BODY = bytes(10_000)
 
@@ -101,7 +101,7 @@ def test_the_proxy_tells_requests_apart_however_their_bytes_come(
         for _ in range(2):
             for byte in put:
                 client.sendall(bytes([byte]))
-            until(lambda: client.recv(1000).endswith(b"\r\n\r\n"))
+            wait_until(lambda: client.recv(1000).endswith(b"\r\n\r\n"))
     assert proxy.requests == {("PUT", "object"): 2}
     assert target.received == [20, 20]
 
@@ -177,7 +177,7 @@ def test_the_proxy_cuts_a_message_that_comes_in_pieces(proxy: Proxy, target: Tar
             time.sleep(0.02)
         with pytest.raises(ConnectionResetError):
             client.recv(1000)
-    until(lambda: target.received == [57])
+    wait_until(lambda: target.received == [57])
 
 
 def test_the_proxy_lets_pass_what_is_shorter(
@@ -204,7 +204,7 @@ def test_the_proxy_cuts_a_request(
         ask(client, "PUT", body=BODY)
     client.close()
     assert ask(client) == (200, BODY)
-    until(lambda: target.received != [len(BODY)])
+    wait_until(lambda: target.received != [len(BODY)])
 
 
 def test_the_proxy_adds_latency_and_keeps_the_throughput(proxy: Proxy) -> None:

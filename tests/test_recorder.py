@@ -20,6 +20,7 @@ from get_data.recording import capture_clock, journal
 from get_data.recording.recorder import Recorder
 from tests.conftest import START
 from tests.faults import before_anything, files_up_to
+from tests.waiting import wait_until
 
 FRAME = np.full((12, 16, 3), (200, 30, 30), np.uint8)  # blue green red
 
@@ -207,7 +208,7 @@ def test_a_folder_is_recorded_into_by_one_at_a_time(tmp_path, monkeypatch):
 def test_a_killed_writer_is_reported_and_what_it_wrote_is_repaired(tmp_path):
     to = recorder(tmp_path)
     record(to, 10)
-    wait_for(lambda: to.progress.written == 10)
+    wait_until(lambda: to.progress.written == 10)
     to._writer.kill()
     with pytest.raises(RecordingFailed, match="the next script that reads the folder repairs it"):
         to.close()
@@ -218,7 +219,7 @@ def test_a_killed_writer_is_reported_and_what_it_wrote_is_repaired(tmp_path):
 @pytest.mark.slow
 def test_recording_stops_when_the_disk_is_nearly_full(tmp_path):
     with recorder(tmp_path, min_free_bytes=2**62) as to:
-        wait_for(lambda: to.progress.stopped)
+        wait_until(lambda: to.progress.stopped)
         assert not to.record(FRAME, captured=START, steering=0, throttle=0)
     assert to.progress.stopped == "disk full"
     assert to.report.stopped == "the disk is nearly full"
@@ -247,7 +248,7 @@ def test_a_disk_that_takes_half_of_a_picture_or_label_has_none_of_it(tmp_path, m
     """The disk refuses in the middle of a file; what was whole before stays, and is merged."""
     with recorder(tmp_path, resolution=(160, 120)) as to:
         record(to, 2)
-        wait_for(lambda: to.progress.written == 2)
+        wait_until(lambda: to.progress.written == 2)
         with files_up_to(most_bytes, pid=to._writer.pid):
             record_until_stopped(to, picture, first=2)
             written = to.progress.written
@@ -317,7 +318,7 @@ def test_once_a_second_all_that_was_recorded_is_made_durable(tmp_path, monkeypat
     begin = time.monotonic()
     with recorder(folder) as to:
         record(to, 1)
-        wait_for(lambda: log.read_text().splitlines().count(str(folder)) >= 3, seconds=10)
+        wait_until(lambda: log.read_text().splitlines().count(str(folder)) >= 3, within_s=10)
         assert time.monotonic() - begin > 2.9
         assert not to.report.stopped
     assert len(assert_whole(folder)) == 1
@@ -335,7 +336,7 @@ def test_a_disk_that_cannot_be_synced_stops_the_recording_and_is_told(tmp_path, 
     before_anything(monkeypatch, tmp_path, REFUSE_SYNCS)
     with recorder(tmp_path / "drive") as to:
         record(to, 3)
-        wait_for(lambda: to.progress.stopped)
+        wait_until(lambda: to.progress.stopped)
     assert to.progress.stopped == "disk failed"
     assert to.report.stopped == "Input/output error"
     assert "Input/output error" in to.report.unmerged
@@ -360,7 +361,7 @@ def test_what_cannot_be_recorded_is_refused_and_the_rest_is_recorded(running, wr
         running.record(captured=moment, **(right | wrong))
     before = running.progress.written
     assert running.record(captured=moment, **right)
-    wait_for(lambda: running.progress.written == before + 1)
+    wait_until(lambda: running.progress.written == before + 1)
     (new,) = set(running.folder.glob("*.jpg")) - files
     assert new.stem == label.img_id_of(moment)
 
@@ -403,10 +404,10 @@ def test_ids_are_remembered_before_the_first_picture_is_written(tmp_path):
     memory = tmp_path / "last_img_id"
     to = recorder(tmp_path / "drive", last_img_id_file=memory)
     record(to, 1)
-    wait_for(lambda: to.progress.written == 1)
+    wait_until(lambda: to.progress.written == 1)
     assert capture_clock.remembered(memory) > START
     record(to, 1, first=36000)  # the wall clock jumps an hour ahead
-    wait_for(lambda: to.progress.written == 2)
+    wait_until(lambda: to.progress.written == 2)
     to._writer.kill()
     with pytest.raises(RecordingFailed):
         to.close()
@@ -421,7 +422,7 @@ def test_the_memory_of_moments_is_ahead_of_every_picture_that_is_there(tmp_path)
     for number in range(60):  # a minute, in less time
         last = START + timedelta(seconds=number)
         assert to.record(FRAME, captured=last, steering=0, throttle=0)
-        wait_for(lambda known=number + 1: to.progress.written == known)
+        wait_until(lambda known=number + 1: to.progress.written == known)
         assert capture_clock.remembered(memory) >= last
     to._writer.kill()
     with pytest.raises(RecordingFailed):
@@ -449,7 +450,7 @@ def test_a_memory_that_cannot_be_written_stops_the_recording_and_costs_nothing(t
     memory.parent.mkdir()
     with recorder(tmp_path / "drive", last_img_id_file=memory) as to:
         record(to, 10)
-        wait_for(lambda: to.progress.written == 10)
+        wait_until(lambda: to.progress.written == 10)
         memory.unlink()
         memory.parent.rmdir()
     assert "last_img_id cannot be written" in to.report.stopped
@@ -509,7 +510,7 @@ def test_a_killed_drive_loses_nothing_that_it_had_recorded(tmp_path, kill_after)
     drive.stdout.close()
     drive.wait()
     last = int(rest[-1].split()[0]) if rest and len(rest[-1].split()) == 2 else last
-    wait_for(lambda: not (tmp_path / journal.NAME).exists())
+    wait_until(lambda: not (tmp_path / journal.NAME).exists())
     labels = assert_whole(tmp_path)
     assert len(labels) >= last + 1
 
@@ -532,13 +533,6 @@ def test_a_drive_and_its_writer_killed_together_are_repaired(tmp_path):
     assert repaired.labels >= written
     assert set(repaired.damaged.values()) <= {"the picture has no label"}
     assert_whole(tmp_path)
-
-
-def wait_for(condition, seconds=20.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited too long"
-        time.sleep(0.01)
 
 
 @pytest.mark.slow

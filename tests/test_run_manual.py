@@ -24,7 +24,8 @@ from get_data.labels import label_file, session
 from get_data.recording import journal
 from tests.conftest import document
 from tests.test_journal import interrupted
-from tests.test_recorder import assert_whole, wait_for
+from tests.test_recorder import assert_whole
+from tests.waiting import wait_until
 
 SCRIPT = path.ROOT / "get_data" / "run_manual.py"
 
@@ -89,7 +90,7 @@ def test_options_reach_the_labels(tmp_path, capsys):
 def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
     folder = tmp_path / "drive"
     process = start(folder)
-    wait_for(recording(folder))
+    wait_until(recording(folder))
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -101,7 +102,7 @@ def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
 def test_ctrl_c_twice_still_saves(tmp_path):
     folder = tmp_path / "drive"
     process = start(folder)
-    wait_for(recording(folder))
+    wait_until(recording(folder))
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30)
@@ -114,7 +115,7 @@ def test_ctrl_c_on_a_terminal_reaches_only_the_drive(tmp_path):
     """A terminal sends the signal to every process of the job; the writing one must not die."""
     folder = tmp_path / "drive"
     process = start(folder, start_new_session=True)
-    wait_for(recording(folder))
+    wait_until(recording(folder))
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130
@@ -125,7 +126,7 @@ def test_ctrl_c_on_a_terminal_reaches_only_the_drive(tmp_path):
 def test_a_killed_drive_is_completed_for_the_next_script(tmp_path):
     folder = tmp_path / "drive"
     process = start(folder)
-    wait_for(recording(folder, 20))
+    wait_until(recording(folder, 20))
     process.kill()
     process.communicate()
     upload = path.ROOT / "get_data" / "upload_data.py"
@@ -220,7 +221,7 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
         stderr=slave,
     )
     os.set_blocking(slave, False)
-    wait_for(recording(folder, 5))
+    wait_until(recording(folder, 5))
     while True:  # the terminal's buffer is full
         try:
             os.write(slave, b"x" * 4096)
@@ -231,7 +232,7 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
     time.sleep(1.5)
     assert len(list(folder.glob("*.jpg"))) - before >= 40
     process.send_signal(signal.SIGHUP)
-    wait_for(lambda: list(folder.glob("labels.*")) == [folder / label_file.NAME])
+    wait_until(lambda: list(folder.glob("labels.*")) == [folder / label_file.NAME])
     assert len(assert_whole(folder)) >= before + 40
     os.close(slave)
     os.close(master)

@@ -27,25 +27,13 @@ from get_data.labels import label, label_file
 from get_data.recording import journal
 from tests.conftest import document, picture, save
 from tests.test_journal import interrupted
-from tests.test_recorder import wait_for
+from tests.waiting import wait_until
 
 STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]
 
 
 def in_drive(number):
     return document(number, steering=STEERING[number % 5])
-
-
-@pytest.fixture
-def call(capsys):
-    """Calls a script's main through the door that the shell uses."""
-
-    def run(script, *arguments):
-        code = command_line.run(lambda: script.main([str(one) for one in arguments]))
-        said = capsys.readouterr()
-        return code, json.loads(said.out) if said.out else None, said.err
-
-    return run
 
 
 def test_upload_counts_and_names_the_database(call, drive, home):
@@ -540,7 +528,7 @@ def test_an_upload_ended_by_a_signal_says_so_and_is_completed_by_a_second(call, 
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for((path.database() / "pictures").is_dir)
+    wait_until((path.database() / "pictures").is_dir)
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")

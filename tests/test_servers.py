@@ -20,7 +20,7 @@ from tests.servers.addresses import Cluster, Gateway, Login, new_name
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.server import Server, ServerFailed
 from tests.servers.versity import Versity
-from tests.waiting import until
+from tests.waiting import wait_until
 
 
 def answers(url: str) -> bool:
@@ -118,7 +118,7 @@ def test_a_server_ends_when_whoever_started_it_is_killed() -> None:
         url, folder = starter.stdout.readline().split()
         assert answers(url)
         starter.kill()
-    until(lambda: not answers(url) and not Path(folder).exists())
+    wait_until(lambda: not answers(url) and not Path(folder).exists())
 
 
 TEST_FILE = """
@@ -168,14 +168,14 @@ def test_a_run_with_two_workers_starts_a_server_once_and_ends_it(tmp_path: Path)
 @pytest.mark.servers
 def test_a_server_outlives_the_workers_and_ends_when_the_run_is_killed(tmp_path: Path) -> None:
     with start_run(tmp_path, stay=True) as run:
-        until(lambda: len(told(tmp_path)) == 2)
+        wait_until(lambda: len(told(tmp_path)) == 2)
         url, _ = told(tmp_path)[0]
         for _, worker in told(tmp_path):
             os.kill(worker, signal.SIGKILL)
         time.sleep(1)
         assert answers(url)
         run.kill()
-    until(lambda: not answers(url) and not list(tmp_path.glob("patate-run-*/patate-*")))
+    wait_until(lambda: not answers(url) and not list(tmp_path.glob("patate-run-*/patate-*")))
 
 
 @pytest.mark.servers

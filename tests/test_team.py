@@ -1,6 +1,5 @@
 """The scripts over a team's database: the same output and effect, and what is wrong in a line."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from contextlib import closing
 import pytest
 
 import path
-from get_data import command_line, search_and_download, upload_data, upload_to_db
+from get_data import search_and_download, upload_data, upload_to_db
 from get_data.labels import label_file
 from tests.conftest import document, picture, save
 from tests.servers.addresses import new_name
@@ -20,18 +19,6 @@ from tests.soak.team import TeamHome
 pytestmark = pytest.mark.timeout(300)
 
 LEFT = '{"label.label_direction": {"type": "term", "value": 0}}'
-
-
-@pytest.fixture
-def call(capsys):
-    """Calls a script's main through the door that the shell uses."""
-
-    def run(script, *arguments):
-        code = command_line.run(lambda: script.main([str(one) for one in arguments]))
-        said = capsys.readouterr()
-        return code, json.loads(said.out) if said.out else None, said.err
-
-    return run
 
 
 @pytest.fixture
@@ -65,7 +52,7 @@ def test_the_whole_loop(call, team, drive, tmp_path):
     code, counts, err = call(upload_data, drive)
     assert (code, counts["created"], counts["pictures_sent"]) == (0, 10, 10)
     assert err.splitlines() == [
-        f"database: {team.cluster.url}/{team.index} and bucket {team.bucket}",
+        f"database: {team.cluster.url}/{team.index} and {team.gateway.url}/{team.bucket}",
         "10 labels uploaded with 10 pictures, 0 were there already",
     ]
     there = team.contents()
@@ -219,6 +206,7 @@ def test_a_wrong_set_up_is_one_line_that_names_the_variable(team, drive, wrong, 
             assert line.startswith("error: ")
             assert variable in line
     assert team.contents() == before
+    assert team.cluster.ask("HEAD", f"/{team.index}")[0] == 404
 
 
 def test_a_search_before_the_first_upload_names_the_index(team, tmp_path):

@@ -1,12 +1,12 @@
-"""Waiting for what another process or thread does."""
+"""Waiting for what other threads and processes do."""
 
 import time
 from collections.abc import Callable
 
 
-def until(holds: Callable[[], bool], within_s: float = 30.0) -> None:
-    """Returns when it holds. Raises: AssertionError when it does not in time."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+def wait_until(condition: Callable[[], object], within_s: float = 30.0) -> None:
+    """Returns when the condition holds. Raises: AssertionError when it does not in time."""
+    give_up = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < give_up, "waited in vain"
+        time.sleep(0.002)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from car.track import TRACKS
+from get_data import command_line
 from tests import learning
 
 HEADER = (
@@ -41,9 +42,7 @@ def rows(*, seeds: int, laps: int, pictures: int, push_rate_hz: float) -> Iterat
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="how many drives to learn from")
     parser.add_argument("--laps", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=2000, help="how many to learn from")

@@ -6,7 +6,6 @@ Asked: a selective search among 200,000 labels under 50 ms, and all of them writ
 within 150 MB.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from get_data import command_line
 from get_data.database.search_query import parse_search_query
 from get_data.database.sqlite_utils import SqliteIndex
 from get_data.labels import label
@@ -84,9 +84,7 @@ def fill(index: SqliteIndex, count: int) -> tuple[float, list[str]]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.parser(__doc__)
     parser.add_argument("--labels", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)

@@ -5,7 +5,6 @@ python -m tests.benchmarks.rate_held
 Scored against the schedule, by the times stored with the pictures, not by the drive's counters.
 """
 
-import argparse
 import multiprocessing
 import os
 import signal
@@ -22,6 +21,7 @@ import path
 from car.clock import RealClock
 from car.drive import Drive
 from car.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
+from get_data import command_line
 from get_data.labels import label, label_file
 from get_data.labels.label import Classes
 from get_data.recording.capture_clock import CaptureClock
@@ -94,9 +94,7 @@ def held(folder: Path, rate_hz: float, seconds: float) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     args = parser.parse_args(argv)
     print(  # noqa: T201

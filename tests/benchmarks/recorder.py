@@ -8,7 +8,6 @@ until the last picture and its label are written. donkeycar is installed into an
 own.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -26,6 +25,7 @@ import path
 from car.clock import VirtualClock
 from car.interfaces import Command
 from car.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
+from get_data import command_line
 from get_data.labels.label import Classes
 from get_data.recording.recorder import Recorder
 from tests.conftest import START
@@ -158,9 +158,7 @@ def say(line: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints both tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=3000)
     parser.add_argument("--paced-pictures", type=int, default=900)

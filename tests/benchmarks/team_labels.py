@@ -6,7 +6,6 @@ Whole processes on the same server, in turn. Ours sorts the labels and settles w
 picture to keep; elasticdump writes them as they come.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import path
+from get_data import command_line
 from get_data.database import es_settings
 from get_data.database.batches import batches
 from get_data.database.es_utils import ElasticsearchIndex
@@ -45,9 +45,7 @@ def fill(environment: dict[str, str], count: int) -> float:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.parser(__doc__)
     parser.add_argument("--labels", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)

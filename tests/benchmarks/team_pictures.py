@@ -6,7 +6,6 @@ Whole processes on the same servers, in turn, medians of the rounds. Ours also r
 labels, indexes or searches them, and hashes every picture.
 """
 
-import argparse
 import random
 import shutil
 import statistics
@@ -19,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import path
+from get_data import command_line
 from get_data.labels import label, label_file, session
 from get_data.labels.label import Classes
 from tests.benchmarks import peers
@@ -250,9 +250,7 @@ def start_up(team: Team, folder: Path, rounds: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--up", type=int, default=10_000, help="pictures to upload")
     parser.add_argument("--down", type=int, default=3000, help="pictures to download")

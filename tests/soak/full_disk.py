@@ -22,10 +22,10 @@ from tests.soak.scripts import (
     assert_whole_recording,
     contents,
     run,
-    wait_until,
 )
 from tests.soak.trials import NotPossible, Property, Seen
 from tests.soak.uploads_and_downloads import assert_same_files, recorded
+from tests.waiting import wait_until
 
 DISK_BYTES = 24_000_000
 BALLAST = "ballast"

@@ -16,8 +16,9 @@ from get_data.recording import journal
 from get_data.recording.capture_clock import CaptureClock, remembered
 from tests.conftest import START
 from tests.soak import drive
-from tests.soak.scripts import assert_whole_recording, wait_until
+from tests.soak.scripts import assert_whole_recording
 from tests.soak.trials import Property, Seen
+from tests.waiting import wait_until
 
 JUMPS_S = (-3600.0, 0.0, 3600.0)
 

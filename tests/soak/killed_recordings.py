@@ -25,9 +25,9 @@ from tests.soak.scripts import (
     end_of,
     run,
     start,
-    wait_until,
 )
 from tests.soak.trials import Property, Seen
+from tests.waiting import wait_until
 
 DRIVE = ["-m", "tests.soak.drive"]
 RATE_HZ = 300.0

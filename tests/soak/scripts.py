@@ -3,8 +3,7 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,14 +102,6 @@ def run(command: list[str], *arguments: object, home: Home, codes: tuple[int, ..
     ended = end_of(start(command, *arguments, home=home))
     assert ended.code in codes, f"exit code {ended.code}: {ended.err}"
     return ended
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """The condition holds. Raises: AssertionError when it takes too long."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited too long"
-        time.sleep(0.002)
 
 
 def assert_whole_recording(folder: Path) -> tuple[dict[str, Document], dict[str, Document]]:
