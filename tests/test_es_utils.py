@@ -15,7 +15,7 @@ from threading import Barrier, Thread
 import pytest
 
 from errors import DatabaseError, InputError
-from get_data.database import es_bulk, es_http, es_mapping, es_search
+from get_data.database import es_bulk, es_http, es_mapping, es_search, es_utils
 from get_data.database.es_settings import Settings, from_environment
 from get_data.database.es_utils import ElasticsearchIndex, get_search_query_from_dict
 from get_data.database.interfaces import StoredLabel
@@ -751,6 +751,32 @@ def test_only_what_was_rejected_is_sent_again():
             assert index.remove(["a", "b", "c"]) == {"a", "b"}
         sent = [re.findall(rb'"_id":"(.)"', body) for body in asked["POST /labels/_bulk"]]
     assert sent == [[b"a", b"b", b"c"], [b"b"], [b"b"]]
+
+
+def test_an_index_that_was_just_made_is_waited_for():
+    def answer(error):
+        return 200, {"docs": [{"_id": "a", "error": error}, {"_id": "b", "found": False}]}
+
+    not_yet = answer({"type": "no_shard_available_action_exception", "reason": "No shard"})
+    found = 200, {"docs": [{"_id": "a", "found": True, "_source": {"img_id": "1", "s3_key": "k"}}]}
+    with (
+        stub({"POST /labels/_mget": [not_yet, not_yet, found]}) as (url, asked),
+        opened(Settings(url)) as index,
+    ):
+        assert index.find(["a", "b"]) == {"a": StoredLabel("1", "k")}
+        assert len(asked["POST /labels/_mget"]) == 3
+
+
+def test_an_index_that_stays_without_a_shard_is_told_and_is_not_empty(monkeypatch):
+    monkeypatch.setattr(es_utils, "PATIENCE_S", 0)
+    error = {"type": "no_shard_available_action_exception", "reason": "No shard"}
+    answers = {"POST /labels/_mget": [(200, {"docs": [{"_id": "a", "error": error}]})]}
+    with (
+        stub(answers) as (url, _),
+        opened(Settings(url)) as index,
+        pytest.raises(DatabaseError, match="No shard"),
+    ):
+        index.find(["a"])
 
 
 def test_what_stays_rejected_is_told_and_never_dropped(monkeypatch):

@@ -104,6 +104,26 @@ def test_who_may_only_search_fetches_everything(call, team, drive, tmp_path, mon
     assert (code, counts["fetched"], counts["failed"]) == (0, 10, 0), err
 
 
+def test_a_search_of_some_leaves_none_open(call, team, drive, tmp_path):
+    call(upload_data, drive)
+    counts = call(search_and_download, "-p", tmp_path / "found", "--limit", "3")[1]
+    assert counts["found"] == counts["fetched"] == 3
+    _, stats = team.cluster.ask("GET", f"/{team.index}/_stats/search")
+    assert stats["_all"]["total"]["search"]["open_contexts"] == 0
+
+
+@pytest.mark.parametrize("far", ["labels", "pictures"])
+def test_a_server_that_is_away_at_the_start_is_waited_for(call, team, drive, monkeypatch, far):
+    with Proxy(team.cluster.url) as labels, Proxy(team.gateway.url) as pictures:
+        lead(
+            monkeypatch,
+            {"PATATE_ES_URL": labels.url, "PATATE_S3_ENDPOINT_URL": pictures.url},
+        )
+        {"labels": labels, "pictures": pictures}[far].refuse(3)
+        code, counts, err = call(upload_data, drive)
+    assert (code, counts["created"]) == (0, 10), err
+
+
 @pytest.mark.parametrize("part", ["PATATE_ES_", "PATATE_S3_"])
 @pytest.mark.parametrize("script", [upload_data, upload_to_db])
 def test_who_may_only_search_changes_nothing(call, team, drive, monkeypatch, part, script):
