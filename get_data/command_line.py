@@ -188,10 +188,18 @@ def shows_bars() -> bool:
 
 
 def bar(items: Iterable[Item], *, total: int, what: str, unit: str) -> Iterable[Item]:
-    """The items, with a progress bar on stderr when that is a terminal."""
+    """The items, with a progress bar on stderr when that is a terminal.
+
+    They may come in bursts, so a thousandth of them is worth a look however soon it comes, and the
+    rate is that of the whole time: else the bar would stop at the first of a burst and foretell
+    hours.
+    """
     return tqdm(
         items,
         total=total,
+        miniters=max(1, total // 1000),
+        mininterval=0,
+        smoothing=0,
         desc=what,
         unit=unit,
         file=sys.stderr,
