@@ -251,7 +251,7 @@ PROPERTIES = (
     ),
     Property(
         "team_two_uploads",
-        "two uploads of one folder at once end in the same database as a clean run",
+        "two uploads of one folder, or of two that overlap, end in the same database as clean runs",
         20,
         "s for both",
         for_team(unchanged.two_uploads),
