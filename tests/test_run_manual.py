@@ -387,7 +387,7 @@ def test_without_simulate_it_says_what_it_can_do(tmp_path):
 
 
 BROKEN_CONF = [
-    ("{", "Input data was truncated"),
+    ("{", "line 1, column 2: not JSON"),
     ('{"car": "x", "max_throttle": "fast", "jpeg_quality": 90}', "max_throttle: Expected float"),
     ('{"car": "x", "max_throttle": 2, "jpeg_quality": 90}', "max_throttle: Expected float <= 1"),
     ('{"car": "x", "max_throttle": 0.5}', "missing required field jpeg_quality"),
