@@ -5,6 +5,8 @@
     ├── Declined            1   the answer at a prompt was no, or there was nobody to ask
     ├── CameraFailed        1   no picture came from the camera
     ├── PadLost             1   the pad is gone
+    ├── MotorsFailed        1   the wheels cannot be moved; the car is at neutral
+    ├── NotReady            1   a check before the drive failed; nothing has moved
     ├── WriteFailed         1   a file could not be written; what stood there is as it was
     ├── RecordingFailed     1   pictures could not be written
     ├── StillRecording      1   the folder is being recorded into right now
@@ -38,6 +40,14 @@ class CameraFailed(ToolkitError):
 
 class PadLost(ToolkitError):
     """The pad is gone."""
+
+
+class MotorsFailed(ToolkitError):
+    """The wheels cannot be moved; whatever could still be done to stop the car was done."""
+
+
+class NotReady(ToolkitError):
+    """A check before the drive failed; nothing has moved."""
 
 
 class WriteFailed(ToolkitError):

@@ -6,8 +6,11 @@ thread of its own, and whoever takes its pictures must not block.
 
 import threading
 from array import array
+from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from car.interfaces import (
     NEUTRAL,
@@ -15,8 +18,9 @@ from car.interfaces import (
     Camera,
     Clock,
     Command,
+    Frame,
     FrameSink,
-    Motors,
+    GuardedMotors,
     Pad,
     PadState,
 )
@@ -26,21 +30,39 @@ CONTROL_HZ = 50.0
 AT_REST = 0.05  # a throttle this near to 0 counts as released
 
 _CAMERA_ENDS_WITHIN_S = 2.0
+_REMEMBERED_S = 2.0  # longer than any picture takes from the sensor to us
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the driver may do.
+
+    Full trigger means `max_throttle`. A pad that says nothing for `silence_s` while it gives
+    throttle counts as gone. With `dead_man`, there is throttle only while that button is held.
+    """
+
+    max_throttle: float
+    silence_s: float = inf
+    dead_man: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Whether the wheels follow the pad, and whether pictures are wanted."""
+    """Whether the wheels follow the pad, and whether pictures are wanted.
+
+    `stopped` is what stopped the car last, or keeps it from being armed; "" when nothing does.
+    """
 
     armed: bool = False
     paused: bool = False
     over: bool = False
+    stopped: str = ""
 
     @property
     def name(self) -> str:
         """What a driver would call it."""
         if not self.armed:
-            return "press Menu"
+            return f"{self.stopped}; press Menu" if self.stopped else "press Menu"
         return "paused" if self.paused else "recording"
 
 
@@ -53,25 +75,38 @@ class Decision:
     erase: bool = False
 
 
-def decide(state: State, pad: PadState, *, max_throttle: float) -> Decision:
+def decide(state: State, pad: PadState, rules: Rules, *, motors_stopped: str = "") -> Decision:
     """What the wheels do now.
 
-    The pad's full trigger means `max_throttle`. A car starts disarmed, and is disarmed again by an
-    emergency stop. Arming needs the throttle at rest.
+    A car starts disarmed, and is disarmed again by whatever stops it: the emergency button, a pad
+    that is gone or silent, motors that stopped by themselves. Arming needs the throttle at rest.
     """
     pressed = pad.pressed
-    if Button.EMERGENCY_STOP in pressed:
-        state = replace(state, armed=False)
-    elif Button.ARM in pressed and abs(pad.command.throttle) <= AT_REST:
-        state = replace(state, armed=True)
+    throttle = 0.0 if rules.dead_man and Button.DEAD_MAN not in pad.held else pad.command.throttle
+    if why := _stops(pad, throttle, rules, motors_stopped):
+        state = replace(state, armed=False, stopped=why)
+    elif Button.ARM in pressed and not state.armed:
+        at_rest = abs(pad.command.throttle) <= AT_REST
+        state = replace(state, armed=at_rest, stopped="" if at_rest else "release the throttle")
     if Button.PAUSE in pressed:
         state = replace(state, paused=not state.paused)
     if Button.STOP_RUN in pressed:
         state = replace(state, armed=False, over=True)
     command = NEUTRAL
     if state.armed:
-        command = Command(pad.command.steering, pad.command.throttle * max_throttle)
+        command = Command(pad.command.steering, throttle * rules.max_throttle)
     return Decision(state, command, erase=Button.ERASE in pressed)
+
+
+def _stops(pad: PadState, throttle: float, rules: Rules, motors_stopped: str) -> str:
+    """Why the car has to stand, in a few words; "" when it may drive."""
+    if Button.EMERGENCY_STOP in pad.pressed:
+        return "emergency stop"
+    if pad.lost:
+        return pad.lost
+    if abs(throttle) > AT_REST and pad.silent_s > rules.silence_s:
+        return "the pad is silent"
+    return motors_stopped
 
 
 @dataclass(slots=True)
@@ -97,24 +132,29 @@ class Drive:
         *,
         camera: Camera,
         pad: Pad,
-        motors: Motors,
+        motors: GuardedMotors,
         clock: Clock,
-        max_throttle: float,
+        rules: Rules,
+        on_frame: Callable[[Frame], object],
         on_picture: FrameSink,
         on_erase: Callable[[], object],
         on_pause: Callable[[], object],
     ) -> None:
-        """`on_picture` gets every picture taken while armed and not paused, from another thread."""
+        """`on_frame` gets every picture, and `on_picture` those that were taken while armed and not
+        paused, with the command of that moment. Both are called from another thread.
+        """
         self._camera = camera
         self._pad = pad
         self._motors = motors
         self._clock = clock
-        self._max_throttle = max_throttle
+        self._rules = rules
+        self._on_frame = on_frame
         self._on_picture = on_picture
         self._on_erase = on_erase
         self._on_pause = on_pause
         self._stop = threading.Event()
         self._camera_error: Exception | None = None
+        self._commands: deque[tuple[float, Command]] = deque(maxlen=int(_REMEMBERED_S * CONTROL_HZ))
         self.state = State()
         self.command = NEUTRAL
         self.timing = Timing(1 / CONTROL_HZ)
@@ -126,21 +166,23 @@ class Drive:
     def run(self, duration_s: float | None = None) -> None:
         """Drives until the pad, `stop` or the time ends it; then the car is at neutral.
 
-        Raises: CameraFailed, PadLost, and what a part raises; the car is at neutral then too.
+        Raises: CameraFailed, PadLost, MotorsFailed; the car is at neutral then too.
         """
         camera = threading.Thread(target=self._take_pictures, name="camera", daemon=True)
-        try:
+        with ExitStack() as ending:  # backwards, and on when one of them fails
+            ending.callback(self._camera.close)
+            ending.callback(self._pad.close)
+            ending.callback(camera.join, _CAMERA_ENDS_WITHIN_S)
+            ending.callback(self._motors.close)
+            ending.callback(self._end)
             camera.start()
             self._control(duration_s)
-        finally:
-            self._stop.set()
-            self.command = NEUTRAL
-            self._motors.close()
-            camera.join(_CAMERA_ENDS_WITHIN_S)
-            self._pad.close()
-            self._camera.close()
         if self._camera_error:
             raise CameraFailed(f"the camera failed: {self._camera_error}") from self._camera_error
+
+    def _end(self) -> None:
+        self._stop.set()
+        self.command = NEUTRAL
 
     def _control(self, duration_s: float | None) -> None:
         period_s = self.timing.period_s
@@ -160,8 +202,14 @@ class Drive:
     def _step(self) -> None:
         """One reading of the pad has reached the wheels."""
         before = self.state
-        decision = decide(before, self._pad.read(), max_throttle=self._max_throttle)
-        self._motors.apply(decision.command)
+        decision = decide(
+            before, self._pad.read(), self._rules, motors_stopped=self._motors.stopped
+        )
+        if decision.state.armed:
+            self._motors.apply(decision.command)
+        else:
+            self._motors.rest()
+        self._commands.append((self._clock.now(), decision.command))
         self.command = decision.command
         self.state = decision.state
         if decision.erase:
@@ -173,11 +221,18 @@ class Drive:
         try:
             while not self._stop.is_set():
                 frame = self._camera.capture()
+                self._on_frame(frame)
                 if _wanted(self.state):
-                    self._on_picture(frame, self.command)
+                    self._on_picture(frame, self._command_at(frame.captured_s))
         except Exception as error:  # noqa: BLE001  whatever it is, the control loop must end
             self._camera_error = error
             self._stop.set()
+
+    def _command_at(self, moment_s: float) -> Command:
+        """What the wheels were told at that moment; a picture reaches us later than it is taken."""
+        remembered = self._commands.copy()  # in one go, as the other thread goes on
+        commands = (command for told_s, command in reversed(remembered) if told_s <= moment_s)
+        return next(commands, NEUTRAL)
 
 
 def _wanted(state: State) -> bool:

@@ -4,17 +4,20 @@ Parts speak in physical values. Steering goes from -1 (hardest left) to 1 (harde
 from -1 (full reverse) to 1 (full ahead). Times are seconds of one monotonic clock.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from math import isnan
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the guard moves the wheels, sees no picture, and has to start fast
+    import numpy as np
+    from numpy.typing import NDArray
 
-Pixels = NDArray[
-    np.uint8
-]  # (height, width, 3), blue green red, as OpenCV and picamera2 "RGB888" have it
+Pixels: TypeAlias = "NDArray[np.uint8]"
+"""(height, width, 3), blue green red, as OpenCV and picamera2's "RGB888" have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,21 @@ class Command:
 
 
 NEUTRAL = Command(steering=0.0, throttle=0.0)
+
+
+def checked(command: Command) -> Command:
+    """The command within -1 .. 1: what every kind of motors does before anything moves.
+
+    Raises: ValueError for a value that is not a number.
+    """
+    if isnan(command.steering) or isnan(command.throttle):
+        raise ValueError(f"{command} is not a number")
+    return Command(clamped(command.steering), clamped(command.throttle))
+
+
+def clamped(value: float) -> float:
+    """The value, at least -1 and at most 1."""
+    return min(max(value, -1.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +62,25 @@ class Button(Enum):
     EMERGENCY_STOP = "emergency stop"
     PAUSE = "pause or resume recording"
     ERASE = "erase the last seconds"
+    DEAD_MAN = "hold to drive"
 
 
 @dataclass(frozen=True, slots=True)
 class PadState:
-    """Where the driver's thumbs are, and the buttons pressed since the last reading."""
+    """Where the driver's thumbs are, and the buttons pressed since the last reading.
+
+    `silent_s` is how long the pad has said nothing, which also a thumb held still brings about;
+    `lost` why there is no pad at the moment, in a few words, and "" while there is one.
+    """
 
     command: Command
     pressed: frozenset[Button] = frozenset()
+    held: frozenset[Button] = frozenset()
+    silent_s: float = 0.0
+    lost: str = ""
+
+
+NO_PAD = PadState(NEUTRAL, lost="the pad is gone")
 
 
 class Camera(Protocol):
@@ -71,9 +100,9 @@ class Pad(Protocol):
     """Tells what the driver wants."""
 
     def read(self) -> PadState:
-        """The state now; never waits.
+        """The state now; never waits. A pad that comes back is taken up again.
 
-        Raises: PadLost when the device is gone.
+        Raises: PadLost when the device has been gone for too long.
         """
 
     def close(self) -> None:
@@ -86,11 +115,25 @@ class Motors(Protocol):
     def apply(self, command: Command) -> None:
         """The wheels follow the command.
 
-        Raises: ValueError for a value that is not a number.
+        Raises: ValueError for a value that is not a number, MotorsFailed.
         """
 
     def close(self) -> None:
         """The car is at neutral and the device is free again. May be called twice."""
+
+
+class GuardedMotors(Motors, Protocol):
+    """Motors that go to neutral, and stay there, when the commands stop coming."""
+
+    @property
+    def stopped(self) -> str:
+        """Why the wheels stay at neutral whatever they are told; "" while they follow."""
+
+    def rest(self) -> None:
+        """The wheels are at neutral, and follow the next command, whatever stopped them.
+
+        Raises: MotorsFailed.
+        """
 
 
 class Clock(Protocol):

@@ -2,22 +2,26 @@
 
     world = World("school", seed=1, clock=RealClock())
     camera = SimulatedCamera(world, width_px=160, height_px=120, rate_hz=20)
-    pad, motors = SimulatedPad(world), SimulatedMotors(world)
+    pad, motors = SimulatedPad(world), GuardedSimulatedMotors(world)
 
 No thread moves the car: whoever asks or tells the world something makes it catch up with its clock
 first, in steps of a fixed length, so that nothing depends on how often it is asked. Same seed, same
 commands at the same moments: same drive.
 """
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import atan, atan2, ceil, cos, exp, floor, hypot, inf, isnan, radians, sin, sqrt, tan
-from threading import Lock
+from math import atan, atan2, ceil, cos, exp, floor, hypot, inf, radians, sin, sqrt, tan
+from threading import Lock, Thread
 
 import numpy as np
 
-from car.interfaces import NEUTRAL, Button, Clock, Command, Frame, PadState
+from car import wire
+from car.guarded_motors import MotorsBehindGuard
+from car.interfaces import NEUTRAL, Button, Clock, Command, Frame, PadState, checked, clamped
+from car.motors import SimulatedWheels
 from car.track import ROAD_WIDTH_M, Place, Pose, Track, load
 from car.view import View
 from errors import CameraFailed, PadLost
@@ -130,7 +134,7 @@ class World:
             self._odometer.note(place)
             self._driver.think(self._car.pose, place)
         push = self._pushes.steering(self._steps * _STEP_S)
-        self._car.step(_clamped(self._command.steering + push), self._command.throttle)
+        self._car.step(clamped(self._command.steering + push), self._command.throttle)
         self._steps += 1
 
 
@@ -215,7 +219,7 @@ class _Driver:
         self._unrest = fades * self._unrest + sqrt(1 - fades**2) * self._rng.standard_normal(2)
         steering = self._steering(*self._seen[0]) + _STEERING_NOISE * float(self._unrest[0])
         throttle = self._throttle(place) + _THROTTLE_NOISE * float(self._unrest[1])
-        self.wish = Command(_clamped(steering), self._max_throttle * max(0.0, min(throttle, 1.0)))
+        self.wish = Command(clamped(steering), self._max_throttle * max(0.0, min(throttle, 1.0)))
 
     def _steering(self, pose: Pose, place: Place) -> float:
         """Turns the wheels so that the car's arc meets the middle of the road ahead."""
@@ -306,7 +310,9 @@ class SimulatedPad:
 
 
 class SimulatedMotors:
-    """The wheels of the world's car."""
+    """The wheels of the world's car, without a guard: nothing here can die by itself."""
+
+    stopped = ""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -319,9 +325,11 @@ class SimulatedMotors:
         """
         if self._closed:
             raise RuntimeError("the simulated motors are closed")
-        if isnan(command.steering) or isnan(command.throttle):
-            raise ValueError(f"{command} is not a number")
-        self._world.obey(Command(_clamped(command.steering), _clamped(command.throttle)))
+        self._world.obey(checked(command))
+
+    def rest(self) -> None:
+        """The car is at neutral. Raises: RuntimeError when closed."""
+        self.apply(NEUTRAL)
 
     def close(self) -> None:
         """The car is at neutral. May be called twice."""
@@ -329,8 +337,33 @@ class SimulatedMotors:
         self._world.obey(NEUTRAL)
 
 
-def _clamped(value: float) -> float:
-    return min(max(value, -1.0), 1.0)
+class GuardedSimulatedMotors(MotorsBehindGuard):
+    """The wheels of the world's car behind the same guard, in its own process, as real ones."""
+
+    def __init__(self, world: World) -> None:
+        """The car is at neutral. Raises: MotorsFailed."""
+        self._world = world
+        self._heard, self._told = os.pipe()
+        self._wheels = Thread(target=self._obey, name="wheels", daemon=True)
+        self._wheels.start()
+        super().__init__(SimulatedWheels(self._told), inherited=(self._told,))
+
+    def _obey(self) -> None:
+        while messages := wire.receive(self._heard):
+            self._world.obey(messages[-1].command)
+
+    def close(self) -> None:
+        """The car is at neutral and the guard has ended. May be called twice.
+
+        Raises: MotorsFailed.
+        """
+        try:
+            super().close()
+        finally:
+            if self._wheels.is_alive():
+                os.close(self._told)  # the guard's end is closed already, so the wheels see the end
+                self._wheels.join()
+                os.close(self._heard)
 
 
 def _share_of_lag(lag_s: float) -> float:

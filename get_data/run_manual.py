@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 import path
 from car import hardware_conf
 from car.clock import RealClock
-from car.drive import CONTROL_HZ, Drive
+from car.drive import CONTROL_HZ, Drive, Rules
 from car.hardware_conf import HardwareConf
-from car.interfaces import Camera, Clock, Motors, Pad
-from car.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
+from car.interfaces import Camera, Clock, GuardedMotors, Pad
+from car.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
 from errors import InputError, RecordingFailed
 from get_data import command_line
 from get_data.labels import label_file, session
@@ -99,7 +99,7 @@ class Car:
 
     camera: Camera
     pad: Pad
-    motors: Motors
+    motors: GuardedMotors
     clock: Clock
     speed_m_s: Callable[[], float] | None = None
 
@@ -137,7 +137,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             pad=car.pad,
             motors=car.motors,
             clock=car.clock,
-            max_throttle=max_throttle,
+            rules=Rules(max_throttle),
+            on_frame=lambda _frame: None,
             on_picture=lambda frame, command: recorder.record(
                 frame.pixels,
                 captured=captured.at(frame.captured_s),
@@ -214,7 +215,7 @@ def simulated_car(args: argparse.Namespace, max_throttle: float) -> Car:
     return Car(
         SimulatedCamera(world, width_px=width_px, height_px=height_px, rate_hz=args.rate),
         SimulatedPad(world),
-        SimulatedMotors(world),
+        GuardedSimulatedMotors(world),
         clock,
         speed_m_s=lambda: world.state().speed_m_s,
     )

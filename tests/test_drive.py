@@ -3,14 +3,15 @@
 import math
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from car.clock import RealClock
-from car.drive import Drive, State, decide
-from car.interfaces import NEUTRAL, Button, Command, Frame, PadState
-from errors import CameraFailed, PadLost
+from car.drive import Drive, Rules, State, decide
+from car.interfaces import NEUTRAL, NO_PAD, Button, Command, Frame, PadState
+from errors import CameraFailed, MotorsFailed, PadLost
 
 PIXELS = np.zeros((12, 16, 3), np.uint8)
 
@@ -23,35 +24,86 @@ ARMED = State(armed=True)
 
 
 def test_a_car_starts_disarmed_and_stays_at_neutral():
-    assert decide(State(), pad(1.0, 1.0), max_throttle=0.5).command == NEUTRAL
+    assert decide(State(), pad(1.0, 1.0), Rules(0.5)).command == NEUTRAL
 
 
 def test_arming_needs_the_throttle_at_rest():
-    assert not decide(State(), pad(0, 0.5, Button.ARM), max_throttle=0.5).state.armed
-    assert decide(State(), pad(0, 0.0, Button.ARM), max_throttle=0.5).state.armed
+    assert not decide(State(), pad(0, 0.5, Button.ARM), Rules(0.5)).state.armed
+    assert decide(State(), pad(0, 0.0, Button.ARM), Rules(0.5)).state.armed
 
 
 def test_full_trigger_means_the_largest_throttle():
-    assert decide(ARMED, pad(-1.0, 1.0), max_throttle=0.3).command == Command(-1.0, 0.3)
+    assert decide(ARMED, pad(-1.0, 1.0), Rules(0.3)).command == Command(-1.0, 0.3)
 
 
 def test_an_emergency_stop_disarms_even_with_the_arming_button():
     pressed = pad(0.0, 0.0, Button.EMERGENCY_STOP, Button.ARM)
-    decision = decide(ARMED, pressed, max_throttle=0.5)
+    decision = decide(ARMED, pressed, Rules(0.5))
     assert decision.command == NEUTRAL
     assert not decision.state.armed
 
 
 def test_pause_is_pressed_again_to_resume_and_the_car_drives_on():
-    paused = decide(ARMED, pad(0, 1.0, Button.PAUSE), max_throttle=0.5)
+    paused = decide(ARMED, pad(0, 1.0, Button.PAUSE), Rules(0.5))
     assert (paused.state.paused, paused.command.throttle) == (True, 0.5)
-    assert not decide(paused.state, pad(0, 0, Button.PAUSE), max_throttle=0.5).state.paused
+    assert not decide(paused.state, pad(0, 0, Button.PAUSE), Rules(0.5)).state.paused
 
 
 def test_stopping_the_run_is_neutral_at_once():
-    decision = decide(ARMED, pad(1.0, 1.0, Button.STOP_RUN), max_throttle=0.5)
+    decision = decide(ARMED, pad(1.0, 1.0, Button.STOP_RUN), Rules(0.5))
     assert decision.state.over
     assert decision.command == NEUTRAL
+
+
+RULES = Rules(0.5, silence_s=1.5)
+
+
+@pytest.mark.parametrize(
+    ("reading", "motors_stopped", "why"),
+    [
+        (pad(0.2, 1.0, Button.EMERGENCY_STOP), "", "emergency stop"),
+        (NO_PAD, "", "the pad is gone"),
+        (replace(pad(0.2, 1.0), silent_s=1.6), "", "the pad is silent"),
+        (pad(0.2, 1.0), "commands came too late", "commands came too late"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_whatever_stops_the_car_keeps_it_until_the_throttle_is_at_rest_and_menu_pressed(
+    reading, motors_stopped, why
+):
+    stopped = decide(ARMED, reading, RULES, motors_stopped=motors_stopped)
+    assert (stopped.command, stopped.state.armed) == (NEUTRAL, False)
+    assert stopped.state.name == f"{why}; press Menu"
+    assert decide(stopped.state, pad(0.2, 1.0), RULES).command == NEUTRAL
+    held = decide(stopped.state, pad(0.2, 1.0, Button.ARM), RULES)
+    assert (held.state.armed, held.state.name) == (False, "release the throttle; press Menu")
+    again = decide(held.state, pad(0.2, 0.0, Button.ARM), RULES)
+    assert (again.state.armed, again.state.stopped) == (True, "")
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        replace(pad(0.2, 1.0), silent_s=1.4),  # a steady thumb says nothing
+        replace(pad(0.2, 0.0), silent_s=60.0),  # a car that stands may stand
+        replace(pad(0.2, 0.04), silent_s=60.0),
+    ],
+)
+def test_a_silent_pad_stops_only_a_car_that_drives(reading):
+    assert decide(ARMED, reading, RULES).state.armed
+
+
+def test_reverse_is_throttle_too():
+    assert not decide(ARMED, replace(pad(0, -1.0), silent_s=1.6), RULES).state.armed
+
+
+def test_a_dead_man_button_gives_throttle_only_while_it_is_held():
+    rules = Rules(0.5, dead_man=True)
+    held = replace(pad(0.3, 1.0), held=frozenset({Button.DEAD_MAN}))
+    assert decide(ARMED, held, rules).command == Command(0.3, 0.5)
+    let_go = decide(ARMED, pad(0.3, 1.0), rules)
+    assert let_go.command == Command(0.3, 0.0)
+    assert let_go.state.armed  # holding it again is enough
 
 
 class Parts:
@@ -73,7 +125,8 @@ class Parts:
             pad=self.Pad(self),
             motors=self.Motors(self),
             clock=RealClock(),
-            max_throttle=0.5,
+            rules=Rules(0.5),
+            on_frame=lambda _frame: None,
             on_picture=lambda frame, command: self.pictures.append((frame, command)),
             on_erase=lambda: setattr(self, "erasures", self.erasures + 1),
             on_pause=lambda: setattr(self, "pauses", self.pauses + 1),
@@ -107,8 +160,13 @@ class Parts:
             self.parts.closed.append("pad")
 
     class Motors:
+        stopped = ""
+
         def __init__(self, parts):
             self.parts = parts
+
+        def rest(self):
+            self.apply(NEUTRAL)
 
         def apply(self, command):
             assert not math.isnan(command.steering)
@@ -214,6 +272,47 @@ def test_a_camera_that_hangs_does_not_keep_the_car_driving(monkeypatch):
     parts.drive().run()
     assert stopped_s[0] - start < 0.6
     assert time.monotonic() - start >= 0.9
+
+
+def test_a_label_tells_what_the_wheels_did_when_the_picture_was_taken(monkeypatch):
+    """A picture comes some time after the light fell on the sensor."""
+    delay_s = 0.2
+    monkeypatch.setattr(Parts.Camera, "capture", lambda self: late(delay_s))
+
+    def late(delay_s):
+        time.sleep(0.02)
+        return Frame(PIXELS, time.monotonic() - delay_s)
+
+    parts = Parts([ARM, *[GO] * 20, pad(-0.4, 1.0)])
+    turned_s = []
+    real = Parts.Motors.apply
+
+    def apply(self, command):
+        if command.steering < 0 and not turned_s:
+            turned_s.append(time.monotonic())
+        real(self, command)
+
+    monkeypatch.setattr(Parts.Motors, "apply", apply)
+    parts.drive().run(duration_s=1.2)
+    left = [frame.captured_s for frame, command in parts.pictures if command.steering < 0]
+    right = [frame.captured_s for frame, command in parts.pictures if command.steering > 0]
+    assert left
+    assert right
+    assert max(right) <= turned_s[0] + 0.01
+    assert min(left) >= turned_s[0] - 0.01
+
+
+def test_motors_that_fail_end_the_run_and_close_the_other_parts(monkeypatch):
+    parts = Parts([ARM, GO])
+
+    def closing(self):
+        self.parts.closed.append("motors")
+        raise MotorsFailed("the guard is gone")
+
+    monkeypatch.setattr(Parts.Motors, "close", closing)
+    with pytest.raises(MotorsFailed):
+        parts.drive().run(duration_s=0.1)
+    assert sorted(parts.closed) == ["camera", "motors", "pad"]
 
 
 def test_ticks_that_could_not_be_made_are_counted():

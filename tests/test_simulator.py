@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from car.clock import RealClock, VirtualClock
-from car.drive import Drive
+from car.drive import Drive, Rules
 from car.interfaces import NEUTRAL, Button, Command
 from car.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
 from car.track import ROAD_WIDTH_M, TRACKS, Corner, Pose, Track, load
@@ -605,7 +605,8 @@ def test_a_simulated_car_drives_in_real_time():
         pad=SimulatedPad(world),
         motors=SimulatedMotors(world),
         clock=clock,
-        max_throttle=MAX_THROTTLE,
+        rules=Rules(MAX_THROTTLE),
+        on_frame=lambda _frame: None,
         on_picture=lambda frame, command: frames.append(frame),
         on_erase=lambda: None,
         on_pause=lambda: None,

@@ -19,8 +19,8 @@ import numpy as np
 
 import path
 from car.clock import RealClock
-from car.drive import Drive
-from car.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
+from car.drive import Drive, Rules
+from car.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
 from get_data import command_line
 from get_data.labels import label, label_file
 from get_data.labels.label import Classes
@@ -59,9 +59,10 @@ def held(folder: Path, rate_hz: float, seconds: float) -> str:
         drive = Drive(
             camera=SimulatedCamera(world, width_px=160, height_px=120, rate_hz=rate_hz),
             pad=SimulatedPad(world),
-            motors=SimulatedMotors(world),
+            motors=GuardedSimulatedMotors(world),
             clock=clock,
-            max_throttle=world.max_throttle,
+            rules=Rules(world.max_throttle),
+            on_frame=lambda _frame: None,
             on_picture=lambda frame, command: recorder.record(
                 frame.pixels,
                 captured=captured.at(frame.captured_s),

@@ -1,0 +1,143 @@
+"""Motors behind a guard: the drive's end of the pipe to the process that owns them."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import msgspec
+
+import path
+from car import guard, motors, wire
+from car.guard import Stop
+from car.interfaces import NEUTRAL, Command, checked
+from car.motors import AnyMotors
+from errors import MotorsFailed, ToolkitError
+
+REASONS = {Stop.NONE: "", Stop.SILENCE: "commands came too late"}
+
+_ANSWERS_WITHIN_S = 0.5
+_ENDS_WITHIN_S = 3.0
+_ANSWERS_AT_ONCE = 65536
+
+
+class MotorsBehindGuard:
+    """Motors that go to neutral by themselves when this process falls silent, or is no more.
+
+    The other way round, when the guard dies or does not answer, this process takes the motors over,
+    brings them to neutral and raises MotorsFailed.
+    """
+
+    def __init__(self, conf: AnyMotors, *, inherited: tuple[int, ...] = ()) -> None:
+        """The guard runs and has sent neutral for as long as `conf` says.
+
+        `inherited` are descriptors that the guard needs. Raises: MotorsFailed.
+        """
+        self._conf = conf
+        self._stop = Stop.NONE
+        self._unanswered_since_s: float | None = None
+        self._guard = subprocess.Popen(
+            [sys.executable, "-m", "car.guard", msgspec.json.encode(conf).decode()],
+            cwd=path.ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=inherited,
+            start_new_session=True,  # the terminal's signals are for the drive
+        )
+        assert self._guard.stdin is not None
+        assert self._guard.stdout is not None
+        self._commands = self._guard.stdin.fileno()
+        self._answers = self._guard.stdout.fileno()
+        self._closed = False
+        if self._guard.stdout.readline() != guard.READY:
+            raise MotorsFailed(self._last_words())
+        os.set_blocking(self._commands, False)
+        os.set_blocking(self._answers, False)
+
+    @property
+    def pid(self) -> int:
+        """The guard's process."""
+        return self._guard.pid
+
+    @property
+    def stopped(self) -> str:
+        """Why the wheels stay at neutral whatever they are told; "" while they follow."""
+        self._hear()
+        return REASONS[self._stop]
+
+    def apply(self, command: Command) -> None:
+        """The guard is told the command, and that the car is armed.
+
+        Raises: ValueError for a value that is not a number, MotorsFailed.
+        """
+        self._tell(checked(command), armed=True)
+
+    def rest(self) -> None:
+        """The guard is told that the car is not armed. Raises: MotorsFailed."""
+        self._tell(NEUTRAL, armed=False)
+
+    def close(self) -> None:
+        """The car is at neutral and the guard has ended. May be called twice.
+
+        Raises: MotorsFailed.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        assert self._guard.stdin is not None
+        with suppress(BrokenPipeError):
+            self._guard.stdin.close()
+        try:
+            code = self._guard.wait(_ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._take_over("the motors' guard does not end")
+        if code != 0:
+            self._take_over(f"the motors' guard failed: {self._last_words()}")
+
+    def _tell(self, command: Command, *, armed: bool) -> None:
+        if self._closed:
+            raise MotorsFailed("the motors are closed")
+        self._hear()
+        now_s = time.monotonic()
+        if self._unanswered_since_s is None:
+            self._unanswered_since_s = now_s
+        elif now_s - self._unanswered_since_s > _ANSWERS_WITHIN_S:
+            self._closed = True
+            self._take_over("the motors' guard does not answer")
+        try:
+            wire.send(self._commands, command, armed=armed)
+        except BlockingIOError:
+            return  # the guard does not read; soon that is noticed
+        except BrokenPipeError:
+            self._closed = True
+            self._take_over("the motors' guard has ended")
+
+    def _hear(self) -> None:
+        """What the guard has answered since is known."""
+        if self._closed:
+            return
+        with suppress(BlockingIOError):
+            if answers := os.read(self._answers, _ANSWERS_AT_ONCE):
+                self._stop = Stop(answers[-1])
+                self._unanswered_since_s = None
+
+    def _take_over(self, why: str) -> None:
+        """The guard is dead for sure, and the wheels are at neutral all the same.
+
+        Raises: MotorsFailed, always.
+        """
+        self._guard.kill()
+        self._guard.wait()
+        try:
+            motors.opened(self._conf).close()
+        except ToolkitError as error:
+            raise MotorsFailed(f"{why}, and the motors cannot be stopped: {error}") from error
+        raise MotorsFailed(f"{why}; the car is at neutral")
+
+    def _last_words(self) -> str:
+        """The last line that the guard, which has ended, said on stderr."""
+        assert self._guard.stderr is not None
+        lines = self._guard.stderr.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"the motors' guard ended with {self._guard.wait()}"
