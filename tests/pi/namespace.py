@@ -1,0 +1,94 @@
+"""Runs a command in a namespace that looks like a Raspberry Pi to the libraries that drive one.
+
+/proc/cpuinfo names a Pi 4, /dev/gpiomem is a file of 4096 bytes that anyone can look into, and
+/dev/input and /sys/class/input hold what a test puts there: FIFOs for pads. RPi.GPIO 0.7.1 and
+inputs 0.5 run in it unchanged.
+"""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+GPIOMEM_BYTES = 4096
+
+_CPUINFO = "Hardware\t: BCM2711\nRevision\t: c03114\nModel\t\t: Raspberry Pi 4 Model B Rev 1.4\n"
+_KEPT_DEVICES = ("null", "zero", "urandom", "shm", "pts", "ptmx", "tty")
+_ENTER = """
+set -e
+pi=$1
+shift
+mount --bind "$pi/cpuinfo" /proc/cpuinfo
+mount --bind "$pi/sys_input" /sys/class/input
+mkdir -p "$pi/kept"
+for name in {kept}; do
+    [ -e /dev/$name ] || continue
+    if [ -d /dev/$name ]; then mkdir -p "$pi/kept/$name"; else : >>"$pi/kept/$name"; fi
+    mount --rbind /dev/$name "$pi/kept/$name"
+done
+mount -t tmpfs tmpfs /dev
+for name in {kept}; do
+    [ -e "$pi/kept/$name" ] || continue
+    if [ -d "$pi/kept/$name" ]; then mkdir /dev/$name; else : >/dev/$name; fi
+    mount --rbind "$pi/kept/$name" /dev/$name
+done
+: >/dev/gpiomem
+mount --bind "$pi/gpiomem" /dev/gpiomem
+mkdir /dev/input
+mount --bind "$pi/input" /dev/input
+exec "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Pi:
+    """The devices of one Pi, as files below `folder`."""
+
+    folder: Path
+
+    @property
+    def gpiomem(self) -> Path:
+        """The registers of the pins."""
+        return self.folder / "gpiomem"
+
+    @property
+    def input(self) -> Path:
+        """What is /dev/input inside."""
+        return self.folder / "input"
+
+    @property
+    def sys_input(self) -> Path:
+        """What is /sys/class/input inside."""
+        return self.folder / "sys_input"
+
+    def command(self, *command: object) -> list[str]:
+        """The command line that runs the command in there; its signals reach the command itself."""
+        script = _ENTER.format(kept=" ".join(_KEPT_DEVICES))
+        enter = [*("unshare", "-Urm"), *("sh", "-c", script, "sh"), str(self.folder)]
+        return [*enter, *map(str, command)]
+
+
+def make(folder: Path) -> Pi:
+    """A Pi without a pad, all of whose registers are 0."""
+    pi = Pi(folder)
+    pi.input.mkdir(parents=True)
+    pi.sys_input.mkdir()
+    (folder / "cpuinfo").write_text(_CPUINFO)
+    pi.gpiomem.write_bytes(bytes(GPIOMEM_BYTES))
+    return pi
+
+
+@cache
+def lacking() -> str:
+    """Why there are no namespaces here; "" when there are."""
+    if not shutil.which("unshare"):
+        return "unshare is missing; install the package util-linux"
+    tried = subprocess.run(["unshare", "-Urm", "true"], capture_output=True, text=True, check=False)
+    return f"user namespaces are off: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+def required() -> bool:
+    """Whether lacking something is a failure and no reason to skip."""
+    return bool(os.environ.get("CI"))
