@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from typing import NoReturn
 
 import msgspec
 
@@ -52,6 +53,7 @@ class MotorsBehindGuard:
         self._answers = self._guard.stdout.fileno()
         self._closed = False
         if self._guard.stdout.readline() != guard.READY:
+            self._closed = True
             raise MotorsFailed(self._last_words())
         os.set_blocking(self._commands, False)
         os.set_blocking(self._answers, False)
@@ -86,15 +88,12 @@ class MotorsBehindGuard:
         if self._closed:
             return
         self._closed = True
-        assert self._guard.stdin is not None
-        with suppress(BrokenPipeError):
-            self._guard.stdin.close()
         try:
-            code = self._guard.wait(_ENDS_WITHIN_S)
+            said = self._last_words()
         except subprocess.TimeoutExpired:
             self._take_over("the motors' guard does not end")
-        if code != 0:
-            self._take_over(f"the motors' guard failed: {self._last_words()}")
+        if self._guard.returncode != 0:
+            self._take_over(f"the motors' guard failed: {said}")
 
     def _tell(self, command: Command, *, armed: bool) -> None:
         if self._closed:
@@ -104,14 +103,12 @@ class MotorsBehindGuard:
         if self._unanswered_since_s is None:
             self._unanswered_since_s = now_s
         elif now_s - self._unanswered_since_s > _ANSWERS_WITHIN_S:
-            self._closed = True
             self._take_over("the motors' guard does not answer")
         try:
             wire.send(self._commands, command, armed=armed)
         except BlockingIOError:
             return  # the guard does not read; soon that is noticed
         except BrokenPipeError:
-            self._closed = True
             self._take_over("the motors' guard has ended")
 
     def _hear(self) -> None:
@@ -123,13 +120,14 @@ class MotorsBehindGuard:
                 self._stop = Stop(answers[-1])
                 self._unanswered_since_s = None
 
-    def _take_over(self, why: str) -> None:
+    def _take_over(self, why: str) -> NoReturn:
         """The guard is dead for sure, and the wheels are at neutral all the same.
 
         Raises: MotorsFailed, always.
         """
+        self._closed = True
         self._guard.kill()
-        self._guard.wait()
+        self._last_words()
         try:
             motors.opened(self._conf).close()
         except ToolkitError as error:
@@ -137,7 +135,10 @@ class MotorsBehindGuard:
         raise MotorsFailed(f"{why}; the car is at neutral")
 
     def _last_words(self) -> str:
-        """The last line that the guard, which has ended, said on stderr."""
-        assert self._guard.stderr is not None
-        lines = self._guard.stderr.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"the motors' guard ended with {self._guard.wait()}"
+        """The guard's input has ended, and so has the guard; returns the last line it said.
+
+        Raises: subprocess.TimeoutExpired.
+        """
+        _, said = self._guard.communicate(timeout=_ENDS_WITHIN_S)
+        lines = said.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"the motors' guard ended with {self._guard.returncode}"

@@ -74,6 +74,36 @@ def positive_number(text: str) -> float:
     return number
 
 
+def number_from(low: float, high: float, what: str) -> Callable[[str], float]:
+    """The kind of an option that is a number in a range; `what` is what it counts."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g} {what}, got {text!r}")
+        return value
+
+    return number
+
+
+def whole_number_from(low: int, high: int, what: str) -> Callable[[str], int]:
+    """The kind of an option that is a whole number in a range; `what` is what it counts."""
+
+    def number(text: str) -> int:
+        value = int(text) if text.isdecimal() and len(text) < 20 else low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected {low} to {high} {what}, got {text!r}")
+        return value
+
+    return number
+
+
+PORT = whole_number_from(1, 65535, "as a port")
+
+
 def file_or_folder(text: str) -> Path:
     """An option that is a path, whether or not something is there. Raises: argparse's error."""
     if not text:

@@ -1,5 +1,6 @@
 """Drives the car by hand and records a picture with a label many times a second.
 
+    python get_data/run_manual.py -o drives/monday
     python get_data/run_manual.py -o drives/monday --simulate --duration 30
 
 Pad: Menu arms, A ends the run, B stops the car, Y pauses recording, X erases the last 5 seconds.
@@ -10,33 +11,41 @@ import argparse
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
+from car.pad import XboxPad
+
 import path
-from car import hardware_conf
+import preflight
+from car import hardware_conf, pad_picture
 from car.clock import RealClock
 from car.drive import CONTROL_HZ, Drive, Rules
 from car.hardware_conf import HardwareConf
-from car.interfaces import Camera, Clock, GuardedMotors, Pad
-from car.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
+from car.interfaces import Command, Frame
+from car.parts import Car, RealCar, SimulatedCar
 from errors import InputError, RecordingFailed
 from get_data import command_line
 from get_data.labels import label_file, session
 from get_data.labels.label import MAX_CLASSES, SESSION_KEYS, Classes
-from get_data.recording import capture_clock
+from get_data.recording import capture_clock, disk, jpeg, live
 from get_data.recording.capture_clock import CaptureClock
+from get_data.recording.live import Moment
+from get_data.recording.live_view import LiveView
 from get_data.recording.recorder import Recorder
-from get_data.recording.report import Control, Moment, live_line, page
+from get_data.recording.report import Control, page
+from preflight import Check, Found
 
 ERASE_S = 5.0
-LIVE_PERIOD_S = 0.1
 LAST_IMG_ID = "last_img_id"
+
+_RATE = command_line.number_from(0.1, 200, "pictures a second")
+_SHARE = command_line.number_from(0.01, 1, "of full throttle")
+_CLASSES = command_line.whole_number_from(1, MAX_CLASSES, "classes")
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -47,42 +56,38 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "-o",
         "--output",
         type=command_line.file_or_folder,
-        required=True,
         metavar="DIR",
-        help="where the drive goes",
+        help="where the drive goes; only --check-pad does without",
     )
     add("--simulate", action="store_true", help="a simulated car that drives by itself")
+    add("--check", action="store_true", help="only look whether all is ready to drive")
+    add("--check-pad", action="store_true", help="only show what each control of the pad does")
     add("--duration", type=command_line.positive_number, metavar="S", help="seconds to drive")
-    add("--rate", type=_rate, default=20.0, metavar="HZ", help="pictures a second; default 20")
+    add("--rate", type=_RATE, default=20.0, metavar="HZ", help="pictures a second; default 20")
     add("--resolution", type=_resolution, default=(160, 120), metavar="WxH", help="default 160x120")
-    add("--nb-dir", type=_classes, default=5, metavar="N", help="direction classes; default 5")
-    add("--nb-speed", type=_classes, default=2, metavar="N", help="speed classes; default 2")
-    add("--max-throttle", type=_share, metavar="X", help="what full trigger means, above 0 to 1")
+    add("--nb-dir", type=_CLASSES, default=5, metavar="N", help="direction classes; default 5")
+    add("--nb-speed", type=_CLASSES, default=2, metavar="N", help="speed classes; default 2")
+    add("--max-throttle", type=_SHARE, metavar="X", help="what full trigger means, 0.01 to 1")
+    add(
+        "--view",
+        type=command_line.PORT,
+        metavar="PORT",
+        help="show what the camera sees in a browser",
+    )
+    add(
+        "--view-host",
+        type=command_line.sentence,
+        default="127.0.0.1",
+        metavar="HOST",
+        help="who may look: default only this machine; 0.0.0.0 for the whole network",
+    )
     for key in SESSION_KEYS:
         option = f"--{key.replace('_', '-')}"
         add(option, type=command_line.sentence, metavar="TEXT", help=f"the session's {key}")
-    return parser.parse_args(argv)
-
-
-def _rate(text: str) -> float:
-    rate_hz = command_line.positive_number(text)
-    if not 0.1 <= rate_hz <= 200:
-        raise argparse.ArgumentTypeError(f"expected 0.1 to 200 pictures a second, got {text!r}")
-    return rate_hz
-
-
-def _share(text: str) -> float:
-    share = command_line.positive_number(text)
-    if share > 1:
-        raise argparse.ArgumentTypeError(f"expected a number above 0 up to 1, got {text!r}")
-    return share
-
-
-def _classes(text: str) -> int:
-    count = command_line.whole_number(text)
-    if count > MAX_CLASSES:
-        raise argparse.ArgumentTypeError(f"expected 1 to {MAX_CLASSES} classes, got {text!r}")
-    return count
+    args = parser.parse_args(argv)
+    if not (args.output or args.check_pad):
+        parser.error("-o DIR is needed: where the drive goes")
+    return args
 
 
 def _resolution(text: str) -> tuple[int, int]:
@@ -93,66 +98,170 @@ def _resolution(text: str) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Car:
-    """The parts of one car, real or simulated."""
-
-    camera: Camera
-    pad: Pad
-    motors: GuardedMotors
-    clock: Clock
-    speed_m_s: Callable[[], float] | None = None
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    if not args.simulate:
-        raise InputError("this version drives the simulated car only: add --simulate")
     conf = hardware_conf.read(path.HARDWARE_CONF)
-    max_throttle = args.max_throttle or conf.max_throttle
+    if args.check_pad:
+        return check_pad(conf)
     last_img_id_file = path.database() / LAST_IMG_ID
     last_moment = capture_clock.remembered(last_img_id_file)
     said = session_of(args)
     check_names(args.output, path.database())
-    command_line.make_folders(args.output, path.database())
-    keep(said, args.output / session.NAME)
-    with Recorder(
+    with closing(car_of(args, conf)) as car:
+        make_ready(car, args, conf)
+        if args.check:
+            return command_line.DONE
+        command_line.make_folders(args.output, path.database())
+        keep(said, args.output / session.NAME)
+        with recorder_of(args, conf, said, last_img_id_file) as recorder:
+            command_line.say_repaired(args.output, recorder.repaired)
+            moments = filter(None, (last_moment, recorder.newest))
+            captured = CaptureClock(after=max(moments, default=None))
+            with view_of(args, conf) as view:
+                return drive(car, recorder, captured, view, args, conf)
+
+
+def drive(
+    car: Car,
+    recorder: Recorder,
+    captured: CaptureClock,
+    view: LiveView | None,
+    args: argparse.Namespace,
+    conf: HardwareConf,
+) -> int:
+    """The car was driven and what it saw is recorded; returns the exit code."""
+
+    def record(frame: Frame, command: Command) -> None:
+        recorder.record(
+            frame.pixels,
+            captured=captured.at(frame.captured_s),
+            steering=command.steering,
+            throttle=command.throttle,
+        )
+
+    def show(frame: Frame) -> None:
+        if view:
+            view.show(frame.pixels, now())
+
+    def now() -> Moment:
+        command, state = driving.command, driving.state.name
+        return Moment(command.steering, command.throttle, state, recorder.progress, car.speed_m_s())
+
+    driving = Drive(
+        camera=car.camera,
+        pad=car.pad,
+        motors=car.motors,
+        clock=car.clock,
+        rules=Rules(max_throttle(args, conf), conf.pad.silence_s, conf.pad.dead_man),
+        on_frame=show,
+        on_picture=record,
+        on_erase=lambda: recorder.erase(ERASE_S),
+        on_pause=recorder.pause,
+    )
+    with ended_by_signal(driving.stop) as signalled:
+        try:
+            with live.shown(now):
+                driving.run(args.duration)
+        finally:
+            recorder.close()
+            report(args, driving, recorder)
+        check_complete(args, recorder)
+        return command_line.INTERRUPTED if signalled.is_set() else command_line.DONE
+
+
+def max_throttle(args: argparse.Namespace, conf: HardwareConf) -> float:
+    """What full trigger means, as a share of full throttle."""
+    told: float | None = args.max_throttle
+    return told or conf.max_throttle
+
+
+def car_of(args: argparse.Namespace, conf: HardwareConf) -> Car:
+    """The car that is asked for; nothing of a real one is open yet."""
+    width_px, height_px = args.resolution
+    if args.simulate:
+        return SimulatedCar(
+            width_px=width_px,
+            height_px=height_px,
+            rate_hz=args.rate,
+            max_throttle=max_throttle(args, conf),
+        )
+    return RealCar(
+        conf,
+        width_px=width_px,
+        height_px=height_px,
+        rate_hz=args.rate,
+        maps=path.HARDWARE_CONF.parent,
+    )
+
+
+def make_ready(car: Car, args: argparse.Namespace, conf: HardwareConf) -> None:
+    """Everything that can fail was looked at and said, and the motors are at neutral.
+
+    Raises: NotReady, Declined.
+    """
+    told = args.check or not args.simulate
+
+    def space() -> Found:
+        picture = jpeg.encoded(car.camera.capture().pixels, conf.jpeg_quality)
+        return disk.space(args.output, picture_bytes=len(picture), rate_hz=args.rate)
+
+    checks: list[tuple[str, Check]] = list(car.checks)
+    if told:
+        checks += [("space", space), ("disk", lambda: disk.latency(args.output))]
+    say = command_line.say if told else _say_nothing
+    preflight.run(checks, say)
+    if not args.simulate and sys.stdin.isatty():
+        command_line.confirm(
+            "The motors come on now. Are the wheels off the ground, or is the way free?",
+            otherwise="",
+        )
+    preflight.run([("motors", car.open_motors)], say)
+
+
+def _say_nothing(_line: str) -> None:
+    """A simulated car is always ready."""
+
+
+def check_pad(conf: HardwareConf) -> int:
+    """Shows what each control of the pad does until A is pressed; returns the exit code."""
+    with closing(XboxPad(conf.pad, RealClock(), path.HARDWARE_CONF.parent)) as pad:
+        pad_picture.watch(pad)
+    return command_line.DONE
+
+
+def view_of(
+    args: argparse.Namespace, conf: HardwareConf
+) -> AbstractContextManager[LiveView | None]:
+    """Serves browsers, if that is asked for. Raises: InputError."""
+    if args.view is None:
+        return nullcontext()
+    view = LiveView(
+        host=args.view_host,
+        port=args.view,
+        folder=args.output,
+        resolution=args.resolution,
+        rate_hz=args.rate,
+        jpeg_quality=conf.jpeg_quality,
+    )
+    command_line.say(f"what the camera sees: http://{args.view_host}:{args.view}/")
+    return view
+
+
+def recorder_of(
+    args: argparse.Namespace, conf: HardwareConf, said: session.Session, last_img_id_file: Path
+) -> Recorder:
+    """Records into the output folder. Raises: InputError, RecordingFailed, StillRecording."""
+    return Recorder(
         args.output,
         session=said,
         car_setting=car_setting(conf, args),
-        classes=Classes(args.nb_dir, args.nb_speed, max_throttle),
+        classes=Classes(args.nb_dir, args.nb_speed, max_throttle(args, conf)),
         rate_hz=args.rate,
         resolution=args.resolution,
         jpeg_quality=conf.jpeg_quality,
         last_img_id_file=last_img_id_file,
-    ) as recorder:
-        command_line.say_repaired(args.output, recorder.repaired)
-        car = simulated_car(args, max_throttle)
-        captured = CaptureClock(
-            after=max(filter(None, (last_moment, recorder.newest)), default=None)
-        )
-        drive = Drive(
-            camera=car.camera,
-            pad=car.pad,
-            motors=car.motors,
-            clock=car.clock,
-            rules=Rules(max_throttle),
-            on_frame=lambda _frame: None,
-            on_picture=lambda frame, command: recorder.record(
-                frame.pixels,
-                captured=captured.at(frame.captured_s),
-                steering=command.steering,
-                throttle=command.throttle,
-            ),
-            on_erase=lambda: recorder.erase(ERASE_S),
-            on_pause=recorder.pause,
-        )
-        with ended_by_signal(drive.stop) as signalled:
-            with live(drive, recorder, car):
-                drive.run(args.duration)
-            recorder.close()
-            return report(args, drive, recorder, interrupted=signalled.is_set())
+    )
 
 
 def car_setting(conf: HardwareConf, args: argparse.Namespace) -> dict[str, object]:
@@ -161,7 +270,7 @@ def car_setting(conf: HardwareConf, args: argparse.Namespace) -> dict[str, objec
         "simulated": args.simulate,
         "rate_hz": args.rate,
         "resolution": "{}x{}".format(*args.resolution),
-        "max_throttle": args.max_throttle or conf.max_throttle,
+        "max_throttle": max_throttle(args, conf),
     }
     return {**hardware_conf.contents(conf), "run": run}
 
@@ -207,20 +316,6 @@ def keep(said: session.Session, template: Path) -> None:
         session.write(template, said)
 
 
-def simulated_car(args: argparse.Namespace, max_throttle: float) -> Car:
-    """A car on a simulated track, driven by a simulated person, in real time."""
-    clock = RealClock()
-    world = World(clock=clock, seed=time.time_ns() % 2**32, max_throttle=max_throttle)
-    width_px, height_px = args.resolution
-    return Car(
-        SimulatedCamera(world, width_px=width_px, height_px=height_px, rate_hz=args.rate),
-        SimulatedPad(world),
-        GuardedSimulatedMotors(world),
-        clock,
-        speed_m_s=lambda: world.state().speed_m_s,
-    )
-
-
 @contextmanager
 def ended_by_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
     """While the block runs, Ctrl-C, a lost terminal or a kill stop the drive and nothing else."""
@@ -239,50 +334,9 @@ def ended_by_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def live(drive: Drive, recorder: Recorder, car: Car) -> Iterator[None]:
-    """While the block runs, a terminal shows the drive; in a thread that nothing waits for."""
-    over = threading.Event()
-    if not sys.stderr.isatty():
-        yield
-        return
-
-    def show() -> None:
-        start = time.monotonic()
-        written, since, rate_hz = 0, start, 0.0
-        while not over.wait(LIVE_PERIOD_S):
-            now, progress = time.monotonic(), recorder.progress
-            if now - since >= 1.0:
-                rate_hz = (progress.written - written) / (now - since)
-                written, since = progress.written, now
-            moment = Moment(
-                seconds=now - start,
-                rate_hz=rate_hz,
-                steering=drive.command.steering,
-                throttle=drive.command.throttle,
-                speed_m_s=car.speed_m_s() if car.speed_m_s else None,
-                state=drive.state.name,
-            )
-            sys.stderr.write(f"\r{live_line(moment, progress)}\x1b[K")
-            sys.stderr.flush()
-
-    thread = threading.Thread(target=show, name="live", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(timeout=1.0)
-        if not thread.is_alive():  # else the terminal is dead, and would block us too
-            sys.stderr.write("\n")
-
-
-def report(args: argparse.Namespace, drive: Drive, recorder: Recorder, *, interrupted: bool) -> int:
-    """Says what was recorded; returns the exit code.
-
-    Raises: RecordingFailed when not everything is on the disk.
-    """
-    timing = drive.timing
+def report(args: argparse.Namespace, driving: Drive, recorder: Recorder) -> None:
+    """What was recorded is said: a page for people, counts for programs."""
+    timing = driving.timing
     control = Control(
         CONTROL_HZ,
         timing.ticks,
@@ -296,12 +350,15 @@ def report(args: argparse.Namespace, drive: Drive, recorder: Recorder, *, interr
     ):
         command_line.say(line)
     command_line.report({**asdict(recorder.report), "dropped": recorder.dropped})
+
+
+def check_complete(args: argparse.Namespace, recorder: Recorder) -> None:
+    """All that was driven is recorded. Raises: RecordingFailed when it stopped before."""
     if recorder.report.stopped or recorder.report.unmerged:
         raise RecordingFailed(
             f"{args.output}: recording stopped early: {recorder.report.stopped}"
             f"{recorder.report.unmerged}; the pictures until then are saved"
         )
-    return command_line.INTERRUPTED if interrupted else command_line.DONE
 
 
 if __name__ == "__main__":

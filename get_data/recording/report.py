@@ -1,25 +1,10 @@
-"""A recording in words: a line while it runs, a page when it has ended."""
+"""A recording in words, when it has ended."""
 
 from dataclasses import dataclass
 
-from get_data.recording.recorder import Progress
 from get_data.recording.writer import Report
 
 _BAR_WIDTH = 30
-_WHEEL_HALF = 8
-_LINE_WIDTH = 79
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What the driver wants to know while driving."""
-
-    seconds: float
-    rate_hz: float
-    steering: float
-    throttle: float
-    speed_m_s: float | None
-    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +16,6 @@ class Control:
     skipped: int
     lateness_p99_s: float
     lateness_max_s: float
-
-
-def live_line(now: Moment, progress: Progress) -> str:
-    """The drive at this moment, in less than 80 characters."""
-    state = progress.stopped or now.state
-    dropped = f" {progress.dropped} dropped" if progress.dropped else ""
-    speed = f"{now.throttle:4.0%}" if now.speed_m_s is None else f"{now.speed_m_s:3.1f} m/s"
-    line = (
-        f"{now.seconds:5.1f} s {progress.written:6} pictures {now.rate_hz:5.1f} Hz{dropped}  "
-        f"{_wheel(now.steering)}  {speed}  {state}"
-    )
-    return line[:_LINE_WIDTH]
-
-
-def _wheel(steering: float) -> str:
-    """Steering as a bar to the left or to the right of the middle."""
-    length = round(min(abs(steering), 1.0) * _WHEEL_HALF)
-    left = "█" * length if steering < 0 else ""
-    right = "█" * length if steering > 0 else ""
-    return f"{left:·>{_WHEEL_HALF}}│{right:·<{_WHEEL_HALF}}"
 
 
 def page(report: Report, *, dropped: int, asked_hz: float, control: Control) -> list[str]:

@@ -23,7 +23,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
 import msgspec
 import numpy as np
 
@@ -31,7 +30,7 @@ from errors import ToolkitError, WriteFailed
 from get_data.durable import sync_file_system
 from get_data.labels import label
 from get_data.labels.label import Classes, Document
-from get_data.recording import capture_clock, journal
+from get_data.recording import capture_clock, journal, jpeg
 from get_data.recording.frame_queue import FrameQueueReader, Handle, Item
 
 SYNC_PERIOD_S = 1.0
@@ -191,12 +190,7 @@ class Writer:
         if kind != FRAME or self._queue.counters.stopped:
             return bytes(item.body)
         frame = np.frombuffer(item.body, np.uint8).reshape(height, width, 3)
-        encoded, jpeg = cv2.imencode(
-            ".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, self._settings.jpeg_quality]
-        )
-        if not encoded:
-            raise OSError(errno.EIO, "the picture cannot be encoded")
-        return jpeg.tobytes()
+        return jpeg.encoded(frame, self._settings.jpeg_quality)
 
     def _write(self, picture: bytes, document: Document) -> None:
         """The picture is there whole, then its label is; on OSError neither."""

@@ -32,6 +32,7 @@ from tests.waiting import wait_until
 DRIVE = ["-m", "tests.soak.drive"]
 RATE_HZ = 300.0
 WHO = ("drive", "writer", "both")
+WRITER = b"get_data.recording.writer"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Drive:
         """The process that writes, once there is one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         with suppress(OSError):
-            return [int(pid) for pid in children.read_text().split()]
+            pids = map(int, children.read_text().split())
+            return [pid for pid in pids if WRITER in Path(f"/proc/{pid}/cmdline").read_bytes()]
         return []
 
     def journalled(self) -> set[str]:

@@ -1,0 +1,145 @@
+"""The parts of one car, put together: a simulated one, or the real one."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from car import motors, readiness
+from car.camera import PiCamera
+from car.clock import RealClock
+from car.guarded_motors import MotorsBehindGuard
+from car.hardware_conf import HardwareConf
+from car.interfaces import Camera, GuardedMotors, Pad
+from car.pad import XboxPad
+from car.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
+from errors import CameraFailed
+from preflight import Check, Found
+
+TRIED_FOR_S = 1.0
+RATE_SHARE = 0.9  # of the rate asked for; a camera that is slower is not ready
+
+
+class Car(Protocol):
+    """The parts of one car. `checks` open the camera and the pad, `open_motors` the motors."""
+
+    clock: RealClock
+
+    @property
+    def camera(self) -> Camera:
+        """The open camera. Raises: NotReady."""
+
+    @property
+    def pad(self) -> Pad:
+        """The open pad. Raises: NotReady."""
+
+    @property
+    def motors(self) -> GuardedMotors:
+        """The open motors. Raises: NotReady."""
+
+    @property
+    def checks(self) -> Sequence[tuple[str, Check]]:
+        """What is looked at before anything moves."""
+
+    def open_motors(self) -> Found:
+        """The motors are at neutral. Raises: MotorsFailed."""
+
+    def speed_m_s(self) -> float | None:
+        """How fast the car is; None when that cannot be told."""
+
+    def close(self) -> None:
+        """All parts are closed. May be called twice."""
+
+
+class SimulatedCar:
+    """A car on a simulated track, driven by a simulated person, in real time."""
+
+    checks: Sequence[tuple[str, Check]] = ()
+
+    def __init__(
+        self, *, width_px: int, height_px: int, rate_hz: float, max_throttle: float
+    ) -> None:
+        """The car stands at the start. Sizes are the picture's, in pixels."""
+        self.clock = RealClock()
+        seed = time.time_ns() % 2**32
+        self._world = World(clock=self.clock, seed=seed, max_throttle=max_throttle)
+        self.camera: Camera = SimulatedCamera(
+            self._world, width_px=width_px, height_px=height_px, rate_hz=rate_hz
+        )
+        self.pad: Pad = SimulatedPad(self._world)
+        self._open = ExitStack()
+
+    def open_motors(self) -> Found:
+        """The motors are at neutral. Raises: MotorsFailed."""
+        self.motors: GuardedMotors = GuardedSimulatedMotors(self._world)
+        self._open.callback(self.motors.close)
+        return Found("simulated, behind a guard")
+
+    def speed_m_s(self) -> float:
+        """How fast the car is."""
+        return self._world.state().speed_m_s
+
+    def close(self) -> None:
+        """All parts are closed. May be called twice."""
+        self._open.close()
+
+
+class RealCar:
+    """A Raspberry Pi with a camera, a pad, a servo and an ESC."""
+
+    def __init__(
+        self, conf: HardwareConf, *, width_px: int, height_px: int, rate_hz: float, maps: Path
+    ) -> None:
+        """Nothing is open yet. `maps` is the folder of the pad map that `conf` may name."""
+        self.clock = RealClock()
+        self._conf = conf
+        self._rate_hz = rate_hz
+        self._open_camera = partial(
+            PiCamera, conf.camera, width_px=width_px, height_px=height_px, rate_hz=rate_hz
+        )
+        self._maps = maps
+        self._open = ExitStack()
+
+    @property
+    def checks(self) -> Sequence[tuple[str, Check]]:
+        """What is looked at before anything moves; opens the pad and the camera."""
+        return (
+            ("pad", self._check_pad),
+            ("camera", self._check_camera),
+            ("clock", readiness.clock),
+            ("supply", readiness.supply),
+        )
+
+    def _check_pad(self) -> Found:
+        pad = self._open.enter_context(closing(XboxPad(self._conf.pad, self.clock, self._maps)))
+        self.pad: Pad = pad
+        return Found(pad.describe())
+
+    def _check_camera(self) -> Found:
+        camera = self._open.enter_context(closing(self._open_camera()))
+        self.camera: Camera = camera
+        come_hz = camera.measured_rate_hz(TRIED_FOR_S)
+        if come_hz < self._rate_hz * RATE_SHARE:
+            raise CameraFailed(
+                f"{come_hz:.1f} pictures a second come instead of {self._rate_hz:g}: ask for a "
+                "lower --rate, or more light"
+            )
+        return Found(f"{camera.describe()}, {come_hz:.1f} Hz, {camera.colour_order()}")
+
+    def open_motors(self) -> Found:
+        """The motors are at neutral, and have been for as long as the ESC wants.
+
+        Raises: MotorsFailed.
+        """
+        self.motors: GuardedMotors = MotorsBehindGuard(self._conf.motors)
+        self._open.callback(self.motors.close)
+        return Found(motors.described(self._conf.motors))
+
+    def speed_m_s(self) -> None:
+        """Cannot be told: there is nothing that measures it."""
+
+    def close(self) -> None:
+        """All parts are closed, the motors first. May be called twice."""
+        self._open.close()

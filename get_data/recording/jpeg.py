@@ -1,0 +1,18 @@
+"""Pictures as JPEG files."""
+
+import errno
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def encoded(frame: NDArray[np.uint8], quality: int) -> bytes:
+    """The JPEG file of a frame (height, width, 3), blue green red; quality is 1 to 100.
+
+    Raises: OSError.
+    """
+    done, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise OSError(errno.EIO, "the picture cannot be encoded")
+    return jpeg.tobytes()

@@ -1,0 +1,345 @@
+"""The process that owns the motors: whatever becomes of the drive, the wheels end at neutral."""
+
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from contextlib import contextmanager, suppress
+from math import inf
+from pathlib import Path
+
+import pytest
+
+import path
+from car import hardware_conf, wire
+from car.guard import _SPARED, SILENCE_S, Stop, Watch
+from car.guarded_motors import MotorsBehindGuard
+from car.interfaces import NEUTRAL, Command
+from car.motors import SimulatedWheels
+from car.wire import Message
+from errors import MotorsFailed
+from tests.waiting import wait_until
+
+GO = Command(0.4, 0.5)
+LEFT = Command(-1.0, 0.5)
+WITHIN_S = 0.25  # what is promised for a dead or stuck drive
+SLACK_S = 0.15  # for a busy machine; the figures are in tests/benchmarks
+
+
+def armed(sent_s, command=GO):
+    return Message(sent_s, armed=True, command=command)
+
+
+def unarmed(sent_s):
+    return Message(sent_s, armed=False, command=NEUTRAL)
+
+
+def watched(*events):
+    """A watch that heard these messages, and looked at these moments."""
+    watch = Watch()
+    for event in events:
+        if isinstance(event, Message):
+            watch.hear(event)
+        else:
+            watch.look(event)
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("events", "command", "stop"),
+    [
+        ([], NEUTRAL, Stop.NONE),
+        ([5.0], NEUTRAL, Stop.NONE),
+        ([armed(1.0)], GO, Stop.NONE),
+        ([armed(1.0), 1.19], GO, Stop.NONE),
+        ([armed(1.0), 1.2], NEUTRAL, Stop.SILENCE),
+        ([armed(1.0), armed(1.1), 1.25], GO, Stop.NONE),
+        ([armed(1.0), 1.3, armed(1.31)], NEUTRAL, Stop.SILENCE),
+        ([armed(1.0), 1.3, armed(1.31), 9.0], NEUTRAL, Stop.SILENCE),
+        ([armed(1.0), 1.3, unarmed(1.31)], NEUTRAL, Stop.NONE),
+        ([armed(1.0), 1.3, unarmed(1.31), armed(1.33)], GO, Stop.NONE),
+        ([armed(1.0), unarmed(1.1), 9.0], NEUTRAL, Stop.NONE),
+        ([armed(1.0), 1.5, armed(1.2), armed(1.4)], NEUTRAL, Stop.SILENCE),
+        ([armed(1.0), armed(1.02, LEFT), 1.5], NEUTRAL, Stop.SILENCE),
+    ],
+    ids=[
+        "nothing heard",
+        "nothing heard for long",
+        "a command",
+        "nearly too late",
+        "too late",
+        "the newest counts",
+        "latched",
+        "latched for ever",
+        "unarmed ends it",
+        "and the next is followed",
+        "an unarmed car may be silent",
+        "commands that queued up",
+        "the newest was long ago",
+    ],
+)
+def test_the_watch_decides(events, command, stop):
+    watch = watched(*events)
+    assert (watch.command, watch.stop) == (command, stop)
+
+
+def test_a_command_that_came_late_counts_from_when_it_was_sent():
+    watch = watched(armed(1.0))
+    assert watch.deadline_s == pytest.approx(1.0 + SILENCE_S)
+    assert watched(armed(1.0), unarmed(1.1)).deadline_s == inf
+
+
+class Wheels:
+    """The other end of the simulated motors: what the guard told them, and when."""
+
+    def __init__(self):
+        self.heard, self.told = os.pipe()
+        self.messages = []
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def _listen(self):
+        while messages := wire.receive(self.heard):
+            self.messages.extend(messages)
+
+    @property
+    def command(self):
+        return self.messages[-1].command if self.messages else NEUTRAL
+
+    def neutral_at(self, after_s):
+        """When the wheels came to neutral, to stay there; all since `after_s`."""
+        wait_until(lambda: self.command == NEUTRAL)
+        later = [one for one in self.messages if one.sent_s >= after_s]
+        moving = [one.sent_s for one in later if one.command != NEUTRAL]
+        return next(one.sent_s for one in later if one.sent_s > max(moving, default=0.0))
+
+    def close(self):
+        with suppress(OSError):
+            os.close(self.told)
+        self._thread.join(10)
+        os.close(self.heard)
+
+
+@pytest.fixture
+def wheels():
+    made = Wheels()
+    yield made
+    made.close()
+
+
+@contextmanager
+def driven(wheels):
+    """Motors behind a guard that drive, commanded fifty times a second, until the block ends."""
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+    over = threading.Event()
+
+    def command():
+        with suppress(MotorsFailed):
+            while not over.wait(0.02):
+                motors.apply(GO)
+
+    thread = threading.Thread(target=command)
+    thread.start()
+    try:
+        wait_until(lambda: wheels.command == GO)
+        yield motors
+    finally:
+        over.set()
+        thread.join()
+        with suppress(MotorsFailed):
+            motors.close()
+
+
+def test_the_wheels_follow_and_end_at_neutral(wheels):
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+    assert motors.stopped == ""
+    motors.apply(Command(0.4, 3.0))
+    wait_until(lambda: wheels.command == Command(0.4, 1.0))
+    motors.rest()
+    wait_until(lambda: wheels.command == NEUTRAL)
+    motors.apply(LEFT)
+    wait_until(lambda: wheels.command == LEFT)
+    motors.close()
+    motors.close()
+    assert wheels.neutral_at(0) >= wheels.messages[0].sent_s
+    assert not Path(f"/proc/{motors.pid}").exists()
+    with pytest.raises(MotorsFailed, match="closed"):
+        motors.apply(GO)
+
+
+@pytest.mark.parametrize("broken", [Command(math.nan, 0.0), Command(0.0, math.nan)])
+def test_what_is_not_a_number_is_refused_before_the_guard(wheels, broken):
+    with driven(wheels) as motors:
+        with pytest.raises(ValueError, match="not a number"):
+            motors.apply(broken)
+        assert motors.stopped == ""
+
+
+def test_silence_stops_the_wheels_until_the_drive_says_that_it_is_not_armed(wheels):
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+    motors.apply(GO)
+    sent_s = time.monotonic()
+    wait_until(lambda: motors.stopped)
+    assert motors.stopped == "commands came too late"
+    assert 0.15 < wheels.neutral_at(0) - sent_s < WITHIN_S + SLACK_S
+    for _ in range(10):
+        motors.apply(GO)
+        time.sleep(0.01)
+    assert wheels.command == NEUTRAL
+    motors.rest()
+    wait_until(lambda: not motors.stopped)
+    motors.apply(GO)
+    wait_until(lambda: wheels.command == GO)
+    motors.close()
+
+
+DRIVE = """
+    import ctypes, sys, time
+    sys.path.insert(0, {root!r})
+    from car.guarded_motors import MotorsBehindGuard
+    from car.interfaces import Command
+    from car.motors import SimulatedWheels
+    motors = MotorsBehindGuard(SimulatedWheels({told}), inherited=({told},))
+    print("ready", motors.pid, flush=True)
+    while True:
+        time.sleep(0.02)
+        if motors.stopped:
+            print(motors.stopped, flush=True)
+            motors.rest()
+        motors.apply(Command(0.4, 0.5))
+        {stuck}
+"""
+HOLDS_THE_GIL = "ctypes.PyDLL(None).usleep(900_000) if time.monotonic() > {moment} else None"
+
+
+@contextmanager
+def drive_in_a_process(wheels, stuck=""):
+    """A drive of its own, and its guard's pid, with the wheels here."""
+    code = textwrap.dedent(DRIVE).format(root=str(path.ROOT), told=wheels.told, stuck=stuck)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=(wheels.told,),
+    )
+    try:
+        guard = int(process.stdout.readline().split()[1])
+        wait_until(lambda: wheels.command == GO)
+        yield process, guard
+    finally:
+        process.kill()
+        process.communicate()
+        wait_until(lambda: not Path(f"/proc/{guard}").exists())
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGSTOP])
+def test_a_drive_that_is_killed_or_stopped_leaves_the_wheels_at_neutral(wheels, number):
+    with drive_in_a_process(wheels) as (process, _):
+        sent_s = time.monotonic()
+        process.send_signal(number)
+        assert wheels.neutral_at(sent_s) - sent_s < WITHIN_S + SLACK_S
+
+
+def test_a_drive_that_goes_on_after_a_stop_is_told_and_its_old_commands_do_not_count(wheels):
+    with drive_in_a_process(wheels) as (process, _):
+        process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: wheels.command == NEUTRAL)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout.readline() == "commands came too late\n"
+        wait_until(lambda: wheels.command == GO)  # this drive arms itself again; a real one waits
+
+
+def test_a_drive_stuck_in_c_code_that_holds_the_lock_of_python_leaves_the_wheels_at_neutral(wheels):
+    moment = time.monotonic() + 1.0
+    with drive_in_a_process(wheels, HOLDS_THE_GIL.format(moment=moment)):
+        wait_until(lambda: wheels.command == NEUTRAL)
+        last_s = max(one.sent_s for one in wheels.messages if one.command == GO)
+        assert wheels.neutral_at(moment) - max(last_s, moment) < WITHIN_S + SLACK_S
+
+
+CATCHABLE = sorted(signal.valid_signals() - _SPARED)
+
+
+@pytest.mark.parametrize("number", CATCHABLE[::6], ids=str)
+def test_any_signal_to_the_guard_is_the_end_at_neutral(wheels, number):
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+    motors.apply(GO)
+    wait_until(lambda: wheels.command == GO)
+    sent_s = time.monotonic()
+    os.kill(motors.pid, number)
+    with pytest.raises(MotorsFailed, match="the motors' guard has ended; the car is at neutral"):
+        _until_it_fails(motors)
+    assert wheels.neutral_at(sent_s) - sent_s < WITHIN_S + SLACK_S
+
+
+def _until_it_fails(motors):
+    for _ in range(100):
+        motors.apply(GO)
+        time.sleep(0.02)
+
+
+def test_a_guard_that_is_killed_is_noticed_and_the_wheels_are_stopped_without_it(wheels):
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+    motors.apply(GO)
+    wait_until(lambda: wheels.command == GO)
+    os.kill(motors.pid, signal.SIGKILL)
+    killed_s = time.monotonic()
+    with pytest.raises(MotorsFailed, match="has ended; the car is at neutral"):
+        _until_it_fails(motors)
+    assert wheels.neutral_at(killed_s) - killed_s < WITHIN_S + SLACK_S
+    motors.close()
+
+
+def test_a_guard_that_does_not_answer_is_killed_and_the_wheels_are_stopped_without_it(wheels):
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+    motors.apply(GO)
+    wait_until(lambda: wheels.command == GO)
+    os.kill(motors.pid, signal.SIGSTOP)
+    stopped_s = time.monotonic()
+    with pytest.raises(MotorsFailed, match="does not answer; the car is at neutral"):
+        _until_it_fails(motors)
+    assert wheels.neutral_at(stopped_s) - stopped_s < 1.0
+    assert not Path(f"/proc/{motors.pid}").exists()
+    motors.close()
+
+
+def test_a_drive_that_was_away_does_not_take_its_guard_for_dead(wheels):
+    """Answers wait in the pipe: it was the drive that did not look."""
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+    motors.apply(GO)
+    time.sleep(0.8)
+    motors.apply(GO)
+    assert motors.stopped == "commands came too late"
+    motors.close()
+
+
+def test_motors_that_cannot_be_opened_are_told_in_one_line():
+    conf = hardware_conf.read(path.HARDWARE_CONF).motors
+    with pytest.raises(
+        MotorsFailed, match=r"RPi\.GPIO cannot be used: .*; on a Raspberry Pi: "
+    ) as caught:
+        MotorsBehindGuard(conf)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_guard_starts_without_what_only_the_drive_needs():
+    code = "import car.guard, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=path.ROOT, capture_output=True, text=True, check=True
+    )
+    assert {"numpy", "cv2", "inputs", "picamera2"} & set(done.stdout.split()) == set()
+
+
+def test_a_simulated_car_that_nobody_hears_from_stops(wheels):
+    """The pipe to the wheels holds more than the guard ever has to say between two readings."""
+    with driven(wheels) as motors:
+        time.sleep(0.3)
+        assert motors.stopped == ""
+        readable, _, _ = select.select([wheels.heard], [], [], 0)
+        assert len(wheels.messages) < 5  # only what changes is told
+        assert not readable

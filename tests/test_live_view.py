@@ -1,0 +1,254 @@
+"""What the camera sees, in a browser: the real server, asked over real connections."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import path
+from errors import InputError
+from get_data.recording.live import Moment
+from get_data.recording.live_view import MOST_A_SECOND, LiveView
+from get_data.recording.recorder import Progress
+from get_data.recording.view_server import MOST_VIEWERS, Newest, Shown
+from tests.waiting import wait_until
+
+RED = np.zeros((48, 64, 3), np.uint8)
+RED[:, :, 2] = 200
+
+
+def moment(written=7, state="recording"):
+    return Moment(-0.25, 0.5, state, Progress(written, 0, 1, ""))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def view(tmp_path):
+    made = LiveView(
+        host="127.0.0.1",
+        port=free_port(),
+        folder=tmp_path,
+        resolution=(64, 48),
+        rate_hz=20.0,
+        jpeg_quality=90,
+    )
+    made.port = int(json.loads(made._server.args[-1])["settings"]["port"])
+    with ExitStack() as made.browsers:
+        yield made
+    made.close()
+
+
+def ask(view, place="/", *, method="GET", host=None):
+    connection = http.client.HTTPConnection("127.0.0.1", view.port, timeout=10)
+    view.browsers.callback(connection.close)
+    connection.request(method, place, headers={"Host": host} if host else {})
+    return view.browsers.enter_context(connection.getresponse())
+
+
+def show_for(view, frames=1, **changed):
+    for _ in range(frames):
+        view.show(RED, moment(**changed))
+        time.sleep(1 / MOST_A_SECOND + 0.005)
+
+
+def state_of(view):
+    return json.loads(ask(view, "/state").read())
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "holds"),
+    [
+        ("/", "text/html", b"<title>Patate: what the camera sees</title>"),
+        ("/view.css", "text/css", b"prefers-color-scheme"),
+        ("/view.js", "text/javascript", b"/pictures"),
+        ("/state", "application/json", b"{}"),
+    ],
+)
+def test_the_page_and_what_belongs_to_it_are_served(view, place, kind, holds):
+    answer = ask(view, place)
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith(kind)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert holds in answer.read()
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_has_no_inline_script():
+    for file in (path.ROOT / "get_data/recording/view").iterdir():
+        assert "http" not in file.read_text()
+    page = (path.ROOT / "get_data/recording/view/index.html").read_text()
+    assert page.count("<script") == page.count('<script src="/view.js"') == 1
+    assert "style=" not in page
+
+
+@pytest.mark.parametrize(
+    ("place", "method", "host", "status"),
+    [
+        ("/../../labels.json", "GET", None, 404),
+        ("/view/index.html", "GET", None, 404),
+        ("/", "POST", None, 501),
+        ("/", "GET", "elsewhere.example", 403),
+        ("/pictures", "GET", "elsewhere.example:80", 403),
+        ("/", "GET", "raspberrypi.local:8080", 200),
+        ("/", "GET", "car", 200),
+        ("/", "GET", "[::1]:8080", 200),
+        ("/", "GET", "192.168.1.7:8080", 200),
+    ],
+)
+def test_nothing_else_is_served_nor_by_another_name(view, place, method, host, status):
+    assert ask(view, place, method=method, host=host).status == status
+
+
+def pictures(answer):
+    """The JPEG files of a moving picture, as they come."""
+    while True:
+        line = answer.readline()
+        assert line, "the stream has ended"
+        if line.lower().startswith(b"content-length"):
+            length = int(line.split(b":")[1])
+            answer.readline()
+            yield answer.read(length)
+
+
+def test_pictures_come_as_a_moving_picture_in_the_right_colours(view):
+    show_for(view)
+    answer = ask(view, "/pictures?1")
+    assert answer.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=picture"
+    stream = pictures(answer)
+    first = next(stream)
+    show_for(view)
+    assert next(stream)
+    seen = cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_COLOR)
+    assert seen.shape == RED.shape
+    blue, green, red = seen.mean(axis=(0, 1))
+    assert red > 180
+    assert max(blue, green) < 30
+
+
+def test_the_state_tells_command_rate_and_minutes_left(view):
+    wait_until(lambda: show_for(view) or state_of(view).get("minutes_left"))
+    state = state_of(view)
+    assert (state["steering"], state["throttle"]) == (-0.25, 0.5)
+    assert state["state"] == "recording"
+    assert state["progress"] == {"written": 7, "erased": 0, "dropped": 1, "stopped": ""}
+    assert (state["width"], state["height"]) == (64, 48)
+    assert state["minutes_left"] > 0
+    start_s = time.monotonic()
+    wait_until(
+        lambda: (
+            show_for(view, written=7 + int((time.monotonic() - start_s) * 30))
+            or state_of(view)["rate_hz"] > 10
+        )
+    )
+
+
+def test_a_browser_that_takes_nothing_does_not_slow_the_drive(view):
+    with socket.create_connection(("127.0.0.1", view.port)) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.sendall(b"GET /pictures HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        noise = np.random.default_rng(1).integers(0, 255, RED.shape, np.uint8)
+        longest_s = 0.0
+        for _ in range(60):
+            start_s = time.monotonic()
+            view.show(noise, moment())
+            longest_s = max(longest_s, time.monotonic() - start_s)
+            time.sleep(0.01)
+        assert longest_s < 0.05
+        assert state_of(view)["state"] == "recording"  # and the others see
+
+
+def test_more_pictures_than_browsers_want_are_left_out(view, monkeypatch):
+    put = []
+    monkeypatch.setattr(view._queue, "put", lambda head, body: put.append(head))
+    for _ in range(50):
+        view.show(RED, moment())
+        time.sleep(0.005)
+    assert 2 <= len(put) <= 8
+
+
+def test_so_many_may_watch_and_a_seat_is_free_again(view):
+    show_for(view)
+    with ExitStack() as watching:
+        for _ in range(MOST_VIEWERS):
+            answer = watching.enter_context(ask(view, "/pictures"))
+            assert answer.status == 200
+        assert ask(view, "/pictures").status == 503
+    wait_until(lambda: show_for(view) or ask(view, "/pictures").status == 200)
+
+
+def test_a_port_that_is_taken_is_told(tmp_path, view):
+    with pytest.raises(InputError, match=r"--view \d+: cannot listen at 127\.0\.0\.1: .*in use"):
+        LiveView(
+            host="127.0.0.1",
+            port=view.port,
+            folder=tmp_path,
+            resolution=(64, 48),
+            rate_hz=20.0,
+            jpeg_quality=90,
+        )
+
+
+def test_an_address_that_is_none_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"cannot listen at no\.such\.host\.invalid"):
+        LiveView(
+            host="no.such.host.invalid",
+            port=free_port(),
+            folder=tmp_path,
+            resolution=(64, 48),
+            rate_hz=20.0,
+            jpeg_quality=90,
+        )
+
+
+def test_closing_ends_the_process_and_what_browsers_watch(view):
+    show_for(view)
+    answer = ask(view, "/pictures")
+    pid = view._server.pid
+    view.close()
+    assert not Path(f"/proc/{pid}").exists()
+    assert answer.read().count(b"--picture") >= 1  # and then the end
+    view.close()
+
+
+@pytest.mark.slow
+def test_a_drive_that_is_killed_takes_its_view_along(tmp_path):
+    code = textwrap.dedent(f"""
+        import sys, time
+        sys.path.insert(0, {str(path.ROOT)!r})
+        from pathlib import Path
+        from get_data.recording.live_view import LiveView
+        view = LiveView(host="127.0.0.1", port={free_port()}, folder=Path({str(tmp_path)!r}),
+                        resolution=(64, 48), rate_hz=20.0, jpeg_quality=90)
+        print(view._server.pid, flush=True)
+        time.sleep(60)
+    """)
+    drive = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    server = int(drive.stdout.readline())
+    os.kill(server, 0)
+    drive.kill()
+    drive.communicate()
+    wait_until(lambda: not Path(f"/proc/{server}").exists())
+
+
+def test_whoever_waits_for_the_newest_skips_what_came_between():
+    newest = Newest()
+    for number in range(3):
+        newest.put(Shown(bytes([number]), b"{}"))
+    assert newest.after(0) == (3, Shown(b"\x02", b"{}"))
+    newest.end()
+    assert newest.after(3) == (3, None)

@@ -1,0 +1,196 @@
+"""What is looked at before a drive: each check a line, and one that fails keeps the car still."""
+
+import os
+import re
+import shutil
+import stat
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import preflight
+from car import readiness
+from errors import CameraFailed, NotReady, RecordingFailed
+from get_data.recording import disk, jpeg
+from preflight import Found
+
+
+def said_by(*checks):
+    lines = []
+    preflight.run(checks, lines.append)
+    return lines
+
+
+def test_each_check_is_a_line_and_what_had_better_be_done_another():
+    lines = said_by(
+        ("pad", lambda: Found("Xbox pad")), ("clock", lambda: Found("not set", "wait for it"))
+    )
+    assert lines == [
+        "  pad      ok      Xbox pad",
+        "  clock    ok      not set",
+        "           note    wait for it",
+    ]
+
+
+def test_all_that_fails_is_said_before_the_car_counts_as_not_ready():
+    def broken():
+        raise CameraFailed("no camera: plug it in")
+
+    lines = []
+    with pytest.raises(NotReady, match="not ready to drive: camera, other; nothing has moved"):
+        preflight.run(
+            [("camera", broken), ("pad", lambda: Found("fine")), ("other", broken)], lines.append
+        )
+    assert lines == [
+        "  camera   FAILED  no camera: plug it in",
+        "  pad      ok      fine",
+        "  other    FAILED  no camera: plug it in",
+    ]
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Puts a program of that name, and no other, into PATH; it prints these words."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+
+    def put(name, words, code=0):
+        file = folder / name
+        file.write_text(f"#!/bin/sh\necho '{words}'\nexit {code}\n")
+        file.chmod(file.stat().st_mode | stat.S_IXUSR)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "todo"),
+    [
+        ("yes", "set by the network", ""),
+        ("no", "not set by the network yet", "sudo timedatectl set-ntp true"),
+        ("", "cannot be told here", ""),
+    ],
+)
+def test_the_clock_is_told(program, answer, said, todo):
+    program("timedatectl", answer)
+    found = readiness.clock()
+    assert found.said == said
+    assert todo in found.todo
+    assert bool(found.todo) == bool(todo)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "todo"),
+    [
+        ("throttled=0x0", "enough", ""),
+        ("throttled=0x4", "too hot", "let it cool"),
+        ("throttled=0x50000", "not always since the start", "motors that pull hard"),
+        ("throttled=0x40000", "not always since the start", "motors that pull hard"),
+        ("throttled=0x8", "enough", ""),  # a soft limit of the temperature, not of the supply
+        ("VCHI initialization failed", "cannot be told here", ""),
+    ],
+)
+def test_the_supply_is_told(program, answer, said, todo):
+    program("vcgencmd", answer)
+    found = readiness.supply()
+    assert said in found.said
+    assert todo in found.todo
+    assert bool(found.todo) == bool(todo)
+
+
+def test_a_pi_with_too_little_power_does_not_drive(program):
+    program("vcgencmd", "throttled=0x50005")
+    with pytest.raises(NotReady, match=r"under-voltage: .* 5 V"):
+        readiness.supply()
+
+
+def test_what_no_program_tells_is_not_guessed(program):
+    assert readiness.clock().said == readiness.supply().said == "cannot be told here"
+    program("vcgencmd", "throttled=0x1", code=1)
+    assert readiness.supply().said == "cannot be told here"
+
+
+def test_a_program_that_hangs_is_not_waited_for(program, monkeypatch):
+    monkeypatch.setattr(readiness, "_ANSWERS_WITHIN_S", 0.2)
+    program("timedatectl", "yes")
+    Path(shutil.which("timedatectl")).write_text("#!/bin/sh\nexec /bin/sleep 5\n")
+    assert readiness.clock().said == "cannot be told here"
+
+
+GIGABYTE = 10**9
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Sets how much the disk has free."""
+
+    def set_to(free_bytes):
+        usage = shutil._ntuple_diskusage(free_bytes, 0, free_bytes)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage)
+
+    return set_to
+
+
+def test_the_minutes_left_count_blocks_labels_and_the_room_that_stays(free):
+    # 6,700 bytes take two blocks of 4,096; with a label of 1,500 that is 9,692 bytes
+    pictures = 800_000_000 / 9_692
+    left = disk.minutes_left(GIGABYTE, picture_bytes=6_700, rate_hz=20)
+    assert left == pytest.approx(pictures / 20 / 60)
+    assert disk.minutes_left(disk.MIN_FREE_BYTES, picture_bytes=6_700, rate_hz=20) == 0
+
+
+def test_the_disk_is_told_in_minutes(tmp_path, free):
+    free(10 * GIGABYTE)
+    found = disk.space(tmp_path / "not" / "there" / "yet", picture_bytes=6_700, rate_hz=20)
+    assert found == Found("10.0 GB free, 843 minutes at 20 Hz")
+    free(GIGABYTE // 4)
+    assert disk.space(tmp_path, picture_bytes=6_700, rate_hz=20).todo == "delete what is uploaded"
+
+
+def test_a_disk_that_is_nearly_full_is_not_ready(tmp_path, free):
+    free(disk.MIN_FREE_BYTES)
+    with pytest.raises(RecordingFailed, match=r"0\.2 GB free, and recording leaves 0\.2 GB"):
+        disk.space(tmp_path, picture_bytes=6_700, rate_hz=20)
+
+
+def test_the_time_that_a_picture_takes_is_measured_and_nothing_is_left(tmp_path, monkeypatch):
+    delays_s = iter([0.0, 0.03] * disk.PICTURES_TRIED)
+    real = os.fsync
+
+    def slow(descriptor):
+        real(descriptor)
+        time.sleep(next(delays_s))
+
+    monkeypatch.setattr(os, "fsync", slow)
+    found = disk.latency(tmp_path / "drive")
+    middle_ms, most_ms = map(int, re.findall(r"\d+", found.said))
+    assert most_ms >= 30
+    assert middle_ms <= most_ms
+    assert not found.todo
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_slow_card_is_noted_and_one_slower_than_the_queue_is_not_ready(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "SLOW_S", 0.0)
+    assert disk.latency(tmp_path).todo == "a faster card drops no pictures"
+    monkeypatch.setattr(disk, "QUEUE_S", 0.0)
+    with pytest.raises(RecordingFailed, match="slower than recording can wait; use another card"):
+        disk.latency(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RecordingFailed, match="cannot be written to: No space left on device"):
+        disk.latency(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_is_a_jpeg_file_and_what_is_none_is_refused():
+    frame = np.zeros((12, 16, 3), np.uint8)
+    assert jpeg.encoded(frame, 90).startswith(b"\xff\xd8")
+    assert len(jpeg.encoded(frame, 10)) <= len(jpeg.encoded(frame, 90))
