@@ -23,23 +23,13 @@ RATE_SHARE = 0.9  # of the rate asked for; a camera that is slower is not ready
 
 
 class Car(Protocol):
-    """The parts of one car. `checks` open the camera and the pad, `open_motors` the motors."""
+    """The parts of one car. The checks open the camera and the pad, `open_motors` the motors."""
 
     clock: RealClock
+    camera: Camera | None
+    pad: Pad | None
+    motors: GuardedMotors | None
 
-    @property
-    def camera(self) -> Camera:
-        """The open camera. Raises: NotReady."""
-
-    @property
-    def pad(self) -> Pad:
-        """The open pad. Raises: NotReady."""
-
-    @property
-    def motors(self) -> GuardedMotors:
-        """The open motors. Raises: NotReady."""
-
-    @property
     def checks(self) -> Sequence[tuple[str, Check]]:
         """What is looked at before anything moves."""
 
@@ -50,13 +40,11 @@ class Car(Protocol):
         """How fast the car is; None when that cannot be told."""
 
     def close(self) -> None:
-        """All parts are closed. May be called twice."""
+        """All parts are closed, the motors first. May be called twice."""
 
 
 class SimulatedCar:
     """A car on a simulated track, driven by a simulated person, in real time."""
-
-    checks: Sequence[tuple[str, Check]] = ()
 
     def __init__(
         self, *, width_px: int, height_px: int, rate_hz: float, max_throttle: float
@@ -65,16 +53,20 @@ class SimulatedCar:
         self.clock = RealClock()
         seed = time.time_ns() % 2**32
         self._world = World(clock=self.clock, seed=seed, max_throttle=max_throttle)
-        self.camera: Camera = SimulatedCamera(
+        self.camera: Camera | None = SimulatedCamera(
             self._world, width_px=width_px, height_px=height_px, rate_hz=rate_hz
         )
-        self.pad: Pad = SimulatedPad(self._world)
+        self.pad: Pad | None = SimulatedPad(self._world)
+        self.motors: GuardedMotors | None = None
         self._open = ExitStack()
+
+    def checks(self) -> Sequence[tuple[str, Check]]:
+        """What is looked at before anything moves: nothing, a simulated car is always ready."""
+        return ()
 
     def open_motors(self) -> Found:
         """The motors are at neutral. Raises: MotorsFailed."""
-        self.motors: GuardedMotors = GuardedSimulatedMotors(self._world)
-        self._open.callback(self.motors.close)
+        self.motors = self._open.enter_context(closing(GuardedSimulatedMotors(self._world)))
         return Found("simulated, behind a guard")
 
     def speed_m_s(self) -> float:
@@ -82,7 +74,7 @@ class SimulatedCar:
         return self._world.state().speed_m_s
 
     def close(self) -> None:
-        """All parts are closed. May be called twice."""
+        """All parts are closed, the motors first. May be called twice."""
         self._open.close()
 
 
@@ -94,6 +86,9 @@ class RealCar:
     ) -> None:
         """Nothing is open yet. `maps` is the folder of the pad map that `conf` may name."""
         self.clock = RealClock()
+        self.camera: Camera | None = None
+        self.pad: Pad | None = None
+        self.motors: GuardedMotors | None = None
         self._conf = conf
         self._rate_hz = rate_hz
         self._open_camera = partial(
@@ -102,7 +97,6 @@ class RealCar:
         self._maps = maps
         self._open = ExitStack()
 
-    @property
     def checks(self) -> Sequence[tuple[str, Check]]:
         """What is looked at before anything moves; opens the pad and the camera."""
         return (
@@ -114,12 +108,12 @@ class RealCar:
 
     def _check_pad(self) -> Found:
         pad = self._open.enter_context(closing(XboxPad(self._conf.pad, self.clock, self._maps)))
-        self.pad: Pad = pad
+        self.pad = pad
         return Found(pad.describe())
 
     def _check_camera(self) -> Found:
         camera = self._open.enter_context(closing(self._open_camera()))
-        self.camera: Camera = camera
+        self.camera = camera
         come_hz = camera.measured_rate_hz(TRIED_FOR_S)
         if come_hz < self._rate_hz * RATE_SHARE:
             raise CameraFailed(
@@ -133,8 +127,7 @@ class RealCar:
 
         Raises: MotorsFailed.
         """
-        self.motors: GuardedMotors = MotorsBehindGuard(self._conf.motors)
-        self._open.callback(self.motors.close)
+        self.motors = self._open.enter_context(closing(MotorsBehindGuard(self._conf.motors)))
         return Found(motors.described(self._conf.motors))
 
     def speed_m_s(self) -> None:

@@ -28,7 +28,7 @@ from car.drive import CONTROL_HZ, Drive, Rules
 from car.hardware_conf import HardwareConf
 from car.interfaces import Command, Frame
 from car.parts import Car, RealCar, SimulatedCar
-from errors import InputError, RecordingFailed
+from errors import InputError, NotReady, RecordingFailed
 from get_data import command_line
 from get_data.labels import label_file, session
 from get_data.labels.label import MAX_CLASSES, SESSION_KEYS, Classes
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     last_moment = capture_clock.remembered(last_img_id_file)
     said = session_of(args)
     check_names(args.output, path.database())
-    with closing(car_of(args, conf)) as car:
+    with view_of(args, conf) as view, closing(car_of(args, conf)) as car:
         make_ready(car, args, conf)
         if args.check:
             return command_line.DONE
@@ -118,8 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command_line.say_repaired(args.output, recorder.repaired)
             moments = filter(None, (last_moment, recorder.newest))
             captured = CaptureClock(after=max(moments, default=None))
-            with view_of(args, conf) as view:
-                return drive(car, recorder, captured, view, args, conf)
+            return drive(car, recorder, captured, view, args, conf)
 
 
 def drive(
@@ -148,6 +147,9 @@ def drive(
         command, state = driving.command, driving.state.name
         return Moment(command.steering, command.throttle, state, recorder.progress, car.speed_m_s())
 
+    assert car.camera  # the checks have opened all parts
+    assert car.pad
+    assert car.motors
     driving = Drive(
         camera=car.camera,
         pad=car.pad,
@@ -203,10 +205,12 @@ def make_ready(car: Car, args: argparse.Namespace, conf: HardwareConf) -> None:
     told = args.check or not args.simulate
 
     def space() -> Found:
+        if not car.camera:
+            raise NotReady("cannot be told in minutes without a picture from the camera")
         picture = jpeg.encoded(car.camera.capture().pixels, conf.jpeg_quality)
         return disk.space(args.output, picture_bytes=len(picture), rate_hz=args.rate)
 
-    checks: list[tuple[str, Check]] = list(car.checks)
+    checks: list[tuple[str, Check]] = list(car.checks())
     if told:
         checks += [("space", space), ("disk", lambda: disk.latency(args.output))]
     say = command_line.say if told else _say_nothing

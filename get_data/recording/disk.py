@@ -30,13 +30,13 @@ def space(folder: Path, *, picture_bytes: int, rate_hz: float) -> Found:
 
     Raises: RecordingFailed when nothing would be recorded.
     """
-    place = _nearest(folder)
+    place = nearest(folder)
     free = shutil.disk_usage(place).free
     left = minutes_left(free, picture_bytes=picture_bytes, rate_hz=rate_hz)
     if not left:
         raise RecordingFailed(
-            f"{place} has {free / 1e9:.1f} GB free, and recording leaves {MIN_FREE_BYTES / 1e9:.1f} "
-            "GB: delete what is uploaded"
+            f"{place} has {free / 1e9:.1f} GB free, and recording leaves "
+            f"{MIN_FREE_BYTES / 1e9:.1f} GB: delete what is uploaded"
         )
     todo = "delete what is uploaded" if left < SOON_FULL_MINUTES else ""
     return Found(f"{free / 1e9:.1f} GB free, {left:,.0f} minutes at {rate_hz:g} Hz", todo)
@@ -47,7 +47,7 @@ def latency(folder: Path) -> Found:
 
     Raises: RecordingFailed when it cannot be written to, or is slower than the queue is long.
     """
-    place = _nearest(folder)
+    place = nearest(folder)
     picture = os.urandom(_PICTURE_BYTES)
     taken_s = []
     try:
@@ -70,7 +70,7 @@ def latency(folder: Path) -> Found:
     return Found(said, todo)
 
 
-def _nearest(folder: Path) -> Path:
+def nearest(folder: Path) -> Path:
     """The folder, or the one above that is there. Raises: RecordingFailed."""
     for place in (folder, *folder.absolute().parents):
         if place.is_dir():

@@ -224,7 +224,7 @@ class _Space:
 
     def _look(self) -> None:
         while True:
-            self._free_bytes = shutil.disk_usage(self._settings.folder).free
+            self._free_bytes = shutil.disk_usage(disk.nearest(Path(self._settings.folder))).free
             time.sleep(_LOOKS_EVERY_S)
 
     def minutes_left(self, picture_bytes: int) -> float | None:
