@@ -460,6 +460,17 @@ def test_a_node_that_is_not_there_any_more_is_a_pad_that_is_gone(opened, thumbs,
         (thumbs.node.parent / "elsewhere").rename(thumbs.node)
 
 
+def test_a_fifo_that_nobody_writes_to_any_more_is_a_pad_that_is_gone(opened, thumbs):
+    """Where the library alone would read on and on, with all of the processor's time."""
+    pad = opened()
+    thumbs.throttle(1.0)
+    thumbs.hang_up()
+    state = pad.read()
+    assert state.command.throttle == 1.0  # it was said before
+    state = pad.read()
+    assert (state.command, state.lost) == (NEUTRAL, "the pad is gone")
+
+
 def test_a_pad_that_comes_back_is_taken_up_all_neutral_whatever_its_number(opened, thumbs, clock):
     pad = opened()
     thumbs.throttle(1.0)
@@ -590,13 +601,16 @@ def test_no_pad_at_the_start_is_said_with_what_to_do(opened):
         opened()
 
 
-def test_a_keyboard_a_mouse_and_a_motion_sensor_are_no_pads(pi, opened, monkeypatch):
-    with FifoPad(pi, event=3) as keyboard, FifoPad(pi, event=4) as sensor:
-        for one, bitmap in ((keyboard, "key"), (sensor, "abs"), (sensor, "key")):
-            file = pi.sys_input / one.node.name / "device/capabilities" / bitmap
-            file.write_text("120013 0 0\n" if one is keyboard else "3\n")
-        with pytest.raises(PadLost, match="no pad is there"):
-            opened()
+@pytest.mark.parametrize(
+    ("bitmap", "bits"),
+    [("key", "120013 10000 0 0 ffffffffffffffff"), ("key", ""), ("abs", "2"), ("abs", "")],
+    ids=["keyboard or mouse", "motion sensor", "no stick", "no axis"],
+)
+def test_what_lacks_the_button_a_or_the_left_stick_is_no_pad(pi, opened, thumbs, bitmap, bits):
+    file = pi.sys_input / thumbs.node.name / "device/capabilities" / bitmap
+    file.write_text(f"{bits}\n")
+    with pytest.raises(PadLost, match="no pad is there"):
+        opened()
 
 
 def test_of_several_pads_the_first_by_number_is_read_and_that_is_said(pi, opened):

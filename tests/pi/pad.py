@@ -144,7 +144,7 @@ class FifoPad:
     def replug(self, event: int | None = None) -> None:
         """The pad is there, as event number `event` if that is given."""
         with self._lock:
-            assert self._descriptor < 0, "it is plugged in"
+            assert not self._entry.exists(), "it is plugged in"
             self._event = self._event if event is None else event
             os.mkfifo(self.node)
             self._descriptor = os.open(self.node, os.O_RDWR | os.O_NONBLOCK)
@@ -163,13 +163,19 @@ class FifoPad:
     def unplug(self) -> None:
         """The pad is gone, and what it said last perhaps too. May be called twice."""
         with self._lock:
-            if self._descriptor < 0:
+            if not self._entry.exists():
                 return
             shutil.rmtree(self._entry)
             self._link.unlink(missing_ok=True)
             self.node.unlink()
-            os.close(self._descriptor)
-            self._descriptor = -1
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Nobody writes to the FIFO any more, which stays. May be called twice."""
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     def press(self, button: str) -> None:
         """The button, by its code or by what is printed on it, is down."""
