@@ -1,0 +1,247 @@
+"""A pad for a Pi made of namespaces: what /sys tells of it, and a FIFO where its node would be.
+
+    with FifoPad(pi, kind="xpad", event=7) as pad:
+        pad.press("Menu")
+        pad.release("Menu")
+        pad.throttle(0.5)           # the same as pad.axis("ABS_RZ", 512)
+        pad.unplug()
+        pad.replug(event=8)
+
+All calls may come from any thread. As with the kernel, what nobody reads in time is dropped, and
+SYN_DROPPED says so; what cannot be had with a FIFO is an axis that tells its value and range.
+"""
+
+import os
+import shutil
+import struct
+import time
+from dataclasses import dataclass
+from threading import RLock
+
+from tests.pi.namespace import Pi
+
+EVENT = struct.Struct("llHHi")
+SYN, KEY, ABS, MSC = 0, 1, 3, 4
+SYN_REPORT, SYN_DROPPED = 0, 3
+USB, BLUETOOTH = 0x03, 0x05
+
+CODES = {
+    "ABS_X": 0,
+    "ABS_Y": 1,
+    "ABS_Z": 2,
+    "ABS_RX": 3,
+    "ABS_RY": 4,
+    "ABS_RZ": 5,
+    "ABS_GAS": 9,
+    "ABS_BRAKE": 10,
+    "ABS_HAT0X": 16,
+    "ABS_HAT0Y": 17,
+    "BTN_SOUTH": 304,
+    "BTN_EAST": 305,
+    "BTN_C": 306,
+    "BTN_NORTH": 307,
+    "BTN_WEST": 308,
+    "BTN_Z": 309,
+    "BTN_TL": 310,
+    "BTN_TR": 311,
+    "BTN_TL2": 312,
+    "BTN_TR2": 313,
+    "BTN_SELECT": 314,
+    "BTN_START": 315,
+    "BTN_MODE": 316,
+    "BTN_THUMBL": 317,
+    "BTN_THUMBR": 318,
+    "KEY_BACK": 158,
+    "KEY_RECORD": 167,
+    "KEY_HOMEPAGE": 172,
+}
+PRINTED = {  # what is written on an Xbox pad
+    "A": "BTN_SOUTH",
+    "B": "BTN_EAST",
+    "X": "BTN_NORTH",
+    "Y": "BTN_WEST",
+    "LB": "BTN_TL",
+    "RB": "BTN_TR",
+    "View": "BTN_SELECT",
+    "Menu": "BTN_START",
+}
+_XPAD_AXES = "ABS_X ABS_Y ABS_Z ABS_RX ABS_RY ABS_RZ ABS_HAT0X ABS_HAT0Y"
+_XPAD_KEYS = (
+    "BTN_SOUTH BTN_EAST BTN_NORTH BTN_WEST BTN_TL BTN_TR BTN_SELECT BTN_START BTN_MODE "
+    "BTN_THUMBL BTN_THUMBR"
+)
+_ALL_BUTTONS = " ".join(code for code in CODES if code.startswith("BTN_"))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a pad looks through one of the drivers, as HARDWARE's event map has it."""
+
+    name: str
+    bus: int
+    driver: str
+    axes: str
+    keys: str
+    stick: tuple[int, int]
+    gas: str
+    brake: str
+    full: int = 1023
+
+
+KINDS = {
+    "xpad": Kind(
+        "Microsoft X-Box One S pad", USB, "xpad", _XPAD_AXES, _XPAD_KEYS + " KEY_RECORD",
+        (-32768, 32767), "ABS_RZ", "ABS_Z",
+    ),
+    "xpad_360": Kind(
+        "Microsoft X-Box 360 pad", USB, "xpad", _XPAD_AXES, _XPAD_KEYS,
+        (-32768, 32767), "ABS_RZ", "ABS_Z", 255,
+    ),
+    "xpadneo": Kind(
+        "Xbox Wireless Controller", BLUETOOTH, "xpadneo", _XPAD_AXES, _XPAD_KEYS,
+        (-32768, 32767), "ABS_RZ", "ABS_Z",
+    ),
+    "stock_bluetooth": Kind(
+        "Xbox Wireless Controller", BLUETOOTH, "microsoft",
+        "ABS_X ABS_Y ABS_Z ABS_RZ ABS_GAS ABS_BRAKE ABS_HAT0X ABS_HAT0Y",
+        f"{_ALL_BUTTONS} KEY_BACK KEY_HOMEPAGE", (0, 65535), "ABS_GAS", "ABS_BRAKE",
+    ),
+}  # fmt: skip
+
+
+class FifoPad:
+    """A pad that is plugged in when it is made, and says nothing by itself."""
+
+    def __init__(self, pi: Pi, kind: str = "xpad", event: int = 7, name: str | None = None):
+        self.kind = KINDS[kind]
+        self.name = self.kind.name if name is None else name
+        self._pi = pi
+        self._event = event
+        self._lock = RLock()
+        self._descriptor = -1
+        self._dropped = False
+        self.replug()
+
+    def __enter__(self) -> "FifoPad":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unplug()
+
+    @property
+    def node(self):
+        """The FIFO, seen from outside."""
+        return self._pi.input / f"event{self._event}"
+
+    @property
+    def _entry(self):
+        return self._pi.sys_input / f"event{self._event}"
+
+    @property
+    def _link(self):
+        return self._pi.input / f"by-id/usb-Microsoft_Controller_{self._event}-event-joystick"
+
+    def replug(self, event: int | None = None) -> None:
+        """The pad is there, as event number `event` if that is given."""
+        with self._lock:
+            assert not self._entry.exists(), "it is plugged in"
+            self._event = self._event if event is None else event
+            os.mkfifo(self.node)
+            self._descriptor = os.open(self.node, os.O_RDWR | os.O_NONBLOCK)
+            self._dropped = False
+            if self.kind.bus == USB:  # udev makes no links for Bluetooth
+                self._link.parent.mkdir(exist_ok=True)
+                self._link.symlink_to(f"../{self.node.name}")
+            made = self._pi.folder / "made"
+            for file, text in self._sys_files().items():
+                (made / "device" / file).parent.mkdir(parents=True, exist_ok=True)
+                (made / "device" / file).write_text(f"{text}\n")
+            (made / "device/device").mkdir()
+            (made / "device/device/driver").symlink_to(f"/sys/drivers/{self.kind.driver}")
+            made.rename(self._entry)
+
+    def unplug(self) -> None:
+        """The pad is gone, and what it said last perhaps too. May be called twice."""
+        with self._lock:
+            if not self._entry.exists():
+                return
+            shutil.rmtree(self._entry)
+            self._link.unlink(missing_ok=True)
+            self.node.unlink()
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Nobody writes to the FIFO any more, which stays. May be called twice."""
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def press(self, button: str) -> None:
+        """The button, by its code or by what is printed on it, is down."""
+        self._key(button, 1)
+
+    def release(self, button: str) -> None:
+        """The button is up."""
+        self._key(button, 0)
+
+    def tap(self, button: str) -> None:
+        """The button was pressed and let go."""
+        self.press(button)
+        self.release(button)
+
+    def axis(self, code: str, value: int) -> None:
+        """The axis says that value."""
+        self.send((ABS, CODES[code], value))
+
+    def steer(self, value: float) -> None:
+        """The left stick is there, from -1 to 1."""
+        low, high = self.kind.stick
+        self.axis("ABS_X", round(low + (high - low) * (value + 1) / 2))
+
+    def throttle(self, value: float) -> None:
+        """The right trigger is pressed so far, from 0 to 1."""
+        self.axis(self.kind.gas, round(value * self.kind.full))
+
+    def brake(self, value: float) -> None:
+        """The left trigger is pressed so far, from 0 to 1."""
+        self.axis(self.kind.brake, round(value * self.kind.full))
+
+    def send(self, *events: tuple[int, int, int]) -> None:
+        """These events, as type, code and value, and the SYN_REPORT that ends a group."""
+        with self._lock:
+            assert self._descriptor >= 0, "it is unplugged"
+            if self._dropped:
+                events = ((SYN, SYN_DROPPED, 0), *events)
+            now_us = time.time_ns() // 1000
+            group = (*events, (SYN, SYN_REPORT, 0))
+            told = b"".join(EVENT.pack(*divmod(now_us, 1_000_000), *event) for event in group)
+            try:
+                os.write(self._descriptor, told)
+            except BlockingIOError:
+                self._dropped = True
+            else:
+                self._dropped = False
+
+    def _key(self, button: str, value: int) -> None:
+        code = CODES[PRINTED.get(button, button)]
+        self.send((MSC, 4, 0x90000 + code), (KEY, code, value))
+
+    def _sys_files(self) -> dict[str, str]:
+        return {
+            "name": self.name,
+            "id/bustype": f"{self.kind.bus:04x}",
+            "capabilities/abs": _bitmap(self.kind.axes),
+            "capabilities/key": _bitmap(self.kind.keys),
+        }
+
+
+def _bitmap(codes: str) -> str:
+    """As the kernel prints it: words of a long, the highest first, without leading zeros."""
+    bits = sum(1 << CODES[code] for code in codes.split())
+    word_bits = 8 * struct.calcsize("l")
+    words = []
+    while bits:
+        words.append(f"{bits & ((1 << word_bits) - 1):x}")
+        bits >>= word_bits
+    return " ".join(reversed(words))

@@ -1,0 +1,68 @@
+"""Reads the pad as a drive does, and says on stdout, as JSON, each reading that differs.
+
+Run in a namespace: `python -m tests.pi.read_pad '{"dead_zone": 0}' [lost_s]`. Ends when standard
+input does, or with a failure; then says how many descriptors are left open.
+"""
+
+import json
+import select
+import sys
+import time
+from pathlib import Path
+
+from car import hardware_conf
+from car.clock import RealClock
+from car.pad import XboxPad
+from errors import ToolkitError
+
+
+def main(conf: str, lost_s: str = "30") -> None:
+    """The pad was read until standard input ended or the pad failed."""
+    pad = None
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    try:
+        clock = RealClock()
+        pad = XboxPad(hardware_conf.Pad(**json.loads(conf)), clock, lost_s=float(lost_s))
+        say(describe=pad.describe(), name=pad.name, map=pad.map_name)
+        watch(pad, clock)
+    except ToolkitError as error:
+        say(error=f"{type(error).__name__}: {error}")
+    if pad:
+        pad.close()
+        pad.close()
+        say(descriptors_left=len(list(Path("/proc/self/fd").iterdir())) - descriptors)
+
+
+def watch(pad, clock):
+    """Fifty readings a second; what the longest cost is said at the end."""
+    before, longest_cpu_s, reads = None, 0.0, 0
+    cpu_s, moment_s = time.process_time(), clock.now()
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        start_s = time.thread_time()  # what other processes do is not the pad's doing
+        state = pad.read()
+        longest_cpu_s = max(longest_cpu_s, time.thread_time() - start_s)
+        reads += 1
+        told = {
+            "steering": state.command.steering,
+            "throttle": state.command.throttle,
+            "pressed": sorted(one.name for one in state.pressed),
+            "held": sorted(one.name for one in state.held),
+            "lost": state.lost,
+        }
+        if told != before:
+            say(**told, silent_s=state.silent_s, at_s=time.monotonic(), map=pad.map_name)
+            before = told | {"pressed": []}
+        moment_s = max(moment_s + 0.02, clock.now())
+        clock.sleep_until(moment_s)
+    cpu_s = time.process_time() - cpu_s
+    say(reads=reads, longest_cpu_s=longest_cpu_s, cpu_s=cpu_s)
+
+
+def say(**told):
+    """One line of JSON."""
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
