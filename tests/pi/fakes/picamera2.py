@@ -1,0 +1,644 @@
+"""Stands in for picamera2 0.3.38 and a camera: put this folder on PYTHONPATH.
+
+The sensor makes pictures at its own steady pace, in real time, whoever looks; each needs a free
+buffer, or it is lost. What is not here is refused, and what the real package refuses is refused in
+its words; a test compares both with the package itself.
+
+The camera sees a grey wall in warm light with a pure red square in the upper left corner, outside
+of what the fastest mode sees. The last pixel counts the pictures, so that a picture can be told
+from the one beside it.
+
+The file that the environment variable FAKE_CAMERA names, which may change at any moment, holds
+words that make things go wrong:
+
+    empty      no camera is connected            busy     another program has it
+    gone       it is listed, and not there       usb      it is a camera on USB
+    stall      no picture comes any more         die      it does not take buffers back any more
+    dim, dark, bright   half of the light, nearly none, far too much of it
+    swap       red and blue are exchanged        moody    the light never stands still
+    repeat     each picture comes again, with the stamp of the one before
+    deaf       ColourGains are not followed      locks    AeLocked in place of AeState
+    hang       close() does not return
+    model=imx708   size=128x120   lacks=AwbEnable   format=BGR888   what configure() makes of it
+"""
+
+# ruff: noqa: B006, B008, FBT002  the signatures are those of the real package
+
+import os
+import threading
+import time
+from collections import deque
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import libcamera
+import numpy as np
+
+WORDS = {
+    *("empty", "busy", "gone", "usb", "stall", "die", "dim", "dark", "bright", "swap", "moody"),
+    *("repeat", "deaf", "locks", "hang"),
+}
+SETTINGS = {"model", "size", "lacks", "format"}
+
+_SRGGB10 = "SRGGB10_CSI2P"
+# Model: width, height, bits, pictures a second, view. Source: picamera2#683, #1233 and #1184.
+_MODES = {
+    "imx219": [
+        (640, 480, 10, 206.65, (1000, 752, 1280, 960)),
+        (1640, 1232, 10, 41.85, (0, 0, 3280, 2464)),
+        (1920, 1080, 10, 47.57, (680, 692, 1920, 1080)),
+        (3280, 2464, 10, 21.19, (0, 0, 3280, 2464)),
+        (640, 480, 8, 206.65, (1000, 752, 1280, 960)),
+        (1640, 1232, 8, 41.85, (0, 0, 3280, 2464)),
+        (1920, 1080, 8, 47.57, (680, 692, 1920, 1080)),
+        (3280, 2464, 8, 21.19, (0, 0, 3280, 2464)),
+    ],
+    "imx708": [
+        (1536, 864, 10, 120.13, (768, 432, 3072, 1728)),
+        (2304, 1296, 10, 56.03, (0, 0, 4608, 2592)),
+        (4608, 2592, 10, 14.35, (0, 0, 4608, 2592)),
+    ],
+}
+_CONTROLS = {"FrameDurationLimits", "ExposureTime", "AnalogueGain", "AwbEnable", "ColourGains"}
+_CHANNELS = {"RGB888": 3, "BGR888": 3, "XRGB8888": 4, "XBGR8888": 4}
+_BLUE_FIRST = {"RGB888", "XRGB8888"}  # names go from the last byte to the first
+
+_GREY = 0.4
+_RED_SQUARE = 0.2  # of the sensor's width and height
+_NEUTRAL_GAINS = 1.8, 1.5  # of red and blue, in this light
+_RIGHT_LIGHT_US = 16_000.0  # exposure times gain
+_MAX_GAIN = 8.0
+_DELIVERY_S = 0.001
+
+
+def _told():
+    """The words in the control file: those that stand alone, and the values of the others."""
+    name = os.environ.get("FAKE_CAMERA")
+    words = Path(name).read_text().split() if name else []
+    alone = {word for word in words if "=" not in word}
+    settings = dict(word.split("=") for word in words if "=" in word)
+    assert alone <= WORDS, f"the fake camera does not know {alone - WORDS}"
+    assert set(settings) <= SETTINGS, f"the fake camera does not know {set(settings) - SETTINGS}"
+    return alone, settings
+
+
+def _libcamera_error(message):
+    """What libcamera raises itself, not picamera2."""
+    return RuntimeError(message)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was asked of the package, and when on the monotonic clock."""
+
+    name: str
+    arguments: dict
+    at_s: float
+
+
+calls = []
+
+
+def _record(name, **arguments):
+    calls.append(Call(name, arguments, time.monotonic()))
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """How one picture was taken."""
+
+    number: int
+    stamp_ns: int
+    frame_us: int
+    exposure_us: float
+    analogue_gain: float
+    red_and_blue: tuple
+    searching: bool
+    light: float
+    view: tuple
+    full_size: tuple
+
+
+@dataclass
+class _Sensor:
+    """What goes from one picture to the next."""
+
+    fastest_us: int
+    view: tuple
+    full_size: tuple
+    frame_us: int = 0
+    exposure_us: float = 4_000.0
+    analogue_gain: float = 1.0
+    red_and_blue: tuple = (1.0, 1.0)
+    manual_exposure: bool = False
+    manual_gain: bool = False
+    manual_colours: bool = False
+
+    def control(self, controls, alone):
+        """Takes up what came with a buffer, in the order that is worst for who does not know."""
+        for name, value in controls.items():
+            match name:
+                case "FrameDurationLimits":
+                    self.frame_us = max(value[0], self.fastest_us)
+                case "ExposureTime":
+                    self.manual_exposure = value != 0
+                    self.exposure_us = value or self.exposure_us
+                case "AnalogueGain":
+                    self.manual_gain = value != 0
+                    self.analogue_gain = value or self.analogue_gain
+        if "ColourGains" in controls and self.manual_colours and "deaf" not in alone:
+            self.red_and_blue = tuple(controls["ColourGains"])
+        if "AwbEnable" in controls:
+            self.manual_colours = not controls["AwbEnable"]
+
+    def take(self, number, stamp_ns, alone):
+        """One picture; exposure and white balance come a little nearer to what is right."""
+        light = 1.0
+        if "moody" in alone:
+            light = 2.0 if number // 8 % 2 else 0.5
+        for word, factor in (("dim", 0.5), ("dark", 0.001), ("bright", 1000.0)):
+            light *= factor if word in alone else 1.0
+        wanted_us = _RIGHT_LIGHT_US / light
+        has_us = self.exposure_us * self.analogue_gain
+        next_us = has_us + 0.3 * (wanted_us - has_us)
+        if not self.manual_exposure:
+            self.exposure_us = round(min(max(next_us, 75), self.frame_us))
+        if not self.manual_gain:
+            self.analogue_gain = min(max(next_us / self.exposure_us, 1.0), _MAX_GAIN)
+        if not self.manual_colours:
+            self.red_and_blue = tuple(
+                has + 0.3 * (right - has)
+                for has, right in zip(self.red_and_blue, _NEUTRAL_GAINS, strict=True)
+            )
+        return _Taken(
+            number=number,
+            stamp_ns=stamp_ns,
+            frame_us=self.frame_us,
+            exposure_us=self.exposure_us,
+            analogue_gain=self.analogue_gain,
+            red_and_blue=self.red_and_blue,
+            searching=abs(self.exposure_us * self.analogue_gain - has_us) > 0.05 * has_us,
+            light=light,
+            view=self.view,
+            full_size=self.full_size,
+        )
+
+
+@dataclass
+class _Buffer:
+    """A place for a picture, and the controls that go to the sensor with it."""
+
+    controls: dict = field(default_factory=dict)
+
+
+class CompletedRequest:
+    """One picture with its metadata, until it is released."""
+
+    __slots__ = ("_buffer", "_camera", "_config", "_count", "_started", "_swapped", "_taken")
+
+    def __init__(self, request, picam2):
+        self._buffer, self._taken, self._swapped = request
+        self._camera = picam2
+        self._config = picam2.camera_configuration()
+        self._started = picam2._starts
+        self._count = 1
+
+    def acquire(self):
+        """Holds on to the picture once more."""
+        with self._camera._lock:
+            if self._count == 0:
+                raise RuntimeError("CompletedRequest: acquiring lock with ref_count 0")
+            self._count += 1
+
+    def release(self):
+        """Lets go; the last one gives the buffer back, with the controls that have come since."""
+        with self._camera._lock:
+            self._count -= 1
+            if self._count < 0:
+                raise RuntimeError("CompletedRequest: lock now has negative ref_count")
+            if self._count == 0:
+                buffer, self._buffer = self._buffer, None
+                self._config = {}
+                if self._started == self._camera._starts and self._camera._started:
+                    if "die" in _told()[0]:
+                        raise _libcamera_error("Failed to queue request: No such device")
+                    self._camera._queue(buffer)
+
+    def make_array(self, name):
+        """A copy of the picture."""
+        config = self._config.get(name, None)
+        if config is None:
+            raise RuntimeError(f"Stream {name!r} is not defined")
+        turned = self._config["transform"]
+        return _pixels(self._taken, config, turned, swapped=self._swapped)
+
+    def get_metadata(self):
+        """What the camera says about the picture, in a dictionary of its own."""
+        assert self._buffer is not None
+        taken = self._taken
+        told = {
+            "SensorTimestamp": taken.stamp_ns,
+            "FrameDuration": taken.frame_us,
+            "ExposureTime": round(taken.exposure_us),
+            "AnalogueGain": taken.analogue_gain,
+            "DigitalGain": 1.0,
+            "ColourGains": taken.red_and_blue,
+            "Lux": 400.0 * taken.light,
+        }
+        if "locks" in _told()[0]:
+            return told | {"AeLocked": not taken.searching}
+        return told | {"AeState": 1 if taken.searching else 2}
+
+
+def _pixels(taken, config, transform, *, swapped):
+    (width, height), name = config["size"], config["format"]
+    left, top, across, down = taken.view
+    full_width, full_height = taken.full_size
+    columns = (left + (np.arange(width) + 0.5) / width * across) / full_width
+    rows = (top + (np.arange(height) + 0.5) / height * down) / full_height
+    red_there = (rows[:, None] < _RED_SQUARE) & (columns < _RED_SQUARE)
+    if transform.hflip:
+        red_there = red_there[:, ::-1]
+    if transform.vflip:
+        red_there = red_there[::-1]
+    seen = np.full((height, width, 3), _GREY)
+    seen[red_there] = 0.9, 0.0, 0.0
+    red, blue = (has / right for has, right in zip(taken.red_and_blue, _NEUTRAL_GAINS, strict=True))
+    exposed = taken.exposure_us * taken.analogue_gain * taken.light / _RIGHT_LIGHT_US
+    seen *= np.array([red, 1.0, blue]) * exposed * 255
+    if (name in _BLUE_FIRST) != swapped:
+        seen = seen[:, :, ::-1]
+    pixels = np.full((height, width, _CHANNELS[name]), 255, np.uint8)
+    pixels[:, :, :3] = seen.clip(0, 255)
+    pixels[-1, -1, :3] = taken.number % 256
+    return pixels
+
+
+class _Job:
+    """What waits for a picture; done once a function says so."""
+
+    def __init__(self, functions, signal_function=None):
+        self._functions = functions
+        self._future = Future()
+        self._future.set_running_or_notify_cancel()
+        self._signal_function = signal_function
+        self._result = None
+
+    def _execute(self):
+        try:
+            while self._functions:
+                done, self._result = self._functions[0]()
+                if not done:
+                    return False
+                self._functions.pop(0)
+        except Exception as error:  # noqa: BLE001  it is raised where the result is asked for
+            self._future.set_exception(error)
+        return True
+
+    def _signal(self):
+        if not self._future.done():
+            self._future.set_result(self._result)
+        if self._signal_function:
+            self._signal_function(self)
+
+    def get_result(self, timeout=None):
+        """What the job came to; waits for it. Raises: TimeoutError, CancelledError."""
+        return self._future.result(timeout=timeout)
+
+
+class Picamera2:
+    """One camera."""
+
+    __slots__ = (
+        *("_completed", "_config", "_ended", "_is_open", "_jobs", "_lock", "_mode", "_model"),
+        *("_number", "_pending", "_previous", "_queued", "_sensor", "_started", "_starts"),
+        "_thread",
+    )
+    _in_use = set()  # noqa: RUF012  numbers of the cameras that are open
+
+    @staticmethod
+    def global_camera_info():
+        """The cameras that are connected."""
+        alone, settings = _told()
+        if "empty" in alone:
+            return []
+        number = "/base/axi/pcie@120000/rp1/usb@300000-1:1.0" if "usb" in alone else "i2c@88000"
+        model = settings.get("model", "imx219")
+        return [{"Model": model, "Location": 2, "Rotation": 180, "Id": number, "Num": 0}]
+
+    def __init__(self, camera_num=0, verbose_console=None, tuning=None, allocator=None):
+        assert (verbose_console, tuning, allocator) == (None, None, None), "not in the fake"
+        _record("Picamera2", camera_num=camera_num)
+        self._lock = threading.RLock()
+        self._is_open = self._started = False
+        self._config, self._pending, self._starts = {}, {}, 0
+        self._jobs, self._completed, self._thread = [], deque(), None
+        alone, settings = _told()
+        if camera_num >= len(self.global_camera_info()) or "gone" in alone:
+            raise RuntimeError(
+                f'No camera number {camera_num} found - use "rpicam-hello --list-cameras" to check connected cameras'  # noqa: E501
+            )
+        try:
+            if "busy" in alone or camera_num in self._in_use:
+                raise _libcamera_error("Failed to acquire camera: Device or resource busy")  # noqa: TRY301
+        except Exception as e:
+            raise RuntimeError("Camera __init__ sequence did not complete.") from e
+        self._in_use.add(camera_num)
+        self._number, self._is_open = camera_num, True
+        self._model = settings.get("model", "imx219")
+
+    @property
+    def sensor_modes(self):
+        """The modes of the sensor; reading them configures the camera."""
+        if "usb" in _told()[0]:
+            return [{"format": "YUYV"}, {"format": "MJPEG"}]
+        told = []
+        for width, height, bit_depth, fps, view in _MODES[self._model]:
+            size, name = (width, height), _SRGGB10 if bit_depth == 10 else "SRGGB8"
+            self.configure(self.create_video_configuration(raw={"format": name, "size": size}))
+            told.append(
+                {
+                    "format": name,
+                    "unpacked": f"SRGGB{bit_depth}",
+                    "bit_depth": bit_depth,
+                    "size": size,
+                    "fps": fps,
+                    "crop_limits": view,
+                    "exposure_limits": (75, 11_766_829, None),
+                }
+            )
+        return told
+
+    def create_video_configuration(
+        self,
+        main={},
+        lores=None,
+        raw={},
+        transform=libcamera.Transform(),
+        colour_space=None,
+        buffer_count=6,
+        controls={},
+        display="main",
+        encode="main",
+        queue=True,
+        sensor={},
+        use_case="video",
+    ):
+        """A configuration; sizes are rounded down to even ones."""
+        if not self._is_open:
+            raise RuntimeError("Camera not opened")
+        assert lores is None, "not in the fake"
+        main = self._stream({"format": "XBGR8888", "size": (1280, 720), "preserve_ar": True}, main)
+        main["size"] = tuple(length - length % 2 for length in main["size"])
+        return {
+            "use_case": use_case,
+            "transform": transform,
+            "colour_space": colour_space,
+            "buffer_count": buffer_count,
+            "queue": queue,
+            "main": main,
+            "lores": None,
+            "raw": self._stream({"format": _SRGGB10, "size": main["size"]}, raw),
+            "controls": {"FrameDurationLimits": (33333, 33333)} | controls,
+            "sensor": sensor,
+            "display": display,
+            "encode": encode,
+        }
+
+    @staticmethod
+    def _stream(stream_config, updates):
+        valid = ("format", "size", "stride", "preserve_ar")
+        for key in updates:
+            if key not in valid:
+                raise ValueError(f"Bad key {key!r}: valid stream configuration keys are {valid}")
+        return stream_config | updates
+
+    def configure(self, camera_config=None):
+        """The camera will give such pictures, or others that are near."""
+        _record("configure", camera_config=camera_config)
+        if self._started:
+            raise RuntimeError("Camera must be stopped before configuring")
+        assert not isinstance(camera_config, str | None), "not in the fake"
+        if not isinstance(camera_config, dict):
+            raise TypeError("Invalid type for `camera_config` given")
+        camera_config = camera_config.copy()
+        for name in ("colour_space", "transform", "main", "lores", "raw"):
+            if name not in camera_config:
+                raise RuntimeError(f"{name!r} key expected in camera configuration")
+        if not isinstance(camera_config["transform"], libcamera.Transform):
+            raise RuntimeError("Transform has incorrect type")  # noqa: TRY004
+        bad_keys = set(camera_config["sensor"].keys()).difference({"bit_depth", "output_size"})
+        if bad_keys:
+            raise RuntimeError(f"Unexpected keys {bad_keys} in sensor configuration")
+        main = dict(camera_config["main"])
+        if main["format"] not in _CHANNELS:
+            format, name = main["format"], "main"  # noqa: A001
+            raise RuntimeError("Bad format " + format + " in stream " + name)
+        size = main["size"]
+        if size[0] % 2 or size[1] % 2:
+            raise RuntimeError("width and height should be even")
+        self._check(camera_config["controls"])
+        settings = _told()[1]
+        if "size" in settings:
+            main["size"] = tuple(map(int, settings["size"].split("x")))
+        main["format"] = settings.get("format", main["format"])
+        self._mode = self._nearest_mode(camera_config)
+        sensor = {"bit_depth": self._mode[2], "output_size": self._mode[:2]}
+        self._config = camera_config | {"main": main, "sensor": sensor}
+
+    def _nearest_mode(self, config):
+        """The mode that is nearest to what was asked, as picamera2 counts."""
+        raw, sensor = config["raw"], config["sensor"]
+        bit_depth = sensor.get("bit_depth", 10 if "10" in raw["format"] else 8)
+        output_size = sensor.get("output_size", raw["size"])
+
+        def apart(desired, actual):
+            return (actual - desired) / 4 if desired < actual else (desired - actual) * 2
+
+        def score(mode):
+            shape = apart(output_size[0] / output_size[1], mode[0] / mode[1])
+            sizes = apart(output_size[0], mode[0]) + apart(output_size[1], mode[1])
+            return sizes + 1500 * shape + 500 * abs(bit_depth - mode[2])
+
+        return min(_MODES[self._model], key=score)
+
+    def camera_configuration(self):
+        """What the camera gives, after `configure`."""
+        return self._config
+
+    def start(self, config=None, show_preview=False):
+        """Pictures come."""
+        _record("start")
+        assert not show_preview, "not in the fake"
+        if config is not None:
+            self.configure(config)
+        if not self._config:
+            raise RuntimeError("Camera has not been configured")
+        if self._started:
+            return
+        with self._lock:
+            _, _, _, fastest_hz, view = self._mode
+            widest = max((mode[4] for mode in _MODES[self._model]), key=lambda each: each[2])
+            self._sensor = _Sensor(round(1e6 / fastest_hz), view, widest[2:])
+            self._sensor.control(self._config["controls"] | self._pending, set())
+            self._pending, self._previous = {}, None
+            self._queued = deque(_Buffer() for _ in range(self._config["buffer_count"]))
+            self._started, self._ended = True, threading.Event()
+            self._starts += 1
+            self._thread = threading.Thread(target=self._run, name="fake sensor", daemon=True)
+            self._thread.start()
+
+    def _run(self):
+        at_ns = time.monotonic_ns()
+        boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - at_ns
+        number = 0
+        while not self._ended.wait(max(0.0, (at_ns / 1e9) + _DELIVERY_S - time.monotonic())):
+            with self._lock:
+                try:
+                    done = self._frame(number, at_ns + boot_ns)
+                except RuntimeError:
+                    return  # as the real thread does that gives buffers back
+                at_ns += self._sensor.frame_us * 1000
+            for job in done:
+                job._signal()
+            number += 1
+
+    def _frame(self, number, stamp_ns):
+        """The sensor makes a picture, and who waits for one gets it; returns the jobs done."""
+        alone, _ = _told()
+        if "stall" in alone or not self._queued:
+            return []  # the sensor goes on all the same
+        buffer = self._queued.popleft()
+        self._sensor.control(buffer.controls, alone)
+        taken = self._sensor.take(number, stamp_ns, alone)
+        if "repeat" in alone and number % 2 and self._previous is not None:
+            taken = replace(self._previous, number=number)
+        self._previous = taken
+        self._completed.append(CompletedRequest((buffer, taken, "swap" in alone), self))
+        done = self._work()
+        kept = 1 if self._config["queue"] and self._config["buffer_count"] > 1 else 0
+        while len(self._completed) > kept:
+            self._completed.popleft().release()
+        return done
+
+    def _work(self):
+        done = []
+        while self._jobs and self._jobs[0]._execute():
+            done.append(self._jobs.pop(0))
+        return done
+
+    def _queue(self, buffer):
+        buffer.controls, self._pending = self._pending, {}
+        self._queued.append(buffer)
+
+    def stop(self):
+        """No more pictures come."""
+        _record("stop")
+        with self._lock:
+            if not self._started:
+                return
+            self._started = False
+            self._ended.set()
+        self._thread.join()
+        self._completed.clear()
+
+    def close(self):
+        """The camera is free. May be called twice."""
+        _record("close")
+        if not self._is_open:
+            return
+        while "hang" in _told()[0]:
+            time.sleep(0.01)
+        self.stop()
+        self._is_open = False
+        self._in_use.discard(self._number)
+        self._config = {}
+
+    def set_controls(self, controls):
+        """The controls go with the next buffer that is given to the camera."""
+        _record("set_controls", controls=controls)
+        with self._lock:
+            self._check(controls)
+            self._pending |= controls
+
+    def _check(self, controls):
+        lacking = _told()[1].get("lacks")
+        for name in controls:
+            if name not in _CONTROLS - {lacking} or not self._is_open:
+                raise RuntimeError(f"Control {name} is not advertised by libcamera")
+
+    def _dispatch(self, functions, wait, signal_function):
+        if wait is None:
+            wait = signal_function is None
+        timeout = wait
+        if timeout is True:
+            timeout = None
+        job = _Job(functions, signal_function)
+        with self._lock:
+            self._jobs.append(job)
+            alone = len(self._jobs) == 1 and self._started
+            done = self._work() if alone and self._completed else []
+        for each in done:
+            each._signal()
+        return job.get_result(timeout=timeout) if wait else job
+
+    def _wait_for_timestamp(self, timestamp_ns):
+        if not timestamp_ns:
+            return True, None
+        while self._completed:
+            told = self._completed[0].get_metadata()
+            if told["SensorTimestamp"] - 1000 * told["ExposureTime"] >= timestamp_ns:
+                return True, None
+            self._completed.popleft().release()
+        return False, None
+
+    def _pop(self):
+        return (True, self._completed.popleft()) if self._completed else (False, None)
+
+    def capture_request(self, wait=None, signal_function=None, flush=None):
+        """The next picture, to be released; for ever where none comes and `wait` is no number."""
+        _record("capture_request", wait=wait)
+        if flush is True:
+            flush = time.monotonic_ns()
+        functions = [partial(self._wait_for_timestamp, flush), self._pop]
+        return self._dispatch(functions, wait, signal_function)
+
+    @contextmanager
+    def captured_request(self, wait=None, flush=None):
+        """The next picture, released at the end of the block."""
+        request = self.capture_request(wait=wait, flush=flush)
+        try:
+            yield request
+        finally:
+            request.release()
+
+    def _arrays(self, names):
+        if not self._completed:
+            return False, None
+        request = self._completed.popleft()
+        result = [request.make_array(name) for name in names], request.get_metadata()
+        request.release()
+        return True, result
+
+    def _array(self, name):
+        done, result = self._arrays([name])
+        return done, result[0][0] if done else None
+
+    def capture_array(self, name="main", wait=None, signal_function=None):
+        """The pixels of the next picture."""
+        return self._dispatch([partial(self._array, name)], wait, signal_function)
+
+    def capture_arrays(self, names=["main"], wait=None, signal_function=None):
+        """The pixels of the next picture, and its metadata."""
+        return self._dispatch([partial(self._arrays, names)], wait, signal_function)
+
+    def cancel_all_and_flush(self):
+        """Nobody waits any more: they get CancelledError."""
+        _record("cancel_all_and_flush")
+        with self._lock:
+            for job in self._jobs:
+                job._future.set_exception(CancelledError())
+            self._jobs = []

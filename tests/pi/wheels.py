@@ -1,0 +1,27 @@
+"""Packages that only a Pi can import, as their makers publish them, to be read and not run."""
+
+import sys
+from pathlib import Path
+
+from tests import fetching
+
+PICAMERA2 = "0.3.38"
+
+
+def picamera2() -> Path:
+    """The wheel of picamera2, fetched if it is not in the cache. Raises: Missing."""
+    name = f"picamera2-{PICAMERA2}"
+    [wheel] = fetching.kept(name, _fetch_picamera2).glob("*.whl")
+    return wheel
+
+
+def _fetch_picamera2(folder: Path) -> None:
+    fetching.say(f"fetching picamera2 {PICAMERA2} (0.1 MB), once")
+    fetching.run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+            *("--no-deps", "--only-binary", ":all:", "--dest", str(folder)),
+            f"picamera2=={PICAMERA2}",
+        ],
+        remedy="is the package index reached? `pip config` knows proxies and mirrors",
+    )
