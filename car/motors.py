@@ -92,6 +92,14 @@ def opened(conf: AnyMotors) -> Motors:
             return ServoAndEsc(conf, pca9685_pulses.Pca9685Pulses(conf))
 
 
+def described(conf: PulseMotors) -> str:
+    """The motors and where they are connected, in one line."""
+    return (
+        f"{conf.__struct_config__.tag}: steering on {conf.steering.channel}, throttle on "
+        f"{conf.throttle.channel}, at neutral"
+    )
+
+
 def neutral_first_s(conf: AnyMotors) -> float:
     """How long neutral has to go out before anything else."""
     return 0.0 if isinstance(conf, SimulatedWheels) else conf.neutral_first_s

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from car import motors, readiness
@@ -82,9 +81,9 @@ class RealCar:
     """A Raspberry Pi with a camera, a pad, a servo and an ESC."""
 
     def __init__(
-        self, conf: HardwareConf, *, width_px: int, height_px: int, rate_hz: float, maps: Path
+        self, conf: HardwareConf, *, width_px: int, height_px: int, rate_hz: float
     ) -> None:
-        """Nothing is open yet. `maps` is the folder of the pad map that `conf` may name."""
+        """Nothing is open yet. Sizes are the picture's, in pixels."""
         self.clock = RealClock()
         self.camera: Camera | None = None
         self.pad: Pad | None = None
@@ -94,7 +93,6 @@ class RealCar:
         self._open_camera = partial(
             PiCamera, conf.camera, width_px=width_px, height_px=height_px, rate_hz=rate_hz
         )
-        self._maps = maps
         self._open = ExitStack()
 
     def checks(self) -> Sequence[tuple[str, Check]]:
@@ -107,7 +105,7 @@ class RealCar:
         )
 
     def _check_pad(self) -> Found:
-        pad = self._open.enter_context(closing(XboxPad(self._conf.pad, self.clock, self._maps)))
+        pad = self._open.enter_context(closing(XboxPad(self._conf.pad, self.clock)))
         self.pad = pad
         return Found(pad.describe())
 

@@ -18,15 +18,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
-from car.pad import XboxPad
-
 import path
 import preflight
 from car import hardware_conf, pad_picture
 from car.clock import RealClock
 from car.drive import CONTROL_HZ, Drive, Rules
 from car.hardware_conf import HardwareConf
-from car.interfaces import Command, Frame
+from car.interfaces import Button, Command, Frame
+from car.pad import XboxPad
 from car.parts import Car, RealCar, SimulatedCar
 from errors import InputError, NotReady, RecordingFailed
 from get_data import command_line
@@ -188,13 +187,7 @@ def car_of(args: argparse.Namespace, conf: HardwareConf) -> Car:
             rate_hz=args.rate,
             max_throttle=max_throttle(args, conf),
         )
-    return RealCar(
-        conf,
-        width_px=width_px,
-        height_px=height_px,
-        rate_hz=args.rate,
-        maps=path.HARDWARE_CONF.parent,
-    )
+    return RealCar(conf, width_px=width_px, height_px=height_px, rate_hz=args.rate)
 
 
 def make_ready(car: Car, args: argparse.Namespace, conf: HardwareConf) -> None:
@@ -229,8 +222,15 @@ def _say_nothing(_line: str) -> None:
 
 def check_pad(conf: HardwareConf) -> int:
     """Shows what each control of the pad does until A is pressed; returns the exit code."""
-    with closing(XboxPad(conf.pad, RealClock(), path.HARDWARE_CONF.parent)) as pad:
-        pad_picture.watch(pad)
+    clock = RealClock()
+    with closing(XboxPad(conf.pad, clock)) as pad:
+        pad_picture.watch(
+            pad,
+            sys.stderr.write,
+            lambda state: Button.STOP_RUN in state.pressed,
+            clock,
+            on_terminal=sys.stderr.isatty(),
+        )
     return command_line.DONE
 
 
