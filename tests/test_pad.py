@@ -703,8 +703,7 @@ def reading(pi, *enter, lost_s=30):
         cwd=path.ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
+        bufsize=0,  # else a line that is there already would be waited for
     )
     try:
         with process.stdin, process.stdout:
