@@ -428,20 +428,35 @@ SEARCHES = [
 
 CAPITALS = ["-o", "new", "--simulate", "--duration", "1"]
 DRIVES = [
-    ("rate 0", ["--rate", "0"], ["--rate: expected a number above 0, got '0'"]),
-    ("rate NaN", ["--rate", "nan"], ["--rate: expected a number above 0, got 'nan'"]),
+    ("rate 0", ["--rate", "0"], ["--rate: expected 0.1 to 200 pictures a second, got '0'"]),
+    ("rate NaN", ["--rate", "nan"], ["--rate: expected 0.1 to 200 pictures a second, got 'nan'"]),
     ("rate 201", ["--rate", "201"], ["--rate: expected 0.1 to 200 pictures a second, got '201'"]),
-    ("rate fast", ["--rate", "fast"], ["--rate: expected a number above 0, got 'fast'"]),
+    (
+        "rate fast",
+        ["--rate", "fast"],
+        ["--rate: expected 0.1 to 200 pictures a second, got 'fast'"],
+    ),
     ("no duration", ["--duration", "0"], ["--duration: expected a number above 0, got '0'"]),
     ("endless", ["--duration", "inf"], ["--duration: expected a number above 0, got 'inf'"]),
     ("0x0", ["--resolution", "0x0"], ["--resolution: expected WxH, 16 to 4096", "'0x0'"]),
     ("a square", ["--resolution", "160"], ["--resolution: expected WxH", "'160'"]),
     ("a wall", ["--resolution", "9999x9999"], ["--resolution: expected WxH", "'9999x9999'"]),
     ("-1x-1", ["--resolution=-1x-1"], ["--resolution: expected WxH", "'-1x-1'"]),
-    ("no classes", ["--nb-dir", "0"], ["--nb-dir: expected a whole number", "'0'"]),
+    ("no classes", ["--nb-dir", "0"], ["--nb-dir: expected 1 to 99 classes, got '0'"]),
     ("100 classes", ["--nb-speed", "100"], ["--nb-speed: expected 1 to 99 classes, got '100'"]),
-    ("throttle NaN", ["--max-throttle", "nan"], ["--max-throttle: expected a number above 0"]),
-    ("throttle 2", ["--max-throttle", "2"], ["--max-throttle: expected a number above 0 up to 1"]),
+    (
+        "throttle NaN",
+        ["--max-throttle", "nan"],
+        ["--max-throttle: expected 0.01 to 1 of full throttle, got 'nan'"],
+    ),
+    (
+        "throttle 2",
+        ["--max-throttle", "2"],
+        ["--max-throttle: expected 0.01 to 1 of full throttle, got '2'"],
+    ),
+    ("no port", ["--view", "0"], ["--view: expected 1 to 65535 as a port, got '0'"]),
+    ("a port too high", ["--view", "65536"], ["--view: expected 1 to 65535 as a port"]),
+    ("no host", ["--view", "8080", "--view-host", "no.such.invalid"], ["cannot listen at no.such"]),
     ("a driver in Latin-1", ["--driver", BYTES], ["--driver: expected text in UTF-8"]),
     ("a comment too long", ["--comment", "x" * 70_000], ["comment", "is too long"]),
     ("-o is empty", ["-o", ""], ["-o/--output: expected a file or a folder, got ''"]),
@@ -651,9 +666,8 @@ OTHERS = [
         lambda place: save(place / "new", [at_the_end_of_time()], pictures=False),
         makes="new",
     ),
-    # no simulated car asked for
-    Row("no car", run_manual, ["-o", "new"], 2, ["add --simulate"]),
-    Row("no -o", run_manual, ["--simulate"], 2, ["arguments are required: -o/--output"]),
+    # nowhere to record to
+    Row("no -o", run_manual, ["--simulate"], 2, ["-o DIR is needed"]),
     # pictures that cannot be used: each is one failed item
     Row(
         "picture is a link out of the folder",

@@ -668,24 +668,35 @@ class Reader:
 
     def __init__(self, process):
         self._process = process
+        self._said = b""
         self.lines = []
 
     def until(self, condition, within_s=30.0):
         """The first line from here on of which the condition holds."""
         give_up = time.monotonic() + within_s
-        while select.select([self._process.stdout], [], [], give_up - time.monotonic())[0]:
-            line = self._process.stdout.readline()
-            assert line, f"it has ended: {self.lines}"
-            self.lines.append(json.loads(line))
-            if condition(self.lines[-1]):
-                return self.lines[-1]
-        raise AssertionError(f"waited in vain: {self.lines[-3:]}")
+        while not condition(line := self._next(give_up)):
+            assert time.monotonic() < give_up, f"waited in vain: {self.lines[-3:]}"
+        return line
+
+    def _next(self, give_up):
+        """The next line; past Python's buffers, of which `select` knows nothing."""
+        while b"\n" not in self._said:
+            left_s = max(give_up - time.monotonic(), 0)
+            readable = select.select([self._process.stdout], [], [], left_s)[0]
+            assert readable, f"waited in vain: {self.lines[-3:]}"
+            more = os.read(self._process.stdout.fileno(), 65536)
+            assert more, f"it has ended: {self.lines}"
+            self._said += more
+        line, _, self._said = self._said.partition(b"\n")
+        self.lines.append(json.loads(line))
+        return self.lines[-1]
 
     def end(self):
         """All that it said, once it has ended well."""
         with suppress(BrokenPipeError):
             self._process.stdin.close()
-        self.lines += map(json.loads, self._process.stdout)
+        rest = self._said + self._process.stdout.read()
+        self.lines += map(json.loads, rest.splitlines())
         assert self._process.wait(30) == 0
         return self.lines
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import path
+from car import parts
 from car.interfaces import Button
 from errors import InputError
 from get_data import command_line, run_manual
@@ -170,8 +171,8 @@ def test_erasing_and_pausing_from_the_pad(tmp_path, monkeypatch, capsys):
         (2.5, Button.PAUSE),
         (3.5, Button.STOP_RUN),
     ]
-    real = run_manual.SimulatedPad
-    monkeypatch.setattr(run_manual, "SimulatedPad", lambda world: real(world, presses=presses))
+    real = parts.SimulatedPad
+    monkeypatch.setattr(parts, "SimulatedPad", lambda world: real(world, presses=presses))
     code = run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "20"])
     counts = json.loads(capsys.readouterr().out)
     assert code == 0
@@ -338,7 +339,7 @@ def test_a_recording_that_cannot_be_merged_is_told(tmp_path, monkeypatch, capsys
 @pytest.mark.slow
 def test_pictures_have_the_quality_that_the_car_is_set_to(tmp_path, monkeypatch, capsys):
     conf = tmp_path / "hardware_conf.json"
-    conf.write_text('{"car": "x", "max_throttle": 0.5, "jpeg_quality": 37}')
+    conf.write_text(json.dumps({**json.loads(path.HARDWARE_CONF.read_text()), "jpeg_quality": 37}))
     monkeypatch.setattr(path, "HARDWARE_CONF", conf)
     run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "1"])
     capsys.readouterr()
@@ -351,17 +352,17 @@ def test_pictures_have_the_quality_that_the_car_is_set_to(tmp_path, monkeypatch,
 
 
 BAD_OPTIONS = [
-    (["--rate", "0"], "--rate: expected a number above 0, got '0'"),
-    (["--rate", "nan"], "--rate: expected a number above 0, got 'nan'"),
+    (["--rate", "0"], "--rate: expected 0.1 to 200 pictures a second, got '0'"),
+    (["--rate", "nan"], "--rate: expected 0.1 to 200 pictures a second, got 'nan'"),
     (["--rate", "1000"], "expected 0.1 to 200 pictures a second"),
     (["--duration", "-1"], "--duration: expected a number above 0"),
     (["--duration", "inf"], "--duration: expected a number above 0"),
     (["--resolution", "0x0"], "--resolution: expected WxH, 16 to 4096 pixels each, got '0x0'"),
     (["--resolution", "160"], "expected WxH"),
     (["--resolution", "axb"], "expected WxH"),
-    (["--nb-dir", "0"], "--nb-dir: expected a whole number above 0"),
+    (["--nb-dir", "0"], "--nb-dir: expected 1 to 99 classes"),
     (["--nb-dir", "1000"], "expected 1 to 99 classes"),
-    (["--max-throttle", "1.5"], "expected a number above 0 up to 1"),
+    (["--max-throttle", "1.5"], "expected 0.01 to 1 of full throttle"),
 ]
 
 
@@ -374,16 +375,39 @@ def test_wrong_options_are_refused_before_anything_is_made(tmp_path, options, co
     assert not (tmp_path / "drive").exists()
 
 
-def test_without_simulate_it_says_what_it_can_do(tmp_path):
+@pytest.mark.parametrize("option", [[], ["--check"]])
+def test_a_machine_that_is_no_car_is_told_line_by_line_and_nothing_is_made(tmp_path, option):
     process = subprocess.run(
-        [sys.executable, str(SCRIPT), "-o", str(tmp_path / "drive")],
+        [sys.executable, str(SCRIPT), "-o", str(tmp_path / "drive"), *option],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert process.returncode == 2
-    assert "add --simulate" in process.stderr
+    assert process.returncode == 1
+    lines = process.stderr.splitlines()
+    assert re.match("  pad +FAILED  no pad is there: plug one in", lines[0])
+    assert re.match("  camera +FAILED  picamera2 cannot be used: .*sudo apt install", lines[1])
+    assert re.match("  disk +ok +a picture is safe after", lines[-2])
+    assert lines[-1] == "error: not ready to drive: pad, camera, space; nothing has moved"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pad_that_is_not_there_cannot_be_checked(call):
+    code, out, err = call(run_manual, "--check-pad")
+    assert (code, out) == (1, None)
+    assert err.startswith("error: no pad is there: plug one in")
+
+
+@pytest.mark.slow
+def test_a_simulated_car_is_looked_at_only_on_demand(tmp_path, call):
+    code, out, err = call(run_manual, "-o", tmp_path / "drive", "--simulate", "--check")
+    assert (code, out) == (0, None)
+    names = [line.split()[0] for line in err.splitlines()]
+    assert names == ["space", "disk", "motors"]
     assert not (tmp_path / "drive").exists()
+    code, _, err = call(run_manual, "-o", tmp_path / "drive", "--simulate", "--duration", "0.2")
+    assert code == 0
+    assert " ok " not in err
 
 
 BROKEN_CONF = [
