@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import fetching
+from tests.fetching import Missing
 from tests.servers import __main__ as servers_script
 from tests.servers import fetch
 
@@ -37,7 +39,7 @@ def test_a_server_is_fetched_once_by_many_at_a_time(cache: Path) -> None:
 
 def test_a_failed_fetch_says_why_and_leaves_nothing(cache: Path) -> None:
     program(cache, "go", 'echo half > "$GOBIN/versitygw"; echo "go: no such module" >&2; exit 1')
-    with pytest.raises(fetch.ServerMissing, match=r"no such module; it needs Go 1\.25"):
+    with pytest.raises(Missing, match=r"no such module; it needs Go 1\.25"):
         fetch.versitygw()
     assert [one.name for one in cache.iterdir()] == [f"versitygw-{fetch.VERSITYGW}.lock"]
 
@@ -63,7 +65,7 @@ def test_what_is_fetched_may_be_read_by_everybody(cache: Path) -> None:
 
 @pytest.mark.usefixtures("cache")
 def test_a_missing_program_is_named_with_its_package() -> None:
-    with pytest.raises(fetch.ServerMissing, match=r"go is missing.* sudo apt-get install golang"):
+    with pytest.raises(Missing, match=r"go is missing.* sudo apt-get install golang"):
         fetch.versitygw()
 
 
@@ -88,7 +90,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("PATATE_SERVER_CACHE", str(tmp_path / "file"))
-    with pytest.raises(fetch.ServerMissing, match="set PATATE_SERVER_CACHE"):
+    with pytest.raises(Missing, match="set PATATE_SERVER_CACHE"):
         fetch.versitygw()
 
 
@@ -121,5 +123,5 @@ def test_a_java_that_is_too_old_is_none(tmp_path: Path, monkeypatch: pytest.Monk
 def test_fetching_all_leaves_all_in_the_cache(capsys: pytest.CaptureFixture[str]) -> None:
     assert servers_script.main(["--fetch"]) == 0
     assert fetch.versitygw().exists()
-    assert (fetch.cache() / f"elasticsearch-{fetch.ELASTICSEARCH_8}").exists()
+    assert (fetching.cache() / f"elasticsearch-{fetch.ELASTICSEARCH_8}").exists()
     assert capsys.readouterr().out == ""

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from get_data import command_line
+from tests.fetching import Missing
 from tests.servers import fetch
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.versity import Versity
@@ -63,7 +64,7 @@ def fetch_all() -> None:
     for version in (fetch.ELASTICSEARCH_8, fetch.ELASTICSEARCH_9):
         try:
             fetch.java_for(version)
-        except fetch.ServerMissing as error:
+        except Missing as error:
             if version == fetch.ELASTICSEARCH_8 or os.environ.get("CI"):
                 raise
             command_line.say(f"without Elasticsearch 9: {error}")

@@ -1,24 +1,18 @@
 """Brings the servers to this machine, once, and keeps them outside the checkout.
 
 Elasticsearch comes from Maven Central as the distribution that its makers publish for tests of
-plug-ins, versitygw from the Go module proxy. The cache is `$PATATE_SERVER_CACHE`, else
-`/var/cache/patate-servers` for root (other users must be able to read it: Elasticsearch does not
-run as root), else `patate-servers` in the user's cache.
+plug-ins, versitygw from the Go module proxy.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
-import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from errors import ToolkitError
+from tests import fetching
+from tests.fetching import Missing
 
 ELASTICSEARCH_8 = "8.19.21"
 ELASTICSEARCH_9 = "9.5.3"
@@ -30,10 +24,6 @@ _OLDEST_JAVA = {"8": 17, "9": 21}  # by Elasticsearch's major version
 _MEGABYTES = {ELASTICSEARCH_8: 107, ELASTICSEARCH_9: 132}
 
 
-class ServerMissing(ToolkitError):
-    """A server, or what it needs, is not on this machine and could not be brought."""
-
-
 @dataclass(frozen=True, slots=True)
 class Java:
     """A Java on this machine."""
@@ -42,37 +32,29 @@ class Java:
     home: Path
 
 
-def cache() -> Path:
-    """The folder that keeps the servers."""
-    if told := os.environ.get("PATATE_SERVER_CACHE"):
-        return Path(told).absolute()
-    if os.geteuid() == 0:
-        return Path("/var/cache/patate-servers")
-    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(user_cache) / "patate-servers"
-
-
 def elasticsearch(version: str) -> Path:
-    """The home of that Elasticsearch, fetched if it is not in the cache. Raises: ServerMissing."""
-    return _kept(f"elasticsearch-{version}", lambda folder: _fetch_elasticsearch(version, folder))
+    """The home of that Elasticsearch, fetched if it is not in the cache. Raises: Missing."""
+    return fetching.kept(
+        f"elasticsearch-{version}", lambda folder: _fetch_elasticsearch(version, folder)
+    )
 
 
 def versitygw() -> Path:
-    """The program versitygw, built when it is not in the cache. Raises: ServerMissing."""
-    return _kept(f"versitygw-{VERSITYGW}", _fetch_versitygw) / "versitygw"
+    """The program versitygw, built when it is not in the cache. Raises: Missing."""
+    return fetching.kept(f"versitygw-{VERSITYGW}", _fetch_versitygw) / "versitygw"
 
 
 def java_for(version: str) -> Java:
     """The oldest Java that is new enough for that Elasticsearch; one for 8 is installed if need be.
 
-    Raises: ServerMissing.
+    Raises: Missing.
     """
     needed = _OLDEST_JAVA[version.partition(".")[0]]
     if not _new_enough(needed) and needed <= _OLDEST_JAVA["8"]:
-        _install("java", "default-jre-headless")
+        fetching.install("java", "default-jre-headless")
     if found := _new_enough(needed):
         return min(found, key=lambda java: java.major)
-    raise ServerMissing(
+    raise Missing(
         f"Elasticsearch {version} needs Java {needed} or newer, and there is none in JAVA_HOME, "
         f"in PATH or below /usr/lib/jvm; install openjdk-{needed}-jre-headless or a newer one"
     )
@@ -105,52 +87,11 @@ def _major(home: Path) -> int:
     return 0
 
 
-def _kept(name: str, fetch: Callable[[Path], None]) -> Path:
-    """The folder of that name in the cache, whole; `fetch` fills it when it is not there.
-
-    Of several processes one fetches and the others wait. What a killed one left is removed.
-    """
-    target = cache() / name
-    if target.exists():
-        return target
-    with _locked(cache() / f"{name}.lock"):
-        if target.exists():
-            return target
-        for left in cache().glob(f".{name}.*"):
-            shutil.rmtree(left)
-        with TemporaryDirectory(prefix=f".{name}.", dir=cache()) as temporary:
-            folder = Path(temporary, name)
-            folder.mkdir()
-            fetch(folder)
-            _make_readable(folder)
-            folder.rename(target)
-    _say(f"fetched: {target}")
-    return target
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """No other process is in a block with the same path."""
-    try:
-        if not path.parent.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.parent.chmod(0o755)  # whatever the umask
-        file = path.open("w")
-    except OSError as error:
-        raise ServerMissing(
-            f"{path.parent} cannot be written: {error.strerror}; set PATATE_SERVER_CACHE to a "
-            "folder that can"
-        ) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _fetch_elasticsearch(version: str, folder: Path) -> None:
-    maven = _program("mvn", "maven")
-    _say(f"fetching Elasticsearch {version} ({_MEGABYTES.get(version, 130)} MB), once")
+    maven = fetching.program("mvn", "maven")
+    fetching.say(f"fetching Elasticsearch {version} ({_MEGABYTES.get(version, 130)} MB), once")
     repository = folder.parent / "maven"
-    _run(
+    fetching.run(
         [
             *(maven, "-q", "-B", "dependency:get", "-Dtransitive=false"),
             *(f"-Dartifact={_ARTIFACT}:{version}:zip", f"-Dmaven.repo.local={repository}"),
@@ -173,10 +114,10 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _fetch_versitygw(folder: Path) -> None:
-    go = _program("go", "golang")
-    _say(f"building versitygw {VERSITYGW} (45 MB; a minute or two), once")
+    go = fetching.program("go", "golang")
+    fetching.say(f"building versitygw {VERSITYGW} (45 MB; a minute or two), once")
     work = folder.parent
-    _run(
+    fetching.run(
         [
             *(go, "install", "-modcacherw", "-trimpath", "-ldflags", "-s -w"),
             f"{_MODULE}@v{VERSITYGW}",
@@ -188,61 +129,3 @@ def _fetch_versitygw(folder: Path) -> None:
         GOCACHE=str(work / "objects"),
         GOFLAGS="",
     )
-
-
-def _run(command: Sequence[str], *, remedy: str, **environment: str) -> None:
-    """The command has done its work. Raises: ServerMissing with its last words."""
-    ended = subprocess.run(
-        command,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if ended.returncode != 0:
-        last = " ".join(ended.stdout.strip().splitlines()[-3:])
-        raise ServerMissing(f"`{' '.join(command[:3])} ...` failed: {last}; {remedy}")
-
-
-def _program(name: str, package: str) -> str:
-    """The path of a program, installed when it is not there. Raises: ServerMissing."""
-    return shutil.which(name) or _install(name, package)
-
-
-def _install(name: str, package: str) -> str:
-    """The program is there, by apt-get; returns its path. Raises: ServerMissing."""
-    missing = f"{name} is missing; install the package {package}"
-    apt = shutil.which("apt-get")
-    if not apt or not _may_install():
-        raise ServerMissing(f"{missing}: sudo apt-get install {package}")
-    _say(f"installing {package}, for {name}")
-    become_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    _run([*become_root, apt, "update"], remedy=missing)
-    install = [*become_root, apt, "install", "-y", "--no-install-recommends", package]
-    _run(install, remedy=missing, DEBIAN_FRONTEND="noninteractive")
-    if program := shutil.which(name):
-        return program
-    raise ServerMissing(f"{missing}: {package} brought no {name}")
-
-
-def _may_install() -> bool:
-    """Whether we are root, or become it without being asked for a password."""
-    if os.geteuid() == 0:
-        return True
-    if not shutil.which("sudo"):
-        return False
-    return subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
-
-
-def _make_readable(folder: Path) -> None:
-    """Every user may read what is in the folder, whatever the umask."""
-    for path in (folder, *folder.rglob("*")):
-        runs = path.is_dir() or path.stat().st_mode & 0o100
-        path.chmod(0o755 if runs else 0o644)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"servers: {line}\n")
-    sys.stderr.flush()

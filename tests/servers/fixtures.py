@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
+from tests.fetching import Missing
 from tests.servers import fetch
 from tests.servers.addresses import Cluster, Gateway
 from tests.servers.elasticsearch import Elasticsearch
@@ -45,7 +46,7 @@ def elasticsearch_9(pytestconfig: pytest.Config) -> Cluster:
     """An Elasticsearch 9, shared by all tests; skips where no Java is new enough, but not in CI."""
     try:
         fetch.java_for(fetch.ELASTICSEARCH_9)
-    except fetch.ServerMissing as error:
+    except Missing as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
