@@ -72,20 +72,15 @@ int main(int count, char **arguments)
         int expected = 0;
         for (int pin = 0; pin < PINS; pin++) {
             uint32_t bit = 1u << pin;
-            if (cleared & bit && is_high[pin]) { /* both at once: this one was first */
+            if (cleared & bit && (is_high[pin] || !(set & bit))) {
                 tell(before_ns, after_ns, pin, LOW);
                 is_high[pin] = 0;
-                cleared &= ~bit;
             }
-            if (set & bit) {
+            if (set & bit) { /* both at once: a pulse is longer than a look, so this is the later */
                 tell(before_ns, after_ns, pin, HIGH);
                 is_high[pin] = 1;
                 period_ns[pin] = after_ns - rose_ns[pin];
                 rose_ns[pin] = after_ns;
-            }
-            if (cleared & bit) {
-                tell(before_ns, after_ns, pin, LOW);
-                is_high[pin] = 0;
             }
             if (rose_ns[pin]) {
                 int64_t since_ns = looked_ns - rose_ns[pin];
