@@ -252,7 +252,7 @@ def driven(pi, code, conf=CONF):
     text = DRIVER + code + "\nprint(repr(says))"
     given = [sys.executable, "-c", text, msgspec.json.encode(conf).decode()]
     ended = subprocess.run(
-        pi.command(*given), env=bench.environment(), capture_output=True, text=True, check=False
+        pi.command(*given), env=bench.environment(pi), capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     return ast.literal_eval(ended.stdout)
@@ -263,15 +263,11 @@ def pi(tmp_path):
     return bench.pi(tmp_path / "pi")
 
 
-def measured(pulses):
-    """Those whose width is known to some percent."""
-    found = [one for one in pulses if one.error_us < 30 and one.width_us < 20_000]
-    assert found, f"none of {widths(pulses)} was measured well"
-    return found
-
-
-def median_us(pulses):
-    return statistics.median(one.width_us for one in measured(pulses))
+def asked_us(pulses):
+    """What these pulses were meant to be: a busy machine ends most of them late, none early."""
+    found = sorted(one.width_us for one in pulses if one.error_us < 30)
+    assert len(found) > 10, f"too few of {widths(pulses)} were measured well"
+    return found[len(found) // 10]
 
 
 @pytest.mark.slow
@@ -300,12 +296,12 @@ with __import__("contextlib").closing(motors.opened(conf)) as wheels:
             [one for one in pulses if begin + 0.05 < one.start_s < end - 0.03]
             for begin, end in pairwise(moments)
         ]
-        offset_us = median_us(spans[0]) - 1500  # of this machine, now
-        assert -20 < offset_us < 1500
+        offset_us = asked_us(spans[0]) - 1500  # of this machine, now
+        assert -20 < offset_us < 200
         assert pulses[0].width_us + pulses[0].error_us > 1500 - 20
         half_us = 1300 if pin == STEERING else 1750
-        for span, asked_us in zip(spans[1:], (low_us, half_us, high_us), strict=True):
-            assert median_us(span) == pytest.approx(asked_us + offset_us, rel=0.05)
+        for span, width_us in zip(spans[1:], (low_us, half_us, high_us), strict=True):
+            assert asked_us(span) == pytest.approx(width_us + offset_us, rel=0.05)
 
 
 @pytest.mark.slow
@@ -346,7 +342,7 @@ time.sleep(0.3)
         pulses = seen.since(told + 0.05, THROTTLE)
         edges = seen.edges(THROTTLE)
         assert seen.since(closed, STEERING) == seen.since(closed, THROTTLE) == []
-    assert median_us(pulses) > 1400
+    assert asked_us(pulses) == pytest.approx(1500, rel=0.1)
     assert pulses[-1].end_s - told >= 0.4
     assert all(one.width_us + one.error_us >= 1430 for one in pulses), widths(pulses)
     assert edges[-1].level == Level.INPUT
@@ -387,7 +383,7 @@ def test_a_process_that_is_killed_sends_no_more_pulses(pi):
     code = "wheels = motors.opened(conf); wheels.apply(Command(0, 1)); time.sleep(60)"
     given = [sys.executable, "-c", DRIVER + code, msgspec.json.encode(CONF).decode()]
     with Pulses(pi) as seen:
-        driver = subprocess.Popen(pi.command(*given), env=bench.environment())
+        driver = subprocess.Popen(pi.command(*given), env=bench.environment(pi))
         try:
             seen.wait_for(THROTTLE, 2000, within_s=20)
         finally:
@@ -420,11 +416,11 @@ except Exception as error:
 
 
 @pytest.mark.slow
-def test_the_real_library_refuses_a_machine_that_is_no_pi():
+def test_the_real_library_refuses_a_machine_that_is_no_pi(pi):
     text = (
         "from car import gpio_pulses\ntry: gpio_pulses._library()\nexcept Exception as e: print(e)"
     )
-    environment = bench.environment()
+    environment = bench.environment(pi)
     said = subprocess.run(
         [sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=True
     )

@@ -183,8 +183,9 @@ def run(library: str, code: str, folder: Path) -> str:
     command = [sys.executable, "-c", PREPARED + code]
     environment = dict(os.environ, PYTHONPATH=str(FAKES))
     if library == "RPi.GPIO":
-        environment = bench.environment()
-        command = bench.pi(folder / "pi").command(*command)
+        pi = bench.pi(folder / "pi")
+        environment = bench.environment(pi)
+        command = pi.command(*command)
     elif library == "fake rpi-lgpio":
         environment["FAKE_GPIO"] = "rpi-lgpio"
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import path
-from tests.pi import libraries, namespace
+from tests.pi import libraries, namespace, pulses
 from tests.pi.namespace import Pi
 
 
@@ -17,7 +17,7 @@ def pi(folder: Path) -> Pi:
     return namespace.make(folder)
 
 
-def environment(**more: str) -> dict[str, str]:
-    """For a process in there: it finds RPi.GPIO and what is ours."""
+def environment(pi: Pi) -> dict[str, str]:
+    """For a process in there: it finds RPi.GPIO and what is ours, and its pulses can be seen."""
     found = os.pathsep.join([str(libraries.rpi_gpio()), str(path.ROOT)])
-    return os.environ | {"PYTHONPATH": found} | more
+    return os.environ | pulses.environment(pi) | {"PYTHONPATH": found}

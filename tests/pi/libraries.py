@@ -1,4 +1,4 @@
-"""Builds, once, what runs in the namespace or looks into it, and keeps it outside the checkout."""
+"""Builds, once, what runs in the namespace, and keeps it outside the checkout."""
 
 import hashlib
 import sys
@@ -8,7 +8,7 @@ from tests import fetching
 
 RPI_GPIO = "0.7.1"
 
-_OBSERVER = Path(__file__).with_name("observer.c")
+_EDGES = Path(__file__).with_name("edges.c")
 
 
 def rpi_gpio() -> Path:
@@ -17,10 +17,10 @@ def rpi_gpio() -> Path:
     return fetching.kept(f"RPi.GPIO-{RPI_GPIO}-{python}", _build_rpi_gpio)
 
 
-def observer() -> Path:
-    """The program that tells the edges of the pins. Raises: Missing."""
-    version = hashlib.sha256(_OBSERVER.read_bytes()).hexdigest()[:12]
-    return fetching.kept(f"observer-{version}", _build_observer) / "observer"
+def edges() -> Path:
+    """The library for LD_PRELOAD that notes the edges of the pins. Raises: Missing."""
+    version = hashlib.sha256(_EDGES.read_bytes()).hexdigest()[:12]
+    return fetching.kept(f"edges-{version}", _build_edges) / "edges.so"
 
 
 def _build_rpi_gpio(folder: Path) -> None:
@@ -36,10 +36,13 @@ def _build_rpi_gpio(folder: Path) -> None:
     )
 
 
-def _build_observer(folder: Path) -> None:
+def _build_edges(folder: Path) -> None:
     gcc = fetching.program("gcc", "build-essential")
     fetching.run(
-        [gcc, "-O2", "-Wall", "-Werror", "-o", str(folder / "observer"), str(_OBSERVER)],
+        [
+            *(gcc, "-O2", "-Wall", "-Werror", "-shared", "-fPIC"),
+            *("-o", str(folder / "edges.so"), str(_EDGES), "-ldl"),
+        ],
         remedy="it needs gcc and the headers of the C library: "
         "sudo apt-get install build-essential",
     )

@@ -1,20 +1,18 @@
-"""Sees the pulses of a Pi's pins from outside its namespace, as a servo or an ESC would.
+"""Sees the pulses of a Pi's pins, as a servo or an ESC would, from outside its namespace.
 
-A program of its own (`observer.c`) looks at the registers: Python comes too late to tell a pulse
-of 1500 us from one of 1600. It may be away for a while too, on a machine with much to do. Then it
-tells how long, and each pulse says how wrong its width may be: a pulse that is wrong, and one that
-was measured badly, are told apart by `error_us`.
+Whoever looks at the registers of the pins sees only one of two pins that move at once, and comes
+too late on a busy machine. So the thread that moves a pin notes the time itself (`edges.c`), on
+both sides of the write. Where it lost the processor in between, the pulse says so: one that is
+wrong, and one that was measured badly, are told apart by `error_us`.
 """
 
-import os
-import subprocess
-import threading
+import mmap
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from math import inf
+from pathlib import Path
 from struct import Struct
 from types import TracebackType
 
@@ -24,18 +22,19 @@ from tests.pi.namespace import Pi
 LONGEST_US = 3000.0
 """A level that lasts longer is no pulse to any servo or ESC."""
 
-_LAYOUT = Struct("<qqii")  # as `struct edge` in observer.c
-_PRIORITY = 20  # of real-time processes; the guard has 10
-_READY_WITHIN_S = 10.0
+_HEAD = Struct("<qq")  # as `struct edges` in edges.c: room, and how much is taken
+_EDGE = Struct("<qqii")  # as `struct edge`
+_ROOM = 200_000  # some twenty minutes of two pins
+_NEVER_AFTER = 16  # more than there are threads: whoever took that place was killed
 _LOOKS_EVERY_S = 0.005
 
 
 class Level(IntEnum):
     """What became of a pin. `INPUT`: given back, so that nothing drives it any more."""
 
-    LOW = 0
-    HIGH = 1
-    INPUT = 2
+    LOW = 1
+    HIGH = 2
+    INPUT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +79,23 @@ class Pulse:
 
 
 class Pulses:
-    """All pulses of a Pi's pins, from the beginning of the `with` block to its end."""
+    """All pulses of a Pi's pins, from the beginning of the `with` block to its end.
+
+    Of the processes that are started in it with `environment(pi)`.
+    """
 
     def __init__(self, pi: Pi) -> None:
-        self._pi = pi
-        self._edges: dict[int, list[Edge]] = {}
-        self._ready = threading.Event()
-        self._reader = threading.Thread(target=self._read, name="pulses", daemon=True)
+        self._file = _edges_of(pi)
 
     def __enter__(self) -> "Pulses":
-        """Raises: Missing."""
-        self._observer = subprocess.Popen(
-            [libraries.observer(), self._pi.gpiomem],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        with suppress(PermissionError):  # where it may be so, it comes before all else
-            os.sched_setscheduler(self._observer.pid, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-        self._reader.start()
-        assert self._ready.wait(_READY_WITHIN_S), "the observer did not start"
+        size = _HEAD.size + _ROOM * _EDGE.size
+        with self._file.open("wb") as file:
+            file.write(_HEAD.pack(_ROOM, 0))
+            file.truncate(size)
+        with self._file.open("rb") as file:
+            self._noted = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        self._read = 0
+        self._edges: dict[int, list[Edge]] = {}
         return self
 
     def __exit__(
@@ -107,13 +104,28 @@ class Pulses:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._observer.kill()
-        self._reader.join()
-        self._observer.communicate()
+        self._look()
+        self._noted.close()
 
     def edges(self, pin: int) -> list[Edge]:
         """All edges of the pin so far."""
+        if not self._noted.closed:
+            self._look()
         return list(self._edges.get(pin, []))
+
+    def _look(self) -> None:
+        """What has been noted since is known. A place that was taken is filled soon, or never."""
+        _, taken = _HEAD.unpack_from(self._noted)
+        assert taken < _ROOM, "too many edges for one test"
+        for place in range(self._read, taken):
+            edge = _EDGE.unpack_from(self._noted, _HEAD.size + place * _EDGE.size)
+            after_ns, before_ns, pin, level = edge
+            if level:
+                found = Edge(after_ns / 1e9, before_ns / 1e9, Level(level))
+                self._edges.setdefault(pin, []).append(found)
+            elif taken - place <= _NEVER_AFTER:
+                return
+            self._read = place + 1
 
     def all(self, pin: int) -> list[Pulse]:
         """All pulses of the pin so far, the one that has not ended included."""
@@ -167,24 +179,21 @@ class Pulses:
         """
         return stopped_at(self.all(pin), neutral_us, tolerance_us, after_s, late_us=late_us)
 
-    def _read(self) -> None:
-        assert self._observer.stdout is not None
-        while record := self._observer.stdout.read(_LAYOUT.size):
-            if len(record) < _LAYOUT.size:
-                return
-            after_ns, before_ns, pin, level = _LAYOUT.unpack(record)
-            if pin < 0:
-                self._ready.set()
-                continue
-            edge = Edge(after_ns / 1e9, before_ns / 1e9, Level(level))
-            self._edges.setdefault(pin, []).append(edge)
+
+def environment(pi: Pi) -> dict[str, str]:
+    """The variables that make a process in there note its edges. Raises: Missing."""
+    return {"LD_PRELOAD": str(libraries.edges()), "EDGES": str(_edges_of(pi))}
+
+
+def _edges_of(pi: Pi) -> Path:
+    return pi.folder / "edges"
 
 
 def composed(edges: list[Edge]) -> Iterator[Pulse]:
     """The pulses that these edges make.
 
-    Where two pins moved at once, a register showed one of them only. So of an edge that follows
-    itself nobody knows how long before it the missing one was: no pulse is made of it.
+    A process that is killed leaves a pin as it is, and the next one raises it anew: a pulse begins
+    with the last rise.
     """
     rise: Edge | None = None
     for edge in edges:
