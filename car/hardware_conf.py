@@ -63,7 +63,7 @@ class Pca9685Motors(PulseMotors, frozen=True, kw_only=True, tag="pca9685"):
     """Both on a PCA9685 board, over I2C."""
 
     bus: Annotated[int, Meta(ge=0, le=31)] = 1
-    address: Annotated[int, Meta(ge=3, le=119)] = 0x40
+    address: Annotated[int, Meta(ge=0x40, le=0x77)] = 0x40  # all that the board's solder pads give
 
 
 class Pad(Conf, frozen=True, kw_only=True):
@@ -123,9 +123,14 @@ def _contradictions(conf: HardwareConf) -> Iterator[tuple[str, str]]:
         yield "motors.throttle.neutral_us", "is not between reverse_us and forward_us"
     if steering.channel == throttle.channel:
         yield "motors.throttle.channel", "is that of the steering too"
-    if isinstance(conf.motors, Pca9685Motors):
-        for name, channel in (("steering", steering.channel), ("throttle", throttle.channel)):
-            if channel > 15:
+    for name, channel in (("steering", steering.channel), ("throttle", throttle.channel)):
+        match conf.motors:
+            case GpioMotors() if channel < 2:
+                yield (
+                    f"motors.{name}.channel",
+                    f"GPIO {channel} is kept for the memory of add-on boards; take 2 to 27",
+                )
+            case Pca9685Motors() if channel > 15:
                 yield f"motors.{name}.channel", f"a PCA9685 has channels 0 to 15, not {channel}"
     if (conf.camera.sensor_width is None) != (conf.camera.sensor_height is None):
         yield "camera", "give both sensor_width and sensor_height, or none for the full view"

@@ -8,6 +8,7 @@ import pytest
 
 from tests import fetching
 from tests.fetching import Missing
+from tests.pi import libraries
 from tests.servers import __main__ as servers_script
 from tests.servers import fetch
 
@@ -67,6 +68,20 @@ def test_what_is_fetched_may_be_read_by_everybody(cache: Path) -> None:
 def test_a_missing_program_is_named_with_its_package() -> None:
     with pytest.raises(Missing, match=r"go is missing.* sudo apt-get install golang"):
         fetch.versitygw()
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("build", [libraries.rpi_gpio, libraries.edges])
+def test_a_missing_compiler_is_named_with_its_package(build) -> None:
+    with pytest.raises(Missing, match=r"gcc is missing.* sudo apt-get install build-essential"):
+        build()
+
+
+def test_a_library_that_cannot_be_built_says_what_it_needs(cache: Path) -> None:
+    program(cache, "gcc", 'echo "sys/mman.h: No such file" >&2; exit 1')
+    with pytest.raises(Missing, match=r"sys/mman\.h: No such file; it needs gcc and the headers"):
+        libraries.edges()
+    assert [one.name for one in cache.iterdir() if one.suffix != ".lock"] == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root installs without being asked")

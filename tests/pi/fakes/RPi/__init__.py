@@ -1,0 +1,1 @@
+"""Stands in for the package RPi where there are no namespaces, or no time to make one."""

@@ -1,0 +1,428 @@
+"""Pulses on pins: through the fake at once, and by the real RPi.GPIO in a namespace, measured."""
+
+import ast
+import importlib
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from car import gpio_pulses
+from car.gpio_pulses import GpioPulses
+from car.hardware_conf import GpioMotors, Steering, Throttle
+from errors import MotorsFailed
+from tests.pi import bench, libraries
+from tests.pi.pulses import Level, Pulses, widths
+
+FAKES = Path(__file__).parent / "pi" / "fakes"
+STEERING, THROTTLE = 18, 13
+CONF = GpioMotors(
+    steering=Steering(channel=STEERING, left_us=1100, centre_us=1500, right_us=1900),
+    throttle=Throttle(channel=THROTTLE, reverse_us=1000, neutral_us=1500, forward_us=2000),
+    longer_by_us=50,
+    neutral_first_s=0,
+)
+
+
+@pytest.fixture
+def gpio(monkeypatch):
+    """The fake, new, in the place of RPi.GPIO."""
+    return fake(monkeypatch, "")
+
+
+def fake(monkeypatch, kind):
+    monkeypatch.setenv("FAKE_GPIO", kind)
+    monkeypatch.setattr(sys, "path", [str(FAKES), *sys.path])
+    for name in ("RPi", "RPi.GPIO"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "RPi", importlib.import_module("RPi"))
+    if kind == "no Pi":
+        return None
+    monkeypatch.setitem(sys.modules, "RPi.GPIO", importlib.import_module("RPi.GPIO"))
+    return sys.modules["RPi.GPIO"]
+
+
+def named(gpio, pin, *names):
+    return [call for call in gpio.calls if call.pin == pin and call.name in names]
+
+
+def test_a_pulse_is_asked_for_as_much_shorter_as_it_leaves_longer(gpio):
+    with closing(GpioPulses(CONF)) as pulses:
+        pulses.send(THROTTLE, 1500)
+        assert gpio.pulsing(THROTTLE) == (50, pytest.approx(1450))
+        assert gpio.pulsing(STEERING) == (0, 0)
+
+
+def test_a_pin_has_one_pwm_object_which_is_started_once(gpio):
+    with closing(GpioPulses(CONF)) as pulses:
+        for width_us in (1500, 1000, 2000, 1500):
+            pulses.send(THROTTLE, width_us)
+        assert gpio.pulsing(THROTTLE) == (50, pytest.approx(1450))
+    made = [call.name for call in named(gpio, THROTTLE, "PWM", "start", "stop")]
+    assert made[:3] == ["PWM", "start", "stop"]
+    assert "start" not in made[3:]
+
+
+def test_the_shortest_pulse_that_a_car_may_have_is_no_silence(gpio):
+    """Duty 0 would be the loss of the signal, which is not neutral."""
+    longest = msgspec.structs.replace(CONF, longer_by_us=200, frequency_hz=40)
+    with closing(GpioPulses(longest)) as pulses:
+        pulses.send(THROTTLE, 500)
+        assert gpio.pulsing(THROTTLE)[1] == pytest.approx(300)
+
+
+def test_pins_are_low_outputs_before_the_first_pulse(gpio):
+    with closing(GpioPulses(CONF)) as pulses:
+        pulses.send(THROTTLE, 1500)
+    order = [(call.name, call.value) for call in gpio.calls if call.pin in (None, THROTTLE)]
+    assert order[:3] == [("setmode", gpio.BCM), ("setup", gpio.LOW), ("PWM", 50)]
+
+
+def test_nothing_is_given_back_before_the_last_pulse_has_ended(gpio):
+    pulses = GpioPulses(CONF)
+    pulses.send(THROTTLE, 1500)
+    pulses.send(STEERING, 1500)
+    pulses.close()
+    for pin in (STEERING, THROTTLE):
+        [given_back] = named(gpio, pin, "cleanup")
+        assert given_back.moment_s - named(gpio, pin, "stop")[0].moment_s >= 0.02
+
+
+def test_closing_gives_back_our_pins_and_no_others(gpio):
+    gpio.setmode(gpio.BCM)
+    gpio.setup(25, gpio.OUT, initial=gpio.HIGH)
+    other = gpio.PWM(25, 100)
+    other.start(50)
+    pulses = GpioPulses(CONF)
+    pulses.close()
+    pulses.close()
+    assert [call.pin for call in gpio.calls if call.name == "cleanup"] == [STEERING, THROTTLE]
+    assert (gpio.getmode(), gpio.pulsing(25)[0]) == (gpio.BCM, 100)
+
+
+def test_rpi_lgpio_has_lost_its_objects_before_its_pins(monkeypatch):
+    """Else its objects raise when they are dropped, which pytest makes an error of."""
+    gpio = fake(monkeypatch, "rpi-lgpio")
+    pulses = GpioPulses(CONF)
+    pulses.send(THROTTLE, 1500)
+    pulses.send(STEERING, 1500)
+    pulses.close()
+    names = [call.name for call in gpio.calls]
+    assert max(i for i, name in enumerate(names) if name == "stop") < names.index("cleanup")
+
+
+def test_two_one_after_another(gpio):
+    for _ in range(2):
+        with closing(GpioPulses(CONF)) as pulses:
+            pulses.send(THROTTLE, 1600)
+            assert gpio.pulsing(THROTTLE) == (50, pytest.approx(1550))
+    assert gpio.pulsing(THROTTLE) == (0, 0)
+
+
+def test_two_at_a_time_are_refused_by_the_library(gpio):
+    with closing(GpioPulses(CONF)) as pulses:
+        pulses.send(THROTTLE, 1500)
+        with pytest.raises(MotorsFailed, match="PWM object already exists"):
+            GpioPulses(CONF).send(THROTTLE, 1500)
+
+
+def test_pins_that_are_closed_send_nothing(gpio):
+    pulses = GpioPulses(CONF)
+    pulses.close()
+    with pytest.raises(MotorsFailed, match="pins are closed"):
+        pulses.send(THROTTLE, 1500)
+    assert gpio.pulsing(THROTTLE) == (0, 0)
+
+
+def test_another_numbering_is_refused_and_left_alone(gpio):
+    gpio.setmode(gpio.BOARD)
+    with pytest.raises(MotorsFailed, match=r"A different mode has already been set!$"):
+        GpioPulses(CONF)
+    assert gpio.getmode() == gpio.BOARD
+
+
+def test_pins_are_given_back_when_the_second_cannot_be_had(gpio, monkeypatch):
+    real = gpio.setup
+
+    def one_only(pins, *arguments, **more):
+        real(pins[:1], *arguments, **more)
+        raise RuntimeError("GPIO busy")
+
+    monkeypatch.setattr(gpio, "setup", one_only)
+    with pytest.raises(MotorsFailed, match="GPIO busy; another program holds the pins"):
+        GpioPulses(CONF)
+    assert [call.pin for call in gpio.calls if call.name == "cleanup"] == [STEERING]
+
+
+def test_a_pin_that_cannot_be_stopped_keeps_no_other_from_ending(gpio, monkeypatch):
+    pulses = GpioPulses(CONF)
+    pulses.send(THROTTLE, 1500)
+    pulses.send(STEERING, 1500)
+    real = gpio.PWM.stop
+
+    def stop(pwm):
+        real(pwm)
+        raise RuntimeError("a fault of the library")
+
+    monkeypatch.setattr(gpio.PWM, "stop", stop)
+    monkeypatch.setattr(gpio.PWM, "__del__", lambda _pwm: None)
+    with pytest.raises(MotorsFailed, match="a fault of the library"):
+        pulses.close()
+    assert gpio.pulsing(THROTTLE) == gpio.pulsing(STEERING) == (0, 0)
+    assert [call.pin for call in gpio.calls if call.name == "cleanup"] == [STEERING, THROTTLE]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        pytest.param(
+            "no Pi",
+            r"RPi\.GPIO cannot be used: This module can only be run on a Raspberry Pi!; .*"
+            "sudo apt install python3-rpi-lgpio",
+            id="no Pi",
+        ),
+        pytest.param(
+            "Raspberry Pi 5",
+            "Cannot determine SOC peripheral base address; .*Raspberry Pi 5, which needs rpi-lgpio",
+            id="Raspberry Pi 5",
+        ),
+    ],
+)
+def test_a_machine_without_such_pins_is_named_with_the_remedy(kind, message, monkeypatch):
+    fake(monkeypatch, kind)
+    with pytest.raises(MotorsFailed, match=message) as raised:
+        GpioPulses(CONF)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param("No access to /dev/mem.  Try running as root!", id="RPi.GPIO"),
+        pytest.param("can not open gpiochip", id="lgpio"),
+    ],
+)
+def test_a_user_who_may_not_is_told_the_group(said, gpio, monkeypatch):
+    def refuse(*_arguments, **_more):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(gpio, "setup", refuse)
+    with pytest.raises(MotorsFailed, match=r"adduser .* gpio"):
+        GpioPulses(CONF)
+
+
+@pytest.mark.parametrize(("told", "found"), [(None, "a folder for it"), ("/told", "/told")])
+def test_lgpio_is_told_to_leave_its_files_elsewhere(told, found, gpio, monkeypatch):
+    """It makes `.lgd-nfy0` in the current folder."""
+    del gpio
+    monkeypatch.setattr(gpio_pulses.tempfile, "gettempdir", lambda: "a folder for it")
+    monkeypatch.delenv("LG_WD", raising=False)
+    if told:
+        monkeypatch.setenv("LG_WD", told)
+    GpioPulses(CONF).close()
+    left, _ = os.environ.get("LG_WD"), monkeypatch.delenv("LG_WD")
+    assert left == found
+
+
+# With the real library. What it is asked stands in a script; what leaves the pins is measured.
+
+DRIVER = """
+import gc, json, os, subprocess, sys, time, warnings
+warnings.simplefilter("error")
+import msgspec
+from car import motors
+from car.gpio_pulses import GpioPulses
+from car.hardware_conf import GpioMotors
+from car.interfaces import Command
+conf = msgspec.json.decode(sys.argv[1], type=GpioMotors)
+says = []
+def say(value): says.append(value)
+"""
+
+
+def driven(pi, code, conf=CONF):
+    """What the script said at its end; `code` has `conf`, `motors`, `GpioPulses`, `say`."""
+    text = DRIVER + code + "\nprint(repr(says))"
+    given = [sys.executable, "-c", text, msgspec.json.encode(conf).decode()]
+    ended = subprocess.run(
+        pi.command(*given), env=bench.environment(pi), capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ast.literal_eval(ended.stdout)
+
+
+@pytest.fixture
+def pi(tmp_path):
+    return bench.pi(tmp_path / "pi")
+
+
+def asked_us(pulses):
+    """What these pulses were meant to be: a busy machine ends most of them late, none early."""
+    found = sorted(one.width_us for one in pulses if one.error_us < 30)
+    assert len(found) > 3, f"too few of {widths(pulses)} were measured well"
+    return found[len(found) // 10]
+
+
+@pytest.mark.slow
+def test_pulses_are_as_wide_as_asked_and_the_first_of_each_pin_is_neutral(pi):
+    exact = msgspec.structs.replace(CONF, longer_by_us=0)
+    asked = [(-1.0, -1.0), (-0.5, 0.5), (1.0, 1.0)]
+    with Pulses(pi) as seen:
+        moments = driven(
+            pi,
+            f"""
+with __import__("contextlib").closing(motors.opened(conf)) as wheels:
+    say(time.monotonic())
+    time.sleep(0.6)
+    for steering, throttle in {asked}:
+        wheels.apply(Command(steering, throttle))
+        say(time.monotonic())
+        time.sleep(0.6)
+""",
+            exact,
+        )
+        moments.append(moments[-1] + 0.6)
+        by_pin = {pin: seen.all(pin) for pin in (STEERING, THROTTLE)}
+    for pin, low_us, high_us in ((STEERING, 1100, 1900), (THROTTLE, 1000, 2000)):
+        pulses = by_pin[pin]
+        spans = [
+            [one for one in pulses if begin + 0.05 < one.start_s < end - 0.03]
+            for begin, end in pairwise(moments)
+        ]
+        offset_us = asked_us(spans[0]) - 1500  # of this machine, now
+        assert -20 < offset_us < 200
+        assert pulses[0].width_us + pulses[0].error_us > 1500 - 20
+        half_us = 1300 if pin == STEERING else 1750
+        for span, width_us in zip(spans[1:], (low_us, half_us, high_us), strict=True):
+            assert asked_us(span) == pytest.approx(width_us + offset_us, rel=0.05)
+
+
+@pytest.mark.slow
+def test_the_pulses_come_fifty_times_a_second_after_many_commands(pi):
+    with Pulses(pi) as seen:
+        begin, end = driven(
+            pi,
+            """
+wheels = motors.opened(conf)
+say(time.monotonic())
+for number in range(300):
+    wheels.apply(Command(number % 3 - 1, 0.2))
+    time.sleep(0.005)
+say(time.monotonic())
+wheels.close()
+""",
+        )
+        pulses = [one for one in seen.since(begin, THROTTLE) if one.start_s < end]
+    steps_s = [after.start_s - before.start_s for before, after in pairwise(pulses)]
+    assert statistics.median(steps_s) == pytest.approx(0.02, rel=0.15)
+
+
+@pytest.mark.slow
+def test_neutral_goes_out_to_the_end_and_then_nothing(pi):
+    with Pulses(pi) as seen:
+        told, closed = driven(
+            pi,
+            """
+wheels = motors.opened(conf)
+wheels.apply(Command(-1.0, -1.0))
+time.sleep(0.4)
+say(time.monotonic())
+wheels.close()
+say(time.monotonic())
+time.sleep(0.3)
+""",
+        )
+        pulses = seen.since(told + 0.05, THROTTLE)
+        edges = seen.edges(THROTTLE)
+        assert seen.since(closed, STEERING) == seen.since(closed, THROTTLE) == []
+    assert asked_us(pulses) == pytest.approx(1500, rel=0.1)
+    assert pulses[-1].end_s - told >= 0.4
+    assert all(one.width_us + one.error_us >= 1430 for one in pulses), widths(pulses)
+    assert edges[-1].level == Level.INPUT
+    assert edges[-2].level == Level.LOW, "the pin was given back during a pulse"
+
+
+@pytest.mark.slow
+def test_pulses_of_a_successor_are_not_cut_by_those_before(pi):
+    with Pulses(pi) as seen:
+        driven(
+            pi,
+            """
+for _ in range(12):
+    pulses = GpioPulses(conf)
+    for pin in (18, 13):
+        pulses.send(pin, 1500)
+    time.sleep(0.07)
+    pulses.close()
+""",
+        )
+        pulses = [*seen.all(STEERING), *seen.all(THROTTLE)]
+    assert len(pulses) >= 24
+    short = [one for one in pulses if one.width_us + one.error_us < 1430]
+    assert not short, widths(short)
+
+
+@pytest.mark.slow
+def test_a_pin_that_a_killed_process_left_is_taken_with_every_warning_an_error(pi):
+    """RPi.GPIO answers a warning that is raised with a SystemError."""
+    driven(pi, "if not os.fork(): GpioPulses(conf); os.kill(os.getpid(), 9)\nos.wait()")
+    with Pulses(pi) as seen:
+        driven(pi, "motors.opened(conf).close()")
+        assert len(seen.all(THROTTLE)) > 10
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_sends_no_more_pulses(pi):
+    code = "wheels = motors.opened(conf); wheels.apply(Command(0, 1)); time.sleep(60)"
+    given = [sys.executable, "-c", DRIVER + code, msgspec.json.encode(CONF).decode()]
+    with Pulses(pi) as seen:
+        driver = subprocess.Popen(pi.command(*given), env=bench.environment(pi))
+        try:
+            seen.wait_for(THROTTLE, 2000, within_s=20)
+        finally:
+            driver.kill()
+            driver.wait()
+        killed = time.monotonic()
+        time.sleep(0.2)
+        assert seen.since(killed, THROTTLE) == []
+
+
+@pytest.mark.slow
+def test_the_real_library_says_what_a_raspberry_pi_5_makes_it_say(pi):
+    """It can be imported there, but finds no /dev/gpiomem and a processor that it does not know."""
+    [said] = driven(
+        pi,
+        """
+from RPi import GPIO
+with open("/proc/cpuinfo", "w") as cpuinfo:
+    cpuinfo.write("Hardware\\t: BCM2712\\n")
+subprocess.run(["umount", "/dev/gpiomem"], check=True)
+os.remove("/dev/gpiomem")
+try:
+    motors.opened(conf)
+except Exception as error:
+    say(f"{type(error).__name__}: {error}")
+""",
+    )
+    assert said.startswith("MotorsFailed: the pins cannot be used: Cannot determine SOC")
+    assert "needs rpi-lgpio in its place" in said
+
+
+@pytest.mark.slow
+def test_the_real_library_refuses_a_machine_that_is_no_pi(pi):
+    text = (
+        "from car import gpio_pulses\ntry: gpio_pulses._library()\nexcept Exception as e: print(e)"
+    )
+    environment = bench.environment(pi)
+    said = subprocess.run(
+        [sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "can only be run on a Raspberry Pi!; on a Raspberry Pi: sudo apt" in said.stdout
+    assert libraries.RPI_GPIO in environment["PYTHONPATH"]

@@ -1,0 +1,197 @@
+"""From a command to the pulses of a servo and an ESC, whatever sends them."""
+
+import math
+import os
+import random
+import time
+from contextlib import closing
+
+import msgspec
+import pytest
+
+from car import gpio_pulses, motors, pca9685_pulses, wire
+from car.hardware_conf import GpioMotors, Pca9685Motors, Steering, Throttle
+from car.interfaces import NEUTRAL, Command
+from car.motors import NEUTRAL_LAST_S, ServoAndEsc, SimulatedWheels, width_us
+from errors import MotorsFailed
+from tests.pi.fake_pca9685 import Bus, Chip
+
+STEERING, THROTTLE = 18, 13
+CONF = GpioMotors(
+    steering=Steering(channel=STEERING, left_us=1100, centre_us=1510, right_us=1900),
+    throttle=Throttle(channel=THROTTLE, reverse_us=1000, neutral_us=1490, forward_us=2000),
+)
+REVERSED = msgspec.structs.replace(
+    CONF, steering=Steering(channel=STEERING, left_us=1900, centre_us=1510, right_us=1100)
+)
+
+
+class Wires:
+    """Takes pulses as `motors.Pulses` says; `broken` is the channel that cannot be sent to."""
+
+    def __init__(self, *, broken: int | None = None) -> None:
+        self.sent: list[tuple[int, float]] = []
+        self.closed = 0
+        self.broken = broken
+
+    def send(self, channel: int, width_us: float) -> None:
+        if self.closed:
+            raise MotorsFailed("closed")
+        if channel == self.broken:
+            raise MotorsFailed("the wire is broken")
+        self.sent.append((channel, width_us))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture(autouse=True)
+def slept(monkeypatch) -> list[float]:
+    """Nobody waits; how long they would have."""
+    waits: list[float] = []
+    monkeypatch.setattr(motors.time, "sleep", waits.append)
+    return waits
+
+
+@pytest.mark.parametrize(
+    ("value", "pulse_us"),
+    [(-1.0, 1000), (-0.5, 1245), (0.0, 1490), (0.5, 1745), (1.0, 2000), (-0.0, 1490)],
+)
+def test_the_pulse_lies_on_straight_lines_between_three(value, pulse_us):
+    assert width_us(value, 1000, 1490, 2000) == pytest.approx(pulse_us)
+    assert width_us(-value, 2000, 1490, 1000) == pytest.approx(pulse_us)
+
+
+def test_no_command_leaves_what_the_car_can_do():
+    numbers = random.Random(1)
+    pulses = Wires()
+    with closing(ServoAndEsc(CONF, pulses)) as wheels:
+        for _ in range(1000):
+            wheels.apply(Command(numbers.uniform(-9, 9), numbers.uniform(-9, 9)))
+    assert all(1100 <= us <= 1900 for channel, us in pulses.sent if channel == STEERING)
+    assert all(1000 <= us <= 2000 for channel, us in pulses.sent if channel == THROTTLE)
+
+
+@pytest.mark.parametrize(
+    ("conf", "command", "sent"),
+    [
+        pytest.param(CONF, Command(-1, 1), [(13, 2000), (18, 1100)], id="left, ahead"),
+        pytest.param(CONF, Command(1, -1), [(13, 1000), (18, 1900)], id="right, back"),
+        pytest.param(REVERSED, Command(-1, 0), [(13, 1490), (18, 1900)], id="reversed servo"),
+        pytest.param(REVERSED, Command(0.5, 0), [(13, 1490), (18, 1305)], id="reversed, right"),
+        pytest.param(CONF, Command(-7, 7), [(13, 2000), (18, 1100)], id="too much is all"),
+        pytest.param(CONF, Command(math.inf, -math.inf), [(13, 1000), (18, 1900)], id="infinite"),
+    ],
+)
+def test_a_command_becomes_pulses_the_throttle_first(conf, command, sent):
+    pulses = Wires()
+    ServoAndEsc(conf, pulses).apply(command)
+    assert pulses.sent[2:] == sent
+
+
+@pytest.mark.parametrize("command", [Command(math.nan, 0), Command(0, math.nan)])
+def test_what_is_not_a_number_is_refused_before_anything_moves(command):
+    pulses = Wires()
+    wheels = ServoAndEsc(CONF, pulses)
+    before = list(pulses.sent)
+    with pytest.raises(ValueError, match="not a number"):
+        wheels.apply(command)
+    assert pulses.sent == before
+
+
+def test_neutral_is_first_and_last_and_is_held_before_the_pulses_end(slept):
+    pulses = Wires()
+    wheels = ServoAndEsc(CONF, pulses)
+    neutral = [(THROTTLE, 1490), (STEERING, 1510)]
+    assert pulses.sent == neutral
+    wheels.apply(Command(1, 1))
+    wheels.close()
+    assert pulses.sent[-2:] == neutral
+    assert (slept, pulses.closed) == ([NEUTRAL_LAST_S], 1)
+
+
+def test_closing_twice_is_closing_once(slept):
+    pulses = Wires()
+    wheels = ServoAndEsc(CONF, pulses)
+    wheels.close()
+    wheels.close()
+    assert (len(slept), pulses.closed) == (1, 1)
+
+
+def test_wheels_that_are_closed_move_no_more():
+    wheels = ServoAndEsc(CONF, Wires())
+    wheels.close()
+    with pytest.raises(MotorsFailed, match="closed"):
+        wheels.apply(Command(0, 1))
+
+
+@pytest.mark.parametrize("broken", [STEERING, THROTTLE])
+def test_pulses_end_when_neutral_cannot_be_sent_at_the_beginning(broken):
+    pulses = Wires(broken=broken)
+    with pytest.raises(MotorsFailed, match="wire is broken"):
+        ServoAndEsc(CONF, pulses)
+    assert pulses.closed == 1
+
+
+@pytest.mark.parametrize("broken", [STEERING, THROTTLE])
+def test_pulses_end_when_neutral_cannot_be_sent_at_the_end(broken):
+    pulses = Wires()
+    wheels = ServoAndEsc(CONF, pulses)
+    wheels.apply(Command(0, 1))
+    pulses.broken = broken
+    with pytest.raises(MotorsFailed, match="wire is broken"):
+        wheels.close()
+    assert pulses.closed == 1
+
+
+def test_a_servo_that_cannot_be_told_keeps_no_esc_from_neutral():
+    """The throttle comes first, so it is at neutral while the servo's error is on its way."""
+    pulses = Wires()
+    wheels = ServoAndEsc(CONF, pulses)
+    wheels.apply(Command(0, 1))
+    pulses.broken = STEERING
+    with pytest.raises(MotorsFailed):
+        wheels.close()
+    assert pulses.sent[-1] == (THROTTLE, 1490)
+
+
+def test_gpio_motors_are_opened_on_pins(monkeypatch):
+    made = []
+    monkeypatch.setattr(gpio_pulses, "GpioPulses", lambda conf: made.append(conf) or Wires())
+    motors.opened(CONF).close()
+    assert made == [CONF]
+
+
+def test_pca9685_motors_are_opened_on_the_bus(monkeypatch):
+    conf = Pca9685Motors(
+        steering=Steering(channel=1, left_us=1100, centre_us=1500, right_us=1900),
+        throttle=Throttle(channel=0, reverse_us=1000, neutral_us=1500, forward_us=2000),
+    )
+    chip = Chip()
+    monkeypatch.setattr(pca9685_pulses, "_opened", lambda _number: Bus({0x40: chip}))
+    monkeypatch.setattr(pca9685_pulses.time, "sleep", lambda s: _real_sleep(min(s, 0.002)))
+    wheels = motors.opened(conf)
+    assert chip.pulse_us(0) == pytest.approx(1500, abs=3)
+    wheels.close()
+    assert chip.pulse_us(0) == 0
+
+
+_real_sleep = time.sleep
+
+
+def test_simulated_wheels_are_opened_on_a_pipe():
+    read, write = os.pipe()
+    wheels = motors.opened(SimulatedWheels(write))
+    wheels.apply(Command(2, 0.5))
+    wheels.close()
+    os.close(write)
+    assert [(one.armed, one.command) for one in wire.receive(read)] == [
+        (True, Command(1, 0.5)),
+        (False, NEUTRAL),
+    ]
+    os.close(read)
+
+
+def test_neutral_comes_first_for_as_long_as_the_car_needs():
+    assert motors.neutral_first_s(CONF) == 2.0
+    assert motors.neutral_first_s(SimulatedWheels(0)) == 0.0

@@ -1,0 +1,133 @@
+"""What is made of the edges that are seen on a pin."""
+
+import mmap
+import subprocess
+import sys
+import time
+from math import inf
+
+import pytest
+
+from tests.pi import bench
+from tests.pi.pulses import Edge, Level, Pulse, Pulses, composed, stopped_at
+
+
+def edge(after_us: float, before_us: float, level: Level) -> Edge:
+    return Edge(after_us / 1e6, before_us / 1e6, level)
+
+
+RISE = edge(1000, 1010, Level.HIGH)
+FALL = edge(2500, 2510, Level.LOW)
+
+
+def test_a_pulse_knows_how_wrong_its_width_may_be():
+    [pulse] = composed([RISE, FALL])
+    assert pulse.width_us == pytest.approx(1500)
+    assert pulse.error_us == pytest.approx(10)
+    assert pulse.start_s == pytest.approx(1005e-6)
+    assert pulse.end_s == pytest.approx(2505e-6)
+
+
+def test_a_pulse_that_has_not_ended_is_infinite():
+    [pulse] = composed([RISE])
+    assert pulse.width_us == inf
+
+
+def test_a_pin_that_is_given_back_while_high_ends_its_pulse():
+    [pulse] = composed([RISE, edge(1500, 1510, Level.INPUT)])
+    assert pulse.width_us == pytest.approx(500)
+
+
+def test_an_edge_that_changes_nothing_makes_no_pulse():
+    """A pin is set low at first and at last, and stays high when its process is killed."""
+    later = [edge(21000, 21010, Level.HIGH), edge(22500, 22510, Level.LOW)]
+    assert len(list(composed([RISE, *later]))) == 1
+    assert len(list(composed([RISE, FALL, FALL, *later]))) == 2
+    assert list(composed([FALL])) == []
+
+
+NEUTRAL, AHEAD, BACK = 1500.0, 1800.0, 1200.0
+
+
+def train(*widths_us: float, error_us: float = 1.0) -> list[Pulse]:
+    """Pulses every 20 ms."""
+    return [Pulse(0.02 * number, width, error_us) for number, width in enumerate(widths_us)]
+
+
+@pytest.mark.parametrize(
+    ("pulses", "moment_s"),
+    [
+        pytest.param(train(AHEAD, AHEAD, NEUTRAL, NEUTRAL), 0.04, id="neutral"),
+        pytest.param(train(AHEAD, NEUTRAL, AHEAD, NEUTRAL), 0.06, id="neutral, and ahead again"),
+        pytest.param(train(AHEAD, AHEAD), 0.02 + 0.0018, id="pulses end"),
+        pytest.param(train(AHEAD, inf), 0.0018, id="a pin that stays high sends none"),
+        pytest.param(train(NEUTRAL, NEUTRAL), 0.001, id="stood before"),
+        pytest.param([], 0.001, id="never a pulse"),
+        pytest.param(
+            [*train(AHEAD), Pulse(0.02, 1600.0, 900.0), Pulse(0.04, NEUTRAL, 1.0)],
+            0.04,
+            id="measured badly: neither",
+        ),
+    ],
+)
+def test_the_wheels_stop_with_the_first_of_neutral_pulses_only(pulses, moment_s):
+    assert stopped_at(pulses, NEUTRAL, 100, after_s=0.001) == pytest.approx(moment_s)
+
+
+def test_what_was_before_does_not_count():
+    assert stopped_at(train(AHEAD, AHEAD, NEUTRAL), NEUTRAL, 100, after_s=0.03) == 0.03
+
+
+def test_a_neutral_pulse_may_be_late_where_moving_is_shorter():
+    pulses = train(BACK, BACK, NEUTRAL, 2800.0, NEUTRAL)
+    assert stopped_at(pulses, NEUTRAL, 100, 0.001, late_us=inf) == pytest.approx(0.04)
+    assert stopped_at(pulses, NEUTRAL, 100, 0.001) == pytest.approx(0.08)
+
+
+TWO_PINS = """
+from RPi import GPIO
+import time
+GPIO.setmode(GPIO.BCM)
+GPIO.setup([18, 13], GPIO.OUT)
+pins = [GPIO.PWM(18, 50), GPIO.PWM(13, 50)]
+for pin in pins: pin.start(7.5)
+print(flush=True)
+time.sleep(1.5)
+"""
+
+
+@pytest.mark.slow
+def test_what_is_noted_is_what_the_registers_of_the_pins_show(tmp_path):
+    """Looked at from outside too, which sees fewer."""
+    pi = bench.pi(tmp_path / "pi")
+    rises_s = {18: [], 13: []}
+    with Pulses(pi) as seen, pi.gpiomem.open("r+b") as file:
+        registers = memoryview(mmap.mmap(file.fileno(), 4096)).cast("I")
+        given = pi.command(sys.executable, "-c", TWO_PINS)
+        process = subprocess.Popen(given, env=bench.environment(pi), stdout=subprocess.PIPE)
+        process.stdout.readline()
+        registers[7] = 0
+        begin_s = time.monotonic()
+        while time.monotonic() < begin_s + 1:
+            for pin in rises_s:
+                if registers[7] == 1 << pin:
+                    registers[7] = 0
+                    rises_s[pin].append(time.monotonic())
+            time.sleep(0.0002)
+        process.communicate()
+        for pin, moments_s in rises_s.items():
+            noted_s = [one.start_s for one in seen.since(begin_s, pin) if one.start_s < begin_s + 1]
+            assert len(noted_s) / 4 <= len(moments_s) <= len(noted_s) + 1
+            assert all(min(abs(one - each) for each in noted_s) < 0.1 for one in moments_s)
+
+
+@pytest.mark.slow
+def test_a_pulse_that_does_not_come_is_told_with_those_that_did(tmp_path):
+    pi = bench.pi(tmp_path / "pi")
+    with Pulses(pi) as seen:
+        given = pi.command(sys.executable, "-c", TWO_PINS)
+        process = subprocess.Popen(given, env=bench.environment(pi), stdout=subprocess.PIPE)
+        assert seen.wait_for(18, 1500, 20, tolerance_us=300).error_us < 20_000
+        with pytest.raises(AssertionError, match=r"no pulse of 700 us on pin 18, but \d+"):
+            seen.wait_for(18, 700, 0.2)
+        process.communicate()
