@@ -65,7 +65,10 @@ class MotorsBehindGuard:
 
     @property
     def stopped(self) -> str:
-        """Why the wheels stay at neutral whatever they are told; "" while they follow."""
+        """Why the wheels stay at neutral whatever they are told; "" while they follow.
+
+        Raises: MotorsFailed.
+        """
         self._hear()
         return REASONS[self._stop]
 
@@ -112,13 +115,15 @@ class MotorsBehindGuard:
             self._take_over("the motors' guard has ended")
 
     def _hear(self) -> None:
-        """What the guard has answered since is known."""
+        """What the guard has answered since is known. Raises: MotorsFailed."""
         if self._closed:
             return
         with suppress(BlockingIOError):
-            if answers := os.read(self._answers, _ANSWERS_AT_ONCE):
-                self._stop = Stop(answers[-1])
-                self._unanswered_since_s = None
+            answers = os.read(self._answers, _ANSWERS_AT_ONCE)
+            if not answers:
+                self._take_over("the motors' guard has ended")
+            self._stop = Stop(answers[-1])
+            self._unanswered_since_s = None
 
     def _take_over(self, why: str) -> NoReturn:
         """The guard is dead for sure, and the wheels are at neutral all the same.

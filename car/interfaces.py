@@ -127,7 +127,10 @@ class GuardedMotors(Motors, Protocol):
 
     @property
     def stopped(self) -> str:
-        """Why the wheels stay at neutral whatever they are told; "" while they follow."""
+        """Why the wheels stay at neutral whatever they are told; "" while they follow.
+
+        Raises: MotorsFailed.
+        """
 
     def rest(self) -> None:
         """The wheels are at neutral, and follow the next command, whatever stopped them.

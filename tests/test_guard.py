@@ -181,9 +181,9 @@ def test_what_is_not_a_number_is_refused_before_the_guard(wheels, broken):
 
 
 def test_silence_stops_the_wheels_until_the_drive_says_that_it_is_not_armed(wheels):
-    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
-    motors.apply(GO)
+    motors = moving(wheels)
     sent_s = time.monotonic()
+    motors.apply(GO)
     wait_until(lambda: motors.stopped)
     assert motors.stopped == "commands came too late"
     assert 0.15 < wheels.neutral_at(0) - sent_s < WITHIN_S + SLACK_S
@@ -267,14 +267,26 @@ CATCHABLE = sorted(signal.valid_signals() - _SPARED)
 
 @pytest.mark.parametrize("number", CATCHABLE[::6], ids=str)
 def test_any_signal_to_the_guard_is_the_end_at_neutral(wheels, number):
-    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
-    motors.apply(GO)
-    wait_until(lambda: wheels.command == GO)
+    motors = moving(wheels)
     sent_s = time.monotonic()
     os.kill(motors.pid, number)
     with pytest.raises(MotorsFailed, match="the motors' guard has ended; the car is at neutral"):
         _until_it_fails(motors)
     assert wheels.neutral_at(sent_s) - sent_s < WITHIN_S + SLACK_S
+
+
+def moving(wheels, command=GO):
+    """Motors behind a guard, which do that; told until they do, as a busy machine may be late."""
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+
+    def moves():
+        if motors.stopped:
+            motors.rest()
+        motors.apply(command)
+        return wheels.command == command
+
+    wait_until(moves)
+    return motors
 
 
 def _until_it_fails(motors):
@@ -284,9 +296,7 @@ def _until_it_fails(motors):
 
 
 def test_a_guard_that_is_killed_is_noticed_and_the_wheels_are_stopped_without_it(wheels):
-    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
-    motors.apply(GO)
-    wait_until(lambda: wheels.command == GO)
+    motors = moving(wheels)
     os.kill(motors.pid, signal.SIGKILL)
     killed_s = time.monotonic()
     with pytest.raises(MotorsFailed, match="has ended; the car is at neutral"):
@@ -296,9 +306,7 @@ def test_a_guard_that_is_killed_is_noticed_and_the_wheels_are_stopped_without_it
 
 
 def test_a_guard_that_does_not_answer_is_killed_and_the_wheels_are_stopped_without_it(wheels):
-    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
-    motors.apply(GO)
-    wait_until(lambda: wheels.command == GO)
+    motors = moving(wheels)
     os.kill(motors.pid, signal.SIGSTOP)
     stopped_s = time.monotonic()
     with pytest.raises(MotorsFailed, match="does not answer; the car is at neutral"):
@@ -310,8 +318,7 @@ def test_a_guard_that_does_not_answer_is_killed_and_the_wheels_are_stopped_witho
 
 def test_a_drive_that_was_away_does_not_take_its_guard_for_dead(wheels):
     """Answers wait in the pipe: it was the drive that did not look."""
-    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
-    motors.apply(GO)
+    motors = moving(wheels)
     time.sleep(0.8)
     motors.apply(GO)
     assert motors.stopped == "commands came too late"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import path
+
 GPIOMEM_BYTES = 4096
 
 _CPUINFO = "Hardware\t: BCM2711\nRevision\t: c03114\nModel\t\t: Raspberry Pi 4 Model B Rev 1.4\n"
@@ -38,6 +40,7 @@ done
 mount --bind "$pi/gpiomem" /dev/gpiomem
 mkdir /dev/input
 mount --bind "$pi/input" /dev/input
+[ ! -e "$pi/hardware_conf.json" ] || mount --bind "$pi/hardware_conf.json" "{conf}"
 exec "$@"
 """
 
@@ -59,13 +62,18 @@ class Pi:
         return self.folder / "input"
 
     @property
+    def conf(self) -> Path:
+        """What is the checkout's hardware_conf.json inside, once it is there."""
+        return self.folder / "hardware_conf.json"
+
+    @property
     def sys_input(self) -> Path:
         """What is /sys/class/input inside."""
         return self.folder / "sys_input"
 
     def command(self, *command: object) -> list[str]:
         """The command line that runs the command in there; its signals reach the command itself."""
-        script = _ENTER.format(kept=" ".join(_KEPT_DEVICES))
+        script = _ENTER.format(kept=" ".join(_KEPT_DEVICES), conf=path.HARDWARE_CONF)
         enter = [*("unshare", "-Urm"), *("sh", "-c", script, "sh"), str(self.folder)]
         return [*enter, *map(str, command)]
 

@@ -1,0 +1,130 @@
+"""Whatever happens to the drive of a real car: the wheels stand in time, and nothing is lost."""
+
+import os
+import resource
+import shutil
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from get_data.recording import journal
+from tests.pi.car import THROTTLE, driving, prepared
+from tests.pi.pad import FifoPad
+from tests.pi.pulses import Pulses
+from tests.stopping import STOPS
+from tests.test_recorder import assert_whole
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+SLACK_S = 0.15  # for a busy machine; the figures are in tests/benchmarks
+
+
+def processes_of(folder):
+    """Every process that works for a drive into that folder, its guard included."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().decode())
+    return found
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.name)
+def test_the_wheels_stand_in_time_and_everything_recorded_is_kept(tmp_path, stop):
+    with driving(tmp_path, fault=stop.fault) as car:
+        wait_until(lambda: car.pictures() >= 5)
+        taken = car.pictures()
+        moment_s = stop.act(car)
+        stopped_s = car.stopped_after_s(moment_s, looked_at_for_s=stop.looked_at_for_s)
+        car.go_on()
+        if stop.code is None:
+            car.thumb.rest()
+            if not car.pad.node.exists():
+                car.pad.replug()
+                time.sleep(0.8)
+            car.pad.tap("A")
+        code, said = car.ended()
+    assert 0 < stopped_s <= stop.within_s + SLACK_S
+    assert code == (stop.code or 0), said
+    assert stop.says in (said.splitlines() or [""])[-1]
+    wait_until(lambda: not processes_of(tmp_path), 10)
+    journal.repair(car.folder)
+    assert len(assert_whole(car.folder)) >= taken
+
+
+def test_after_a_pad_came_back_menu_drives_on(tmp_path):
+    with driving(tmp_path) as car:
+        car.thumb.rest()
+        car.pad.unplug()
+        time.sleep(0.3)
+        car.pad.replug(event=9)
+        time.sleep(0.8)
+        before_s = time.monotonic()
+        car.pad.brake(1.0)
+        time.sleep(0.3)
+        assert car.stopped_after_s(before_s, looked_at_for_s=0) == 0, "it drove without Menu"
+        car.pad.tap("Menu")  # the trigger is pulled
+        time.sleep(0.3)
+        assert car.stopped_after_s(before_s, looked_at_for_s=0) == 0, (
+            "it drove off at full throttle"
+        )
+        car.go()
+        car.pad.tap("A")
+        code, said = car.ended()
+    assert code == 0, said
+
+
+def test_a_disk_that_takes_nothing_more_ends_the_recording_and_not_the_drive(tmp_path):
+    """Told at the end, with exit 1; everything before is in `labels.json`."""
+    with driving(tmp_path) as car:
+        wait_until(lambda: car.pictures() >= 5)
+        writer = car.child("get_data.recording.writer")
+        limit = resource.prlimit(writer, resource.RLIMIT_FSIZE)
+        resource.prlimit(writer, resource.RLIMIT_FSIZE, (100, limit[1]))
+        time.sleep(0.5)
+        taken = car.pictures()
+        moment_s = time.monotonic()
+        time.sleep(0.3)
+        assert car.stopped_after_s(moment_s, looked_at_for_s=0) > 0.2, "it does not drive on"
+        assert car.pictures() == taken
+        resource.prlimit(writer, resource.RLIMIT_FSIZE, limit)
+        car.pad.tap("A")
+        code, said = car.ended()
+    assert code == 1
+    assert "recording stopped early: File too large" in said.splitlines()[-1]
+    assert len(assert_whole(car.folder)) == taken
+
+
+def test_a_second_drive_starts_at_once_after_one_that_was_killed(tmp_path):
+    with driving(tmp_path) as car:
+        wait_until(lambda: car.pictures() >= 5)
+        taken = car.pictures()
+        os.kill(car.child("get_data.recording.writer"), signal.SIGKILL)
+        car.signal(signal.SIGKILL)
+        car.ended()
+    shutil.rmtree(tmp_path / "pi")
+    with driving(tmp_path) as car:
+        wait_until(lambda: car.pictures() >= taken + 5)
+        car.pad.tap("A")
+        code, said = car.ended()
+    assert code == 0
+    assert "repaired an interrupted recording" in said
+    assert len(assert_whole(car.folder)) >= taken + 5
+
+
+def test_the_car_is_looked_at_before_the_first_pulse(tmp_path):
+    """Red and blue are exchanged: it says so, and no pulse ever leaves."""
+    ready = prepared(tmp_path)
+    ready.camera.behaves("swap")
+    with Pulses(ready.pi) as pulses, FifoPad(ready.pi):
+        process = ready.start()
+        _, said = process.communicate()
+        assert pulses.all(THROTTLE) == []
+    assert process.returncode == 1
+    assert "camera   FAILED  red and blue are exchanged" in said
+    assert said.splitlines()[-1] == "error: not ready to drive: camera; nothing has moved"
+    assert not (tmp_path / "drive").exists()
