@@ -28,7 +28,7 @@ _STEADY_S = 0.2
 _STEADY_PERIODS = 5
 _STEADY_WITHIN = 0.02
 _SEARCHING = 1  # AeStateSearching
-_GAINS_WITHIN_PERIODS = 20  # those before it in the queue, and what the sensor takes
+_GAINS_WITHIN_PICTURES = 20  # those before it in the queue, and what the sensor takes
 _CLOSES_WITHIN_S = 3.0
 _LOOKS_AGAIN_S = 0.05
 _WHOLE_VIEW = 0.95  # of the widest; some modes leave a few lines out
@@ -291,7 +291,7 @@ class PiCamera:
 
     def _follow(self, red_and_blue: tuple[float, float]) -> None:
         """The newest picture was taken with these gains. Raises: CameraFailed."""
-        for _ in range(_GAINS_WITHIN_PERIODS):
+        for _ in range(_GAINS_WITHIN_PICTURES):
             self._control({"ColourGains": red_and_blue})  # again: before AwbEnable it does nothing
             if _near(self._take(self._patience_s).red_and_blue, red_and_blue):
                 return

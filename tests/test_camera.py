@@ -349,8 +349,9 @@ def test_exposure_and_white_balance_have_settled_before_the_first_picture(open_c
 
 
 @pytest.mark.slow
-def test_light_that_never_stands_still_is_not_waited_for(open_camera, fake):
-    fake.behaves("moody")
+@pytest.mark.parametrize("told", ["moody", "seeks", "seeks locks"])
+def test_light_that_never_stands_still_is_not_waited_for_any_longer(open_camera, fake, told):
+    fake.behaves(told)
     start_s = time.monotonic()
     camera = open_camera()
     assert 1.9 < time.monotonic() - start_s < 4
@@ -370,8 +371,8 @@ def frames_until(camera, seen, within_s=2.0):
 def test_exposure_goes_on_when_it_is_not_locked(open_camera, fake):
     camera = open_camera()
     fake.behaves("dim")
-    assert frames_until(camera, lambda frame: grey(frame)[1] < GREY - 30)
-    assert frames_until(camera, lambda frame: grey(frame)[1] > GREY - 5)
+    assert not frames_until(camera, lambda _: False, within_s=0.5)
+    assert grey(camera.capture()) == pytest.approx([GREY] * 3, abs=4)
 
 
 def test_locked_exposure_stays(open_camera, fake, package):
@@ -432,7 +433,7 @@ def test_a_camera_that_does_not_follow_is_an_error(open_camera, fake):
 def test_the_rate_is_measured(open_camera):
     camera = open_camera(rate_hz=20)
     camera.capture()
-    assert camera.measured_rate_hz(0.5) == pytest.approx(20, abs=2)  # one of ten may be late
+    wait_until(lambda: camera.measured_rate_hz(0.3) == pytest.approx(20, rel=0.01))
     camera.capture()
     assert camera.dropped == 0  # those before it are no drive
 
@@ -537,10 +538,12 @@ def test_an_interrupted_start_closes_the_camera(open_camera, package, monkeypatc
     open_camera().capture()
 
 
-def test_closes_twice_and_gives_no_picture_afterwards(open_camera):
+def test_closes_twice_and_gives_no_picture_afterwards(open_camera, package):
     camera = open_camera()
+    before = len(calls(package, "close"))
     camera.close()
     camera.close()
+    assert len(calls(package, "close")) == before + 1
     with pytest.raises(CameraFailed, match=r"^the camera is closed$"):
         camera.capture()
     open_camera().capture()

@@ -17,8 +17,8 @@ words that make things go wrong:
     dim, dark, bright   half of the light, nearly none, far too much of it
     swap       red and blue are exchanged        moody    the light never stands still
     repeat     each picture comes again, with the stamp of the one before
-    deaf       ColourGains are not followed      locks    AeLocked in place of AeState
-    hang       close() does not return
+    deaf       ColourGains are not followed      hang     close() does not return
+    locks      AeLocked in place of AeState      seeks    exposure is never said to be right
     model=imx708   size=128x120   lacks=AwbEnable   format=BGR888   what configure() makes of it
 """
 
@@ -39,7 +39,7 @@ import numpy as np
 
 WORDS = {
     *("empty", "busy", "gone", "usb", "stall", "die", "dim", "dark", "bright", "swap", "moody"),
-    *("repeat", "deaf", "locks", "hang"),
+    *("repeat", "deaf", "locks", "seeks", "hang"),
 }
 SETTINGS = {"model", "size", "lacks", "format"}
 
@@ -180,7 +180,8 @@ class _Sensor:
             exposure_us=self.exposure_us,
             analogue_gain=self.analogue_gain,
             red_and_blue=self.red_and_blue,
-            searching=abs(self.exposure_us * self.analogue_gain - has_us) > 0.05 * has_us,
+            searching="seeks" in alone
+            or abs(self.exposure_us * self.analogue_gain - has_us) > 0.05 * has_us,
             light=light,
             view=self.view,
             full_size=self.full_size,
