@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 THROTTLE = 13
-REVERSE_US, NEUTRAL_US, TOLERANCE_US = 700.0, 1700.0, 300.0
+REVERSE_US, NEUTRAL_US, TOLERANCE_US = 700.0, 1700.0, 50.0
 CONF = GpioMotors(
     steering=Steering(channel=18, left_us=1100, centre_us=1500, right_us=1900),
     throttle=Throttle(
@@ -101,9 +101,7 @@ class Driven:
 
     def goes_back(self, after_s: float | None = None) -> Pulse:
         """The first pulse of full reverse from now, or from `after_s` on."""
-        return self.seen.wait_for(
-            THROTTLE, REVERSE_US, 20, tolerance_us=TOLERANCE_US, after_s=after_s
-        )
+        return self.seen.wait_for(THROTTLE, REVERSE_US, 20, tolerance_us=300, after_s=after_s)
 
     def stopped_after_s(self, moment_s: float) -> float:
         """How long it took from that moment until the wheels stood."""
@@ -121,6 +119,15 @@ class Driven:
         neutral = self.neutral_since(moment_s)
         assert neutral, "no neutral at all"
         assert neutral[-1].start_s - neutral[0].start_s >= HELD_S, widths(neutral)
+
+    def is_taken_over(self, moment_s: float) -> None:
+        """From that moment on the guard moved nothing, and then the drive sent neutral."""
+        self.falls_silent()
+        pulses = self.seen.since(moment_s + 0.02, THROTTLE)
+        moving = [one for one in pulses if not one.has(NEUTRAL_US, TOLERANCE_US, inf)]
+        assert not moving, widths(moving)
+        assert self.stopped_after_s(moment_s) <= TAKES_OVER_WITHIN_S + SLACK_S
+        self.held_neutral(moment_s)
 
     def neutral_since(self, moment_s: float) -> list[Pulse]:
         """The pulses from that moment on that are neutral."""
@@ -236,9 +243,7 @@ def test_a_guard_that_is_killed_takes_its_pulses_along_and_the_drive_sends_neutr
         moment_s = time.monotonic()
         os.kill(driven.guard, signal.SIGKILL)
         assert driven.says()["failed"] == "the motors' guard has ended; the car is at neutral"
-        driven.falls_silent()
-        assert driven.stopped_after_s(moment_s) <= STOPS_WITHIN_S + SLACK_S
-        driven.held_neutral(moment_s)
+        driven.is_taken_over(moment_s)
 
 
 def test_a_guard_that_is_held_up_is_killed_and_the_drive_sends_neutral(tmp_path):
@@ -248,10 +253,6 @@ def test_a_guard_that_is_held_up_is_killed_and_the_drive_sends_neutral(tmp_path)
         os.kill(driven.guard, signal.SIGSTOP)
         failed = driven.says()
         assert failed["failed"] == "the motors' guard does not answer; the car is at neutral"
-        driven.falls_silent()
         with pytest.raises(ProcessLookupError):
             os.kill(driven.guard, 0)
-        assert driven.stopped_after_s(moment_s) <= STOPS_WITHIN_S + SLACK_S
-        neutral = [one for one in driven.neutral_since(moment_s) if one.width_us < 20_000]
-        assert neutral[0].start_s - moment_s <= TAKES_OVER_WITHIN_S + SLACK_S
-        driven.held_neutral(neutral[0].start_s)
+        driven.is_taken_over(moment_s)

@@ -74,8 +74,12 @@ def test_the_wheels_stop_with_the_first_of_neutral_pulses_only(pulses, moment_s)
     assert stopped_at(pulses, NEUTRAL, 100, after_s=0.001) == pytest.approx(moment_s)
 
 
-def test_what_was_before_does_not_count():
-    assert stopped_at(train(AHEAD, AHEAD, NEUTRAL), NEUTRAL, 100, after_s=0.03) == 0.03
+def test_wheels_move_on_between_two_pulses():
+    assert stopped_at(train(AHEAD, AHEAD, NEUTRAL), NEUTRAL, 100, after_s=0.03) == 0.04
+
+
+def test_wheels_that_stood_before_do_not_stop_again():
+    assert stopped_at(train(AHEAD, NEUTRAL, NEUTRAL), NEUTRAL, 100, after_s=0.03) == 0.03
 
 
 def test_a_neutral_pulse_may_be_late_where_moving_is_shorter():

@@ -170,8 +170,9 @@ class Pulses:
     ) -> float:
         """From when on the wheels stood, if they still moved at `after_s`; else `after_s`.
 
-        That is the start of the first pulse from which on all are neutral; where there is none any
-        more, the end of the last one that is not. Look for it when it is surely past.
+        That is the start of the first pulse from which on all are neutral, as an ESC goes on with
+        the last one until then; where there is none any more, the end of the last one that is not.
+        Look for it when it is surely past.
 
         On a busy machine pulses are late to end: longer than asked, by milliseconds at times, and
         never shorter. So let the wheels turn backwards, by pulses shorter than neutral, and allow
@@ -222,12 +223,11 @@ def stopped_at(
     moment_s = after_s
     moving = False
     for pulse in measured:
-        neutral = pulse.has(neutral_us, tolerance_us, late_us)
-        if not neutral and pulse.end_s > after_s:
+        if not pulse.has(neutral_us, tolerance_us, late_us):
             moving, moment_s = True, pulse.end_s
-        elif neutral and moving:
+        elif moving:
             moving, moment_s = False, pulse.start_s
-    return moment_s
+    return max(moment_s, after_s)
 
 
 def widths(pulses: list[Pulse]) -> str:
