@@ -18,6 +18,7 @@ from errors import CameraFailed
 from preflight import Check, Found
 
 TRIED_FOR_S = 1.0
+TRIES = 3
 RATE_SHARE = 0.9  # of the rate asked for; a camera that is slower is not ready
 
 
@@ -112,8 +113,12 @@ class RealCar:
     def _check_camera(self) -> Found:
         camera = self._open.enter_context(closing(self._open_camera()))
         self.camera = camera
-        come_hz = camera.measured_rate_hz(TRIED_FOR_S)
-        if come_hz < self._rate_hz * RATE_SHARE:
+        come_hz = 0.0
+        for _ in range(TRIES):  # a program that starts may take the processor for a moment
+            come_hz = max(come_hz, camera.measured_rate_hz(TRIED_FOR_S))
+            if come_hz >= self._rate_hz * RATE_SHARE:
+                break
+        else:
             raise CameraFailed(
                 f"{come_hz:.1f} pictures a second come instead of {self._rate_hz:g}: ask for a "
                 "lower --rate, or more light"
