@@ -43,6 +43,7 @@ _PUSH_STEERING = 0.2, 0.4  # weakest and strongest; 1 is full lock
 _REACTION_S = 0.17
 _LOOK_AHEAD_M = 0.5
 _BRAKING_M = 0.75
+_NOTICES_AFTER_S = 1.0  # that the car stands though it should drive
 _DARES_THROTTLE = 0.5  # also where more is allowed: faster than that, reactions come too late
 _THROTTLE_ON_STRAIGHTS = 0.9  # of the highest allowed and dared
 _THROTTLE_PER_CURVATURE_M = 0.47  # less of it in a bend of 1/m
@@ -100,6 +101,7 @@ class World:
         self._car = _Car(self.track.pose(0))
         self._odometer = _Odometer(self.track)
         self._command = NEUTRAL
+        self._drove_s: float | None = None
         self._steps = 0
         self._lock = Lock()
 
@@ -121,7 +123,16 @@ class World:
         """The wheels follow `command`, which is within -1 .. 1, from now on."""
         with self._lock:
             self._catch_up()
+            if command.throttle or self._command.throttle:
+                self._drove_s = self.clock.now()
             self._command = command
+
+    def idle_s(self) -> float:
+        """How long ago the wheels drove; 0 while they do, and before they ever did."""
+        with self._lock:
+            if self._drove_s is None or self._command.throttle:
+                return 0.0
+            return self.clock.now() - self._drove_s
 
     def _catch_up(self) -> None:
         elapsed_s = self.clock.now() - self.started_s
@@ -280,12 +291,16 @@ class SimulatedCamera:
 
 
 class SimulatedPad:
-    """The thumbs of the world's driver, who arms the car first of all."""
+    """The thumbs of the world's driver, who arms the car first of all.
+
+    And again when it stands for another reason than that the driver has stopped it.
+    """
 
     def __init__(self, world: World, *, presses: Sequence[tuple[float, Button]] = ()) -> None:
         """`presses` are buttons and when they are pressed, in seconds since the world began."""
         self._world = world
         self._presses = deque([(0.0, Button.ARM), *sorted(presses, key=lambda press: press[0])])
+        self._stopped = False
         self._closed = False
 
     def read(self) -> PadState:
@@ -299,6 +314,9 @@ class SimulatedPad:
         pressed = set()
         while self._presses and self._presses[0][0] <= elapsed_s + _EARLY_S:
             pressed.add(self._presses.popleft()[1])
+        self._stopped = self._stopped or Button.EMERGENCY_STOP in pressed
+        if self._world.idle_s() > _NOTICES_AFTER_S and not self._stopped:
+            pressed.add(Button.ARM)
         wish = self._world.wish()
         command = Command(wish.steering, wish.throttle / self._world.max_throttle)
         # A car arms only with the throttle at rest, and drivers know it.

@@ -11,7 +11,7 @@ import pytest
 
 from car.clock import RealClock, VirtualClock
 from car.drive import Drive, Rules
-from car.interfaces import NEUTRAL, Button, Command
+from car.interfaces import NEUTRAL, Button, Command, PadState
 from car.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
 from car.track import ROAD_WIDTH_M, TRACKS, Corner, Pose, Track, load
 from car.view import View
@@ -461,6 +461,33 @@ def test_buttons_are_pressed_when_it_is_their_time():
         world.clock.sleep_until(tick / 10)
         seen.update(dict.fromkeys(pad.read().pressed, tick / 10))
     assert seen == {Button.ARM: 0.0, Button.ERASE: 1.0, Button.STOP_RUN: 3.0}
+
+
+def test_a_driver_who_sees_the_car_stand_arms_it_again():
+    world = world_at_rest()
+    pad = SimulatedPad(world)
+    pad.read()
+    world.obey(Command(0.1, 0.5))
+    world.clock.sleep_until(5.0)
+    assert pad.read().pressed == frozenset()
+    world.obey(NEUTRAL)  # whatever stopped it
+    world.clock.sleep_until(5.9)
+    world.obey(NEUTRAL)
+    assert pad.read().pressed == frozenset()
+    world.clock.sleep_until(6.1)
+    assert pad.read() == PadState(NEUTRAL, frozenset({Button.ARM}))
+
+
+def test_a_driver_who_stopped_the_car_leaves_it_so():
+    world = world_at_rest()
+    pad = SimulatedPad(world, presses=[(2.0, Button.EMERGENCY_STOP)])
+    pad.read()
+    world.obey(Command(0.1, 0.5))
+    world.clock.sleep_until(2.0)
+    assert pad.read().pressed == frozenset({Button.EMERGENCY_STOP})
+    world.obey(NEUTRAL)
+    world.clock.sleep_until(60.0)
+    assert pad.read().pressed == frozenset()
 
 
 def test_reading_the_pad_takes_no_time():

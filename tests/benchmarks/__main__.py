@@ -5,6 +5,7 @@ from tests.benchmarks import (
     local_index,
     rate_held,
     recorder,
+    stopping,
     team_labels,
     team_pictures,
 )
@@ -12,6 +13,7 @@ from tests.benchmarks import (
 learning.main([])
 recorder.main([])
 rate_held.main([])
+stopping.main([])
 local_index.main([])
 team_pictures.main([])
 team_labels.main([])
