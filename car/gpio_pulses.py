@@ -16,7 +16,7 @@ from car.hardware_conf import GpioMotors
 from errors import MotorsFailed
 
 _US_PER_PERCENT_AT_1_HZ = 10_000
-_ENDS_WITHIN_PERIODS = 2  # the pulse that goes on at the end, and some lateness
+_ENDS_WITHIN_PERIODS = 5  # the one that goes on at the end, and much lateness
 
 
 class GpioPulses:
@@ -59,7 +59,8 @@ class GpioPulses:
         with _said(), ExitStack() as ending:  # backwards, and on when one of them fails
             ending.callback(self._gpio.cleanup, pins)
             # RPi.GPIO ends a pulse that has begun, but not if the pin is given back meanwhile: cut
-            # short it would mean something else. Nor may a successor's pulses meet the last one.
+            # short it would mean something else. Nor may a successor's pulses meet the last one,
+            # nor the end of the process, where RPi.GPIO 0.7.1 takes the registers from its threads.
             ending.callback(time.sleep, _ENDS_WITHIN_PERIODS / self._conf.frequency_hz)
             for channel in self._pwm:
                 ending.callback(self._drop, channel)

@@ -48,6 +48,13 @@ def pwm(pin=18, hz=50):
     return GPIO.PWM(pin, hz)
 '''
 
+# Not as usual: RPi.GPIO unmaps the registers then, and a thread that still moves a pin crashes.
+ENDED = """
+import sys
+sys.stdout.flush()
+os._exit(0)
+"""
+
 NO_MODE = (
     "RuntimeError: Please set pin numbering mode using GPIO.setmode(GPIO.BOARD) or "
     "GPIO.setmode(GPIO.BCM)"
@@ -180,7 +187,7 @@ BY_LIBRARY = {
 
 def run(library: str, code: str, folder: Path) -> str:
     """What the code printed, with that library."""
-    command = [sys.executable, "-c", PREPARED + code]
+    command = [sys.executable, "-c", PREPARED + code + ENDED]
     environment = dict(os.environ, PYTHONPATH=str(FAKES))
     if library == "RPi.GPIO":
         pi = bench.pi(folder / "pi")
