@@ -82,7 +82,8 @@ def main() -> int:
     try:
         with closing(motors.opened(conf)) as wheels:
             if not select.select([signals], [], [], motors.neutral_first_s(conf))[0]:
-                os.write(_ANSWERS, READY)
+                with suppress(BrokenPipeError):  # the drive is gone already
+                    os.write(_ANSWERS, READY)
                 os.set_blocking(_ANSWERS, False)  # the guard waits for nobody
                 guard(wheels, signals)
     except ToolkitError as error:

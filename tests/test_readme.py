@@ -9,6 +9,7 @@ import errors
 import path
 from get_data import command_line
 from get_data.database import connection
+from tests.stopping import STOPS
 from tests.test_scripts import SCRIPTS
 
 README = (path.ROOT / "README.md").read_text()
@@ -103,3 +104,38 @@ def test_the_two_commands_are_targets():
     targets = re.findall(r"^(\w+):", (path.ROOT / "Makefile").read_text(), re.MULTILINE)
     told = re.findall(r"\bmake ([a-z]+)\b", README)
     assert set(told) <= set(targets)
+
+
+SAFETY = (path.ROOT / "docs" / "safety.md").read_text()
+
+
+def guarantees():
+    """The cells of the safety page that say which tests hold a guarantee."""
+    rows = [line for line in SAFETY.splitlines() if line.startswith("| ")]
+    return [row.split("|")[-2] for row in rows if "held by" not in row]
+
+
+@pytest.mark.parametrize("held_by", guarantees(), ids=lambda cell: cell.strip()[:40])
+def test_every_guarantee_is_held_by_tests_that_are_there(held_by):
+    ways = {stop.name for stop in STOPS}
+    files = re.findall(r"`(test_\w+\.py)`", held_by)
+    assert files
+    tests = "".join((path.ROOT / "tests" / file).read_text() for file in files)
+    names = re.findall(r"`(test_\w+)`", held_by)
+    assert all(f"def {name}(" in tests for name in names)
+    told = re.findall(r"\[(.*?)\]", held_by)
+    assert all(any(way.startswith(one) for way in ways) for one in told)
+    assert names or told
+
+
+def test_every_way_to_stop_is_on_the_safety_page():
+    told = re.findall(r"`test_stopping.py` \[(.*?)\]", SAFETY)
+    untold = {stop.name for stop in STOPS if not any(stop.name.startswith(one) for one in told)}
+    assert untold == {"the drive is told to end (SIGTERM)"}  # as Ctrl-C and a closed terminal
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/safety.md", "docs/raspberry_pi.md"])
+def test_every_link_to_a_file_leads_somewhere(page):
+    file = path.ROOT / page
+    links = re.findall(r"\]\(([^)#:]+)\)", file.read_text())
+    assert [link for link in links if not (file.parent / link).exists()] == []
