@@ -15,6 +15,7 @@ from car.interfaces import Command
 from car.motors import NEUTRAL_LAST_S, ServoAndEsc
 from car.pca9685_pulses import Pca9685Pulses
 from errors import MotorsFailed
+from tests.pi import fake_pca9685
 from tests.pi.fake_pca9685 import (
     ALL_CHANNELS,
     AUTO_INCREMENT,
@@ -220,7 +221,8 @@ def test_the_fake_chip_takes_all_bytes_into_one_register_without_the_ai_bit(chip
     assert [chip.read(register) for register in range(0x06, 0x0A)] == [4, 0, 0, FULL_OFF]
 
 
-def test_the_fake_chip_has_no_pulses_to_measure_before_its_oscillator_runs(chip):
+def test_the_fake_chip_has_no_pulses_to_measure_before_its_oscillator_runs(chip, monkeypatch):
+    monkeypatch.setattr(fake_pca9685, "WAKES_AFTER_S", 60.0)  # longer than any test is held up
     chip.write(MODE1, [AUTO_INCREMENT])
     chip.write(0x06, [0, 0, 0x33, 0x01])
     with pytest.raises(AssertionError, match="does not run yet"):
