@@ -106,7 +106,7 @@ class PiCamera:
         self._closed = False
         self._newest_ns = 0
         self._last: _Picture | None = None
-        self._dropped = 0
+        self._missed = 0
         self._locked: tuple[float, float] | None = None  # the gains of red and blue
         library = _library()
         self._model = _connected(library, conf.number)
@@ -127,9 +127,9 @@ class PiCamera:
             raise
 
     @property
-    def dropped(self) -> int:
+    def missed(self) -> int:
         """Pictures that the sensor made between two calls of `capture` and that neither got."""
-        return self._dropped
+        return self._missed
 
     def describe(self) -> str:
         """The camera, its pictures, and what of the sensor they show, in one line."""
@@ -150,7 +150,7 @@ class PiCamera:
         if self._last is not None:
             frames = (picture.stamp_ns - self._last.stamp_ns) / (picture.lasts_us * 1000)
             if frames > 1.5:
-                self._dropped += round(frames) - 1
+                self._missed += round(frames) - 1
         self._last = picture
         return Frame(picture.pixels, picture.captured_s)
 

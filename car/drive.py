@@ -24,6 +24,7 @@ from car.interfaces import (
     Pad,
     PadState,
 )
+from car.realtime import CAMERA, CONTROL, priority
 from errors import CameraFailed
 
 CONTROL_HZ = 50.0
@@ -176,7 +177,8 @@ class Drive:
             ending.callback(self._motors.close)
             ending.callback(self._end)
             camera.start()
-            self._control(duration_s)
+            with priority(CONTROL):
+                self._control(duration_s)
         if self._camera_error:
             raise CameraFailed(f"the camera failed: {self._camera_error}") from self._camera_error
 
@@ -218,6 +220,10 @@ class Drive:
             self._on_pause()
 
     def _take_pictures(self) -> None:
+        with priority(CAMERA):
+            self._take_each_picture()
+
+    def _take_each_picture(self) -> None:
         try:
             while not self._stop.is_set():
                 frame = self._camera.capture()

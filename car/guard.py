@@ -23,13 +23,13 @@ import msgspec
 from car import motors, wire
 from car.interfaces import NEUTRAL, Command, Motors
 from car.motors import AnyMotors
+from car.realtime import GUARD, priority
 from errors import ToolkitError
 
 SILENCE_S = 0.2
 READY = b"ready\n"
 
 _COMMANDS, _ANSWERS = 0, 1  # descriptors
-_PRIORITY = 10  # of real-time processes, above all that are none
 _SPARED = {  # what cannot be caught, what only tells, and the faults that Python cannot outlive
     signal.SIGKILL,
     signal.SIGSTOP,
@@ -78,9 +78,8 @@ def main() -> int:
     """Guards the motors until standard input ends or a signal comes; returns the exit code."""
     conf = msgspec.json.decode(sys.argv[1], type=AnyMotors)
     signals = _any_signal()
-    _go_first()
     try:
-        with closing(motors.opened(conf)) as wheels:
+        with priority(GUARD), closing(motors.opened(conf)) as wheels:
             if not select.select([signals], [], [], motors.neutral_first_s(conf))[0]:
                 with suppress(BrokenPipeError):  # the drive is gone already
                     os.write(_ANSWERS, READY)
@@ -131,12 +130,6 @@ def _any_signal() -> int:
         with suppress(OSError, ValueError):  # some systems keep a few for themselves
             signal.signal(number, lambda _number, _frame: None)
     return told
-
-
-def _go_first() -> None:
-    """Where the user may have it so, the guard runs before everything that is no real-time task."""
-    with suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
 
 
 if __name__ == "__main__":

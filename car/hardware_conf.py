@@ -67,11 +67,16 @@ class Pca9685Motors(PulseMotors, frozen=True, kw_only=True, tag="pca9685"):
 
 
 class Pad(Conf, frozen=True, kw_only=True):
-    """How the pad is read. `map` is a file of one's own; without it the pad's driver tells."""
+    """How the pad is read. `map` is a file of one's own; without it the pad's driver tells.
+
+    A pad that is silent for `silence_s` with throttle on stops the car; one that is gone for
+    `lost_s` ends the run.
+    """
 
     map: Annotated[str, Meta(min_length=1)] | None = None
     dead_zone: Share = 0.06
     silence_s: Annotated[float, Meta(gt=0, le=10)] = 1.5
+    lost_s: Annotated[float, Meta(ge=1, le=600)] = 30.0
     dead_man: bool = False
 
 

@@ -86,6 +86,10 @@ NO_PAD = PadState(NEUTRAL, lost="the pad is gone")
 class Camera(Protocol):
     """Takes pictures at a steady rate."""
 
+    @property
+    def missed(self) -> int:
+        """Pictures that were made, and not fetched before the next one was."""
+
     def capture(self) -> Frame:
         """The next picture; waits for it, a period at most.
 

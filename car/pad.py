@@ -16,8 +16,6 @@ from car.pad_devices import BLUETOOTH, Device, Folders, Node, Range, pads
 from car.pad_map import AXES, BUTTONS, LARGEST_TRIGGER, PadMap, Stick, Trigger
 from errors import PadLost
 
-LOST_S = 30.0
-
 _LOOKS_EVERY_S = 0.5
 _EVENTS_AT_ONCE = 256  # at 50 readings a second more than any pad says; decoded in a millisecond
 _LINK = "/dev/input/by-id/pad-Xbox-event-joystick"  # `inputs` needs a name of this form, no file
@@ -32,7 +30,6 @@ class XboxPad:
         clock: Clock,
         *,
         conf_file: Path = path.HARDWARE_CONF,
-        lost_s: float = LOST_S,
         folders: Folders | None = None,
     ) -> None:
         """The first pad by event number is open. `conf.map` is a file beside `conf_file`.
@@ -42,7 +39,7 @@ class XboxPad:
         self._own_map = pad_map.read(conf_file.parent / conf.map) if conf.map else None
         self._dead_zone = conf.dead_zone
         self._clock = clock
-        self._lost_s = lost_s
+        self._lost_s = conf.lost_s
         self._folders = folders or Folders()
         self._closed = False
         self._inputs = _library()

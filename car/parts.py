@@ -14,7 +14,7 @@ from car.hardware_conf import HardwareConf
 from car.interfaces import Camera, GuardedMotors, Pad
 from car.pad import XboxPad
 from car.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
-from errors import CameraFailed
+from errors import CameraFailed, PadLost
 from preflight import Check, Found
 
 TRIED_FOR_S = 1.0
@@ -108,6 +108,10 @@ class RealCar:
     def _check_pad(self) -> Found:
         pad = self._open.enter_context(closing(XboxPad(self._conf.pad, self.clock)))
         self.pad = pad
+        if wrong := pad.read().lost:
+            raise PadLost(
+                f"{pad.describe()}: {wrong}; name a map of your own in hardware_conf.json"
+            )
         return Found(pad.describe())
 
     def _check_camera(self) -> Found:

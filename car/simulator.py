@@ -259,7 +259,13 @@ class SimulatedCamera:
         self._rate_hz = rate_hz
         self._view = View(world.track, width_px, height_px, seed=world.seed)
         self._number = -1
+        self._missed = 0
         self._closed = False
+
+    @property
+    def missed(self) -> int:
+        """Pictures that were made, and not fetched before the next one was."""
+        return self._missed
 
     def capture(self) -> Frame:
         """The next picture; waits for it, a period at most.
@@ -272,7 +278,9 @@ class SimulatedCamera:
         due = max(self._number + 1, ceil(self._periods_gone(-_EARLY_S)))
         clock.sleep_until(self._moment_s(due))
         # Whoever wakes up late gets a later picture, since the car is further by now.
-        self._number = max(due, floor(self._periods_gone(_EARLY_S)))
+        number = max(due, floor(self._periods_gone(_EARLY_S)))
+        self._missed += number - self._number - 1 if self._number >= 0 else 0
+        self._number = number
         captured_s = self._moment_s(self._number)
         pose = self._world.state().pose
         pixels = self._view.picture(pose, captured_s - self._world.started_s, self._number)

@@ -36,7 +36,7 @@ from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.live import Moment
 from get_data.recording.live_view import LiveView
 from get_data.recording.recorder import Recorder
-from get_data.recording.report import Control, page
+from get_data.recording.report import Control, Lost, page
 from preflight import Check, Found
 
 ERASE_S = 5.0
@@ -166,7 +166,7 @@ def drive(
                 driving.run(args.duration)
         finally:
             recorder.close()
-            report(args, driving, recorder)
+            report(args, driving, recorder, missed=car.camera.missed)
         check_complete(args, recorder)
         return command_line.INTERRUPTED if signalled.is_set() else command_line.DONE
 
@@ -338,7 +338,7 @@ def ended_by_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def report(args: argparse.Namespace, driving: Drive, recorder: Recorder) -> None:
+def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, missed: int) -> None:
     """What was recorded is said: a page for people, counts for programs."""
     timing = driving.timing
     control = Control(
@@ -349,11 +349,10 @@ def report(args: argparse.Namespace, driving: Drive, recorder: Recorder) -> None
         timing.percentile_s(100),
     )
     command_line.say(f"{args.output}")
-    for line in page(
-        recorder.report, dropped=recorder.dropped, asked_hz=args.rate, control=control
-    ):
+    lost = Lost(missed, recorder.dropped)
+    for line in page(recorder.report, lost=lost, asked_hz=args.rate, control=control):
         command_line.say(line)
-    command_line.report({**asdict(recorder.report), "dropped": recorder.dropped})
+    command_line.report({**asdict(recorder.report), **asdict(lost)})
 
 
 def check_complete(args: argparse.Namespace, recorder: Recorder) -> None:

@@ -269,14 +269,14 @@ def test_pictures_that_nobody_fetched_are_counted(open_camera):
     for pause_s in (0.1, 0, 0.05, 0, 0):
         time.sleep(pause_s)
         frames.append(camera.capture())
-    assert camera.dropped == missing(frames)
-    assert camera.dropped >= 9
+    assert camera.missed == missing(frames)
+    assert camera.missed >= 9
 
 
 def test_pictures_that_were_fetched_are_not_counted_as_dropped(open_camera):
     camera = open_camera()
     frames = [camera.capture() for _ in range(20)]
-    assert camera.dropped == missing(frames)
+    assert camera.missed == missing(frames)
 
 
 def missing(frames):
@@ -392,7 +392,7 @@ def test_red_is_red_and_white_balance_is_as_it_was(open_camera, fake, package):
     camera.capture()
     assert camera.colour_order() == "red is red and blue is blue"
     assert grey(camera.capture()) == pytest.approx([GREY] * 3, abs=4)
-    assert camera.dropped == 0
+    assert camera.missed == 0
 
 
 def test_locked_colours_are_as_they_were_after_the_look_at_them(open_camera, package):
@@ -435,7 +435,7 @@ def test_the_rate_is_measured(open_camera):
     camera.capture()
     wait_until(lambda: camera.measured_rate_hz(0.3) == pytest.approx(20, rel=0.01))
     camera.capture()
-    assert camera.dropped == 0  # those before it are no drive
+    assert camera.missed == 0  # those before it are no drive
 
 
 def test_the_rate_is_that_of_the_pictures_that_come(open_camera, package, monkeypatch):

@@ -54,12 +54,11 @@ def opened(pi, clock, monkeypatch):
     monkeypatch.setattr(inputs.GamePad, "_set_name", lambda self: None)
     made = []
 
-    def opener(lost_s=30.0, **conf):
+    def opener(**conf):
         pad = XboxPad(
             hardware_conf.Pad(**({"dead_zone": 0.0} | conf)),
             clock,
             conf_file=pi.folder / "hardware_conf.json",
-            lost_s=lost_s,
             folders=Folders(pi.sys_input, pi.input),
         )
         made.append(pad)
@@ -702,13 +701,13 @@ class Reader:
 
 
 @contextmanager
-def reading(pi, *enter, lost_s=30):
+def reading(pi, *enter, **more):
     """A reader of the pad; `enter` runs it inside."""
     if why := namespace.lacking():
         assert not namespace.required(), why
         pytest.skip(why)
-    conf = json.dumps({"dead_zone": 0.0})
-    command = (*enter, sys.executable, "-m", "tests.pi.read_pad", conf, lost_s)
+    conf = json.dumps({"dead_zone": 0.0, **more})
+    command = (*enter, sys.executable, "-m", "tests.pi.read_pad", conf)
     process = subprocess.Popen(
         pi.command(*command),
         cwd=path.ROOT,

@@ -1,6 +1,8 @@
 """Whatever happens to the drive of a real car: the wheels stand in time, and nothing is lost."""
 
 import os
+import pty
+import re
 import resource
 import shutil
 import signal
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from get_data.recording import journal
-from tests.pi.car import THROTTLE, driving, prepared
+from tests.pi.car import CONF, THROTTLE, driving, prepared
 from tests.pi.pad import FifoPad
 from tests.pi.pulses import Pulses
 from tests.stopping import STOPS
@@ -79,6 +81,18 @@ def test_after_a_pad_came_back_menu_drives_on(tmp_path):
     assert code == 0, said
 
 
+def test_a_pad_that_stays_away_ends_the_run_with_everything_kept(tmp_path):
+    conf = {**CONF, "pad": {**CONF["pad"], "lost_s": 1.0}}
+    with driving(tmp_path, conf=conf) as car:
+        wait_until(lambda: car.pictures() >= 5)
+        car.pad.unplug()
+        code, said = car.ended()
+        taken = car.pictures()
+    assert code == 1
+    assert re.search("has been gone for 1 s: plug it in and start again", said.splitlines()[-1])
+    assert len(assert_whole(car.folder)) == taken >= 5
+
+
 def test_a_disk_that_takes_nothing_more_ends_the_recording_and_not_the_drive(tmp_path):
     """Told at the end, with exit 1; everything before is in `labels.json`."""
     with driving(tmp_path) as car:
@@ -129,3 +143,29 @@ def test_the_car_is_looked_at_before_the_first_pulse(tmp_path):
     assert "camera   FAILED  red and blue are exchanged" in said
     assert said.splitlines()[-1] == "error: not ready to drive: camera; nothing has moved"
     assert not (tmp_path / "drive").exists()
+
+
+SESSION = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "comment")]
+
+
+@pytest.mark.parametrize(("answer", "drives"), [("n", False), ("", False), ("y", True)])
+def test_a_terminal_is_asked_before_the_motors_come_on(tmp_path, answer, drives):
+    ready = prepared(tmp_path, *SESSION)
+    master, slave = pty.openpty()
+    with Pulses(ready.pi) as pulses, FifoPad(ready.pi) as pad, ready.start(slave) as process:
+        said = iter(process.stderr.readline, "")
+        assert any("disk     ok" in line for line in said)
+        time.sleep(0.5)
+        assert pulses.all(THROTTLE) == []
+        os.write(master, f"{answer}\n".encode())
+        if drives:
+            wait_until(lambda: pulses.all(THROTTLE))
+            pad.tap("A")
+        rest = process.stderr.read()
+        assert bool(pulses.all(THROTTLE)) == drives
+    os.close(master)
+    os.close(slave)
+    assert "Are the wheels off the ground, or is the way free? [y/N]" in rest
+    assert process.returncode == (0 if drives else 1)
+    assert ("error: nothing was changed" in rest) == (not drives)
+    assert (tmp_path / "drive").exists() == drives

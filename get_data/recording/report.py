@@ -18,14 +18,23 @@ class Control:
     lateness_max_s: float
 
 
-def page(report: Report, *, dropped: int, asked_hz: float, control: Control) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Pictures that were not recorded: not fetched from the camera, or no room in the queue."""
+
+    missed: int
+    dropped: int
+
+
+def page(report: Report, *, lost: Lost, asked_hz: float, control: Control) -> list[str]:
     """The whole recording, with its classes as bar charts."""
     seconds = report.duration_s
     time = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
     lines = [
         f"  pictures  {report.pictures} in {time}, {report.bytes_written / 1e6:.1f} MB",
         f"  rate      {report.rate_hz:.1f} Hz of {asked_hz:g} asked, "
-        f"longest gap {report.longest_gap_s * 1000:.0f} ms, {dropped} dropped",
+        f"longest gap {report.longest_gap_s * 1000:.0f} ms, "
+        f"{lost.missed} missed, {lost.dropped} dropped",
         f"  control   {control.rate_hz:g} Hz, {control.skipped} of {control.ticks} ticks skipped, "
         f"late {control.lateness_p99_s * 1000:.1f} ms p99, {control.lateness_max_s * 1000:.0f} max",
     ]

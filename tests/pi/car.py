@@ -17,11 +17,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import path
 from tests.pi import bench, fake_camera
@@ -187,23 +188,25 @@ class Bench:
     command: list[str]
     environment: dict[str, str]
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
         """The drive runs."""
         return subprocess.Popen(
             self.command,
             cwd=path.ROOT,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
 
 
-def prepared(folder: Path, *options: str, fault: str = "") -> Bench:
+def prepared(
+    folder: Path, *options: str, fault: str = "", conf: Mapping[str, object] = CONF
+) -> Bench:
     """A drive into `folder / "drive"`, with a fault of `broken_drive` in store."""
     pi = bench.pi(folder / "pi")
-    pi.conf.write_text(json.dumps(CONF))
+    pi.conf.write_text(json.dumps(conf))
     camera = fake_camera.connected(folder)
     trigger = folder / "now"
     script: list[object] = [path.ROOT / "get_data" / "run_manual.py"]
@@ -218,9 +221,9 @@ def prepared(folder: Path, *options: str, fault: str = "") -> Bench:
 
 
 @contextmanager
-def driving(folder: Path, *options: str, fault: str = "") -> Iterator[Car]:
+def driving(folder: Path, *options: str, **more: Any) -> Iterator[Car]:
     """A car that goes backwards, prepared like that."""
-    ready = prepared(folder, *options, fault=fault)
+    ready = prepared(folder, *options, **more)
     with Pulses(ready.pi) as pulses, FifoPad(ready.pi) as pad:
         thumb = Thumb(pad)
         car = Car(ready.start(), pad, ready.camera, pulses, ready.folder, ready.trigger, thumb)

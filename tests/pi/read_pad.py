@@ -1,6 +1,6 @@
 """Reads the pad as a drive does, and says on stdout, as JSON, each reading that differs.
 
-Run in a namespace: `python -m tests.pi.read_pad '{"dead_zone": 0}' [lost_s]`. Ends when standard
+Run in a namespace: `python -m tests.pi.read_pad '{"dead_zone": 0}'`. Ends when standard
 input does, or with a failure; then says how many descriptors are left open.
 """
 
@@ -16,13 +16,13 @@ from car.pad import XboxPad
 from errors import ToolkitError
 
 
-def main(conf: str, lost_s: str = "30") -> None:
+def main(conf: str) -> None:
     """The pad was read until standard input ended or the pad failed."""
     pad = None
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     try:
         clock = RealClock()
-        pad = XboxPad(hardware_conf.Pad(**json.loads(conf)), clock, lost_s=float(lost_s))
+        pad = XboxPad(hardware_conf.Pad(**json.loads(conf)), clock)
         say(describe=pad.describe(), name=pad.name, map=pad.map_name)
         watch(pad, clock)
     except ToolkitError as error:
