@@ -194,6 +194,7 @@ def test_a_late_reader_misses_pictures_and_gets_none_twice():
     world.clock.sleep_until(0.55)
     third = camera.capture().captured_s
     assert [first, second, third] == pytest.approx([0.0, 0.1, 0.6])
+    assert camera.missed == 4
 
 
 def test_a_camera_that_wakes_up_late_gives_the_picture_of_that_time():
