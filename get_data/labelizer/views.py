@@ -13,6 +13,9 @@ from errors import InputError
 from get_data.labelizer import operations, pictures
 from get_data.labelizer.desk import Desk
 
+_MODULES = sorted(
+    file.name for file in (Path(__file__).parent / "static" / "labelizer").glob("*.js")
+)
 _FOR_EVER = "private, max-age=31536000, immutable"  # the address tells the version
 
 
@@ -38,7 +41,7 @@ def desk() -> Desk:
 
 def page(request: HttpRequest) -> HttpResponse:
     """The page; everything else it asks for itself."""
-    return render(request, "labelizer/page.html")
+    return render(request, "labelizer/page.html", {"modules": _MODULES})
 
 
 def entries(_request: HttpRequest) -> HttpResponse:

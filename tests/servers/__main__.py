@@ -28,7 +28,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_line.parser(__doc__)
     parser.add_argument("--data", type=Path, metavar="DIR", help="where pictures and labels stay")
     parser.add_argument(
-        "--fetch", action="store_true", help="only bring all servers of the tests to this machine"
+        "--fetch", action="store_true", help="only bring the servers and the browser"
     )
     return parser.parse_args(argv)
 
@@ -58,8 +58,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def fetch_all() -> None:
-    """All servers that the tests use are in the cache; Elasticsearch 9 where a Java can run it."""
+    """All servers that the tests use are in the cache; Elasticsearch 9 where a Java can run it.
+
+    The browser is there too, where it can be brought.
+    """
     fetch.versitygw()
+    try:
+        fetch.chromium()
+    except fetch.ServerMissing as error:
+        if os.environ.get("CI"):
+            raise
+        command_line.say(f"without a browser: {error}")
     for version in (fetch.ELASTICSEARCH_8, fetch.ELASTICSEARCH_9):
         try:
             fetch.java_for(version)

@@ -1,4 +1,4 @@
-"""Brings the servers to this machine, once, and keeps them outside the checkout.
+"""Brings the servers, and the browser, to this machine, once, and keeps them outside the checkout.
 
 Elasticsearch comes from Maven Central as the distribution that its makers publish for tests of
 plug-ins, versitygw from the Go module proxy. The cache is `$PATATE_SERVER_CACHE`, else
@@ -60,6 +60,11 @@ def elasticsearch(version: str) -> Path:
 def versitygw() -> Path:
     """The program versitygw, built when it is not in the cache. Raises: ServerMissing."""
     return _kept(f"versitygw-{VERSITYGW}", _fetch_versitygw) / "versitygw"
+
+
+def chromium() -> str:
+    """The program Chromium, installed if need be. Raises: ServerMissing."""
+    return _program("chromium", "chromium")
 
 
 def java_for(version: str) -> Java:

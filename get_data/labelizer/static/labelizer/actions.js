@@ -95,12 +95,8 @@ export function actionsOf(desk) {
     say(`${count(sizeOf(operation), "label")} moved ${Math.abs(by)} ${by < 0 ? "earlier" : "later"}${left} (undo: Ctrl+Z)`);
   };
 
-  /** @param {Operation | null} operation @param {string} word @param {boolean} go */
+  /** @param {Operation} operation @param {string} word @param {boolean} go */
   const finishHistory = (operation, word, go) => {
-    if (!operation) {
-      say(`There is nothing to ${word}.`);
-      return;
-    }
     desk.commit(operation);
     const [first] = operation.positions[0];
     session.refresh(go ? first : session.position);
@@ -108,11 +104,13 @@ export function actionsOf(desk) {
     else say(`${word}: ${operation.text} · ${count(sizeOf(operation), "picture")}`);
   };
 
-  /** @param {() => Operation | null} step @param {string} word @param {boolean} [go] */
-  const history = (step, word, go = false) => {
+  /** @param {"undo" | "redo"} which @param {boolean} [go] to its picture */
+  const history = (which, go = false) => {
     if (session.readOnly) return void isBlocked();
     player.stop();
-    finishHistory(step(), word, go);
+    const operation = which === "undo" ? store.undo() : store.redo();
+    if (operation) finishHistory(operation, which === "undo" ? "undone" : "done again", go);
+    else say(`There is nothing to ${which}.`);
   };
 
   /** @param {number} at */
@@ -153,9 +151,9 @@ export function actionsOf(desk) {
     "shift-earlier": () => shift(-1),
     "shift-later": () => shift(1),
 
-    undo: () => history(() => store.undo(), "undone"),
-    "undo-and-go": () => history(() => store.undo(), "undone", true),
-    redo: () => history(() => store.redo(), "done again"),
+    undo: () => history("undo"),
+    "undo-and-go": () => history("undo", true),
+    redo: () => history("redo"),
 
     previous: () => goTo(session.at - 1),
     next: () => goTo(session.at + 1),

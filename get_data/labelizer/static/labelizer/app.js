@@ -99,10 +99,11 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     },
     review: () => review.render(),
   };
-  const keepPlace = later(PLACE_MS, () => {
+  const keepPlaceNow = () => {
     history.replaceState(null, "", session.toHash());
     outbox.keepPlace(session.toHash());
-  });
+  };
+  const keepPlace = later(PLACE_MS, keepPlaceNow); // browsers limit how often the address may change
   const showView = () => {
     for (const view of VIEWS) byId(view).hidden = view !== session.view;
     for (const button of document.querySelectorAll("nav [data-view]")) {
@@ -112,7 +113,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     if (session.view !== "single") player.stop();
     render[session.view]();
     if (session.view === "grid") byId("scroller").focus({ preventScroll: true });
-    keepPlace();
+    keepPlaceNow();
   };
   const on = (/** @type {EventTarget} */ target, /** @type {string} */ name, /** @type {(event: any) => void} */ react) => target.addEventListener(name, react);
 
@@ -129,6 +130,8 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     if (session.view === "grid") render.grid();
     keepPlace();
   });
+  on(session, "filter", keepPlaceNow);
+  on(window, "pagehide", keepPlaceNow);
   on(session, "selection", () => {
     panel.renderSelection();
     if (session.view === "single") single.renderLabel();
@@ -180,7 +183,8 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   let paintingCode = "";
   on(document, "keydown", (/** @type {KeyboardEvent} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (target.closest("input, select, textarea")) {
+    // The field of a dialog that was just closed has the focus for one more frame.
+    if (target.closest("input, select, textarea") && !target.closest("dialog:not([open])")) {
       if (event.key === "Escape" && !target.closest("dialog")) target.blur();
       return;
     }

@@ -28,6 +28,7 @@ export class Session extends EventTarget {
     /** @type {Int32Array} those that are shown */
     this.order = this.all;
     this.at = 0; // place in the order
+    this.lastPosition = 0; // that was shown, for when nothing is
     this.selected = new Uint8Array(store.count);
     this.selectedCount = 0;
     this.anchor = 0; // position from which a selection extends
@@ -73,7 +74,7 @@ export class Session extends EventTarget {
     const before = this.filter.order;
     this.filter = { ...this.filter, ...change };
     if (this.filter.order !== before || change.order) this.all = ordered(this.store, this.looks, this.filter);
-    const wanted = this.position;
+    const wanted = this.position < 0 ? this.lastPosition : this.position;
     this.clearSelection();
     this.#reorder(wanted);
     this.#tell("filter");
@@ -93,14 +94,17 @@ export class Session extends EventTarget {
 
   /** @param {number} wanted */
   #reorder(wanted) {
-    const before = this.order;
     this.order = shown(this.store, this.looks, this.filter, this.all);
     let at = this.order.indexOf(wanted);
-    // What was to be shown went out: the next that is still in takes its place.
-    for (let place = before.indexOf(wanted); at < 0 && place >= 0 && place < before.length; place += 1) {
-      at = this.order.indexOf(before[place]);
+    if (at < 0) {
+      // What was to be shown went out: the next that is in takes its place.
+      const isShown = new Uint8Array(this.store.count);
+      for (const position of this.order) isShown[position] = 1;
+      const next = this.all.subarray(this.all.indexOf(wanted)).find((position) => isShown[position]);
+      at = next === undefined ? this.order.length - 1 : this.order.indexOf(next);
     }
-    this.at = at >= 0 ? at : Math.max(this.order.length - 1, 0);
+    this.at = Math.max(at, 0);
+    if (this.position >= 0) this.lastPosition = this.position;
     this.#tell("order");
   }
 
