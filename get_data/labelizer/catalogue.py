@@ -229,7 +229,7 @@ def _row(entry: strict_json.Entry) -> _Row:
     says = label.glance(entry.value)
     named = entry.value.get("img_id") if isinstance(entry.value, dict) else None
     fault = says.fault
-    if not fault and named != entry.key:
+    if isinstance(named, str) and named != entry.key:
         fault = f"its img_id is {named!r}; make it equal to the entry's name"
     hopeless = bool(fault) and (named != entry.key or not _can_be_corrected(entry, says))
     return _Row(entry.key, says, fault, hopeless, entry.start, entry.end)

@@ -125,9 +125,10 @@ class Desk:
         """
         with self._changing:
             carried = work_file.carried_over(self.work, self.catalogue) if how == "carry" else []
+            epoch = self.work.epoch
             aside = self.work.put_aside(self._now())
             self.work = WorkFile(self.work.path)
-            self.work.begin(self.catalogue)
+            self.work.begin(self.catalogue, epoch=epoch)
             self.work.carry(carried, by=self.user, on=self._now())
             return aside
 

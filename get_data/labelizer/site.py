@@ -54,9 +54,9 @@ def _settings(desk: Desk, port: int) -> dict[str, Any]:
             "get_data.labelizer.middleware.SecurityHeaders",
             "django.middleware.security.SecurityMiddleware",
             "django.middleware.common.CommonMiddleware",
-            "whitenoise.middleware.WhiteNoiseMiddleware",
             "django.middleware.csrf.CsrfViewMiddleware",
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
+            "whitenoise.middleware.WhiteNoiseMiddleware",
             "get_data.labelizer.middleware.Failures",
         ],
         "TEMPLATES": [

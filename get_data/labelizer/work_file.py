@@ -137,8 +137,12 @@ class WorkFile:
         """Whether nothing has been begun in it."""
         return not self._rows("SELECT 1 FROM sqlite_master LIMIT 1")
 
-    def begin(self, catalogue: Catalogue) -> None:
-        """The file holds the entries of the catalogue, and no operation. Raises: WriteFailed."""
+    def begin(self, catalogue: Catalogue, *, epoch: int = 0) -> None:
+        """The file holds the entries of the catalogue, and no operation.
+
+        `epoch`: that of the work before it, so that no page of that can write here. Raises:
+        WriteFailed.
+        """
         groups = [catalogue.group_of(position) for position in range(len(catalogue))]
         marked = (catalogue.flags & Flag.MARKED) != 0
         entries = zip(
@@ -149,7 +153,7 @@ class WorkFile:
             *(catalogue.direction.tolist(), catalogue.speed.tolist(), marked.tolist()) * 2,
             strict=True,
         )
-        facts = [("work", uuid4().hex), ("sha256", catalogue.sha256), ("epoch", 0)]
+        facts = [("work", uuid4().hex), ("sha256", catalogue.sha256), ("epoch", epoch)]
         with self._saving() as database:
             for statement in _SCHEMA.split(";"):
                 database.execute(statement)

@@ -30,7 +30,7 @@ const PLACE_MS = 150;
 async function open() {
   const [entries, state, layout] = await Promise.all([get("/api/entries"), get("/api/state"), keyboardLayout()]);
   const outbox = await Outbox.open(state.work);
-  const writer = new Writer(state.work, outbox);
+  const writer = new Writer(state.work);
   if (state.outdated) {
     await offerReopening(state.outdated, entries, outbox, writer);
     return;
@@ -252,7 +252,8 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     if (found < 0) say(`Nothing shown is called ${wanted}.`);
     else session.goTo(found);
   });
-  on(window, "hashchange", () => session.followHash(location.hash));
+  // Not location.hash, which may have been written over since.
+  on(window, "hashchange", (event) => session.followHash(new URL(event.newURL).hash));
   buildHelp((action) => actions[action](-1));
   buildGridLabels(session);
 

@@ -130,10 +130,8 @@ export class Grid {
 
   /** @param {Tile} tile @param {number} position @param {boolean} fromSheet */
   #draw(tile, position, fromSheet) {
-    if (!this.isFast) this.pictures.draw(tile.canvas, position, fromSheet);
-    else if (!this.pictures.drawIfReady(tile.canvas, position)) {
-      tile.canvas.getContext("2d")?.clearRect(0, 0, tile.canvas.width, tile.canvas.height);
-    }
+    if (this.isFast) this.pictures.drawIfReady(tile.canvas, position);
+    else this.pictures.draw(tile.canvas, position, fromSheet);
   }
 
   /** @param {Tile} tile */

@@ -31,12 +31,10 @@ export class Outbox extends EventTarget {
 
   /** @param {string} work what tells this work from any other */
   static async open(work) {
-    const request = indexedDB.open(`labelizer-${work}`, 1);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore(STATIONS.operations, { autoIncrement: true });
-      request.result.createObjectStore(STATIONS.place);
-    };
-    const database = await result(request);
+    const database = await openDatabase(`labelizer-${work}`, (made) => {
+      made.createObjectStore(STATIONS.operations, { autoIncrement: true });
+      made.createObjectStore(STATIONS.place);
+    });
     return new Outbox(database, await kept(database));
   }
 
@@ -194,6 +192,13 @@ function kept(database) {
       cursor.continue();
     };
   });
+}
+
+/** @param {string} name @param {(database: IDBDatabase) => void} make @returns {Promise<IDBDatabase>} */
+export function openDatabase(name, make) {
+  const request = indexedDB.open(name, 1);
+  request.onupgradeneeded = () => make(request.result);
+  return result(request);
 }
 
 /**

@@ -90,18 +90,18 @@ export class Pictures {
   }
 
   /**
-   * Draws a small picture if it is here already.
-   * @param {HTMLCanvasElement} canvas @param {number} position
+   * Draws a small picture if it is here already, else nothing.
+   * @param {HTMLCanvasElement} canvas whose `data-drawn` tells what is on it
+   * @param {number} position
    */
   drawIfReady(canvas, position) {
+    canvas.dataset.position = String(position);
     const sheet = this.decodedSheets.get(Math.trunc(position / this.cut.pictures));
-    if (sheet) {
-      this.#drawPart(canvas, sheet, position);
-      return true;
-    }
     const image = this.decoded.get(position);
-    if (image) drawWhole(canvas, image);
-    return Boolean(image);
+    if (sheet) this.#drawPart(canvas, sheet, position);
+    else if (image) drawWhole(canvas, image, position);
+    else blank(canvas);
+    return Boolean(sheet ?? image);
   }
 
   /**
@@ -110,14 +110,12 @@ export class Pictures {
    * @param {boolean} fromSheet whether many of its neighbours are wanted too
    */
   async draw(canvas, position, fromSheet) {
-    canvas.dataset.position = String(position);
     if (this.drawIfReady(canvas, position)) return;
-    blank(canvas);
     try {
       const image = await (fromSheet ? this.#sheet(Math.trunc(position / this.cut.pictures)) : this.picture(position));
       if (canvas.dataset.position !== String(position)) return;
       if (fromSheet) this.#drawPart(canvas, image, position);
-      else drawWhole(canvas, image);
+      else drawWhole(canvas, image, position);
     } catch {
       // It stays blank; the tile says that the picture is broken or missing.
     }
@@ -141,6 +139,7 @@ export class Pictures {
     const x = (place % row) * width;
     const y = Math.trunc(place / row) * height;
     canvas.getContext("2d")?.drawImage(sheet, x, y, width, height, 0, 0, canvas.width, canvas.height);
+    canvas.dataset.drawn = String(position);
   }
 }
 
@@ -153,17 +152,19 @@ async function load(address) {
   return image;
 }
 
-/** @param {HTMLCanvasElement} canvas @param {HTMLImageElement} image */
-function drawWhole(canvas, image) {
+/** @param {HTMLCanvasElement} canvas @param {HTMLImageElement} image @param {number} position */
+function drawWhole(canvas, image, position) {
   const { width, height } = canvas;
   const scale = Math.min(width / image.naturalWidth, height / image.naturalHeight);
   const wide = image.naturalWidth * scale;
   const high = image.naturalHeight * scale;
   blank(canvas);
   canvas.getContext("2d")?.drawImage(image, (width - wide) / 2, (height - high) / 2, wide, high);
+  canvas.dataset.drawn = String(position);
 }
 
 /** @param {HTMLCanvasElement} canvas */
 function blank(canvas) {
+  delete canvas.dataset.drawn;
   canvas.getContext("2d")?.clearRect(0, 0, canvas.width, canvas.height);
 }

@@ -42,7 +42,8 @@ export function dropBar(name) {
 
 /** @param {import("./outbox.js").Outbox} outbox @param {boolean} readOnly */
 export function showCondition(outbox, readOnly) {
-  const { condition, unsent, message } = outbox;
+  const { unsent, message } = outbox;
+  const condition = readOnly && outbox.condition !== "refused" ? "stale" : outbox.condition;
   const state = byId("save-state");
   const words = {
     saved: "✓ All saved",
@@ -52,9 +53,8 @@ export function showCondition(outbox, readOnly) {
     stale: unsent ? `⚠ Read-only, ${unsent} unsent` : "Read-only",
     refused: `⚠ ${unsent} refused`,
   };
-  const shown = readOnly && condition === "saved" ? "Read-only" : words[condition];
-  setText(state, shown);
-  state.dataset.condition = readOnly && condition === "saved" ? "stale" : condition;
+  setText(state, words[condition]);
+  state.dataset.condition = condition;
   if (condition === "full") bar("full", `The server cannot save: ${message}. ${count(unsent, "change")} wait in this browser and are sent as soon as it can.`);
   else dropBar("full");
   if (condition === "offline") bar("offline", "The server does not answer. Go on: changes wait in this browser and are sent when it is back. Was it ended? Start it again with the same port.");

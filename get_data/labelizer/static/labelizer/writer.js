@@ -1,17 +1,14 @@
 // The right to write: one tab of this browser by a lock, one browser by a lease of the server.
 
 import { post } from "./api.js";
-import { result } from "./outbox.js";
+import { openDatabase, result } from "./outbox.js";
 
 const TAKE_OVER = "labelizer-take-over";
 
-/** @typedef {import("./outbox.js").Outbox} Outbox */
-
 export class Writer {
-  /** @param {string} work @param {Outbox} outbox */
-  constructor(work, outbox) {
+  /** @param {string} work what tells this work from any other */
+  constructor(work) {
     this.work = work;
-    this.outbox = outbox;
     this.epoch = 0;
     this.browser = "";
     /** Called when another tab or browser has taken over. */
@@ -22,7 +19,7 @@ export class Writer {
   async begin() {
     const takeOver = sessionStorage.getItem(TAKE_OVER) === "yes";
     sessionStorage.removeItem(TAKE_OVER);
-    this.browser = await nameOfBrowser(this.outbox.database);
+    this.browser = await nameOfBrowser();
     if (!(await this.#lock(takeOver))) return false;
     const { status, body } = await post("/api/lease", { browser: this.browser, take_over: takeOver });
     if (status !== 200) throw new Error(body.message);
@@ -50,12 +47,13 @@ export class Writer {
   }
 }
 
-/** @param {IDBDatabase} database @returns {Promise<string>} what tells this browser from any other */
-async function nameOfBrowser(database) {
-  const store = database.transaction("place", "readwrite").objectStore("place");
-  const known = await result(store.get("browser"));
-  if (known) return known;
-  const made = crypto.randomUUID();
-  await result(store.put(made, "browser"));
-  return made;
+/** @returns {Promise<string>} what tells this browser from any other */
+async function nameOfBrowser() {
+  const database = await openDatabase("labelizer", (made) => made.createObjectStore("browser"));
+  const store = database.transaction("browser", "readwrite").objectStore("browser");
+  const known = await result(store.get("name"));
+  const name = known ?? crypto.randomUUID();
+  if (!known) await result(store.put(name, "name"));
+  database.close();
+  return name;
 }
