@@ -11,7 +11,7 @@ import argparse
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
@@ -23,7 +23,6 @@ from get_data.labelizer import site
 from get_data.labelizer.catalogue import KINDS, Problems
 from get_data.labelizer.desk import open_desk
 from get_data.labels import label
-from get_data.recording import journal
 
 MOST_SIGNS = 100
 
@@ -85,19 +84,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             site.configure(desk, port=args.port)
             desk.examination.start()
             command_line.say(f"labelling as {user}: {labels}")
-            command_line.say(f"open http://{site.HOST}:{args.port}/ in a browser; Ctrl-C ends it")
-            site.serve(listener)
+            address = f"http://{site.HOST}:{args.port}/"
+            with suppress(KeyboardInterrupt):  # how one ends it
+                command_line.say(f"open {address} in a browser; Ctrl-C ends it")
+                site.serve(listener)
             counts = desk.counts()
             command_line.report({**counts, "file": str(desk.last_export or "")})
     return command_line.DONE
 
 
 def folder_of(pictures: Path) -> Path:
-    """The folder, in which what a killed recording left is repaired. Raises: InputError."""
+    """The folder of the pictures. Raises: InputError when it is none."""
     if not pictures.is_dir():
         what = "is a file" if command_line.is_there(pictures) else "does not exist"
         raise InputError(f"{pictures} {what}; name the folder of the pictures")
-    command_line.say_repaired(pictures, journal.repair(pictures))
     return pictures
 
 

@@ -67,7 +67,7 @@ class Desk:
     def state(self) -> dict[str, Any]:
         """What was done so far, for a page that opens."""
         work = self.work
-        state: dict[str, Any] = {"work": work.name, "seq": work.last_seq, "outdated": None}
+        state: dict[str, Any] = {"work": work.name, "outdated": None}
         if self.is_outdated:
             decided = len(work.decisions())
             carried = len(work_file.carried_over(work, self.catalogue))
@@ -102,8 +102,8 @@ class Desk:
 
     def save(self, batch: Batch) -> dict[str, Any]:
         """The operations are saved. Raises: LeaseLost, InputError, WriteFailed."""
-        seq = self.work.apply(batch.operations, epoch=batch.epoch, by=self.user, on=self._now())
-        return {"seq": seq, "source_changed": self.source_has_changed()}
+        self.work.apply(batch.operations, epoch=batch.epoch, by=self.user, on=self._now())
+        return {"source_changed": self.source_has_changed()}
 
     def source_has_changed(self) -> bool:
         """Whether the label file was written to since it was read."""

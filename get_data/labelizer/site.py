@@ -1,5 +1,6 @@
 """The web server: Django for one desk, on this machine's own address only."""
 
+import os
 import secrets
 import socket
 from typing import Any
@@ -23,9 +24,8 @@ def listen(port: int) -> socket.socket:
     try:
         return socket.create_server((HOST, port))
     except OSError as error:
-        raise InputError(
-            f"port {port} cannot be used: {error.strerror}; name another with --port"
-        ) from error
+        why = os.strerror(error.errno or 0)
+        raise InputError(f"port {port} cannot be used: {why}; name another with --port") from error
 
 
 def configure(desk: Desk, *, port: int) -> None:

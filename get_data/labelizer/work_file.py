@@ -187,8 +187,8 @@ class WorkFile:
             database.execute("UPDATE fact SET value = value + 1 WHERE name = 'epoch'")
         return self.epoch
 
-    def apply(self, operations: Sequence[Operation], *, epoch: int, by: str, on: datetime) -> int:
-        """All operations are saved, those that are new also done; returns the last one's number.
+    def apply(self, operations: Sequence[Operation], *, epoch: int, by: str, on: datetime) -> None:
+        """All operations are saved, and those that are new also done.
 
         Raises: LeaseLost, InputError or WriteFailed, and none is.
         """
@@ -198,7 +198,6 @@ class WorkFile:
                 raise LeaseLost(f"the lease {epoch} is not the last one taken, which is {current}")
             for operation in operations:
                 self._apply(database, operation, (epoch, by, label.iso(on)))
-        return self.last_seq
 
     def _apply(
         self,
@@ -266,11 +265,6 @@ class WorkFile:
         """The last operations, oldest first."""
         rows = self._rows("SELECT content FROM operation ORDER BY seq DESC LIMIT ?", HISTORY)
         return [msgspec.json.decode(content, type=Operation) for (content,) in reversed(rows)]
-
-    @property
-    def last_seq(self) -> int:
-        """The number of the last operation; 0 when there was none."""
-        return int(self._rows("SELECT coalesce(max(seq), 0) FROM operation")[0][0])
 
     def decisions(self) -> list[Decision]:
         """The entries about which something was decided, by position."""

@@ -75,8 +75,10 @@ class Watch:
         page.on("request", self._request)
         page.on(
             "response",
-            lambda answer: (answer.ok or answer.status == 304)
-            or self.note(f"answer: {answer.status} {answer.url}"),
+            lambda answer: (
+                (answer.ok or answer.status == 304)
+                or self.note(f"answer: {answer.status} {answer.url}")
+            ),
         )
         return page
 

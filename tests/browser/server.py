@@ -96,7 +96,9 @@ class Labelizer:
 
     def operations(self) -> list[dict[str, Any]]:
         """All operations in their order."""
-        return [json.loads(row[0]) for row in self.rows("SELECT content FROM operation ORDER BY seq")]
+        return [
+            json.loads(row[0]) for row in self.rows("SELECT content FROM operation ORDER BY seq")
+        ]
 
     def entry(self, position: int) -> dict[str, int]:
         """What has been decided about one picture."""

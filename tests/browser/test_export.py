@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import asdict
 
 from playwright.sync_api import expect
 
-import path
 from get_data import run_manual, search_and_download, upload_data, upload_to_db
 from get_data.labels import label, label_file
 from tests.browser.drives import img_id
-from tests.browser.words import current, export, keys, saved
+from tests.browser.words import current, export, keys
 
 
 def test_the_export_differs_only_where_it_should(page, labelizer, call):
@@ -27,7 +25,10 @@ def test_the_export_differs_only_where_it_should(page, labelizer, call):
     assert downloaded == labelizer.exports()[0].read_bytes()
     assert json.loads(downloaded) == exported
     assert downloading.value.suggested_filename == labelizer.exports()[0].name
-    assert hashlib.sha256(labelizer.labels.read_bytes()).digest() == hashlib.sha256(source_bytes).digest()
+    assert (
+        hashlib.sha256(labelizer.labels.read_bytes()).digest()
+        == hashlib.sha256(source_bytes).digest()
+    )
     changed = [name for name in source if exported[name] != source[name]]
     assert changed == [img_id(0), img_id(1), img_id(2)]
     for number, direction in ((0, 4), (1, 1)):
@@ -47,7 +48,12 @@ def test_the_export_differs_only_where_it_should(page, labelizer, call):
     ]
     code, counts, err = call(upload_to_db, labelizer.exports()[0], "--dry-run")
     assert code == 0, err
-    assert (counts["created"], counts["replaced"], counts["deleted"], counts["there"]) == (2, 2, 1, 9)
+    assert (counts["created"], counts["replaced"], counts["deleted"], counts["there"]) == (
+        2,
+        2,
+        1,
+        9,
+    )
     told = page.locator("#exported").inner_text()
     assert "1 label corrected, 1 confirmed, 1 to delete, 0 kept again, 9 as they were." in told
     labelizer.stop()
@@ -145,4 +151,6 @@ def test_the_whole_loop(call, tmp_path, home, start, open_page):
     stored = {file.name[:24] for file in (home / "database" / "pictures").rglob("*.jpg")}
     assert stored == after.keys()
     for name in after:
-        assert (tmp_path / "found" / f"{name}.jpg").read_bytes() == (recording / f"{name}.jpg").read_bytes()
+        assert (tmp_path / "found" / f"{name}.jpg").read_bytes() == (
+            recording / f"{name}.jpg"
+        ).read_bytes()

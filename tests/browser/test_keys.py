@@ -67,6 +67,29 @@ def selected(count):
     return lambda page: page.locator("#selected-count").inner_text() == f"{count} pictures"
 
 
+def has_none(page):
+    return page.inner_text("#selected-count") == ""
+
+
+def plays_back(page):
+    shown = "id => document.getElementById('img-id').textContent < id"
+    return page.is_visible("body.playing") and page.wait_for_function(shown, arg=img_id(12))
+
+
+def rows_from_12(rows):
+    """That the grid is at the picture so many rows from picture 12."""
+
+    def holds(page):
+        tops = page.evaluate(
+            "() => [...document.querySelectorAll('.tile:not([hidden])')].map("
+            "(tile) => tile.getBoundingClientRect().top)"
+        )
+        told = page.locator(".tile.current").get_attribute("aria-label")
+        return int(told.split(":")[0]) - 1 == 12 + rows * tops.count(min(tops))
+
+    return holds
+
+
 def go(page, number):
     page.click("nav [data-view=single]")
     keys(page, "o")
@@ -96,8 +119,8 @@ CASES = {
     ),
     ("delete", "X or Delete"): Case("Delete", deleted(12, stays=False)),
     ("delete-stay", "Shift+X"): Case("Shift+X", deleted(12, stays=True)),
-    ("shift-earlier", ","): Case(",", direction_of(12, 3), ("Shift+ArrowRight", "Shift+ArrowRight")),
-    ("shift-later", "."): Case(".", direction_of(12, 1), ("Shift+ArrowLeft", "Shift+ArrowLeft")),
+    ("shift-earlier", ","): Case(",", direction_of(12, 3), ("Shift+ArrowRight",)),
+    ("shift-later", "."): Case(".", direction_of(12, 1), ("Shift+ArrowLeft",)),
     ("undo-and-go", "Backspace"): Case(
         "Backspace", lambda page: at(12)(page) and direction_of(12, 2)(page), ("4", "End")
     ),
@@ -112,7 +135,7 @@ CASES = {
     ("on-ten", "Page Down"): Case("PageDown", at(22)),
     ("first", "Home"): Case("Home", at(0)),
     ("last", "End"): Case("End", at(39)),
-    ("next-unreviewed", "N"): Case("n", at(15), ("Enter", "Enter", "Enter", "ArrowLeft", "ArrowLeft", "ArrowLeft")),
+    ("next-unreviewed", "N"): Case("n", at(14), ("Enter", "Enter", *["ArrowLeft"] * 2)),
     ("next-suspicious", "Shift+N"): Case("Shift+N", at(15)),
     ("go-to", "O or /"): Case("/", shows("#go-to")),
     ("range-start", "[ or I"): Case("[", lambda page: "from" in page.inner_text("#selected-count")),
@@ -120,31 +143,18 @@ CASES = {
     ("extend-back", "Shift+←"): Case("Shift+ArrowLeft", selected(2)),
     ("extend-on", "Shift+→"): Case("Shift+ArrowRight", selected(3), ("Shift+ArrowRight",)),
     ("select-all", "Ctrl+A"): Case("Control+a", selected(40)),
-    ("clear", "Esc"): Case("Escape", lambda page: page.inner_text("#selected-count") == "", ("Control+a",)),
+    ("clear", "Esc"): Case("Escape", has_none, ("Control+a",)),
     ("play", "Space"): Case("Space", shows("body.playing")),
-    ("play-back", "Shift+Space"): Case("Shift+Space", lambda page: shows("body.playing")(page) and page.wait_for_function("id => document.getElementById('img-id').textContent < id", arg=img_id(12))),
+    ("play-back", "Shift+Space"): Case("Shift+Space", plays_back),
     ("faster", "↑"): Case("ArrowUp", lambda page: page.inner_text("#rate") == "40/s"),
     ("slower", "↓"): Case("ArrowDown", lambda page: page.inner_text("#rate") == "10/s"),
-    ("row-up", "↑ in the grid"): Case("ArrowUp", lambda page: moved_in_grid(page) == 12 - columns(page), ("v",)),
-    ("row-down", "↓ in the grid"): Case("ArrowDown", lambda page: moved_in_grid(page) == 12 + columns(page), ("v",)),
+    ("row-up", "↑ in the grid"): Case("ArrowUp", rows_from_12(-1), ("v",)),
+    ("row-down", "↓ in the grid"): Case("ArrowDown", rows_from_12(1), ("v",)),
     ("switch-view", "V"): Case("v", shows("#grid")),
     ("histogram", "B"): Case("b", lambda page: not page.is_visible("#panel")),
     ("review", "Ctrl+S"): Case("Control+s", shows("#review")),
     ("help", "H, F1 or ?"): Case("?", shows("#help")),
 }  # fmt: skip
-
-
-def columns(page):
-    """How many tiles stand in the first row of the grid."""
-    tops = page.evaluate(
-        "() => [...document.querySelectorAll('.tile:not([hidden])')].map("
-        "(tile) => tile.getBoundingClientRect().top)"
-    )
-    return tops.count(min(tops))
-
-
-def moved_in_grid(page):
-    return int(page.locator(".tile.current").get_attribute("aria-label").split(":")[0]) - 1
 
 
 def table(page):
@@ -203,7 +213,9 @@ def test_label_keys_are_places_not_letters(page_for_layouts, code, sign, attribu
 
 
 @pytest.mark.parametrize(
-    ("code", "sign"), [("KeyW", "z"), ("KeyZ", "z"), ("KeyY", "z")], ids=["azerty", "qwerty", "qwertz"]
+    ("code", "sign"),
+    [("KeyW", "z"), ("KeyZ", "z"), ("KeyY", "z")],
+    ids=["azerty", "qwerty", "qwertz"],
 )
 def test_undo_is_where_z_is_printed(page_for_layouts, code, sign):
     page = page_for_layouts
@@ -323,9 +335,8 @@ def undo_everything(page):
         keys(page, "t")
     while page.inner_text("#rate") != "20/s":
         keys(page, "ArrowDown" if page.inner_text("#rate") == "40/s" else "ArrowUp")
-    go(page, 12)
     for _ in range(9):
         keys(page, "Control+z")
         if toast(page) == "There is nothing to undo.":
             return
-    raise AssertionError(f"more than was done: {toast(page)}, {page.evaluate('() => document.activeElement.outerHTML.slice(0, 90)')}")
+    raise AssertionError("more than was done")

@@ -1,5 +1,6 @@
 """Many pictures at once: selections, ranges, filters, shifts, playing and painting."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -118,24 +119,25 @@ def test_a_labelled_picture_leaves_the_filter_and_the_next_takes_its_place(page)
     assert current(page) == img_id(2)
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "count"),
-    [
-        ("#filter-text", "00-00-05", 1),
-        ("#steering-from", "0.3", 16),
-        ("#steering-to", "-0.3", 16),
-        ("#throttle-from", "0.2", 20),
-        ("#throttle-to", "0.2", 20),
-    ],
-)
-def test_a_field_filters(page, field, value, count):
-    page.fill(field, value)
-    page.press(field, "Enter")
-    said = "1 picture" if count == 1 else f"{count} pictures"
-    expect(page.locator("#shown-count")).to_have_text(said)
-    page.reload()
-    ready(page)
-    expect(page.locator("#shown-count")).to_have_text(said)
+FIELDS = [
+    ("#filter-text", "00-00-05", "1 picture"),
+    ("#steering-from", "0.3", "16 pictures"),
+    ("#steering-to", "-0.3", "16 pictures"),
+    ("#throttle-from", "0.2", "20 pictures"),
+    ("#throttle-to", "0.2", "20 pictures"),
+]
+
+
+def test_each_field_filters_also_after_a_reload(page):
+    for field, value, count in FIELDS:
+        page.fill(field, value)
+        page.press(field, "Enter")
+        expect(page.locator("#shown-count")).to_have_text(count)
+        page.reload()
+        ready(page)
+        expect(page.locator("#shown-count")).to_have_text(count)
+        page.click("#filter-none")
+        expect(page.locator("#shown-count")).to_have_text("40 pictures")
 
 
 def test_shift_moves_labels_and_back_exactly(page, labelizer):
@@ -213,14 +215,15 @@ def place(page):
 def test_playing_keeps_its_rate_and_stops(long):
     """Acceptance 11: 20 a second for 3 s; Space stops; backwards too."""
     _, page = long
-    page.evaluate("() => document.fonts.ready")
-    start_ms = page.evaluate("() => performance.now()")
+    before = time.perf_counter()
     keys(page, " ")
+    started = time.perf_counter()
     page.wait_for_timeout(3000)
+    stopping = time.perf_counter()
     keys(page, " ")
-    seconds = (page.evaluate("() => performance.now()") - start_ms) / 1000
+    after = time.perf_counter()
     stopped = place(page)
-    assert 20 * seconds - 6 <= stopped <= 20 * seconds + 1
+    assert 20 * (stopping - started) - 5 <= stopped <= 20 * (after - before) + 5
     page.wait_for_timeout(300)
     assert place(page) == stopped
     keys(page, "Shift+Space")
@@ -300,6 +303,8 @@ def test_an_edit_of_many_stays_with_the_same_classes(tmp_path, start, open_page)
     expect(page.locator("#problems")).to_contain_text("different classes in one file")
     page.click("nav [data-view=single]")
     keys(page, "Home", "Control+a", "2")
-    assert toast(page) == "8 pictures → direction 2, 2 skipped: they have other classes (undo: Ctrl+Z)"
+    assert (
+        toast(page) == "8 pictures → direction 2, 2 skipped: they have other classes (undo: Ctrl+Z)"
+    )
     saved(page)
     assert [labelizer.entry(number)["direction"] for number in (2, 3, 4, 5)] == [2, 1, 1, 2]

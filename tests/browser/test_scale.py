@@ -1,7 +1,6 @@
 """A hundred thousand pictures, and a person who is fast.
 
-The bounds are those that were asked for; on a busy machine they are generous. The figures themselves
-are in tests/benchmarks.
+The bounds are what was asked for, times `SLACK`; the figures themselves are in tests/benchmarks.
 """
 
 import random
@@ -130,14 +129,14 @@ def check_places(page, *, first=None, last=None):
 
 @pytest.mark.slow
 def test_six_hundred_keys_are_stored_in_order(tmp_path, start, open_page):
-    """Acceptance 12, at twice ten a second: none lost or doubled; each seen within 100 ms."""
+    """Acceptance 12, at 25 a second and not 10: none lost or doubled; each seen within 100 ms."""
     labelizer = start(drive(tmp_path / "drive", 601))
     page = open_page(labelizer)
     wanted = random.Random(7).choices(range(5), k=600)
     began = time.perf_counter()
     for number, direction in enumerate(wanted):
         keys(page, str(direction))
-        page.wait_for_timeout(max(0, (number + 1) / 20 - (time.perf_counter() - began)) * 1000)
+        page.wait_for_timeout(max(0, (number + 1) / 25 - (time.perf_counter() - began)) * 1000)
     assert time.perf_counter() - began < 60
     saved(page)
     operations = labelizer.operations()

@@ -56,8 +56,9 @@ export class Outbox extends EventTarget {
 
   /** @param {Operation} operation is kept, and sent soon */
   async add(operation) {
-    const store = this.#station(STATIONS.operations, "readwrite");
-    const request = store.add(operation);
+    const transaction = this.database.transaction(STATIONS.operations, "readwrite");
+    const request = transaction.objectStore(STATIONS.operations).add(operation);
+    transaction.commit(); // at once, not when the browser finds that nothing follows
     /** @type {Waiting} */
     const waiting = { key: -1, operation };
     this.waiting.push(waiting);
