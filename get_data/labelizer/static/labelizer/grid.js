@@ -54,8 +54,8 @@ export class Grid {
   renderLabels() {
     for (const tile of this.pool) if (tile.at >= 0) this.#label(tile);
     const { order, selectedCount } = this.session;
-    const chosen = selectedCount ? `${selectedCount.toLocaleString("en")} of ` : "";
-    setText(byId("grid-count"), `${chosen}${count(order.length, "picture")}${selectedCount ? " selected" : ""}`);
+    const chosen = `${selectedCount.toLocaleString("en")} selected`;
+    setText(byId("grid-count"), selectedCount ? chosen : count(order.length, "picture"));
   }
 
   /** The picture that the session is at is in sight. */

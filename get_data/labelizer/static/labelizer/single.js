@@ -58,10 +58,11 @@ export class Single {
     setText(byId("img-id"), store.ids[position]);
     const [steering, throttle] = [store.steering[position], store.throttle[position]];
     const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−"));
-    setText(byId("driver"), `driver: steering ${number(steering)} · throttle ${number(throttle)}`);
+    setText(byId("driver"), `steering ${number(steering)} · throttle ${number(throttle)}`);
     const signs = badges(store, looks, position).map(({ sign, word, kind }) => make("span", { class: `badge ${kind}` }, `${sign} ${word}`));
     const doubts = reasons(store, looks, position).map(({ why }) => make("span", { class: "badge doubt" }, `≠ ${why}`));
     byId("badges").replaceChildren(...signs, ...doubts);
+    byId("badges").title = [...signs, ...doubts].map((one) => one.textContent).join(", ");
     const deleted = store.now.deleted[position] === 1;
     byId("frame").classList.toggle("deleted", deleted);
     byId("stamp").hidden = !deleted;
@@ -184,7 +185,7 @@ export class Single {
     for (const button of group.querySelectorAll("button")) {
       const value = Number(button.dataset.value);
       button.setAttribute("aria-pressed", String(store.now[attribute][position] === value));
-      button.classList.toggle("was", store.old[attribute][position] === value && store.isEdited(position));
+      button.classList.toggle("was", store.old[attribute][position] === value && store.now[attribute][position] !== value);
     }
   }
 

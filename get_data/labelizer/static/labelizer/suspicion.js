@@ -47,14 +47,14 @@ export function reasons(store, looks, position) {
   const steering = store.steering[position];
   const told = binOf(steering, store.classes(position, "direction"));
   if (told >= 0 && direction >= 0 && told !== direction) {
-    found.push({ why: `the driver steered ${told}`, weight: WEIGHTS.other + Math.abs(told - direction) });
+    found.push({ why: `steered ${told}`, weight: WEIGHTS.other + Math.abs(told - direction) });
   }
   const before = neighbour(store, position, -1);
   const after = neighbour(store, position, 1);
   if (before >= 0 && after >= 0) {
     const around = store.now.direction[before];
     if (around === store.now.direction[after] && around !== direction) {
-      found.push({ why: "unlike both neighbours", weight: WEIGHTS.flicker });
+      found.push({ why: "unlike its neighbours", weight: WEIGHTS.flicker });
     }
   }
   if (before >= 0 && Math.abs(steering - store.steering[before]) > JUMP) {
