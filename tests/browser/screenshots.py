@@ -2,8 +2,8 @@
 
     python -m tests.browser.screenshots
 
-They go to get_data/labelizer/docs. `--sizes DIR` draws instead every view on every screen, light and
-dark, into a folder to look at.
+They go to get_data/labelizer/docs. `--sizes DIR` draws instead every view on every screen, light
+and dark, into a folder to look at.
 """
 
 import sys

@@ -2,10 +2,9 @@
 
 import { post, Unreachable } from "./api.js";
 import { byId, make, setText } from "./dom.js";
-import { nameOf } from "./words.js";
-import { count } from "./words.js";
+import { count, nameOf } from "./words.js";
 
-const LISTED = 500;
+const LISTED = 100;
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {"direction" | "speed"} Attribute */
@@ -57,7 +56,7 @@ export class Review {
     });
     const table = make("table", { id: "change-list" }, make("thead", {}, row("th", "picture", "what", "before (direction · speed)", "now")), make("tbody", {}, ...rows));
     if (touched.length <= LISTED) return table;
-    return make("div", {}, table, make("p", { class: "quiet" }, `and ${(touched.length - LISTED).toLocaleString("en")} more`));
+    return make("div", {}, table, make("p", { class: "quiet" }, `and ${(touched.length - LISTED).toLocaleString("en")} more; the grid shows all, with “label changed” or “to delete” in the panel`));
   }
 
   async #export() {

@@ -100,7 +100,7 @@ export class Session extends EventTarget {
       // What was to be shown went out: the next that is in takes its place.
       const isShown = new Uint8Array(this.store.count);
       for (const position of this.order) isShown[position] = 1;
-      const next = this.all.subarray(this.all.indexOf(wanted)).find((position) => isShown[position]);
+      const next = this.all.subarray(this.all.indexOf(wanted)).find((position) => isShown[position] === 1);
       at = next === undefined ? this.order.length - 1 : this.order.indexOf(next);
     }
     this.at = Math.max(at, 0);
