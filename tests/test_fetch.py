@@ -67,6 +67,19 @@ def test_a_missing_program_is_named_with_its_package() -> None:
         fetch.versitygw()
 
 
+@pytest.mark.usefixtures("cache")
+def test_a_missing_browser_is_named_and_in_ci_a_failure(monkeypatch, capsys) -> None:
+    for each in ("versitygw", "java_for", "elasticsearch"):
+        monkeypatch.setattr(fetch, each, lambda *_: None)
+    monkeypatch.delenv("CI", raising=False)
+    servers_script.fetch_all()
+    told = "chromium is missing; install the package chromium: sudo apt-get install chromium"
+    assert f"without a browser: {told}" in capsys.readouterr().err
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(fetch.ServerMissing, match=told):
+        servers_script.fetch_all()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root installs without being asked")
 def test_a_missing_program_is_installed_as_root(cache: Path) -> None:
     brought = cache.parent / "go"

@@ -1,6 +1,7 @@
 """All benchmarks, one after the other: what `make bench` runs."""
 
 from tests.benchmarks import (
+    labelizer,
     learning,
     local_index,
     rate_held,
@@ -13,5 +14,6 @@ learning.main([])
 recorder.main([])
 rate_held.main([])
 local_index.main([])
+labelizer.main([])
 team_pictures.main([])
 team_labels.main([])

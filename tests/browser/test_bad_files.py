@@ -99,7 +99,7 @@ def test_every_fault_is_in_the_report(broken, start, open_page):
         for number, what in faults.items():
             assert img_id(number) in found[kind], (kind, number)
             assert what in found[kind], (kind, number, found[kind])
-    assert "unlabelled.jpg" in found["unlabelled"]
+    assert "unlabelled.jpg no label names this picture" in found["unlabelled"]
     for position in (5, 10, 4):
         assert status(f"{labelizer.url}pic/{position}") == 404
     page.click("nav [data-view=single]")

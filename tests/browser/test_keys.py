@@ -199,6 +199,7 @@ AZERTY = {
         ("KeyS", "s", "direction", 1),
         ("KeyG", "g", "direction", 4),
         ("KeyJ", "j", "speed", 0),
+        ("KeyK", "k", "speed", 1),
         ("Numpad4", "4", "direction", 4),
     ],
 )

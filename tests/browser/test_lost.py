@@ -67,6 +67,19 @@ def test_an_operation_whose_answer_is_lost_counts_once(page, labelizer, watch):
     assert len(labelizer.operations()) == 1
 
 
+def test_what_is_saved_is_not_sent_again(page, labelizer):
+    keys(page, *"444")
+    saved(page)
+    sent = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.reload()
+    ready(page)
+    saved(page)
+    page.wait_for_timeout(300)
+    assert len(sent) > 10
+    assert [url for url in sent if url.endswith("/api/edits")] == []
+
+
 @pytest.fixture
 def own_browser(chromium, playwright, tmp_path, watch):
     """Launches a browser of its own on a profile that outlives it; it can be killed."""

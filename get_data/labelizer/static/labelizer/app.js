@@ -276,10 +276,7 @@ function watch(outbox, writer, session, overview) {
       const { body } = await post("/api/hear", { browser: writer.browser, epoch: writer.epoch });
       outbox.sourceChanged = Boolean(body.source_changed);
       if (!session.readOnly && body.holds === false) writer.onLost();
-      if (!session.readOnly) {
-        for (const operation of await outbox.adopt()) session.store.take(operation);
-        outbox.reachable();
-      }
+      outbox.reachable();
       showCondition(outbox, session.readOnly);
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;

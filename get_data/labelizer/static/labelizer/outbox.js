@@ -67,17 +67,6 @@ export class Outbox extends EventTarget {
     if (this.condition === "saving") this.#schedule(GATHER_MS);
   }
 
-  /** @returns {Promise<Operation[]>} what another tab of this browser left, which is sent too */
-  async adopt() {
-    const known = new Set(this.waiting.map((one) => one.operation.uid));
-    const found = (await kept(this.database)).filter((one) => !known.has(one.operation.uid));
-    if (this.busy || !found.length) return [];
-    this.waiting.push(...found);
-    this.waiting.sort((one, other) => one.key - other.key);
-    this.#schedule(0);
-    return found.map((one) => one.operation);
-  }
-
   /** The server answered somebody: what waits is sent at once. */
   reachable() {
     if (this.condition === "offline" && !this.busy) this.#schedule(0);

@@ -64,6 +64,7 @@ export class Review {
     const shown = byId("exported");
     button.disabled = true;
     shown.hidden = false;
+    shown.replaceChildren("Writing …");
     try {
       if (this.unsent()) {
         shown.replaceChildren(`${count(this.unsent(), "change")} not yet saved; export when all is saved.`);
