@@ -1,7 +1,7 @@
 # make demo   a simulated drive, upload, search and download on this machine; DATABASE=team for
 #             the same with an Elasticsearch and an S3 that it starts, or that the variables name
 # make test   all tests, exactly what CI runs
-# make check  lint, types and the quick tests, without a server
+# make check  lint, types and the quick tests, without a server or a browser
 # make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored
 # make soak   the promises at full length, some hours; a soak that was killed goes on
 # make bench  the figures of tests/benchmarks/README.md
@@ -21,7 +21,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2
 
 check: lint
-	$(BIN)/python -m pytest -q -n 2 -m "not slow and not servers"
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not servers and not browser"
 
 lint: $(READY)
 	$(BIN)/ruff check .

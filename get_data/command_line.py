@@ -1,6 +1,7 @@
 """What every script shares: exit codes, one-line errors, progress bars, prompts."""
 
 import argparse
+import getpass
 import json
 import math
 import os
@@ -274,6 +275,14 @@ def say_repaired(folder: Path, merged: journal.Merged | None) -> None:
         say(f"  damaged: {name}: {reason}")
     if merged.damaged:
         say(f"  see {folder / journal.DAMAGED_LABELS} and {folder / journal.DAMAGED_PICTURES}/")
+
+
+def login_name() -> str:
+    """Who runs the script, as the system knows them; a number where that has no name."""
+    try:
+        return getpass.getuser().encode(errors="replace").decode()
+    except (KeyError, OSError):  # in a container, for one
+        return str(os.getuid())
 
 
 def make_folders(*folders: Path) -> None:

@@ -7,8 +7,6 @@ goes out, with its picture unless another label needs it. Counts are shown befor
 """
 
 import argparse
-import getpass
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -182,7 +180,7 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
     done = Outcome()
     adding = upload(wishes.add, db.index, db.store)
     done.added = list(command_line.bar(adding, total=len(wishes.add), what="adding", unit="label"))
-    by = user()
+    by = command_line.login_name()
     replaced = wishes.replaced(done.added)
     replacing = delete(replaced, db.index, db.store, why="replaced", by=by)
     done.replaced = list(
@@ -193,14 +191,6 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
         command_line.bar(deleting, total=len(wishes.delete), what="deleting", unit="label")
     )
     return done
-
-
-def user() -> str:
-    """Who applies the file, for the list of what is gone; a number where that has no name."""
-    try:
-        return getpass.getuser().encode(errors="replace").decode()
-    except (KeyError, OSError):  # in a container, for one
-        return str(os.getuid())
 
 
 def report(outcome: Outcome, *, would: str) -> int:

@@ -70,6 +70,20 @@ def test_the_database_knows_no_recording_no_car_and_no_opencv():
     assert "cv2" not in modules
 
 
+def test_the_labelizer_knows_no_database_and_no_car():
+    modules = loaded_by("get_data/labelizer") | loaded("get_data.run_labelizer")
+    assert "django" in modules
+    assert within("get_data.database", modules) | within("car", modules) == set()
+    assert modules & (TEAM - {"django"}) == set()
+    recording = within("get_data.recording", modules)
+    assert recording <= {"get_data.recording", "get_data.recording.journal"}
+
+
+@pytest.mark.parametrize("module", ["upload_data", "upload_to_db", "search_and_download"])
+def test_the_desk_needs_no_django(module):
+    assert "django" not in loaded(f"get_data.{module}")
+
+
 def test_the_ground_floor_imports_nothing_of_ours():
     modules = loaded("errors", "path", "strict_json")
     assert within("car", modules) | within("get_data", modules) == set()

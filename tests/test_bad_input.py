@@ -1361,7 +1361,7 @@ def test_who_has_no_name_can_apply_corrections(place, monkeypatch, capsys):
     def nameless():
         raise KeyError("getpwuid(): uid not found: 4711")
 
-    monkeypatch.setattr(upload_to_db.getpass, "getuser", nameless)
+    monkeypatch.setattr(command_line.getpass, "getuser", nameless)
     correction(0, replaces=0)(place)
     assert run(upload_to_db, ["drive", "-y"]) == 0
     assert json.loads(capsys.readouterr().out)["replaced"] == 1

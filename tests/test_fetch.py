@@ -8,7 +8,7 @@ import pytest
 
 from tests import fetching
 from tests.fetching import Missing
-from tests.pi import libraries
+from tests.pi import libraries, wheels
 from tests.servers import __main__ as servers_script
 from tests.servers import fetch
 
@@ -82,6 +82,24 @@ def test_a_library_that_cannot_be_built_says_what_it_needs(cache: Path) -> None:
     with pytest.raises(Missing, match=r"sys/mman\.h: No such file; it needs gcc and the headers"):
         libraries.edges()
     assert [one.name for one in cache.iterdir() if one.suffix != ".lock"] == []
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_missing_browser_is_named_and_in_ci_a_failure(monkeypatch, capsys) -> None:
+    for module, names in (
+        (fetch, ("versitygw", "java_for", "elasticsearch")),
+        (libraries, ("rpi_gpio", "edges")),
+        (wheels, ("picamera2",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.delenv("CI", raising=False)
+    servers_script.fetch_all()
+    told = "chromium is missing; install the package chromium: sudo apt-get install chromium"
+    assert f"without a browser: {told}" in capsys.readouterr().err
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(Missing, match=told):
+        servers_script.fetch_all()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root installs without being asked")

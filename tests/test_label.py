@@ -176,6 +176,102 @@ def test_corrected_names_what_it_replaces_and_is_valid():
     assert correction["label"]["label_direction"] == 0
 
 
+def test_a_correction_leaves_what_only_the_old_label_had():
+    document = label.example() | {"dataset": ["first"], "to_delete": False, "our_key": [1]}
+    before = json.dumps(document)
+    correction = label.corrected(
+        document, created_by="Ada", direction=0, speed=1, on=datetime(2021, 1, 1, tzinfo=UTC)
+    )
+    label.parse(correction)
+    assert correction["dataset"] == []
+    assert "to_delete" not in correction
+    assert correction["our_key"] == [1]
+    assert json.dumps(document) == before
+
+
+def test_a_correction_to_the_same_label_replaces_nothing():
+    document = label.example()
+    said = document["label"]
+    correction = label.corrected(
+        document,
+        created_by="auto",
+        direction=said["label_direction"],
+        speed=said["label_speed"],
+        on=datetime(2021, 1, 1, tzinfo=UTC),
+    )
+    assert correction["label_fingerprint"] == document["label_fingerprint"]
+    assert "replaces" not in correction
+
+
+@pytest.mark.parametrize("said", [None, "nothing", [1]])
+def test_a_label_that_says_nothing_can_be_corrected(said):
+    document = label.example() | {"label": said, "label_fingerprint": 5}
+    correction = label.corrected(
+        document,
+        created_by="Ada",
+        direction=2,
+        speed=0,
+        on=datetime(2021, 1, 1, tzinfo=UTC),
+        nb_dir=3,
+        nb_speed=1,
+    )
+    assert label.parse(correction).label.nb_dir == 3
+    assert "replaces" not in correction
+
+
+def test_marked_and_unmarked():
+    document = label.example()
+    wish = label.marked(document | {"replaces": "0" * 32})
+    label.parse(wish)
+    assert label.wants_deletion(wish)
+    assert label.unmarked(wish) == document
+    assert label.unmarked(document) == document
+
+
+def test_a_glance_at_a_valid_label_says_what_it_says():
+    seen = label.glance(label.example())
+    assert seen.fault == ""
+    assert (seen.direction, seen.speed, seen.nb_dir, seen.nb_speed) == (2, 1, 5, 2)
+    assert (seen.steering, seen.throttle, seen.created_by) == (0.1, 0.4, "auto")
+    assert seen.file_name == "20201231T15-45-55-123456.jpg"
+    assert (seen.marked, seen.replaces) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        ({"label_direction": "2"}, {"direction": None, "said_direction": 2, "speed": 1}),
+        ({"label_direction": " 2"}, {"direction": None, "said_direction": None}),
+        ({"label_direction": "9"}, {"direction": None, "said_direction": None}),
+        ({"label_direction": True}, {"direction": None, "said_direction": None}),
+        ({"label_direction": 2.0}, {"direction": None, "said_direction": None}),
+        ({"label_direction": 5}, {"direction": None}),
+        ({"label_speed": None}, {"direction": 2, "speed": None}),
+        ({"nb_dir": 0, "label_direction": 4}, {"nb_dir": None, "direction": 4}),
+        ({"raw_direction": "left"}, {"steering": None, "throttle": 0.4}),
+        ({"raw_direction": 7}, {"steering": None}),
+        ({"raw_direction": True}, {"steering": None}),
+        ({"created_by": 5}, {"created_by": "auto"}),
+    ],
+    ids=str,
+)
+def test_a_glance_at_an_invalid_label_says_what_is_usable(change, seen):
+    document = label.example()
+    document["label"] |= change
+    found = label.glance(document)
+    assert {name: getattr(found, name) for name in seen} == seen
+    assert found.fault != ""
+
+
+@pytest.mark.parametrize(
+    "document", [None, 5, "x", [], {}, {"label": []}, {"label": None}], ids=str
+)
+def test_a_glance_takes_anything(document):
+    found = label.glance(document)
+    assert found.fault != ""
+    assert (found.file_name, found.direction, found.marked) == (None, None, False)
+
+
 def fields(schema: dict[str, Any]):
     """Every field of a schema, with what it says."""
     for name, struct in schema["$defs"].items():

@@ -187,8 +187,8 @@ def test_why_a_label_is_gone_and_by_whom_is_kept(call, fetched, home):
     gone = index.find_gone([in_drive(number)["label_fingerprint"] for number in (4, 5)])
     index.close()
     assert {one.img_id: (one.why, one.by) for one in gone.values()} == {
-        in_drive(4)["img_id"]: ("replaced", upload_to_db.user()),
-        in_drive(5)["img_id"]: ("deleted", upload_to_db.user()),
+        in_drive(4)["img_id"]: ("replaced", command_line.login_name()),
+        in_drive(5)["img_id"]: ("deleted", command_line.login_name()),
     }
 
 

@@ -34,6 +34,7 @@ _FILE_NAME = r"^[^/\\\x00-\x1f\x7f]+\.[jJ][pP][eE]?[gG]$"
 _MAX_FILE_NAME_BYTES = 255
 _SHA256 = "^[0-9a-f]{64}$"
 _MD5 = "^[0-9a-f]{32}$"
+_DIGITS = re.compile(r"\d{1,2}", re.ASCII)
 _CONTAINERS = (dict, list)
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
@@ -330,22 +331,144 @@ def sent(
 
 
 def corrected(
-    document: Document, *, created_by: str, direction: int, speed: int, on: datetime
+    document: Document,
+    *,
+    created_by: str,
+    direction: int,
+    speed: int,
+    on: datetime,
+    nb_dir: int | None = None,
+    nb_speed: int | None = None,
 ) -> Document:
-    """The label by which a person corrects `document`; it names the one that it replaces."""
-    annotation = {
-        **document["label"],
+    """The label by which a person corrects `document`; it names the one that it replaces.
+
+    `nb_dir` and `nb_speed` are for a document that does not say of how many classes it speaks. The
+    sets that the old label belonged to are not those of the new one.
+    """
+    said = document.get("label")
+    annotation: Document = {
+        **(said if isinstance(said, dict) else {}),
         "created_by": created_by,
         "created_on_date": iso(on),
         "label_direction": direction,
         "label_speed": speed,
     }
-    return {
-        **document,
-        "label": annotation,
-        "label_fingerprint": fingerprint(document["img_id"], annotation),
-        "replaces": document["label_fingerprint"],
-    }
+    for name, count in (("nb_dir", nb_dir), ("nb_speed", nb_speed)):
+        if count is not None:
+            annotation[name] = count
+    named, old = fingerprint(document["img_id"], annotation), document.get("label_fingerprint")
+    correction = {**document, "label": annotation, "dataset": [], "label_fingerprint": named}
+    correction.pop("to_delete", None)
+    correction.pop("replaces", None)
+    names_one = isinstance(old, str) and re.fullmatch(_MD5, old) and old != named
+    return {**correction, "replaces": old} if names_one else correction
+
+
+def marked(document: Document) -> Document:
+    """The label as it stands, with the wish that it be deleted; it replaces nothing then."""
+    wish = {**document, "to_delete": True}
+    wish.pop("replaces", None)
+    return wish
+
+
+def unmarked(document: Document) -> Document:
+    """The label without the wish that it be deleted."""
+    return {key: value for key, value in document.items() if key != "to_delete"}
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a document says, whether or not it is a valid label; None where it says nothing usable.
+
+    `fault` is why it is no valid label, "" if it is one. `said_direction` and `said_speed` are
+    classes that stand there as a text, such as "2".
+    """
+
+    fault: str
+    file_name: str | None = None
+    taken: datetime | None = None
+    picture_size: int | None = None
+    created_by: str = AUTO
+    direction: int | None = None
+    speed: int | None = None
+    said_direction: int | None = None
+    said_speed: int | None = None
+    nb_dir: int | None = None
+    nb_speed: int | None = None
+    steering: float | None = None
+    throttle: float | None = None
+    marked: bool = False
+    replaces: bool = False
+
+
+def glance(document: object) -> Glance:
+    """What can be seen in a document that was read from somewhere."""
+    try:
+        label = parse(document)
+    except InputError as error:
+        return _glance_at_invalid(document, str(error))
+    said = label.label
+    return Glance(
+        fault="",
+        file_name=label.file_name,
+        taken=parse_moment(label.timestamp),
+        picture_size=None if label.picture_size is UNSET else label.picture_size,
+        created_by=said.created_by,
+        direction=said.label_direction,
+        speed=said.label_speed,
+        nb_dir=said.nb_dir,
+        nb_speed=said.nb_speed,
+        steering=None if said.raw_direction is UNSET else said.raw_direction,
+        throttle=None if said.raw_speed is UNSET else said.raw_speed,
+        marked=label.to_delete is True,
+        replaces=label.replaces is not UNSET,
+    )
+
+
+def _glance_at_invalid(document: object, fault: str) -> Glance:
+    """What of an invalid label can be used all the same."""
+    whole = document if isinstance(document, dict) else {}
+    label = whole.get("label")
+    said = label if isinstance(label, dict) else {}
+    nb_dir, nb_speed = (_whole(said.get(key), 1, MAX_CLASSES) for key in ("nb_dir", "nb_speed"))
+    direction, speed = said.get("label_direction"), said.get("label_speed")
+    last_dir, last_speed = (nb_dir or MAX_CLASSES) - 1, (nb_speed or MAX_CLASSES) - 1
+    name, taken, by = whole.get("file_name"), whole.get("timestamp"), said.get("created_by")
+    return Glance(
+        fault=fault,
+        file_name=name if isinstance(name, str) and is_file_name(name) else None,
+        taken=parse_moment(taken) if isinstance(taken, str) else None,
+        created_by=by if isinstance(by, str) else AUTO,
+        direction=_whole(direction, 0, last_dir),
+        speed=_whole(speed, 0, last_speed),
+        said_direction=_whole(_number(direction), 0, last_dir),
+        said_speed=_whole(_number(speed), 0, last_speed),
+        nb_dir=nb_dir,
+        nb_speed=nb_speed,
+        steering=_share(said.get("raw_direction")),
+        throttle=_share(said.get("raw_speed")),
+        marked=whole.get("to_delete") is True,
+        replaces="replaces" in whole,
+    )
+
+
+def _whole(value: object, least: int, most: int) -> int | None:
+    """The value, if it is a whole number of that range."""
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+        return value
+    return None
+
+
+def _number(value: object) -> int | None:
+    """The number that a text of one or two digits tells."""
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None
+
+
+def _share(value: object) -> float | None:
+    """The value, if it is a number of -1 .. 1."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value <= 1:
+        return float(value)
+    return None
 
 
 def wants_deletion(document: Document) -> bool:

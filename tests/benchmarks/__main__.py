@@ -1,6 +1,7 @@
 """All benchmarks, one after the other: what `make bench` runs."""
 
 from tests.benchmarks import (
+    labelizer,
     learning,
     local_index,
     rate_held,
@@ -15,5 +16,6 @@ recorder.main([])
 rate_held.main([])
 stopping.main([])
 local_index.main([])
+labelizer.main([])
 team_pictures.main([])
 team_labels.main([])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from get_data import command_line
 from tests.fetching import Missing
+from tests.pi import libraries, wheels
 from tests.servers import fetch
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.versity import Versity
@@ -28,9 +29,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
     parser = command_line.parser(__doc__)
     parser.add_argument("--data", type=Path, metavar="DIR", help="where pictures and labels stay")
-    parser.add_argument(
-        "--fetch", action="store_true", help="only bring all servers of the tests to this machine"
-    )
+    parser.add_argument("--fetch", action="store_true", help="only bring what the tests use")
     return parser.parse_args(argv)
 
 
@@ -59,8 +58,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def fetch_all() -> None:
-    """All servers that the tests use are in the cache; Elasticsearch 9 where a Java can run it."""
+    """All that the tests use and pip does not bring is here.
+
+    Elasticsearch 9 where a Java can run it, and the browser where it can be brought.
+    """
     fetch.versitygw()
+    libraries.rpi_gpio()
+    libraries.edges()
+    wheels.picamera2()
+    try:
+        fetch.chromium()
+    except Missing as error:
+        if os.environ.get("CI"):
+            raise
+        command_line.say(f"without a browser: {error}")
     for version in (fetch.ELASTICSEARCH_8, fetch.ELASTICSEARCH_9):
         try:
             fetch.java_for(version)

@@ -1,4 +1,4 @@
-"""Brings the servers to this machine, once, and keeps them outside the checkout.
+"""Brings the servers, and the browser, to this machine, once, and keeps them outside the checkout.
 
 Elasticsearch comes from Maven Central as the distribution that its makers publish for tests of
 plug-ins, versitygw from the Go module proxy.
@@ -42,6 +42,11 @@ def elasticsearch(version: str) -> Path:
 def versitygw() -> Path:
     """The program versitygw, built when it is not in the cache. Raises: Missing."""
     return fetching.kept(f"versitygw-{VERSITYGW}", _fetch_versitygw) / "versitygw"
+
+
+def chromium() -> str:
+    """The program Chromium, installed if need be. Raises: Missing."""
+    return fetching.program("chromium", "chromium")
 
 
 def java_for(version: str) -> Java:

@@ -1,0 +1,216 @@
+// What each action of the key table does; keys, buttons and the help all come here.
+
+import { score } from "./suspicion.js";
+import { count } from "./words.js";
+
+/** @typedef {import("./session.js").Session} Session */
+/** @typedef {import("./player.js").Player} Player */
+/** @typedef {import("./store.js").Operation} Operation */
+/** @typedef {"direction" | "speed"} Attribute */
+
+/**
+ * @typedef {object} Desk
+ * @property {Session} session
+ * @property {Player} player
+ * @property {(operation: Operation) => void} commit  keeps and sends it
+ * @property {(text: string) => void} say
+ * @property {(dialog: "help" | "go-to") => void} open
+ * @property {() => void} togglePanel
+ * @property {() => number} shiftBy
+ * @property {() => number} columns  of the grid
+ */
+
+/** @param {Desk} desk @returns {Record<string, (value: number) => void>} */
+export function actionsOf(desk) {
+  const { session, player, say } = desk;
+  const { store } = session;
+
+  /** Whether nothing may be changed now, which is said. */
+  const isBlocked = () => {
+    if (session.readOnly) say("This tab only shows: another one is labelling. Take over, above, to label here.");
+    else if (session.position < 0) say("No picture is shown: nothing fits the filter.");
+    return session.readOnly || session.position < 0;
+  };
+
+  /** @param {Operation | null} operation @param {boolean} advance */
+  const finish = (operation, advance) => {
+    const { position, order, at } = session;
+    const wanted = advance ? (order[at + 1] ?? position) : position;
+    if (operation) {
+      desk.commit(operation);
+      session.refresh(wanted);
+    } else if (wanted !== position) session.goTo(at + 1);
+    if (advance && wanted === position) say("This is the last picture shown.");
+  };
+
+  /** @param {Operation | null} operation @param {string} what @param {number} skipped */
+  const finishMany = (operation, what, skipped) => {
+    finish(operation, false);
+    const others = skipped ? `, ${skipped} skipped: they have other classes` : "";
+    const changed = operation ? sizeOf(operation) : 0;
+    say(`${count(changed, "picture")} → ${what}${others}${changed ? " (undo: Ctrl+Z)" : ""}`);
+  };
+
+  /** @param {Attribute} attribute @param {number} value @param {boolean} advance */
+  const set = (attribute, value, advance) => {
+    if (isBlocked()) return;
+    const classes = store.classes(session.position, attribute);
+    if (value >= classes) {
+      say(`There is no ${attribute} ${value}: it goes from 0 to ${classes - 1}.`);
+    } else if (player.playing) {
+      player.paint(attribute, value);
+    } else if (session.selectedCount) {
+      const targets = session.selection();
+      const same = store.ofGroup(targets, session.position);
+      finishMany(store.label(same, attribute, value), `${attribute} ${value}`, targets.length - same.length);
+    } else {
+      finish(store.label(session.targets(), attribute, value), advance);
+    }
+  };
+
+  /** @param {boolean} advance */
+  const toggleDeleted = (advance) => {
+    if (isBlocked()) return;
+    player.stop();
+    const many = session.selectedCount > 0;
+    const operation = store.toggleDeleted(session.targets());
+    if (many && operation) finishMany(operation, operation.text, 0);
+    else finish(operation, advance && !many);
+  };
+
+  /** @param {1 | -1} sign */
+  const shift = (sign) => {
+    if (isBlocked()) return;
+    if (!session.selectedCount) {
+      say("Select the pictures whose labels to move: Ctrl+A selects all that are shown.");
+      return;
+    }
+    const by = sign * desk.shiftBy();
+    const deletedBefore = store.counts.deleted;
+    const operation = store.shift(session.selection(), by);
+    if (!operation) return;
+    finish(operation, false);
+    const more = store.counts.deleted - deletedBefore;
+    const left = more > 0 ? `, ${more} left without one are marked to delete` : "";
+    say(`${count(sizeOf(operation), "label")} moved ${Math.abs(by)} ${by < 0 ? "earlier" : "later"}${left} (undo: Ctrl+Z)`);
+  };
+
+  /** @param {Operation} operation @param {string} word @param {boolean} go */
+  const finishHistory = (operation, word, go) => {
+    desk.commit(operation);
+    const [first] = operation.positions[0];
+    session.refresh(go ? first : session.position);
+    if (go && session.position !== first) say(`${word}: ${operation.text}; its picture is not shown by this filter.`);
+    else say(`${word}: ${operation.text} · ${count(sizeOf(operation), "picture")}`);
+  };
+
+  /** @param {"undo" | "redo"} which @param {boolean} [go] to its picture */
+  const history = (which, go = false) => {
+    if (session.readOnly) return void isBlocked();
+    player.stop();
+    const operation = which === "undo" ? store.undo() : store.redo();
+    if (operation) finishHistory(operation, which === "undo" ? "undone" : "done again", go);
+    else say(`There is nothing to ${which}.`);
+  };
+
+  /** @param {number} at */
+  const goTo = (at) => {
+    player.stop();
+    session.goTo(at);
+  };
+
+  /** @param {(position: number) => boolean} fits @param {string} none */
+  const goToNext = (fits, none) => {
+    const { order, at } = session;
+    for (let step = 1; step <= order.length; step += 1) {
+      const place = (at + step) % order.length;
+      if (fits(order[place])) return goTo(place);
+    }
+    return say(none);
+  };
+
+  const isUnreviewed = (/** @type {number} */ position) => !store.isReviewed(position);
+
+  return {
+    label: (value) => set(session.active, value, true),
+    direction: (value) => set("direction", value, true),
+    speed: (value) => set("speed", value, session.active === "speed"),
+    "switch-attribute": () => session.switchActive(),
+    confirm: () => {
+      if (isBlocked()) return;
+      player.stop();
+      const many = session.selectedCount > 0;
+      const operation = store.confirm(session.targets());
+      if (many) finishMany(operation, "confirmed", 0);
+      else if (store.now.direction[session.position] < 0 || store.now.speed[session.position] < 0) {
+        say("This label is not whole: set direction and speed first.");
+      } else finish(operation, true);
+    },
+    delete: () => toggleDeleted(true),
+    "delete-stay": () => toggleDeleted(false),
+    "shift-earlier": () => shift(-1),
+    "shift-later": () => shift(1),
+
+    undo: () => history("undo"),
+    "undo-and-go": () => history("undo", true),
+    redo: () => history("redo"),
+
+    previous: () => goTo(session.at - 1),
+    next: () => goTo(session.at + 1),
+    "back-ten": () => goTo(session.at - 10),
+    "on-ten": () => goTo(session.at + 10),
+    first: () => goTo(0),
+    last: () => goTo(session.order.length - 1),
+    "row-up": () => goTo(Math.max(session.at - desk.columns(), session.at % desk.columns())),
+    "row-down": () => goTo(session.at + desk.columns()),
+    "next-unreviewed": () => goToNext(isUnreviewed, "All pictures shown are reviewed."),
+    "next-suspicious": () =>
+      goToNext((at) => isUnreviewed(at) && score(store, session.looks, at) > 0, "No label shown looks wrong that is not reviewed."),
+    "go-to": () => desk.open("go-to"),
+
+    "range-start": () => {
+      if (session.position < 0) return;
+      session.clearSelection();
+      session.rangeStart = session.position;
+      session.anchor = session.position;
+      session.dispatchEvent(new Event("selection"));
+      say("A range starts here; ] ends it.");
+    },
+    "range-end": () => {
+      const from = session.rangeStart === null ? -1 : session.order.indexOf(session.rangeStart);
+      if (from < 0) {
+        say("Start a range first, with [.");
+        return;
+      }
+      session.selectPlaces(from, session.at);
+      session.rangeStart = null;
+      say(`${count(session.selectedCount, "picture")} selected: the next label, or X, is for all of them.`);
+    },
+    "extend-back": () => session.extendTo(session.at - 1),
+    "extend-on": () => session.extendTo(session.at + 1),
+    "select-all": () => {
+      if (!session.order.length) return;
+      session.selectPlaces(0, session.order.length - 1);
+      say(`${count(session.selectedCount, "picture")} selected: all that the filter shows.`);
+    },
+    clear: () => {
+      player.stop();
+      session.clearSelection();
+    },
+
+    play: () => player.toggle(1),
+    "play-back": () => player.toggle(-1),
+    faster: () => player.changeRate(1),
+    slower: () => player.changeRate(-1),
+
+    "switch-view": () => session.show(session.view === "grid" ? "single" : "grid"),
+    histogram: () => desk.togglePanel(),
+    review: () => session.show("review"),
+    help: () => desk.open("help"),
+  };
+}
+
+/** @param {Operation} operation */
+export function sizeOf(operation) {
+  return operation.positions.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+}

@@ -1,0 +1,354 @@
+// The page: opens the work, joins its parts, and hands every key and click to an action.
+
+import { actionsOf, sizeOf } from "./actions.js";
+import { Unreachable, get, post } from "./api.js";
+import { byId, field, make, setText } from "./dom.js";
+import { Grid } from "./grid.js";
+import { buildHelp } from "./help.js";
+import { BINDINGS, keyboardLayout, meaningOf } from "./keys.js";
+import { Outbox } from "./outbox.js";
+import { Overview } from "./overview.js";
+import { Panel } from "./panel.js";
+import { Pictures } from "./pictures.js";
+import { Player } from "./player.js";
+import { Review } from "./review.js";
+import { Session, VIEWS } from "./session.js";
+import { Single } from "./single.js";
+import { bar, dropBar, say, showCondition } from "./status.js";
+import { Flag, Store } from "./store.js";
+import { Looks } from "./suspicion.js";
+import { Writer } from "./writer.js";
+import { count, nameOf } from "./words.js";
+
+/** @typedef {import("./session.js").View} View */
+
+const HEAR_MS = 3000;
+const FINDINGS_MS = 1500;
+const PLACE_MS = 150;
+
+/** @returns {Promise<void>} */
+async function open() {
+  const [entries, state, layout] = await Promise.all([get("/api/entries"), get("/api/state"), keyboardLayout()]);
+  const outbox = await Outbox.open(state.work);
+  const writer = new Writer(state.work);
+  if (state.outdated) {
+    await offerReopening(state.outdated, entries, outbox, writer);
+    return;
+  }
+  const store = new Store(entries, state);
+  const looks = new Looks(store.count);
+  // What a killed page could not send is done here too, and sent.
+  const sent = new Set(state.history.map((/** @type {import("./store.js").Operation} */ one) => one.uid));
+  for (const { operation } of outbox.waiting) if (!sent.has(operation.uid)) store.take(operation);
+  const session = new Session(store, looks);
+  const isThere = (/** @type {number} */ position) => !(store.flags[position] & Flag.MISSING);
+  const pictures = new Pictures(entries.version, entries.sheet, isThere);
+  await run({ entries, outbox, writer, session, pictures, layout });
+}
+
+/**
+ * @param {{entries: any, outbox: Outbox, writer: Writer, session: Session, pictures: Pictures, layout: Map<string, string>}} parts
+ */
+async function run({ entries, outbox, writer, session, pictures, layout }) {
+  const { store, looks } = session;
+  const commit = (/** @type {import("./store.js").Operation} */ operation) => void outbox.add(operation);
+  const player = new Player(session, (attribute, value, from, to) => {
+    const places = session.order.subarray(Math.min(from, to), Math.max(from, to) + 1).slice().sort();
+    const operation = store.label(store.ofGroup(places, session.position), attribute, value, "painted ");
+    if (!operation) return;
+    commit(operation);
+    session.refresh(session.position);
+    say(`${count(sizeOf(operation), "picture")} → ${attribute} ${value} (undo: Ctrl+Z)`);
+  });
+  const single = new Single(session, pictures, layout, (position) => {
+    if (!looks.broken.has(position)) looks.broken.set(position, "the picture cannot be decoded");
+    overview.render();
+  });
+  const grid = new Grid(session, pictures);
+  const panel = new Panel(session);
+  const showSingle = (/** @type {number} */ position) => {
+    if (!session.goToPosition(position)) {
+      byId("filter-none").click();
+      session.goToPosition(position);
+    }
+    session.show("single");
+  };
+  const overview = new Overview(session, entries, layout, showSingle, () => {
+    const operation = store.fix(entries.fixes);
+    if (operation) commit(operation);
+    overview.render();
+  });
+  const review = new Review(session, entries, () => outbox.unsent, showSingle);
+  const actions = actionsOf({
+    session,
+    player,
+    commit,
+    say,
+    open: openDialog,
+    togglePanel: () => togglePanel(),
+    shiftBy: () => Math.min(Math.max(Math.trunc(Number(field("shift-by").value)) || 1, 1), 999),
+    columns: () => grid.columns,
+  });
+
+  const render = {
+    overview: () => overview.render(),
+    single: () => single.render(),
+    grid: () => {
+      grid.render();
+      grid.reveal();
+    },
+    review: () => review.render(),
+  };
+  const keepPlaceNow = () => {
+    history.replaceState(null, "", session.toHash());
+    outbox.keepPlace(session.toHash());
+  };
+  const keepPlace = later(PLACE_MS, keepPlaceNow); // browsers limit how often the address may change
+  const showView = () => {
+    for (const view of VIEWS) byId(view).hidden = view !== session.view;
+    for (const button of document.querySelectorAll("nav [data-view]")) {
+      button.toggleAttribute("aria-current", button.getAttribute("data-view") === session.view);
+    }
+    document.body.dataset.view = session.view;
+    if (session.view !== "single") player.stop();
+    render[session.view]();
+    if (session.view === "grid") byId("scroller").focus({ preventScroll: true });
+    keepPlaceNow();
+  };
+  const on = (/** @type {EventTarget} */ target, /** @type {string} */ name, /** @type {(event: any) => void} */ react) => target.addEventListener(name, react);
+
+  on(session, "view", showView);
+  on(session, "place", () => {
+    if (session.view === "single") single.render();
+    if (session.view === "grid") grid.reveal();
+    panel.renderJson();
+    keepPlace();
+  });
+  on(session, "order", () => {
+    panel.renderFilter();
+    if (session.view === "single") single.render();
+    if (session.view === "grid") render.grid();
+    keepPlace();
+  });
+  on(session, "filter", keepPlaceNow);
+  on(window, "pagehide", keepPlaceNow);
+  on(session, "selection", () => {
+    panel.renderSelection();
+    if (session.view === "single") single.renderLabel();
+    if (session.view === "grid") grid.renderLabels();
+  });
+  on(session, "active", () => {
+    byId("switch-attribute").replaceChildren(`Digits set ${session.active} `, make("kbd", {}, "T"));
+    single.renderLabel();
+  });
+  on(session, "read-only", () => {
+    document.body.classList.toggle("read-only", session.readOnly);
+    showCondition(outbox, session.readOnly);
+  });
+  on(store, "change", () => {
+    panel.renderCounts();
+    if (session.view === "single") single.renderLabel();
+    if (session.view === "grid") grid.renderLabels();
+    if (session.view === "review") review.render();
+    if (session.view === "overview") overview.render();
+  });
+  on(outbox, "condition", () => {
+    if (outbox.condition === "stale") loseLease();
+    showCondition(outbox, session.readOnly);
+  });
+  on(player, "change", () => {
+    setText(byId("rate"), `${player.rate}/s`);
+    byId("play").replaceChildren(player.playing ? "Stop " : "Play ", make("kbd", {}, "Space"));
+    document.body.classList.toggle("playing", player.playing);
+    const { painting } = player;
+    if (painting) say(`painting ${painting.attribute} ${painting.value} …`);
+  });
+  on(window, "beforeunload", (event) => {
+    if (outbox.unsent) event.preventDefault();
+  });
+
+  const loseLease = () => {
+    session.setReadOnly(true);
+    outbox.stop();
+    const unsent = outbox.unsent ? ` ${count(outbox.unsent, "change")} of this tab wait and are sent when you take over.` : "";
+    bar("stale", `Another tab or browser is labelling this folder; this one only shows.${unsent}`, {
+      text: "Take over",
+      run: () => writer.takeOverOnReload(),
+    });
+  };
+  writer.onLost = loseLease;
+
+  let openedWith = "";
+  /** @type {string} the key that paints */
+  let paintingCode = "";
+  on(document, "keydown", (/** @type {KeyboardEvent} */ event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    // The field of a dialog that was just closed has the focus for one more frame.
+    if (target.closest("input, select, textarea") && !target.closest("dialog:not([open])")) {
+      if (event.key === "Escape" && !target.closest("dialog")) target.blur();
+      return;
+    }
+    const dialog = document.querySelector("dialog[open]");
+    const meaning = meaningOf(event, session.view);
+    if (dialog) {
+      if (meaning?.binding.action === openedWith) {
+        event.preventDefault();
+        /** @type {HTMLDialogElement} */ (dialog).close();
+      }
+      return;
+    }
+    // A button that was reached with Tab is pressed, not passed over.
+    const presses = event.key === "Enter" || event.key === " ";
+    if (!meaning || (presses && target.closest("button, a, summary"))) return;
+    event.preventDefault();
+    single.keyAt = event.timeStamp;
+    openedWith = meaning.binding.action;
+    actions[meaning.binding.action](meaning.value);
+    if (player.painting) paintingCode = event.code;
+  });
+  on(document, "keyup", (/** @type {KeyboardEvent} */ event) => {
+    if (event.code === paintingCode) player.endPainting();
+  });
+  on(window, "blur", () => player.endPainting());
+  on(document, "click", (/** @type {MouseEvent} */ event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    const button = /** @type {HTMLElement | null} */ (target.closest("button"));
+    if (!button) return;
+    // A click leaves the keys where they were: Enter after it keeps a label, and presses nothing.
+    if (event.detail > 0 && !button.closest("dialog")) button.blur();
+    const { action, view, value, offset } = button.dataset;
+    if (action) {
+      openedWith = action;
+      actions[action](Number(value ?? -1));
+    } else if (view) session.show(/** @type {View} */ (view));
+    else if (offset) choose(session.at + Number(offset), event);
+  });
+  on(byId("scroller"), "click", (/** @type {MouseEvent} */ event) => {
+    const at = grid.placeOf(event.target);
+    if (at >= 0) choose(at, event);
+  });
+  on(byId("scroller"), "dblclick", (/** @type {MouseEvent} */ event) => {
+    if (grid.placeOf(event.target) >= 0) session.show("single");
+  });
+  /** @param {number} at @param {MouseEvent} event */
+  const choose = (at, event) => {
+    player.stop();
+    if (event.shiftKey) session.extendTo(at);
+    else if (event.ctrlKey || event.metaKey) {
+      session.toggleSelected(at);
+      session.goTo(at);
+    } else {
+      session.clearSelection();
+      session.anchor = session.order[at];
+      session.goTo(at);
+    }
+  };
+  for (const dialog of document.querySelectorAll("dialog")) {
+    dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
+  }
+  on(/** @type {HTMLElement} */ (byId("go-to").querySelector("form")), "submit", () => {
+    const wanted = field("go-to-text").value.trim();
+    const found = /^\d{1,7}$/.test(wanted) && Number(wanted) <= session.order.length ? Number(wanted) - 1 : session.order.findIndex((position) => store.ids[position].startsWith(wanted));
+    if (found < 0) say(`Nothing shown is called ${wanted}.`);
+    else session.goTo(found);
+  });
+  // Not location.hash, which may have been written over since.
+  on(window, "hashchange", (event) => session.followHash(new URL(event.newURL).hash));
+  buildHelp((action) => actions[action](-1));
+  buildGridLabels(session);
+
+  session.followHash(location.hash || (await outbox.keptPlace()) || (overview.hasProblems ? "#view=overview" : "#view=single"));
+  panel.renderCounts();
+  panel.renderFilter();
+  player.dispatchEvent(new Event("change"));
+  showView();
+  if (await writer.begin()) outbox.start(writer.epoch);
+  else loseLease();
+  showCondition(outbox, session.readOnly);
+  watch(outbox, writer, session, overview);
+  document.body.dataset.ready = "yes";
+}
+
+/** @param {Outbox} outbox @param {Writer} writer @param {Session} session @param {Overview} overview */
+function watch(outbox, writer, session, overview) {
+  const hear = async () => {
+    try {
+      const { body } = await post("/api/hear", { browser: writer.browser, epoch: writer.epoch });
+      outbox.sourceChanged = Boolean(body.source_changed);
+      if (!session.readOnly && body.holds === false) writer.onLost();
+      outbox.reachable();
+      showCondition(outbox, session.readOnly);
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+      outbox.unreachable();
+    }
+  };
+  setInterval(hear, HEAR_MS);
+  const look = async () => {
+    try {
+      session.looks.take(await get("/api/findings"));
+    } catch {
+      // Asked again below.
+    }
+    overview.render();
+    if (session.looks.lookedAt < session.store.count) setTimeout(look, FINDINGS_MS);
+    else session.dispatchEvent(new Event("selection"));
+  };
+  look();
+}
+
+/** @param {{decided: number, carried: number}} outdated @param {any} entries @param {Outbox} outbox @param {Writer} writer */
+async function offerReopening({ decided, carried }, entries, outbox, writer) {
+  for (const view of VIEWS) byId(view).hidden = view !== "overview";
+  document.body.dataset.view = "outdated";
+  setText(byId("overview-title"), entries.labels);
+  byId("changed").hidden = false;
+  const gone = decided - carried;
+  setText(byId("changed-what"), `${count(decided, "label")} had been worked on. ${carried} of them can be carried over: same picture, same old label.${gone ? ` ${gone} cannot, because they are gone or have another label now.` : ""}`);
+  if (await writer.begin()) outbox.start(writer.epoch);
+  setText(byId("save-state"), "Waiting for your choice");
+  for (const how of ["carry", "anew"]) {
+    byId(how).addEventListener("click", async () => {
+      const { status, body } = await post("/api/reopen", { how });
+      if (status === 200) location.reload();
+      else bar("full", body.message);
+    });
+  }
+  document.body.dataset.ready = "yes";
+}
+
+/** @param {"help" | "go-to"} name */
+function openDialog(name) {
+  /** @type {HTMLDialogElement} */ (byId(name)).showModal();
+}
+
+function togglePanel() {
+  document.body.classList.toggle("without-panel");
+  window.dispatchEvent(new Event("resize"));
+}
+
+/** Buttons that set the class of what is selected in the grid. @param {Session} session */
+function buildGridLabels({ store }) {
+  for (const attribute of /** @type {const} */ (["direction", "speed"])) {
+    const classes = Math.max(...store.groups.map((group) => (attribute === "direction" ? group.nb_dir : group.nb_speed)));
+    const buttons = Array.from({ length: classes }, (_, value) =>
+      make("button", { type: "button", "data-action": attribute, "data-value": String(value), title: `${attribute} ${value} ${nameOf(attribute, value, classes)}` }, String(value)),
+    );
+    byId("grid-label").append(make("span", { role: "group", "aria-label": attribute }, `${attribute} `, ...buttons));
+  }
+}
+
+/** @param {number} delay @param {() => void} run @returns {() => void} runs it once, a while after the last call */
+function later(delay, run) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(run, delay);
+  };
+}
+
+open().catch((error) => {
+  bar("refused", `The page could not be opened: ${error.message}`);
+  throw error;
+});

@@ -1,0 +1,118 @@
+// Which pictures are shown, and in which order. Knows nothing of the page.
+
+import { Flag } from "./store.js";
+import { score } from "./suspicion.js";
+
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./suspicion.js").Looks} Looks */
+
+/**
+ * @typedef {object} Filter
+ * @property {number[]} direction  classes to show, none for all
+ * @property {number[]} speed
+ * @property {[number, number]} steering  from and to, -1 .. 1
+ * @property {[number, number]} throttle
+ * @property {string} state  a key of STATES
+ * @property {string} text   part of the img_id
+ * @property {"time" | "suspicious"} order
+ */
+
+/** @type {Record<string, {name: string, holds: (store: Store, looks: Looks, position: number) => boolean}>} */
+export const STATES = {
+  all: { name: "all pictures", holds: () => true },
+  unreviewed: { name: "not reviewed", holds: (store, _, at) => !store.isReviewed(at) },
+  reviewed: { name: "reviewed", holds: (store, _, at) => store.isReviewed(at) },
+  edited: { name: "label changed", holds: (store, _, at) => store.isEdited(at) },
+  deleted: { name: "to delete", holds: (store, _, at) => store.now.deleted[at] === 1 },
+  suspicious: { name: "suspicious", holds: (store, looks, at) => score(store, looks, at) > 0 },
+  still: { name: "standing still", holds: (_, looks, at) => looks.still[at] === 1 },
+  broken: {
+    name: "broken or missing",
+    holds: (store, looks, at) => Boolean(store.flags[at] & (Flag.BROKEN | Flag.MISSING)) || looks.broken.has(at),
+  },
+  invalid: { name: "label not valid", holds: (store, _, at) => Boolean(store.flags[at] & Flag.INVALID) },
+  person: { name: "labelled by a person before", holds: (store, _, at) => Boolean(store.flags[at] & Flag.PERSON) },
+};
+
+/** @returns {Filter} */
+export function everything() {
+  return { direction: [], speed: [], steering: [-1, 1], throttle: [-1, 1], state: "all", text: "", order: "time" };
+}
+
+/** @param {Filter} filter whether it leaves out nothing */
+export function showsAll(filter) {
+  return JSON.stringify({ ...filter, order: "time" }) === JSON.stringify(everything());
+}
+
+/**
+ * All positions in the order of the filter. Sorted once, so that an edit moves nothing.
+ * @param {Store} store @param {Looks} looks @param {Filter} filter
+ */
+export function ordered(store, looks, filter) {
+  const positions = Int32Array.from({ length: store.count }, (_, position) => position);
+  if (filter.order === "time") return positions;
+  const scores = Float32Array.from(positions, (position) => score(store, looks, position));
+  return positions.sort((one, other) => scores[other] - scores[one] || one - other);
+}
+
+/**
+ * Those of the positions that the filter shows.
+ * @param {Store} store @param {Looks} looks @param {Filter} filter @param {Int32Array} positions
+ */
+export function shown(store, looks, filter, positions) {
+  if (showsAll(filter)) return positions;
+  const direction = mask(filter.direction);
+  const speed = mask(filter.speed);
+  const steering = range(store.steering, filter.steering);
+  const throttle = range(store.throttle, filter.throttle);
+  const text = filter.text.toLowerCase();
+  const { holds } = STATES[filter.state];
+  return positions.filter(
+    (at) =>
+      (!direction || direction[store.now.direction[at] + 1]) &&
+      (!speed || speed[store.now.speed[at] + 1]) &&
+      steering(at) &&
+      throttle(at) &&
+      (!text || store.ids[at].toLowerCase().includes(text)) &&
+      holds(store, looks, at),
+  );
+}
+
+/** @param {number[]} classes which classes, from -1, are wanted; null for all */
+function mask(classes) {
+  return classes.length ? Array.from({ length: 11 }, (_, at) => classes.includes(at - 1)) : null;
+}
+
+/** @param {Float32Array} values @param {[number, number]} limits */
+function range(values, [least, most]) {
+  if (least <= -1 && most >= 1) return () => true;
+  return (/** @type {number} */ at) => values[at] >= least && values[at] <= most;
+}
+
+/** @param {Filter} filter only what differs from everything */
+export function toParameters(filter) {
+  const parameters = new URLSearchParams();
+  const all = everything();
+  for (const [name, value] of Object.entries(filter)) {
+    const text = String(value);
+    if (text !== String(all[/** @type {keyof Filter} */ (name)])) parameters.set(name, text);
+  }
+  return parameters;
+}
+
+/** @param {URLSearchParams} parameters what is not understood is left out */
+export function fromParameters(parameters) {
+  const filter = everything();
+  for (const name of /** @type {const} */ (["direction", "speed"])) {
+    filter[name] = (parameters.get(name) ?? "").split(",").filter((text) => /^\d$/.test(text)).map(Number);
+  }
+  for (const name of /** @type {const} */ (["steering", "throttle"])) {
+    const [least, most] = (parameters.get(name) ?? "").split(",").map(Number);
+    if (least >= -1 && most <= 1) filter[name] = [least, most];
+  }
+  filter.state = parameters.get("state") ?? "all";
+  if (!Object.hasOwn(STATES, filter.state)) filter.state = "all";
+  filter.text = parameters.get("text") ?? "";
+  filter.order = parameters.get("order") === "suspicious" ? "suspicious" : "time";
+  return filter;
+}

@@ -1,0 +1,166 @@
+// All pictures of the filter as tiles. Only those in sight are in the page, however many there are.
+
+import { badges } from "./badges.js";
+import { byId, make, setText } from "./dom.js";
+import { count, nameOf } from "./words.js";
+
+const GAP = 8;
+const LEAST_WIDTH = 148;
+const CAPTION = 26;
+const SETTLE_MS = 80; // pictures are fetched once nobody scrolls fast
+
+/** @typedef {import("./session.js").Session} Session */
+/** @typedef {import("./pictures.js").Pictures} Pictures */
+/** @typedef {{element: HTMLElement, canvas: HTMLCanvasElement, label: Element, signs: Element, at: number}} Tile */
+
+export class Grid {
+  /** @param {Session} session @param {Pictures} pictures */
+  constructor(session, pictures) {
+    this.session = session;
+    this.pictures = pictures;
+    this.scroller = byId("scroller");
+    this.sizer = byId("sizer");
+    /** @type {Tile[]} */
+    this.pool = [];
+    this.columns = 1;
+    this.width = LEAST_WIDTH;
+    this.height = LEAST_WIDTH;
+    this.lastTop = 0;
+    this.isFast = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.settling = undefined;
+    this.scheduled = false;
+    this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    new ResizeObserver(() => this.#resized()).observe(this.scroller);
+  }
+
+  /** Everything anew: other pictures, another order, another size. */
+  render() {
+    if (!this.scroller.clientWidth) return; // not in sight
+    const inner = this.scroller.clientWidth - GAP;
+    this.columns = Math.max(Math.floor(inner / (LEAST_WIDTH + GAP)), 2);
+    this.width = Math.floor(inner / this.columns) - GAP;
+    this.height = Math.round(this.width * 0.75) + CAPTION;
+    const rows = Math.ceil(this.session.order.length / this.columns);
+    this.sizer.style.height = `${rows * (this.height + GAP) + GAP}px`;
+    const needed = (Math.ceil(this.scroller.clientHeight / (this.height + GAP)) + 3) * this.columns;
+    while (this.pool.length < needed) this.pool.push(this.#tile());
+    for (const tile of this.pool.splice(needed)) tile.element.remove();
+    for (const tile of this.pool) tile.at = -1;
+    this.#place();
+  }
+
+  /** The labels of the tiles are those of now. */
+  renderLabels() {
+    for (const tile of this.pool) if (tile.at >= 0) this.#label(tile);
+    const { order, selectedCount } = this.session;
+    const chosen = `${selectedCount.toLocaleString("en")} selected`;
+    setText(byId("grid-count"), selectedCount ? chosen : count(order.length, "picture"));
+  }
+
+  /** The picture that the session is at is in sight. */
+  reveal() {
+    const row = Math.floor(this.session.at / this.columns);
+    const top = row * (this.height + GAP);
+    const { scrollTop, clientHeight } = this.scroller;
+    if (top < scrollTop) this.scroller.scrollTop = top;
+    else if (top + this.height + 2 * GAP > scrollTop + clientHeight) {
+      this.scroller.scrollTop = top + this.height + 2 * GAP - clientHeight;
+    }
+    this.#place();
+  }
+
+  /** @param {EventTarget | null} target @returns {number} the place in the order of the tile that holds it, or -1 */
+  placeOf(target) {
+    const element = /** @type {Element | null} */ (target)?.closest?.(".tile");
+    return this.pool.find((tile) => tile.element === element)?.at ?? -1;
+  }
+
+  #scrolled() {
+    const moved = Math.abs(this.scroller.scrollTop - this.lastTop);
+    this.lastTop = this.scroller.scrollTop;
+    this.isFast = moved > this.scroller.clientHeight;
+    clearTimeout(this.settling);
+    if (this.isFast) {
+      this.settling = setTimeout(() => {
+        this.isFast = false;
+        for (const tile of this.pool) tile.at = -1;
+        this.#place();
+      }, SETTLE_MS);
+    }
+    if (this.scheduled) return;
+    this.scheduled = true;
+    requestAnimationFrame(() => {
+      this.scheduled = false;
+      this.#place();
+    });
+  }
+
+  #resized() {
+    if (!this.scroller.clientWidth) return;
+    this.render();
+    this.reveal();
+  }
+
+  #place() {
+    const { order } = this.session;
+    const step = this.height + GAP;
+    const firstRow = Math.max(Math.floor(this.scroller.scrollTop / step) - 1, 0);
+    const first = firstRow * this.columns;
+    const dense = this.pictures.dense(order.subarray(first, first + this.pool.length));
+    for (let offset = 0; offset < this.pool.length; offset += 1) {
+      const at = first + offset;
+      const tile = this.pool[at % this.pool.length];
+      if (at >= order.length) {
+        tile.at = -1;
+        tile.element.hidden = true;
+        continue;
+      }
+      if (tile.at === at) continue;
+      tile.at = at;
+      tile.element.hidden = false;
+      const [row, column] = [Math.floor(at / this.columns), at % this.columns];
+      tile.element.style.transform = `translate(${GAP + column * (this.width + GAP)}px, ${GAP + row * step}px)`;
+      tile.element.style.width = `${this.width}px`;
+      tile.element.style.height = `${this.height}px`;
+      this.#draw(tile, order[at], dense.has(order[at]));
+    }
+    this.renderLabels();
+  }
+
+  /** @param {Tile} tile @param {number} position @param {boolean} fromSheet */
+  #draw(tile, position, fromSheet) {
+    if (this.isFast) this.pictures.drawIfReady(tile.canvas, position);
+    else this.pictures.draw(tile.canvas, position, fromSheet);
+  }
+
+  /** @param {Tile} tile */
+  #label(tile) {
+    const { store, looks, order, at, selected } = this.session;
+    const position = order[tile.at];
+    const found = badges(store, looks, position);
+    const [direction, speed] = [store.now.direction[position], store.now.speed[position]];
+    const name = nameOf("direction", direction, store.classes(position, "direction"));
+    setText(tile.label, `${direction < 0 ? "?" : direction} ${name} · ${speed < 0 ? "?" : speed}`);
+    setText(tile.signs, found.map((badge) => badge.sign).join(" "));
+    const { element } = tile;
+    element.classList.toggle("deleted", store.now.deleted[position] === 1);
+    element.classList.toggle("current", tile.at === at);
+    element.id = `tile-${tile.at}`;
+    element.setAttribute("aria-selected", String(selected[position] === 1));
+    const words = found.map((badge) => badge.word).join(", ");
+    element.setAttribute("aria-label", `${tile.at + 1}: direction ${direction} ${name}, speed ${speed}${words ? `, ${words}` : ""}`);
+    element.title = store.ids[position];
+    if (tile.at === at) this.scroller.setAttribute("aria-activedescendant", element.id);
+  }
+
+  /** @returns {Tile} */
+  #tile() {
+    const canvas = /** @type {HTMLCanvasElement} */ (make("canvas", { width: "160", height: "120" }));
+    const label = make("span", { class: "label" });
+    const signs = make("span", { class: "signs" });
+    const element = make("div", { class: "tile", role: "option" }, canvas, make("div", { class: "caption" }, label, signs));
+    this.sizer.append(element);
+    return { element, canvas, label, signs, at: -1 };
+  }
+}

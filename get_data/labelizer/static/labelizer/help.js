@@ -1,0 +1,28 @@
+// The page of all keys, made from the key table. Each row is a button that does what its key does.
+
+import { byId, make } from "./dom.js";
+import { BINDINGS } from "./keys.js";
+
+const FROM_CLASSES = ["label", "direction", "speed"]; // their buttons are under the picture
+
+/** @param {(action: string) => void} run */
+export function buildHelp(run) {
+  const groups = [...new Set(BINDINGS.map((binding) => binding.group))];
+  byId("help-groups").replaceChildren(
+    ...groups.map((group) =>
+      make("section", {}, make("h2", {}, group), make("dl", {}, ...BINDINGS.filter((one) => one.group === group).map((one) => row(one, run)))),
+    ),
+  );
+}
+
+/** @param {import("./keys.js").Binding} binding @param {(action: string) => void} run */
+function row(binding, run) {
+  const keys = make("dt", {}, make("kbd", {}, binding.shown));
+  if (FROM_CLASSES.includes(binding.action)) return make("div", { "data-binding": binding.action }, keys, make("dd", {}, binding.help));
+  const button = make("button", { type: "button", "data-do": binding.action }, binding.help);
+  button.addEventListener("click", () => {
+    /** @type {HTMLDialogElement} */ (byId("help")).close();
+    run(binding.action);
+  });
+  return make("div", { "data-binding": binding.action }, keys, make("dd", {}, button));
+}

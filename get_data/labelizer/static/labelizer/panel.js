@@ -1,0 +1,163 @@
+// The panel at the side: progress, counts of classes, filters, selection, the label whole.
+
+import { get } from "./api.js";
+import { byId, field, make, setText } from "./dom.js";
+import { STATES, everything } from "./filters.js";
+import { count, nameOf } from "./words.js";
+
+const PACE_MS = 5 * 60_000;
+
+/** @typedef {import("./session.js").Session} Session */
+/** @typedef {"direction" | "speed"} Attribute */
+/** @typedef {{button: HTMLElement, before: HTMLElement, now: HTMLElement, numbers: Element}} Row */
+
+export class Panel {
+  /** @param {Session} session */
+  constructor(session) {
+    this.session = session;
+    /** @type {number[]} when pictures were reviewed, ms */
+    this.times = [];
+    this.lastReviewed = session.store.counts.reviewed;
+    /** @type {Record<Attribute, Row[]>} */
+    this.rows = { direction: this.#rows("direction"), speed: this.#rows("speed") };
+    for (const [key, { name }] of Object.entries(STATES)) byId("filter-state").append(make("option", { value: key }, name));
+    this.#listen();
+  }
+
+  /** Counts are those of now. */
+  renderCounts() {
+    const { store } = this.session;
+    const { counts } = store;
+    const share = Math.floor((100 * counts.reviewed) / store.count);
+    setText(byId("progress-count"), `${counts.reviewed.toLocaleString("en")} of ${store.count.toLocaleString("en")} reviewed, ${share} %`);
+    for (const id of ["progress-bar", "overview-bar"]) {
+      const bar = /** @type {HTMLProgressElement} */ (byId(id));
+      bar.max = store.count;
+      bar.value = counts.reviewed;
+    }
+    this.#renderPace(counts.reviewed);
+    for (const attribute of /** @type {Attribute[]} */ (["direction", "speed"])) this.#renderHistogram(attribute);
+  }
+
+  /** @param {number} reviewed */
+  #renderPace(reviewed) {
+    const now = performance.now();
+    for (let more = this.lastReviewed; more < reviewed; more += 1) this.times.push(now);
+    this.lastReviewed = reviewed;
+    this.times = this.times.filter((time) => now - time < PACE_MS);
+    const minutes = Math.max((now - (this.times[0] ?? now)) / 60_000, 0.25);
+    setText(byId("pace"), this.times.length > 1 ? `${Math.round(this.times.length / minutes)} a minute` : "");
+  }
+
+  /** @param {Attribute} attribute */
+  #renderHistogram(attribute) {
+    const { counts } = this.session.store;
+    const [before, now] = [counts.before[attribute], counts.now[attribute]];
+    const most = Math.max(...before, ...now, 1);
+    this.rows[attribute].forEach((row, value) => {
+      row.before.style.width = `${(100 * before[value]) / most}%`;
+      row.now.style.width = `${(100 * now[value]) / most}%`;
+      const text = before[value] === now[value] ? now[value].toLocaleString("en") : `${before[value].toLocaleString("en")} → ${now[value].toLocaleString("en")}`;
+      setText(row.numbers, text);
+      row.button.dataset.before = String(before[value]);
+      row.button.dataset.now = String(now[value]);
+    });
+  }
+
+  /** The fields show the filter. */
+  renderFilter() {
+    const { filter, order } = this.session;
+    setText(byId("shown-count"), count(order.length, "picture"));
+    field("filter-state").value = filter.state;
+    field("filter-order").value = filter.order;
+    if (document.activeElement !== byId("filter-text")) field("filter-text").value = filter.text;
+    for (const name of /** @type {const} */ (["steering", "throttle"])) {
+      ["from", "to"].forEach((end, at) => {
+        const input = field(`${name}-${end}`);
+        if (document.activeElement !== input) input.value = String(filter[name][at]);
+      });
+    }
+    for (const attribute of /** @type {Attribute[]} */ (["direction", "speed"])) {
+      this.rows[attribute].forEach((row, value) => {
+        row.button.setAttribute("aria-pressed", String(filter[attribute].includes(value)));
+      });
+    }
+  }
+
+  renderSelection() {
+    const { selectedCount, rangeStart, store } = this.session;
+    const begun = rangeStart === null ? "" : `from ${store.ids[rangeStart]} …`;
+    setText(byId("selected-count"), selectedCount ? count(selectedCount, "picture") : begun);
+  }
+
+  /** The label whole, as the file has it; fetched only while somebody looks. */
+  async renderJson() {
+    const { position } = this.session;
+    if (!(/** @type {HTMLDetailsElement} */ (byId("json")).open) || position < 0) return;
+    try {
+      const document = await get(`/api/document/${position}`);
+      if (this.session.position === position) setText(byId("json-text"), JSON.stringify(document, null, 1));
+    } catch (error) {
+      setText(byId("json-text"), String(error));
+    }
+  }
+
+  /** @param {Attribute} attribute @returns {Row[]} */
+  #rows(attribute) {
+    const { store } = this.session;
+    const key = attribute === "direction" ? "nb_dir" : "nb_speed";
+    const classes = Math.max(...store.groups.map((group) => group[key]));
+    const names = store.groups.length === 1;
+    const rows = Array.from({ length: classes }, (_, value) => {
+      const before = make("span", { class: "before" });
+      const now = make("span", { class: "now" });
+      const numbers = make("span", { class: "numbers" });
+      const name = `${value} ${names ? nameOf(attribute, value, classes) : ""}`;
+      const button = make(
+        "button",
+        { type: "button", class: "bar-row", "data-filter": attribute, "data-value": String(value), "aria-pressed": "false" },
+        make("span", { class: "name" }, name),
+        make("span", { class: "bars" }, before, now),
+        numbers,
+      );
+      button.addEventListener("click", () => this.#toggleClass(attribute, value));
+      return { button, before, now, numbers };
+    });
+    byId(`histogram-${attribute}`).append(make("h3", {}, attribute === "direction" ? "Direction" : "Speed"), ...rows.map((row) => row.button));
+    return rows;
+  }
+
+  /** @param {Attribute} attribute @param {number} value */
+  #toggleClass(attribute, value) {
+    const chosen = this.session.filter[attribute];
+    const others = chosen.filter((one) => one !== value);
+    const next = others.length === chosen.length ? [...chosen, value].sort() : others;
+    this.session.refine({ [attribute]: next });
+  }
+
+  #listen() {
+    const { session } = this;
+    const on = (/** @type {string} */ id, /** @type {string} */ event, /** @type {() => void} */ run) => byId(id).addEventListener(event, run);
+    on("filter-state", "change", () => session.refine({ state: field("filter-state").value }));
+    on("filter-order", "change", () => session.refine({ order: field("filter-order").value === "suspicious" ? "suspicious" : "time" }));
+    on("filter-text", "input", () => session.refine({ text: field("filter-text").value.trim() }));
+    for (const name of /** @type {const} */ (["steering", "throttle"])) {
+      for (const end of ["from", "to"]) {
+        on(`${name}-${end}`, "change", () => session.refine({ [name]: this.#limits(name) }));
+      }
+    }
+    on("filter-none", "click", () => session.refine(everything()));
+    on("show-guides", "change", () => byId("frame").classList.toggle("plain", !field("show-guides").checked));
+    on("json", "toggle", () => this.renderJson());
+    byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  /** @param {"steering" | "throttle"} name @returns {[number, number]} */
+  #limits(name) {
+    const number = (/** @type {string} */ end, /** @type {number} */ otherwise) => {
+      const { value } = field(`${name}-${end}`);
+      return value === "" || Number.isNaN(Number(value)) ? otherwise : Math.min(Math.max(Number(value), -1), 1);
+    };
+    return [number("from", -1), number("to", 1)];
+  }
+}

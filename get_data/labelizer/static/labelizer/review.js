@@ -1,0 +1,104 @@
+// All changes before they are exported, and the export.
+
+import { post, Unreachable } from "./api.js";
+import { byId, make, setText } from "./dom.js";
+import { count, nameOf } from "./words.js";
+
+const LISTED = 100;
+
+/** @typedef {import("./session.js").Session} Session */
+/** @typedef {"direction" | "speed"} Attribute */
+
+export class Review {
+  /** @param {Session} session @param {any} entries @param {() => number} unsent @param {(position: number) => void} onShow */
+  constructor(session, entries, unsent, onShow) {
+    this.session = session;
+    this.folder = entries.folder;
+    this.unsent = unsent;
+    this.onShow = onShow;
+    byId("export").addEventListener("click", () => this.#export());
+  }
+
+  render() {
+    const { store } = this.session;
+    const touched = [];
+    for (let position = 0; position < store.count; position += 1) if (store.isTouched(position)) touched.push(position);
+    const { edited, deleted } = store.counts;
+    const confirmed = touched.filter((at) => store.now.reviewed[at] && !store.isEdited(at) && !store.now.deleted[at]).length;
+    setText(byId("review-summary"), `${count(edited, "label")} changed, ${confirmed.toLocaleString("en")} confirmed, ${deleted.toLocaleString("en")} to delete`);
+    byId("review-counts").replaceChildren(make("h2", {}, "Classes"), this.#classes());
+    setText(byId("changes-title"), `${count(touched.length, "change")}`);
+    byId("changes").replaceChildren(touched.length ? this.#table(touched) : make("p", { class: "quiet" }, "Nothing was changed yet."));
+  }
+
+  #classes() {
+    const { counts, groups } = this.session.store;
+    const rows = /** @type {Attribute[]} */ (["direction", "speed"]).flatMap((attribute) => {
+      const classes = Math.max(...groups.map((group) => (attribute === "direction" ? group.nb_dir : group.nb_speed)));
+      return Array.from({ length: classes }, (_, value) => {
+        const name = groups.length === 1 ? nameOf(attribute, value, classes) : "";
+        return row("td", `${attribute} ${value} ${name}`, ...[counts.before, counts.now].map((side) => side[attribute][value].toLocaleString("en")));
+      });
+    });
+    return make("table", { id: "class-counts" }, make("thead", {}, row("th", "class", "before", "now")), make("tbody", {}, ...rows));
+  }
+
+  /** @param {number[]} touched */
+  #table(touched) {
+    const { store } = this.session;
+    const label = (/** @type {import("./store.js").Columns} */ columns, /** @type {number} */ at) =>
+      [columns.direction[at], columns.speed[at]].map((value) => (value < 0 ? "?" : value)).join(" · ");
+    const rows = touched.slice(0, LISTED).map((at) => {
+      const what = store.now.deleted[at] ? "✕ to delete" : store.isEdited(at) ? "✎ changed" : store.now.reviewed[at] ? "✓ confirmed" : "kept again";
+      const button = make("button", { type: "button", class: "link" }, store.ids[at]);
+      button.addEventListener("click", () => this.onShow(at));
+      return row("td", button, what, label(store.old, at), label(store.now, at));
+    });
+    const table = make("table", { id: "change-list" }, make("thead", {}, row("th", "picture", "what", "before (direction · speed)", "now")), make("tbody", {}, ...rows));
+    if (touched.length <= LISTED) return table;
+    return make("div", {}, table, make("p", { class: "quiet" }, `and ${(touched.length - LISTED).toLocaleString("en")} more; the grid shows all, with “label changed” or “to delete” in the panel`));
+  }
+
+  async #export() {
+    const button = /** @type {HTMLButtonElement} */ (byId("export"));
+    const shown = byId("exported");
+    button.disabled = true;
+    shown.hidden = false;
+    shown.replaceChildren("Writing …");
+    try {
+      if (this.unsent()) {
+        shown.replaceChildren(`${count(this.unsent(), "change")} not yet saved; export when all is saved.`);
+        return;
+      }
+      const { status, body } = await post("/api/export", {});
+      shown.replaceChildren(...(status === 200 ? this.#result(body) : [`Nothing was written: ${body.message}`]));
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+      shown.replaceChildren("Nothing was written: the server does not answer.");
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  /** @param {any} exported */
+  #result(exported) {
+    const name = exported.file.split("/").at(-1);
+    const quoted = (/** @type {string} */ path) => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
+    const parts = [
+      make("p", {}, "✓ Written: ", make("code", { id: "exported-file" }, exported.file)),
+      make("p", {}, `${count(exported.corrected, "label")} corrected, ${exported.confirmed} confirmed, ${exported.deleted} to delete, ${exported.restored} kept again, ${exported.untouched} as they were.`),
+      make("p", {}, make("a", { id: "download", href: `/export/${name}`, download: name }, "Download it"), ", or apply it to the database:"),
+      make("pre", {}, `python get_data/upload_to_db.py ${quoted(exported.file)} -p ${quoted(this.folder)}`),
+    ];
+    if (exported.left_out.length) {
+      const rows = exported.left_out.slice(0, LISTED).map((/** @type {{img_id: string, why: string}} */ one) => make("li", {}, `${one.img_id}: ${one.why}`));
+      parts.push(make("p", {}, `Left out, because no valid label can be made of them: ${exported.left_out.length}`), make("ul", { id: "left-out" }, ...rows));
+    }
+    return parts;
+  }
+}
+
+/** @param {string} cell @param {...(Node | string)} content */
+function row(cell, ...content) {
+  return make("tr", {}, ...content.map((one) => make(cell, {}, one)));
+}

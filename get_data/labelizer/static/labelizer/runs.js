@@ -1,0 +1,55 @@
+// Positions and values as runs, the form in which operations travel and are kept.
+
+/**
+ * Ascending positions as runs of first and last.
+ * @param {ArrayLike<number>} positions
+ * @returns {[number, number][]}
+ */
+export function rangesOf(positions) {
+  /** @type {[number, number][]} */
+  const ranges = [];
+  for (let at = 0; at < positions.length; at += 1) {
+    const last = ranges.at(-1);
+    if (last && positions[at] === last[1] + 1) last[1] = positions[at];
+    else ranges.push([positions[at], positions[at]]);
+  }
+  return ranges;
+}
+
+/** @param {[number, number][]} ranges */
+export function positionsOf(ranges) {
+  const count = ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+  const positions = new Int32Array(count);
+  let at = 0;
+  for (const [first, last] of ranges) {
+    for (let position = first; position <= last; position += 1) positions[at++] = position;
+  }
+  return positions;
+}
+
+/**
+ * Values as runs of value and count.
+ * @param {ArrayLike<number>} values
+ * @returns {[number, number][]}
+ */
+export function runsOf(values) {
+  /** @type {[number, number][]} */
+  const runs = [];
+  for (let at = 0; at < values.length; at += 1) {
+    const last = runs.at(-1);
+    if (last && values[at] === last[0]) last[1] += 1;
+    else runs.push([values[at], 1]);
+  }
+  return runs;
+}
+
+/** @param {[number, number][]} runs @param {number} count */
+export function valuesOf(runs, count) {
+  const values = new Int8Array(count);
+  let at = 0;
+  for (const [value, times] of runs) {
+    values.fill(value, at, at + times);
+    at += times;
+  }
+  return values;
+}

@@ -1,0 +1,188 @@
+// What is being looked at and worked on: view, filter, place, selection. Knows nothing of the page.
+
+import { everything, fromParameters, ordered, shown, toParameters } from "./filters.js";
+
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./store.js").Operation} Operation */
+/** @typedef {import("./suspicion.js").Looks} Looks */
+/** @typedef {import("./filters.js").Filter} Filter */
+/** @typedef {"overview" | "single" | "grid" | "review"} View */
+
+/** @type {readonly View[]} */
+export const VIEWS = ["overview", "single", "grid", "review"];
+
+/** Tells its listeners of `place`, `order`, `selection`, `view`, `active`, `filter`. */
+export class Session extends EventTarget {
+  /** @param {Store} store @param {Looks} looks */
+  constructor(store, looks) {
+    super();
+    this.store = store;
+    this.looks = looks;
+    /** @type {View} */
+    this.view = "single";
+    /** @type {"direction" | "speed"} */
+    this.active = "direction";
+    this.filter = everything();
+    /** @type {Int32Array} all positions in order */
+    this.all = ordered(store, looks, this.filter);
+    /** @type {Int32Array} those that are shown */
+    this.order = this.all;
+    this.at = 0; // place in the order
+    this.lastPosition = 0; // that was shown, for when nothing is
+    this.selected = new Uint8Array(store.count);
+    this.selectedCount = 0;
+    this.anchor = 0; // position from which a selection extends
+    /** @type {number | null} position at which a range was begun */
+    this.rangeStart = null;
+    this.readOnly = false;
+  }
+
+  /** The position shown, -1 when nothing is. */
+  get position() {
+    return this.order.length ? this.order[this.at] : -1;
+  }
+
+  /** @param {number} at place in the order; the nearest there is */
+  goTo(at) {
+    const place = Math.min(Math.max(at, 0), this.order.length - 1);
+    if (place === this.at) return;
+    this.at = Math.max(place, 0);
+    this.#tell("place");
+  }
+
+  /** @param {number} position @returns {boolean} whether it is shown */
+  goToPosition(position) {
+    const at = this.order.indexOf(position);
+    if (at >= 0) this.goTo(at);
+    return at >= 0;
+  }
+
+  /** @param {View} view */
+  show(view) {
+    if (view === this.view) return;
+    this.view = view;
+    this.#tell("view");
+  }
+
+  switchActive() {
+    this.active = this.active === "direction" ? "speed" : "direction";
+    this.#tell("active");
+  }
+
+  /** @param {Partial<Filter>} change */
+  refine(change) {
+    const before = this.filter.order;
+    this.filter = { ...this.filter, ...change };
+    if (this.filter.order !== before || change.order) this.all = ordered(this.store, this.looks, this.filter);
+    const wanted = this.position < 0 ? this.lastPosition : this.position;
+    this.clearSelection();
+    this.#reorder(wanted);
+    this.#tell("filter");
+  }
+
+  /** The filter holds again after labels changed. @param {number} wanted position to be at, if shown */
+  refresh(wanted) {
+    this.#reorder(wanted);
+    if (this.selectedCount) {
+      const kept = this.selection();
+      this.selected.fill(0);
+      for (const position of kept) this.selected[position] = 1;
+      this.selectedCount = kept.length;
+    }
+    this.#tell("selection");
+  }
+
+  /** @param {number} wanted */
+  #reorder(wanted) {
+    this.order = shown(this.store, this.looks, this.filter, this.all);
+    let at = this.order.indexOf(wanted);
+    if (at < 0) {
+      // What was to be shown went out: the next that is in takes its place.
+      const isShown = new Uint8Array(this.store.count);
+      for (const position of this.order) isShown[position] = 1;
+      const next = this.all.subarray(this.all.indexOf(wanted)).find((position) => isShown[position] === 1);
+      at = next === undefined ? this.order.length - 1 : this.order.indexOf(next);
+    }
+    this.at = Math.max(at, 0);
+    if (this.position >= 0) this.lastPosition = this.position;
+    this.#tell("order");
+  }
+
+  /** @returns {Int32Array} the selected positions that are shown, ascending */
+  selection() {
+    if (!this.selectedCount) return new Int32Array(0);
+    return this.order.filter((position) => this.selected[position]).sort();
+  }
+
+  /** What an edit is of: the selection, else the picture shown. @returns {Int32Array} */
+  targets() {
+    if (this.selectedCount) return this.selection();
+    return this.position < 0 ? new Int32Array(0) : Int32Array.of(this.position);
+  }
+
+  /** Selects from one place in the order to another. @param {number} from @param {number} to */
+  selectPlaces(from, to) {
+    this.selected.fill(0);
+    const [first, last] = from < to ? [from, to] : [to, from];
+    for (let place = first; place <= last; place += 1) this.selected[this.order[place]] = 1;
+    this.selectedCount = last - first + 1;
+    this.#tell("selection");
+  }
+
+  /** Selects from the anchor to the place given, and goes there. @param {number} at */
+  extendTo(at) {
+    const place = Math.min(Math.max(at, 0), this.order.length - 1);
+    if (place < 0) return;
+    if (!this.selectedCount) this.anchor = this.position;
+    const from = this.order.indexOf(this.anchor);
+    this.selectPlaces(from < 0 ? this.at : from, place);
+    this.goTo(place);
+  }
+
+  /** @param {number} at place in the order, selected or not any more */
+  toggleSelected(at) {
+    const position = this.order[at];
+    this.selected[position] ^= 1;
+    this.selectedCount += this.selected[position] ? 1 : -1;
+    this.anchor = position;
+    this.#tell("selection");
+  }
+
+  clearSelection() {
+    this.rangeStart = null;
+    if (this.selectedCount) {
+      this.selected.fill(0);
+      this.selectedCount = 0;
+    }
+    this.#tell("selection");
+  }
+
+  /** @param {boolean} readOnly */
+  setReadOnly(readOnly) {
+    this.readOnly = readOnly;
+    this.#tell("read-only");
+  }
+
+  /** Where one is, as the part of an address behind #. */
+  toHash() {
+    const parameters = new URLSearchParams({ view: this.view });
+    if (this.position >= 0) parameters.set("id", this.store.ids[this.position]);
+    for (const [name, value] of toParameters(this.filter)) parameters.set(name, value);
+    return `#${parameters}`;
+  }
+
+  /** Goes where such a part says, as far as that is there. @param {string} hash */
+  followHash(hash) {
+    const parameters = new URLSearchParams(hash.replace(/^#/, ""));
+    this.refine(fromParameters(parameters));
+    const position = this.store.ids.indexOf(parameters.get("id") ?? "");
+    if (position >= 0) this.goToPosition(position);
+    const view = /** @type {View} */ (parameters.get("view"));
+    if (VIEWS.includes(view)) this.show(view);
+  }
+
+  /** @param {string} what */
+  #tell(what) {
+    this.dispatchEvent(new Event(what));
+  }
+}

@@ -1,0 +1,70 @@
+// What the page says: how saving goes, bars that stay while something is wrong, passing words.
+
+import { byId, make, setText } from "./dom.js";
+import { count } from "./words.js";
+
+const TOAST_MS = 4000;
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let fading;
+
+/** @param {string} text is shown for a while */
+export function say(text) {
+  const toast = byId("toast");
+  toast.textContent = text;
+  toast.classList.add("shown");
+  clearTimeout(fading);
+  fading = setTimeout(() => toast.classList.remove("shown"), TOAST_MS);
+}
+
+/**
+ * A bar stays until it is dropped; one of each name.
+ * @param {string} name @param {string} text @param {{text: string, run: () => void}} [button]
+ */
+export function bar(name, text, button) {
+  const there = document.querySelector(`#bars [data-bar="${name}"]`);
+  const content = [make("span", {}, text)];
+  if (button) {
+    const element = make("button", { type: "button" }, button.text);
+    element.addEventListener("click", button.run);
+    content.push(element);
+  }
+  if (there?.firstChild?.textContent === text) return;
+  const made = make("div", { class: `bar ${name}`, "data-bar": name, role: "alert" }, ...content);
+  if (there) there.replaceWith(made);
+  else byId("bars").append(made);
+}
+
+/** @param {string} name */
+export function dropBar(name) {
+  document.querySelector(`#bars [data-bar="${name}"]`)?.remove();
+}
+
+/** @param {import("./outbox.js").Outbox} outbox @param {boolean} readOnly */
+export function showCondition(outbox, readOnly) {
+  const { unsent, message } = outbox;
+  const condition = readOnly && outbox.condition !== "refused" ? "stale" : outbox.condition;
+  const state = byId("save-state");
+  const words = {
+    saved: "✓ All saved",
+    saving: unsent ? `… Saving ${unsent}` : "✓ All saved",
+    offline: unsent ? `⚠ Offline, ${unsent} unsent` : "⚠ Offline",
+    full: `⚠ Not saved, ${unsent} unsent`,
+    stale: unsent ? `⚠ Read-only, ${unsent} unsent` : "Read-only",
+    refused: `⚠ ${unsent} refused`,
+  };
+  setText(state, words[condition]);
+  state.dataset.condition = condition;
+  if (condition === "full") bar("full", `The server cannot save: ${message}. ${count(unsent, "change")} wait in this browser and are sent as soon as it can.`);
+  else dropBar("full");
+  if (condition === "offline") bar("offline", "The server does not answer. Go on: changes wait in this browser and are sent when it is back. Was it ended? Start it again with the same port.");
+  else dropBar("offline");
+  if (condition === "refused") {
+    bar("refused", `The server does not take what this page sent: ${message}.`, {
+      text: `Forget ${count(unsent, "change")} and reload`,
+      run: () => outbox.discard().then(() => location.reload()),
+    });
+  }
+  if (outbox.sourceChanged) bar("source", "The label file has changed since the labelizer read it. Your work is safe: end the labelizer and start it again, it offers to carry the work over.");
+  else dropBar("source");
+}

@@ -1,0 +1,59 @@
+// The right to write: one tab of this browser by a lock, one browser by a lease of the server.
+
+import { post } from "./api.js";
+import { openDatabase, result } from "./outbox.js";
+
+const TAKE_OVER = "labelizer-take-over";
+
+export class Writer {
+  /** @param {string} work what tells this work from any other */
+  constructor(work) {
+    this.work = work;
+    this.epoch = 0;
+    this.browser = "";
+    /** Called when another tab or browser has taken over. */
+    this.onLost = () => {};
+  }
+
+  /** @returns {Promise<boolean>} whether this tab may write */
+  async begin() {
+    const takeOver = sessionStorage.getItem(TAKE_OVER) === "yes";
+    sessionStorage.removeItem(TAKE_OVER);
+    this.browser = await nameOfBrowser();
+    if (!(await this.#lock(takeOver))) return false;
+    const { status, body } = await post("/api/lease", { browser: this.browser, take_over: takeOver });
+    if (status !== 200) throw new Error(body.message);
+    this.epoch = body.epoch ?? 0;
+    return this.epoch > 0;
+  }
+
+  /** The page opens again, with what other tabs did meanwhile, and is the one that writes. */
+  takeOverOnReload() {
+    sessionStorage.setItem(TAKE_OVER, "yes");
+    location.reload();
+  }
+
+  /** @param {boolean} steal @returns {Promise<boolean>} held until the page goes or another steals it */
+  #lock(steal) {
+    return new Promise((resolve) => {
+      const how = steal ? { steal: true } : { ifAvailable: true };
+      navigator.locks
+        .request(`labelizer-${this.work}`, how, (lock) => {
+          resolve(Boolean(lock));
+          return lock ? new Promise(() => {}) : undefined;
+        })
+        .catch(() => this.onLost());
+    });
+  }
+}
+
+/** @returns {Promise<string>} what tells this browser from any other */
+async function nameOfBrowser() {
+  const database = await openDatabase("labelizer", (made) => made.createObjectStore("browser"));
+  const store = database.transaction("browser", "readwrite").objectStore("browser");
+  const known = await result(store.get("name"));
+  const name = known ?? crypto.randomUUID();
+  if (!known) await result(store.put(name, "name"));
+  database.close();
+  return name;
+}

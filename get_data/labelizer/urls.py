@@ -1,0 +1,22 @@
+"""Which view answers which address."""
+
+from django.urls import path
+from django.views.decorators.http import require_GET, require_POST
+
+from get_data.labelizer import views
+
+urlpatterns = [
+    path("", require_GET(views.page)),
+    path("api/entries", require_GET(views.entries)),
+    path("api/state", require_GET(views.state)),
+    path("api/findings", require_GET(views.findings)),
+    path("api/document/<int:position>", require_GET(views.document)),
+    path("api/lease", require_POST(views.lease)),
+    path("api/hear", require_POST(views.hear)),
+    path("api/edits", require_POST(views.edits)),
+    path("api/export", require_POST(views.export)),
+    path("api/reopen", require_POST(views.reopen)),
+    path("pic/<int:position>", require_GET(views.picture)),
+    path("sheet/<int:number>", require_GET(views.sheet)),
+    path("export/<str:name>", require_GET(views.exported)),
+]

@@ -1,0 +1,152 @@
+"""What the page asks of the server. Only a POST writes."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.conf import settings
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from msgspec import Meta, Struct
+
+from errors import InputError
+from get_data.labelizer import operations, pictures
+from get_data.labelizer.desk import Desk
+
+_MODULES = sorted(
+    file.name for file in (Path(__file__).parent / "static" / "labelizer").glob("*.js")
+)
+_FOR_EVER = "private, max-age=31536000, immutable"  # the address tells the version
+
+
+class LeaseRequest(Struct, forbid_unknown_fields=True):
+    """A browser that wants to write; `epoch` when it does so already."""
+
+    browser: Annotated[str, Meta(min_length=8, max_length=64)]
+    take_over: bool = False
+    epoch: int = 0
+
+
+class ReopenRequest(Struct, forbid_unknown_fields=True):
+    """How to go on with a label file that has changed."""
+
+    how: Literal["carry", "anew"]
+
+
+def desk() -> Desk:
+    """The desk that this process serves."""
+    opened: Desk = settings.LABELIZER
+    return opened
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """The page; everything else it asks for itself."""
+    return render(request, "labelizer/page.html", {"modules": _MODULES})
+
+
+def entries(_request: HttpRequest) -> HttpResponse:
+    """The labels as columns."""
+    return _raw(desk().entries)
+
+
+def state(_request: HttpRequest) -> HttpResponse:
+    """What has been done."""
+    return _json(desk().state())
+
+
+def findings(_request: HttpRequest) -> HttpResponse:
+    """What was found in the pictures so far."""
+    return _json(desk().examination.findings)
+
+
+def document(_request: HttpRequest, position: int) -> HttpResponse:
+    """One label whole, byte for byte as the file has it."""
+    return _raw(desk().document(_position(position)))
+
+
+def picture(_request: HttpRequest, position: int) -> HttpResponse:
+    """One picture file."""
+    file = desk().catalogue.picture(_position(position))
+    if file is None:
+        raise Http404
+    try:
+        return FileResponse(
+            file.open("rb"), content_type="image/jpeg", headers={"Cache-Control": _FOR_EVER}
+        )
+    except OSError as error:
+        raise Http404 from error
+
+
+def sheet(_request: HttpRequest, number: int) -> HttpResponse:
+    """A contact sheet."""
+    _position(number * pictures.SHEET)
+    return HttpResponse(
+        desk().sheet(number), content_type="image/jpeg", headers={"Cache-Control": _FOR_EVER}
+    )
+
+
+def exported(_request: HttpRequest, name: str) -> HttpResponse:
+    """The label file that was written last, as a download."""
+    file = desk().last_export
+    if file is None or file.name != name:
+        raise Http404
+    try:
+        return FileResponse(file.open("rb"), as_attachment=True, filename=name)
+    except OSError as error:
+        raise Http404 from error
+
+
+def lease(request: HttpRequest) -> HttpResponse:
+    """The right to write, to one page at a time."""
+    wish = _body(request, LeaseRequest)
+    return _json({"epoch": desk().take_lease(wish.browser, take_over=wish.take_over)})
+
+
+def hear(request: HttpRequest) -> HttpResponse:
+    """A page says that it is still there."""
+    said = _body(request, LeaseRequest)
+    return _json(desk().hear(said.browser, said.epoch))
+
+
+def edits(request: HttpRequest) -> HttpResponse:
+    """Operations to save."""
+    return _json(desk().save(operations.parse(request.body)))
+
+
+def export(_request: HttpRequest) -> HttpResponse:
+    """A new label file, written beside the old one."""
+    return _json(desk().export())
+
+
+def reopen(request: HttpRequest) -> HttpResponse:
+    """Goes on with the label file as it is now."""
+    return _json({"aside": desk().reopen(_body(request, ReopenRequest).how)})
+
+
+def _position(number: int) -> int:
+    if number >= len(desk().catalogue):
+        raise Http404
+    return number
+
+
+def _body(request: HttpRequest, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(request.body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise InputError(f"not a request of the page: {error}") from error
+
+
+def _json(content: Any) -> HttpResponse:
+    return _raw(msgspec.json.encode(content, enc_hook=_as_text))
+
+
+def _raw(content: bytes) -> HttpResponse:
+    return HttpResponse(
+        content, content_type="application/json", headers={"Cache-Control": "no-store"}
+    )
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError

@@ -1,0 +1,125 @@
+"""Corrects labels in a browser: one key sets a label, and a new label file comes out.
+
+    python get_data/run_labelizer.py training/left
+
+Open the address that it prints. Pictures and label file stay as they are; the work is kept beside
+the label file, key by key, and goes on where it was. Ctrl-C ends it. Apply what was exported with
+upload_to_db.py.
+"""
+
+import argparse
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+import strict_json
+from errors import InputError
+from get_data import command_line
+from get_data.labelizer import site
+from get_data.labelizer.catalogue import KINDS, Problems
+from get_data.labelizer.desk import open_desk
+from get_data.labels import label
+
+MOST_SIGNS = 100
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options, checked for what argparse can check."""
+    parser = command_line.parser(__doc__)
+    parser.add_argument(
+        "pictures",
+        type=command_line.file_or_folder,
+        metavar="PICTURES",
+        help="folder of pictures with a label file",
+    )
+    parser.add_argument(
+        "--labels",
+        type=command_line.file_or_folder,
+        metavar="FILE",
+        help="default: PICTURES/labels.json",
+    )
+    parser.add_argument(
+        "--user",
+        type=_person,
+        metavar="NAME",
+        help="who corrects, for created_by; default: your login name",
+    )
+    parser.add_argument(
+        "--port", type=_port, default=8000, metavar="N", help="on 127.0.0.1; default 8000"
+    )
+    return parser.parse_args(argv)
+
+
+def _person(text: str) -> str:
+    name = unicodedata.normalize("NFC", command_line.sentence(text)).strip()
+    if not 0 < len(name) <= MOST_SIGNS or not name.isprintable():
+        raise argparse.ArgumentTypeError(f"expected the name of a person, got {text!r}")
+    if name.casefold() == label.AUTO:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} means that no person made a label; give the name of a person"
+        )
+    return name
+
+
+def _port(text: str) -> int:
+    port = command_line.whole_number(text)
+    if port > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port, 1 to 65535, got {text!r}")
+    return port
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit code."""
+    args = parse_args(argv)
+    user = args.user or login_name()
+    folder = folder_of(args.pictures)
+    with closing(site.listen(args.port)) as listener:
+        labels = command_line.label_file_of(args.labels or folder)
+        with closing(open_desk(labels, folder, user, reading)) as desk:
+            say_problems(desk.catalogue.problems)
+            site.configure(desk, port=args.port)
+            desk.examination.start()
+            command_line.say(f"labelling as {user}: {labels}")
+            address = f"http://{site.HOST}:{args.port}/"
+            with suppress(KeyboardInterrupt):  # how one ends it
+                command_line.say(f"open {address} in a browser; Ctrl-C ends it")
+                site.serve(listener)
+            counts = desk.counts()
+            command_line.report({**counts, "file": str(desk.last_export or "")})
+    return command_line.DONE
+
+
+def folder_of(pictures: Path) -> Path:
+    """The folder of the pictures. Raises: InputError when it is none."""
+    if not pictures.is_dir():
+        what = "is a file" if command_line.is_there(pictures) else "does not exist"
+        raise InputError(f"{pictures} {what}; name the folder of the pictures")
+    return pictures
+
+
+def login_name() -> str:
+    """Who corrects when nobody is named. Raises: InputError when that is no person's name."""
+    try:
+        return _person(command_line.login_name())
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"your login name will not do: {error}; say --user NAME") from error
+
+
+def reading(entries: Iterable[strict_json.Entry]) -> Iterable[strict_json.Entry]:
+    """The entries, with a bar that counts them."""
+    return command_line.bar(entries, total=0, what="reading", unit="label")
+
+
+def say_problems(problems: Problems) -> None:
+    """What is not as it should be, in numbers; the page tells each."""
+    for kind, found in problems.items():
+        if found:
+            command_line.say(f"warning: {KINDS[kind].title}: {len(found)}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(command_line.run(main))

@@ -1,0 +1,1 @@
+"""The labelizer in a real browser."""

@@ -1,0 +1,73 @@
+"""Recordings with pictures that a browser shows."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from get_data.labels import label, label_file
+from get_data.labels.label import Classes, Document
+from tests.conftest import START
+
+WIDTH_PX, HEIGHT_PX = 160, 120
+RATE_HZ = 20
+
+
+def picture(number: int) -> bytes:
+    """A JPEG file that tells its number, and looks unlike its neighbours."""
+    noise = np.random.default_rng(number).integers(0, 120, (HEIGHT_PX // 8, WIDTH_PX // 8, 3))
+    pixels = cv2.resize(noise.astype(np.uint8), (WIDTH_PX, HEIGHT_PX))
+    at = (12, HEIGHT_PX // 2 + 14)
+    cv2.putText(pixels, str(number), at, cv2.FONT_HERSHEY_SIMPLEX, 1.4, (255, 255, 255), 3)
+    return cv2.imencode(".jpg", pixels)[1].tobytes()
+
+
+def document(number: int, content: bytes, steering: float | None = None, **own: object) -> Document:
+    """The label of picture `number`; directions go 0 1 2 3 4 0 1 ... unless told otherwise."""
+    return label.recorded(
+        captured=START + timedelta(seconds=number / RATE_HZ),
+        picture=content,
+        width=WIDTH_PX,
+        height=HEIGHT_PX,
+        steering=(number % 5) * 0.4 - 0.8 if steering is None else steering,
+        throttle=0.1 if number % 2 else 0.4,
+        classes=Classes(max_throttle=0.5),
+        session={"event": "test day", "driver": "Zoé", **own},
+        car_setting={"car": "patate"},
+    )
+
+
+def img_id(number: int) -> str:
+    """The id of picture `number`."""
+    return label.img_id_of(START + timedelta(seconds=number / RATE_HZ))
+
+
+def drive(folder: Path, count: int = 12, **own: object) -> Path:
+    """A folder with so many pictures and their labels."""
+    folder.mkdir(parents=True)
+    labels = {}
+    for number in range(count):
+        content = picture(number)
+        one = document(number, content, **own)
+        labels[one["img_id"]] = one
+        (folder / one["file_name"]).write_bytes(content)
+    label_file.write(folder / label_file.NAME, labels)
+    return folder
+
+
+def long_drive(folder: Path, count: int, files: int = 2000) -> Path:
+    """A folder with so many labels, whose pictures are hard links to a few."""
+    folder.mkdir(parents=True)
+    contents = [picture(number) for number in range(min(files, count))]
+    with label_file.writing(folder / label_file.NAME) as file:
+        for number in range(count):
+            one = document(number, contents[number % len(contents)])
+            target = folder / one["file_name"]
+            if number < len(contents):
+                target.write_bytes(contents[number])
+            else:
+                os.link(folder / f"{img_id(number % len(contents))}.jpg", target)
+            file.add(one["img_id"], label_file.msgspec.json.encode(one))
+    return folder

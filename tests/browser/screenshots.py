@@ -1,0 +1,111 @@
+"""Draws the pictures of the labelizer's README from a simulated drive.
+
+    python -m tests.browser.screenshots
+
+They go to get_data/labelizer/docs. `--sizes DIR` draws instead every view on every screen, light
+and dark, into a folder to look at.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import path
+from get_data import command_line
+from tests.benchmarks.processes import run_script
+from tests.browser.conftest import ARGUMENTS, ready
+from tests.browser.server import running
+from tests.browser.words import keys, saved
+from tests.servers import fetch
+
+DOCS = path.ROOT / "get_data" / "labelizer" / "docs"
+VIEWS = ("single", "grid", "review")
+SCREENS = ((1280, 720), (1920, 1080), (390, 844))
+QUALITY = 82
+
+
+def drive(folder: Path) -> None:
+    """A simulated drive of twenty seconds."""
+    session = [f"--{name}=demo" for name in ("event", "track", "track-type", "driver", "comment")]
+    arguments = ["-o", str(folder), "--simulate", "--duration", "20", *session]
+    run_script("run_manual.py", arguments, {"PATATE_HOME": str(folder.parent)})
+
+
+def work(page: Page) -> None:
+    """Somebody has labelled for a while."""
+    keys(page, *"ddfd", "Enter", "x", *"dd", "j", *"sdf", *["Enter"] * 14)
+    keys(page, *["PageDown"] * 6, "[", *["ArrowRight"] * 6, "]", "x", "Escape")
+    keys(page, "PageUp", "PageUp", *["ArrowRight"] * 4, "d", "ArrowLeft")
+    saved(page)
+
+
+def show(page: Page, view: str) -> None:
+    """The page shows a view, at rest."""
+    page.click(f"nav [data-view={view}]")
+    if view == "grid":
+        keys(page, "Escape", "Home", *["ArrowRight"] * 3, *["Shift+ArrowRight"] * 4)
+    if view == "single":
+        keys(page, "Escape", "Home", "PageDown")
+    page.evaluate("() => document.getElementById('toast').classList.remove('shown')")
+    page.wait_for_timeout(600)
+
+
+def shot(page: Page, file: Path) -> None:
+    """What the page shows, as a picture of few bytes."""
+    png = np.frombuffer(page.screenshot(), np.uint8)
+    pixels = cv2.imdecode(png, cv2.IMREAD_COLOR)
+    _, encoded = cv2.imencode(file.suffix, pixels, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+    file.write_bytes(encoded.tobytes())
+
+
+def open_page(browser: Browser, url: str, screen: tuple[int, int], scheme: str) -> Page:
+    """The labelizer on a screen."""
+    width, height = screen
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=width < 500
+    )
+    page = context.new_page()
+    page.goto(url)
+    ready(page)
+    if page.locator("#bars button").count():
+        page.click("#bars button")
+        page.wait_for_load_state()
+        ready(page)
+    return page
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draws them."""
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--sizes", type=Path, metavar="DIR")
+    sizes = parser.parse_args(argv).sizes
+    with TemporaryDirectory(prefix="screenshots-") as temporary, sync_playwright() as playwright:
+        folder = Path(temporary) / "drives" / "monday"
+        drive(folder)
+        browser = playwright.chromium.launch(executable_path=fetch.chromium(), args=ARGUMENTS)
+        with running(folder) as labelizer:
+            page = open_page(browser, labelizer.url, SCREENS[0], "dark")
+            work(page)
+            DOCS.mkdir(exist_ok=True)
+            for view in () if sizes else VIEWS:
+                show(page, view)
+                shot(page, DOCS / f"{view}.webp")
+            page.close()
+            for screen in SCREENS if sizes else ():
+                for scheme in ("light", "dark"):
+                    page = open_page(browser, labelizer.url, screen, scheme)
+                    for view in ("overview", *VIEWS):
+                        show(page, view)
+                        page.screenshot(path=sizes / f"{view}-{screen[0]}-{scheme}.png")
+                    page.close()
+        browser.close()
+    return command_line.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""What a new user meets: a page that says what to do, on any screen, by day and by night."""
+
+import itertools
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from get_data.labels import label_file
+from tests.browser.conftest import Watch, ready
+from tests.browser.drives import drive, img_id
+from tests.browser.server import running
+from tests.browser.words import current, keys, pressed, saved
+
+SIZES = [(1280, 720), (1920, 1080), (390, 844)]
+VIEWS = ["overview", "single", "grid", "review"]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A labelizer with a missing picture and one that is broken."""
+    folder = drive(tmp_path_factory.mktemp("look") / "drive", 40)
+    (folder / f"{img_id(4)}.jpg").unlink()
+    labels = label_file.read(folder / label_file.NAME)
+    labels[img_id(5)].pop("picture_size")
+    label_file.write(folder / label_file.NAME, labels)
+    (folder / f"{img_id(5)}.jpg").write_bytes(b"no picture")
+    with running(folder) as labelizer:
+        yield labelizer
+
+
+@pytest.fixture(scope="module")
+def watched():
+    watch = Watch()
+    yield watch
+    watch.check()
+
+
+@pytest.fixture(
+    scope="module",
+    params=itertools.product(SIZES, ["light", "dark"]),
+    ids=lambda value: f"{value[0][0]}-{value[1]}",
+)
+def screen(request, browser, shared, watched):
+    """The page on a screen of some size, light or dark."""
+    (width, height), scheme = request.param
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=width < 500
+    )
+    page = watched.page(context.new_page())
+    page.goto(shared.url)
+    ready(page)
+    if page.locator("#bars button").count():  # the browser before it is still being waited for
+        page.click("#bars button")
+        page.wait_for_load_state()
+        ready(page)
+    yield page
+    context.close()
+
+
+def test_the_page_itself_says_what_to_press(page, labelizer):
+    """Somebody who knows nothing labels the first picture within 10 s of opening the page."""
+    start = time.perf_counter()
+    page.goto(labelizer.url)
+    ready(page)
+    right = page.locator("#direction button", has_text="hard right")
+    key = right.locator("kbd").inner_text()  # what the page tells
+    keys(page, key.lower())
+    assert current(page) == img_id(1)
+    assert time.perf_counter() - start < 10
+    told = page.locator("#single").inner_text()
+    for words in ("Keep label, next\xa0Enter", "Delete X", "Undo ⌫", "Play Space"):
+        assert words.replace("\xa0", " ") in told
+    saved(page)
+    assert labelizer.entry(0)["direction"] == 4
+
+
+def test_nothing_reaches_beyond_the_screen(screen):
+    """Also with a change to list in the review."""
+    screen.click("nav [data-view=single]")
+    keys(screen, "Home", "4")
+    for view in VIEWS:
+        screen.click(f"nav [data-view={view}]")
+        expect(screen.locator(f"#{view}")).to_be_visible()
+        outside = screen.evaluate(
+            """() => [...document.querySelectorAll("body *")].filter((one) => {
+                if (one.closest("#strip, #scroller, pre, #changes > *, #folder, svg")) return false;
+                const {left, right, width, height} = one.getBoundingClientRect();
+                return width && height && (left < -1 || right > innerWidth + 1);
+            }).map((one) => one.outerHTML.slice(0, 80))"""
+        )
+        assert outside == [], view
+        assert screen.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), view
+    keys(screen, "Control+z")
+    saved(screen)
+
+
+def test_what_a_label_needs_is_on_the_first_screen(screen):
+    """Picture, classes and the four keys, without scrolling; also on a phone."""
+    screen.click("nav [data-view=single]")
+    keys(screen, "Home")
+    height = screen.evaluate("() => innerHeight")
+    for what in ("#holder", "#direction", "#speed", "[data-action=confirm]", "#delete", "#strip"):
+        box = screen.locator(what).first.bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= height, what
+    smallest = 150 if height < 800 and screen.evaluate("() => innerWidth") > 1000 else 200
+    assert screen.locator("#holder").bounding_box()["height"] >= smallest
+
+
+def test_nothing_jumps(screen):
+    """From picture to picture, broken, missing or marked, every control stays where it was."""
+    screen.click("nav [data-view=single]")
+    keys(screen, "Home")
+
+    def places():
+        return [
+            screen.locator(what).first.bounding_box()
+            for what in ("#holder", "#direction", "#delete", "#strip", "#play", "#panel form")
+            if screen.locator(what).first.is_visible()
+        ]
+
+    expect(screen.locator("#holder")).to_have_attribute("data-position", "0")
+    before = places()
+    for number in range(1, 8):
+        keys(screen, "ArrowRight")
+        expect(screen.locator("#holder")).to_have_attribute("data-position", str(number))
+        assert places()[1:] == before[1:], number
+    keys(screen, "Shift+X")
+    assert places() == before
+    keys(screen, "Shift+X", "t")
+    assert places() == before
+    keys(screen, "t")
+
+
+def test_the_grid_does_not_jump_when_something_is_selected(screen):
+    screen.click("nav [data-view=grid]")
+    keys(screen, "Escape")
+    before = screen.locator("#scroller").bounding_box()
+    keys(screen, "Control+a")
+    expect(screen.locator("#grid-count")).to_have_text("40 selected")
+    assert screen.locator("#scroller").bounding_box() == before
+    keys(screen, "Escape")
+    expect(screen.locator("#grid-count")).to_have_text("40 pictures")
+
+
+def luminance(colour):
+    channels = [value / 255 for value in colour]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_texts_can_be_read(screen):
+    """Contrast of at least 4.5 between every text and what is behind it."""
+    for view in VIEWS:
+        screen.click(f"nav [data-view={view}]")
+        pairs = screen.evaluate(
+            """() => {
+            const number = (text) => { const [r, g, b, a] = text.match(/[\\d.]+/g).map(Number);
+                return text.startsWith("color(srgb") ? [r * 255, g * 255, b * 255, a ?? 1]
+                    : [r, g, b, a ?? 1]; };
+            const behind = (one) => { for (let at = one; at; at = at.parentElement) {
+                const colour = number(getComputedStyle(at).backgroundColor);
+                if (colour[3] === 1) return colour; } return [255, 255, 255, 1]; };
+            return [...document.querySelectorAll("body *")].filter((one) =>
+                one.checkVisibility() && !one.closest("svg, kbd, #toast, dialog, progress") &&
+                [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+            .map((one) => [one.outerHTML.slice(0, 90), number(getComputedStyle(one).color),
+                behind(one)]); }"""
+        )
+        assert len(pairs) > 20
+        for what, ink, paper in pairs:
+            dark, light = sorted([luminance(ink[:3]), luminance(paper[:3])])
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, what
+
+
+def test_labels_are_not_told_by_colour_alone(page):
+    """Acceptance 25: a tick on the chosen class, signs and words for states."""
+    tick = page.evaluate(
+        """() => getComputedStyle(document.querySelector("#direction [aria-pressed=true] .number"),
+            "::after").content"""
+    )
+    assert "✓" in tick
+    assert pressed(page, "direction") == 0
+    keys(page, "4", "x", "v")
+    signs = page.locator(".tile .signs")
+    assert signs.nth(0).inner_text() == "✎ ✓"
+    assert signs.nth(1).inner_text() == "✕"
+    assert "to delete" in page.locator("#tile-1").get_attribute("aria-label")
+    assert page.locator("#tile-0 .label").inner_text() == "4 hard right · 1"
+
+
+def test_touch_is_enough(shared, screen):
+    """Label, go on, and mark to delete without a key, on any screen."""
+    screen.click("nav [data-view=single]")
+    keys(screen, "Home")
+    screen.locator("#direction button").nth(3).click()
+    expect(screen.locator("#place")).to_have_text("2 of 40")
+    screen.locator("[data-action=delete]").first.click()
+    expect(screen.locator("#place")).to_have_text("3 of 40")
+    saved(screen)
+    assert shared.entry(0)["direction"] == 3
+    assert shared.entry(1)["deleted"] == 1
+    screen.locator("[data-action=undo-and-go]").first.click()
+    screen.locator("[data-action=undo-and-go]").first.click()
+    saved(screen)

@@ -1,0 +1,256 @@
+"""What is lost when something dies: nothing. Servers, browsers, disks, other tabs."""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import ARGUMENTS, SIZE, ready
+from tests.browser.drives import drive, img_id
+from tests.browser.words import current, keys, saved
+from tests.waiting import wait_until
+
+AWAY = "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET"
+
+
+@pytest.fixture
+def labelizer(tmp_path, start):
+    """A labelizer on a hundred pictures."""
+    return start(drive(tmp_path / "drive", 100))
+
+
+def uids(labelizer):
+    return [one["uid"] for one in labelizer.operations()]
+
+
+def test_a_lost_server_stops_nobody(page, labelizer, watch):
+    """Acceptance 13: killed in the middle; labelling goes on; everything comes once it is back."""
+    watch.forgive(AWAY)
+    keys(page, *"4" * 10)
+    saved(page)
+    labelizer.kill()
+    keys(page, *"3" * 25)
+    assert current(page) == img_id(35)
+    expect(page.locator("#save-state")).to_have_text("⚠ Offline, 25 unsent", timeout=10_000)
+    assert page.evaluate(
+        "() => { const e = new Event('beforeunload', {cancelable: true});"
+        " window.dispatchEvent(e); return e.defaultPrevented; }"
+    )
+    labelizer.start()
+    saved(page)
+    assert len(uids(labelizer)) == len(set(uids(labelizer))) == 35
+    rows = labelizer.rows("SELECT direction FROM entry ORDER BY position LIMIT 35")
+    assert [row[0] for row in rows] == [4] * 10 + [3] * 25
+    assert page.locator("#bars .bar").count() == 0
+
+
+def test_an_operation_whose_answer_is_lost_counts_once(page, labelizer, watch):
+    """The server has it, the page does not know, and sends it again."""
+    watch.forgive("ERR_FAILED")
+    lost = []
+
+    def lose(route):
+        if lost:
+            route.continue_()
+            return
+        lost.append(route.fetch())
+        route.abort()
+
+    page.route("**/api/edits", lose)
+    keys(page, "4")
+    saved(page)
+    assert lost
+    assert len(labelizer.operations()) == 1
+
+
+def test_what_is_saved_is_not_sent_again(page, labelizer):
+    keys(page, *"444")
+    saved(page)
+    sent = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.reload()
+    ready(page)
+    saved(page)
+    page.wait_for_timeout(300)
+    assert len(sent) > 10
+    assert [url for url in sent if url.endswith("/api/edits")] == []
+
+
+@pytest.fixture
+def own_browser(chromium, playwright, tmp_path, watch):
+    """Launches a browser of its own on a profile that outlives it; it can be killed."""
+    profile = tmp_path / "profile"
+    processes = []
+    command = [chromium, "--headless=new", "--remote-debugging-port=0"]
+    command.append(f"--user-data-dir={profile}")
+
+    def launch():
+        (profile / "DevToolsActivePort").unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [*command, *ARGUMENTS, "about:blank"],
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        processes.append(process)
+        wait_until(lambda: "\n" in _text(profile / "DevToolsActivePort"))
+        port = _text(profile / "DevToolsActivePort").splitlines()[0]
+        browser = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port}")
+        page = watch.page(browser.contexts[0].new_page())
+        page.set_viewport_size(SIZE)
+
+        def kill():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+        return page, kill
+
+    yield launch
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _text(file):
+    return file.read_text() if file.exists() else ""
+
+
+def test_a_killed_browser_sends_what_it_kept(labelizer, own_browser, watch):
+    """Acceptance 14: thirty keys, none of them sent, then SIGKILL."""
+    watch.forgive("ERR_FAILED")
+    page, kill = own_browser()
+    page.goto(labelizer.url)
+    ready(page)
+    page.route("**/api/edits", lambda route: route.abort())
+    keys(page, *"4" * 30)
+    page.wait_for_timeout(50)  # a step is kept a few milliseconds after its key
+    kill()
+    assert labelizer.operations() == []
+    page, _ = own_browser()
+    page.goto(labelizer.url)
+    ready(page)
+    saved(page)
+    assert len(uids(labelizer)) == len(set(uids(labelizer))) == 30
+    expect(page.locator("#progress-count")).to_contain_text("30 of 100")
+    keys(page, "Control+z")
+    saved(page)
+    assert labelizer.entry(29)["reviewed"] == 0
+
+
+def test_both_killed_go_on_where_they_were(labelizer, own_browser, watch):
+    """Acceptance 15: the same picture, filter, view and counts."""
+    watch.forgive(AWAY)
+    page, kill = own_browser()
+    page.goto(labelizer.url)
+    ready(page)
+    keys(page, *"4" * 12, "x")
+    page.click("#histogram-direction [data-value='1']")
+    page.select_option("#filter-state", "unreviewed")
+    keys(page, "Escape", "v", "ArrowRight", "ArrowRight")
+    saved(page)
+    page.wait_for_timeout(400)  # the place is kept a moment after the last step
+
+    def seen(page):
+        return [
+            page.locator("#progress-count").inner_text(),
+            page.locator("#shown-count").inner_text(),
+            page.locator(".tile.current").get_attribute("title"),
+            page.locator("#filter-state").input_value(),
+            page.locator("#histogram-direction").inner_text(),
+        ]
+
+    before = seen(page)
+    kill()
+    labelizer.kill()
+    labelizer.start()
+    page, _ = own_browser()
+    page.goto(labelizer.url)
+    ready(page)
+    expect(page.locator("#grid")).to_be_visible()
+    assert seen(page) == before
+
+
+def test_of_two_tabs_one_writes(page, labelizer, open_page, watch):
+    """Acceptance 16: the second only shows, and takes over; no step of the first is lost."""
+    watch.forgive("409")
+    keys(page, "4")
+    saved(page)
+    second = open_page(labelizer)
+    expect(second.locator("#save-state")).to_have_text("Read-only")
+    keys(second, "3")
+    expect(second.locator("#toast")).to_contain_text("This tab only shows")
+    assert len(labelizer.operations()) == 1
+    # The first tab makes a step that does not get out before the other takes over.
+    held = []
+    page.route("**/api/edits", lambda route: held.append(route))
+    keys(page, "3")
+    wait_until(lambda: held or page.wait_for_timeout(10))
+    second.click("#bars button")
+    second.wait_for_load_state()
+    ready(second)
+    expect(page.locator("#save-state")).to_contain_text("Read-only")
+    held[0].continue_()  # stale: refused
+    expect(page.locator("#bars .stale")).to_be_visible()
+    saved(second)
+    wait_until(lambda: len(labelizer.operations()) == 2 or second.wait_for_timeout(50))
+    assert labelizer.entry(1)["direction"] == 3
+    keys(second, "Home", "2")
+    saved(second)
+    assert labelizer.entry(0)["direction"] == 2
+    keys(page, "1")
+    expect(page.locator("#toast")).to_contain_text("This tab only shows")
+    assert len(labelizer.operations()) == 3
+
+
+def test_another_browser_asks_before_it_takes_over(page, labelizer, browser, watch):
+    """No lock is shared between browsers; the server's lease tells them apart."""
+    watch.forgive("409")
+    keys(page, "4")
+    saved(page)
+    other = browser.new_context(viewport=SIZE)
+    second = watch.page(other.new_page())
+    second.goto(labelizer.url)
+    ready(second)
+    expect(second.locator("#bars .stale")).to_contain_text("Another tab or browser is labelling")
+    second.click("#bars button")
+    second.wait_for_load_state()
+    ready(second)
+    keys(second, "End", "2")
+    saved(second)
+    keys(page, "3")
+    expect(page.locator("#save-state")).to_have_text("⚠ Read-only, 1 unsent")
+    assert labelizer.entry(1)["reviewed"] == 0
+    page.click("#bars button")  # back again: what waited here comes now
+    page.wait_for_load_state()
+    ready(page)
+    saved(page)
+    assert labelizer.entry(1) == {"direction": 3, "speed": 0, "reviewed": 1, "deleted": 0}
+    assert labelizer.entry(99)["direction"] == 2
+    other.close()
+
+
+def test_a_full_disk_is_said_and_nothing_counts_as_saved(page, labelizer, watch):
+    """Acceptance 27: the work file cannot grow; what waits comes when there is room."""
+    watch.forgive("507")
+    keys(page, "4")
+    saved(page)
+    _, most = resource.prlimit(labelizer.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(labelizer.pid, resource.RLIMIT_FSIZE, (1024, most))
+    keys(page, "3", "3")
+    expect(page.locator("#save-state")).to_have_text("⚠ Not saved, 2 unsent")
+    bar = page.locator("#bars .full")
+    expect(bar).to_contain_text(
+        re.compile("cannot save: .*labels.json.labelizer.sqlite3 cannot be")
+    )
+    assert len(labelizer.operations()) == 1
+    keys(page, "3")
+    expect(page.locator("#save-state")).to_have_text("⚠ Not saved, 3 unsent")
+    resource.prlimit(labelizer.pid, resource.RLIMIT_FSIZE, (most, most))
+    saved(page)
+    expect(bar).to_be_hidden()
+    assert len(labelizer.operations()) == 4

@@ -1,0 +1,310 @@
+"""Many pictures at once: selections, ranges, filters, shifts, playing and painting."""
+
+import time
+from collections import Counter
+
+import pytest
+from playwright.sync_api import expect
+
+from get_data.labels import label, label_file
+from tests.browser.conftest import ready
+from tests.browser.drives import document, drive, img_id, picture
+from tests.browser.words import counts, current, export, keys, saved, toast
+
+DIRECTIONS = [number % 5 for number in range(40)]
+
+
+@pytest.fixture
+def labelizer(tmp_path, start):
+    """A labelizer on forty pictures."""
+    return start(drive(tmp_path / "drive", 40))
+
+
+def directions(labelizer):
+    """The direction of each picture, as the work file has it."""
+    return [row[0] for row in labelizer.rows("SELECT direction FROM entry ORDER BY position")]
+
+
+def state(labelizer):
+    """All that has been decided about each picture."""
+    columns = "direction, speed, reviewed, deleted"
+    return labelizer.rows(f"SELECT {columns} FROM entry ORDER BY position")
+
+
+def tile(page, number):
+    return page.locator(f"#tile-{number}")
+
+
+def test_a_range_of_the_grid_is_one_step(page, labelizer):
+    """Acceptance 7: shift-click, a digit, one undo, one redo; what changes nothing is no step."""
+    before = state(labelizer)
+    keys(page, "v")
+    tile(page, 3).click()
+    tile(page, 9).click(modifiers=["Shift"])
+    expect(page.locator("#grid-count")).to_have_text("7 selected")
+    keys(page, "2")
+    assert toast(page) == "7 pictures → direction 2 (undo: Ctrl+Z)"
+    saved(page)
+    assert directions(labelizer) == DIRECTIONS[:3] + [2] * 7 + DIRECTIONS[10:]
+    assert len(labelizer.operations()) == 1
+    after = state(labelizer)
+    keys(page, "2")  # once more changes nothing
+    assert toast(page) == "0 pictures → direction 2"
+    saved(page)
+    assert len(labelizer.operations()) == 1
+    keys(page, "Control+z")
+    saved(page)
+    assert state(labelizer) == before
+    keys(page, "Control+y")
+    saved(page)
+    assert state(labelizer) == after
+
+
+def test_single_tiles_can_be_chosen_with_control(page, labelizer):
+    keys(page, "v")
+    for number in (2, 6, 10, 6):
+        tile(page, number).click(modifiers=["Control"])
+    expect(page.locator("#grid-count")).to_have_text("2 selected")
+    page.click("#grid-label [data-action=speed][data-value='0']")
+    assert toast(page) == "2 pictures → speed 0 (undo: Ctrl+Z)"
+    saved(page)
+    assert [labelizer.entry(number)["speed"] for number in (2, 6, 10)] == [0, 1, 0]
+
+
+def test_a_range_under_a_filter_is_of_what_the_filter_shows(page, labelizer):
+    """Acceptance 9: `[`, `]` and X touch only what is shown; the toast counts what the file has."""
+    page.click("#histogram-direction [data-value='2']")
+    expect(page.locator("#shown-count")).to_have_text("8 pictures")
+    keys(page, "Home", "[", "ArrowRight", "ArrowRight", "ArrowRight", "]", "x")
+    assert toast(page).startswith("4 pictures → marked to delete")
+    saved(page)
+    assert labelizer.rows("SELECT position FROM entry WHERE deleted") == [(2,), (7,), (12,), (17,)]
+    assert len(labelizer.operations()) == 1
+
+
+def test_a_filter_empties_when_its_pictures_change(page, labelizer):
+    """Acceptance 10: the histogram's numbers are those of the export."""
+    page.click("#histogram-direction [data-value='2']")
+    keys(page, "Control+a", "3")
+    expect(page.locator("#shown-count")).to_have_text("0 pictures")
+    expect(page.locator("#placeholder")).to_contain_text("Nothing fits the filter")
+    page.click("#filter-none")
+    keys(page, "Home", "x")
+    before, now = (counts(page, "direction", side) for side in ("before", "now"))
+    speeds = counts(page, "speed", "now")
+    exported = export(page, labelizer)
+    source = label_file.read(labelizer.labels)
+
+    def recount(labels, key):
+        left = [one["label"][key] for one in labels.values() if "to_delete" not in one]
+        return [Counter(left)[value] for value in range(5 if key == "label_direction" else 2)]
+
+    assert before == recount(source, "label_direction") == [8, 8, 8, 8, 8]
+    assert now == recount(exported, "label_direction") == [7, 8, 0, 16, 8]
+    assert speeds == recount(exported, "label_speed")
+    table = page.locator("#class-counts tbody tr").all_inner_texts()
+    assert [[int(cell) for cell in row.split()[-2:]] for row in table[:5]] == [
+        list(pair) for pair in zip(before, now, strict=True)
+    ]
+
+
+def test_a_labelled_picture_leaves_the_filter_and_the_next_takes_its_place(page):
+    page.select_option("#filter-state", "unreviewed")
+    keys(page, "Escape")
+    for number in range(3):
+        assert current(page) == img_id(number)
+        keys(page, "Enter")
+    expect(page.locator("#place")).to_have_text("1 of 37")
+    keys(page, "Backspace")
+    assert current(page) == img_id(2)
+
+
+FIELDS = [
+    ("#filter-text", "00-00-05", "1 picture"),
+    ("#steering-from", "0.3", "16 pictures"),
+    ("#steering-to", "-0.3", "16 pictures"),
+    ("#throttle-from", "0.2", "20 pictures"),
+    ("#throttle-to", "0.2", "20 pictures"),
+]
+
+
+def test_each_field_filters_also_after_a_reload(page):
+    for field, value, count in FIELDS:
+        page.fill(field, value)
+        page.press(field, "Enter")
+        expect(page.locator("#shown-count")).to_have_text(count)
+        page.reload()
+        ready(page)
+        expect(page.locator("#shown-count")).to_have_text(count)
+        page.click("#filter-none")
+        expect(page.locator("#shown-count")).to_have_text("40 pictures")
+
+
+def test_shift_moves_labels_and_back_exactly(page, labelizer):
+    """One step each; to and fro is as before, and so is undone."""
+    before = state(labelizer)
+    keys(page, "Control+a", ",")
+    assert toast(page).startswith("40 labels moved 1 earlier, 1 left without one are marked")
+    saved(page)
+    assert directions(labelizer) == DIRECTIONS[1:] + DIRECTIONS[-1:]
+    assert labelizer.rows("SELECT position FROM entry WHERE deleted") == [(39,)]
+    keys(page, ",", ",")
+    saved(page)
+    assert directions(labelizer)[:37] == DIRECTIONS[3:]
+    assert labelizer.rows("SELECT position FROM entry WHERE deleted") == [(37,), (38,), (39,)]
+    assert len(labelizer.operations()) == 3
+    keys(page, ".", ".", ".")
+    saved(page)
+    assert state(labelizer) == before
+    keys(page, *["Control+z"] * 6)
+    saved(page)
+    assert state(labelizer) == before
+    page.reload()
+    ready(page)
+    page.fill("#shift-by", "5")
+    page.keyboard.press("Tab")
+    keys(page, "Control+a")
+    page.click("#panel [data-action=shift-later]")
+    saved(page)
+    assert directions(labelizer)[5:] == DIRECTIONS[:35]
+    page.reload()  # also after a reload the way back is known
+    ready(page)
+    page.fill("#shift-by", "5")
+    keys(page, "Tab", "Control+a")
+    page.click("#panel [data-action=shift-earlier]")
+    saved(page)
+    assert state(labelizer) == before
+
+
+def test_shift_does_not_cross_a_pause(tmp_path, start, open_page):
+    """Labels of one run never go to pictures of another."""
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    labels = {}
+    for number in [*range(5), *range(1000, 1005)]:
+        one = document(number, picture(number))
+        labels[one["img_id"]] = one
+        (folder / one["file_name"]).write_bytes(picture(number))
+    label_file.write(folder / label_file.NAME, labels)
+    labelizer = start(folder)
+    page = open_page(labelizer)
+    keys(page, "Control+a", ",")
+    saved(page)
+    assert directions(labelizer) == [1, 2, 3, 4, 4] * 2
+    assert labelizer.rows("SELECT position FROM entry WHERE deleted") == [(4,), (9,)]
+
+
+def test_shift_asks_for_a_selection(page, labelizer):
+    keys(page, ",")
+    assert toast(page).startswith("Select the pictures whose labels to move")
+    saved(page)
+    assert labelizer.operations() == []
+
+
+@pytest.fixture
+def long(tmp_path, start, open_page):
+    """A labelizer on two hundred pictures, and its page."""
+    labelizer = start(drive(tmp_path / "long", 200))
+    return labelizer, open_page(labelizer)
+
+
+def place(page):
+    return int(page.locator("#place").inner_text().split()[0]) - 1
+
+
+def test_playing_keeps_its_rate_and_stops(long):
+    """Acceptance 11: 20 a second for 3 s; Space stops; backwards too."""
+    _, page = long
+    before = time.perf_counter()
+    keys(page, " ")
+    started = time.perf_counter()
+    page.wait_for_timeout(3000)
+    stopping = time.perf_counter()
+    keys(page, " ")
+    after = time.perf_counter()
+    stopped = place(page)
+    assert 20 * (stopping - started) - 5 <= stopped <= 20 * (after - before) + 5
+    page.wait_for_timeout(300)
+    assert place(page) == stopped
+    keys(page, "Shift+Space")
+    page.wait_for_timeout(1000)
+    keys(page, "Shift+Space")
+    assert stopped - 30 < place(page) < stopped - 12
+
+
+def test_painting_is_one_step(long):
+    """Acceptance 11: a key held while playing, for 1 s; it begins where the hand decided."""
+    labelizer, page = long
+    keys(page, *["PageDown"] * 3)
+    keys(page, " ")
+    page.wait_for_timeout(400)
+    page.keyboard.down("d")
+    began = place(page)
+    page.wait_for_timeout(1000)
+    page.keyboard.up("d")
+    keys(page, " ")
+    saved(page)
+    [operation] = labelizer.operations()
+    assert operation["text"] == "painted direction 2"
+    painted = [row[0] for row in labelizer.rows("SELECT position FROM entry WHERE reviewed")]
+    assert painted == list(range(painted[0], painted[-1] + 1))
+    assert began - 9 <= painted[0] <= began - 4  # 300 ms are six pictures
+    assert 18 <= len(painted) <= 36
+    assert {labelizer.entry(position)["direction"] for position in painted} == {2}
+    keys(page, "Control+z")
+    saved(page)
+    assert labelizer.rows("SELECT count(*) FROM entry WHERE reviewed") == [(0,)]
+
+
+def test_the_most_suspicious_come_first(tmp_path, start, open_page):
+    """A label unlike what the driver steered, and one unlike both neighbours."""
+    folder = drive(tmp_path / "drive", 30, steering=0.0)
+    labels = label_file.read(folder / label_file.NAME)
+    one = document(17, picture(17), steering=-0.9)
+    one["label"]["raw_direction"] = 0.0
+    labels[img_id(17)] = one
+    label_file.write(folder / label_file.NAME, labels)
+    page = open_page(start(folder))
+    page.select_option("#filter-order", "suspicious")
+    keys(page, "Escape", "Home")
+    assert current(page) == img_id(17)
+    expect(page.locator("#badges")).to_contain_text("steered 2")
+    expect(page.locator("#badges")).to_contain_text("unlike its neighbours")
+    keys(page, "d")
+    assert current(page) != img_id(17)
+
+
+def test_a_car_that_stands_still_is_found(tmp_path, start, open_page):
+    folder = drive(tmp_path / "drive", 40)
+    for number in range(10, 25):
+        (folder / f"{img_id(number)}.jpg").write_bytes(picture(10))
+    labels = label_file.read(folder / label_file.NAME)
+    for number in range(10, 25):
+        labels[img_id(number)].pop("picture_size")
+    label_file.write(folder / label_file.NAME, labels)
+    page = open_page(start(folder))
+    page.click("nav [data-view=overview]")
+    expect(page.locator("#looked-at")).to_have_text("All pictures were looked at.")
+    page.select_option("#filter-state", "still")
+    expect(page.locator("#shown-count")).to_have_text("15 pictures")
+
+
+def test_an_edit_of_many_stays_with_the_same_classes(tmp_path, start, open_page):
+    """Mixed numbers of classes in one file: said, and never crossed."""
+    folder = drive(tmp_path / "drive", 10)
+    labels = label_file.read(folder / label_file.NAME)
+    for number in (3, 4):
+        one = labels[img_id(number)]
+        one["label"] |= {"nb_dir": 3, "label_direction": 1}
+        one["label_fingerprint"] = label.fingerprint(img_id(number), one["label"])
+    label_file.write(folder / label_file.NAME, labels)
+    labelizer = start(folder)
+    page = open_page(labelizer)
+    expect(page.locator("#problems")).to_contain_text("different classes in one file")
+    page.click("nav [data-view=single]")
+    keys(page, "Home", "Control+a", "2")
+    assert (
+        toast(page) == "8 pictures → direction 2, 2 skipped: they have other classes (undo: Ctrl+Z)"
+    )
+    saved(page)
+    assert [labelizer.entry(number)["direction"] for number in (2, 3, 4, 5)] == [2, 1, 1, 2]

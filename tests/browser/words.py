@@ -1,0 +1,55 @@
+"""What many browser tests say to the page, and ask it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.server import Labelizer
+
+
+def current(page: Page) -> str:
+    """The id of the picture shown."""
+    return page.locator("#img-id").inner_text()
+
+
+def saved(page: Page) -> None:
+    """The server has everything."""
+    expect(page.locator("#save-state")).to_have_text("✓ All saved", timeout=15_000)
+
+
+def keys(page: Page, *presses: str) -> None:
+    """Presses keys, one after the other."""
+    for press in presses:
+        page.keyboard.press(press)
+
+
+def pressed(page: Page, attribute: str) -> int:
+    """The class of an attribute that the buttons show; -1 for none."""
+    chosen = page.locator(f"#{attribute} [aria-pressed=true]")
+    return int(chosen.get_attribute("data-value") or -1) if chosen.count() else -1
+
+
+def toast(page: Page) -> str:
+    """What the page said last."""
+    return page.locator("#toast").inner_text()
+
+
+def counts(page: Page, attribute: str, side: str) -> list[int]:
+    """The histogram's numbers; side `before` or `now`."""
+    rows = page.locator(f"#histogram-{attribute} .bar-row")
+    return [int(rows.nth(at).get_attribute(f"data-{side}") or -1) for at in range(rows.count())]
+
+
+def export(page: Page, labelizer: Labelizer) -> dict[str, Any]:
+    """The labels that the page exports."""
+    saved(page)
+    page.keyboard.press("Control+s")
+    page.click("#export")
+    expect(page.locator("#exported-file")).to_be_visible(timeout=30_000)
+    file = Path(page.locator("#exported-file").inner_text())
+    assert file.parent == labelizer.folder
+    assert re.fullmatch(r"labels_[\dT-]+\.json", file.name)
+    return json.loads(file.read_bytes())

@@ -1,0 +1,603 @@
+"""The labelizer below its page: what it reads, keeps, exports and refuses."""
+
+import json
+import os
+import re
+import socket
+import sqlite3
+from datetime import timedelta
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from errors import InputError, StillRecording, WriteFailed
+from get_data import command_line, run_labelizer
+from get_data.labelizer import catalogue, operations, pictures, work_file
+from get_data.labelizer.catalogue import Flag
+from get_data.labelizer.desk import HELD_S, Desk
+from get_data.labelizer.examination import Examination
+from get_data.labelizer.export import SourceChanged, export
+from get_data.labelizer.operations import Operation
+from get_data.labelizer.work_file import BeingLabelled, LeaseLost, WorkFile
+from get_data.labels import label, label_file
+from get_data.recording import journal
+from tests.browser.drives import document as seen
+from tests.browser.drives import drive as drive_of
+from tests.browser.drives import img_id, picture
+from tests.browser.server import free_port, running
+from tests.conftest import START, document, save
+from tests.test_journal import interrupted
+
+UID = "00000000-0000-0000-0000-{:012d}"
+
+
+def catalogue_of(folder):
+    return catalogue.read(folder / label_file.NAME, folder)
+
+
+def rewrite(folder, change):
+    """The label file after `change` has had its labels by their number."""
+    file = folder / label_file.NAME
+    labels = json.loads(file.read_text())
+    change(list(labels.values()))
+    file.write_text(json.dumps(labels))
+
+
+def operation(number=1, *, positions=((0, 0),), was=None, **values):
+    """A step that sets these values, each for all of the positions."""
+    count = sum(last - first + 1 for first, last in positions)
+    return Operation(
+        uid=UID.format(number),
+        kind="label",
+        text="a step",
+        positions=list(positions),
+        set={name: [(value, count)] for name, value in values.items()},
+        was=was or {},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twelve pictures with directions 0 1 2 3 4 0 ..."""
+    return drive_of(tmp_path / "drive")
+
+
+@pytest.fixture
+def desk(folder):
+    opened = Desk(catalogue_of(folder), "Zoé", now=lambda: START)
+    yield opened
+    opened.close()
+
+
+# --- what stops it before anything is written
+
+
+def nested(depth):
+    return b'{"a": ' * depth + b"1" + b"}" * depth
+
+
+STOPS = [
+    ("no JSON", b"labels", "line 1, column 1: not JSON"),
+    ("a torn file", b'{"a": {"b": 1', "line 1, column 14: not JSON"),
+    ("no object", b"[1, 2]", "expected an object"),
+    ("a key twice", b'{"a": {}, "a": {}}', "the key 'a' stands twice"),
+    ("a key twice inside", b'{"a": {"b": 1, "b": 2}}', "the key 'b' stands twice"),
+    ("NaN", b'{"a": {"raw_direction": NaN}}', "NaN is not a number that JSON knows"),
+    ("not UTF-8", b'{"\xff": {}}', "is not UTF-8 text"),
+    ("half a character", b'{"a": "\\ud800"}', "half a character"),
+    ("nested too deep", nested(100_000), "nested too deep"),
+    ("no labels", b"{}\n", "has no labels to correct"),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [row[1:] for row in STOPS], ids=[r[0] for r in STOPS]
+)
+def test_what_is_no_label_file_stops_and_writes_nothing(content, words, tmp_path, call):
+    """Acceptance 18: the reason in one line, exit 2, no file."""
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    (folder / label_file.NAME).write_bytes(content)
+    code, out, err = call(run_labelizer, folder, "--port", free_port())
+    assert (code, out) == (2, None)
+    assert re.fullmatch(rf"error: {re.escape(str(folder))}.*{re.escape(words)}.*\n", err)
+    assert [one.name for one in folder.iterdir()] == [label_file.NAME]
+
+
+def test_more_classes_than_digit_keys_stop(folder, call):
+    def many(labels):
+        labels[3]["label"] |= {"nb_dir": 11}
+
+    rewrite(folder, many)
+    code, _, err = call(run_labelizer, folder, "--port", free_port())
+    assert code == 2
+    assert f"entry '{img_id(3)}': 11 directions and 2 speeds; the labelizer has keys for 10" in err
+    assert not work_file.path_for(folder / label_file.NAME).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--user", "auto"], "means that no person made a label"),
+        (["--user", "Auto "], "means that no person made a label"),
+        (["--user", ""], "expected the name of a person"),
+        (["--user", "a\nb"], "expected the name of a person"),
+        (["--user", "x" * 101], "expected the name of a person"),
+        (["--port", "0"], "expected a whole number above 0"),
+        (["--port", "65536"], "expected a port, 1 to 65535"),
+        (["--labels", ""], "expected a file or a folder"),
+    ],
+    ids=str,
+)
+def test_options_are_checked(folder, options, words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_labelizer.main([str(folder), *options])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_is_needed(folder, call, tmp_path):
+    for name, words in (
+        (folder / label_file.NAME, "is a file; name the folder of the pictures"),
+        (tmp_path / "none", "does not exist; name the folder of the pictures"),
+        (tmp_path, "has no labels.json"),
+    ):
+        code, _, err = call(run_labelizer, name, "--port", free_port())
+        assert (code, words in err) == (2, True)
+
+
+def test_a_port_that_is_taken_is_told(folder, call):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, err = call(run_labelizer, folder, "--port", port)
+    assert code == 2
+    assert f"port {port} cannot be used: Address already in use; name another with --port" in err
+
+
+def test_a_login_name_that_is_no_person_needs_a_user(folder, call, monkeypatch):
+    monkeypatch.setattr(command_line.getpass, "getuser", lambda: "auto")
+    code, _, err = call(run_labelizer, folder, "--port", free_port())
+    assert code == 2
+    assert "your login name will not do" in err
+    assert "say --user NAME" in err
+
+
+def test_a_folder_that_takes_no_file_is_told(folder, call, monkeypatch):
+    real = os.open
+
+    def refuse(name, flags, *more):
+        if str(name).endswith(work_file.SUFFIX):
+            raise OSError(30, "Read-only file system")
+        return real(name, flags, *more)
+
+    monkeypatch.setattr(work_file.os, "open", refuse)
+    code, _, err = call(run_labelizer, folder, "--port", free_port())
+    assert code == 1
+    assert "labels.json.labelizer.sqlite3 cannot be written: Read-only file system" in err
+
+
+def test_an_interrupted_recording_is_repaired_aloud(tmp_path):
+    folder = interrupted(tmp_path / "drive", [document(0), document(1)], torn=b"torn")
+    with running(folder) as labelizer:
+        said = labelizer.log.read_text()
+    assert "repaired an interrupted recording: 2 labels kept" in said
+    assert "this line of the journal is torn" in said
+    assert not (folder / journal.NAME).exists()
+
+
+def test_a_recording_that_runs_is_refused(tmp_path, call, monkeypatch):
+    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
+    folder = interrupted(tmp_path / "drive", [document(0)])
+    with journal.locked(folder):
+        code, _, err = call(run_labelizer, folder, "--port", free_port())
+    assert code == StillRecording.exit_code
+    assert "is being recorded into" in err
+
+
+def test_labels_may_lie_elsewhere(folder, tmp_path):
+    """A recording that lies beside the pictures is no business of theirs then."""
+    labels = tmp_path / "elsewhere" / "mine.json"
+    labels.parent.mkdir()
+    (folder / label_file.NAME).rename(labels)
+    interrupted(folder, [document(700)])
+    with running(folder, "--labels", labels) as labelizer:
+        assert "repaired" not in labelizer.log.read_text()
+    assert (folder / journal.NAME).exists()
+    assert labelizer.counts == {
+        "labels": 12,
+        "reviewed": 0,
+        "corrected": 0,
+        "to_delete": 0,
+        "file": "",
+    }
+    assert work_file.path_for(labels).exists()
+
+
+# --- the catalogue
+
+
+def test_the_catalogue_is_in_the_order_of_time(tmp_path):
+    """Also where names tell another order, as 999.jpg and 1000.jpg do."""
+    labels = {}
+    for number, name in enumerate(["998", "999", "1000", "1001"]):
+        one = document(number)
+        one["img_id"] = name
+        one["label_fingerprint"] = label.fingerprint(name, one["label"])
+        labels[name] = one
+    label_file.write(tmp_path / label_file.NAME, labels)
+    assert catalogue_of(tmp_path).ids == ["998", "999", "1000", "1001"]
+
+
+def test_the_bytes_of_an_entry_are_those_of_the_file(folder):
+    text = json.dumps(json.loads((folder / label_file.NAME).read_text()), indent=3)
+    (folder / label_file.NAME).write_text(
+        "\ufeff" + text.replace("test day", "Zo\u00e9 \U0001f697")
+    )
+    found = catalogue_of(folder)
+    for position in (0, 5, 11):
+        assert json.loads(found.raw(position))["img_id"] == img_id(position)
+        assert json.loads(found.raw(position))["event"] == "Zo\u00e9 \U0001f697"
+
+
+def test_a_pause_begins_a_run(tmp_path):
+    save(tmp_path / "drive", [document(number) for number in (0, 1, 2, 50, 51, 100)])
+    flags = catalogue_of(tmp_path / "drive").flags
+    assert [bool(one & Flag.RUN_START) for one in flags] == [True, False, False, True, False, True]
+
+
+def test_a_link_within_the_folder_is_served_and_one_out_of_it_is_not(folder, tmp_path):
+    (tmp_path / "outside.jpg").write_bytes(picture(0))
+    for number, target in ((1, f"{img_id(0)}.jpg"), (2, "../outside.jpg"), (3, f"{img_id(3)}.jpg")):
+        (folder / f"{img_id(number)}.jpg").unlink()
+        (folder / f"{img_id(number)}.jpg").symlink_to(target)
+    found = catalogue_of(folder)
+    assert found.picture(1) == (folder / f"{img_id(0)}.jpg").resolve()
+    assert found.picture(2) is None
+    assert found.picture(3) is None  # leads to itself
+    assert [bool(found.flags[at] & Flag.MISSING) for at in range(4)] == [False, False, True, True]
+
+
+def test_the_version_changes_with_a_picture(folder):
+    before = catalogue_of(folder).version
+    assert catalogue_of(folder).version == before
+    (folder / f"{img_id(3)}.jpg").write_bytes(picture(77))
+    assert catalogue_of(folder).version != before
+
+
+# --- pictures
+
+
+def test_the_fault_of_a_picture_is_seen_without_decoding_it():
+    whole = picture(1)
+    assert pictures.fault_of(whole) == ""
+    assert pictures.fault_of(whole + b"\0" * 8) == ""  # some cameras fill up
+    assert pictures.fault_of(b"") == "the picture is empty or cannot be read"
+    assert pictures.fault_of(whole[:-40]) == "the picture is cut off"
+    assert pictures.fault_of(b"\x89PNG" + whole) == "this is no JPEG picture"
+    assert pictures.fault_of(b"\xff\xd8\xff\xd9") == "this is no JPEG picture"
+    large = cv2.imencode(".jpg", np.zeros((5000, 4001, 3), np.uint8))[1].tobytes()
+    assert pictures.fault_of(large) == "the picture is too large, 4001x5000 pixels"
+    assert pictures.fault_of(b"x" * 20_000_001) == "the picture has more than 20 MB"
+
+
+def test_a_sheet_has_each_picture_at_its_place(folder):
+    files = [folder / f"{img_id(number)}.jpg" for number in range(12)]
+    files[4] = None
+    files[5].write_bytes(b"no picture")
+    wide = np.full((100, 400, 3), 255, np.uint8)
+    files[6].write_bytes(cv2.imencode(".jpg", wide)[1].tobytes())
+    sheet = cv2.imdecode(np.frombuffer(pictures.sheet(files), np.uint8), cv2.IMREAD_COLOR)
+    assert sheet.shape == (240, 1600, 3)
+
+    def tile(number):
+        row, column = divmod(number, 10)
+        return sheet[row * 120 : row * 120 + 120, column * 160 : column * 160 + 160].astype(int)
+
+    for number in (0, 3, 11):
+        own = cv2.imdecode(np.frombuffer(picture(number), np.uint8), cv2.IMREAD_COLOR).astype(int)
+        assert np.abs(tile(number) - own).mean() < 6
+    for number in (4, 5):
+        assert np.abs(tile(number) - 40)[16:-16, 16:-16].max() < 6
+    assert tile(6)[60, 80].min() > 240  # the wide one: whole, with paper above and below
+    assert tile(6)[10, 80].max() < 60
+
+
+def test_the_examination_finds_what_is_broken_dull_and_still(folder):
+    for number in range(12):
+        (folder / f"{img_id(number)}.jpg").write_bytes(picture(0 if number < 11 else number))
+    rewrite(folder, lambda labels: [one.pop("picture_size") for one in labels])
+    examination = Examination(catalogue_of(folder))
+    examination.look_at_all()
+    assert examination.findings.still == [(0, 10)]
+    assert examination.findings.looked_at == 12
+    black = cv2.imencode(".jpg", np.zeros((120, 160, 3), np.uint8))[1].tobytes()
+    (folder / f"{img_id(4)}.jpg").write_bytes(black)
+    (folder / f"{img_id(7)}.jpg").write_bytes(picture(7)[:300])
+    examination = Examination(catalogue_of(folder))
+    examination.look_at_all()
+    assert examination.findings.dull == [4]
+    assert [position for position, _ in examination.findings.broken] == [7]
+    assert examination.findings.still == []
+
+
+# --- the work file
+
+
+def test_what_is_sent_twice_counts_once(desk):
+    epoch = desk.take_lease("browser one", take_over=False)
+    one, two = operation(1, direction=3, reviewed=1), operation(2, direction=4, reviewed=1)
+    for sent in ([one], [one, two], [two], [one]):
+        desk.save(operations.Batch(epoch=epoch, operations=sent))
+    assert [each.uid for each in desk.work.history()] == [one.uid, two.uid]
+    [decision] = desk.work.decisions()
+    assert (decision.direction, decision.changed_by) == (4, "Zoé")
+
+
+def test_a_lease_that_was_taken_over_is_lost(desk):
+    first = desk.take_lease("browser one", take_over=False)
+    second = desk.take_lease("browser two", take_over=True)
+    with pytest.raises(LeaseLost, match=f"the lease {first} is not the last one"):
+        desk.save(operations.Batch(epoch=first, operations=[operation()]))
+    assert desk.work.decisions() == []
+    desk.save(operations.Batch(epoch=second, operations=[operation(direction=3)]))
+
+
+def test_a_browser_that_is_silent_loses_its_claim(folder):
+    now = [100.0]
+    desk = Desk(catalogue_of(folder), "Zoé", clock=lambda: now[0])
+    epoch = desk.take_lease("browser one", take_over=False)
+    assert desk.take_lease("browser two", take_over=False) is None
+    now[0] += HELD_S - 1
+    assert desk.hear("browser one", epoch)["holds"]
+    now[0] += HELD_S - 1
+    assert desk.take_lease("browser two", take_over=False) is None
+    now[0] += 2
+    assert desk.take_lease("browser two", take_over=False) == epoch + 1
+    desk.close()
+
+
+def test_work_and_lease_outlive_a_restart(folder):
+    desk = Desk(catalogue_of(folder), "Zoé")
+    epoch = desk.take_lease("browser one", take_over=False)
+    desk.save(operations.Batch(epoch=epoch, operations=[operation(direction=3)]))
+    name = desk.work.name
+    desk.close()
+    again = Desk(catalogue_of(folder), "Ada")
+    assert (again.work.name, again.work.epoch, len(again.work.history())) == (name, epoch, 1)
+    again.save(operations.Batch(epoch=epoch, operations=[operation(2, deleted=1)]))
+    assert again.counts() == {"labels": 12, "reviewed": 1, "corrected": 0, "to_delete": 1}
+    again.close()
+
+
+def test_a_second_process_is_refused(folder, desk):
+    with pytest.raises(BeingLabelled, match="is open in another labelizer"):
+        WorkFile(desk.work.path)
+
+
+def test_a_batch_of_which_one_cannot_be_done_is_not_done(desk):
+    epoch = desk.take_lease("browser one", take_over=False)
+    bad = operation(2, positions=[(0, 12)], direction=3)
+    with pytest.raises(InputError, match="0 to 12 are no positions"):
+        desk.save(operations.Batch(epoch=epoch, operations=[operation(1, direction=3), bad]))
+    assert desk.work.decisions() == []
+    assert desk.work.history() == []
+
+
+def full(database, *_):
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_full_disk_saves_nothing_and_says_so(desk, monkeypatch):
+    epoch = desk.take_lease("browser one", take_over=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFile, "_apply", full)
+        with pytest.raises(
+            WriteFailed, match=r"sqlite3 cannot be written: database or disk is full"
+        ):
+            desk.save(operations.Batch(epoch=epoch, operations=[operation(direction=3)]))
+    desk.save(operations.Batch(epoch=epoch, operations=[operation(direction=3)]))
+    assert len(desk.work.history()) == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (
+            lambda file: file.write_bytes(b"no database" * 100),
+            "file is not a database; move it away",
+        ),
+        (lambda file: sqlite3.connect(file).execute("CREATE TABLE x (y)"), "is no work file"),
+    ],
+    ids=["no database", "another's"],
+)
+def test_a_file_of_another_kind_is_refused(folder, spoil, words):
+    file = work_file.path_for(folder / label_file.NAME)
+    spoil(file)
+    before = file.read_bytes()
+    with pytest.raises(InputError, match=words):
+        Desk(catalogue_of(folder), "Zoé")
+    assert file.read_bytes() == before
+
+
+def test_a_work_file_of_a_newer_version_is_refused(folder, call):
+    Desk(catalogue_of(folder), "Zoé").close()
+    file = work_file.path_for(folder / label_file.NAME)
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    code, _, err = call(run_labelizer, folder, "--port", free_port())
+    assert code == 2
+    assert "was written by a newer version of the labelizer (format 99, this one knows 1)" in err
+
+
+def test_a_killed_beginning_is_begun_again(folder):
+    work_file.path_for(folder / label_file.NAME).touch()
+    desk = Desk(catalogue_of(folder), "Zoé")
+    assert desk.counts()["labels"] == 12
+    desk.close()
+
+
+def test_the_lease_goes_on_counting_in_a_new_work_file(folder):
+    """Else a page of the old one could write into it."""
+    desk = Desk(catalogue_of(folder), "Zoé")
+    old = desk.take_lease("browser one", take_over=False)
+    desk.close()
+    rewrite(folder, lambda labels: labels[5].update(event="another day"))
+    desk = Desk(catalogue_of(folder), "Zoé")
+    assert desk.is_outdated
+    assert desk.state()["outdated"] == {"decided": 0, "carried": 0}
+    desk.reopen("anew")
+    assert not desk.is_outdated
+    assert desk.take_lease("browser one", take_over=False) == old + 1
+    desk.close()
+
+
+# --- carrying over, and the export
+
+
+def test_decisions_are_carried_over_with_who_made_them(folder):
+    desk = Desk(catalogue_of(folder), "Ada", now=lambda: START)
+    epoch = desk.take_lease("browser one", take_over=False)
+    steps = [operation(n, positions=[(n, n)], direction=3, reviewed=1) for n in range(4)]
+    desk.save(operations.Batch(epoch=epoch, operations=steps))
+    desk.close()
+    before = seen(100, picture(100))
+    labels = label_file.read(folder / label_file.NAME)
+    del labels[img_id(0)]
+    labels[img_id(1)] = seen(1, picture(1), steering=0.9)
+    labels[before["img_id"]] = before
+    label_file.write(folder / label_file.NAME, labels)
+    desk = Desk(catalogue_of(folder), "Zoé", now=lambda: START + timedelta(days=1))
+    assert desk.state()["outdated"] == {"decided": 4, "carried": 2}
+    with pytest.raises(SourceChanged):
+        desk.export()
+    aside = desk.reopen("carry")
+    carried = desk.work.decisions()
+    assert [(one.img_id, one.position, one.changed_by) for one in carried] == [
+        (img_id(2), 1, "Ada"),
+        (img_id(3), 2, "Ada"),
+    ]
+    assert {one.changed_on for one in carried} == {label.iso(START)}
+    assert [one.kind for one in desk.work.history()] == ["carry"]
+    with sqlite3.connect(aside) as old:
+        assert old.execute("SELECT count(*) FROM operation").fetchone() == (4,)
+    old.close()
+    desk.close()
+
+
+def test_nobody_touched_is_byte_for_byte_the_source(desk):
+    exported = export(desk.catalogue, desk.work, now=START)
+    assert exported.file.read_bytes() == desk.catalogue.labels.read_bytes()
+    assert (exported.untouched, exported.corrected, exported.left_out) == (12, 0, [])
+
+
+def test_unknown_keys_and_odd_spelling_survive(folder):
+    text = (folder / label_file.NAME).read_text()
+    odd = text.replace('"event":"test day"', '"our key":[1.50,"\\u00e9 \\/",1e2],"event":"x"')
+    (folder / label_file.NAME).write_text(json.dumps(json.loads(odd), indent=2))
+    (folder / "odd.json").write_text(odd)
+    found = catalogue.read(folder / "odd.json", folder)
+    work = WorkFile(work_file.path_for(folder / "odd.json"))
+    work.begin(found)
+    exported = export(found, work, now=START)
+    work.close()
+    assert exported.file.read_text() == odd
+    pretty = catalogue_of(folder)
+    work = WorkFile(work_file.path_for(folder / label_file.NAME))
+    work.begin(pretty)
+    lines = export(pretty, work, now=START + timedelta(1)).file.read_bytes().splitlines()
+    work.close()
+    assert len(lines) == 14  # an entry a line again
+    assert json.loads(b"".join(lines)) == json.loads(odd)
+
+
+def test_a_deletion_wins_over_other_edits_and_keeps_the_old_label(desk):
+    epoch = desk.take_lease("browser one", take_over=False)
+    step = operation(1, positions=[(2, 3)], direction=0, reviewed=1, deleted=1)
+    desk.save(operations.Batch(epoch=epoch, operations=[step]))
+    source = label_file.read(desk.catalogue.labels)
+    labels = label_file.read(desk.export().file)
+    for number in (2, 3):
+        assert labels[img_id(number)] == {**source[img_id(number)], "to_delete": True}
+
+
+def test_a_label_that_comes_to_its_own_content_replaces_nothing(folder):
+    """Zoé confirms what Zoé had said: the fingerprint is the same, and must not replace itself."""
+
+    def by_zoe(labels):
+        labels[0]["label"]["created_by"] = "Zoé"
+        labels[0]["label_fingerprint"] = label.fingerprint(img_id(0), labels[0]["label"])
+
+    rewrite(folder, by_zoe)
+    desk = Desk(catalogue_of(folder), "Zoé")
+    assert desk.catalogue.flags[0] & Flag.PERSON
+    epoch = desk.take_lease("browser one", take_over=False)
+    desk.save(operations.Batch(epoch=epoch, operations=[operation(reviewed=1)]))
+    exported = label_file.read(desk.export().file)
+    desk.close()
+    assert "replaces" not in exported[img_id(0)]
+
+
+def test_a_source_that_changes_stops_the_export(desk):
+    desk.catalogue.labels.write_bytes(desk.catalogue.labels.read_bytes() + b"\n")
+    assert desk.source_has_changed()
+    with pytest.raises(SourceChanged, match="has changed since it was opened"):
+        desk.export()
+    assert list(desk.catalogue.folder.glob("labels_*")) == []
+    assert list(desk.catalogue.folder.glob(".labels_*")) == []
+
+
+def test_an_export_that_cannot_be_written_leaves_nothing(desk, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(WriteFailed, match="No space left on device"):
+        desk.export()
+    assert list(desk.catalogue.folder.glob("*labels_*")) == []
+
+
+def test_a_label_that_is_not_whole_is_left_out(folder):
+    rewrite(folder, lambda labels: labels[1].pop("label"))
+    desk = Desk(catalogue_of(folder), "Zoé")
+    epoch = desk.take_lease("browser one", take_over=False)
+    step = operation(positions=[(1, 1)], direction=2, reviewed=1)
+    desk.save(operations.Batch(epoch=epoch, operations=[step]))
+    exported = desk.export()
+    assert [(one.img_id, one.why) for one in exported.left_out] == [(img_id(1), "has no speed yet")]
+    assert img_id(1) not in label_file.read(exported.file)
+    desk.close()
+
+
+# --- runs
+
+
+@pytest.mark.parametrize("values", [[], [1], [1, 1, 1], [1, 2, 2, 0, 0, 1]], ids=str)
+def test_runs_come_back_as_the_values(values):
+    runs = operations.runs_of(np.array(values, np.int64))
+    assert sum(count for _, count in runs) == len(values)
+    if values:
+        step = operation(positions=[(0, len(values) - 1)])
+        assert operations.values_of(step, runs, len(values)).tolist() == values
+
+
+@pytest.mark.parametrize("positions", [[0], [0, 1, 2], [3, 5, 6, 9]], ids=str)
+def test_ranges_come_back_as_the_positions(positions):
+    step = operation(positions=operations.ranges_of(np.array(positions)))
+    assert operations.positions_of(step, 10).tolist() == positions
+
+
+def test_the_page_and_the_server_know_the_same_flags_and_kinds():
+    """What store.js and operations.py both spell."""
+    static = catalogue.Path(catalogue.__file__).parent / "static" / "labelizer"
+    store = (static / "store.js").read_text()
+    told = dict(re.findall(r"([A-Z_]+): (\d+)", store.split("export const Flag")[1].split("}")[0]))
+    assert {name: int(value) for name, value in told.items()} == {
+        flag.name: flag.value for flag in Flag
+    }
+    fields = set(Operation.__struct_fields__)
+    spelled = set(re.findall(r"@property \{[^}]*\}\]? \[?(\w+)", store.split("class Store")[0]))
+    assert fields == spelled
+    assert msgspec.json.schema(Operation)["$defs"]["Operation"]["required"]

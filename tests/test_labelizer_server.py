@@ -1,0 +1,250 @@
+"""What the labelizer's server refuses, tells and never does; no browser is needed."""
+
+import http.client
+import json
+import re
+import socket
+from uuid import uuid4
+
+import pytest
+
+import path
+from tests.browser.drives import drive, img_id
+from tests.browser.server import running
+
+
+def ask(labelizer, method, address, body=None, **headers):
+    """A request as no browser would send it; status, headers and body of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", labelizer.port, timeout=20)
+    connection.putrequest(method, address, skip_host="Host" in headers)
+    sent = json.dumps(body).encode() if body is not None else b""
+    for name, value in {**headers, "Content-Length": str(len(sent))}.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders(sent)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, answer.headers, content
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example"])
+@pytest.mark.parametrize("address", ["/", "/api/entries", "/pic/0", "/static/labelizer/app.js"])
+def test_a_foreign_host_is_refused(shared, host, address):
+    """Acceptance 23: a name that somebody else's server answers to may not lead here."""
+    assert ask(shared, "GET", address, Host=host)[0] == 400
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A labelizer that all tests here may ask."""
+    folder = drive(tmp_path_factory.mktemp("security") / "drive")
+    (folder / "notes.txt").write_text("not to be served")
+    with running(folder) as labelizer:
+        yield labelizer
+
+
+@pytest.mark.parametrize("name", ["lease", "hear", "edits", "export", "reopen"])
+def test_a_post_without_the_token_is_refused(shared, name):
+    """Acceptance 23: another site cannot make the browser write."""
+    assert ask(shared, "POST", f"/api/{name}", {})[0] == 403
+    assert ask(shared, "GET", f"/api/{name}")[0] == 405
+    assert shared.operations() == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/pic/../labels.json",
+        "/pic/..%2flabels.json",
+        "/pic/12",
+        "/pic/-1",
+        "/pic/99999999999999999999",
+        "/sheet/1",
+        "/api/document/12",
+        "/static/../settings.py",
+        "/static/..%2f..%2fviews.py",
+        "/static/labelizer/../../views.py",
+        "/static//etc/passwd",
+        "/settings.py",
+        "/views.py",
+        "/labels.json",
+        "/labels.json.labelizer.sqlite3",
+        "/export/labels.json",
+        "/export/labels_20201231T15-45-55-123456.json",
+        "/notes.txt",
+        "/.env",
+        "/admin/",
+    ],
+)
+def test_nothing_else_is_served(shared, address):
+    """Acceptance 23."""
+    assert ask(shared, "GET", address)[0] == 404
+
+
+@pytest.mark.parametrize(
+    "address", ["/", "/api/state", "/pic/0", "/nothing", "/static/labelizer/app.js"]
+)
+def test_every_answer_has_the_headers(shared, address):
+    """Acceptance 23: what a browser may do with it."""
+    _, headers, _ = ask(shared, "GET", address)
+    policy = headers["Content-Security-Policy"]
+    for rule in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"):
+        assert rule in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Server" not in headers
+
+
+def test_the_page_has_no_script_or_style_of_its_own(shared):
+    """Acceptance 23: all of it comes from files of ours."""
+    _, _, content = ask(shared, "GET", "/")
+    page = content.decode()
+    assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
+    assert re.findall(r"<style|\bstyle=|\bon\w+=", page) == []
+    addresses = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
+    assert addresses
+    assert [one for one in addresses if not one.startswith("/static/labelizer/")] == []
+
+
+def test_no_file_of_the_page_names_another_place():
+    """Acceptance 24: nothing could be asked of anybody else."""
+    folder = path.ROOT / "get_data" / "labelizer"
+    files = [*folder.rglob("*.js"), *folder.rglob("*.css"), *folder.rglob("*.html")]
+    assert len(files) > 20
+    named = {
+        file.name: found
+        for file in files
+        if (found := re.findall(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", file.read_text()))
+    }
+    assert named == {}
+
+
+def test_it_listens_on_this_machine_alone(shared):
+    own = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    for address in own - {"127.0.0.1"}:
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((address, shared.port), timeout=5)
+
+
+class Visitor:
+    """A page that may write: it has the cookie and the token."""
+
+    def __init__(self, labelizer):
+        self.labelizer = labelizer
+        _, headers, content = ask(labelizer, "GET", "/")
+        self.cookie = headers["Set-Cookie"].partition(";")[0]
+        self.token = re.findall(rb'csrf-token" content="(\w+)"', content)[0].decode()
+
+    def post(self, name, body):
+        """The status and the content of the answer."""
+        status, _, content = ask(
+            self.labelizer,
+            "POST",
+            f"/api/{name}",
+            body,
+            Cookie=self.cookie,
+            X_CSRFToken=self.token,
+        )
+        return status, json.loads(content)
+
+
+@pytest.fixture
+def visitor(shared):
+    return Visitor(shared)
+
+
+def step(**changes):
+    """An operation as the page sends it."""
+    operation = {
+        "uid": str(uuid4()),
+        "kind": "label",
+        "text": "direction 3",
+        "positions": [[0, 1]],
+        "set": {"direction": [[3, 2]]},
+        "was": {"direction": [[0, 1], [1, 1]]},
+    }
+    return {**operation, **changes}
+
+
+def test_the_token_is_needed_and_enough(visitor, shared):
+    status, lease = visitor.post("lease", {"browser": "browser one"})
+    assert (status, lease["epoch"] > 0) == (200, True)
+    status, saved = visitor.post("edits", {"epoch": lease["epoch"], "operations": [step()]})
+    assert (status, saved) == (200, {"source_changed": False})
+    assert shared.entry(1)["direction"] == 3
+
+
+def test_one_browser_at_a_time_has_the_lease(visitor):
+    first = visitor.post("lease", {"browser": "browser one"})[1]["epoch"]
+    assert visitor.post("lease", {"browser": "browser two"})[1]["epoch"] is None
+    assert visitor.post("hear", {"browser": "browser one", "epoch": first})[1]["holds"] is True
+    second = visitor.post("lease", {"browser": "browser two", "take_over": True})[1]["epoch"]
+    assert second == first + 1
+    assert visitor.post("hear", {"browser": "browser one", "epoch": first})[1]["holds"] is False
+    status, answer = visitor.post("edits", {"epoch": first, "operations": [step()]})
+    assert (status, answer["why"]) == (409, "lease")
+    visitor.post("lease", {"browser": "browser one", "take_over": True})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"epoch": 1},
+        {"epoch": "1", "operations": []},
+        {"epoch": 1, "operations": [], "more": 1},
+        {"epoch": 1, "operations": [{"uid": "short"}]},
+        [],
+        None,
+    ],
+    ids=str,
+)
+def test_what_is_no_batch_is_refused(visitor, body):
+    status, answer = visitor.post("edits", body)
+    assert (status, answer["why"]) == (400, "input")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"positions": [[0, 12]]},
+        {"positions": [[1, 0]]},
+        {"positions": [[-1, 0]]},
+        {"positions": [[0, 0], [0, 0]]},
+        {"positions": []},
+        {"set": {}},
+        {"set": {"direction": [[5, 2]]}},
+        {"set": {"direction": [[-2, 2]]}},
+        {"set": {"direction": [[3, 1]]}},
+        {"set": {"direction": [[3, 3]]}},
+        {"set": {"direction": [[3, -1], [3, 3]]}},
+        {"set": {"direction": [[3, 10**18]]}},
+        {"set": {"reviewed": [[-1, 2]]}},
+        {"set": {"img_id": [[1, 2]]}},
+        {"kind": "format"},
+        {"text": "x" * 300},
+        {"uid": "'; DROP TABLE entry"},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_an_operation_that_cannot_be_is_refused_with_its_whole_batch(visitor, shared, changes):
+    before = shared.rows("SELECT * FROM entry"), len(shared.operations())
+    epoch = visitor.post("lease", {"browser": "browser one", "take_over": True})[1]["epoch"]
+    body = {"epoch": epoch, "operations": [step(), step(**changes)]}
+    status, answer = visitor.post("edits", body)
+    assert (status, answer["why"]) == (400, "input")
+    assert (shared.rows("SELECT * FROM entry"), len(shared.operations())) == before
+
+
+def test_a_picture_may_be_kept_by_the_browser_for_ever_and_its_label_not_at_all(shared):
+    _, headers, content = ask(shared, "GET", "/pic/3")
+    assert content == (shared.folder / f"{img_id(3)}.jpg").read_bytes()
+    assert "immutable" in headers["Cache-Control"]
+    assert headers["Content-Type"] == "image/jpeg"
+    _, headers, content = ask(shared, "GET", "/api/document/3")
+    assert headers["Cache-Control"] == "no-store"
+    assert json.loads(content)["img_id"] == img_id(3)
