@@ -49,7 +49,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="who corrects, for created_by; default: your login name",
     )
     parser.add_argument(
-        "--port", type=_port, default=8000, metavar="N", help="on 127.0.0.1; default 8000"
+        "--port",
+        type=command_line.PORT,
+        default=8000,
+        metavar="N",
+        help="on 127.0.0.1; default 8000",
     )
     return parser.parse_args(argv)
 
@@ -63,13 +67,6 @@ def _person(text: str) -> str:
             f"{text!r} means that no person made a label; give the name of a person"
         )
     return name
-
-
-def _port(text: str) -> int:
-    port = command_line.whole_number(text)
-    if port > 65535:
-        raise argparse.ArgumentTypeError(f"expected a port, 1 to 65535, got {text!r}")
-    return port
 
 
 def main(argv: Sequence[str] | None = None) -> int:
