@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from get_data.labels import label, label_file
 from tests.browser.conftest import ready
 from tests.browser.drives import document, drive, img_id, picture
-from tests.browser.words import current, export, keys, pressed, saved
+from tests.browser.words import AWAY, current, export, keys, pressed, saved
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_markup_in_a_text_is_text(tmp_path, start, open_page):
 
 def test_a_changed_label_file_stops_and_carries_over(tmp_path, start, open_page, watch):
     """Acceptance 20: replaced while it runs: said, not exported; the next start offers to go on."""
-    watch.forgive("409")
+    watch.forgive("409", AWAY)
     folder = drive(tmp_path / "drive", 12)
     labelizer = start(folder)
     page = open_page(labelizer)

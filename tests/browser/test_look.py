@@ -1,6 +1,5 @@
 """What a new user meets: a page that says what to do, on any screen, by day and by night."""
 
-import itertools
 import time
 
 import pytest
@@ -12,7 +11,7 @@ from tests.browser.drives import drive, img_id
 from tests.browser.server import running
 from tests.browser.words import current, keys, pressed, saved
 
-SIZES = [(1280, 720), (1920, 1080), (390, 844)]
+SCREENS = [((1280, 720), "light"), ((1920, 1080), "dark"), ((390, 844), "dark")]
 VIEWS = ["overview", "single", "grid", "review"]
 
 
@@ -38,7 +37,7 @@ def watched():
 
 @pytest.fixture(
     scope="module",
-    params=itertools.product(SIZES, ["light", "dark"]),
+    params=SCREENS,
     ids=lambda value: f"{value[0][0]}-{value[1]}",
 )
 def screen(request, browser, shared, watched):

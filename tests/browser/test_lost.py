@@ -11,10 +11,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import ARGUMENTS, SIZE, ready
 from tests.browser.drives import drive, img_id
-from tests.browser.words import current, keys, saved
+from tests.browser.words import AWAY, current, keys, saved
 from tests.waiting import wait_until
-
-AWAY = "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET"
 
 
 @pytest.fixture

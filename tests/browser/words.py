@@ -9,6 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.server import Labelizer
 
+AWAY = "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET"  # the server is
+
 
 def current(page: Page) -> str:
     """The id of the picture shown."""
