@@ -286,8 +286,9 @@ class PiCamera:
         self._control({"AwbEnable": False})
         self._follow(red_and_blue)
         taken = [self._take(self._patience_s).pixels for _ in range(_PICTURES_A_COLOUR)]
-        blue, _, red = sum(pixels.mean(axis=(0, 1)) for pixels in taken) / len(taken) + _NOISE
-        return float(red / blue)
+        blue, red = (sum(float(one[..., channel].mean()) for one in taken) for channel in (0, 2))
+        noise = _NOISE * len(taken)
+        return (red + noise) / (blue + noise)
 
     def _follow(self, red_and_blue: tuple[float, float]) -> None:
         """The newest picture was taken with these gains. Raises: CameraFailed."""
