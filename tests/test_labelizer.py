@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import cv2
@@ -401,6 +402,12 @@ def test_a_full_disk_saves_nothing_and_says_so(desk, monkeypatch):
     assert len(desk.work.history()) == 1
 
 
+def table_of_another(file):
+    """The file is the database of some other program."""
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE x (y)")
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -408,7 +415,7 @@ def test_a_full_disk_saves_nothing_and_says_so(desk, monkeypatch):
             lambda file: file.write_bytes(b"no database" * 100),
             "file is not a database; move it away",
         ),
-        (lambda file: sqlite3.connect(file).execute("CREATE TABLE x (y)"), "is no work file"),
+        (table_of_another, "is no work file"),
     ],
     ids=["no database", "another's"],
 )
