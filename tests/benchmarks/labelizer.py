@@ -31,6 +31,7 @@ from tests.servers import fetch
 KEYS_A_SECOND = 10
 THINKING_S = 0.6
 BULK = 10_000
+SAVED = "() => document.getElementById('save-state').textContent === '✓ All saved'"
 
 
 def p95(values: Sequence[float]) -> float:
@@ -125,7 +126,7 @@ def many_labels(browser: BrowserContext, folder: Path, count: int) -> None:
         keys(page, "]")
         expect(page.locator("#grid-count")).to_have_text(f"{BULK:,} selected")
         within(f"edit of {BULK:,}, until it is shown", timed(lambda: keys(page, "3")), 0.5)
-        within("and until it is saved", timed(lambda: saved(page)), 0.5)
+        within("and until it is saved", timed(lambda: page.wait_for_function(SAVED)), 0.5)
         keys(page, "Control+a")
         within(f"edit of {count:,}, until it is shown", timed(lambda: keys(page, "2")), 5)
         saved(page)
