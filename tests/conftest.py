@@ -33,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-order", action="store_true", help="try all orders; takes minutes")
 
 
+def pytest_configure() -> None:
+    """Ctrl-C reaches the programs under test, also when a shell started the tests with `&`."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
