@@ -14,10 +14,11 @@ import msgspec
 import pytest
 
 from get_data import command_line
-from get_data.database import es_settings, s3_settings
+from get_data.database.es import settings as es_settings
 from get_data.database.es_utils import ElasticsearchIndex
 from get_data.database.interfaces import LabelIndex, PictureStore
 from get_data.database.local_store import LocalPictureStore
+from get_data.database.s3 import settings as s3_settings
 from get_data.database.s3_utils import S3PictureStore
 from get_data.database.search_query import SearchQuery
 from get_data.database.sqlite_utils import SqliteIndex

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from errors import PictureMissing
-from get_data.database import matching
 from get_data.database.interfaces import (
     ASIDE,
     Copy,
@@ -19,6 +18,7 @@ from get_data.database.interfaces import (
     StoredLabel,
     copy_path,
 )
+from get_data.database.matching import queries
 from get_data.database.search_query import SearchQuery
 from get_data.labels import label
 from get_data.labels.label import Document
@@ -85,7 +85,7 @@ class MemoryIndex:
         return found
 
     def search(self, query: SearchQuery) -> Iterator[bytes]:
-        matches = matching.compile_query(query)
+        matches = queries.compile_query(query)
         found = [one for one in list(self.labels.values()) if matches(one)]
         found.sort(key=lambda one: one["label_fingerprint"])
         found.sort(key=lambda one: _created(one), reverse=True)

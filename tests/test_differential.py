@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from errors import InputError
-from get_data.database import es_settings
+from get_data.database.es import settings as es_settings
 from get_data.database.es_utils import ElasticsearchIndex
 from get_data.database.interfaces import picture_key
 from get_data.database.search_query import parse_search_query

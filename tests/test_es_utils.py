@@ -15,8 +15,10 @@ from threading import Barrier, Thread
 import pytest
 
 from errors import DatabaseError, InputError
-from get_data.database import es_bulk, es_http, es_mapping, es_search, es_utils
-from get_data.database.es_settings import Settings, from_environment
+from get_data.database import es_utils
+from get_data.database.es import bulk, http, mapping
+from get_data.database.es import search as es_search
+from get_data.database.es.settings import Settings, from_environment
 from get_data.database.es_utils import ElasticsearchIndex, get_search_query_from_dict
 from get_data.database.interfaces import StoredLabel
 from get_data.database.search_query import parse_search_query
@@ -226,7 +228,7 @@ def test_a_password_is_in_no_text():
 
 
 def test_every_field_of_a_label_has_its_type():
-    properties = es_mapping.labels()["mappings"]["properties"]
+    properties = mapping.labels()["mappings"]["properties"]
     for path, kind in INDEX_TYPES.items():
         found = {"properties": properties}
         for step in path.split("."):
@@ -245,12 +247,12 @@ def test_an_index_that_was_made_here_fits(index, cluster, name):
     _, told = cluster.ask("GET", f"/{name}/_mapping")
     properties = told[name]["mappings"]["properties"]
     assert properties["mood"]["type"] == properties["a"]["properties"]["b"]["type"] == "keyword"
-    assert told[name]["mappings"]["_meta"] == {"label_version": es_mapping.LABEL_VERSION}
+    assert told[name]["mappings"]["_meta"] == {"label_version": mapping.LABEL_VERSION}
 
 
 def other(change):
     """The definition of an index that is like ours but for one thing."""
-    definition = json.loads(json.dumps(es_mapping.labels()))
+    definition = json.loads(json.dumps(mapping.labels()))
     change(definition)
     return definition
 
@@ -287,7 +289,7 @@ def test_an_index_of_another_kind_is_refused(index, cluster, name, change, said,
 @pytest.mark.servers
 def test_several_indices_behind_one_name_are_refused(index, cluster, name):
     for number in (1, 2):
-        one = {**es_mapping.labels(), "aliases": {name: {}}}
+        one = {**mapping.labels(), "aliases": {name: {}}}
         assert cluster.ask("PUT", f"/{name}-{number}", one)[0] == 200
     with pytest.raises(DatabaseError, match="2 indices go by that name"):
         index.check(writing=False)
@@ -333,7 +335,7 @@ WRONG = {
 @pytest.fixture
 def _in_a_hurry(monkeypatch):
     """A server that does not answer is not waited for."""
-    monkeypatch.setattr(es_http, "FIRST_PATIENCE_S", 0.3)
+    monkeypatch.setattr(http, "FIRST_PATIENCE_S", 0.3)
 
 
 def told_by(settings, *, writing=True):
@@ -456,7 +458,7 @@ def test_another_kind_of_server_is_told_as_that(status):
 def test_a_server_without_users_gives_all_rights():
     nobody_asks = (400, {"error": "no handler found for uri [/_security/user/_has_privileges]"})
     answers = {
-        "GET /labels": [(200, {"labels": es_mapping.labels()})],
+        "GET /labels": [(200, {"labels": mapping.labels()})],
         "POST /_security/user/_has_privileges": [nobody_asks],
     }
     with stub(answers) as (url, asked), opened(Settings(url)) as index:
@@ -500,7 +502,7 @@ def test_http_where_https_is_spoken_is_told(own_server, name):
 def test_a_server_that_is_killed_has_lost_nothing_but_the_search(own_server, name, monkeypatch):
     monkeypatch.setattr(es_search, "FIRST_PAGE", 2)
     monkeypatch.setattr(es_search, "LARGEST_PAGE", 3)
-    monkeypatch.setattr(es_http, "PATIENCE_S", 300)
+    monkeypatch.setattr(http, "PATIENCE_S", 300)
     documents = [made(second) for second in range(30)]
     with (
         opened(from_environment(own_server.cluster.environment(name))) as index,
@@ -553,7 +555,7 @@ def test_all_labels_of_a_picture_are_told_however_many(full_index, crowd):
 def test_a_page_is_as_long_as_its_documents_are_short(full_index, crowd, monkeypatch):
     """Memory is bounded by a page, however large the settings in each label are."""
     sizes = []
-    ask = es_http.Http.ask
+    ask = http.Http.ask
 
     def seen(http, method, path, body=None, **parameters):
         answer = ask(http, method, path, body, **parameters)
@@ -561,7 +563,7 @@ def test_a_page_is_as_long_as_its_documents_are_short(full_index, crowd, monkeyp
             sizes.append(len(answer.body))
         return answer
 
-    monkeypatch.setattr(es_http.Http, "ask", seen)
+    monkeypatch.setattr(http.Http, "ask", seen)
     monkeypatch.setattr(es_search, "FIRST_PAGE", 10)
     monkeypatch.setattr(es_search, "PAGE_BYTES", 2**20)
     assert sum(1 for _ in full_index.search(EVERYTHING)) == MANY
@@ -699,7 +701,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(far_index, proxy):
 
 @pytest.mark.servers
 def test_a_server_that_stays_away_is_told_in_the_end(far_index, proxy, monkeypatch):
-    monkeypatch.setattr(es_http, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(http, "PATIENCE_S", 0.5)
     proxy.refuse(5)
     with pytest.raises(DatabaseError, match="nothing answers there; check PATATE_ES_URL"):
         far_index.find(["a"])
@@ -780,12 +782,12 @@ def test_an_index_that_stays_without_a_shard_is_told_and_is_not_empty(monkeypatc
 
 
 def test_what_stays_rejected_is_told_and_never_dropped(monkeypatch):
-    monkeypatch.setattr(es_bulk, "PATIENCE_S", 0)
-    made_here = {"labels": es_mapping.labels()}
+    monkeypatch.setattr(bulk, "PATIENCE_S", 0)
+    made_here = {"labels": mapping.labels()}
     rejected = {"items": [{"create": {"status": 429, "error": REJECTED}}]}
     answers = {
         "GET /labels": [(200, made_here)],
-        "GET /labels-gone": [(200, {"labels-gone": es_mapping.gone()})],
+        "GET /labels-gone": [(200, {"labels-gone": mapping.gone()})],
         "POST /labels/_bulk": [(200, rejected)],
         "POST /labels-gone/_bulk": [(200, rejected)],
         "POST /labels/_refresh": [(200, {"_shards": {"failed": 0}})],
@@ -798,8 +800,8 @@ def test_what_stays_rejected_is_told_and_never_dropped(monkeypatch):
 
 
 def test_many_changes_travel_two_at_a_time():
-    half = removed(*[200] * es_bulk.MAX_OPERATIONS)
-    names = [f"{number:032x}" for number in range(2 * es_bulk.MAX_OPERATIONS)]
+    half = removed(*[200] * bulk.MAX_OPERATIONS)
+    names = [f"{number:032x}" for number in range(2 * bulk.MAX_OPERATIONS)]
     answers = {"POST /labels/_bulk": [(200, half)] * 2}
     with stub(answers, together=Barrier(2)) as (url, _), opened(Settings(url)) as index:
         assert index.remove(names) == set(names)

@@ -5,9 +5,9 @@ import copy
 import pytest
 
 from errors import InputError
-from get_data.database.matching import compile_query, matches_everything
+from get_data.database.matching.queries import compile_query, matches_everything
+from get_data.database.matching.words import words
 from get_data.database.search_query import parse_search_query
-from get_data.database.words import words
 from get_data.labels import label
 
 

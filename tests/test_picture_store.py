@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from errors import DatabaseError, PictureMissing
-from get_data.database import s3_settings
 from get_data.database.interfaces import copies_of, copy_path, picture_key
 from get_data.database.local_store import LocalPictureStore
+from get_data.database.s3 import settings as s3_settings
 from get_data.database.s3_utils import S3PictureStore
 from tests.memory_database import MemoryStore
 

@@ -18,8 +18,8 @@ from obstore.exceptions import GenericError
 import path
 from errors import DatabaseError, InputError, PictureMissing
 from get_data.database.interfaces import copy_path, picture_key
-from get_data.database.s3_refusals import Refusal
-from get_data.database.s3_settings import create_bucket, from_environment
+from get_data.database.s3.refusals import Refusal
+from get_data.database.s3.settings import create_bucket, from_environment
 from get_data.database.s3_utils import S3PictureStore
 from tests.servers.addresses import new_name
 from tests.servers.proxy import Proxy
@@ -396,7 +396,7 @@ def test_aws_variables_do_not_lead_elsewhere(environment, monkeypatch):
 
 def test_with_a_key_boto3_is_not_even_loaded():
     code = (
-        "import sys; from get_data.database.s3_settings import Settings\n"
+        "import sys; from get_data.database.s3.settings import Settings\n"
         "from get_data.database.s3_utils import S3PictureStore\n"
         "S3PictureStore(Settings('pictures', 'id', 'key')); print('botocore' in sys.modules)"
     )

@@ -6,7 +6,7 @@ import pytest
 
 import path
 from errors import InputError
-from get_data.database.matching import compile_query
+from get_data.database.matching.queries import compile_query
 from get_data.database.search_query import (
     Clause,
     SearchQuery,

@@ -14,7 +14,7 @@ import pytest
 
 from errors import DatabaseError
 from get_data.database import sqlite_utils
-from get_data.database.matching import compile_query
+from get_data.database.matching.queries import compile_query
 from get_data.database.search_query import parse_search_query
 from get_data.database.sqlite_utils import SqliteIndex
 from get_data.labels import label

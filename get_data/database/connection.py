@@ -81,8 +81,9 @@ def _team(
     environment: Mapping[str, str], *, writing: bool, missing_is_empty: bool, create_bucket: bool
 ) -> Iterator[Database]:
     """The store is checked first, which leaves nothing; then the index, which may be created."""
-    from get_data.database import es_settings, s3_settings
+    from get_data.database.es import settings as es_settings
     from get_data.database.es_utils import ElasticsearchIndex
+    from get_data.database.s3 import settings as s3_settings
     from get_data.database.s3_utils import S3PictureStore
 
     labels = es_settings.from_environment(environment)

@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 
 from errors import DatabaseError, InputError
-from get_data.database import es_bulk, es_search
 from get_data.database.batches import batches
-from get_data.database.es_bulk import Outcome
-from get_data.database.es_errors import NOT_READY, cause_of
-from get_data.database.es_http import Http, is_missing
-from get_data.database.es_indices import Indices
-from get_data.database.es_query import query_body
-from get_data.database.es_settings import Settings
+from get_data.database.es import bulk, search
+from get_data.database.es.bulk import Outcome
+from get_data.database.es.errors import NOT_READY, cause_of
+from get_data.database.es.http import Http, is_missing
+from get_data.database.es.indices import Indices
+from get_data.database.es.query import query_body
+from get_data.database.es.settings import Settings
 from get_data.database.interfaces import Created, GoneLabel, StoredLabel
 from get_data.database.patience import PATIENCE_S, delays
 from get_data.database.search_query import SearchQuery, parse_search_query
@@ -183,13 +183,13 @@ class ElasticsearchIndex:
         the server has forgotten the search, for the rest would be of another answer.
         """
         self._show_what_was_written()
-        es_search.total(self._http, self._indices.labels, query, limit=1)
-        return es_search.in_order(self._http, self._indices.labels, query_body(query))
+        search.total(self._http, self._indices.labels, query, limit=1)
+        return search.in_order(self._http, self._indices.labels, query_body(query))
 
     def count(self, query: SearchQuery) -> int:
         """How many labels match."""
         self._show_what_was_written()
-        return es_search.total(self._http, self._indices.labels, query)
+        return search.total(self._http, self._indices.labels, query)
 
     def close(self) -> None:
         """No connection is open, and what was written is found by whoever searches next."""
@@ -200,7 +200,7 @@ class ElasticsearchIndex:
     def _show_what_was_written(self, *, is_worth_waiting: bool = True) -> None:
         """A search finds what was written here; who only searches needs no right to refresh."""
         if self._has_written:
-            es_search.refresh(self._http, self._indices.labels, is_worth_waiting=is_worth_waiting)
+            search.refresh(self._http, self._indices.labels, is_worth_waiting=is_worth_waiting)
 
     def _get(
         self, index: str, names: Iterable[str], fields: Sequence[str] = ()
@@ -236,12 +236,10 @@ class ElasticsearchIndex:
         """What labels have in the field `wanted`, by what they have in `field`."""
         groups: dict[str, set[str]] = {}
         if values and not self._only_reads:
-            es_search.refresh(self._http, self._indices.labels)
+            search.refresh(self._http, self._indices.labels)
         for some in batches(values, _MAX_NAMES):
             question = {"terms": {field: some}}
-            found = es_search.everything(
-                self._http, self._indices.labels, question, (field, wanted)
-            )
+            found = search.everything(self._http, self._indices.labels, question, (field, wanted))
             for has in found:
                 if has.get(wanted):
                     groups.setdefault(has[field], set()).add(has[wanted])
@@ -261,7 +259,7 @@ class ElasticsearchIndex:
             + b"\n" * bool(line)
             for name, line in lines.items()
         }
-        return es_bulk.send(self._http, index, operations)
+        return bulk.send(self._http, index, operations)
 
     def _written_by_us(
         self, lines: Mapping[str, bytes], outcomes: Mapping[str, Outcome]

@@ -24,8 +24,8 @@ from errors import DatabaseError, PictureMissing
 from get_data.database.batches import THREADS
 from get_data.database.interfaces import ASIDE, Copy, checked_path, copy_path, is_path
 from get_data.database.patience import FIRST_PATIENCE_S, PATIENCE_S, REQUEST_S, delays
-from get_data.database.s3_refusals import NOT_IMPLEMENTED, Refusal
-from get_data.database.s3_settings import Login, Settings
+from get_data.database.s3.refusals import NOT_IMPLEMENTED, Refusal
+from get_data.database.s3.settings import Login, Settings
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta

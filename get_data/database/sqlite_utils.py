@@ -17,11 +17,11 @@ from typing import Any, NoReturn
 import msgspec
 
 from errors import DatabaseError, InputError
-from get_data.database import matching
 from get_data.database.batches import batches
-from get_data.database.fields import Matcher
 from get_data.database.interfaces import Created, GoneLabel, StoredLabel
-from get_data.database.matching import Span
+from get_data.database.matching import queries
+from get_data.database.matching.fields import Matcher
+from get_data.database.matching.queries import Span
 from get_data.database.search_query import SearchQuery
 from get_data.durable import sync_file_system
 from get_data.labels import label
@@ -49,7 +49,7 @@ _COLUMNS: Mapping[str, str] = {
     "label.label_speed": "label_speed",
 }
 _VALUES: Mapping[str, Callable[[Document], list[Any]]] = {
-    column: matching.values_of(path) for path, column in _COLUMNS.items()
+    column: queries.values_of(path) for path, column in _COLUMNS.items()
 }
 _IN_ORDER = "img_id, created DESC, fingerprint"
 _SCHEMA = f"""
@@ -184,7 +184,7 @@ class SqliteIndex:
 
     def count(self, query: SearchQuery) -> int:
         """How many labels match."""
-        if not matching.matches_everything(query):
+        if not queries.matches_everything(query):
             return sum(1 for _ in self.search(query))
         with self._connected() as connection:
             return int(connection.execute("SELECT count(*) FROM labels").fetchone()[0])
@@ -330,8 +330,8 @@ def _grouped(pairs: Iterable[tuple[Any, ...]]) -> dict[str, set[str]]:
 
 def _decided(query: SearchQuery) -> Callable[[bytes], bool]:
     """Whether a document, still encoded, matches. Raises: InputError."""
-    matches: Matcher = matching.compile_query(query)
-    if matching.matches_everything(query):
+    matches: Matcher = queries.compile_query(query)
+    if queries.matches_everything(query):
         return lambda document: True
     decode = msgspec.json.Decoder(Document).decode
 
@@ -354,7 +354,7 @@ def _narrowed(query: SearchQuery) -> tuple[str, list[Any]]:
     for clause in query.clauses:
         if len(conditions) > _MAX_CONDITIONS:
             break
-        allowed = matching.allowed(clause) if clause.occur in ("must", "filter") else None
+        allowed = queries.allowed(clause) if clause.occur in ("must", "filter") else None
         if allowed is None or allowed[0] not in _COLUMNS:
             continue
         column, spans = _COLUMNS[allowed[0]], allowed[1]

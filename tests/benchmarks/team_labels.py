@@ -16,8 +16,8 @@ from pathlib import Path
 
 import path
 from get_data import command_line
-from get_data.database import es_settings
 from get_data.database.batches import batches
+from get_data.database.es import settings as es_settings
 from get_data.database.es_utils import ElasticsearchIndex
 from tests.benchmarks import peers
 from tests.benchmarks.local_index import documents

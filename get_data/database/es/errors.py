@@ -8,7 +8,7 @@ import msgspec
 from elastic_transport import ConnectionTimeout, TlsError, TransportError
 from urllib3.exceptions import NewConnectionError
 
-from get_data.database.es_settings import CA_CERTS, INDEX, URL, USER_ID, USER_PWD, Settings
+from get_data.database.es.settings import CA_CERTS, INDEX, URL, USER_ID, USER_PWD, Settings
 
 MAY_PASS = frozenset({429, 502, 503, 504})
 BLOCKED = "cluster_block_exception"

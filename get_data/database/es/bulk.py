@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from get_data.database.es_errors import BLOCKED, MAY_PASS, cause_of
-from get_data.database.es_http import Http
+from get_data.database.es.errors import BLOCKED, MAY_PASS, cause_of
+from get_data.database.es.http import Http
 from get_data.database.patience import PATIENCE_S, delays
 
 MAX_OPERATIONS = 2000  # in one request

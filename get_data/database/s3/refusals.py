@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from get_data.database.s3_settings import BUCKET, ENDPOINT_URL, KEY, KEY_ID, REGION, Settings
+from get_data.database.s3.settings import BUCKET, ENDPOINT_URL, KEY, KEY_ID, REGION, Settings
 
 NOT_IMPLEMENTED = 501
 

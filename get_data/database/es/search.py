@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from errors import DatabaseError, InputError
-from get_data.database import es_mapping
-from get_data.database.es_http import Http, Refused, is_missing
-from get_data.database.es_query import query_body
+from get_data.database.es import mapping
+from get_data.database.es.http import Http, Refused, is_missing
+from get_data.database.es.query import query_body
 from get_data.database.search_query import SearchQuery
 
 LARGEST_PAGE = 10_000  # documents, the most that Elasticsearch gives at once
@@ -19,7 +19,7 @@ PAGE_BYTES = 8 * 2**20
 
 _KEEP_ALIVE = "30m"  # from one page to the next, while pictures are fetched
 _FORGOTTEN = "search_context_missing_exception"
-_ORDER = [{field: order} for field, order in es_mapping.ORDER.items()]
+_ORDER = [{field: order} for field, order in mapping.ORDER.items()]
 
 
 class _Hit(msgspec.Struct):

@@ -16,9 +16,9 @@ from elastic_transport import Serializer, TransportError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
 from errors import DatabaseError
-from get_data.database import es_errors
-from get_data.database.es_errors import BLOCKED, MAY_PASS, NO_INDEX, cause
-from get_data.database.es_settings import URL, Settings
+from get_data.database.es import errors as es_errors
+from get_data.database.es.errors import BLOCKED, MAY_PASS, NO_INDEX, cause
+from get_data.database.es.settings import URL, Settings
 from get_data.database.patience import FIRST_PATIENCE_S, PATIENCE_S, REQUEST_S, delays
 
 _CONNECTIONS = 16

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from get_data.database.fields import (
+from get_data.database.matching.fields import (
     WORDS,
     Edges,
     Field,
@@ -20,9 +20,9 @@ from get_data.database.fields import (
     text_of,
     wrong,
 )
-from get_data.database.patterns import NotKnown, regexp, wildcard
+from get_data.database.matching.patterns import NotKnown, regexp, wildcard
+from get_data.database.matching.words import words
 from get_data.database.search_query import Clause, SearchQuery
-from get_data.database.words import words
 from get_data.labels.label import Document
 
 _ARGUMENTS: Mapping[str, frozenset[str]] = {

@@ -27,9 +27,9 @@ from itertools import chain
 from typing import Any, NoReturn
 
 from errors import InputError
-from get_data.database.patterns import NotKnown
+from get_data.database.matching.patterns import NotKnown
+from get_data.database.matching.words import words
 from get_data.database.search_query import Clause
-from get_data.database.words import words
 from get_data.labels.label import INDEX_TYPES, Document, parse_moment
 
 Matcher = Callable[[Document], bool]

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from errors import DatabaseError
-from get_data.database import es_mapping
-from get_data.database.es_http import Http, Refused, is_missing
-from get_data.database.es_settings import INDEX, USER_ID, Settings
+from get_data.database.es import mapping
+from get_data.database.es.http import Http, Refused, is_missing
+from get_data.database.es.settings import INDEX, USER_ID, Settings
 
 _READING = ("read", "view_index_metadata")
 _WRITING = (*_READING, "create_doc", "delete", "maintenance")
@@ -21,7 +21,7 @@ class Indices:
         self.gone = f"{settings.index}-gone"
         self._settings = settings
         self._http = http
-        self._definitions = {self.labels: es_mapping.labels(), self.gone: es_mapping.gone()}
+        self._definitions = {self.labels: mapping.labels(), self.gone: mapping.gone()}
         self._made: set[str] = set()
         self._making = threading.Lock()
 
@@ -95,7 +95,7 @@ class Indices:
             )
 
 
-def _misfit(wanted: es_mapping.Definition, actual: Sequence[Mapping[str, Any]]) -> str:
+def _misfit(wanted: mapping.Definition, actual: Sequence[Mapping[str, Any]]) -> str:
     if len(actual) > 1:
         return f"{len(actual)} indices go by that name"
-    return es_mapping.misfit(wanted, actual[0] if actual else {})
+    return mapping.misfit(wanted, actual[0] if actual else {})
