@@ -127,7 +127,11 @@ class RealCar:
                 f"{come_hz:.1f} pictures a second come instead of {self._rate_hz:g}: ask for a "
                 "lower --rate, or more light"
             )
-        return Found(f"{camera.describe()}, {come_hz:.1f} Hz, {camera.colour_order()}")
+        said = f"{camera.describe()}, {come_hz:.1f} Hz, {camera.colour_order()}"
+        whole = camera.sees_more_with()
+        return Found(
+            said, f"--resolution {whole} shows all that this sensor mode sees" if whole else ""
+        )
 
     def open_motors(self) -> Found:
         """The motors are at neutral, and have been for as long as the ESC wants.

@@ -24,6 +24,7 @@ from get_data import command_line, run_manual
 from get_data.labels import label_file, session
 from get_data.recording import journal
 from tests.conftest import document
+from tests.pi import fake_camera
 from tests.test_journal import interrupted
 from tests.test_recorder import assert_whole
 from tests.waiting import wait_until
@@ -389,6 +390,23 @@ def test_a_machine_that_is_no_car_is_told_line_by_line_and_nothing_is_made(tmp_p
     assert re.match("  disk +ok +a picture is safe after", lines[-2])
     assert lines[-1] == "error: not ready to drive: pad, camera, space; nothing has moved"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shape_that_costs_view_is_noted_with_the_one_that_does_not(tmp_path):
+    camera = fake_camera.connected(tmp_path)
+    camera.behaves("model=imx708")
+    process = subprocess.run(
+        [sys.executable, str(SCRIPT), "-o", str(tmp_path / "drive"), "--check"],
+        env=os.environ | camera.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "75% of its width and 100% of its height" in process.stderr
+    assert (
+        "\n           note    --resolution 160x90 shows all that this sensor mode sees"
+        in process.stderr
+    )
 
 
 def test_a_pad_that_is_not_there_cannot_be_checked(call):
