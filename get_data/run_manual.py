@@ -31,7 +31,7 @@ from errors import InputError, NotReady, RecordingFailed
 from get_data import command_line
 from get_data.labels import label_file, session
 from get_data.labels.label import MAX_CLASSES, SESSION_KEYS, Classes
-from get_data.recording import capture_clock, disk, jpeg, live
+from get_data.recording import capture_clock, disk, jpeg, live, live_view
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.live import Moment
 from get_data.recording.live_view import LiveView
@@ -223,7 +223,7 @@ def _say_nothing(_line: str) -> None:
 def check_pad(conf: HardwareConf) -> int:
     """Shows what each control of the pad does until A is pressed; returns the exit code."""
     clock = RealClock()
-    with closing(XboxPad(conf.pad, clock)) as pad:
+    with closing(XboxPad(conf.pad, clock, conf_file=path.HARDWARE_CONF)) as pad:
         pad_picture.watch(
             pad,
             sys.stderr.write,
@@ -248,7 +248,7 @@ def view_of(
         rate_hz=args.rate,
         jpeg_quality=conf.jpeg_quality,
     )
-    command_line.say(f"what the camera sees: http://{args.view_host}:{args.view}/")
+    command_line.say(f"what the camera sees: {live_view.address(args.view_host, args.view)}")
     return view
 
 

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -407,6 +408,30 @@ def test_a_shape_that_costs_view_is_noted_with_the_one_that_does_not(tmp_path):
         "\n           note    --resolution 160x90 shows all that this sensor mode sees"
         in process.stderr
     )
+
+
+def test_where_the_view_is_can_be_opened_from_the_whole_network(tmp_path, call, monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "car")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    view = ["--view", port, "--view-host", "0.0.0.0"]
+    code, _, err = call(run_manual, "-o", tmp_path / "d", "--simulate", "--duration", "0.2", *view)
+    assert code == 0
+    assert f"what the camera sees: http://car.local:{port}/\n" in err
+
+
+@pytest.mark.parametrize("option", [[], ["--check"], ["--check-pad"]])
+def test_a_broken_map_of_a_pad_is_wrong_input_whatever_is_done(tmp_path, monkeypatch, call, option):
+    conf = tmp_path / "hardware_conf.json"
+    pad = {"map": "my_pad.json"}
+    conf.write_text(json.dumps({**json.loads(path.HARDWARE_CONF.read_text()), "pad": pad}))
+    (tmp_path / "my_pad.json").write_text("{")
+    monkeypatch.setattr(path, "HARDWARE_CONF", conf)
+    code, out, err = call(run_manual, "-o", tmp_path / "drive", *option)
+    assert (code, out) == (2, None)
+    assert err.startswith(f"error: {tmp_path}/my_pad.json, line 1, column 2: not JSON")
+    assert not (tmp_path / "drive").exists()
 
 
 def test_a_pad_that_is_not_there_cannot_be_checked(call):

@@ -7,7 +7,9 @@ Pictures and state go through a queue of two to a process that serves the browse
 slow, pictures are left out.
 """
 
+import ipaddress
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -30,6 +32,17 @@ MOST_A_SECOND = 15.0
 _SLOTS = 2
 _MOMENT_BYTES = 1000
 _ENDS_WITHIN_S = 3.0
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser finds what is served at `host`, which may stand for the whole network."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}/"
+    if ip.is_unspecified:
+        return f"http://{socket.gethostname().partition('.')[0]}.local:{port}/"
+    return f"http://[{ip}]:{port}/" if ip.version == 6 else f"http://{ip}:{port}/"
 
 
 @dataclass(frozen=True, slots=True)
