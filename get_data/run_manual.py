@@ -143,8 +143,9 @@ def drive(
             view.show(frame.pixels, now())
 
     def now() -> Moment:
-        command, state = driving.command, driving.state.name
-        return Moment(command.steering, command.throttle, state, recorder.progress, car.speed_m_s())
+        command, state, progress = driving.command, driving.state, recorder.progress
+        doing = "driving" if state.armed and progress.stopped else state.name
+        return Moment(command.steering, command.throttle, doing, progress, car.speed_m_s())
 
     assert car.camera  # the checks have opened all parts
     assert car.pad

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from functools import partial
 
 import cv2
@@ -27,6 +28,7 @@ from get_data.recording import journal
 from tests.conftest import document
 from tests.pi import fake_camera
 from tests.test_journal import interrupted
+from tests.test_live_view import free_port
 from tests.test_recorder import assert_whole
 from tests.waiting import wait_until
 
@@ -315,6 +317,25 @@ def test_a_recording_that_stopped_is_told_when_the_drive_is_over(tmp_path, monke
     assert counts["pictures"] == len(assert_whole(tmp_path / "drive"))
 
 
+@pytest.mark.slow
+def test_a_car_that_drives_on_without_recording_is_shown_as_driving(tmp_path, monkeypatch, call):
+    monkeypatch.setattr(run_manual, "Recorder", partial(run_manual.Recorder, min_free_bytes=2**62))
+    port, states = free_port(), []
+
+    def watch():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/state") as answer:
+            state = json.load(answer)
+        states.append(state.get("state") if state.get("progress", {}).get("stopped") else None)
+        return states[-1] == "driving"
+
+    watching = threading.Thread(target=lambda: time.sleep(1.5) or wait_until(watch))
+    watching.start()
+    call(run_manual, "-o", tmp_path / "d", "--simulate", "--duration", "4", "--view", port)
+    watching.join()
+    assert set(states) <= {None, "press Menu", "driving"}
+    assert states[-1] == "driving"
+
+
 def test_a_recording_that_cannot_be_merged_is_told(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "drive"
     real = run_manual.Recorder
@@ -412,9 +433,7 @@ def test_a_shape_that_costs_view_is_noted_with_the_one_that_does_not(tmp_path):
 
 def test_where_the_view_is_can_be_opened_from_the_whole_network(tmp_path, call, monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "car")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     view = ["--view", port, "--view-host", "0.0.0.0"]
     code, _, err = call(run_manual, "-o", tmp_path / "d", "--simulate", "--duration", "0.2", *view)
     assert code == 0
