@@ -11,7 +11,6 @@ import ipaddress
 import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-import path
+import child_process
+from child_process import ChildFailed
 from errors import InputError
 from get_data.recording.frame_queue import FrameQueue
 from get_data.recording.live import Moment
@@ -79,22 +79,18 @@ class LiveView:
         handle = self._queue.handle
         settings = Settings(host, port, str(folder.absolute()), rate_hz, jpeg_quality)
         told = msgspec.json.encode({"settings": asdict(settings), "queue": asdict(handle)})
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "get_data.recording.view_server", told.decode()],
-            cwd=path.ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=(handle.memory_fd, handle.pipe_fd),
-            start_new_session=True,
-        )
-        self._queue.release_handle()
-        assert self._server.stdout is not None
-        if self._server.stdout.readline() != b"ready\n":
+        try:
+            self._server = child_process.started(
+                "get_data.recording.view_server",
+                told.decode(),
+                name=f"what serves port {port}",
+                inherited=(handle.memory_fd, handle.pipe_fd),
+            )
+        except ChildFailed as error:
             self._queue.close()
-            _, said = self._server.communicate()
-            last = said.decode(errors="replace").strip().splitlines()[-1:]
-            raise InputError(" ".join(last) or f"nothing can be served on port {port}")
+            raise InputError(str(error)) from error
+        finally:
+            self._queue.release_handle()
 
     def show(self, frame: NDArray[np.uint8], moment: Moment) -> None:
         """The browsers get the frame (height, width, 3), blue green red, if they are fast enough.
