@@ -242,6 +242,14 @@ class Recorder:
                 "the next script that reads the folder repairs it"
             ) from error
 
+    def check_complete(self) -> None:
+        """All that was driven is recorded. Raises: RecordingFailed when it stopped before."""
+        if self.report.stopped or self.report.unmerged:
+            raise RecordingFailed(
+                f"{self.folder}: recording stopped early: {self.report.stopped}"
+                f"{self.report.unmerged}; the pictures until then are saved"
+            )
+
     def __enter__(self) -> Self:
         return self
 
@@ -252,6 +260,15 @@ class Recorder:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def check_names(*folders: Path) -> None:
+    """The writing process can be told the folders. Raises: InputError."""
+    for folder in folders:
+        try:
+            str(folder.absolute()).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{folder.absolute()}: to record there, rename it in UTF-8") from error
 
 
 def _size_of(jpeg: bytes) -> tuple[int, int]:
