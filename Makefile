@@ -43,6 +43,9 @@ clean:
 $(READY): pyproject.toml requirements.txt requirements-dev.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Say: make PYTHON=python3.12"; exit 1; }
+	@! grep -qs "include-system-site-packages = true" .venv/pyvenv.cfg || \
+	  { echo "The .venv that is here sees the system's packages, as on a Pi, and make would empty it." \
+	    "Use it as it is, or say: rm -r .venv"; exit 1; }
 	@$(PYTHON) -m venv --clear .venv || \
 	  { echo "Python's venv is missing. Say: sudo apt-get install python3-venv"; exit 1; }
 	@echo "installing what requirements.txt and requirements-dev.txt name, once"

@@ -5,7 +5,7 @@
     ├── Declined            1   the answer at a prompt was no, or there was nobody to ask
     ├── CameraFailed        1   no picture came from the camera
     ├── PadLost             1   the pad is gone
-    ├── MotorsFailed        1   the wheels cannot be moved; the car is at neutral
+    ├── MotorsFailed        1   the wheels cannot be moved; what could stop the car was done
     ├── NotReady            1   a check before the drive failed; nothing has moved
     ├── WriteFailed         1   a file could not be written; what stood there is as it was
     ├── RecordingFailed     1   pictures could not be written

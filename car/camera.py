@@ -3,7 +3,7 @@
 Pictures have picamera2's format "RGB888": libcamera names bytes from the last to the first, so blue
 comes first in memory. A mode of the sensor is asked for in so many words; left to itself, picamera2
 takes the one nearest to the size of the pictures, which with small pictures is a hole in the middle
-of the view.
+of the view. Pictures of another shape than the mode's show its middle only.
 """
 
 import time
@@ -77,13 +77,15 @@ class _Picture:
     exposure_us: int
     analogue_gain: float
     digital_gain: float
-    red_and_blue: tuple[float, float]
+    red_and_blue: tuple[float, float] | None
     searching: bool
+    view_px: tuple[int, int] | None
 
     @property
-    def light(self) -> tuple[float, float, float]:
+    def light(self) -> tuple[float, ...]:
         """What exposure and white balance have come to."""
-        return (self.exposure_us * self.analogue_gain * self.digital_gain, *self.red_and_blue)
+        gains = self.red_and_blue or ()
+        return (self.exposure_us * self.analogue_gain * self.digital_gain, *gains)
 
 
 class PiCamera:
@@ -119,6 +121,7 @@ class PiCamera:
             with _explained("the camera does not start", _CABLE):
                 self._camera.start()
             settled = self._settle()
+            self._view_px = settled.view_px or self._mode.view_px
             if conf.lock_exposure:
                 self._lock(settled)
         except BaseException:
@@ -133,11 +136,20 @@ class PiCamera:
 
     def describe(self) -> str:
         """The camera, its pictures, and what of the sensor they show, in one line."""
-        widest = max(mode.view_px[0] for mode in self._modes)
+        whole = max(self._modes, key=lambda mode: mode.area).view_px
+        width, height = (seen / of for seen, of in zip(self._view_px, whole, strict=True))
         return (
             f"{self._model}: {self._width_px}x{self._height_px} at {self._rate_hz:g} Hz, from "
-            f"{self._mode.size} on the sensor, {self._mode.view_px[0] / widest:.0%} of its width"
+            f"{self._mode.size} on the sensor, {width:.0%} of its width and {height:.0%} of its "
+            "height"
         )
+
+    def sees_more_with(self) -> str:
+        """The size of the same width that shows the mode's whole view; "" if this one does."""
+        width, height = self._mode.view_px
+        if self._view_px[0] * self._view_px[1] >= _WHOLE_VIEW * width * height:
+            return ""
+        return f"{self._width_px}x{2 * round(self._width_px * height / width / 2)}"
 
     def capture(self) -> Frame:
         """The next picture, newer than the one before.
@@ -171,6 +183,8 @@ class PiCamera:
         balance is as it was afterwards. Raises: CameraFailed when red and blue are exchanged.
         """
         before = self._take(self._patience_s)
+        if before.red_and_blue is None:
+            return "it sees no colours"
         red, blue = before.red_and_blue
         try:
             reddish = self._red_over_blue((2 * red, blue))
@@ -271,14 +285,13 @@ class PiCamera:
 
     def _lock(self, at: _Picture) -> None:
         """Exposure and white balance stay what they were in that picture."""
-        self._control(
-            {
-                "ExposureTime": at.exposure_us,
-                "AnalogueGain": at.analogue_gain,
-                "AwbEnable": False,
-                "ColourGains": at.red_and_blue,
-            }
-        )
+        locked: dict[str, object] = {
+            "ExposureTime": at.exposure_us,
+            "AnalogueGain": at.analogue_gain,
+        }
+        if at.red_and_blue:
+            locked |= {"AwbEnable": False, "ColourGains": at.red_and_blue}
+        self._control(locked)
         self._locked = at.red_and_blue
 
     def _red_over_blue(self, red_and_blue: tuple[float, float]) -> float:
@@ -294,7 +307,8 @@ class PiCamera:
         """The newest picture was taken with these gains. Raises: CameraFailed."""
         for _ in range(_GAINS_WITHIN_PICTURES):
             self._control({"ColourGains": red_and_blue})  # again: before AwbEnable it does nothing
-            if _near(self._take(self._patience_s).red_and_blue, red_and_blue):
+            taken = self._take(self._patience_s).red_and_blue
+            if taken and _near(taken, red_and_blue):
                 return
         raise CameraFailed(f"the camera {self._model} does not follow ColourGains; {_NEWER}")
 
@@ -455,8 +469,9 @@ def _picture(request: Any) -> _Picture:
         exposure_us=told["ExposureTime"],
         analogue_gain=told["AnalogueGain"],
         digital_gain=told["DigitalGain"],
-        red_and_blue=tuple(told["ColourGains"]),
+        red_and_blue=tuple(told["ColourGains"]) if "ColourGains" in told else None,
         searching=told.get("AeState") == _SEARCHING or told.get("AeLocked") is False,
+        view_px=told["ScalerCrop"][2:] if "ScalerCrop" in told else None,
     )
 
 

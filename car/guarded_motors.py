@@ -2,22 +2,23 @@
 
 import os
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from typing import NoReturn
 
 import msgspec
 
-import path
-from car import guard, motors, wire
+import child_process
+from car import motors, wire
 from car.guard import Stop
 from car.interfaces import NEUTRAL, Command, checked
 from car.motors import AnyMotors
+from child_process import ChildFailed
 from errors import MotorsFailed, ToolkitError
 
 REASONS = {Stop.NONE: "", Stop.SILENCE: "commands came too late"}
 
+_NAME = "the motors' guard"
 _ANSWERS_WITHIN_S = 0.5
 _ENDS_WITHIN_S = 3.0
 _ANSWERS_AT_ONCE = 65536
@@ -38,23 +39,18 @@ class MotorsBehindGuard:
         self._conf = conf
         self._stop = Stop.NONE
         self._unanswered_since_s: float | None = None
-        self._guard = subprocess.Popen(
-            [sys.executable, "-m", "car.guard", msgspec.json.encode(conf).decode()],
-            cwd=path.ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=inherited,
-            start_new_session=True,  # the terminal's signals are for the drive
-        )
+        told = msgspec.json.encode(conf).decode()
+        try:
+            self._guard = child_process.started(
+                "car.guard", told, name=_NAME, inherited=inherited, stdin=subprocess.PIPE
+            )
+        except ChildFailed as error:
+            raise MotorsFailed(str(error)) from error
         assert self._guard.stdin is not None
         assert self._guard.stdout is not None
         self._commands = self._guard.stdin.fileno()
         self._answers = self._guard.stdout.fileno()
         self._closed = False
-        if self._guard.stdout.readline() != guard.READY:
-            self._closed = True
-            raise MotorsFailed(self._last_words())
         os.set_blocking(self._commands, False)
         os.set_blocking(self._answers, False)
 
@@ -144,6 +140,4 @@ class MotorsBehindGuard:
 
         Raises: subprocess.TimeoutExpired.
         """
-        _, said = self._guard.communicate(timeout=_ENDS_WITHIN_S)
-        lines = said.decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"the motors' guard ended with {self._guard.returncode}"
+        return child_process.last_words(self._guard, name=_NAME, within_s=_ENDS_WITHIN_S)

@@ -80,9 +80,6 @@ class PadState:
     lost: str = ""
 
 
-NO_PAD = PadState(NEUTRAL, lost="the pad is gone")
-
-
 class Camera(Protocol):
     """Takes pictures at a steady rate."""
 
@@ -91,9 +88,9 @@ class Camera(Protocol):
         """Pictures that were made, and not fetched before the next one was."""
 
     def capture(self) -> Frame:
-        """The next picture; waits for it, a period at most.
+        """The next picture; waits for it.
 
-        Raises: CameraFailed when none came.
+        Raises: CameraFailed when none came for far longer than a period.
         """
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ class SimulatedWheels(Struct, frozen=True, tag_field="driver", tag="simulated"):
 AnyMotors = GpioMotors | Pca9685Motors | SimulatedWheels
 
 
-class Pulses(Protocol):
+class PulseDriver(Protocol):
     """Sends pulses to channels, one after the other, until it is told another width."""
 
     def send(self, channel: int, width_us: float) -> None:
@@ -36,7 +36,7 @@ class Pulses(Protocol):
 class ServoAndEsc:
     """A car whose servo and ESC hear pulses; neutral from the beginning to the end."""
 
-    def __init__(self, conf: PulseMotors, pulses: Pulses) -> None:
+    def __init__(self, conf: PulseMotors, pulses: PulseDriver) -> None:
         """Neutral goes out. Raises: MotorsFailed, with `pulses` closed."""
         self._conf = conf
         self._pulses = pulses

@@ -11,13 +11,14 @@ from typing import Any
 
 import path
 from car import hardware_conf, pad_map
-from car.interfaces import NEUTRAL, NO_PAD, Button, Clock, Command, PadState
+from car.interfaces import NEUTRAL, Button, Clock, Command, PadState
 from car.pad_devices import BLUETOOTH, Device, Folders, Node, Range, pads
 from car.pad_map import AXES, BUTTONS, LARGEST_TRIGGER, PadMap, Stick, Trigger
 from errors import PadLost
 
 _LOOKS_EVERY_S = 0.5
 _EVENTS_AT_ONCE = 256  # at 50 readings a second more than any pad says; decoded in a millisecond
+_GONE = "the pad is gone"
 _LINK = "/dev/input/by-id/pad-Xbox-event-joystick"  # `inputs` needs a name of this form, no file
 
 
@@ -79,7 +80,7 @@ class XboxPad:
         now_s = self._clock.now()
         pad = self._pad or self._look_again(now_s)
         if pad is None:
-            return PadState(NEUTRAL, silent_s=now_s - self._heard_s, lost=NO_PAD.lost)
+            return PadState(NEUTRAL, silent_s=now_s - self._heard_s, lost=_GONE)
         try:
             if pad.listen():
                 self._heard_s = now_s
@@ -89,7 +90,7 @@ class XboxPad:
             self._gone_s, self._next_look_s = now_s, now_s + _LOOKS_EVERY_S
             self._trouble = ""
             silent_s = now_s - self._heard_s
-            return PadState(NEUTRAL, pad.take_pressed(), silent_s=silent_s, lost=NO_PAD.lost)
+            return PadState(NEUTRAL, pad.take_pressed(), silent_s=silent_s, lost=_GONE)
         return PadState(
             command=NEUTRAL if pad.wrong else pad.command,
             pressed=pad.take_pressed(),

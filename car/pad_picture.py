@@ -1,10 +1,16 @@
 """The pad as a few lines of text: where the thumbs are, and what each button does."""
 
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Protocol
 
+import path
+from car import hardware_conf
+from car.clock import RealClock
 from car.interfaces import Button, Clock, Pad, PadState
+from car.pad import XboxPad
 from car.pad_map import PadMap
 
 WIDTH = 79
@@ -62,6 +68,22 @@ def change(state: PadState, controls: PadMap) -> str:
     parts.append(f"steering {_number(command.steering)}, throttle {_number(command.throttle)}")
     parts += [f"{controls.buttons[one].name}: {one.value}" for one in Button if one in lit]
     return _plain("; ".join(parts))
+
+
+def check(conf: hardware_conf.Pad) -> None:
+    """What each control of the pad does was shown, until the one that ends a run was pressed.
+
+    Raises: InputError, PadLost.
+    """
+    clock = RealClock()
+    with closing(XboxPad(conf, clock, conf_file=path.HARDWARE_CONF)) as pad:
+        watch(
+            pad,
+            sys.stderr.write,
+            lambda state: Button.STOP_RUN in state.pressed,
+            clock,
+            on_terminal=sys.stderr.isatty(),
+        )
 
 
 def watch(

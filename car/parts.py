@@ -6,7 +6,8 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import Protocol
 
-from car import motors, readiness
+import path
+from car import motors, pad_map, readiness
 from car.camera import PiCamera
 from car.clock import RealClock
 from car.guarded_motors import MotorsBehindGuard
@@ -84,13 +85,19 @@ class RealCar:
     def __init__(
         self, conf: HardwareConf, *, width_px: int, height_px: int, rate_hz: float
     ) -> None:
-        """Nothing is open yet. Sizes are the picture's, in pixels."""
+        """Nothing is open yet. Sizes are the picture's, in pixels.
+
+        Raises: InputError for a map of the pad that cannot be used.
+        """
+        if conf.pad.map:
+            pad_map.read(path.HARDWARE_CONF.parent / conf.pad.map)
         self.clock = RealClock()
         self.camera: Camera | None = None
         self.pad: Pad | None = None
         self.motors: GuardedMotors | None = None
         self._conf = conf
         self._rate_hz = rate_hz
+        self._open_pad = partial(XboxPad, conf.pad, self.clock, conf_file=path.HARDWARE_CONF)
         self._open_camera = partial(
             PiCamera, conf.camera, width_px=width_px, height_px=height_px, rate_hz=rate_hz
         )
@@ -106,7 +113,7 @@ class RealCar:
         )
 
     def _check_pad(self) -> Found:
-        pad = self._open.enter_context(closing(XboxPad(self._conf.pad, self.clock)))
+        pad = self._open.enter_context(closing(self._open_pad()))
         self.pad = pad
         if wrong := pad.read().lost:
             raise PadLost(
@@ -127,7 +134,11 @@ class RealCar:
                 f"{come_hz:.1f} pictures a second come instead of {self._rate_hz:g}: ask for a "
                 "lower --rate, or more light"
             )
-        return Found(f"{camera.describe()}, {come_hz:.1f} Hz, {camera.colour_order()}")
+        said = f"{camera.describe()}, {come_hz:.1f} Hz, {camera.colour_order()}"
+        whole = camera.sees_more_with()
+        return Found(
+            said, f"--resolution {whole} shows all that this sensor mode sees" if whole else ""
+        )
 
     def open_motors(self) -> Found:
         """The motors are at neutral, and have been for as long as the ESC wants.

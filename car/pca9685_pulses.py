@@ -2,8 +2,8 @@
 
 Source: NXP, PCA9685 data sheet, revision 4, section 7.3. The chip counts to 4096 at 25 MHz divided
 by a prescaler, and switches each channel off at a count. It goes on with the last pulse when nobody
-tells it anything, also when the Pi dies: power it so that it dies too. Its clock is some percent
-off, so what is neutral has to be found with the board that is on the car.
+tells it another one, as long as it has VCC: docs/safety.md says what ends that. Its clock is some
+percent off, so what is neutral has to be found with the board that is on the car.
 """
 
 import time

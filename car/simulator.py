@@ -22,8 +22,8 @@ from car import wire
 from car.guarded_motors import MotorsBehindGuard
 from car.interfaces import NEUTRAL, Button, Clock, Command, Frame, PadState, checked, clamped
 from car.motors import SimulatedWheels
+from car.simulated_view import SimulatedView
 from car.track import ROAD_WIDTH_M, Place, Pose, Track, load
-from car.view import View
 from errors import CameraFailed, PadLost
 
 _STEP_S = 0.005
@@ -257,7 +257,7 @@ class SimulatedCamera:
             raise ValueError(f"no camera takes {width_px}x{height_px} pixels at {rate_hz} Hz")
         self._world = world
         self._rate_hz = rate_hz
-        self._view = View(world.track, width_px, height_px, seed=world.seed)
+        self._view = SimulatedView(world.track, width_px, height_px, seed=world.seed)
         self._number = -1
         self._missed = 0
         self._closed = False

@@ -7,7 +7,9 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO, TypeVar
@@ -102,6 +104,15 @@ def whole_number_from(low: int, high: int, what: str) -> Callable[[str], int]:
     return number
 
 
+def picture_size(text: str) -> tuple[int, int]:
+    """An option that is a width and a height in pixels. Raises: argparse's error."""
+    width, x, height = text.partition("x")
+    sides = [int(side) if side.isdecimal() else 0 for side in (width, height)]
+    if not x or not all(16 <= side <= 4096 for side in sides):
+        raise argparse.ArgumentTypeError(f"expected WxH, 16 to 4096 pixels each, got {text!r}")
+    return sides[0], sides[1]
+
+
 PORT = whole_number_from(1, 65535, "as a port")
 
 
@@ -164,6 +175,24 @@ def _open_what_is_closed() -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
+
+
+@contextmanager
+def ended_by_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
+    """While the block runs, Ctrl-C, a lost terminal or a kill stop the drive and nothing else."""
+    signalled = threading.Event()
+
+    def handle(_number: int, _frame: object) -> None:
+        signalled.set()
+        stop()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield signalled
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def say(line: str) -> None:

@@ -8,11 +8,9 @@ Run again with the same folder to continue it; what a cut recording left is repa
 """
 
 import argparse
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,23 +19,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 import path
 import preflight
 from car import hardware_conf, pad_picture
-from car.clock import RealClock
-from car.drive import CONTROL_HZ, Drive, Rules
+from car.drive import Drive, Rules
 from car.hardware_conf import HardwareConf
-from car.interfaces import Button, Command, Frame
-from car.pad import XboxPad
+from car.interfaces import Command, Frame
 from car.parts import Car, RealCar, SimulatedCar
-from errors import InputError, NotReady, RecordingFailed
-from get_data import command_line
-from get_data.labels import label_file, session
+from errors import NotReady
+from get_data import command_line, session_questions
+from get_data.labels import session
 from get_data.labels.label import MAX_CLASSES, SESSION_KEYS, Classes
-from get_data.recording import capture_clock, disk, jpeg, live
+from get_data.recording import capture_clock, disk, jpeg, live, live_view
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.live import Moment
 from get_data.recording.live_view import LiveView
-from get_data.recording.recorder import Recorder
-from get_data.recording.report import Control, Lost, page
-from preflight import Check, Found
+from get_data.recording.recorder import Recorder, check_names
+from get_data.recording.report import Lost, page
 
 ERASE_S = 5.0
 LAST_IMG_ID = "last_img_id"
@@ -63,7 +58,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--check-pad", action="store_true", help="only show what each control of the pad does")
     add("--duration", type=command_line.positive_number, metavar="S", help="seconds to drive")
     add("--rate", type=_RATE, default=20.0, metavar="HZ", help="pictures a second; default 20")
-    add("--resolution", type=_resolution, default=(160, 120), metavar="WxH", help="default 160x120")
+    add(
+        "--resolution",
+        type=command_line.picture_size,
+        default=(160, 120),
+        metavar="WxH",
+        help="default 160x120",
+    )
     add("--nb-dir", type=_CLASSES, default=5, metavar="N", help="direction classes; default 5")
     add("--nb-speed", type=_CLASSES, default=2, metavar="N", help="speed classes; default 2")
     add("--max-throttle", type=_SHARE, metavar="X", help="what full trigger means, 0.01 to 1")
@@ -89,149 +90,29 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def _resolution(text: str) -> tuple[int, int]:
-    width, x, height = text.partition("x")
-    sides = [int(side) if side.isdecimal() else 0 for side in (width, height)]
-    if not x or not all(16 <= side <= 4096 for side in sides):
-        raise argparse.ArgumentTypeError(f"expected WxH, 16 to 4096 pixels each, got {text!r}")
-    return sides[0], sides[1]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
     conf = hardware_conf.read(path.HARDWARE_CONF)
     if args.check_pad:
-        return check_pad(conf)
+        pad_picture.check(conf.pad)
+        return command_line.DONE
     last_img_id_file = path.database() / LAST_IMG_ID
     last_moment = capture_clock.remembered(last_img_id_file)
-    said = session_of(args)
+    given = {key: getattr(args, key) for key in SESSION_KEYS}
+    said = session_questions.session_of(args.output, given)
     check_names(args.output, path.database())
     with view_of(args, conf) as view, closing(car_of(args, conf)) as car:
         make_ready(car, args, conf)
         if args.check:
             return command_line.DONE
         command_line.make_folders(args.output, path.database())
-        keep(said, args.output / session.NAME)
+        session_questions.keep(said, args.output / session.NAME)
         with recorder_of(args, conf, said, last_img_id_file) as recorder:
             command_line.say_repaired(args.output, recorder.repaired)
             moments = filter(None, (last_moment, recorder.newest))
             captured = CaptureClock(after=max(moments, default=None))
             return drive(car, recorder, captured, view, args, conf)
-
-
-def drive(
-    car: Car,
-    recorder: Recorder,
-    captured: CaptureClock,
-    view: LiveView | None,
-    args: argparse.Namespace,
-    conf: HardwareConf,
-) -> int:
-    """The car was driven and what it saw is recorded; returns the exit code."""
-
-    def record(frame: Frame, command: Command) -> None:
-        recorder.record(
-            frame.pixels,
-            captured=captured.at(frame.captured_s),
-            steering=command.steering,
-            throttle=command.throttle,
-        )
-
-    def show(frame: Frame) -> None:
-        if view:
-            view.show(frame.pixels, now())
-
-    def now() -> Moment:
-        command, state = driving.command, driving.state.name
-        return Moment(command.steering, command.throttle, state, recorder.progress, car.speed_m_s())
-
-    assert car.camera  # the checks have opened all parts
-    assert car.pad
-    assert car.motors
-    driving = Drive(
-        camera=car.camera,
-        pad=car.pad,
-        motors=car.motors,
-        clock=car.clock,
-        rules=Rules(max_throttle(args, conf), conf.pad.silence_s, conf.pad.dead_man),
-        on_frame=show,
-        on_picture=record,
-        on_erase=lambda: recorder.erase(ERASE_S),
-        on_pause=recorder.pause,
-    )
-    with ended_by_signal(driving.stop) as signalled:
-        try:
-            with live.shown(now):
-                driving.run(args.duration)
-        finally:
-            recorder.close()
-            report(args, driving, recorder, missed=car.camera.missed)
-        check_complete(args, recorder)
-        return command_line.INTERRUPTED if signalled.is_set() else command_line.DONE
-
-
-def max_throttle(args: argparse.Namespace, conf: HardwareConf) -> float:
-    """What full trigger means, as a share of full throttle."""
-    told: float | None = args.max_throttle
-    return told or conf.max_throttle
-
-
-def car_of(args: argparse.Namespace, conf: HardwareConf) -> Car:
-    """The car that is asked for; nothing of a real one is open yet."""
-    width_px, height_px = args.resolution
-    if args.simulate:
-        return SimulatedCar(
-            width_px=width_px,
-            height_px=height_px,
-            rate_hz=args.rate,
-            max_throttle=max_throttle(args, conf),
-        )
-    return RealCar(conf, width_px=width_px, height_px=height_px, rate_hz=args.rate)
-
-
-def make_ready(car: Car, args: argparse.Namespace, conf: HardwareConf) -> None:
-    """Everything that can fail was looked at and said, and the motors are at neutral.
-
-    Raises: NotReady, Declined.
-    """
-    told = args.check or not args.simulate
-
-    def space() -> Found:
-        if not car.camera:
-            raise NotReady("cannot be told in minutes without a picture from the camera")
-        picture = jpeg.encoded(car.camera.capture().pixels, conf.jpeg_quality)
-        return disk.space(args.output, picture_bytes=len(picture), rate_hz=args.rate)
-
-    checks: list[tuple[str, Check]] = list(car.checks())
-    if told:
-        checks += [("space", space), ("disk", lambda: disk.latency(args.output))]
-    say = command_line.say if told else _say_nothing
-    preflight.run(checks, say)
-    if not args.simulate and sys.stdin.isatty():
-        command_line.confirm(
-            "The motors come on now. Are the wheels off the ground, or is the way free?",
-            otherwise="",
-        )
-    preflight.run([("motors", car.open_motors)], say)
-
-
-def _say_nothing(_line: str) -> None:
-    """A simulated car is always ready."""
-
-
-def check_pad(conf: HardwareConf) -> int:
-    """Shows what each control of the pad does until A is pressed; returns the exit code."""
-    clock = RealClock()
-    with closing(XboxPad(conf.pad, clock)) as pad:
-        pad_picture.watch(
-            pad,
-            sys.stderr.write,
-            lambda state: Button.STOP_RUN in state.pressed,
-            clock,
-            on_terminal=sys.stderr.isatty(),
-        )
-    return command_line.DONE
 
 
 def view_of(
@@ -248,8 +129,46 @@ def view_of(
         rate_hz=args.rate,
         jpeg_quality=conf.jpeg_quality,
     )
-    command_line.say(f"what the camera sees: http://{args.view_host}:{args.view}/")
+    command_line.say(f"what the camera sees: {live_view.address(args.view_host, args.view)}")
     return view
+
+
+def car_of(args: argparse.Namespace, conf: HardwareConf) -> Car:
+    """The car that is asked for; nothing of a real one is open yet. Raises: InputError."""
+    width_px, height_px = args.resolution
+    if args.simulate:
+        return SimulatedCar(
+            width_px=width_px,
+            height_px=height_px,
+            rate_hz=args.rate,
+            max_throttle=max_throttle(args, conf),
+        )
+    return RealCar(conf, width_px=width_px, height_px=height_px, rate_hz=args.rate)
+
+
+def make_ready(car: Car, args: argparse.Namespace, conf: HardwareConf) -> None:
+    """Everything that can fail was looked at and said, and the motors are at neutral.
+
+    Raises: NotReady, Declined.
+    """
+
+    def picture() -> bytes:
+        if not car.camera:
+            raise NotReady("cannot be told in minutes without a picture from the camera")
+        return jpeg.encoded(car.camera.capture().pixels, conf.jpeg_quality)
+
+    checks = list(car.checks())
+    told = args.check or not args.simulate  # a simulated car is always ready
+    if told:
+        checks += disk.checks(args.output, picture, rate_hz=args.rate)
+    say = command_line.say if told else lambda _line: None
+    preflight.run(checks, say)
+    if not args.simulate and sys.stdin.isatty():
+        command_line.confirm(
+            "The motors come on now. Are the wheels off the ground, or is the way free?",
+            otherwise="",
+        )
+    preflight.run([("motors", car.open_motors)], say)
 
 
 def recorder_of(
@@ -279,89 +198,71 @@ def car_setting(conf: HardwareConf, args: argparse.Namespace) -> dict[str, objec
     return {**hardware_conf.contents(conf), "run": run}
 
 
-def check_names(*folders: Path) -> None:
-    """The writing process can be told the folders. Raises: InputError."""
-    for folder in folders:
-        try:
-            str(folder.absolute()).encode()
-        except UnicodeEncodeError as error:
-            raise InputError(f"{folder.absolute()}: to record there, rename it in UTF-8") from error
+def max_throttle(args: argparse.Namespace, conf: HardwareConf) -> float:
+    """What full trigger means, as a share of full throttle."""
+    told: float | None = args.max_throttle
+    return told or conf.max_throttle
 
 
-def session_of(args: argparse.Namespace) -> session.Session:
-    """What holds for the whole recording: from its template, else from options and answers.
+def drive(
+    car: Car,
+    recorder: Recorder,
+    captured: CaptureClock,
+    view: LiveView | None,
+    args: argparse.Namespace,
+    conf: HardwareConf,
+) -> int:
+    """The car was driven and what it saw is recorded; returns the exit code."""
 
-    Raises: InputError when the template is broken, or the folder is not a recording.
-    """
-    template = args.output / session.NAME
-    given = {key: getattr(args, key) for key in SESSION_KEYS}
-    if command_line.is_there(template):
-        for key, value in session.read(template).items():
-            if given.get(key) not in (None, value):
-                command_line.say(f"warning: {template} stays as it is: {key} is {value!r}")
-        return session.read(template)
-    if (args.output / label_file.NAME).exists():
-        raise InputError(
-            f"{args.output} has labels that were not recorded there; choose another folder"
+    def record(frame: Frame, command: Command) -> None:
+        recorder.record(
+            frame.pixels,
+            captured=captured.at(frame.captured_s),
+            steering=command.steering,
+            throttle=command.throttle,
         )
-    if sys.stdin.isatty():
-        given = {
-            key: command_line.ask(f"{key}: ") if value is None else value
-            for key, value in given.items()
-        }
-    content = {key: value or "" for key, value in given.items()}
-    session.check(content, "the session")
-    return content
 
+    def show(frame: Frame) -> None:
+        if view:
+            view.show(frame.pixels, now())
 
-def keep(said: session.Session, template: Path) -> None:
-    """The template is there. Raises: WriteFailed."""
-    if not template.exists():
-        session.write(template, said)
+    def now() -> Moment:
+        command, state, progress = driving.command, driving.state, recorder.progress
+        doing = "driving" if state.armed and progress.stopped else state.name
+        return Moment(command.steering, command.throttle, doing, progress, car.speed_m_s())
 
-
-@contextmanager
-def ended_by_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
-    """While the block runs, Ctrl-C, a lost terminal or a kill stop the drive and nothing else."""
-    signalled = threading.Event()
-
-    def handle(_number: int, _frame: object) -> None:
-        signalled.set()
-        stop()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield signalled
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    assert car.camera  # the checks have opened all parts
+    assert car.pad
+    assert car.motors
+    driving = Drive(
+        camera=car.camera,
+        pad=car.pad,
+        motors=car.motors,
+        clock=car.clock,
+        rules=Rules(max_throttle(args, conf), conf.pad.silence_s, conf.pad.dead_man),
+        on_frame=show,
+        on_picture=record,
+        on_erase=lambda: recorder.erase(ERASE_S),
+        on_pause=recorder.pause,
+    )
+    with command_line.ended_by_signal(driving.stop) as signalled:
+        try:
+            with live.shown(now):
+                driving.run(args.duration)
+        finally:
+            recorder.close()
+            report(args, driving, recorder, missed=car.camera.missed)
+        recorder.check_complete()
+        return command_line.INTERRUPTED if signalled.is_set() else command_line.DONE
 
 
 def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, missed: int) -> None:
     """What was recorded is said: a page for people, counts for programs."""
-    timing = driving.timing
-    control = Control(
-        CONTROL_HZ,
-        timing.ticks,
-        timing.skipped,
-        timing.percentile_s(99),
-        timing.percentile_s(100),
-    )
-    command_line.say(f"{args.output}")
     lost = Lost(missed, recorder.dropped)
-    for line in page(recorder.report, lost=lost, asked_hz=args.rate, control=control):
+    command_line.say(f"{args.output}")
+    for line in page(recorder.report, lost=lost, asked_hz=args.rate, control=driving.timing):
         command_line.say(line)
     command_line.report({**asdict(recorder.report), **asdict(lost)})
-
-
-def check_complete(args: argparse.Namespace, recorder: Recorder) -> None:
-    """All that was driven is recorded. Raises: RecordingFailed when it stopped before."""
-    if recorder.report.stopped or recorder.report.unmerged:
-        raise RecordingFailed(
-            f"{args.output}: recording stopped early: {recorder.report.stopped}"
-            f"{recorder.report.unmerged}; the pictures until then are saved"
-        )
 
 
 if __name__ == "__main__":

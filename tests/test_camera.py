@@ -92,8 +92,10 @@ def test_pictures_have_blue_first_and_show_the_whole_view(open_camera):
     assert pixels[0, 0] == pytest.approx([0, 0, 229], abs=4)
     assert pixels.flags.c_contiguous
     assert camera.describe() == (
-        "imx219: 160x120 at 40 Hz, from 1640x1232 on the sensor, 100% of its width"
+        "imx219: 160x120 at 40 Hz, from 1640x1232 on the sensor, 100% of its width and 100% of its "
+        "height"
     )
+    assert camera.sees_more_with() == ""
 
 
 def test_upside_down_pictures_are_turned_by_half(open_camera):
@@ -113,9 +115,40 @@ def test_asks_for_mode_rate_and_buffers_in_so_many_words(open_camera, package):
 def test_a_part_of_the_view_is_described_as_such(open_camera):
     camera = open_camera(rate_hz=200)
     assert camera.describe() == (
-        "imx219: 160x120 at 200 Hz, from 640x480 on the sensor, 39% of its width"
+        "imx219: 160x120 at 200 Hz, from 640x480 on the sensor, 39% of its width and 39% of its "
+        "height"
     )
     assert camera.capture().pixels[0, 0] == pytest.approx([GREY] * 3, abs=4)
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "seen", "whole"),
+    [
+        ("imx708", (160, 120), "75% of its width and 100% of its height", "160x90"),
+        ("imx708", (160, 90), "100% of its width and 100% of its height", ""),
+        ("imx219", (160, 90), "100% of its width and 75% of its height", "160x120"),
+        ("imx219", (160, 160), "75% of its width and 100% of its height", "160x120"),
+    ],
+)
+def test_what_a_shape_costs_is_told_with_the_size_that_costs_nothing(
+    open_camera, fake, model, size, seen, whole
+):
+    fake.behaves(f"model={model}")
+    camera = open_camera(rate_hz=40, width_px=size[0], height_px=size[1])
+    assert camera.describe().endswith(f"on the sensor, {seen}")
+    assert camera.sees_more_with() == whole
+    left = camera.capture().pixels[0, 0]
+    assert left == pytest.approx([0, 0, 229], abs=4)  # the square is a fifth of the view
+
+
+@pytest.mark.parametrize("lock_exposure", [False, True])
+def test_a_sensor_that_sees_no_colours_records_grey(open_camera, fake, lock_exposure):
+    fake.behaves("mono")
+    camera = open_camera(rate_hz=40, lock_exposure=lock_exposure)
+    assert camera.colour_order() == "it sees no colours"
+    pixels = camera.capture().pixels
+    assert np.ptp(pixels, axis=2).max() == 0
+    assert grey(camera.capture()) == pytest.approx([GREY] * 3, abs=4)
 
 
 def mode(width_px, height_px, fastest_hz, view_px, bit_depth=10):

@@ -10,7 +10,7 @@ import pytest
 
 from car.clock import RealClock
 from car.drive import Drive, Rules, State, decide
-from car.interfaces import NEUTRAL, NO_PAD, Button, Command, Frame, PadState
+from car.interfaces import NEUTRAL, Button, Command, Frame, PadState
 from errors import CameraFailed, MotorsFailed, PadLost
 
 PIXELS = np.zeros((12, 16, 3), np.uint8)
@@ -62,7 +62,7 @@ RULES = Rules(0.5, silence_s=1.5)
     ("reading", "motors_stopped", "why"),
     [
         (pad(0.2, 1.0, Button.EMERGENCY_STOP), "", "emergency stop"),
-        (NO_PAD, "", "the pad is gone"),
+        (PadState(NEUTRAL, lost="the pad is gone"), "", "the pad is gone"),
         (replace(pad(0.2, 1.0), silent_s=1.6), "", "the pad is silent"),
         (pad(0.2, 1.0), "commands came too late", "commands came too late"),
     ],

@@ -39,7 +39,7 @@ def sources():
     with zipfile.ZipFile(wheels.picamera2()) as wheel:
         return {
             name: ast.parse(wheel.read(f"picamera2/{name}.py"))
-            for name in ("picamera2", "request", "job", "controls")
+            for name in ("picamera2", "request", "job", "controls", "devices/imx500/imx500")
         }
 
 
@@ -148,6 +148,40 @@ def started(picamera2):
     picamera2.configure(configuration(picamera2))
     picamera2.start()
     return picamera2
+
+
+def literals(node):
+    """The dictionaries and subscripts below a node, as written."""
+    found = (ast.Dict, ast.Subscript)
+    return {ast.unparse(one) for one in ast.walk(node) if isinstance(one, found)}
+
+
+def test_what_the_view_is_cut_by_is_called_as_in_the_real_package(started):
+    [main] = [
+        one
+        for one in literals(methods([fake_source()], "Picamera2")["create_video_configuration"])
+        if "preserve_ar" in one
+    ]
+    real = methods(sources().values(), "Picamera2")["create_video_configuration"]
+    assert main in literals(real)
+    assert "metadata['ScalerCrop']" in literals(sources()["devices/imx500/imx500"])
+    with started.captured_request(wait=1) as request:
+        left, top, width, height = request.get_metadata()["ScalerCrop"]
+    assert (left, top, width, height) == (1000, 752, 1280, 960)
+
+
+@pytest.mark.parametrize(
+    ("size", "view"),
+    [
+        ((32, 24), (1000, 752, 1280, 960)),
+        ((32, 18), (1000, 872, 1280, 720)),
+        ((24, 24), (1160, 752, 960, 960)),
+    ],
+)
+def test_shows_the_middle_of_the_view_when_pictures_have_another_shape(picamera2, size, view):
+    picamera2.start(configuration(picamera2, main={"size": size}))
+    with picamera2.captured_request(wait=1) as request:
+        assert request.get_metadata()["ScalerCrop"] == view
 
 
 def stamp(request):

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import re
+from typing import get_args
 
 import msgspec
 import pytest
@@ -61,6 +63,23 @@ def refusal(folder, content):
 def test_the_file_of_the_checkout_is_right():
     conf = hardware_conf.read(path.HARDWARE_CONF)
     assert hardware_conf.contents(conf) == json.loads(path.HARDWARE_CONF.read_text())
+
+
+def keys(kind):
+    """Those of a Struct and of what it holds, without the folders."""
+    for field in msgspec.structs.fields(kind):
+        inner = [
+            one for one in (field.type, *get_args(field.type)) if hasattr(one, "__struct_config__")
+        ]
+        yield from (key for one in inner for key in keys(one))
+        if not inner:
+            yield field.name
+
+
+def test_the_page_for_the_pi_tells_every_key():
+    page = (path.ROOT / "docs/raspberry_pi.md").read_text()
+    table = set(re.findall(r"\w+", page.partition("## 4. ")[2].partition("## 5. ")[0]))
+    assert set(keys(hardware_conf.HardwareConf)) - table == set()
 
 
 def test_what_may_be_left_out_has_a_value(tmp_path):

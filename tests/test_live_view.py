@@ -17,6 +17,7 @@ import pytest
 
 import path
 from errors import InputError
+from get_data.recording import live_view
 from get_data.recording.live import Moment
 from get_data.recording.live_view import MOST_A_SECOND, LiveView
 from get_data.recording.recorder import Progress
@@ -192,7 +193,9 @@ def test_so_many_may_watch_and_a_seat_is_free_again(view):
 
 
 def test_a_port_that_is_taken_is_told(tmp_path, view):
-    with pytest.raises(InputError, match=r"--view \d+: cannot listen at 127\.0\.0\.1: .*in use"):
+    with pytest.raises(
+        InputError, match=r"^--view \d+: cannot listen .*in use; choose another port$"
+    ):
         LiveView(
             host="127.0.0.1",
             port=view.port,
@@ -203,16 +206,36 @@ def test_a_port_that_is_taken_is_told(tmp_path, view):
         )
 
 
-def test_an_address_that_is_none_is_told(tmp_path):
-    with pytest.raises(InputError, match=r"cannot listen at no\.such\.host\.invalid"):
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.1"])
+def test_an_address_that_is_none_of_ours_is_told(tmp_path, host):
+    with pytest.raises(
+        InputError,
+        match=rf"^--view-host {host}: cannot listen at {host}: .*; 127\.0\.0\.1 is for this "
+        r"machine alone, 0\.0\.0\.0 for the whole network$",
+    ):
         LiveView(
-            host="no.such.host.invalid",
+            host=host,
             port=free_port(),
             folder=tmp_path,
             resolution=(64, 48),
             rate_hz=20.0,
             jpeg_quality=90,
         )
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "address"),
+    [
+        ("127.0.0.1", "car", "http://127.0.0.1:8080/"),
+        ("::1", "car", "http://[::1]:8080/"),
+        ("car", "car", "http://car:8080/"),
+        ("0.0.0.0", "car", "http://car.local:8080/"),
+        ("::", "car.lan", "http://car.local:8080/"),
+    ],
+)
+def test_the_address_is_one_that_a_browser_can_open(monkeypatch, host, name, address):
+    monkeypatch.setattr(socket, "gethostname", lambda: name)
+    assert live_view.address(host, 8080) == address
 
 
 def test_closing_ends_the_process_and_what_browsers_watch(view):

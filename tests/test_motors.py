@@ -27,7 +27,7 @@ REVERSED = msgspec.structs.replace(
 
 
 class Wires:
-    """Takes pulses as `motors.Pulses` says; `broken` is the channel that cannot be sent to."""
+    """Takes pulses as `motors.PulseDriver` says; `broken` is the channel that cannot be sent to."""
 
     def __init__(self, *, broken: int | None = None) -> None:
         self.sent: list[tuple[int, float]] = []

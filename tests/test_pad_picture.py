@@ -7,7 +7,7 @@ import pytest
 
 from car import pad_map
 from car.clock import VirtualClock
-from car.interfaces import NEUTRAL, NO_PAD, Button, Command, PadState
+from car.interfaces import NEUTRAL, Button, Command, PadState
 from car.pad_picture import WIDTH, change, picture, watch
 from errors import PadLost
 
@@ -90,7 +90,8 @@ def test_a_line_of_changes_names_what_is_pressed():
     assert change(state, XPAD) == (
         "steering 0.50, throttle -0.25; Menu: arm; Y: pause or resume recording"
     )
-    assert change(NO_PAD, XPAD) == "no driving: the pad is gone; steering 0.00, throttle 0.00"
+    gone = PadState(NEUTRAL, lost="the pad is gone")
+    assert change(gone, XPAD) == "no driving: the pad is gone; steering 0.00, throttle 0.00"
 
 
 class Thumbs:

@@ -2,8 +2,11 @@
 
 import importlib
 import re
+import shutil
+import subprocess
 
 import pytest
+from packaging.requirements import Requirement
 
 import errors
 import path
@@ -104,6 +107,40 @@ def test_the_two_commands_are_targets():
     targets = re.findall(r"^(\w+):", (path.ROOT / "Makefile").read_text(), re.MULTILINE)
     told = re.findall(r"\bmake ([a-z]+)\b", README)
     assert set(told) <= set(targets)
+
+
+@pytest.mark.parametrize(
+    ("python", "fits", "does_not"), [("3.11", "1.24.2", "2.0.0"), ("3.13", "2.2.4", "3.0.0")]
+)
+def test_a_pi_keeps_the_numpy_that_its_camera_was_built_for(python, fits, does_not):
+    lines = (path.ROOT / "requirements-pi.txt").read_text().splitlines()
+    needed = [Requirement(line) for line in lines if not line.startswith("#")]
+    (numpy,) = [
+        one.specifier
+        for one in needed
+        if one.name == "numpy"
+        and (not one.marker or one.marker.evaluate({"python_version": python}))
+    ]
+    assert fits in numpy
+    assert does_not not in numpy
+
+
+def test_make_leaves_an_environment_that_was_made_by_hand(tmp_path):
+    """As on a Pi, where it has to see the system's packages."""
+    for name in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(path.ROOT / name, tmp_path)
+    settings = tmp_path / ".venv/pyvenv.cfg"
+    settings.parent.mkdir()
+    settings.write_text("include-system-site-packages = true\n")
+    made = subprocess.run(
+        ["make", "check", "PYTHON=true"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 2
+    assert made.stdout == (
+        "The .venv that is here sees the system's packages, as on a Pi, and make would empty it. "
+        "Use it as it is, or say: rm -r .venv\n"
+    )
+    assert settings.exists()
 
 
 SAFETY = (path.ROOT / "docs" / "safety.md").read_text()

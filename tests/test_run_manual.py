@@ -6,10 +6,12 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from functools import partial
 
 import cv2
@@ -24,7 +26,9 @@ from get_data import command_line, run_manual
 from get_data.labels import label_file, session
 from get_data.recording import journal
 from tests.conftest import document
+from tests.pi import fake_camera
 from tests.test_journal import interrupted
+from tests.test_live_view import free_port
 from tests.test_recorder import assert_whole
 from tests.waiting import wait_until
 
@@ -313,6 +317,25 @@ def test_a_recording_that_stopped_is_told_when_the_drive_is_over(tmp_path, monke
     assert counts["pictures"] == len(assert_whole(tmp_path / "drive"))
 
 
+@pytest.mark.slow
+def test_a_car_that_drives_on_without_recording_is_shown_as_driving(tmp_path, monkeypatch, call):
+    monkeypatch.setattr(run_manual, "Recorder", partial(run_manual.Recorder, min_free_bytes=2**62))
+    port, states = free_port(), []
+
+    def watch():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/state") as answer:
+            state = json.load(answer)
+        states.append(state.get("state") if state.get("progress", {}).get("stopped") else None)
+        return states[-1] == "driving"
+
+    watching = threading.Thread(target=lambda: time.sleep(1.5) or wait_until(watch))
+    watching.start()
+    call(run_manual, "-o", tmp_path / "d", "--simulate", "--duration", "4", "--view", port)
+    watching.join()
+    assert set(states) <= {None, "press Menu", "driving"}
+    assert states[-1] == "driving"
+
+
 def test_a_recording_that_cannot_be_merged_is_told(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "drive"
     real = run_manual.Recorder
@@ -389,6 +412,45 @@ def test_a_machine_that_is_no_car_is_told_line_by_line_and_nothing_is_made(tmp_p
     assert re.match("  disk +ok +a picture is safe after", lines[-2])
     assert lines[-1] == "error: not ready to drive: pad, camera, space; nothing has moved"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shape_that_costs_view_is_noted_with_the_one_that_does_not(tmp_path):
+    camera = fake_camera.connected(tmp_path)
+    camera.behaves("model=imx708")
+    process = subprocess.run(
+        [sys.executable, str(SCRIPT), "-o", str(tmp_path / "drive"), "--check"],
+        env=os.environ | camera.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "75% of its width and 100% of its height" in process.stderr
+    assert (
+        "\n           note    --resolution 160x90 shows all that this sensor mode sees"
+        in process.stderr
+    )
+
+
+def test_where_the_view_is_can_be_opened_from_the_whole_network(tmp_path, call, monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "car")
+    port = free_port()
+    view = ["--view", port, "--view-host", "0.0.0.0"]
+    code, _, err = call(run_manual, "-o", tmp_path / "d", "--simulate", "--duration", "0.2", *view)
+    assert code == 0
+    assert f"what the camera sees: http://car.local:{port}/\n" in err
+
+
+@pytest.mark.parametrize("option", [[], ["--check"], ["--check-pad"]])
+def test_a_broken_map_of_a_pad_is_wrong_input_whatever_is_done(tmp_path, monkeypatch, call, option):
+    conf = tmp_path / "hardware_conf.json"
+    pad = {"map": "my_pad.json"}
+    conf.write_text(json.dumps({**json.loads(path.HARDWARE_CONF.read_text()), "pad": pad}))
+    (tmp_path / "my_pad.json").write_text("{")
+    monkeypatch.setattr(path, "HARDWARE_CONF", conf)
+    code, out, err = call(run_manual, "-o", tmp_path / "drive", *option)
+    assert (code, out) == (2, None)
+    assert err.startswith(f"error: {tmp_path}/my_pad.json, line 1, column 2: not JSON")
+    assert not (tmp_path / "drive").exists()
 
 
 def test_a_pad_that_is_not_there_cannot_be_checked(call):

@@ -12,9 +12,9 @@ import pytest
 from car.clock import RealClock, VirtualClock
 from car.drive import Drive, Rules
 from car.interfaces import NEUTRAL, Button, Command, PadState
+from car.simulated_view import SimulatedView
 from car.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
 from car.track import ROAD_WIDTH_M, TRACKS, Corner, Pose, Track, load
-from car.view import View
 from errors import CameraFailed, PadLost
 from get_data.labels.label import Classes
 
@@ -128,7 +128,7 @@ def test_a_picture_has_the_size_that_was_asked_for(width_px, height_px):
 
 
 def test_a_picture_shows_sky_above_and_the_road_in_the_middle(track):
-    pixels = View(track, 160, 120, seed=1).picture(track.pose(20), 0.0, 0)
+    pixels = SimulatedView(track, 160, 120, seed=1).picture(track.pose(20), 0.0, 0)
     sky, below = pixels[:30].mean(axis=(0, 1)), pixels[60].mean(axis=1)
     assert sky[0] > sky[2], "blue above"
     left, right = below[:70].argmax(), 90 + below[90:].argmax()
@@ -142,7 +142,7 @@ def test_a_picture_shows_sky_above_and_the_road_in_the_middle(track):
 def test_a_thing_on_the_ground_is_where_a_camera_0_22_m_high_sees_it(distance_m):
     """The ends of the dashes, which begin every 0.6 m; the camera is 0.15 m ahead of the axle."""
     track = load("school")
-    middle = View(track, 320, 240, seed=1).picture(track.pose(0), 0.0, 0)[:, 160, 1]
+    middle = SimulatedView(track, 320, 240, seed=1).picture(track.pose(0), 0.0, 0)[:, 160, 1]
     focal_px = 160 / math.tan(math.radians(50))
     below_axis_rad = math.atan(0.22 / (distance_m - 0.15)) - math.radians(14)
     expected_row = 119.5 + focal_px * math.tan(below_axis_rad)

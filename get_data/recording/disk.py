@@ -4,11 +4,12 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from errors import RecordingFailed
 from get_data.recording.recorder import MIN_FREE_BYTES, QUEUE_S
-from preflight import Found
+from preflight import Check, Found
 
 PICTURES_TRIED = 20
 SLOW_S = 1.0
@@ -23,6 +24,16 @@ def minutes_left(free_bytes: int, *, picture_bytes: float, rate_hz: float) -> fl
     """How long a recording can go on before it stops to leave the disk some room."""
     taken = -(-picture_bytes // _BLOCK_BYTES) * _BLOCK_BYTES + _LABEL_BYTES
     return max(free_bytes - MIN_FREE_BYTES, 0) / (taken * rate_hz * 60)
+
+
+def checks(
+    folder: Path, picture: Callable[[], bytes], *, rate_hz: float
+) -> list[tuple[str, Check]]:
+    """What is looked at before a drive into that folder; `picture` is one like those to come."""
+    return [
+        ("space", lambda: space(folder, picture_bytes=len(picture()), rate_hz=rate_hz)),
+        ("disk", lambda: latency(folder)),
+    ]
 
 
 def space(folder: Path, *, picture_bytes: int, rate_hz: float) -> Found:

@@ -76,13 +76,13 @@ class Rate:
 def line(moment: Moment, *, seconds: float, rate_hz: float) -> str:
     """The drive at this moment, in less than 80 characters."""
     progress = moment.progress
-    state = progress.stopped or moment.state
     dropped = f" {progress.dropped} dropped" if progress.dropped else ""
+    recorded = f", {progress.stopped}" if progress.stopped else f" {rate_hz:5.1f} Hz{dropped}"
     driven = moment.speed_m_s
     speed = f"{moment.throttle:4.0%}" if driven is None else f"{driven:3.1f} m/s"
     shown_line = (
-        f"{seconds:5.1f} s {progress.written:6} pictures {rate_hz:5.1f} Hz{dropped}  "
-        f"{_wheel(moment.steering)}  {speed}  {state}"
+        f"{seconds:5.1f} s {progress.written:6} pictures{recorded}  "
+        f"{_wheel(moment.steering)}  {speed}  {moment.state}"
     )
     return shown_line[:_LINE_WIDTH]
 

@@ -7,9 +7,10 @@ Pictures and state go through a queue of two to a process that serves the browse
 slow, pictures are left out.
 """
 
+import ipaddress
 import signal
+import socket
 import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-import path
+import child_process
+from child_process import ChildFailed
 from errors import InputError
 from get_data.recording.frame_queue import FrameQueue
 from get_data.recording.live import Moment
@@ -30,6 +32,17 @@ MOST_A_SECOND = 15.0
 _SLOTS = 2
 _MOMENT_BYTES = 1000
 _ENDS_WITHIN_S = 3.0
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser finds what is served at `host`, which may stand for the whole network."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}/"
+    if ip.is_unspecified:
+        return f"http://{socket.gethostname().partition('.')[0]}.local:{port}/"
+    return f"http://[{ip}]:{port}/" if ip.version == 6 else f"http://{ip}:{port}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +79,18 @@ class LiveView:
         handle = self._queue.handle
         settings = Settings(host, port, str(folder.absolute()), rate_hz, jpeg_quality)
         told = msgspec.json.encode({"settings": asdict(settings), "queue": asdict(handle)})
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "get_data.recording.view_server", told.decode()],
-            cwd=path.ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=(handle.memory_fd, handle.pipe_fd),
-            start_new_session=True,
-        )
-        self._queue.release_handle()
-        assert self._server.stdout is not None
-        if self._server.stdout.readline() != b"ready\n":
+        try:
+            self._server = child_process.started(
+                "get_data.recording.view_server",
+                told.decode(),
+                name=f"what serves port {port}",
+                inherited=(handle.memory_fd, handle.pipe_fd),
+            )
+        except ChildFailed as error:
             self._queue.close()
-            _, said = self._server.communicate()
-            last = said.decode(errors="replace").strip().splitlines()[-1:]
-            raise InputError(" ".join(last) or f"nothing can be served on port {port}")
+            raise InputError(str(error)) from error
+        finally:
+            self._queue.release_handle()
 
     def show(self, frame: NDArray[np.uint8], moment: Moment) -> None:
         """The browsers get the frame (height, width, 3), blue green red, if they are fast enough.

@@ -10,7 +10,6 @@ recorded elsewhere can be brought in.
 
 import os
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -25,7 +24,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-import path
+import child_process
+from child_process import ChildFailed
 from errors import InputError, RecordingFailed
 from get_data.labels.label import Classes, img_id_of, moment_of
 from get_data.recording import journal
@@ -124,21 +124,18 @@ class Recorder:
         """The writing process runs and holds the folder's lock; it has no terminal's signals."""
         handle = self._queue.handle
         arguments = msgspec.json.encode({"settings": asdict(settings), "queue": asdict(handle)})
-        writer = subprocess.Popen(
-            [sys.executable, "-m", "get_data.recording.writer", arguments.decode()],
-            cwd=path.ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=(handle.memory_fd, handle.pipe_fd, self._lock),
-            start_new_session=True,
-        )
-        self._queue.release_handle()
-        assert writer.stdout is not None
-        if writer.stdout.readline() != b"ready\n":
+        try:
+            return child_process.started(
+                "get_data.recording.writer",
+                arguments.decode(),
+                name="the writing process",
+                inherited=(handle.memory_fd, handle.pipe_fd, self._lock),
+            )
+        except ChildFailed as error:
             self._queue.close()
-            raise RecordingFailed(f"{self.folder} cannot be recorded into: {_last_words(writer)}")
-        return writer
+            raise RecordingFailed(f"{self.folder} cannot be recorded into: {error}") from error
+        finally:
+            self._queue.release_handle()
 
     @property
     def newest(self) -> datetime | None:
@@ -245,6 +242,14 @@ class Recorder:
                 "the next script that reads the folder repairs it"
             ) from error
 
+    def check_complete(self) -> None:
+        """All that was driven is recorded. Raises: RecordingFailed when it stopped before."""
+        if self.report.stopped or self.report.unmerged:
+            raise RecordingFailed(
+                f"{self.folder}: recording stopped early: {self.report.stopped}"
+                f"{self.report.unmerged}; the pictures until then are saved"
+            )
+
     def __enter__(self) -> Self:
         return self
 
@@ -257,6 +262,15 @@ class Recorder:
         self.close()
 
 
+def check_names(*folders: Path) -> None:
+    """The writing process can be told the folders. Raises: InputError."""
+    for folder in folders:
+        try:
+            str(folder.absolute()).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{folder.absolute()}: to record there, rename it in UTF-8") from error
+
+
 def _size_of(jpeg: bytes) -> tuple[int, int]:
     """Height and width of an encoded picture in pixels. Raises: InputError."""
     is_jpeg = jpeg.startswith(b"\xff\xd8")
@@ -265,10 +279,3 @@ def _size_of(jpeg: bytes) -> tuple[int, int]:
         raise InputError("the bytes are not a picture in JPEG")
     height, width = pixels.shape[:2]
     return height, width
-
-
-def _last_words(process: "subprocess.Popen[bytes]") -> str:
-    """The last line that a process said on stderr."""
-    _, said = process.communicate()
-    lines = said.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"the writing process ended with {process.returncode}"

@@ -1,21 +1,22 @@
 """A recording in words, when it has ended."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from get_data.recording.writer import Report
 
 _BAR_WIDTH = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(Protocol):
     """How well the control loop kept to its schedule."""
 
-    rate_hz: float
+    period_s: float
     ticks: int
     skipped: int
-    lateness_p99_s: float
-    lateness_max_s: float
+
+    def percentile_s(self, percent: float) -> float:
+        """The lateness that this share of all ticks stayed below, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,14 @@ def page(report: Report, *, lost: Lost, asked_hz: float, control: Control) -> li
     """The whole recording, with its classes as bar charts."""
     seconds = report.duration_s
     time = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
+    late_ms, latest_ms = (1000 * control.percentile_s(percent) for percent in (99, 100))
     lines = [
         f"  pictures  {report.pictures} in {time}, {report.bytes_written / 1e6:.1f} MB",
         f"  rate      {report.rate_hz:.1f} Hz of {asked_hz:g} asked, "
         f"longest gap {report.longest_gap_s * 1000:.0f} ms, "
         f"{lost.missed} missed, {lost.dropped} dropped",
-        f"  control   {control.rate_hz:g} Hz, {control.skipped} of {control.ticks} ticks skipped, "
-        f"late {control.lateness_p99_s * 1000:.1f} ms p99, {control.lateness_max_s * 1000:.0f} max",
+        f"  control   {1 / control.period_s:g} Hz, {control.skipped} of {control.ticks} ticks "
+        f"skipped, late {late_ms:.1f} ms p99, {latest_ms:.0f} max",
     ]
     if report.erased:
         lines.append(f"  erased    {report.erased} pictures, kept in erased/")

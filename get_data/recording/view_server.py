@@ -6,6 +6,7 @@ state of the drive. Every browser has a thread of its own, which takes the newes
 has sent the last one.
 """
 
+import errno
 import ipaddress
 import os
 import shutil
@@ -43,11 +44,9 @@ _BOUNDARY = "picture"
 _STALLED_AFTER_S = 5.0
 _LOOKS_EVERY_S = 5.0
 _WEIGHT_OF_THE_NEWEST = 0.05
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        *(f"{kind}-src 'self'" for kind in ("img", "style", "script", "connect")),
-    )
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:"  # the icon, which is empty
 )
 
 
@@ -185,10 +184,13 @@ def listening(settings: Settings, newest: Newest) -> Server:
         kind = type("Server", (Server,), {"address_family": family})
         server: Server = kind((settings.host, settings.port), viewer)
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"--view {settings.port}: cannot listen at {settings.host}: {why}; choose another port"
-        ) from error
+        why = f"cannot listen at {settings.host}: {getattr(error, 'strerror', None) or error}"
+        if isinstance(error, socket.gaierror) or error.args[0] == errno.EADDRNOTAVAIL:
+            raise InputError(
+                f"--view-host {settings.host}: {why}; 127.0.0.1 is for this machine alone, 0.0.0.0 "
+                "for the whole network"
+            ) from error
+        raise InputError(f"--view {settings.port}: {why}; choose another port") from error
     return server
 
 

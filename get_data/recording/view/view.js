@@ -19,7 +19,9 @@ function fill(id, value) {
 function show(state) {
   const progress = state.progress;
   picture.parentElement.style.aspectRatio = `${state.width} / ${state.height}`;
-  element("state").textContent = progress.stopped || state.state;
+  element("state").textContent = state.state;
+  element("stopped").textContent = `nothing is recorded any more: ${progress.stopped}`;
+  element("stopped").hidden = !progress.stopped;
   fill("steering", state.steering);
   fill("throttle", state.throttle);
   element("written").textContent = progress.written;

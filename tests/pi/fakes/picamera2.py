@@ -5,8 +5,9 @@ buffer, or it is lost. What is not here is refused, and what the real package re
 its words; a test compares both with the package itself.
 
 The camera sees a grey wall in warm light with a pure red square in the upper left corner, outside
-of what the fastest mode sees. The last pixel counts the pictures, so that a picture can be told
-from the one beside it.
+of what the fastest mode sees. A picture whose shape is not the mode's shows the middle of the view,
+and ScalerCrop tells which part, in the sensor's own pixels. The last pixel counts the pictures, so
+that a picture can be told from the one beside it.
 
 The file that the environment variable FAKE_CAMERA names, which may change at any moment, holds
 words that make things go wrong:
@@ -19,6 +20,7 @@ words that make things go wrong:
     repeat     each picture comes again, with the stamp of the one before
     deaf       ColourGains are not followed      hang     close() does not return
     locks      AeLocked in place of AeState      seeks    exposure is never said to be right
+    mono       the sensor sees no colours: there is no white balance, and nothing tells of one
     model=imx708   size=128x120   lacks=AwbEnable   format=BGR888   what configure() makes of it
 """
 
@@ -39,7 +41,7 @@ import numpy as np
 
 WORDS = {
     *("empty", "busy", "gone", "usb", "stall", "die", "dim", "dark", "bright", "swap", "moody"),
-    *("repeat", "deaf", "locks", "seeks", "hang"),
+    *("repeat", "deaf", "locks", "seeks", "hang", "mono"),
 }
 SETTINGS = {"model", "size", "lacks", "format"}
 
@@ -63,6 +65,7 @@ _MODES = {
     ],
 }
 _CONTROLS = {"FrameDurationLimits", "ExposureTime", "AnalogueGain", "AwbEnable", "ColourGains"}
+_OF_COLOURS = {"AwbEnable", "ColourGains"}  # what a sensor without colours does not have
 _CHANNELS = {"RGB888": 3, "BGR888": 3, "XRGB8888": 4, "XBGR8888": 4}
 _BLUE_FIRST = {"RGB888", "XRGB8888"}  # names go from the last byte to the first
 
@@ -246,12 +249,23 @@ class CompletedRequest:
             "ExposureTime": round(taken.exposure_us),
             "AnalogueGain": taken.analogue_gain,
             "DigitalGain": 1.0,
-            "ColourGains": taken.red_and_blue,
+            "ScalerCrop": taken.view,
             "Lux": 400.0 * taken.light,
         }
-        if "locks" in _told()[0]:
+        alone, _ = _told()
+        if "mono" not in alone:
+            told["ColourGains"] = taken.red_and_blue
+        if "locks" in alone:
             return told | {"AeLocked": not taken.searching}
         return told | {"AeState": 1 if taken.searching else 2}
+
+
+def _bounded(view, size):
+    """The middle of the view that has the shape of the pictures, as libcamera cuts it."""
+    left, top, across, down = view
+    width, height = size
+    seen = min(across, down * width // height), min(down, across * height // width)
+    return left + (across - seen[0]) // 2, top + (down - seen[1]) // 2, *seen
 
 
 def _pixels(taken, config, transform, *, swapped):
@@ -270,6 +284,8 @@ def _pixels(taken, config, transform, *, swapped):
     red, blue = (has / right for has, right in zip(taken.red_and_blue, _NEUTRAL_GAINS, strict=True))
     exposed = taken.exposure_us * taken.analogue_gain * taken.light / _RIGHT_LIGHT_US
     seen *= np.array([red, 1.0, blue]) * exposed * 255
+    if "mono" in _told()[0]:
+        seen[:] = seen.mean(axis=2, keepdims=True)
     if (name in _BLUE_FIRST) != swapped:
         seen = seen[:, :, ::-1]
     pixels = np.full((height, width, _CHANNELS[name]), 255, np.uint8)
@@ -483,6 +499,8 @@ class Picamera2:
         with self._lock:
             _, _, _, fastest_hz, view = self._mode
             widest = max((mode[4] for mode in _MODES[self._model]), key=lambda each: each[2])
+            assert self._config["main"]["preserve_ar"], "not in the fake"
+            view = _bounded(view, self._config["main"]["size"])
             self._sensor = _Sensor(round(1e6 / fastest_hz), view, widest[2:])
             self._sensor.control(self._config["controls"] | self._pending, set())
             self._pending, self._previous = {}, None
@@ -566,9 +584,10 @@ class Picamera2:
             self._pending |= controls
 
     def _check(self, controls):
-        lacking = _told()[1].get("lacks")
+        alone, settings = _told()
+        lacking = {settings.get("lacks")} | (_OF_COLOURS if "mono" in alone else set())
         for name in controls:
-            if name not in _CONTROLS - {lacking} or not self._is_open:
+            if name not in _CONTROLS - lacking or not self._is_open:
                 raise RuntimeError(f"Control {name} is not advertised by libcamera")
 
     def _dispatch(self, functions, wait, signal_function):

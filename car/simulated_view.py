@@ -27,7 +27,7 @@ _NOISE_MIDDLE = 32  # what stands for no noise, since pixels are not negative
 _NOISE_SPARE_PX = 61, 53  # how far the noise can be shifted; coprime, so it repeats late
 
 
-class View:
+class SimulatedView:
     """Looks at a track through the camera of a car."""
 
     def __init__(self, track: Track, width_px: int, height_px: int, *, seed: int) -> None:

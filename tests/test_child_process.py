@@ -1,0 +1,59 @@
+"""A process of our own is ready, or says why not."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import child_process
+from child_process import ChildFailed
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Makes a module of that source; returns its name."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def make(source):
+        (tmp_path / "child_of_a_test.py").write_text(source)
+        return "child_of_a_test"
+
+    return make
+
+
+def test_a_child_is_ready_and_hears_and_outlives_the_signals_of_the_terminal(module):
+    name = module(
+        "import os, sys\n"
+        "print('ready', flush=True)\n"
+        "print(sys.argv[1], sys.stdin.read(), os.getsid(0) == os.getpid())"
+    )
+    child = child_process.started(name, "told", name="the child", stdin=subprocess.PIPE)
+    assert child.communicate(b"heard", timeout=10)[0] == b"told heard True\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("raise SystemExit('first\\nthe port is taken')", "the port is taken"),
+        ("raise SystemExit(3)", "the child ended with 3"),
+        ("print('not that')", "the child ended with 0"),
+    ],
+)
+def test_a_child_that_does_not_start_says_why(module, source, said):
+    with pytest.raises(ChildFailed) as failed:
+        child_process.started(module(source), "", name="the child")
+    assert str(failed.value) == said
+
+
+def test_a_child_that_is_not_ready_in_time_is_ended(module, tmp_path):
+    pid = tmp_path / "pid"
+    name = module(
+        f"import os, pathlib, time\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(60)"
+    )
+    start_s = time.monotonic()
+    with pytest.raises(ChildFailed, match=r"^the child is not ready after 2 s$"):
+        child_process.started(name, "", name="the child", within_s=2)
+    assert time.monotonic() - start_s < 10
+    assert not Path(f"/proc/{pid.read_text()}").exists()

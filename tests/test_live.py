@@ -1,0 +1,26 @@
+"""The line that the driver sees on the terminal."""
+
+import pytest
+
+from get_data.recording import live
+from get_data.recording.live import Moment
+from get_data.recording.recorder import Progress
+
+
+def line(*, state="recording", stopped="", dropped=0):
+    moment = Moment(-0.25, 0.5, state, Progress(246, 0, dropped, stopped))
+    return live.line(moment, seconds=12.3, rate_hz=20.0)
+
+
+def test_a_line_tells_what_is_recorded_and_what_the_car_does():
+    assert line(dropped=3) == (
+        " 12.3 s    246 pictures  20.0 Hz 3 dropped  ······██│········   50%  recording"
+    )
+
+
+@pytest.mark.parametrize("stopped", ["disk full", "disk failed"])
+@pytest.mark.parametrize("state", ["press Menu", "driving"])
+def test_a_recording_that_has_stopped_hides_nothing_of_the_car(state, stopped):
+    shown = line(state=state, stopped=stopped, dropped=9999)
+    assert shown == f" 12.3 s    246 pictures, {stopped}  ······██│········   50%  {state}"
+    assert len(shown) < 80
