@@ -59,6 +59,11 @@ def operation(number=1, *, positions=((0, 0),), was=None, **values):
     )
 
 
+def send(desk, epoch, *steps):
+    """The steps are saved, as a page of this work sends them."""
+    desk.save(operations.Batch(work=desk.work.name, epoch=epoch, operations=steps))
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Twelve pictures with directions 0 1 2 3 4 0 ..."""
@@ -330,7 +335,7 @@ def test_what_is_sent_twice_counts_once(desk):
     epoch = desk.take_lease("browser one", take_over=False)
     one, two = operation(1, direction=3, reviewed=1), operation(2, direction=4, reviewed=1)
     for sent in ([one], [one, two], [two], [one]):
-        desk.save(operations.Batch(epoch=epoch, operations=sent))
+        send(desk, epoch, *sent)
     assert [each.uid for each in desk.work.history()] == [one.uid, two.uid]
     [decision] = desk.work.decisions()
     assert (decision.direction, decision.changed_by) == (4, "Zoé")
@@ -340,9 +345,9 @@ def test_a_lease_that_was_taken_over_is_lost(desk):
     first = desk.take_lease("browser one", take_over=False)
     second = desk.take_lease("browser two", take_over=True)
     with pytest.raises(LeaseLost, match=f"the lease {first} is not the last one"):
-        desk.save(operations.Batch(epoch=first, operations=[operation()]))
+        send(desk, first, operation())
     assert desk.work.decisions() == []
-    desk.save(operations.Batch(epoch=second, operations=[operation(direction=3)]))
+    send(desk, second, operation(direction=3))
 
 
 def test_a_browser_that_is_silent_loses_its_claim(folder):
@@ -362,12 +367,12 @@ def test_a_browser_that_is_silent_loses_its_claim(folder):
 def test_work_and_lease_outlive_a_restart(folder):
     desk = Desk(catalogue_of(folder), "Zoé")
     epoch = desk.take_lease("browser one", take_over=False)
-    desk.save(operations.Batch(epoch=epoch, operations=[operation(direction=3)]))
+    send(desk, epoch, operation(direction=3))
     name = desk.work.name
     desk.close()
     again = Desk(catalogue_of(folder), "Ada")
     assert (again.work.name, again.work.epoch, len(again.work.history())) == (name, epoch, 1)
-    again.save(operations.Batch(epoch=epoch, operations=[operation(2, deleted=1)]))
+    send(again, epoch, operation(2, deleted=1))
     assert again.counts() == {"labels": 12, "reviewed": 1, "corrected": 0, "to_delete": 1}
     again.close()
 
@@ -381,7 +386,7 @@ def test_a_batch_of_which_one_cannot_be_done_is_not_done(desk):
     epoch = desk.take_lease("browser one", take_over=False)
     bad = operation(2, positions=[(0, 12)], direction=3)
     with pytest.raises(InputError, match="0 to 12 are no positions"):
-        desk.save(operations.Batch(epoch=epoch, operations=[operation(1, direction=3), bad]))
+        send(desk, epoch, operation(1, direction=3), bad)
     assert desk.work.decisions() == []
     assert desk.work.history() == []
 
@@ -397,8 +402,8 @@ def test_a_full_disk_saves_nothing_and_says_so(desk, monkeypatch):
         with pytest.raises(
             WriteFailed, match=r"sqlite3 cannot be written: database or disk is full"
         ):
-            desk.save(operations.Batch(epoch=epoch, operations=[operation(direction=3)]))
-    desk.save(operations.Batch(epoch=epoch, operations=[operation(direction=3)]))
+            send(desk, epoch, operation(direction=3))
+    send(desk, epoch, operation(direction=3))
     assert len(desk.work.history()) == 1
 
 
@@ -468,7 +473,7 @@ def test_decisions_are_carried_over_with_who_made_them(folder):
     desk = Desk(catalogue_of(folder), "Ada", now=lambda: START)
     epoch = desk.take_lease("browser one", take_over=False)
     steps = [operation(n, positions=[(n, n)], direction=3, reviewed=1) for n in range(4)]
-    desk.save(operations.Batch(epoch=epoch, operations=steps))
+    send(desk, epoch, *steps)
     desk.close()
     before = seen(100, picture(100))
     labels = label_file.read(folder / label_file.NAME)
@@ -523,7 +528,7 @@ def test_unknown_keys_and_odd_spelling_survive(folder):
 def test_a_deletion_wins_over_other_edits_and_keeps_the_old_label(desk):
     epoch = desk.take_lease("browser one", take_over=False)
     step = operation(1, positions=[(2, 3)], direction=0, reviewed=1, deleted=1)
-    desk.save(operations.Batch(epoch=epoch, operations=[step]))
+    send(desk, epoch, step)
     source = label_file.read(desk.catalogue.labels)
     labels = label_file.read(desk.export().file)
     for number in (2, 3):
@@ -541,7 +546,7 @@ def test_a_label_that_comes_to_its_own_content_replaces_nothing(folder):
     desk = Desk(catalogue_of(folder), "Zoé")
     assert desk.catalogue.flags[0] & Flag.PERSON
     epoch = desk.take_lease("browser one", take_over=False)
-    desk.save(operations.Batch(epoch=epoch, operations=[operation(reviewed=1)]))
+    send(desk, epoch, operation(reviewed=1))
     exported = label_file.read(desk.export().file)
     desk.close()
     assert "replaces" not in exported[img_id(0)]
@@ -571,7 +576,7 @@ def test_a_label_that_is_not_whole_is_left_out(folder):
     desk = Desk(catalogue_of(folder), "Zoé")
     epoch = desk.take_lease("browser one", take_over=False)
     step = operation(positions=[(1, 1)], direction=2, reviewed=1)
-    desk.save(operations.Batch(epoch=epoch, operations=[step]))
+    send(desk, epoch, step)
     exported = desk.export()
     assert [(one.img_id, one.why) for one in exported.left_out] == [(img_id(1), "has no speed yet")]
     assert img_id(1) not in label_file.read(exported.file)

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 import strict_json
+from errors import ToolkitError
 from get_data.labelizer import catalogue as catalogue_of
 from get_data.labelizer import export, pictures, work_file
 from get_data.labelizer.catalogue import KINDS, Catalogue
@@ -24,6 +25,10 @@ HELD_S = 15.0  # for so long after its last word a browser counts as working
 MOST_PROBLEMS = 500  # of a kind, that are listed one by one
 
 Reopening = Literal["carry", "anew"]
+
+
+class OtherWork(ToolkitError):
+    """A page of another folder, or of work that was put aside since, wants to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,11 @@ class Desk:
         }
         positions = [one.position for one in decisions]
         return state | columns | {"positions": positions, "history": work.history()}
+
+    def check(self, work: str) -> None:
+        """Raises: OtherWork unless a page was opened with this work."""
+        if work != self.work.name:
+            raise OtherWork(f"this address now serves {self.catalogue.labels}, opened anew")
 
     def take_lease(self, browser: str, *, take_over: bool) -> int | None:
         """The epoch with which this browser may write; None while another one is at work.

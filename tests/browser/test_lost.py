@@ -173,6 +173,41 @@ def test_both_killed_go_on_where_they_were(labelizer, own_browser, watch):
     assert seen(page) == before
 
 
+def test_a_page_writes_into_no_other_folder(tmp_path, page, labelizer, start, watch, open_page):
+    """Another folder on the same port, with the same count of leases: its work stays its own."""
+    watch.forgive(AWAY, "409")
+    other = start(drive(tmp_path / "other", 100, track="another"))
+    open_page(other).close()
+    other.stop()
+    keys(page, "4", "4")
+    saved(page)
+    labelizer.stop()
+    keys(page, "3", "3")
+    expect(page.locator("#save-state")).to_have_text("⚠ Offline, 2 unsent", timeout=10_000)
+    other.port = labelizer.port
+    other.start()
+    bar = page.locator("#bars .work")
+    expect(bar).to_contain_text("Another folder is served here", timeout=10_000)
+    expect(bar).to_contain_text("2 changes of this tab wait")
+    expect(page.locator("#save-state")).to_have_text("⚠ Read-only, 2 unsent")
+    keys(page, "x")
+    expect(page.locator("#toast")).to_contain_text("This tab only shows")
+    assert other.operations() == []
+    bar.locator("button").click()
+    page.wait_for_load_state()
+    ready(page)
+    saved(page)
+    expect(page.locator("#folder")).to_contain_text("other")
+    assert other.operations() == []
+    other.stop()
+    labelizer.start()
+    page.reload()  # what waited comes once its own folder is served again
+    ready(page)
+    saved(page)
+    rows = labelizer.rows("SELECT direction FROM entry ORDER BY position LIMIT 4")
+    assert [row[0] for row in rows] == [4, 4, 3, 3]
+
+
 def test_of_two_tabs_one_writes(page, labelizer, open_page, watch):
     """Acceptance 16: the second only shows, and takes over; no step of the first is lost."""
     watch.forgive("409")

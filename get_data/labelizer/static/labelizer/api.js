@@ -1,6 +1,8 @@
 // Requests to the server. Failing to reach it is an exception; a refusal is an answer.
 
-const token = () => document.querySelector('meta[name="csrf-token"]')?.getAttribute("content") ?? "";
+const told = (/** @type {string} */ name) => document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
+/** What tells the work that this page was opened with from any other. */
+export const WORK = told("work");
 
 /** The server did not answer. */
 export class Unreachable extends Error {}
@@ -23,8 +25,8 @@ export async function get(path) {
 export async function post(path, body) {
   const answer = await reach(path, {
     method: "POST",
-    headers: { "Content-Type": "application/json", "X-CSRFToken": token() },
-    body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json", "X-CSRFToken": told("csrf-token") },
+    body: JSON.stringify({ work: WORK, ...body }),
   });
   const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
   return { status: answer.status, body: isJson ? await answer.json() : { message: `status ${answer.status}` } };

@@ -154,6 +154,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   });
   on(outbox, "condition", () => {
     if (outbox.condition === "stale") loseLease();
+    if (outbox.condition === "elsewhere") session.setReadOnly(true);
     showCondition(outbox, session.readOnly);
   });
   on(player, "change", () => {
@@ -273,7 +274,9 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
 function watch(outbox, writer, session, overview) {
   const hear = async () => {
     try {
-      const { body } = await post("/api/hear", { browser: writer.browser, epoch: writer.epoch });
+      const answer = await post("/api/hear", { browser: writer.browser, epoch: writer.epoch });
+      if (answer.status === 409) return outbox.refused(answer);
+      const { body } = answer;
       outbox.sourceChanged = Boolean(body.source_changed);
       if (!session.readOnly && body.holds === false) writer.onLost();
       outbox.reachable();

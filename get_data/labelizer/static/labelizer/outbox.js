@@ -4,7 +4,7 @@ import { Unreachable, post } from "./api.js";
 
 /** @typedef {import("./store.js").Operation} Operation */
 /** @typedef {{key: number, operation: Operation}} Waiting */
-/** @typedef {"saved" | "saving" | "offline" | "full" | "stale" | "refused"} Condition */
+/** @typedef {"saved" | "saving" | "offline" | "full" | "stale" | "elsewhere" | "refused"} Condition */
 
 const BATCH = 50;
 const GATHER_MS = 30;
@@ -93,7 +93,7 @@ export class Outbox extends EventTarget {
         const operations = batch.map((one) => one.operation);
         const answer = await post("/api/edits", { epoch: this.epoch, operations });
         if (answer.status !== 200) {
-          this.#refused(answer);
+          this.refused(answer);
           return;
         }
         this.failures = 0;
@@ -111,12 +111,12 @@ export class Outbox extends EventTarget {
     if (this.condition === "saving") this.#schedule(GATHER_MS);
   }
 
-  /** @param {{status: number, body: any}} answer */
-  #refused(answer) {
+  /** @param {{status: number, body: any}} answer of the server, to anything of this page */
+  refused(answer) {
     this.message = answer.body.message;
     if (answer.status === 409) {
       this.stop();
-      this.#turn("stale");
+      this.#turn(answer.body.why === "work" ? "elsewhere" : "stale");
     } else if (answer.status === 507) {
       this.#turn("full");
       this.#later();
