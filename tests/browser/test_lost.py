@@ -65,6 +65,130 @@ def test_an_operation_whose_answer_is_lost_counts_once(page, labelizer, watch):
     assert len(labelizer.operations()) == 1
 
 
+HALVES = [
+    ("a half answer", {"content_type": "application/json", "body": '{"source_'}),
+    ("a bug", {"status": 500, "content_type": "text/html", "body": "Server Error"}),
+]
+
+
+@pytest.mark.parametrize("answer", [row[1] for row in HALVES], ids=[row[0] for row in HALVES])
+def test_what_the_server_could_not_say_is_asked_again(page, labelizer, watch, answer):
+    watch.forgive("500")
+    given = []
+
+    def fail(route):
+        given.append(answer)
+        route.fulfill(**answer) if len(given) == 1 else route.continue_()
+
+    page.route("**/api/edits", fail)
+    keys(page, "4", "3")
+    saved(page)
+    assert len(labelizer.operations()) == 2
+    assert given
+    assert page.locator("#bars .bar").count() == 0
+
+
+def test_a_page_that_is_no_longer_known_opens_again_and_loses_nothing(
+    page, labelizer, context, watch
+):
+    """Its cookie is gone, say: the way on is a reload, which asks nobody."""
+    watch.forgive("403")
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    context.clear_cookies()
+    page.mouse.click(600, 300)
+    keys(page, "4", "3")
+    expect(page.locator("#bars .refused")).to_contain_text("status 403")
+    expect(page.locator("#save-state")).to_have_text("⚠ 2 refused")
+    page.click("#bars .refused button")
+    page.wait_for_load_state()
+    ready(page)
+    saved(page)
+    assert len(labelizer.operations()) == 2
+    assert asked == []
+
+
+def test_only_steps_that_can_never_be_saved_can_be_forgotten(page, labelizer, watch):
+    watch.forgive("400")
+    refusal = {"status": 400, "json": {"why": "input", "message": "no such direction"}}
+    page.route("**/api/edits", lambda route: route.fulfill(**refusal))
+    keys(page, "4")
+    button = page.locator("#bars .refused button")
+    expect(button).to_have_text("Forget 1 change and reload")
+    button.click()
+    page.wait_for_load_state()
+    ready(page)
+    expect(page.locator("#progress-count")).to_contain_text("0 of 100")
+    assert labelizer.operations() == []
+
+
+def test_a_batch_is_no_longer_than_the_server_takes(page):
+    """Steps of very many pictures are long; one that is too long for a batch goes alone."""
+    sizes = page.evaluate(
+        """async () => {
+            const { batchOf } = await import('/static/labelizer/outbox.js');
+            const waiting = (length, count) =>
+              Array.from({ length: count }, () => ({ operation: { text: "x".repeat(length) } }));
+            return [waiting(10, 60), waiting(1_500_000, 60), waiting(30_000_000, 2), []]
+              .map((one) => batchOf(one).length);
+        }"""
+    )
+    assert sizes == [50, 5, 1, 0]
+
+
+def test_steps_are_sent_though_the_browser_lost_its_storage(page, labelizer, context, watch):
+    """Its user cleared the site's data: the page opens the storage anew, and keeps there again."""
+    watch.forgive("ERR_FAILED")
+    keys(page, "4")
+    saved(page)
+    clear = {"origin": labelizer.url.rstrip("/"), "storageTypes": "indexeddb"}
+    context.new_cdp_session(page).send("Storage.clearDataForOrigin", clear)
+    keys(page, "4", "4", "4")
+    saved(page)
+    assert len(labelizer.operations()) == 4
+    page.route("**/api/edits", lambda route: route.abort())
+    keys(page, "3")
+    expect(page.locator("#save-state")).to_have_text("⚠ Offline, 1 unsent")
+    expect(page.locator("#bars .unkept")).to_be_hidden()
+    page.unroute("**/api/edits")
+    page.close()
+    page = watch.page(context.new_page())
+    page.goto(labelizer.url)
+    ready(page)
+    page.click("#bars button")  # what tells this browser from others was cleared too
+    page.wait_for_load_state()
+    ready(page)
+    saved(page)
+    assert labelizer.entry(4)["direction"] == 3
+
+
+def test_a_step_that_the_browser_cannot_keep_is_said_and_sent(page, labelizer):
+    """Its disk is full: the step is in this page alone until the server has it."""
+    keys(page, "4")
+    saved(page)
+    page.evaluate(
+        """() => {
+            window.isFull = true;
+            const add = IDBObjectStore.prototype.add;
+            IDBObjectStore.prototype.add = function (...values) {
+              const request = add.apply(this, values);
+              if (window.isFull) this.transaction.abort();
+              return request;
+            };
+        }"""
+    )
+    keys(page, "3", "2")
+    bar = page.locator("#bars .unkept")
+    expect(bar).to_contain_text("This browser cannot keep changes")
+    saved(page)
+    assert [one["text"] for one in labelizer.operations()[1:]] == ["direction 3", "direction 2"]
+    page.evaluate("() => { window.isFull = false; }")
+    keys(page, "1")
+    saved(page)
+    expect(bar).to_be_hidden()
+    assert len(labelizer.operations()) == 4
+
+
 def test_what_is_saved_is_not_sent_again(page, labelizer):
     keys(page, *"444")
     saved(page)
@@ -258,10 +382,13 @@ def test_another_browser_asks_before_it_takes_over(page, labelizer, browser, wat
     keys(page, "3")
     expect(page.locator("#save-state")).to_have_text("⚠ Read-only, 1 unsent")
     assert labelizer.entry(1)["reviewed"] == 0
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
     page.click("#bars button")  # back again: what waited here comes now
     page.wait_for_load_state()
     ready(page)
     saved(page)
+    assert asked == []  # whether to leave: nothing is lost by it
     assert labelizer.entry(1) == {"direction": 3, "speed": 0, "reviewed": 1, "deleted": 0}
     assert labelizer.entry(99)["direction"] == 2
     other.close()

@@ -165,7 +165,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     if (painting) say(`painting ${painting.attribute} ${painting.value} …`);
   });
   on(window, "beforeunload", (event) => {
-    if (outbox.unsent) event.preventDefault();
+    if (outbox.needsPage) event.preventDefault();
   });
 
   const loseLease = () => {

@@ -29,8 +29,8 @@ export function bar(name, text, button) {
     element.addEventListener("click", button.run);
     content.push(element);
   }
-  if (there?.firstChild?.textContent === text) return;
   const made = make("div", { class: `bar ${name}`, "data-bar": name, role: "alert" }, ...content);
+  if (there?.textContent === made.textContent) return;
   if (there) there.replaceWith(made);
   else byId("bars").append(made);
 }
@@ -66,11 +66,12 @@ export function showCondition(outbox, readOnly) {
     bar("work", `Another folder is served here now, or this one was opened anew; this tab only shows.${waiting}`, { text: "Open it", run: () => location.reload() });
   }
   if (condition === "refused") {
-    bar("refused", `The server does not take what this page sent: ${message}.`, {
-      text: `Forget ${count(unsent, "change")} and reload`,
-      run: () => outbox.discard().then(() => location.reload()),
-    });
+    const reload = { text: "Open the page again", run: () => location.reload() };
+    const forget = { text: `Forget ${count(unsent, "change")} and reload`, run: () => void outbox.discard().then(reload.run) };
+    bar("refused", `The server does not take what this page sent: ${message}.`, outbox.mayForget ? forget : reload);
   }
+  if (outbox.canKeep) dropBar("unkept");
+  else bar("unkept", "This browser cannot keep changes: its disk is full, say. They are sent to the server all the same; leave this page open until all is saved.");
   if (outbox.sourceChanged) bar("source", "The label file has changed since the labelizer read it. Your work is safe: end the labelizer and start it again, it offers to carry the work over.");
   else dropBar("source");
 }
