@@ -460,10 +460,81 @@ def test_the_lease_goes_on_counting_in_a_new_work_file(folder):
     desk = Desk(catalogue_of(folder), "Zoé")
     assert desk.is_outdated
     assert desk.state()["outdated"] == {"decided": 0, "carried": 0}
-    desk.reopen("anew")
+    desk.reopen("anew", old)
     assert not desk.is_outdated
-    assert desk.take_lease("browser one", take_over=False) == old + 1
+    with pytest.raises(LeaseLost, match=f"the lease {old} is not the last one"):
+        send(desk, old, operation(direction=3))
+    assert desk.take_lease("browser one", take_over=False) > old
     desk.close()
+
+
+@pytest.fixture
+def outdated(folder):
+    """A desk whose label file has changed since, with one decision to carry over."""
+    desk = Desk(catalogue_of(folder), "Zoé", now=lambda: START)
+    send(desk, desk.take_lease("browser one", take_over=False), operation(direction=3))
+    desk.close()
+    rewrite(folder, lambda labels: labels[5].update(event="another day"))
+    opened = Desk(catalogue_of(folder), "Zoé", now=lambda: START)
+    yield opened
+    opened.close()
+
+
+def test_only_who_holds_the_lease_opens_anew(outdated):
+    first = outdated.take_lease("browser one", take_over=False)
+    second = outdated.take_lease("browser two", take_over=True)
+    with pytest.raises(LeaseLost, match=f"the lease {first} is not the last one"):
+        outdated.reopen("anew", first)
+    outdated.reopen("carry", second)
+    assert outdated.counts()["corrected"] == 1
+
+
+def test_an_offer_to_open_anew_holds_once(outdated):
+    """A page that still shows it throws away nothing of what was done since."""
+    outdated.reopen("carry", outdated.take_lease("browser one", take_over=False))
+    epoch = outdated.take_lease("browser one", take_over=False)
+    send(outdated, epoch, operation(2, positions=[(7, 7)], direction=0))
+    with pytest.raises(LeaseLost, match="has been opened anew already"):
+        outdated.reopen("anew", epoch)
+    assert outdated.counts()["corrected"] == 2
+
+
+def test_work_that_is_not_whole_in_its_file_is_not_put_aside(outdated):
+    """What is left in SQLite's log would stay behind."""
+    epoch = outdated.take_lease("browser one", take_over=False)
+    before = outdated.state()
+    with closing(sqlite3.connect(outdated.work.path)) as reader:
+        reader.execute("SELECT * FROM fact").fetchall()
+        with pytest.raises(WriteFailed, match="cannot be written back from"):
+            outdated.reopen("carry", epoch)
+        assert outdated.state() == before
+    outdated.reopen("carry", epoch)
+    assert outdated.counts()["corrected"] == 1
+
+
+@pytest.mark.parametrize("step", ["put_aside", "begin", "carry"])
+def test_what_cannot_be_opened_anew_stays_as_it_was(outdated, monkeypatch, step):
+    epoch = outdated.take_lease("browser one", take_over=False)
+    before = outdated.state()
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    def full(*_, **__):
+        raise WriteFailed("the disk is full")
+
+    with monkeypatch.context() as patch:
+        if step == "put_aside":
+            patch.setattr(work_file.Path, "rename", fail)
+        else:
+            patch.setattr(WorkFile, step, full)
+        with pytest.raises(WriteFailed):
+            outdated.reopen("carry", epoch)
+    assert outdated.state() == before
+    send(outdated, epoch, operation(2, positions=[(7, 7)], direction=0))
+    assert len(list(outdated.catalogue.folder.glob("*.sqlite3"))) == 1
+    outdated.reopen("carry", epoch)
+    assert outdated.counts()["corrected"] == 2
 
 
 # --- carrying over, and the export
@@ -485,7 +556,7 @@ def test_decisions_are_carried_over_with_who_made_them(folder):
     assert desk.state()["outdated"] == {"decided": 4, "carried": 2}
     with pytest.raises(SourceChanged):
         desk.export()
-    aside = desk.reopen("carry")
+    aside = desk.reopen("carry", desk.work.epoch)
     carried = desk.work.decisions()
     assert [(one.img_id, one.position, one.changed_by) for one in carried] == [
         (img_id(2), 1, "Ada"),

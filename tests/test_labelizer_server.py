@@ -166,7 +166,7 @@ def visitor(shared):
         ("hear", {"browser": "browser one", "epoch": 1}),
         ("edits", {"epoch": 1, "operations": []}),
         ("export", {}),
-        ("reopen", {"how": "anew"}),
+        ("reopen", {"how": "anew", "epoch": 1}),
     ],
 )
 def test_a_page_of_other_work_is_refused(visitor, shared, name, body):

@@ -38,6 +38,7 @@ class ReopenRequest(PageRequest, forbid_unknown_fields=True):
     """How to go on with a label file that has changed."""
 
     how: Literal["carry", "anew"]
+    epoch: int
 
 
 def desk() -> Desk:
@@ -128,7 +129,8 @@ def export(request: HttpRequest) -> HttpResponse:
 
 def reopen(request: HttpRequest) -> HttpResponse:
     """Goes on with the label file as it is now."""
-    return _json({"aside": desk().reopen(_body(request, ReopenRequest).how)})
+    wish = _body(request, ReopenRequest)
+    return _json({"aside": desk().reopen(wish.how, wish.epoch)})
 
 
 def _position(number: int) -> int:

@@ -394,6 +394,28 @@ def test_another_browser_asks_before_it_takes_over(page, labelizer, browser, wat
     other.close()
 
 
+def test_who_takes_over_sees_all_that_was_done(page, labelizer, browser, watch):
+    """What the other one saves until the very moment of the take-over is there."""
+    watch.forgive("409")
+    other = browser.new_context(viewport=SIZE)
+    second = watch.page(other.new_page())
+    second.goto(labelizer.url)
+    ready(second)
+    held = []
+    second.route("**/api/lease", lambda route: held.append(route))
+    second.click("#bars button")
+    wait_until(lambda: held or second.wait_for_timeout(10))
+    keys(page, "4")
+    saved(page)
+    held[0].continue_()
+    ready(second)
+    expect(second.locator("#progress-count")).to_contain_text("1 of 100")
+    keys(second, "Control+z")
+    saved(second)
+    assert labelizer.entry(0)["reviewed"] == 0
+    other.close()
+
+
 def test_a_full_disk_is_said_and_nothing_counts_as_saved(page, labelizer, watch):
     """Acceptance 27: the work file cannot grow; what waits comes when there is room."""
     watch.forgive("507")

@@ -1,6 +1,6 @@
 // Steps on their way to the server: kept in this browser until the server has them.
 
-import { Unreachable, post } from "./api.js";
+import { Unreachable, WORK, post } from "./api.js";
 
 /** @typedef {import("./store.js").Operation} Operation */
 /** @typedef {{operation: Operation, key: Promise<number | null>, isKept: boolean}} Waiting key: in this browser's storage, null where that failed */
@@ -15,10 +15,9 @@ const STATIONS = { operations: "operations", place: "place" };
 
 /** Tells its listeners of `condition`. */
 export class Outbox extends EventTarget {
-  /** @param {string} work @param {IDBDatabase} database @param {Waiting[]} waiting */
-  constructor(work, database, waiting) {
+  /** @param {IDBDatabase} database @param {Waiting[]} waiting */
+  constructor(database, waiting) {
     super();
-    this.work = work;
     this.#use(database);
     this.waiting = waiting;
     this.canKeep = true;
@@ -34,10 +33,9 @@ export class Outbox extends EventTarget {
     this.timer = undefined;
   }
 
-  /** @param {string} work what tells this work from any other */
-  static async open(work) {
-    const database = await openStations(work);
-    return new Outbox(work, database, await kept(database));
+  static async open() {
+    const database = await openStations();
+    return new Outbox(database, await kept(database));
   }
 
   /** @param {IDBDatabase} database which the browser may close, when its user clears the site's data say */
@@ -48,7 +46,7 @@ export class Outbox extends EventTarget {
 
   async #reopen() {
     try {
-      this.#use(await openStations(this.work));
+      this.#use(await openStations());
     } catch {
       setTimeout(() => this.#reopen(), REOPEN_MS);
       return;
@@ -228,9 +226,8 @@ export function batchOf(waiting) {
   return waiting.slice(0, count);
 }
 
-/** @param {string} work */
-function openStations(work) {
-  return openDatabase(`labelizer-${work}`, (made) => {
+function openStations() {
+  return openDatabase(`labelizer-${WORK}`, (made) => {
     made.createObjectStore(STATIONS.operations, { autoIncrement: true });
     made.createObjectStore(STATIONS.place);
   });
