@@ -206,8 +206,9 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     event.preventDefault();
     single.keyAt = event.timeStamp;
     openedWith = meaning.binding.action;
+    const { painting } = player;
     actions[meaning.binding.action](meaning.value);
-    if (player.painting) paintingCode = event.code;
+    if (player.painting !== painting) paintingCode = event.code;
   });
   on(document, "keyup", (/** @type {KeyboardEvent} */ event) => {
     if (event.code === paintingCode) player.endPainting();
@@ -221,6 +222,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     if (event.detail > 0 && !button.closest("dialog")) button.blur();
     const { action, view, value, offset } = button.dataset;
     if (action) {
+      if (value) player.stop(); // to label what is shown: no key comes up that would end painting
       openedWith = action;
       actions[action](Number(value ?? -1));
     } else if (view) session.show(/** @type {View} */ (view));
