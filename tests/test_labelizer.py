@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import sqlite3
+import urllib.request
 from contextlib import closing
 from datetime import timedelta
 
@@ -245,6 +246,34 @@ def test_the_bytes_of_an_entry_are_those_of_the_file(folder):
     for position in (0, 5, 11):
         assert json.loads(found.raw(position))["img_id"] == img_id(position)
         assert json.loads(found.raw(position))["event"] == "Zo\u00e9 \U0001f697"
+
+
+@pytest.mark.parametrize("odd", ["file", "folder"])
+def test_a_name_that_is_no_text_is_shown_as_well_as_can_be(tmp_path, odd):
+    """From an old camera card, say: Linux takes any bytes as a name."""
+    name = os.fsdecode(b"caf\xe9")
+    folder = drive_of(tmp_path / (name if odd == "folder" else "drive"))
+    if odd == "file":
+        (folder / f"{name}.jpg").write_bytes(picture(1))
+    with running(folder) as labelizer:
+        entries = json.loads(urllib.request.urlopen(f"{labelizer.url}api/entries").read())
+    told = (
+        entries["folder"]
+        if odd == "folder"
+        else entries["problems"]["unlabelled"]["first"][0]["name"]
+    )
+    assert "caf\ufffd" in told
+    desk = Desk(catalogue_of(folder), "Zoé")
+    send(desk, desk.take_lease("browser one", take_over=False), operation(direction=3))
+    assert desk.export().corrected == 1
+    desk.close()
+
+
+def test_nothing_is_begun_for_a_label_file_that_cannot_be_told(folder, monkeypatch):
+    monkeypatch.setattr("get_data.labelizer.desk._entries", lambda *_: {"odd": "\ud800"})
+    with pytest.raises(UnicodeEncodeError):
+        Desk(catalogue_of(folder), "Zoé")
+    assert not work_file.path_for(folder / label_file.NAME).exists()
 
 
 def test_a_pause_begins_a_run(tmp_path):
@@ -630,6 +659,14 @@ def test_a_source_that_changes_stops_the_export(desk):
         desk.export()
     assert list(desk.catalogue.folder.glob("labels_*")) == []
     assert list(desk.catalogue.folder.glob(".labels_*")) == []
+
+
+def test_the_export_is_named_in_full(folder, monkeypatch):
+    """The command that applies it works from any folder."""
+    monkeypatch.chdir(folder.parent)
+    desk = Desk(catalogue_of(type(folder)(folder.name)), "Zoé", now=lambda: START)
+    assert desk.export().file.parent == folder
+    desk.close()
 
 
 def test_an_export_that_cannot_be_written_leaves_nothing(desk, monkeypatch):

@@ -15,7 +15,7 @@ import strict_json
 from errors import ToolkitError
 from get_data.labelizer import catalogue as catalogue_of
 from get_data.labelizer import export, pictures, work_file
-from get_data.labelizer.catalogue import KINDS, Catalogue
+from get_data.labelizer.catalogue import KINDS, Catalogue, shown
 from get_data.labelizer.examination import Examination
 from get_data.labelizer.export import Exported
 from get_data.labelizer.operations import ATTRIBUTES, Batch
@@ -58,11 +58,11 @@ class Desk:
         self._holder: _Holder | None = None
         self._signature = _signature(catalogue.labels)
         self.last_export: Path | None = None
+        self.entries = msgspec.json.encode(_entries(self.catalogue, user))
         self.work = WorkFile(work_file.path_for(catalogue.labels))
         if self.work.is_new:
             self.work.begin(catalogue)
         self.examination = Examination(catalogue)
-        self.entries = msgspec.json.encode(_entries(self.catalogue, user))
 
     @property
     def is_outdated(self) -> bool:
@@ -208,8 +208,8 @@ def _signature(file: Path) -> tuple[int, int, int] | None:
 def _entries(catalogue: Catalogue, user: str) -> dict[str, Any]:
     """The columns, and what there is to know before work begins."""
     return {
-        "labels": str(catalogue.labels.absolute()),
-        "folder": str(catalogue.folder.absolute()),
+        "labels": shown(catalogue.labels.absolute()),
+        "folder": shown(catalogue.folder.absolute()),
         "user": user,
         "version": catalogue.version,
         "sheet": {

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from errors import InputError
 from get_data.labelizer import pictures
+from get_data.labelizer.catalogue import shown
 from get_data.labelizer.desk import Desk
 from get_data.labelizer.operations import Batch
 
@@ -163,5 +164,5 @@ def _raw(content: bytes) -> HttpResponse:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, Path):
-        return str(value)
+        return shown(value)
     raise NotImplementedError
