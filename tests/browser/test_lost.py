@@ -73,6 +73,7 @@ def test_an_operation_whose_answer_is_lost_counts_once(page, labelizer, watch):
 
 HALVES = [
     ("a half answer", {"content_type": "application/json", "body": '{"source_'}),
+    ("another program", {"content_type": "text/html", "body": "It works!"}),
     ("a bug", {"status": 500, "content_type": "text/html", "body": "Server Error"}),
 ]
 

@@ -26,6 +26,7 @@ export async function post(path, body) {
   const headers = { "Content-Type": "application/json", "X-CSRFToken": told("csrf-token") };
   const answer = await whole(fetch(path, { method: "POST", headers, body: JSON.stringify({ work: WORK, ...body }) }));
   const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
+  if (answer.ok && !isJson) throw new Unreachable(`${path} is answered by another program`);
   return { status: answer.status, body: isJson ? await whole(answer.json()) : { message: `status ${answer.status}` } };
 }
 
