@@ -177,7 +177,8 @@ class Drive:
             ending.callback(self._motors.close)
             ending.callback(self._end)
             camera.start()
-            with priority(CONTROL):
+            # Inherited by what times the pulses, if the motors have to be taken over.
+            with priority(CONTROL, inherited=True):
                 self._control(duration_s)
         if self._camera_error:
             raise CameraFailed(f"the camera failed: {self._camera_error}") from self._camera_error

@@ -14,6 +14,7 @@ from car import guard, motors, wire
 from car.guard import Stop
 from car.interfaces import NEUTRAL, Command, checked
 from car.motors import AnyMotors
+from car.realtime import GUARD, priority
 from errors import MotorsFailed, ToolkitError
 
 REASONS = {Stop.NONE: "", Stop.SILENCE: "commands came too late"}
@@ -134,7 +135,8 @@ class MotorsBehindGuard:
         self._guard.kill()
         self._last_words()
         try:
-            motors.opened(self._conf).close()
+            with priority(GUARD, inherited=True):
+                motors.opened(self._conf).close()
         except ToolkitError as error:
             raise MotorsFailed(f"{why}, and the motors cannot be stopped: {error}") from error
         raise MotorsFailed(f"{why}; the car is at neutral")
