@@ -1,6 +1,7 @@
 """Motors behind a guard: the drive's end of the pipe to the process that owns them."""
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -19,8 +20,11 @@ from errors import MotorsFailed, ToolkitError
 
 REASONS = {Stop.NONE: "", Stop.SILENCE: "commands came too late"}
 
-_ANSWERS_WITHIN_S = 0.5
+_STARTS_WITHIN_S = 20.0  # besides the time for which it sends neutral
+_ANSWERS_WITHIN_S = 0.2
+_UNANSWERED = 5  # commands at least: a drive that was held up itself gives the guard a moment more
 _ENDS_WITHIN_S = 3.0
+_DIES_WITHIN_S = 1.0
 _ANSWERS_AT_ONCE = 65536
 
 
@@ -38,7 +42,9 @@ class MotorsBehindGuard:
         """
         self._conf = conf
         self._stop = Stop.NONE
-        self._unanswered_since_s: float | None = None
+        self._unanswered = 0
+        self._unanswered_since_s = 0.0
+        self._closed = False
         self._guard = subprocess.Popen(
             [sys.executable, "-m", "car.guard", msgspec.json.encode(conf).decode()],
             cwd=path.ROOT,
@@ -52,12 +58,23 @@ class MotorsBehindGuard:
         assert self._guard.stdout is not None
         self._commands = self._guard.stdin.fileno()
         self._answers = self._guard.stdout.fileno()
-        self._closed = False
-        if self._guard.stdout.readline() != guard.READY:
+        try:
+            self._get_ready()
+        except BaseException:
             self._closed = True
-            raise MotorsFailed(self._last_words())
+            self._guard.kill()
+            self._guard.communicate()
+            raise
         os.set_blocking(self._commands, False)
         os.set_blocking(self._answers, False)
+
+    def _get_ready(self) -> None:
+        """The guard has said that it is ready. Raises: MotorsFailed."""
+        within_s = _STARTS_WITHIN_S + motors.neutral_first_s(self._conf)
+        if not select.select([self._answers], [], [], within_s)[0]:
+            raise MotorsFailed("the motors' guard does not get ready")
+        if os.read(self._answers, len(guard.READY)) != guard.READY:
+            raise MotorsFailed(self._last_words(_ENDS_WITHIN_S))
 
     @property
     def pid(self) -> int:
@@ -92,22 +109,36 @@ class MotorsBehindGuard:
         if self._closed:
             return
         self._closed = True
+        self._come_to_rest()
         try:
-            said = self._last_words()
+            said = self._last_words(_ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
             self._take_over("the motors' guard does not end")
         if self._guard.returncode != 0:
             self._take_over(f"the motors' guard failed: {said}")
+
+    def _come_to_rest(self) -> None:
+        """The wheels are at neutral, or the guard has ended. Raises: MotorsFailed."""
+        for _ in range(2):  # the first answer may be to the command before
+            with suppress(BlockingIOError):
+                os.read(self._answers, _ANSWERS_AT_ONCE)
+            with suppress(BlockingIOError, BrokenPipeError):
+                wire.send(self._commands, NEUTRAL, armed=False)
+            if not select.select([self._answers], [], [], _ANSWERS_WITHIN_S)[0]:
+                self._take_over("the motors' guard does not answer")
 
     def _tell(self, command: Command, *, armed: bool) -> None:
         if self._closed:
             raise MotorsFailed("the motors are closed")
         self._hear()
         now_s = time.monotonic()
-        if self._unanswered_since_s is None:
+        if not self._unanswered:
             self._unanswered_since_s = now_s
-        elif now_s - self._unanswered_since_s > _ANSWERS_WITHIN_S:
+        elif (
+            self._unanswered >= _UNANSWERED and now_s - self._unanswered_since_s > _ANSWERS_WITHIN_S
+        ):
             self._take_over("the motors' guard does not answer")
+        self._unanswered += 1
         try:
             wire.send(self._commands, command, armed=armed)
         except BlockingIOError:
@@ -124,16 +155,17 @@ class MotorsBehindGuard:
             if not answers:
                 self._take_over("the motors' guard has ended")
             self._stop = Stop(answers[-1])
-            self._unanswered_since_s = None
+            self._unanswered = 0
 
     def _take_over(self, why: str) -> NoReturn:
-        """The guard is dead for sure, and the wheels are at neutral all the same.
+        """The guard is killed, and the wheels are at neutral all the same.
 
         Raises: MotorsFailed, always.
         """
         self._closed = True
         self._guard.kill()
-        self._last_words()
+        with suppress(subprocess.TimeoutExpired):  # stuck in the kernel: it moves nothing any more
+            self._last_words(_DIES_WITHIN_S)
         try:
             with priority(GUARD, inherited=True):
                 motors.opened(self._conf).close()
@@ -141,11 +173,11 @@ class MotorsBehindGuard:
             raise MotorsFailed(f"{why}, and the motors cannot be stopped: {error}") from error
         raise MotorsFailed(f"{why}; the car is at neutral")
 
-    def _last_words(self) -> str:
+    def _last_words(self, within_s: float) -> str:
         """The guard's input has ended, and so has the guard; returns the last line it said.
 
         Raises: subprocess.TimeoutExpired.
         """
-        _, said = self._guard.communicate(timeout=_ENDS_WITHIN_S)
+        _, said = self._guard.communicate(timeout=within_s)
         lines = said.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"the motors' guard ended with {self._guard.returncode}"

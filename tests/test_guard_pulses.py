@@ -38,7 +38,7 @@ CONF = GpioMotors(
     neutral_first_s=0.3,
 )
 STOPS_WITHIN_S = 0.25
-TAKES_OVER_WITHIN_S = 1.0  # half a second without an answer, then a process opens the pins
+TAKES_OVER_WITHIN_S = 0.45  # so long there is no answer, and then the pins have to be opened
 SLACK_S = 0.15  # for a busy machine
 HELD_S = 0.4
 
