@@ -20,6 +20,8 @@ from errors import MotorsFailed, ToolkitError
 
 REASONS = {Stop.NONE: "", Stop.SILENCE: "commands came too late"}
 
+GUARD_MODULE = "car.guard"
+
 _STARTS_WITHIN_S = 20.0  # besides the time for which it sends neutral
 _ANSWERS_WITHIN_S = 0.2
 _UNANSWERED = 5  # commands at least: a drive that was held up itself gives the guard a moment more
@@ -46,7 +48,7 @@ class MotorsBehindGuard:
         self._unanswered_since_s = 0.0
         self._closed = False
         self._guard = subprocess.Popen(
-            [sys.executable, "-m", "car.guard", msgspec.json.encode(conf).decode()],
+            [sys.executable, "-m", GUARD_MODULE, msgspec.json.encode(conf).decode()],
             cwd=path.ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
