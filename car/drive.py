@@ -177,6 +177,7 @@ class Drive:
             ending.callback(self._motors.close)
             ending.callback(self._end)
             camera.start()
+            self._pad.forget_presses()  # Menu, for one, while the car was looked at
             # Inherited by what times the pulses, if the motors have to be taken over.
             with priority(CONTROL, inherited=True):
                 self._control(duration_s)

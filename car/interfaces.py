@@ -109,6 +109,9 @@ class Pad(Protocol):
         Raises: PadLost when the device has been gone for too long.
         """
 
+    def forget_presses(self) -> None:
+        """The buttons pressed until now do not count. Raises: PadLost as `read` does."""
+
     def close(self) -> None:
         """The device is free again. May be called twice."""
 

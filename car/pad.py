@@ -81,7 +81,8 @@ class XboxPad:
         if pad is None:
             return PadState(NEUTRAL, silent_s=now_s - self._heard_s, lost=NO_PAD.lost)
         try:
-            if pad.listen():
+            pad.listen()
+            if pad.heard:
                 self._heard_s = now_s
         except OSError:
             pad.close()
@@ -97,6 +98,12 @@ class XboxPad:
             silent_s=now_s - self._heard_s,
             lost=pad.wrong,
         )
+
+    def forget_presses(self) -> None:
+        """The buttons pressed until now do not count. Raises: PadLost as `read` does."""
+        self.read()
+        while self._pad and self._pad.heard == _EVENTS_AT_ONCE:  # more may wait
+            self.read()
 
     def close(self) -> None:
         """The device is free again. May be called twice."""
@@ -206,6 +213,7 @@ class _Connected:
         self._misses = _misses(device, controls)
         self.controls = controls
         self.held: set[Button] = set()
+        self.heard = 0
 
     @property
     def wrong(self) -> str:
@@ -227,21 +235,20 @@ class _Connected:
         self._pressed.clear()
         return pressed
 
-    def listen(self) -> bool:
-        """What the pad has said is known; returns whether it has said anything.
+    def listen(self) -> None:
+        """What the pad has said is known; `heard` is how many events those were.
 
         Raises: OSError when it is gone.
         """
         self._node.fill(_EVENTS_AT_ONCE)
-        waiting = self._node.waiting
-        for _ in range(waiting):
+        self.heard = self._node.waiting
+        for _ in range(self.heard):
             try:
                 [event] = self._gamepad.read()
             except self._unknown:
                 continue
             self._hear(event.ev_type, event.code, event.state)
         self._node.check()
-        return waiting > 0
 
     def _hear(self, kind: str, code: str, state: int) -> None:
         if kind == "Absolute" and code in self._axes:

@@ -330,6 +330,9 @@ class SimulatedPad:
         # A car arms only with the throttle at rest, and drivers know it.
         return PadState(NEUTRAL if Button.ARM in pressed else command, frozenset(pressed))
 
+    def forget_presses(self) -> None:
+        """Nothing: this driver presses no button before the drive begins."""
+
     def close(self) -> None:
         """The pad is gone. May be called twice."""
         self._closed = True

@@ -259,6 +259,22 @@ def test_a_flood_is_taken_a_piece_at_a_time_and_none_of_it_is_lost(opened, thumb
     assert readings[-1].pressed == {Button.EMERGENCY_STOP}
 
 
+def test_what_was_pressed_can_be_forgotten_however_much_it_is_and_what_is_held_stays(
+    opened, thumbs
+):
+    pad = opened()
+    for _ in range(300):
+        thumbs.tap("Y")
+    thumbs.press("Menu")
+    thumbs.throttle(1.0)
+    pad.forget_presses()
+    state = pad.read()
+    assert (state.pressed, state.held) == (set(), {Button.ARM})
+    assert state.command.throttle == 1.0
+    thumbs.tap("Y")
+    assert pad.read().pressed == {Button.PAUSE}
+
+
 def test_where_events_were_lost_each_axis_is_neutral_until_it_is_heard_again(opened, thumbs):
     pad = opened()
     thumbs.throttle(1.0)

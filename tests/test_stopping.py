@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from get_data.recording import journal
-from tests.pi.car import CONF, THROTTLE, driving, prepared
+from tests.pi.car import CONF, THROTTLE, driving, prepared, started
 from tests.pi.pad import FifoPad
 from tests.pi.pulses import Pulses
 from tests.stopping import STOPS
@@ -143,6 +143,26 @@ def test_the_car_is_looked_at_before_the_first_pulse(tmp_path):
     assert not (tmp_path / "drive").exists()
 
 
+def test_what_was_pressed_while_the_car_was_looked_at_does_not_count(tmp_path):
+    with started(prepared(tmp_path)) as car:
+        assert any("pad      ok" in line for line in car.process.stderr)
+        car.pad.tap("Menu")
+        for _ in range(200):  # more than one reading takes
+            car.pad.tap("View")
+        car.pad.tap("Y")
+        car.wait_for_motors()
+        assert any("motors   ok" in line for line in car.process.stderr)
+        time.sleep(1.0)
+        car.pad.brake(1.0)
+        time.sleep(0.5)
+        assert not car.moved(0), "it drove without Menu"
+        car.go()
+        wait_until(lambda: car.pictures() >= 5)  # so it is not paused
+        car.pad.tap("A")
+        code, said = car.ended()
+    assert code == 0, said
+
+
 SESSION = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "comment")]
 
 
@@ -158,7 +178,9 @@ def test_a_terminal_is_asked_before_the_motors_come_on(tmp_path, answer, drives)
         os.write(master, f"{answer}\n".encode())
         if drives:
             wait_until(lambda: pulses.all(THROTTLE))
-            pad.tap("A")
+            while process.poll() is None:  # what is pressed before the drive begins does not count
+                pad.tap("A")
+                time.sleep(0.1)
         rest = process.stderr.read()
         assert bool(pulses.all(THROTTLE)) == drives
     os.close(master)

@@ -96,6 +96,11 @@ class Car:
     trigger: Path
     thumb: Thumb
 
+    def wait_for_motors(self) -> None:
+        """The motors are at neutral."""
+        wait_until(lambda: self.pulses.all(THROTTLE) or self.process.poll() is not None)
+        assert self.process.poll() is None, self.ended()
+
     def go(self) -> None:
         """The car is armed and goes backwards; Menu is pressed again until it does."""
         give_up_s = time.monotonic() + _GOES_WITHIN_S
@@ -234,14 +239,19 @@ def prepared(
 @contextmanager
 def driving(folder: Path, *options: str, **more: Any) -> Iterator[Car]:
     """A car that goes backwards, prepared like that."""
-    ready = prepared(folder, *options, **more)
+    with started(prepared(folder, *options, **more)) as car:
+        car.wait_for_motors()
+        car.go()
+        yield car
+
+
+@contextmanager
+def started(ready: Bench) -> Iterator[Car]:
+    """A drive that looks at its car, and then waits for Menu."""
     with Pulses(ready.pi) as pulses, FifoPad(ready.pi) as pad:
         thumb = Thumb(pad)
         car = Car(ready.start(), pad, ready.camera, pulses, ready.folder, ready.trigger, thumb)
         try:
-            wait_until(lambda: pulses.all(THROTTLE) or car.process.poll() is not None)
-            assert car.process.poll() is None, car.ended()
-            car.go()
             yield car
         finally:
             car.thumb.rest()
