@@ -87,7 +87,7 @@ def decide(state: State, pad: PadState, rules: Rules, *, motors_stopped: str = "
     if why := _stops(pad, throttle, rules, motors_stopped):
         state = replace(state, armed=False, stopped=why)
     elif Button.ARM in pressed and not state.armed:
-        at_rest = abs(pad.command.throttle) <= AT_REST
+        at_rest = max(abs(pad.command.throttle), pad.unheard) <= AT_REST
         state = replace(state, armed=at_rest, stopped="" if at_rest else "release the throttle")
     if Button.PAUSE in pressed:
         state = replace(state, paused=not state.paused)

@@ -97,6 +97,7 @@ class XboxPad:
             held=frozenset(pad.held),
             silent_s=now_s - self._heard_s,
             lost=pad.wrong,
+            unheard=pad.unheard,
         )
 
     def forget_presses(self) -> None:
@@ -229,6 +230,11 @@ class _Connected:
         )
         return Command(beyond(self._dead_zone, self._steering.value), -brake or throttle)
 
+    @property
+    def unheard(self) -> float:
+        """How far a trigger is pulled, as the device says, that has said nothing itself."""
+        return max(beyond(self._dead_zone, axis.told) for axis in (self._throttle, self._brake))
+
     def take_pressed(self) -> frozenset[Button]:
         """The buttons pressed since this was asked last."""
         pressed = frozenset(self._pressed)
@@ -269,9 +275,9 @@ class _Connected:
     def _ask_again(self) -> None:
         """Events were lost: only what the device says when it is asked is still true."""
         for axis in self._axes.values():
-            now = self._range(axis.code) if axis.heard else None
-            axis.forget()
-            if now:
+            heard, now = axis.heard, self._range(axis.code)
+            axis.forget(now)
+            if heard and now:
                 axis.hear(now.value)
         down = self._node.keys_down()
         for code, button in self._buttons.items():
@@ -295,15 +301,21 @@ def _misses(device: Device, controls: PadMap) -> str:
 class _Axis:
     """An axis of the pad: `value` is 0 until it is heard of."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, told: Range | None) -> None:
         self.code = code
         self.wrong = ""
-        self.forget()
+        self.forget(told)
 
-    def forget(self) -> None:
-        """Nothing was heard."""
+    def forget(self, told: Range | None) -> None:
+        """Nothing was heard; `told` is what the device says when it is asked."""
         self.heard = False
         self.value = 0.0
+        self._told = told
+
+    @property
+    def told(self) -> float:
+        """The value that the device says, 0 once it is heard of or where it says none."""
+        return self._value(self._told.value) if self._told and not self.heard else 0.0
 
     def hear(self, raw: int) -> None:
         """The axis says `raw`."""
@@ -318,7 +330,7 @@ class _StickAxis(_Axis):
     """From -1 left to 1 right."""
 
     def __init__(self, conf: Stick, told: Range | None) -> None:
-        super().__init__(conf.stick)
+        super().__init__(conf.stick, told)
         self._lowest, self._highest = sorted((conf.left, conf.right))
         self._turned = -1 if conf.right < conf.left else 1
         if told:
@@ -339,7 +351,7 @@ class _TriggerAxis(_Axis):
     """From 0 released to 1 pressed all the way."""
 
     def __init__(self, conf: Trigger, device: str, told: Range | None) -> None:
-        super().__init__(conf.trigger)
+        super().__init__(conf.trigger, told)
         self._full = conf.full_of(device)
         if told:
             self._full = told.highest

@@ -24,6 +24,7 @@ import pytest
 import path
 from car import hardware_conf, pad_devices
 from car.clock import VirtualClock
+from car.drive import Rules, State, decide
 from car.interfaces import NEUTRAL, Button, Command
 from car.pad import XboxPad, beyond
 from car.pad_devices import EVIOCGABS, EVIOCGKEY, Folders, Node
@@ -298,6 +299,42 @@ def test_where_events_were_lost_a_device_that_answers_is_asked(opened, thumbs, d
     state = pad.read()
     assert state.command == Command(0.0, 1.0)  # the brake has said nothing yet
     assert (state.pressed, state.held) == ({Button.EMERGENCY_STOP}, {Button.EMERGENCY_STOP})
+
+
+def arms(pad, thumbs):
+    thumbs.tap("Menu")
+    return decide(State(), pad.read(), Rules(0.5)).state.armed
+
+
+@pytest.mark.parametrize("code", ["ABS_RZ", "ABS_Z"])
+def test_a_trigger_that_was_pulled_before_the_pad_came_is_not_at_rest(opened, thumbs, device, code):
+    """It says nothing until it moves; the device knows where it is."""
+    device.axes[code] = (1023, 0, 1023)
+    pad = opened()
+    assert not arms(pad, thumbs)
+    assert pad.read().command == NEUTRAL
+    thumbs.axis(code, 1022)
+    assert not arms(pad, thumbs)
+    thumbs.axis(code, 0)
+    assert arms(pad, thumbs)
+
+
+def test_a_trigger_that_is_at_rest_needs_to_say_nothing(opened, thumbs, device):
+    device.axes = {"ABS_RZ": (0, 0, 1023), "ABS_Z": (20, 0, 1023)}
+    assert arms(opened(dead_zone=0.0), thumbs)
+
+
+def test_where_events_were_lost_a_trigger_that_said_nothing_may_have_moved(opened, thumbs, device):
+    device.axes = {"ABS_RZ": (1023, 0, 1023)}
+    pad = opened()
+    device.axes = {"ABS_RZ": (0, 0, 1023)}
+    thumbs.send((SYN, SYN_DROPPED, 0))
+    pad.read()
+    assert arms(pad, thumbs)
+    device.axes = {"ABS_RZ": (1023, 0, 1023)}
+    thumbs.send((SYN, SYN_DROPPED, 0))
+    pad.read()
+    assert not arms(pad, thumbs)
 
 
 # Ranges, and maps that are not this pad's
