@@ -84,6 +84,8 @@ def decide(state: State, pad: PadState, rules: Rules, *, motors_stopped: str = "
     """
     pressed = pad.pressed
     throttle = 0.0 if rules.dead_man and Button.DEAD_MAN not in pad.held else pad.command.throttle
+    if abs(throttle) <= AT_REST:
+        throttle = 0.0
     if why := _stops(pad, throttle, rules, motors_stopped):
         state = replace(state, armed=False, stopped=why)
     elif Button.ARM in pressed and not state.armed:
@@ -105,7 +107,7 @@ def _stops(pad: PadState, throttle: float, rules: Rules, motors_stopped: str) ->
         return "emergency stop"
     if pad.lost:
         return pad.lost
-    if abs(throttle) > AT_REST and pad.silent_s > rules.silence_s:
+    if throttle and pad.silent_s > rules.silence_s:
         return "the pad is silent"
     return motors_stopped
 

@@ -93,6 +93,13 @@ def test_a_silent_pad_stops_only_a_car_that_drives(reading):
     assert decide(ARMED, reading, RULES).state.armed
 
 
+@pytest.mark.parametrize("throttle", [0.05, -0.05, 0.04])
+def test_a_throttle_that_counts_as_released_does_not_reach_the_wheels(throttle):
+    """A silent pad would not stop it."""
+    assert decide(ARMED, pad(0.2, throttle), RULES).command == Command(0.2, 0.0)
+    assert decide(ARMED, pad(0.2, throttle * 6), RULES).command.throttle == throttle * 3
+
+
 def test_reverse_is_throttle_too():
     assert not decide(ARMED, replace(pad(0, -1.0), silent_s=1.6), RULES).state.armed
 
