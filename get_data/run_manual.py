@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from car.hardware_conf import HardwareConf
 from car.interfaces import Button, Command, Frame
 from car.pad import XboxPad
 from car.parts import Car, RealCar, SimulatedCar
-from errors import InputError, NotReady, RecordingFailed
+from errors import InputError, NotReady, RecordingFailed, WriteFailed
 from get_data import command_line
 from get_data.labels import label_file, session
 from get_data.labels.label import MAX_CLASSES, SESSION_KEYS, Classes
@@ -165,8 +165,13 @@ def drive(
             with live.shown(now):
                 driving.run(args.duration)
         finally:
-            recorder.close()
-            report(args, driving, recorder, missed=car.camera.missed)
+            with suppress(RecordingFailed):  # `check_complete` tells it, after what ended the drive
+                recorder.close()
+            try:
+                report(args, driving, recorder, missed=car.camera.missed)
+            except WriteFailed:
+                if not signalled.is_set():  # else the terminal was closed
+                    raise
         check_complete(args, recorder)
         return command_line.INTERRUPTED if signalled.is_set() else command_line.DONE
 

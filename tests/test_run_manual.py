@@ -19,7 +19,7 @@ import pytest
 import path
 from car import parts
 from car.interfaces import Button
-from errors import InputError
+from errors import InputError, PadLost
 from get_data import command_line, run_manual
 from get_data.labels import label_file, session
 from get_data.recording import journal
@@ -29,6 +29,7 @@ from tests.test_recorder import assert_whole
 from tests.waiting import wait_until
 
 SCRIPT = path.ROOT / "get_data" / "run_manual.py"
+SAID = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "comment")]
 
 
 def start(folder, *options, **more):
@@ -97,6 +98,24 @@ def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
     assert process.returncode == 130
     assert json.loads(out)["pictures"] == len(assert_whole(folder)) >= 10
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_ends_the_drive_and_everything_is_saved(tmp_path):
+    """Nothing can be said any more, on stdout neither; that is no failure."""
+    folder = tmp_path / "drive"
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, str(SCRIPT), "-o", str(folder), "--simulate", *SAID],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    wait_until(recording(folder))
+    os.close(master)
+    assert process.wait(30) == 130
+    assert len(assert_whole(folder)) >= 10
 
 
 @pytest.mark.slow
@@ -311,6 +330,44 @@ def test_a_recording_that_stopped_is_told_when_the_drive_is_over(tmp_path, monke
     counts = json.loads(said.out)
     assert counts["stopped"] == "the disk is nearly full"
     assert counts["pictures"] == len(assert_whole(tmp_path / "drive"))
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "says"),
+    [
+        (None, "recording stopped early: the writing process did not end well"),
+        (PadLost("the pad is gone"), "error: the pad is gone"),
+    ],
+    ids=["the time", "a failure"],
+)
+def test_a_writer_that_was_killed_is_told_and_hides_nothing(
+    tmp_path, monkeypatch, capsys, ended_by, says
+):
+    folder = tmp_path / "drive"
+    real = run_manual.Recorder.close
+    drives = run_manual.Drive.run
+
+    def killed(self):
+        self._writer.kill()
+        real(self)
+
+    def run(self, duration_s):
+        drives(self, duration_s)
+        if ended_by:
+            raise ended_by
+
+    monkeypatch.setattr(run_manual.Recorder, "close", killed)
+    monkeypatch.setattr(run_manual.Drive, "run", run)
+    drive = ["-o", str(folder), "--simulate", "--duration", "1"]
+    code = command_line.run(lambda: run_manual.main(drive))
+    said = capsys.readouterr()
+    assert code == 1
+    assert says in said.err.splitlines()[-1]
+    counts = json.loads(said.out)
+    assert counts["stopped"].startswith("the writing process did not end well")
+    labels = journal.repair(folder).labels
+    assert counts["pictures"] == pytest.approx(labels, abs=1)  # killed before it counted one
+    assert labels > 0
 
 
 def test_a_recording_that_cannot_be_merged_is_told(tmp_path, monkeypatch, capsys):

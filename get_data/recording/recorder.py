@@ -49,6 +49,9 @@ QUEUE_BYTES = 256_000_000  # a Raspberry Pi has little memory: huge pictures get
 MIN_FREE_BYTES = 200_000_000
 
 _WRITER_ENDS_WITHIN_S = 120.0
+_ENDED_BADLY = (
+    "the writing process did not end well; the next script that reads the folder repairs it"
+)
 _JPEG_OVERHEAD_BYTES = 65536  # tables and comments that a small JPEG file may carry
 
 
@@ -240,10 +243,13 @@ class Recorder:
             output, _ = self._writer.communicate(timeout=_WRITER_ENDS_WITHIN_S)
             self.report = msgspec.json.decode(output, type=Report)
         except (subprocess.TimeoutExpired, msgspec.DecodeError) as error:
-            raise RecordingFailed(
-                f"{self.folder}: the writing process did not end well; "
-                "the next script that reads the folder repairs it"
-            ) from error
+            counters = self._queue.counters
+            self.report = Report(
+                pictures=counters.written - counters.erased,
+                erased=counters.erased,
+                stopped=_ENDED_BADLY,
+            )
+            raise RecordingFailed(f"{self.folder}: {_ENDED_BADLY}") from error
 
     def __enter__(self) -> Self:
         return self
