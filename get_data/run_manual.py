@@ -35,7 +35,7 @@ from get_data.recording import capture_clock, disk, jpeg, live
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.live import Moment
 from get_data.recording.live_view import LiveView
-from get_data.recording.recorder import Recorder
+from get_data.recording.recorder import Recorder, check_free
 from get_data.recording.report import Control, Lost, page
 from preflight import Check, Found
 
@@ -105,8 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return check_pad(conf)
     last_img_id_file = path.database() / LAST_IMG_ID
     last_moment = capture_clock.remembered(last_img_id_file)
-    said = session_of(args)
     check_names(args.output, path.database())
+    check_free(args.output)
+    said = session_of(args)
     with view_of(args, conf) as view, closing(car_of(args, conf)) as car:
         make_ready(car, args, conf)
         if args.check:
@@ -309,7 +310,7 @@ def session_of(args: argparse.Namespace) -> session.Session:
         raise InputError(
             f"{args.output} has labels that were not recorded there; choose another folder"
         )
-    if sys.stdin.isatty():
+    if sys.stdin.isatty() and not args.check:
         given = {
             key: command_line.ask(f"{key}: ") if value is None else value
             for key, value in given.items()

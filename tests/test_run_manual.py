@@ -298,6 +298,12 @@ def test_a_terminal_is_asked_for_the_session_and_the_answers_are_kept(tmp_path, 
     assert session.read(folder / session.NAME) == said
 
 
+def test_a_terminal_is_not_asked_for_what_a_check_does_not_need(tmp_path, drive_on_terminal):
+    code, err = drive_on_terminal(tmp_path / "drive", "--check", typed="open day\n" * 5)
+    assert code == 0
+    assert "event: " not in err
+
+
 @pytest.mark.slow
 def test_without_a_terminal_nobody_is_asked(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("not an answer\n" * 5))
@@ -504,6 +510,51 @@ def test_a_folder_that_is_no_recording_is_refused(tmp_path, name, content, compl
     assert (code, said.out) == (2, "")
     assert complaint in said.err
     assert [file.name for file in folder.iterdir()] == [name]
+
+
+@pytest.fixture
+def no_motors(monkeypatch):
+    """Fails when the motors are opened."""
+
+    def opened(_car):
+        raise AssertionError("the motors came on")
+
+    monkeypatch.setattr(parts.SimulatedCar, "open_motors", opened)
+
+
+@pytest.mark.parametrize("place", ["drive", "drive/monday"])
+def test_a_file_in_the_place_of_the_folder_is_told_before_the_motors_come_on(
+    tmp_path, call, no_motors, place
+):
+    (tmp_path / "drive").write_text("mine")
+    code, _, err = call(run_manual, "-o", tmp_path / place, "--simulate")
+    assert code == 2
+    why = f"cannot be made a folder: {tmp_path / 'drive'} is a file"
+    assert err == f"error: {tmp_path / place} {why}\n"
+    assert (tmp_path / "drive").read_text() == "mine"
+
+
+@pytest.mark.parametrize("option", [[], ["--check"]])
+def test_a_folder_that_another_drive_records_into_is_told_before_the_motors_come_on(
+    tmp_path, monkeypatch, call, no_motors, option
+):
+    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
+    with journal.locked(tmp_path):
+        code, _, err = call(run_manual, "-o", tmp_path, "--simulate", *option)
+    assert code == 1
+    assert "is being recorded into by another process" in err
+    assert list(tmp_path.glob("*.json")) == []
+
+
+def test_a_folder_that_may_not_be_read_is_told_before_the_motors_come_on(
+    tmp_path, monkeypatch, call, no_motors
+):
+    def refuses(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(journal, "lock", refuses)
+    code, _, err = call(run_manual, "-o", tmp_path, "--simulate")
+    assert (code, err) == (2, f"error: {tmp_path} cannot be recorded into: Permission denied\n")
 
 
 @pytest.mark.slow

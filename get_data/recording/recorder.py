@@ -65,6 +65,23 @@ class Progress:
     stopped: str
 
 
+def check_free(folder: Path) -> None:
+    """No other recording runs in the folder, or a folder can be made there.
+
+    Raises: InputError, StillRecording.
+    """
+    if not folder.is_dir():
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not there.is_dir():
+            raise InputError(f"{folder} cannot be made a folder: {there} is a file")
+        return
+    try:
+        with journal.locked(folder):
+            return
+    except OSError as error:
+        raise InputError(f"{folder} cannot be recorded into: {error.strerror}") from error
+
+
 class Recorder:
     """Records into one folder; continues the `labels.json` that is there."""
 
