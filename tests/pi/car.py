@@ -119,6 +119,13 @@ class Car:
             else:
                 return
 
+    def start_again(self, ready: "Bench") -> None:
+        """Another drive goes backwards, at once."""
+        self.thumb.rest()
+        self.process.communicate()
+        self.process = ready.start()
+        self.go()
+
     def keep_going(self) -> None:
         """The car goes backwards, though the guard may have stopped it on a busy machine."""
         try:
