@@ -375,7 +375,11 @@ class GuardedSimulatedMotors(MotorsBehindGuard):
         self._heard, self._told = os.pipe()
         self._wheels = Thread(target=self._obey, name="wheels", daemon=True)
         self._wheels.start()
-        super().__init__(SimulatedWheels(self._told), inherited=(self._told,))
+        try:
+            super().__init__(SimulatedWheels(self._told), inherited=(self._told,))
+        except BaseException:
+            self._end_wheels()
+            raise
 
     def _obey(self) -> None:
         while messages := wire.receive(self._heard):
@@ -390,9 +394,12 @@ class GuardedSimulatedMotors(MotorsBehindGuard):
             super().close()
         finally:
             if self._wheels.is_alive():
-                os.close(self._told)  # the guard's end is closed already, so the wheels see the end
-                self._wheels.join()
-                os.close(self._heard)
+                self._end_wheels()
+
+    def _end_wheels(self) -> None:
+        os.close(self._told)  # the guard's end is closed already, so the wheels see the end
+        self._wheels.join()
+        os.close(self._heard)
 
 
 def _share_of_lag(lag_s: float) -> float:
