@@ -155,7 +155,13 @@ class Recorder:
         )
         self._queue.release_handle()
         assert writer.stdout is not None
-        if writer.stdout.readline() != b"ready\n":
+        try:
+            ready = writer.stdout.readline() == b"ready\n"
+        except BaseException:  # Ctrl-C
+            self._queue.close()
+            writer.communicate()
+            raise
+        if not ready:
             self._queue.close()
             raise RecordingFailed(f"{self.folder} cannot be recorded into: {_last_words(writer)}")
         return writer
