@@ -43,14 +43,22 @@ def started(
         pass_fds=inherited,
         start_new_session=True,
     )
-    assert child.stdout is not None
-    if not select.select([child.stdout], [], [], within_s)[0]:
+    try:
+        _wait_until_ready(child, name, within_s)
+    except BaseException:  # also Ctrl-C
         child.kill()
         child.communicate()
+        raise
+    return child
+
+
+def _wait_until_ready(child: "subprocess.Popen[bytes]", name: str, within_s: float | None) -> None:
+    """Raises: ChildFailed."""
+    assert child.stdout is not None
+    if not select.select([child.stdout], [], [], within_s)[0]:
         raise ChildFailed(f"{name} is not ready after {within_s:g} s")
     if child.stdout.readline() != _READY:
         raise ChildFailed(last_words(child, name=name))
-    return child
 
 
 def last_words(

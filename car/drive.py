@@ -84,10 +84,12 @@ def decide(state: State, pad: PadState, rules: Rules, *, motors_stopped: str = "
     """
     pressed = pad.pressed
     throttle = 0.0 if rules.dead_man and Button.DEAD_MAN not in pad.held else pad.command.throttle
+    if abs(throttle) <= AT_REST:
+        throttle = 0.0
     if why := _stops(pad, throttle, rules, motors_stopped):
         state = replace(state, armed=False, stopped=why)
     elif Button.ARM in pressed and not state.armed:
-        at_rest = abs(pad.command.throttle) <= AT_REST
+        at_rest = max(abs(pad.command.throttle), pad.unheard) <= AT_REST
         state = replace(state, armed=at_rest, stopped="" if at_rest else "release the throttle")
     if Button.PAUSE in pressed:
         state = replace(state, paused=not state.paused)
@@ -105,7 +107,7 @@ def _stops(pad: PadState, throttle: float, rules: Rules, motors_stopped: str) ->
         return "emergency stop"
     if pad.lost:
         return pad.lost
-    if abs(throttle) > AT_REST and pad.silent_s > rules.silence_s:
+    if throttle and pad.silent_s > rules.silence_s:
         return "the pad is silent"
     return motors_stopped
 
@@ -177,7 +179,9 @@ class Drive:
             ending.callback(self._motors.close)
             ending.callback(self._end)
             camera.start()
-            with priority(CONTROL):
+            self._pad.forget_presses()  # Menu, for one, while the car was looked at
+            # Inherited by what times the pulses, if the motors have to be taken over.
+            with priority(CONTROL, inherited=True):
                 self._control(duration_s)
         if self._camera_error:
             raise CameraFailed(f"the camera failed: {self._camera_error}") from self._camera_error

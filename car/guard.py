@@ -79,7 +79,7 @@ def main() -> int:
     conf = msgspec.json.decode(sys.argv[1], type=AnyMotors)
     signals = _any_signal()
     try:
-        with priority(GUARD), closing(motors.opened(conf)) as wheels:
+        with priority(GUARD, inherited=True), closing(motors.opened(conf)) as wheels:
             if not select.select([signals], [], [], motors.neutral_first_s(conf))[0]:
                 with suppress(BrokenPipeError):  # the drive is gone already
                     os.write(_ANSWERS, READY)

@@ -1,6 +1,7 @@
 """Motors behind a guard: the drive's end of the pipe to the process that owns them."""
 
 import os
+import select
 import subprocess
 import time
 from contextlib import suppress
@@ -13,14 +14,20 @@ from car import motors, wire
 from car.guard import Stop
 from car.interfaces import NEUTRAL, Command, checked
 from car.motors import AnyMotors
+from car.realtime import GUARD, priority
 from child_process import ChildFailed
 from errors import MotorsFailed, ToolkitError
 
 REASONS = {Stop.NONE: "", Stop.SILENCE: "commands came too late"}
 
+GUARD_MODULE = "car.guard"
+
 _NAME = "the motors' guard"
-_ANSWERS_WITHIN_S = 0.5
+_STARTS_WITHIN_S = 20.0  # besides the time for which it sends neutral
+_ANSWERS_WITHIN_S = 0.2
+_UNANSWERED = 5  # commands at least: a drive that was held up itself gives the guard a moment more
 _ENDS_WITHIN_S = 3.0
+_DIES_WITHIN_S = 1.0
 _ANSWERS_AT_ONCE = 65536
 
 
@@ -38,11 +45,17 @@ class MotorsBehindGuard:
         """
         self._conf = conf
         self._stop = Stop.NONE
-        self._unanswered_since_s: float | None = None
-        told = msgspec.json.encode(conf).decode()
+        self._unanswered = 0
+        self._unanswered_since_s = 0.0
+        self._closed = False
         try:
             self._guard = child_process.started(
-                "car.guard", told, name=_NAME, inherited=inherited, stdin=subprocess.PIPE
+                GUARD_MODULE,
+                msgspec.json.encode(conf).decode(),
+                name=_NAME,
+                inherited=inherited,
+                stdin=subprocess.PIPE,
+                within_s=_STARTS_WITHIN_S + motors.neutral_first_s(conf),
             )
         except ChildFailed as error:
             raise MotorsFailed(str(error)) from error
@@ -50,7 +63,6 @@ class MotorsBehindGuard:
         assert self._guard.stdout is not None
         self._commands = self._guard.stdin.fileno()
         self._answers = self._guard.stdout.fileno()
-        self._closed = False
         os.set_blocking(self._commands, False)
         os.set_blocking(self._answers, False)
 
@@ -87,22 +99,36 @@ class MotorsBehindGuard:
         if self._closed:
             return
         self._closed = True
+        self._come_to_rest()
         try:
-            said = self._last_words()
+            said = self._last_words(_ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
             self._take_over("the motors' guard does not end")
         if self._guard.returncode != 0:
             self._take_over(f"the motors' guard failed: {said}")
+
+    def _come_to_rest(self) -> None:
+        """The wheels are at neutral, or the guard has ended. Raises: MotorsFailed."""
+        for _ in range(2):  # the first answer may be to the command before
+            with suppress(BlockingIOError):
+                os.read(self._answers, _ANSWERS_AT_ONCE)
+            with suppress(BlockingIOError, BrokenPipeError):
+                wire.send(self._commands, NEUTRAL, armed=False)
+            if not select.select([self._answers], [], [], _ANSWERS_WITHIN_S)[0]:
+                self._take_over("the motors' guard does not answer")
 
     def _tell(self, command: Command, *, armed: bool) -> None:
         if self._closed:
             raise MotorsFailed("the motors are closed")
         self._hear()
         now_s = time.monotonic()
-        if self._unanswered_since_s is None:
+        if not self._unanswered:
             self._unanswered_since_s = now_s
-        elif now_s - self._unanswered_since_s > _ANSWERS_WITHIN_S:
+        elif (
+            self._unanswered >= _UNANSWERED and now_s - self._unanswered_since_s > _ANSWERS_WITHIN_S
+        ):
             self._take_over("the motors' guard does not answer")
+        self._unanswered += 1
         try:
             wire.send(self._commands, command, armed=armed)
         except BlockingIOError:
@@ -119,25 +145,27 @@ class MotorsBehindGuard:
             if not answers:
                 self._take_over("the motors' guard has ended")
             self._stop = Stop(answers[-1])
-            self._unanswered_since_s = None
+            self._unanswered = 0
 
     def _take_over(self, why: str) -> NoReturn:
-        """The guard is dead for sure, and the wheels are at neutral all the same.
+        """The guard is killed, and the wheels are at neutral all the same.
 
         Raises: MotorsFailed, always.
         """
         self._closed = True
         self._guard.kill()
-        self._last_words()
+        with suppress(subprocess.TimeoutExpired):  # stuck in the kernel: it moves nothing any more
+            self._last_words(_DIES_WITHIN_S)
         try:
-            motors.opened(self._conf).close()
+            with priority(GUARD, inherited=True):
+                motors.opened(self._conf).close()
         except ToolkitError as error:
             raise MotorsFailed(f"{why}, and the motors cannot be stopped: {error}") from error
         raise MotorsFailed(f"{why}; the car is at neutral")
 
-    def _last_words(self) -> str:
+    def _last_words(self, within_s: float) -> str:
         """The guard's input has ended, and so has the guard; returns the last line it said.
 
         Raises: subprocess.TimeoutExpired.
         """
-        return child_process.last_words(self._guard, name=_NAME, within_s=_ENDS_WITHIN_S)
+        return child_process.last_words(self._guard, name=_NAME, within_s=within_s)

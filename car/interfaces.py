@@ -70,7 +70,9 @@ class PadState:
     """Where the driver's thumbs are, and the buttons pressed since the last reading.
 
     `silent_s` is how long the pad has said nothing, which also a thumb held still brings about;
-    `lost` why there is no pad at the moment, in a few words, and "" while there is one.
+    `lost` why there is no pad at the moment, in a few words, and "" while there is one. `unheard`
+    is how far a trigger is pulled that has said nothing yet, so that `command` does without it; 0
+    where that cannot be known.
     """
 
     command: Command
@@ -78,6 +80,7 @@ class PadState:
     held: frozenset[Button] = frozenset()
     silent_s: float = 0.0
     lost: str = ""
+    unheard: float = 0.0
 
 
 class Camera(Protocol):
@@ -105,6 +108,9 @@ class Pad(Protocol):
 
         Raises: PadLost when the device has been gone for too long.
         """
+
+    def forget_presses(self) -> None:
+        """The buttons pressed until now do not count. Raises: PadLost as `read` does."""
 
     def close(self) -> None:
         """The device is free again. May be called twice."""

@@ -82,7 +82,8 @@ class XboxPad:
         if pad is None:
             return PadState(NEUTRAL, silent_s=now_s - self._heard_s, lost=_GONE)
         try:
-            if pad.listen():
+            pad.listen()
+            if pad.heard:
                 self._heard_s = now_s
         except OSError:
             pad.close()
@@ -97,7 +98,14 @@ class XboxPad:
             held=frozenset(pad.held),
             silent_s=now_s - self._heard_s,
             lost=pad.wrong,
+            unheard=pad.unheard,
         )
+
+    def forget_presses(self) -> None:
+        """The buttons pressed until now do not count. Raises: PadLost as `read` does."""
+        self.read()
+        while self._pad and self._pad.heard == _EVENTS_AT_ONCE:  # more may wait
+            self.read()
 
     def close(self) -> None:
         """The device is free again. May be called twice."""
@@ -207,6 +215,7 @@ class _Connected:
         self._misses = _misses(device, controls)
         self.controls = controls
         self.held: set[Button] = set()
+        self.heard = 0
 
     @property
     def wrong(self) -> str:
@@ -222,27 +231,31 @@ class _Connected:
         )
         return Command(beyond(self._dead_zone, self._steering.value), -brake or throttle)
 
+    @property
+    def unheard(self) -> float:
+        """How far a trigger is pulled, as the device says, that has said nothing itself."""
+        return max(beyond(self._dead_zone, axis.told) for axis in (self._throttle, self._brake))
+
     def take_pressed(self) -> frozenset[Button]:
         """The buttons pressed since this was asked last."""
         pressed = frozenset(self._pressed)
         self._pressed.clear()
         return pressed
 
-    def listen(self) -> bool:
-        """What the pad has said is known; returns whether it has said anything.
+    def listen(self) -> None:
+        """What the pad has said is known; `heard` is how many events those were.
 
         Raises: OSError when it is gone.
         """
         self._node.fill(_EVENTS_AT_ONCE)
-        waiting = self._node.waiting
-        for _ in range(waiting):
+        self.heard = self._node.waiting
+        for _ in range(self.heard):
             try:
                 [event] = self._gamepad.read()
             except self._unknown:
                 continue
             self._hear(event.ev_type, event.code, event.state)
         self._node.check()
-        return waiting > 0
 
     def _hear(self, kind: str, code: str, state: int) -> None:
         if kind == "Absolute" and code in self._axes:
@@ -263,9 +276,9 @@ class _Connected:
     def _ask_again(self) -> None:
         """Events were lost: only what the device says when it is asked is still true."""
         for axis in self._axes.values():
-            now = self._range(axis.code) if axis.heard else None
-            axis.forget()
-            if now:
+            heard, now = axis.heard, self._range(axis.code)
+            axis.forget(now)
+            if heard and now:
                 axis.hear(now.value)
         down = self._node.keys_down()
         for code, button in self._buttons.items():
@@ -289,15 +302,21 @@ def _misses(device: Device, controls: PadMap) -> str:
 class _Axis:
     """An axis of the pad: `value` is 0 until it is heard of."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, told: Range | None) -> None:
         self.code = code
         self.wrong = ""
-        self.forget()
+        self.forget(told)
 
-    def forget(self) -> None:
-        """Nothing was heard."""
+    def forget(self, told: Range | None) -> None:
+        """Nothing was heard; `told` is what the device says when it is asked."""
         self.heard = False
         self.value = 0.0
+        self._told = told
+
+    @property
+    def told(self) -> float:
+        """The value that the device says, 0 once it is heard of or where it says none."""
+        return self._value(self._told.value) if self._told and not self.heard else 0.0
 
     def hear(self, raw: int) -> None:
         """The axis says `raw`."""
@@ -312,7 +331,7 @@ class _StickAxis(_Axis):
     """From -1 left to 1 right."""
 
     def __init__(self, conf: Stick, told: Range | None) -> None:
-        super().__init__(conf.stick)
+        super().__init__(conf.stick, told)
         self._lowest, self._highest = sorted((conf.left, conf.right))
         self._turned = -1 if conf.right < conf.left else 1
         if told:
@@ -333,7 +352,7 @@ class _TriggerAxis(_Axis):
     """From 0 released to 1 pressed all the way."""
 
     def __init__(self, conf: Trigger, device: str, told: Range | None) -> None:
-        super().__init__(conf.trigger)
+        super().__init__(conf.trigger, told)
         self._full = conf.full_of(device)
         if told:
             self._full = told.highest

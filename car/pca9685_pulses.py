@@ -15,7 +15,7 @@ from car.hardware_conf import Pca9685Motors
 from errors import MotorsFailed
 
 MODE1, MODE2, CHANNEL_0, ALL_OFF_HIGH, PRESCALE = 0x00, 0x01, 0x06, 0xFD, 0xFE  # registers
-SLEEP, NEXT_REGISTER = 0x10, 0x20  # bits of MODE1
+SLEEP, NEXT_REGISTER, RESTART = 0x10, 0x20, 0x80  # bits of MODE1
 DRIVEN = 0x04  # bit of MODE2: outputs drive both ways, are not inverted, and change at a stop
 FULL_OFF = 0x10  # bit of an OFF_HIGH register
 
@@ -56,7 +56,7 @@ class Pca9685Pulses:
         if self._closed:
             raise MotorsFailed(f"I2C bus {self._conf.bus} is closed")
         mode = self._tried(lambda: self._bus.read_byte_data(self._conf.address, MODE1))
-        if mode != NEXT_REGISTER:
+        if mode & ~RESTART != NEXT_REGISTER:  # which only tells what was before
             raise MotorsFailed(
                 f"the PCA9685 at address {self._conf.address:#x} was reset, and its pulses have "
                 "ended: did its 3.3 V break down? Give the servo a supply of its own"

@@ -4,6 +4,7 @@ Sources: raspberrypi.com/documentation/computers/os.html, "vcgencmd get_throttle
 systemd's timedatectl(1), property NTPSynchronized.
 """
 
+import re
 import shutil
 import subprocess
 
@@ -35,10 +36,10 @@ def clock() -> Found:
 def supply() -> Found:
     """Whether the Pi has enough power. Raises: NotReady while it has too little."""
     answer = _asked("vcgencmd", "get_throttled")
-    name, _, value = answer.partition("=")
-    if name != "throttled":
+    told = re.fullmatch(r"throttled=(0x[0-9a-fA-F]+)", answer)
+    if not told:
         return Found("cannot be told here")
-    flags = int(value, 16)
+    flags = int(told[1], 16)
     if flags & _UNDER_VOLTAGE:
         raise NotReady(
             "under-voltage: the Pi may stop at any moment; charge the battery, or use a supply "

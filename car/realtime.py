@@ -12,12 +12,17 @@ GUARD, CONTROL, CAMERA = 10, 8, 6
 
 
 @contextmanager
-def priority(level: int) -> Iterator[None]:
-    """While the block runs, this thread goes first; threads and processes that it starts do not."""
+def priority(level: int, *, inherited: bool = False) -> Iterator[None]:
+    """While the block runs, this thread goes first.
+
+    Threads and processes that it starts do so too if `inherited`, and also after the block.
+    """
     before = None
     with suppress(OSError, AttributeError):  # not allowed, or not Linux
-        before = os.sched_getscheduler(0), os.sched_getparam(0)
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(level))
+        # Only root may clear the flag, so it stays.
+        flag = 0 if inherited else os.SCHED_RESET_ON_FORK
+        before = os.sched_getscheduler(0) | flag, os.sched_getparam(0)
+        os.sched_setscheduler(0, os.SCHED_FIFO | flag, os.sched_param(level))
     try:
         yield
     finally:

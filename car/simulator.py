@@ -305,8 +305,9 @@ class SimulatedPad:
     """
 
     def __init__(self, world: World, *, presses: Sequence[tuple[float, Button]] = ()) -> None:
-        """`presses` are buttons and when they are pressed, in seconds since the world began."""
+        """`presses` are buttons and when they are pressed, in seconds since the drive began."""
         self._world = world
+        self._began_s = world.started_s
         self._presses = deque([(0.0, Button.ARM), *sorted(presses, key=lambda press: press[0])])
         self._stopped = False
         self._closed = False
@@ -318,7 +319,7 @@ class SimulatedPad:
         """
         if self._closed:
             raise PadLost("the simulated pad is closed")
-        elapsed_s = self._world.clock.now() - self._world.started_s
+        elapsed_s = self._world.clock.now() - self._began_s
         pressed = set()
         while self._presses and self._presses[0][0] <= elapsed_s + _EARLY_S:
             pressed.add(self._presses.popleft()[1])
@@ -329,6 +330,10 @@ class SimulatedPad:
         command = Command(wish.steering, wish.throttle / self._world.max_throttle)
         # A car arms only with the throttle at rest, and drivers know it.
         return PadState(NEUTRAL if Button.ARM in pressed else command, frozenset(pressed))
+
+    def forget_presses(self) -> None:
+        """The drive begins; this driver presses no button before."""
+        self._began_s = self._world.clock.now()
 
     def close(self) -> None:
         """The pad is gone. May be called twice."""
@@ -372,7 +377,11 @@ class GuardedSimulatedMotors(MotorsBehindGuard):
         self._heard, self._told = os.pipe()
         self._wheels = Thread(target=self._obey, name="wheels", daemon=True)
         self._wheels.start()
-        super().__init__(SimulatedWheels(self._told), inherited=(self._told,))
+        try:
+            super().__init__(SimulatedWheels(self._told), inherited=(self._told,))
+        except BaseException:
+            self._end_wheels()
+            raise
 
     def _obey(self) -> None:
         while messages := wire.receive(self._heard):
@@ -387,9 +396,12 @@ class GuardedSimulatedMotors(MotorsBehindGuard):
             super().close()
         finally:
             if self._wheels.is_alive():
-                os.close(self._told)  # the guard's end is closed already, so the wheels see the end
-                self._wheels.join()
-                os.close(self._heard)
+                self._end_wheels()
+
+    def _end_wheels(self) -> None:
+        os.close(self._told)  # the guard's end is closed already, so the wheels see the end
+        self._wheels.join()
+        os.close(self._heard)
 
 
 def _share_of_lag(lag_s: float) -> float:

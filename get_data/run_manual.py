@@ -10,7 +10,7 @@ Run again with the same folder to continue it; what a cut recording left is repa
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from car.drive import Drive, Rules
 from car.hardware_conf import HardwareConf
 from car.interfaces import Command, Frame
 from car.parts import Car, RealCar, SimulatedCar
-from errors import NotReady
+from errors import NotReady, RecordingFailed, WriteFailed
 from get_data import command_line, session_questions
 from get_data.labels import session
 from get_data.labels.label import MAX_CLASSES, SESSION_KEYS, Classes
@@ -31,7 +31,7 @@ from get_data.recording import capture_clock, disk, jpeg, live, live_view
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.live import Moment
 from get_data.recording.live_view import LiveView
-from get_data.recording.recorder import Recorder, check_names
+from get_data.recording.recorder import Recorder, check_free, check_names
 from get_data.recording.report import Lost, page
 
 ERASE_S = 5.0
@@ -99,9 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command_line.DONE
     last_img_id_file = path.database() / LAST_IMG_ID
     last_moment = capture_clock.remembered(last_img_id_file)
-    given = {key: getattr(args, key) for key in SESSION_KEYS}
-    said = session_questions.session_of(args.output, given)
     check_names(args.output, path.database())
+    check_free(args.output)
+    given = {key: getattr(args, key) for key in SESSION_KEYS}
+    said = session_questions.session_of(args.output, given, may_ask=not args.check)
     with view_of(args, conf) as view, closing(car_of(args, conf)) as car:
         make_ready(car, args, conf)
         if args.check:
@@ -250,8 +251,13 @@ def drive(
             with live.shown(now):
                 driving.run(args.duration)
         finally:
-            recorder.close()
-            report(args, driving, recorder, missed=car.camera.missed)
+            with suppress(RecordingFailed):  # `check_complete` tells it, after what ended the drive
+                recorder.close()
+            try:
+                report(args, driving, recorder, missed=car.camera.missed)
+            except WriteFailed:
+                if not signalled.is_set():  # else the terminal was closed
+                    raise
         recorder.check_complete()
         return command_line.INTERRUPTED if signalled.is_set() else command_line.DONE
 

@@ -9,7 +9,9 @@ from get_data import command_line
 from get_data.labels import label_file, session
 
 
-def session_of(folder: Path, given: Mapping[str, str | None]) -> session.Session:
+def session_of(
+    folder: Path, given: Mapping[str, str | None], *, may_ask: bool = True
+) -> session.Session:
     """The session of a folder: its template, else what is given; None is asked for on a terminal.
 
     Raises: InputError when the template is broken, or the folder is not a recording.
@@ -22,7 +24,7 @@ def session_of(folder: Path, given: Mapping[str, str | None]) -> session.Session
         return session.read(template)
     if (folder / label_file.NAME).exists():
         raise InputError(f"{folder} has labels that were not recorded there; choose another folder")
-    if sys.stdin.isatty():
+    if may_ask and sys.stdin.isatty():
         given = {
             key: command_line.ask(f"{key}: ") if value is None else value
             for key, value in given.items()

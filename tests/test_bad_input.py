@@ -552,7 +552,11 @@ IN_THE_WAY = [
         holds("home/database/last_img_id", "99991231T23-59-59-999999"),
         ["last_img_id", "delete it if the clock is right"],
     ),
-    ("new is closed", all_of(folder("new"), forbidden("new")), ["new/", "Permission denied"]),
+    (
+        "new is closed",
+        all_of(folder("new"), forbidden("new")),
+        ["new cannot be recorded into: Permission denied"],
+    ),
 ]
 
 

@@ -93,6 +93,13 @@ def test_a_silent_pad_stops_only_a_car_that_drives(reading):
     assert decide(ARMED, reading, RULES).state.armed
 
 
+@pytest.mark.parametrize("throttle", [0.05, -0.05, 0.04])
+def test_a_throttle_that_counts_as_released_does_not_reach_the_wheels(throttle):
+    """A silent pad would not stop it."""
+    assert decide(ARMED, pad(0.2, throttle), RULES).command == Command(0.2, 0.0)
+    assert decide(ARMED, pad(0.2, throttle * 6), RULES).command.throttle == throttle * 3
+
+
 def test_reverse_is_throttle_too():
     assert not decide(ARMED, replace(pad(0, -1.0), silent_s=1.6), RULES).state.armed
 
@@ -113,6 +120,7 @@ class Parts:
         self.script = script  # what the pad says, tick by tick; the last one for ever
         self.applied = []
         self.closed = []
+        self.forgotten_at = []
         self.camera_error = None
         self.motor_calls_after_close = 0
         self.pictures = []
@@ -156,6 +164,9 @@ class Parts:
                 raise state
             return state
 
+        def forget_presses(self):
+            self.parts.forgotten_at.append(self.tick)
+
         def close(self):
             self.parts.closed.append("pad")
 
@@ -198,6 +209,12 @@ def test_the_pad_drives_the_wheels_and_ends_the_run():
     assert parts.pictures
     assert {command for _, command in parts.pictures} <= {NEUTRAL, Command(0.4, 0.5)}
     assert parts.pictures[-1][1] == Command(0.4, 0.5)  # a picture's label is what the wheels do
+
+
+def test_what_was_pressed_before_the_drive_is_forgotten_once_and_first_of_all():
+    parts = Parts([ARM, GO, STOP])
+    parts.drive().run()
+    assert parts.forgotten_at == [0]
 
 
 def test_no_picture_is_taken_before_arming_or_in_a_pause():

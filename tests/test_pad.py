@@ -24,11 +24,12 @@ import pytest
 import path
 from car import hardware_conf, pad_devices
 from car.clock import VirtualClock
+from car.drive import Rules, State, decide
 from car.interfaces import NEUTRAL, Button, Command
 from car.pad import XboxPad, beyond
 from car.pad_devices import EVIOCGABS, EVIOCGKEY, Folders, Node
 from errors import PadLost
-from tests.pi import namespace
+from tests.pi import bench, namespace
 from tests.pi.pad import ABS, CODES, EVENT, KEY, KINDS, SYN, SYN_DROPPED, FifoPad
 
 with warnings.catch_warnings():
@@ -259,6 +260,22 @@ def test_a_flood_is_taken_a_piece_at_a_time_and_none_of_it_is_lost(opened, thumb
     assert readings[-1].pressed == {Button.EMERGENCY_STOP}
 
 
+def test_what_was_pressed_can_be_forgotten_however_much_it_is_and_what_is_held_stays(
+    opened, thumbs
+):
+    pad = opened()
+    for _ in range(300):
+        thumbs.tap("Y")
+    thumbs.press("Menu")
+    thumbs.throttle(1.0)
+    pad.forget_presses()
+    state = pad.read()
+    assert (state.pressed, state.held) == (set(), {Button.ARM})
+    assert state.command.throttle == 1.0
+    thumbs.tap("Y")
+    assert pad.read().pressed == {Button.PAUSE}
+
+
 def test_where_events_were_lost_each_axis_is_neutral_until_it_is_heard_again(opened, thumbs):
     pad = opened()
     thumbs.throttle(1.0)
@@ -282,6 +299,42 @@ def test_where_events_were_lost_a_device_that_answers_is_asked(opened, thumbs, d
     state = pad.read()
     assert state.command == Command(0.0, 1.0)  # the brake has said nothing yet
     assert (state.pressed, state.held) == ({Button.EMERGENCY_STOP}, {Button.EMERGENCY_STOP})
+
+
+def arms(pad, thumbs):
+    thumbs.tap("Menu")
+    return decide(State(), pad.read(), Rules(0.5)).state.armed
+
+
+@pytest.mark.parametrize("code", ["ABS_RZ", "ABS_Z"])
+def test_a_trigger_that_was_pulled_before_the_pad_came_is_not_at_rest(opened, thumbs, device, code):
+    """It says nothing until it moves; the device knows where it is."""
+    device.axes[code] = (1023, 0, 1023)
+    pad = opened()
+    assert not arms(pad, thumbs)
+    assert pad.read().command == NEUTRAL
+    thumbs.axis(code, 1022)
+    assert not arms(pad, thumbs)
+    thumbs.axis(code, 0)
+    assert arms(pad, thumbs)
+
+
+def test_a_trigger_that_is_at_rest_needs_to_say_nothing(opened, thumbs, device):
+    device.axes = {"ABS_RZ": (0, 0, 1023), "ABS_Z": (20, 0, 1023)}
+    assert arms(opened(dead_zone=0.0), thumbs)
+
+
+def test_where_events_were_lost_a_trigger_that_said_nothing_may_have_moved(opened, thumbs, device):
+    device.axes = {"ABS_RZ": (1023, 0, 1023)}
+    pad = opened()
+    device.axes = {"ABS_RZ": (0, 0, 1023)}
+    thumbs.send((SYN, SYN_DROPPED, 0))
+    pad.read()
+    assert arms(pad, thumbs)
+    device.axes = {"ABS_RZ": (1023, 0, 1023)}
+    thumbs.send((SYN, SYN_DROPPED, 0))
+    pad.read()
+    assert not arms(pad, thumbs)
 
 
 # Ranges, and maps that are not this pad's
@@ -633,8 +686,9 @@ def test_a_library_that_is_missing_is_said(opened, thumbs, monkeypatch):
         opened()
 
 
-@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 def test_the_numbers_of_the_questions_are_those_of_linux_input_h(tmp_path):
+    if not shutil.which("cc"):
+        bench.cannot_run("cc is missing; install the package build-essential")
     (tmp_path / "ask.c").write_text(
         "#include <stdio.h>\n#include <linux/input.h>\n"
         'int main(void) { printf("%lu %lu %lu %zu", (unsigned long)EVIOCGABS(0), (unsigned long)'
@@ -648,7 +702,7 @@ def test_the_numbers_of_the_questions_are_those_of_linux_input_h(tmp_path):
         check=False,
     )
     if "linux/input.h: No such file" in built.stderr:
-        pytest.skip("linux/input.h is missing; install the package linux-libc-dev")
+        bench.cannot_run("linux/input.h is missing; install the package linux-libc-dev")
     assert built.returncode == 0, built.stderr
     told = subprocess.run([tmp_path / "ask"], capture_output=True, text=True, check=True).stdout
     assert [int(number) for number in told.split()] == [
@@ -704,8 +758,7 @@ class Reader:
 def reading(pi, *enter, **more):
     """A reader of the pad; `enter` runs it inside."""
     if why := namespace.lacking():
-        assert not namespace.required(), why
-        pytest.skip(why)
+        bench.cannot_run(why)
     conf = json.dumps({"dead_zone": 0.0, **more})
     command = (*enter, sys.executable, "-m", "tests.pi.read_pad", conf)
     process = subprocess.Popen(

@@ -170,6 +170,14 @@ def test_a_chip_whose_power_broke_down_is_noticed_with_the_next_command(chip, bu
     assert bus.closed == 1
 
 
+def test_a_bit_that_tells_what_was_before_is_no_reset(chip, bus):
+    """RESTART stands there after a sleep with pulses, until it is cleared."""
+    with closing(Pca9685Pulses(CONF, bus)) as pulses:
+        chip._registers[MODE1] |= RESTART
+        pulses.send(THROTTLE, 1480)
+        assert chip.pulse_us(THROTTLE) == pytest.approx(1480, abs=3)
+
+
 def test_a_bus_that_is_closed_sends_nothing(bus):
     pulses = Pca9685Pulses(CONF, bus)
     pulses.close()

@@ -90,6 +90,8 @@ def test_the_clock_is_told(program, answer, said, todo):
         ("throttled=0x40000", "not always since the start", "motors that pull hard"),
         ("throttled=0x8", "enough", ""),  # a soft limit of the temperature, not of the supply
         ("VCHI initialization failed", "cannot be told here", ""),
+        ("throttled=", "cannot be told here", ""),
+        ("throttled=error", "cannot be told here", ""),
     ],
 )
 def test_the_supply_is_told(program, answer, said, todo):

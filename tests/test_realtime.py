@@ -8,17 +8,19 @@ import threading
 import pytest
 
 from car.realtime import CONTROL, priority
+from tests.pi import bench
 
 
 def policy():
     return os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may without a limit in /etc/security")
-def test_the_block_goes_first_and_what_it_starts_does_not():
+@pytest.mark.parametrize("inherited", [False, True])
+def test_the_block_goes_first_and_what_it_starts_only_if_it_is_to_inherit_that(inherited):
+    bench.needs_priority()
     before = policy()
     started = []
-    with priority(CONTROL):
+    with priority(CONTROL, inherited=inherited):
         assert policy() == os.SCHED_FIFO
         assert os.sched_getparam(0).sched_priority == CONTROL
         thread = threading.Thread(target=lambda: started.append(policy()))
@@ -27,8 +29,30 @@ def test_the_block_goes_first_and_what_it_starts_does_not():
         code = "import os; print(os.sched_getscheduler(0))"
         child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
         started.append(int(child.stdout))
-    assert started == [os.SCHED_OTHER] * 2
+    assert started == [os.SCHED_FIFO if inherited else os.SCHED_OTHER] * 2
     assert policy() == before
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_the_policy_of_before_is_back_also_where_only_root_may_clear_the_flag(
+    monkeypatch, inherited
+):
+    """As sched(7) has it, and as a user is treated who has a limit in /etc/security."""
+    now = [os.SCHED_OTHER, os.sched_param(0)]
+
+    def set_to(_thread, to, param):
+        if now[0] & os.SCHED_RESET_ON_FORK and not to & os.SCHED_RESET_ON_FORK:
+            raise PermissionError(1, "Operation not permitted")
+        now[:] = to, param
+
+    monkeypatch.setattr(os, "sched_setscheduler", set_to)
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _thread: now[0])
+    monkeypatch.setattr(os, "sched_getparam", lambda _thread: now[1])
+    with priority(CONTROL, inherited=inherited):
+        assert policy() == os.SCHED_FIFO
+        assert now[1].sched_priority == CONTROL
+    assert policy() == os.SCHED_OTHER
+    assert now[1].sched_priority == 0
 
 
 def test_who_may_not_have_it_goes_on_as_before(monkeypatch):

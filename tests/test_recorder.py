@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import timedelta
 
@@ -203,6 +204,24 @@ def test_a_folder_is_recorded_into_by_one_at_a_time(tmp_path, monkeypatch):
         with pytest.raises(StillRecording, match="is being recorded into by another process"):
             recorder(tmp_path)
     assert len(assert_whole(tmp_path)) == 1
+
+
+def test_ctrl_c_while_the_writing_process_starts_leaves_none(tmp_path, monkeypatch):
+    started = []
+    real = subprocess.Popen
+
+    def interrupted(*arguments, **options):
+        started.append(real(*arguments, **options))
+        threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        recorder(tmp_path)
+    assert started[0].returncode is not None
+    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0)
+    with journal.locked(tmp_path):
+        assert list(tmp_path.glob("*.jpg")) == []
 
 
 def test_a_killed_writer_is_reported_and_what_it_wrote_is_repaired(tmp_path):

@@ -21,7 +21,7 @@ import pytest
 import path
 from car import parts
 from car.interfaces import Button
-from errors import InputError
+from errors import InputError, PadLost
 from get_data import command_line, run_manual
 from get_data.labels import label_file, session
 from get_data.recording import journal
@@ -33,6 +33,7 @@ from tests.test_recorder import assert_whole
 from tests.waiting import wait_until
 
 SCRIPT = path.ROOT / "get_data" / "run_manual.py"
+SAID = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "comment")]
 
 
 def start(folder, *options, **more):
@@ -101,6 +102,24 @@ def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
     assert process.returncode == 130
     assert json.loads(out)["pictures"] == len(assert_whole(folder)) >= 10
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_ends_the_drive_and_everything_is_saved(tmp_path):
+    """Nothing can be said any more, on stdout neither; that is no failure."""
+    folder = tmp_path / "drive"
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, str(SCRIPT), "-o", str(folder), "--simulate", *SAID],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    wait_until(recording(folder))
+    os.close(master)
+    assert process.wait(30) == 130
+    assert len(assert_whole(folder)) >= 10
 
 
 @pytest.mark.slow
@@ -283,6 +302,12 @@ def test_a_terminal_is_asked_for_the_session_and_the_answers_are_kept(tmp_path, 
     assert session.read(folder / session.NAME) == said
 
 
+def test_a_terminal_is_not_asked_for_what_a_check_does_not_need(tmp_path, drive_on_terminal):
+    code, err = drive_on_terminal(tmp_path / "drive", "--check", typed="open day\n" * 5)
+    assert code == 0
+    assert "event: " not in err
+
+
 @pytest.mark.slow
 def test_without_a_terminal_nobody_is_asked(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("not an answer\n" * 5))
@@ -334,6 +359,44 @@ def test_a_car_that_drives_on_without_recording_is_shown_as_driving(tmp_path, mo
     watching.join()
     assert set(states) <= {None, "press Menu", "driving"}
     assert states[-1] == "driving"
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "says"),
+    [
+        (None, "recording stopped early: the writing process did not end well"),
+        (PadLost("the pad is gone"), "error: the pad is gone"),
+    ],
+    ids=["the time", "a failure"],
+)
+def test_a_writer_that_was_killed_is_told_and_hides_nothing(
+    tmp_path, monkeypatch, capsys, ended_by, says
+):
+    folder = tmp_path / "drive"
+    real = run_manual.Recorder.close
+    drives = run_manual.Drive.run
+
+    def killed(self):
+        self._writer.kill()
+        real(self)
+
+    def run(self, duration_s):
+        drives(self, duration_s)
+        if ended_by:
+            raise ended_by
+
+    monkeypatch.setattr(run_manual.Recorder, "close", killed)
+    monkeypatch.setattr(run_manual.Drive, "run", run)
+    drive = ["-o", str(folder), "--simulate", "--duration", "1"]
+    code = command_line.run(lambda: run_manual.main(drive))
+    said = capsys.readouterr()
+    assert code == 1
+    assert says in said.err.splitlines()[-1]
+    counts = json.loads(said.out)
+    assert counts["stopped"].startswith("the writing process did not end well")
+    labels = journal.repair(folder).labels
+    assert counts["pictures"] == pytest.approx(labels, abs=1)  # killed before it counted one
+    assert labels > 0
 
 
 def test_a_recording_that_cannot_be_merged_is_told(tmp_path, monkeypatch, capsys):
@@ -509,6 +572,51 @@ def test_a_folder_that_is_no_recording_is_refused(tmp_path, name, content, compl
     assert (code, said.out) == (2, "")
     assert complaint in said.err
     assert [file.name for file in folder.iterdir()] == [name]
+
+
+@pytest.fixture
+def no_motors(monkeypatch):
+    """Fails when the motors are opened."""
+
+    def opened(_car):
+        raise AssertionError("the motors came on")
+
+    monkeypatch.setattr(parts.SimulatedCar, "open_motors", opened)
+
+
+@pytest.mark.parametrize("place", ["drive", "drive/monday"])
+def test_a_file_in_the_place_of_the_folder_is_told_before_the_motors_come_on(
+    tmp_path, call, no_motors, place
+):
+    (tmp_path / "drive").write_text("mine")
+    code, _, err = call(run_manual, "-o", tmp_path / place, "--simulate")
+    assert code == 2
+    why = f"cannot be made a folder: {tmp_path / 'drive'} is a file"
+    assert err == f"error: {tmp_path / place} {why}\n"
+    assert (tmp_path / "drive").read_text() == "mine"
+
+
+@pytest.mark.parametrize("option", [[], ["--check"]])
+def test_a_folder_that_another_drive_records_into_is_told_before_the_motors_come_on(
+    tmp_path, monkeypatch, call, no_motors, option
+):
+    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
+    with journal.locked(tmp_path):
+        code, _, err = call(run_manual, "-o", tmp_path, "--simulate", *option)
+    assert code == 1
+    assert "is being recorded into by another process" in err
+    assert list(tmp_path.glob("*.json")) == []
+
+
+def test_a_folder_that_may_not_be_read_is_told_before_the_motors_come_on(
+    tmp_path, monkeypatch, call, no_motors
+):
+    def refuses(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(journal, "lock", refuses)
+    code, _, err = call(run_manual, "-o", tmp_path, "--simulate")
+    assert (code, err) == (2, f"error: {tmp_path} cannot be recorded into: Permission denied\n")
 
 
 @pytest.mark.slow

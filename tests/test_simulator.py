@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,15 @@ from car.clock import RealClock, VirtualClock
 from car.drive import Drive, Rules
 from car.interfaces import NEUTRAL, Button, Command, PadState
 from car.simulated_view import SimulatedView
-from car.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
+from car.simulator import (
+    GuardedSimulatedMotors,
+    SimulatedCamera,
+    SimulatedMotors,
+    SimulatedPad,
+    World,
+)
 from car.track import ROAD_WIDTH_M, TRACKS, Corner, Pose, Track, load
-from errors import CameraFailed, PadLost
+from errors import CameraFailed, MotorsFailed, PadLost
 from get_data.labels.label import Classes
 
 MAX_THROTTLE = 0.5
@@ -646,3 +653,14 @@ def test_a_simulated_car_drives_in_real_time():
     assert 10 < len(frames) <= 42
     moments = [frame.captured_s for frame in frames]
     assert moments == sorted(set(moments))
+
+
+def test_a_guard_that_cannot_start_leaves_no_thread_and_no_descriptor(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'no such thing' >&2\nexit 1\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    before = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    with pytest.raises(MotorsFailed, match="no such thing"):
+        GuardedSimulatedMotors(world_at_rest())
+    assert (len(list(Path("/proc/self/fd").iterdir())), threading.active_count()) == before

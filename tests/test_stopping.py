@@ -4,7 +4,6 @@ import os
 import pty
 import re
 import resource
-import shutil
 import signal
 import time
 from contextlib import suppress
@@ -13,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from get_data.recording import journal
-from tests.pi.car import CONF, THROTTLE, driving, prepared
+from tests.pi.car import CONF, THROTTLE, driving, prepared, started
 from tests.pi.pad import FifoPad
 from tests.pi.pulses import Pulses
-from tests.stopping import STOPS
+from tests.stopping import STOPS, Stop
 from tests.test_recorder import assert_whole
 from tests.waiting import wait_until
 
@@ -69,12 +68,10 @@ def test_after_a_pad_came_back_menu_drives_on(tmp_path):
         before_s = time.monotonic()
         car.pad.brake(1.0)
         time.sleep(0.3)
-        assert car.stopped_after_s(before_s, looked_at_for_s=0) == 0, "it drove without Menu"
+        assert not car.moved(before_s), "it drove without Menu"
         car.pad.tap("Menu")  # the trigger is pulled
         time.sleep(0.3)
-        assert car.stopped_after_s(before_s, looked_at_for_s=0) == 0, (
-            "it drove off at full throttle"
-        )
+        assert not car.moved(before_s), "it drove off at full throttle"
         car.go()
         car.pad.tap("A")
         code, said = car.ended()
@@ -114,21 +111,37 @@ def test_a_disk_that_takes_nothing_more_ends_the_recording_and_not_the_drive(tmp
     assert len(assert_whole(car.folder)) == taken
 
 
-def test_a_second_drive_starts_at_once_after_one_that_was_killed(tmp_path):
-    with driving(tmp_path) as car:
+def _kills_the_writer_and_the_drive(car):
+    os.kill(car.child("get_data.recording.writer"), signal.SIGKILL)
+    car.signal(signal.SIGKILL)
+
+
+KILLED = Stop("all but the guard is killed", _kills_the_writer_and_the_drive, 0, -signal.SIGKILL)
+ENDS = [KILLED, *(stop for stop in STOPS if stop.code is not None and "hangs" not in stop.name)]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.name)
+def test_a_second_drive_starts_at_once_whatever_ended_the_first(tmp_path, end):
+    """On the same Pi, into the same folder, while the guard of the first still ends."""
+    ready = prepared(tmp_path, fault=end.fault)
+    with started(ready) as car:
+        car.wait_for_motors()
+        car.go()
         wait_until(lambda: car.pictures() >= 5)
+        guard = car.child("guard")
+        end.act(car)
+        assert car.process.wait(30) == end.code
+        if end.code == -signal.SIGKILL:
+            os.kill(guard, 0)
+        car.start_again(ready)
         taken = car.pictures()
-        os.kill(car.child("get_data.recording.writer"), signal.SIGKILL)
-        car.signal(signal.SIGKILL)
-        car.ended()
-    shutil.rmtree(tmp_path / "pi")
-    with driving(tmp_path) as car:
         wait_until(lambda: car.pictures() >= taken + 5)
         car.pad.tap("A")
         code, said = car.ended()
-    assert code == 0
-    assert "repaired an interrupted recording" in said
-    assert len(assert_whole(car.folder)) >= taken + 5
+        assert code == 0, said
+        assert ("repaired an interrupted recording" in said) == (end is KILLED)
+        assert len(assert_whole(car.folder)) >= taken + 5
+        wait_until(lambda: not processes_of(tmp_path))
 
 
 def test_the_car_is_looked_at_before_the_first_pulse(tmp_path):
@@ -143,6 +156,26 @@ def test_the_car_is_looked_at_before_the_first_pulse(tmp_path):
     assert "camera   FAILED  red and blue are exchanged" in said
     assert said.splitlines()[-1] == "error: not ready to drive: camera; nothing has moved"
     assert not (tmp_path / "drive").exists()
+
+
+def test_what_was_pressed_while_the_car_was_looked_at_does_not_count(tmp_path):
+    with started(prepared(tmp_path)) as car:
+        assert any("pad      ok" in line for line in car.process.stderr)
+        car.pad.tap("Menu")
+        for _ in range(200):  # more than one reading takes
+            car.pad.tap("View")
+        car.pad.tap("Y")
+        car.wait_for_motors()
+        assert any("motors   ok" in line for line in car.process.stderr)
+        time.sleep(1.0)
+        car.pad.brake(1.0)
+        time.sleep(0.5)
+        assert not car.moved(0), "it drove without Menu"
+        car.go()
+        wait_until(lambda: car.pictures() >= 5)  # so it is not paused
+        car.pad.tap("A")
+        code, said = car.ended()
+    assert code == 0, said
 
 
 SESSION = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "comment")]
@@ -160,7 +193,9 @@ def test_a_terminal_is_asked_before_the_motors_come_on(tmp_path, answer, drives)
         os.write(master, f"{answer}\n".encode())
         if drives:
             wait_until(lambda: pulses.all(THROTTLE))
-            pad.tap("A")
+            while process.poll() is None:  # what is pressed before the drive begins does not count
+                pad.tap("A")
+                time.sleep(0.1)
         rest = process.stderr.read()
         assert bool(pulses.all(THROTTLE)) == drives
     os.close(master)

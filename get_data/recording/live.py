@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from get_data.recording.recorder import Progress
@@ -44,7 +44,8 @@ def shown(now: Callable[[], Moment]) -> Iterator[None]:
         over.set()
         thread.join(timeout=1.0)
         if not thread.is_alive():  # else the terminal is dead, and would block us too
-            sys.stderr.write("\n")
+            with suppress(OSError):
+                sys.stderr.write("\n")
 
 
 def _show(now: Callable[[], Moment], over: threading.Event) -> None:

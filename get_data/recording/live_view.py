@@ -73,8 +73,8 @@ class LiveView:
 
         Raises: InputError when nobody can listen there.
         """
-        item_bytes = _MOMENT_BYTES + resolution[0] * resolution[1] * 3
-        self._queue = FrameQueue(slots=_SLOTS, item_bytes=item_bytes)
+        self._most_bytes = resolution[0] * resolution[1] * 3
+        self._queue = FrameQueue(slots=_SLOTS, item_bytes=_MOMENT_BYTES + self._most_bytes)
         self._next_s = 0.0
         handle = self._queue.handle
         settings = Settings(host, port, str(folder.absolute()), rate_hz, jpeg_quality)
@@ -95,10 +95,10 @@ class LiveView:
     def show(self, frame: NDArray[np.uint8], moment: Moment) -> None:
         """The browsers get the frame (height, width, 3), blue green red, if they are fast enough.
 
-        A frame of another size than was told, or that comes too soon, is left out.
+        A frame that is larger than was told, or that comes too soon, is left out.
         """
         now_s = time.monotonic()
-        if now_s < self._next_s:
+        if now_s < self._next_s or frame.nbytes > self._most_bytes:
             return
         self._next_s = now_s + 1 / MOST_A_SECOND
         height, width = frame.shape[:2]

@@ -49,6 +49,9 @@ QUEUE_BYTES = 256_000_000  # a Raspberry Pi has little memory: huge pictures get
 MIN_FREE_BYTES = 200_000_000
 
 _WRITER_ENDS_WITHIN_S = 120.0
+_ENDED_BADLY = (
+    "the writing process did not end well; the next script that reads the folder repairs it"
+)
 _JPEG_OVERHEAD_BYTES = 65536  # tables and comments that a small JPEG file may carry
 
 
@@ -60,6 +63,23 @@ class Progress:
     erased: int
     dropped: int
     stopped: str
+
+
+def check_free(folder: Path) -> None:
+    """No other recording runs in the folder, or a folder can be made there.
+
+    Raises: InputError, StillRecording.
+    """
+    if not folder.is_dir():
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not there.is_dir():
+            raise InputError(f"{folder} cannot be made a folder: {there} is a file")
+        return
+    try:
+        with journal.locked(folder):
+            return
+    except OSError as error:
+        raise InputError(f"{folder} cannot be recorded into: {error.strerror}") from error
 
 
 class Recorder:
@@ -237,10 +257,13 @@ class Recorder:
             output, _ = self._writer.communicate(timeout=_WRITER_ENDS_WITHIN_S)
             self.report = msgspec.json.decode(output, type=Report)
         except (subprocess.TimeoutExpired, msgspec.DecodeError) as error:
-            raise RecordingFailed(
-                f"{self.folder}: the writing process did not end well; "
-                "the next script that reads the folder repairs it"
-            ) from error
+            counters = self._queue.counters
+            self.report = Report(
+                pictures=counters.written - counters.erased,
+                erased=counters.erased,
+                stopped=_ENDED_BADLY,
+            )
+            raise RecordingFailed(f"{self.folder}: {_ENDED_BADLY}") from error
 
     def check_complete(self) -> None:
         """All that was driven is recorded. Raises: RecordingFailed when it stopped before."""

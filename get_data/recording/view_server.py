@@ -9,6 +9,7 @@ has sent the last one.
 import errno
 import ipaddress
 import os
+import select
 import shutil
 import signal
 import socket
@@ -43,6 +44,7 @@ NICENESS = 10  # whatever drives or records goes first
 _BOUNDARY = "picture"
 _STALLED_AFTER_S = 5.0
 _LOOKS_EVERY_S = 5.0
+_LOOKS_AFTER_S = 1.0  # whether a browser that waits for a picture is still there
 _WEIGHT_OF_THE_NEWEST = 0.05
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -80,10 +82,12 @@ class Newest:
             self._over = True
             self._changed.notify_all()
 
-    def after(self, number: int) -> tuple[int, Shown | None]:
-        """The newest with its number, when that is above `number`; None when the drive is over."""
+    def after(self, number: int, *, within_s: float) -> tuple[int, Shown | None]:
+        """The newest with its number, as soon as that is above `number`, or the same again when
+        that takes longer; None when the drive is over.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._over or self._number > number)
+            self._changed.wait_for(lambda: self._over or self._number > number, within_s)
             return self._number, None if self._over else self._shown
 
     def now(self) -> Shown:
@@ -141,16 +145,27 @@ class Viewer(BaseHTTPRequestHandler):
             self.send_response(HTTPStatus.OK)
             self._send_headers(f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             self.end_headers()
-            number, shown = self._newest.after(0)
-            while shown:
-                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
-                head += f"Content-Length: {len(shown.picture)}\r\n\r\n"
-                self.wfile.write(head.encode() + shown.picture + b"\r\n")
-                number, shown = self._newest.after(number)
+            sent = 0
+            while not self._has_hung_up():
+                number, shown = self._newest.after(sent, within_s=_LOOKS_AFTER_S)
+                if not shown:
+                    break
+                if number > sent:
+                    self._send_picture(shown.picture)
+                    sent = number
         except OSError:  # the browser is gone, or takes nothing any more
             pass
         finally:
             self._seats.release()
+
+    def _has_hung_up(self) -> bool:
+        said = select.select([self.connection], [], [], 0)[0]
+        return bool(said) and not self.connection.recv(1, socket.MSG_PEEK)
+
+    def _send_picture(self, picture: bytes) -> None:
+        head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
+        head += f"Content-Length: {len(picture)}\r\n\r\n"
+        self.wfile.write(head.encode() + picture + b"\r\n")
 
     def log_message(self, *_arguments: object) -> None:
         """Says nothing: the terminal is for the drive."""

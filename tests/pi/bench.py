@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -13,8 +14,23 @@ from tests.pi.namespace import Pi
 def pi(folder: Path) -> Pi:
     """A Pi in that folder; where there can be none the test is skipped, or fails in CI."""
     if why := namespace.lacking():
-        (pytest.fail if namespace.required() else pytest.skip)(why)
+        cannot_run(why)
     return namespace.make(folder)
+
+
+def cannot_run(why: str) -> NoReturn:
+    """The test is skipped, or fails in CI."""
+    (pytest.fail if namespace.required() else pytest.skip)(why)
+
+
+def needs_priority() -> None:
+    """This process may have real-time priority; where it may not, the test cannot run."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        cannot_run("real-time priority is not allowed; run as root")
+    os.sched_setscheduler(0, *before)
 
 
 def environment(pi: Pi) -> dict[str, str]:

@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from car import guarded_motors
 from car.drive import Drive
 from get_data import command_line, run_manual
 
@@ -30,11 +31,18 @@ def closes_the_pipe(drive):
         os.dup2(nobody.fileno(), drive._motors._commands)
 
 
-FAULTS = {one.__name__: one for one in (raises, holds_the_lock, closes_the_pipe)}
+def hangs_the_guard(_drive):
+    """The guard is stuck, and its pulses go on."""
+    Path(os.environ["GUARD_HANGS"]).touch()
+
+
+FAULTS = {one.__name__: one for one in (raises, holds_the_lock, closes_the_pipe, hangs_the_guard)}
 
 
 def main(fault, file, *arguments):
     """Drives; returns the exit code."""
+    os.environ["GUARD_HANGS"] = f"{file}_guard"
+    guarded_motors.GUARD_MODULE = "tests.pi.broken_guard"
     real = Drive._step
 
     def step(self):

@@ -29,10 +29,11 @@ from tests.pi import bench, fake_camera
 from tests.pi.fake_camera import FakeCamera
 from tests.pi.namespace import Pi
 from tests.pi.pad import FifoPad
-from tests.pi.pulses import LONGEST_US, Pulses
+from tests.pi.pulses import LONGEST_US, Pulse, Pulses
 from tests.waiting import wait_until
 
 SILENCE_S = 1.0
+JUST_BEFORE_S = 0.1
 THROTTLE = 13
 REVERSE_US, NEUTRAL_US, TOLERANCE_US = 700.0, 1700.0, 300.0
 CONF = {
@@ -95,6 +96,11 @@ class Car:
     trigger: Path
     thumb: Thumb
 
+    def wait_for_motors(self) -> None:
+        """The motors are at neutral."""
+        wait_until(lambda: self.pulses.all(THROTTLE) or self.process.poll() is not None)
+        assert self.process.poll() is None, self.ended()
+
     def go(self) -> None:
         """The car is armed and goes backwards; Menu is pressed again until it does."""
         give_up_s = time.monotonic() + _GOES_WITHIN_S
@@ -112,6 +118,13 @@ class Car:
                     raise
             else:
                 return
+
+    def start_again(self, ready: "Bench") -> None:
+        """Another drive goes backwards, at once."""
+        self.thumb.rest()
+        self.process.communicate()
+        self.process = ready.start()
+        self.go()
 
     def keep_going(self) -> None:
         """The car goes backwards, though the guard may have stopped it on a busy machine."""
@@ -154,18 +167,28 @@ class Car:
         """How long after that moment the ESC heard what stopped the car, for good.
 
         That is the start of the first neutral pulse after the last one that was not, or, where
-        there is none, the end of that one. Looks when it is surely past.
+        there is none, the end of that one. Looks when it is surely past. Raises: AssertionError
+        when the car stood already.
         """
         time.sleep(looked_at_for_s)
+        assert self.moved(moment_s - JUST_BEFORE_S, moment_s), "it stood before it was stopped"
         moved, stopped_s = False, moment_s
-        for pulse in self.pulses.all(THROTTLE):
-            if pulse.width_us > LONGEST_US or pulse.error_us > TOLERANCE_US:
-                continue  # no pulse to an ESC, or one that was measured too badly to prove anything
-            if not pulse.has(NEUTRAL_US, TOLERANCE_US, inf):
+        for pulse in self._heard():
+            if _moves(pulse):
                 moved, stopped_s = True, pulse.end_s
             elif moved:
                 moved, stopped_s = False, pulse.start_s
         return max(stopped_s - moment_s, 0.0)
+
+    def moved(self, after_s: float, before_s: float = inf) -> bool:
+        """Whether the ESC heard anything but neutral between those moments."""
+        return any(_moves(one) for one in self._heard() if after_s <= one.start_s <= before_s)
+
+    def _heard(self) -> Iterator[Pulse]:
+        """The pulses that the ESC heard, without those that were measured too badly to tell."""
+        for pulse in self.pulses.all(THROTTLE):
+            if pulse.width_us <= LONGEST_US and pulse.error_us <= TOLERANCE_US:
+                yield pulse
 
     def ended(self, within_s: float = 30.0) -> tuple[int, str]:
         """The drive's exit code and what it said on stderr."""
@@ -223,18 +246,27 @@ def prepared(
 @contextmanager
 def driving(folder: Path, *options: str, **more: Any) -> Iterator[Car]:
     """A car that goes backwards, prepared like that."""
-    ready = prepared(folder, *options, **more)
+    with started(prepared(folder, *options, **more)) as car:
+        car.wait_for_motors()
+        car.go()
+        yield car
+
+
+@contextmanager
+def started(ready: Bench) -> Iterator[Car]:
+    """A drive that looks at its car, and then waits for Menu."""
     with Pulses(ready.pi) as pulses, FifoPad(ready.pi) as pad:
         thumb = Thumb(pad)
         car = Car(ready.start(), pad, ready.camera, pulses, ready.folder, ready.trigger, thumb)
         try:
-            wait_until(lambda: pulses.all(THROTTLE) or car.process.poll() is not None)
-            assert car.process.poll() is None, car.ended()
-            car.go()
             yield car
         finally:
             car.thumb.rest()
             _end(car)
+
+
+def _moves(pulse: Pulse) -> bool:
+    return not pulse.has(NEUTRAL_US, TOLERANCE_US, inf)
 
 
 def _end(car: Car) -> None:

@@ -71,10 +71,14 @@ class Pi:
         """What is /sys/class/input inside."""
         return self.folder / "sys_input"
 
-    def command(self, *command: object) -> list[str]:
-        """The command line that runs the command in there; its signals reach the command itself."""
+    def command(self, *command: object, as_root: bool = False) -> list[str]:
+        """The command line that runs the command in there; its signals reach the command itself.
+
+        What only root may do, real-time priority for one, it may do only with `as_root`.
+        """
         script = _ENTER.format(kept=" ".join(_KEPT_DEVICES), conf=path.HARDWARE_CONF)
-        enter = [*("unshare", "-Urm"), *("sh", "-c", script, "sh"), str(self.folder)]
+        kind = "-m" if as_root else "-Urm"
+        enter = [*("unshare", kind), *("sh", "-c", script, "sh"), str(self.folder)]
         return [*enter, *map(str, command)]
 
 
