@@ -51,6 +51,13 @@ export function actionsOf(desk) {
     say(`${count(changed, "picture")} → ${what}${others}${changed ? " (undo: Ctrl+Z)" : ""}`);
   };
 
+  /** Those of the selection that have the classes of the picture shown, and how many have not. */
+  const ofShownClasses = () => {
+    const targets = session.targets();
+    const same = store.ofGroup(targets, session.position);
+    return { same, skipped: targets.length - same.length };
+  };
+
   /** @param {Attribute} attribute @param {number} value @param {boolean} advance */
   const set = (attribute, value, advance) => {
     if (isBlocked()) return;
@@ -60,9 +67,8 @@ export function actionsOf(desk) {
     } else if (player.playing) {
       player.paint(attribute, value);
     } else if (session.selectedCount) {
-      const targets = session.selection();
-      const same = store.ofGroup(targets, session.position);
-      finishMany(store.label(same, attribute, value), `${attribute} ${value}`, targets.length - same.length);
+      const { same, skipped } = ofShownClasses();
+      finishMany(store.label(same, attribute, value), `${attribute} ${value}`, skipped);
     } else {
       finish(store.label(session.targets(), attribute, value), advance);
     }
@@ -73,9 +79,10 @@ export function actionsOf(desk) {
     if (isBlocked()) return;
     player.stop();
     const many = session.selectedCount > 0;
-    const operation = store.toggleDeleted(session.targets());
-    if (many && operation) finishMany(operation, operation.text, 0);
-    else finish(operation, advance && !many);
+    const { same, skipped } = ofShownClasses();
+    const operation = store.toggleDeleted(same);
+    if (many) finishMany(operation, operation?.text ?? "marked to delete", skipped);
+    else finish(operation, advance);
   };
 
   /** @param {1 | -1} sign */
@@ -140,8 +147,9 @@ export function actionsOf(desk) {
       if (isBlocked()) return;
       player.stop();
       const many = session.selectedCount > 0;
-      const operation = store.confirm(session.targets());
-      if (many) finishMany(operation, "confirmed", 0);
+      const { same, skipped } = ofShownClasses();
+      const operation = store.confirm(same);
+      if (many) finishMany(operation, "confirmed", skipped);
       else if (store.now.direction[session.position] < 0 || store.now.speed[session.position] < 0) {
         say("This label is not whole: set direction and speed first.");
       } else finish(operation, true);

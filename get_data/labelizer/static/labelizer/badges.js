@@ -15,7 +15,7 @@ export function badges(store, looks, position) {
   if (store.now.deleted[position]) found.push({ sign: "✕", word: "to delete", kind: "deleted" });
   if (store.isEdited(position)) found.push({ sign: "✎", word: "changed", kind: "edited" });
   if (store.now.reviewed[position]) found.push({ sign: "✓", word: "reviewed", kind: "reviewed" });
-  if (flags & Flag.INVALID) found.push({ sign: "!", word: "not valid in the file", kind: "broken" });
+  if (store.isInvalid(position)) found.push({ sign: "!", word: "not valid in the file", kind: "broken" });
   if (flags & Flag.MISSING) found.push({ sign: "?", word: "no picture", kind: "broken" });
   else if (flags & Flag.BROKEN || looks.broken.has(position)) {
     found.push({ sign: "⚡", word: "picture broken", kind: "broken" });

@@ -30,7 +30,7 @@ export const STATES = {
     name: "broken or missing",
     holds: (store, looks, at) => Boolean(store.flags[at] & (Flag.BROKEN | Flag.MISSING)) || looks.broken.has(at),
   },
-  invalid: { name: "label not valid", holds: (store, _, at) => Boolean(store.flags[at] & Flag.INVALID) },
+  invalid: { name: "label not valid", holds: (store, _, at) => store.isInvalid(at) },
   person: { name: "labelled by a person before", holds: (store, _, at) => Boolean(store.flags[at] & Flag.PERSON) },
 };
 

@@ -101,6 +101,15 @@ export class Store extends EventTarget {
     );
   }
 
+  /** @param {number} position whether no valid label comes of it as things are; see export.py */
+  isInvalid(position) {
+    const { flags, now } = this;
+    if (!(flags[position] & Flag.INVALID)) return false;
+    const isWhole = now.direction[position] >= 0 && now.speed[position] >= 0;
+    const isMended = isWhole && (now.reviewed[position] === 1 || this.isEdited(position));
+    return !isMended || Boolean(flags[position] & Flag.HOPELESS);
+  }
+
   /** @param {number} position @param {"direction" | "speed"} attribute */
   classes(position, attribute) {
     const group = this.groups[this.group[position]];
