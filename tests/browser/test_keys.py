@@ -237,6 +237,16 @@ def test_help_is_where_the_question_mark_is_printed(page_for_layouts, code, sign
     expect(page.locator("#help")).to_be_hidden()
 
 
+@pytest.mark.parametrize("code", ["Digit7", "Minus"], ids=["qwertz", "qwerty-uk"])
+def test_go_to_is_where_the_slash_is_printed(page_for_layouts, code):
+    """Shift and 7 print a slash in much of Europe; only on AZERTY is it a digit."""
+    page = page_for_layouts
+    press(page, code, "/", shift=code.startswith("Digit"))
+    expect(page.locator("#go-to")).to_be_visible()
+    keys(page, "Escape")
+    expect(page.locator("#go-to")).to_be_hidden()
+
+
 def press(page, code, sign, *, shift=False, control=False):
     """A key of another layout: the place and what is printed on it."""
     page.evaluate(
@@ -295,6 +305,43 @@ def test_a_click_leaves_the_keys_where_they_were(page):
     assert current(page) == img_id(10)
     keys(page, "Enter")
     assert current(page) == img_id(11)
+
+
+def test_go_to_is_done_by_keys_alone(page):
+    """The field has the focus, and its text is chosen; it also ends playing."""
+    keys(page, "o", *"30", "Enter")
+    expect(page.locator("#go-to")).to_be_hidden()
+    assert current(page) == img_id(29)
+    keys(page, "Home", " ", "o", *"15", "Enter")
+    expect(page.locator("#go-to")).to_be_hidden()
+    page.wait_for_timeout(200)
+    assert current(page) == img_id(14)
+    expect(page.locator("#play")).to_contain_text("Play")
+
+
+def test_a_choice_with_the_mouse_leaves_the_keys_where_they_were(page):
+    """After it a label key sets a label; a choice by keys alone goes on in its field."""
+    page.click("#show-guides")
+    keys(page, "4")
+    assert current(page) == img_id(1)
+    page.click("#filter-order")
+    keys(page, "ArrowDown", "Enter")
+    expect(page.locator("#filter-order")).to_have_value("suspicious")
+    keys(page, "a")
+    expect(page.locator("#progress-count")).to_contain_text("2 of 40")
+    page.locator("#filter-state").focus()
+    keys(page, "ArrowDown", "ArrowDown")
+    expect(page.locator("#filter-state")).to_have_value("reviewed")
+
+
+def test_a_box_that_is_ticked_with_keys_leaves_them_to_labels(page):
+    """Space is for the box that Tab reached, a digit for the label."""
+    page.locator("#show-guides").focus()
+    keys(page, " ")
+    assert not page.is_checked("#show-guides")
+    assert page.locator("body.playing").count() == 0
+    keys(page, "4")
+    assert current(page) == img_id(1)
 
 
 def test_a_button_reached_with_tab_is_pressed_by_enter(page):

@@ -28,7 +28,7 @@ const PLACE_MS = 150;
 
 /** @returns {Promise<void>} */
 async function open() {
-  const [entries, state, layout] = await Promise.all([get("/api/entries"), get("/api/state"), keyboardLayout()]);
+  const [entries, state, findings, layout] = await Promise.all([get("/api/entries"), get("/api/state"), get("/api/findings"), keyboardLayout()]);
   const outbox = await Outbox.open(state.work);
   const writer = new Writer(state.work);
   if (state.outdated) {
@@ -37,6 +37,7 @@ async function open() {
   }
   const store = new Store(entries, state);
   const looks = new Looks(store.count);
+  looks.take(findings);
   // What a killed page could not send is done here too, and sent.
   const sent = new Set(state.history.map((/** @type {import("./store.js").Operation} */ one) => one.uid));
   for (const { operation } of outbox.waiting) if (!sent.has(operation.uid)) store.take(operation);
@@ -184,7 +185,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   on(document, "keydown", (/** @type {KeyboardEvent} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     // The field of a dialog that was just closed has the focus for one more frame.
-    if (target.closest("input, select, textarea") && !target.closest("dialog:not([open])")) {
+    if (target.closest("input:not([type=checkbox]), select, textarea") && !target.closest("dialog:not([open])")) {
       if (event.key === "Escape" && !target.closest("dialog")) target.blur();
       return;
     }
@@ -197,9 +198,9 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
       }
       return;
     }
-    // A button that was reached with Tab is pressed, not passed over.
+    // A button or a box that was reached with Tab is pressed, not passed over.
     const presses = event.key === "Enter" || event.key === " ";
-    if (!meaning || (presses && target.closest("button, a, summary"))) return;
+    if (!meaning || (presses && target.closest("button, a, summary, input"))) return;
     event.preventDefault();
     single.keyAt = event.timeStamp;
     openedWith = meaning.binding.action;
@@ -210,6 +211,19 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     if (event.code === paintingCode) player.endPainting();
   });
   on(window, "blur", () => player.endPainting());
+  // A choice with the mouse leaves the keys where they were, like a click; one by keys goes on there.
+  /** @type {Element | null | undefined} */
+  let pointed;
+  on(document, "pointerdown", (/** @type {PointerEvent} */ event) => {
+    pointed = /** @type {Element} */ (event.target).closest("label");
+  });
+  on(document, "keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Tab") pointed = null;
+  });
+  on(document, "change", (event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (target.matches("select, [type=checkbox]") && target.closest("label") === pointed) target.blur();
+  });
   on(document, "click", (/** @type {MouseEvent} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     const button = /** @type {HTMLElement | null} */ (target.closest("button"));
@@ -247,6 +261,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
   }
   on(/** @type {HTMLElement} */ (byId("go-to").querySelector("form")), "submit", () => {
+    player.stop();
     const wanted = field("go-to-text").value.trim();
     const found = /^\d{1,7}$/.test(wanted) && Number(wanted) <= session.order.length ? Number(wanted) - 1 : session.order.findIndex((position) => store.ids[position].startsWith(wanted));
     if (found < 0) say(`Nothing shown is called ${wanted}.`);
@@ -265,12 +280,12 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   if (await writer.begin()) outbox.start(writer.epoch);
   else loseLease();
   showCondition(outbox, session.readOnly);
-  watch(outbox, writer, session, overview);
+  watch(outbox, writer, session, overview, player);
   document.body.dataset.ready = "yes";
 }
 
-/** @param {Outbox} outbox @param {Writer} writer @param {Session} session @param {Overview} overview */
-function watch(outbox, writer, session, overview) {
+/** @param {Outbox} outbox @param {Writer} writer @param {Session} session @param {Overview} overview @param {Player} player */
+function watch(outbox, writer, session, overview, player) {
   const hear = async () => {
     try {
       const { body } = await post("/api/hear", { browser: writer.browser, epoch: writer.epoch });
@@ -286,15 +301,18 @@ function watch(outbox, writer, session, overview) {
   setInterval(hear, HEAR_MS);
   const look = async () => {
     try {
-      session.looks.take(await get("/api/findings"));
+      const findings = await get("/api/findings");
+      if (!player.playing && session.looks.take(findings)) session.lookAgain();
     } catch {
       // Asked again below.
     }
     overview.render();
-    if (session.looks.lookedAt < session.store.count) setTimeout(look, FINDINGS_MS);
-    else session.dispatchEvent(new Event("selection"));
+    askAgain();
   };
-  look();
+  const askAgain = () => {
+    if (session.looks.lookedAt < session.store.count) setTimeout(look, FINDINGS_MS);
+  };
+  askAgain();
 }
 
 /** @param {{decided: number, carried: number}} outdated @param {any} entries @param {Outbox} outbox @param {Writer} writer */
@@ -320,6 +338,7 @@ async function offerReopening({ decided, carried }, entries, outbox, writer) {
 /** @param {"help" | "go-to"} name */
 function openDialog(name) {
   /** @type {HTMLDialogElement} */ (byId(name)).showModal();
+  if (name === "go-to") field("go-to-text").select();
 }
 
 function togglePanel() {

@@ -29,6 +29,7 @@ export class Session extends EventTarget {
     this.order = this.all;
     this.at = 0; // place in the order
     this.lastPosition = 0; // that was shown, for when nothing is
+    this.awaited = -1; // position that the address names, while the filter does not show it
     this.selected = new Uint8Array(store.count);
     this.selectedCount = 0;
     this.anchor = 0; // position from which a selection extends
@@ -46,6 +47,7 @@ export class Session extends EventTarget {
   goTo(at) {
     const place = Math.min(Math.max(at, 0), this.order.length - 1);
     if (place === this.at) return;
+    this.awaited = -1;
     this.at = Math.max(place, 0);
     this.#tell("place");
   }
@@ -72,6 +74,7 @@ export class Session extends EventTarget {
   /** @param {Partial<Filter>} change */
   refine(change) {
     const before = this.filter.order;
+    this.awaited = -1;
     this.filter = { ...this.filter, ...change };
     if (this.filter.order !== before || change.order) this.all = ordered(this.store, this.looks, this.filter);
     const wanted = this.position < 0 ? this.lastPosition : this.position;
@@ -90,6 +93,13 @@ export class Session extends EventTarget {
       this.selectedCount = kept.length;
     }
     this.#tell("selection");
+  }
+
+  /** Order and filter hold again after more is known of the pictures. */
+  lookAgain() {
+    if (this.filter.order === "suspicious") this.all = ordered(this.store, this.looks, this.filter);
+    this.refresh(this.awaited >= 0 ? this.awaited : this.position < 0 ? this.lastPosition : this.position);
+    if (this.position === this.awaited) this.awaited = -1;
   }
 
   /** @param {number} wanted */
@@ -166,7 +176,8 @@ export class Session extends EventTarget {
   /** Where one is, as the part of an address behind #. */
   toHash() {
     const parameters = new URLSearchParams({ view: this.view });
-    if (this.position >= 0) parameters.set("id", this.store.ids[this.position]);
+    const position = this.awaited >= 0 ? this.awaited : this.position;
+    if (position >= 0) parameters.set("id", this.store.ids[position]);
     for (const [name, value] of toParameters(this.filter)) parameters.set(name, value);
     return `#${parameters}`;
   }
@@ -176,7 +187,7 @@ export class Session extends EventTarget {
     const parameters = new URLSearchParams(hash.replace(/^#/, ""));
     this.refine(fromParameters(parameters));
     const position = this.store.ids.indexOf(parameters.get("id") ?? "");
-    if (position >= 0) this.goToPosition(position);
+    if (position >= 0 && !this.goToPosition(position)) this.awaited = position;
     const view = /** @type {View} */ (parameters.get("view"));
     if (VIEWS.includes(view)) this.show(view);
   }
