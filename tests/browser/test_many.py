@@ -87,7 +87,7 @@ def test_a_filter_empties_when_its_pictures_change(page, labelizer):
     page.click("#histogram-direction [data-value='2']")
     keys(page, "Control+a", "3")
     expect(page.locator("#shown-count")).to_have_text("0 pictures")
-    expect(page.locator("#placeholder")).to_contain_text("Nothing fits the filter")
+    expect(page.locator("#single .nothing")).to_contain_text("Nothing fits the filter")
     page.click("#filter-none")
     keys(page, "Home", "x")
     before, now = (counts(page, "direction", side) for side in ("before", "now"))

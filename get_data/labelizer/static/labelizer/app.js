@@ -108,7 +108,8 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   const showView = () => {
     for (const view of VIEWS) byId(view).hidden = view !== session.view;
     for (const button of document.querySelectorAll("nav [data-view]")) {
-      button.toggleAttribute("aria-current", button.getAttribute("data-view") === session.view);
+      if (button.getAttribute("data-view") === session.view) button.setAttribute("aria-current", "page");
+      else button.removeAttribute("aria-current");
     }
     document.body.dataset.view = session.view;
     if (session.view !== "single") player.stop();

@@ -15,12 +15,12 @@ export function badges(store, looks, position) {
   if (store.now.deleted[position]) found.push({ sign: "✕", word: "to delete", kind: "deleted" });
   if (store.isEdited(position)) found.push({ sign: "✎", word: "changed", kind: "edited" });
   if (store.now.reviewed[position]) found.push({ sign: "✓", word: "reviewed", kind: "reviewed" });
-  if (store.isInvalid(position)) found.push({ sign: "!", word: "not valid in the file", kind: "broken" });
+  if (store.isInvalid(position)) found.push({ sign: "!", word: "not valid", kind: "broken" });
   if (flags & Flag.MISSING) found.push({ sign: "?", word: "no picture", kind: "broken" });
   else if (flags & Flag.BROKEN || looks.broken.has(position)) {
     found.push({ sign: "⚡", word: "picture broken", kind: "broken" });
   }
-  if (flags & Flag.PERSON) found.push({ sign: "☺", word: "by a person before", kind: "person" });
+  if (flags & Flag.PERSON) found.push({ sign: "☺", word: "by a person", kind: "person" });
   return found;
 }
 

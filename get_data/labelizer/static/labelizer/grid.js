@@ -54,6 +54,7 @@ export class Grid {
   renderLabels() {
     for (const tile of this.pool) if (tile.at >= 0) this.#label(tile);
     const { order, selectedCount } = this.session;
+    if (!order.length) this.scroller.removeAttribute("aria-activedescendant");
     const chosen = `${selectedCount.toLocaleString("en")} selected`;
     setText(byId("grid-count"), selectedCount ? chosen : count(order.length, "picture"));
   }

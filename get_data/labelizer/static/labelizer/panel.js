@@ -68,6 +68,7 @@ export class Panel {
   renderFilter() {
     const { filter, order } = this.session;
     setText(byId("shown-count"), count(order.length, "picture"));
+    for (const one of document.querySelectorAll(".nothing")) /** @type {HTMLElement} */ (one).hidden = order.length > 0;
     field("filter-state").value = filter.state;
     field("filter-order").value = filter.order;
     if (document.activeElement !== byId("filter-text")) field("filter-text").value = filter.text;
@@ -146,7 +147,7 @@ export class Panel {
         on(`${name}-${end}`, "change", () => session.refine({ [name]: this.#limits(name) }));
       }
     }
-    on("filter-none", "click", () => session.refine(everything()));
+    for (const button of document.querySelectorAll(".show-all")) button.addEventListener("click", () => session.refine(everything()));
     on("show-guides", "change", () => byId("frame").classList.toggle("plain", !field("show-guides").checked));
     on("json", "toggle", () => this.renderJson());
     byId("filters").addEventListener("submit", (event) => event.preventDefault());

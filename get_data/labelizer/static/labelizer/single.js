@@ -38,7 +38,7 @@ export class Single {
   render() {
     const { position, order, at } = this.session;
     if (position < 0) {
-      this.#placeholder("Nothing fits the filter.", "Show all, or choose other classes, in the panel.");
+      this.#clear();
       return;
     }
     this.#showPicture(position);
@@ -59,16 +59,32 @@ export class Single {
     const [steering, throttle] = [store.steering[position], store.throttle[position]];
     const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−"));
     setText(byId("driver"), `steering ${number(steering)} · throttle ${number(throttle)}`);
-    const signs = badges(store, looks, position).map(({ sign, word, kind }) => make("span", { class: `badge ${kind}` }, `${sign} ${word}`));
+    // The stamp tells of a deletion.
+    const signs = badges(store, looks, position).filter(({ kind }) => kind !== "deleted").map(({ sign, word, kind }) => make("span", { class: `badge ${kind}` }, `${sign} ${word}`));
     const doubts = reasons(store, looks, position).map(({ why }) => make("span", { class: "badge doubt" }, `≠ ${why}`));
     byId("badges").replaceChildren(...signs, ...doubts);
-    byId("badges").title = [...signs, ...doubts].map((one) => one.textContent).join(", ");
     const deleted = store.now.deleted[position] === 1;
     byId("frame").classList.toggle("deleted", deleted);
     byId("stamp").hidden = !deleted;
-    setText(byId("stamp"), "✕ to delete");
+    byId("delete").setAttribute("aria-pressed", String(deleted));
+    byId("delete").title = deleted ? "Marked to delete; press again to keep it" : "";
     this.#draw(position);
     this.#renderCaptions();
+  }
+
+  /** Nothing is left of the picture that was shown last. */
+  #clear() {
+    this.holder.replaceChildren();
+    this.holder.dataset.position = "-1";
+    byId("frame").classList.remove("waiting", "deleted");
+    byId("frame").classList.add("empty");
+    for (const id of ["placeholder", "stamp"]) byId(id).hidden = true;
+    for (const id of ["place", "img-id", "driver", "badges"]) setText(byId(id), "");
+    for (const button of document.querySelectorAll("#label button, #delete")) {
+      button.setAttribute("aria-pressed", "false");
+      button.classList.remove("was");
+    }
+    for (const { button } of this.tiles) button.classList.add("none");
   }
 
   /** @param {number} position */
