@@ -201,7 +201,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     }
     // A button or a box that was reached with Tab is pressed, not passed over.
     const presses = event.key === "Enter" || event.key === " ";
-    if (!meaning || (presses && target.closest("button, a, summary, input"))) return;
+    if (!meaning || (presses && target.closest("button, a, summary, [type=checkbox]"))) return;
     event.preventDefault();
     single.keyAt = event.timeStamp;
     openedWith = meaning.binding.action;
