@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import sqlite3
+import urllib.request
 from contextlib import closing
 from datetime import timedelta
 
@@ -57,6 +58,11 @@ def operation(number=1, *, positions=((0, 0),), was=None, **values):
         set={name: [(value, count)] for name, value in values.items()},
         was=was or {},
     )
+
+
+def send(desk, epoch, *steps):
+    """The steps are saved, as a page of this work sends them."""
+    desk.save(operations.Batch(work=desk.work.name, epoch=epoch, operations=steps))
 
 
 @pytest.fixture
@@ -242,6 +248,34 @@ def test_the_bytes_of_an_entry_are_those_of_the_file(folder):
         assert json.loads(found.raw(position))["event"] == "Zo\u00e9 \U0001f697"
 
 
+@pytest.mark.parametrize("odd", ["file", "folder"])
+def test_a_name_that_is_no_text_is_shown_as_well_as_can_be(tmp_path, odd):
+    """From an old camera card, say: Linux takes any bytes as a name."""
+    name = os.fsdecode(b"caf\xe9")
+    folder = drive_of(tmp_path / (name if odd == "folder" else "drive"))
+    if odd == "file":
+        (folder / f"{name}.jpg").write_bytes(picture(1))
+    with running(folder) as labelizer:
+        entries = json.loads(urllib.request.urlopen(f"{labelizer.url}api/entries").read())
+    told = (
+        entries["folder"]
+        if odd == "folder"
+        else entries["problems"]["unlabelled"]["first"][0]["name"]
+    )
+    assert "caf\ufffd" in told
+    desk = Desk(catalogue_of(folder), "Zoé")
+    send(desk, desk.take_lease("browser one", take_over=False), operation(direction=3))
+    assert desk.export().corrected == 1
+    desk.close()
+
+
+def test_nothing_is_begun_for_a_label_file_that_cannot_be_told(folder, monkeypatch):
+    monkeypatch.setattr("get_data.labelizer.desk._entries", lambda *_: {"odd": "\ud800"})
+    with pytest.raises(UnicodeEncodeError):
+        Desk(catalogue_of(folder), "Zoé")
+    assert not work_file.path_for(folder / label_file.NAME).exists()
+
+
 def test_a_pause_begins_a_run(tmp_path):
     save(tmp_path / "drive", [document(number) for number in (0, 1, 2, 50, 51, 100)])
     flags = catalogue_of(tmp_path / "drive").flags
@@ -336,7 +370,7 @@ def test_what_is_sent_twice_counts_once(desk):
     epoch = desk.take_lease("browser one", take_over=False)
     one, two = operation(1, direction=3, reviewed=1), operation(2, direction=4, reviewed=1)
     for sent in ([one], [one, two], [two], [one]):
-        desk.save(operations.Batch(epoch=epoch, operations=sent))
+        send(desk, epoch, *sent)
     assert [each.uid for each in desk.work.history()] == [one.uid, two.uid]
     [decision] = desk.work.decisions()
     assert (decision.direction, decision.changed_by) == (4, "Zoé")
@@ -346,9 +380,9 @@ def test_a_lease_that_was_taken_over_is_lost(desk):
     first = desk.take_lease("browser one", take_over=False)
     second = desk.take_lease("browser two", take_over=True)
     with pytest.raises(LeaseLost, match=f"the lease {first} is not the last one"):
-        desk.save(operations.Batch(epoch=first, operations=[operation()]))
+        send(desk, first, operation())
     assert desk.work.decisions() == []
-    desk.save(operations.Batch(epoch=second, operations=[operation(direction=3)]))
+    send(desk, second, operation(direction=3))
 
 
 def test_a_browser_that_is_silent_loses_its_claim(folder):
@@ -368,12 +402,12 @@ def test_a_browser_that_is_silent_loses_its_claim(folder):
 def test_work_and_lease_outlive_a_restart(folder):
     desk = Desk(catalogue_of(folder), "Zoé")
     epoch = desk.take_lease("browser one", take_over=False)
-    desk.save(operations.Batch(epoch=epoch, operations=[operation(direction=3)]))
+    send(desk, epoch, operation(direction=3))
     name = desk.work.name
     desk.close()
     again = Desk(catalogue_of(folder), "Ada")
     assert (again.work.name, again.work.epoch, len(again.work.history())) == (name, epoch, 1)
-    again.save(operations.Batch(epoch=epoch, operations=[operation(2, deleted=1)]))
+    send(again, epoch, operation(2, deleted=1))
     assert again.counts() == {"labels": 12, "reviewed": 1, "corrected": 0, "to_delete": 1}
     again.close()
 
@@ -387,7 +421,7 @@ def test_a_batch_of_which_one_cannot_be_done_is_not_done(desk):
     epoch = desk.take_lease("browser one", take_over=False)
     bad = operation(2, positions=[(0, 12)], direction=3)
     with pytest.raises(InputError, match="0 to 12 are no positions"):
-        desk.save(operations.Batch(epoch=epoch, operations=[operation(1, direction=3), bad]))
+        send(desk, epoch, operation(1, direction=3), bad)
     assert desk.work.decisions() == []
     assert desk.work.history() == []
 
@@ -403,8 +437,8 @@ def test_a_full_disk_saves_nothing_and_says_so(desk, monkeypatch):
         with pytest.raises(
             WriteFailed, match=r"sqlite3 cannot be written: database or disk is full"
         ):
-            desk.save(operations.Batch(epoch=epoch, operations=[operation(direction=3)]))
-    desk.save(operations.Batch(epoch=epoch, operations=[operation(direction=3)]))
+            send(desk, epoch, operation(direction=3))
+    send(desk, epoch, operation(direction=3))
     assert len(desk.work.history()) == 1
 
 
@@ -461,10 +495,81 @@ def test_the_lease_goes_on_counting_in_a_new_work_file(folder):
     desk = Desk(catalogue_of(folder), "Zoé")
     assert desk.is_outdated
     assert desk.state()["outdated"] == {"decided": 0, "carried": 0}
-    desk.reopen("anew")
+    desk.reopen("anew", old)
     assert not desk.is_outdated
-    assert desk.take_lease("browser one", take_over=False) == old + 1
+    with pytest.raises(LeaseLost, match=f"the lease {old} is not the last one"):
+        send(desk, old, operation(direction=3))
+    assert desk.take_lease("browser one", take_over=False) > old
     desk.close()
+
+
+@pytest.fixture
+def outdated(folder):
+    """A desk whose label file has changed since, with one decision to carry over."""
+    desk = Desk(catalogue_of(folder), "Zoé", now=lambda: START)
+    send(desk, desk.take_lease("browser one", take_over=False), operation(direction=3))
+    desk.close()
+    rewrite(folder, lambda labels: labels[5].update(event="another day"))
+    opened = Desk(catalogue_of(folder), "Zoé", now=lambda: START)
+    yield opened
+    opened.close()
+
+
+def test_only_who_holds_the_lease_opens_anew(outdated):
+    first = outdated.take_lease("browser one", take_over=False)
+    second = outdated.take_lease("browser two", take_over=True)
+    with pytest.raises(LeaseLost, match=f"the lease {first} is not the last one"):
+        outdated.reopen("anew", first)
+    outdated.reopen("carry", second)
+    assert outdated.counts()["corrected"] == 1
+
+
+def test_an_offer_to_open_anew_holds_once(outdated):
+    """A page that still shows it throws away nothing of what was done since."""
+    outdated.reopen("carry", outdated.take_lease("browser one", take_over=False))
+    epoch = outdated.take_lease("browser one", take_over=False)
+    send(outdated, epoch, operation(2, positions=[(7, 7)], direction=0))
+    with pytest.raises(LeaseLost, match="has been opened anew already"):
+        outdated.reopen("anew", epoch)
+    assert outdated.counts()["corrected"] == 2
+
+
+def test_work_that_is_not_whole_in_its_file_is_not_put_aside(outdated):
+    """What is left in SQLite's log would stay behind."""
+    epoch = outdated.take_lease("browser one", take_over=False)
+    before = outdated.state()
+    with closing(sqlite3.connect(outdated.work.path)) as reader:
+        reader.execute("SELECT * FROM fact").fetchall()
+        with pytest.raises(WriteFailed, match="cannot be written back from"):
+            outdated.reopen("carry", epoch)
+        assert outdated.state() == before
+    outdated.reopen("carry", epoch)
+    assert outdated.counts()["corrected"] == 1
+
+
+@pytest.mark.parametrize("step", ["put_aside", "begin", "carry"])
+def test_what_cannot_be_opened_anew_stays_as_it_was(outdated, monkeypatch, step):
+    epoch = outdated.take_lease("browser one", take_over=False)
+    before = outdated.state()
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    def full(*_, **__):
+        raise WriteFailed("the disk is full")
+
+    with monkeypatch.context() as patch:
+        if step == "put_aside":
+            patch.setattr(work_file.Path, "rename", fail)
+        else:
+            patch.setattr(WorkFile, step, full)
+        with pytest.raises(WriteFailed):
+            outdated.reopen("carry", epoch)
+    assert outdated.state() == before
+    send(outdated, epoch, operation(2, positions=[(7, 7)], direction=0))
+    assert len(list(outdated.catalogue.folder.glob("*.sqlite3"))) == 1
+    outdated.reopen("carry", epoch)
+    assert outdated.counts()["corrected"] == 2
 
 
 # --- carrying over, and the export
@@ -474,7 +579,7 @@ def test_decisions_are_carried_over_with_who_made_them(folder):
     desk = Desk(catalogue_of(folder), "Ada", now=lambda: START)
     epoch = desk.take_lease("browser one", take_over=False)
     steps = [operation(n, positions=[(n, n)], direction=3, reviewed=1) for n in range(4)]
-    desk.save(operations.Batch(epoch=epoch, operations=steps))
+    send(desk, epoch, *steps)
     desk.close()
     before = seen(100, picture(100))
     labels = label_file.read(folder / label_file.NAME)
@@ -486,7 +591,7 @@ def test_decisions_are_carried_over_with_who_made_them(folder):
     assert desk.state()["outdated"] == {"decided": 4, "carried": 2}
     with pytest.raises(SourceChanged):
         desk.export()
-    aside = desk.reopen("carry")
+    aside = desk.reopen("carry", desk.work.epoch)
     carried = desk.work.decisions()
     assert [(one.img_id, one.position, one.changed_by) for one in carried] == [
         (img_id(2), 1, "Ada"),
@@ -529,7 +634,7 @@ def test_unknown_keys_and_odd_spelling_survive(folder):
 def test_a_deletion_wins_over_other_edits_and_keeps_the_old_label(desk):
     epoch = desk.take_lease("browser one", take_over=False)
     step = operation(1, positions=[(2, 3)], direction=0, reviewed=1, deleted=1)
-    desk.save(operations.Batch(epoch=epoch, operations=[step]))
+    send(desk, epoch, step)
     source = label_file.read(desk.catalogue.labels)
     labels = label_file.read(desk.export().file)
     for number in (2, 3):
@@ -547,7 +652,7 @@ def test_a_label_that_comes_to_its_own_content_replaces_nothing(folder):
     desk = Desk(catalogue_of(folder), "Zoé")
     assert desk.catalogue.flags[0] & Flag.PERSON
     epoch = desk.take_lease("browser one", take_over=False)
-    desk.save(operations.Batch(epoch=epoch, operations=[operation(reviewed=1)]))
+    send(desk, epoch, operation(reviewed=1))
     exported = label_file.read(desk.export().file)
     desk.close()
     assert "replaces" not in exported[img_id(0)]
@@ -560,6 +665,14 @@ def test_a_source_that_changes_stops_the_export(desk):
         desk.export()
     assert list(desk.catalogue.folder.glob("labels_*")) == []
     assert list(desk.catalogue.folder.glob(".labels_*")) == []
+
+
+def test_the_export_is_named_in_full(folder, monkeypatch):
+    """The command that applies it works from any folder."""
+    monkeypatch.chdir(folder.parent)
+    desk = Desk(catalogue_of(type(folder)(folder.name)), "Zoé", now=lambda: START)
+    assert desk.export().file.parent == folder
+    desk.close()
 
 
 def test_an_export_that_cannot_be_written_leaves_nothing(desk, monkeypatch):
@@ -577,7 +690,7 @@ def test_a_label_that_is_not_whole_is_left_out(folder):
     desk = Desk(catalogue_of(folder), "Zoé")
     epoch = desk.take_lease("browser one", take_over=False)
     step = operation(positions=[(1, 1)], direction=2, reviewed=1)
-    desk.save(operations.Batch(epoch=epoch, operations=[step]))
+    send(desk, epoch, step)
     exported = desk.export()
     assert [(one.img_id, one.why) for one in exported.left_out] == [(img_id(1), "has no speed yet")]
     assert img_id(1) not in label_file.read(exported.file)

@@ -136,7 +136,10 @@ class Visitor:
         self.labelizer = labelizer
         _, headers, content = ask(labelizer, "GET", "/")
         self.cookie = headers["Set-Cookie"].partition(";")[0]
-        self.token = re.findall(rb'csrf-token" content="(\w+)"', content)[0].decode()
+        self.token, self.work = (
+            re.findall(rf'name="{name}" content="(\w+)"', content.decode())[0]
+            for name in ("csrf-token", "work")
+        )
 
     def post(self, name, body):
         """The status and the content of the answer."""
@@ -144,7 +147,7 @@ class Visitor:
             self.labelizer,
             "POST",
             f"/api/{name}",
-            body,
+            {"work": self.work, **body} if isinstance(body, dict) else body,
             Cookie=self.cookie,
             X_CSRFToken=self.token,
         )
@@ -154,6 +157,25 @@ class Visitor:
 @pytest.fixture
 def visitor(shared):
     return Visitor(shared)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("lease", {"browser": "browser one", "take_over": True}),
+        ("hear", {"browser": "browser one", "epoch": 1}),
+        ("edits", {"epoch": 1, "operations": []}),
+        ("export", {}),
+        ("reopen", {"how": "anew", "epoch": 1}),
+    ],
+)
+def test_a_page_of_other_work_is_refused(visitor, shared, name, body):
+    """It was opened from another folder on this port, or before this one was opened anew."""
+    before = shared.rows("SELECT value FROM fact WHERE name = 'epoch'")
+    status, answer = visitor.post(name, {**body, "work": "0" * 32})
+    assert (status, answer["why"]) == (409, "work")
+    assert shared.rows("SELECT value FROM fact WHERE name = 'epoch'") == before
+    assert shared.exports() == []
 
 
 def step(**changes):

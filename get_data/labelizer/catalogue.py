@@ -329,6 +329,11 @@ def _files(folder: Path) -> dict[str, _File]:
     return files
 
 
+def shown(name: Path | str) -> str:
+    """The name for people: what of it is no text, which Linux allows, becomes a sign for that."""
+    return os.fsencode(name).decode(errors="replace")
+
+
 def _version(files: Mapping[str, _File]) -> str:
     told = sorted((name, one.size, one.changed_ns) for name, one in files.items())
     return hashlib.sha256(repr(told).encode(errors="surrogatepass")).hexdigest()[:12]
@@ -376,7 +381,7 @@ def _problems(rows: Sequence[_Row], groups: Counter[Group], files: Mapping[str, 
             problems["corrections"].append(Problem(row.img_id, what, position))
     labelled = {row.says.file_name for row in rows}
     problems["unlabelled"] = [
-        Problem(name, "no label names this picture")
+        Problem(shown(name), "no label names this picture")
         for name in sorted(files)
         if name.lower().endswith(SUFFIXES) and name not in labelled
     ]

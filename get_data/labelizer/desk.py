@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,18 +12,23 @@ import msgspec
 import numpy as np
 
 import strict_json
+from errors import ToolkitError
 from get_data.labelizer import catalogue as catalogue_of
 from get_data.labelizer import export, pictures, work_file
-from get_data.labelizer.catalogue import KINDS, Catalogue
+from get_data.labelizer.catalogue import KINDS, Catalogue, shown
 from get_data.labelizer.examination import Examination
 from get_data.labelizer.export import Exported
 from get_data.labelizer.operations import ATTRIBUTES, Batch
-from get_data.labelizer.work_file import WorkFile
+from get_data.labelizer.work_file import Decision, LeaseLost, WorkFile
 
 HELD_S = 15.0  # for so long after its last word a browser counts as working
 MOST_PROBLEMS = 500  # of a kind, that are listed one by one
 
 Reopening = Literal["carry", "anew"]
+
+
+class OtherWork(ToolkitError):
+    """A page of another folder, or of work that was put aside since, wants to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,11 @@ class Desk:
         self._holder: _Holder | None = None
         self._signature = _signature(catalogue.labels)
         self.last_export: Path | None = None
+        self.entries = msgspec.json.encode(_entries(self.catalogue, user))
         self.work = WorkFile(work_file.path_for(catalogue.labels))
         if self.work.is_new:
             self.work.begin(catalogue)
         self.examination = Examination(catalogue)
-        self.entries = msgspec.json.encode(_entries(self.catalogue, user))
 
     @property
     def is_outdated(self) -> bool:
@@ -78,6 +83,11 @@ class Desk:
         }
         positions = [one.position for one in decisions]
         return state | columns | {"positions": positions, "history": work.history()}
+
+    def check(self, work: str) -> None:
+        """Raises: OtherWork unless a page was opened with this work."""
+        if work != self.work.name:
+            raise OtherWork(f"this address now serves {self.catalogue.labels}, opened anew")
 
     def take_lease(self, browser: str, *, take_over: bool) -> int | None:
         """The epoch with which this browser may write; None while another one is at work.
@@ -118,19 +128,37 @@ class Desk:
         self.last_export = exported.file
         return exported
 
-    def reopen(self, how: Reopening) -> Path:
+    def reopen(self, how: Reopening, epoch: int) -> Path:
         """Work on the label file as it is now, with what can be carried over or without.
 
-        Returns where the old work file lies now. Raises: WriteFailed.
+        `epoch`: with which the browser may write that asks for it; it has to take the lease anew.
+        Returns where the old work file lies now. Raises: LeaseLost, WriteFailed, and all is as it
+        was.
         """
         with self._changing:
+            self.work.check_lease(epoch)
+            if not self.is_outdated:
+                raise LeaseLost(f"{self.catalogue.labels} has been opened anew already")
             carried = work_file.carried_over(self.work, self.catalogue) if how == "carry" else []
-            epoch = self.work.epoch
+            path = self.work.path
             aside = self.work.put_aside(self._now())
-            self.work = WorkFile(self.work.path)
-            self.work.begin(self.catalogue, epoch=epoch)
-            self.work.carry(carried, by=self.user, on=self._now())
+            try:
+                self.work = self._begun(path, epoch + 1, carried)
+            except BaseException:
+                work_file.take_back(aside, path)
+                self.work = WorkFile(path)
+                raise
             return aside
+
+    def _begun(self, path: Path, epoch: int, carried: Sequence[tuple[int, Decision]]) -> WorkFile:
+        work = WorkFile(path)
+        try:
+            work.begin(self.catalogue, epoch=epoch)
+            work.carry(carried, by=self.user, on=self._now())
+        except BaseException:
+            work.close()
+            raise
+        return work
 
     def document(self, position: int) -> bytes:
         """The label of an entry as the file has it, whole. Raises: InputError when it changed."""
@@ -180,8 +208,8 @@ def _signature(file: Path) -> tuple[int, int, int] | None:
 def _entries(catalogue: Catalogue, user: str) -> dict[str, Any]:
     """The columns, and what there is to know before work begins."""
     return {
-        "labels": str(catalogue.labels.absolute()),
-        "folder": str(catalogue.folder.absolute()),
+        "labels": shown(catalogue.labels.absolute()),
+        "folder": shown(catalogue.folder.absolute()),
         "user": user,
         "version": catalogue.version,
         "sheet": {

@@ -54,7 +54,8 @@ def export(catalogue: Catalogue, work: WorkFile, *, now: datetime) -> Exported:
     Raises: SourceChanged, WriteFailed; no file is written then.
     """
     decisions = {one.position: one for one in work.decisions()}
-    exported = Exported(catalogue.labels.with_name(f"{PREFIX}{label.img_id_of(now)}.json"))
+    name = f"{PREFIX}{label.img_id_of(now)}.json"
+    exported = Exported(catalogue.labels.absolute().with_name(name))
     with label_file.writing(exported.file) as file:
         for position, raw in _entries(catalogue):
             img_id = catalogue.ids[position]

@@ -6,6 +6,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 
 from errors import InputError, ToolkitError, WriteFailed
+from get_data.labelizer.desk import OtherWork
 from get_data.labelizer.export import SourceChanged
 from get_data.labelizer.work_file import LeaseLost
 
@@ -17,6 +18,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _STATUS: list[tuple[type[ToolkitError], int, str]] = [
+    (OtherWork, 409, "work"),
     (LeaseLost, 409, "lease"),
     (SourceChanged, 409, "source"),
     (WriteFailed, 507, "disk"),

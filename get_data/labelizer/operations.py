@@ -6,7 +6,6 @@ their position in time; positions and values travel as runs, because most edits 
 
 from typing import Annotated, Literal
 
-import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
@@ -74,15 +73,6 @@ def ranges_of(positions: Integers) -> list[Run]:
 class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Operations in the order in which they were made, by whoever holds the lease."""
 
+    work: str
     epoch: int
     operations: list[Operation]
-
-
-def parse(raw: bytes) -> Batch:
-    """What the page sent. Raises: InputError."""
-    try:
-        return msgspec.json.decode(raw, type=Batch)
-    except msgspec.MsgspecError as error:
-        raise InputError(f"not a batch of operations: {error}") from error
-    except OverflowError as error:
-        raise InputError("not a batch of operations: a number is too large") from error

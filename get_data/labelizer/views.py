@@ -10,8 +10,10 @@ from django.shortcuts import render
 from msgspec import Meta, Struct
 
 from errors import InputError
-from get_data.labelizer import operations, pictures
+from get_data.labelizer import pictures
+from get_data.labelizer.catalogue import shown
 from get_data.labelizer.desk import Desk
+from get_data.labelizer.operations import Batch
 
 _MODULES = sorted(
     file.name for file in (Path(__file__).parent / "static" / "labelizer").glob("*.js")
@@ -19,7 +21,13 @@ _MODULES = sorted(
 _FOR_EVER = "private, max-age=31536000, immutable"  # the address tells the version
 
 
-class LeaseRequest(Struct, forbid_unknown_fields=True):
+class PageRequest(Struct, forbid_unknown_fields=True):
+    """What every page says that writes: `work`, that it was opened with."""
+
+    work: str
+
+
+class LeaseRequest(PageRequest, forbid_unknown_fields=True):
     """A browser that wants to write; `epoch` when it does so already."""
 
     browser: Annotated[str, Meta(min_length=8, max_length=64)]
@@ -27,10 +35,11 @@ class LeaseRequest(Struct, forbid_unknown_fields=True):
     epoch: int = 0
 
 
-class ReopenRequest(Struct, forbid_unknown_fields=True):
+class ReopenRequest(PageRequest, forbid_unknown_fields=True):
     """How to go on with a label file that has changed."""
 
     how: Literal["carry", "anew"]
+    epoch: int
 
 
 def desk() -> Desk:
@@ -41,7 +50,7 @@ def desk() -> Desk:
 
 def page(request: HttpRequest) -> HttpResponse:
     """The page; everything else it asks for itself."""
-    return render(request, "labelizer/page.html", {"modules": _MODULES})
+    return render(request, "labelizer/page.html", {"modules": _MODULES, "work": desk().work.name})
 
 
 def entries(_request: HttpRequest) -> HttpResponse:
@@ -110,17 +119,19 @@ def hear(request: HttpRequest) -> HttpResponse:
 
 def edits(request: HttpRequest) -> HttpResponse:
     """Operations to save."""
-    return _json(desk().save(operations.parse(request.body)))
+    return _json(desk().save(_body(request, Batch)))
 
 
-def export(_request: HttpRequest) -> HttpResponse:
+def export(request: HttpRequest) -> HttpResponse:
     """A new label file, written beside the old one."""
+    _body(request, PageRequest)
     return _json(desk().export())
 
 
 def reopen(request: HttpRequest) -> HttpResponse:
     """Goes on with the label file as it is now."""
-    return _json({"aside": desk().reopen(_body(request, ReopenRequest).how)})
+    wish = _body(request, ReopenRequest)
+    return _json({"aside": desk().reopen(wish.how, wish.epoch)})
 
 
 def _position(number: int) -> int:
@@ -130,10 +141,15 @@ def _position(number: int) -> int:
 
 
 def _body(request: HttpRequest, kind: Any) -> Any:
+    """What a page of this work sends. Raises: InputError, OtherWork."""
     try:
-        return msgspec.json.decode(request.body, type=kind)
+        body = msgspec.json.decode(request.body, type=kind)
     except msgspec.MsgspecError as error:
         raise InputError(f"not a request of the page: {error}") from error
+    except OverflowError as error:
+        raise InputError("not a request of the page: a number is too large") from error
+    desk().check(body.work)
+    return body
 
 
 def _json(content: Any) -> HttpResponse:
@@ -148,5 +164,5 @@ def _raw(content: bytes) -> HttpResponse:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, Path):
-        return str(value)
+        return shown(value)
     raise NotImplementedError

@@ -125,9 +125,12 @@ class WorkFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._held = _hold(path)
+        self._open()
+
+    def _open(self) -> None:
+        self._held = _hold(self.path)
         try:
-            self._database = _connect(path)
+            self._database = _connect(self.path)
         except BaseException:
             os.close(self._held)
             raise
@@ -187,15 +190,18 @@ class WorkFile:
             database.execute("UPDATE fact SET value = value + 1 WHERE name = 'epoch'")
         return self.epoch
 
+    def check_lease(self, epoch: int) -> None:
+        """Raises: LeaseLost unless this is the lease that was taken last."""
+        if epoch != self.epoch:
+            raise LeaseLost(f"the lease {epoch} is not the last one taken, which is {self.epoch}")
+
     def apply(self, operations: Sequence[Operation], *, epoch: int, by: str, on: datetime) -> None:
         """All operations are saved, and those that are new also done.
 
         Raises: LeaseLost, InputError or WriteFailed, and none is.
         """
         with self._saving() as database:
-            current = int(self._fact("epoch"))
-            if epoch != current:
-                raise LeaseLost(f"the lease {epoch} is not the last one taken, which is {current}")
+            self.check_lease(epoch)
             for operation in operations:
                 self._apply(database, operation, (epoch, by, label.iso(on)))
 
@@ -306,15 +312,36 @@ class WorkFile:
             os.close(self._held)
 
     def put_aside(self, now: datetime) -> Path:
-        """The file is closed and has another name; returns it. Raises: WriteFailed."""
+        """The file is closed and has another name; returns it.
+
+        Raises: WriteFailed, and it is open under its own name.
+        """
         aside = self.path.with_suffix(f".{label.img_id_of(now)}.sqlite3")
-        self.close()
-        try:
-            self.path.rename(aside)
-            sync_folder(aside.parent)
-        except OSError as error:
-            raise WriteFailed(f"{aside} cannot be written: {error.strerror}") from error
+        with self._lock:
+            self.close()
+            if _log(self.path).exists():  # on a full disk, say
+                self._open()
+                raise WriteFailed(f"{self.path} cannot be written back from {_log(self.path)}")
+            try:
+                self.path.rename(aside)
+                sync_folder(aside.parent)
+            except OSError as error:
+                if aside.exists():
+                    aside.rename(self.path)
+                self._open()
+                raise WriteFailed(f"{aside} cannot be written: {error.strerror}") from error
         return aside
+
+
+def take_back(aside: Path, path: Path) -> None:
+    """What was put aside has its name again, instead of what was begun under it."""
+    _log(path).unlink(missing_ok=True)
+    aside.replace(path)
+
+
+def _log(path: Path) -> Path:
+    """What SQLite has not yet written back into the file."""
+    return path.with_name(f"{path.name}-wal")
 
 
 def _hold(path: Path) -> int:

@@ -238,6 +238,34 @@ def test_a_changed_label_file_stops_and_carries_over(tmp_path, start, open_page,
     assert hashlib.sha256(labelizer.labels.read_bytes()).hexdigest() == digest
 
 
+def test_a_second_page_offers_nothing_until_it_takes_over(tmp_path, start, open_page):
+    """Only one decides how to go on; the other sees what it came to."""
+    folder = drive(tmp_path / "drive", 12)
+    labelizer = start(folder)
+    page = open_page(labelizer)
+    keys(page, "4")
+    saved(page)
+    page.close()
+    labelizer.stop()
+    labels = label_file.read(folder / label_file.NAME)
+    del labels[img_id(11)]
+    label_file.write(folder / label_file.NAME, labels)
+    labelizer.start()
+    page, second = open_page(labelizer), open_page(labelizer)
+    expect(page.locator("#carry")).to_be_enabled()
+    expect(second.locator("#carry")).to_be_disabled()
+    expect(second.locator("#anew")).to_be_disabled()
+    second.click("#bars .stale button")
+    second.wait_for_load_state()
+    ready(second)
+    expect(page.locator("#bars .stale")).to_contain_text("Another tab or browser")
+    expect(page.locator("#carry")).to_be_disabled()
+    second.click("#carry")
+    second.wait_for_load_state()
+    ready(second)
+    expect(second.locator("#progress-count")).to_have_text("1 of 11 reviewed, 9 %")
+
+
 def test_a_changed_label_file_can_be_opened_anew(tmp_path, start, open_page):
     folder = drive(tmp_path / "drive", 12)
     labelizer = start(folder)

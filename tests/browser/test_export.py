@@ -66,6 +66,24 @@ def test_the_export_differs_only_where_it_should(page, labelizer, call):
     }
 
 
+def test_an_export_says_when_it_is_no_longer_all(page, labelizer):
+    """An edit after it, undone or not, is not in the file."""
+    keys(page, "4")
+    export(page, labelizer)
+    told = page.locator("#exported")
+    older = "older than your last change"
+    expect(told).not_to_contain_text(older)
+    keys(page, "Control+z")
+    expect(told).to_contain_text(older)
+    page.click("nav [data-view=single]")
+    keys(page, "3")
+    export(page, labelizer)
+    expect(told).not_to_contain_text(older)
+    page.click("nav [data-view=single]")
+    keys(page, "2", "Control+s")
+    expect(told).to_contain_text(older)
+
+
 def test_an_exported_file_that_is_opened_again_says_so(page, labelizer, start, open_page, tmp_path):
     """What stands in it is told; a label marked there can be kept again."""
     keys(page, "4", "x")

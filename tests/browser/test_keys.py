@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import SIZE, Watch, ready
 from tests.browser.drives import drive, img_id
 from tests.browser.server import running
-from tests.browser.words import current, keys, pressed, toast
+from tests.browser.words import current, keys, pressed, saved, toast
 
 COUNT = 40
 
@@ -218,6 +218,30 @@ def test_every_key_does_what_the_help_says(shared_page, group):
             keys(page, press)
             assert case.holds(page), (press, binding, current(page), toast(page))
             undo_everything(page)
+
+
+@pytest.mark.parametrize("view", ["overview", "review"])
+def test_keys_change_no_picture_that_is_not_in_sight(page, labelizer, view):
+    """Acceptance 2: what is of a picture, or of a selection, works where pictures are."""
+    keys(page, "4", "Home")
+    page.click(f"nav [data-view={view}]")
+    for binding in table(page):
+        if binding["group"] == "Undo":
+            continue
+        for press, _ in presses_of(binding):
+            keys(page, press)
+            if binding["group"] == "See":
+                keys(page, "Escape")
+                page.click(f"nav [data-view={view}]")
+    keys(page, "x")
+    assert toast(page) == "Open Single or Grid first (V)."
+    keys(page, "Control+z")
+    assert toast(page).startswith("undone: direction 4")
+    saved(page)
+    assert [one["kind"] for one in labelizer.operations()] == ["label", "undo"]
+    page.click("nav [data-view=single]")
+    assert current(page) == img_id(0)
+    assert has_none(page)
 
 
 # What AZERTY prints on the places that have another sign on QWERTY, and needs Shift there for.

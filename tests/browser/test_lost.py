@@ -28,12 +28,18 @@ def uids(labelizer):
 def test_a_lost_server_stops_nobody(page, labelizer, watch):
     """Acceptance 13: killed in the middle; labelling goes on; everything comes once it is back."""
     watch.forgive(AWAY)
-    keys(page, *"4" * 10)
-    saved(page)
+    answered = []
+    page.on("response", lambda answer: answer.url.endswith("/api/edits") and answered.append(1))
+    for _ in range(10):  # while steps are on their way: some came, some did not
+        keys(page, "4")
+        page.wait_for_timeout(50)
     labelizer.kill()
+    assert answered
     keys(page, *"3" * 25)
     assert current(page) == img_id(35)
-    expect(page.locator("#save-state")).to_have_text("⚠ Offline, 25 unsent", timeout=10_000)
+    expect(page.locator("#save-state")).to_have_text(
+        re.compile(r"⚠ Offline, (2[5-9]|3\d) unsent"), timeout=10_000
+    )
     assert page.evaluate(
         "() => { const e = new Event('beforeunload', {cancelable: true});"
         " window.dispatchEvent(e); return e.defaultPrevented; }"
@@ -63,6 +69,131 @@ def test_an_operation_whose_answer_is_lost_counts_once(page, labelizer, watch):
     saved(page)
     assert lost
     assert len(labelizer.operations()) == 1
+
+
+HALVES = [
+    ("a half answer", {"content_type": "application/json", "body": '{"source_'}),
+    ("another program", {"content_type": "text/html", "body": "It works!"}),
+    ("a bug", {"status": 500, "content_type": "text/html", "body": "Server Error"}),
+]
+
+
+@pytest.mark.parametrize("answer", [row[1] for row in HALVES], ids=[row[0] for row in HALVES])
+def test_what_the_server_could_not_say_is_asked_again(page, labelizer, watch, answer):
+    watch.forgive("500")
+    given = []
+
+    def fail(route):
+        given.append(answer)
+        route.fulfill(**answer) if len(given) == 1 else route.continue_()
+
+    page.route("**/api/edits", fail)
+    keys(page, "4", "3")
+    saved(page)
+    assert len(labelizer.operations()) == 2
+    assert given
+    assert page.locator("#bars .bar").count() == 0
+
+
+def test_a_page_that_is_no_longer_known_opens_again_and_loses_nothing(
+    page, labelizer, context, watch
+):
+    """Its cookie is gone, say: the way on is a reload, which asks nobody."""
+    watch.forgive("403")
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    context.clear_cookies()
+    page.mouse.click(600, 300)
+    keys(page, "4", "3")
+    expect(page.locator("#bars .refused")).to_contain_text("status 403")
+    expect(page.locator("#save-state")).to_have_text("⚠ 2 refused")
+    page.click("#bars .refused button")
+    page.wait_for_load_state()
+    ready(page)
+    saved(page)
+    assert len(labelizer.operations()) == 2
+    assert asked == []
+
+
+def test_only_steps_that_can_never_be_saved_can_be_forgotten(page, labelizer, watch):
+    watch.forgive("400")
+    refusal = {"status": 400, "json": {"why": "input", "message": "no such direction"}}
+    page.route("**/api/edits", lambda route: route.fulfill(**refusal))
+    keys(page, "4")
+    button = page.locator("#bars .refused button")
+    expect(button).to_have_text("Forget 1 change and reload")
+    button.click()
+    page.wait_for_load_state()
+    ready(page)
+    expect(page.locator("#progress-count")).to_contain_text("0 of 100")
+    assert labelizer.operations() == []
+
+
+def test_a_batch_is_no_longer_than_the_server_takes(page):
+    """Steps of very many pictures are long; one that is too long for a batch goes alone."""
+    sizes = page.evaluate(
+        """async () => {
+            const { batchOf } = await import('/static/labelizer/outbox.js');
+            const waiting = (length, count) =>
+              Array.from({ length: count }, () => ({ operation: { text: "x".repeat(length) } }));
+            return [waiting(10, 60), waiting(1_500_000, 60), waiting(30_000_000, 2), []]
+              .map((one) => batchOf(one).length);
+        }"""
+    )
+    assert sizes == [50, 5, 1, 0]
+
+
+def test_steps_are_sent_though_the_browser_lost_its_storage(page, labelizer, context, watch):
+    """Its user cleared the site's data: the page opens the storage anew, and keeps there again."""
+    watch.forgive("ERR_FAILED")
+    keys(page, "4")
+    saved(page)
+    clear = {"origin": labelizer.url.rstrip("/"), "storageTypes": "indexeddb"}
+    context.new_cdp_session(page).send("Storage.clearDataForOrigin", clear)
+    keys(page, "4", "4", "4")
+    saved(page)
+    assert len(labelizer.operations()) == 4
+    page.route("**/api/edits", lambda route: route.abort())
+    keys(page, "3")
+    expect(page.locator("#save-state")).to_have_text("⚠ Offline, 1 unsent")
+    expect(page.locator("#bars .unkept")).to_be_hidden()
+    page.unroute("**/api/edits")
+    page.close()
+    page = watch.page(context.new_page())
+    page.goto(labelizer.url)
+    ready(page)
+    page.click("#bars button")  # what tells this browser from others was cleared too
+    page.wait_for_load_state()
+    ready(page)
+    saved(page)
+    assert labelizer.entry(4)["direction"] == 3
+
+
+def test_a_step_that_the_browser_cannot_keep_is_said_and_sent(page, labelizer):
+    """Its disk is full: the step is in this page alone until the server has it."""
+    keys(page, "4")
+    saved(page)
+    page.evaluate(
+        """() => {
+            window.isFull = true;
+            const add = IDBObjectStore.prototype.add;
+            IDBObjectStore.prototype.add = function (...values) {
+              const request = add.apply(this, values);
+              if (window.isFull) this.transaction.abort();
+              return request;
+            };
+        }"""
+    )
+    keys(page, "3", "2")
+    bar = page.locator("#bars .unkept")
+    expect(bar).to_contain_text("This browser cannot keep changes")
+    saved(page)
+    assert [one["text"] for one in labelizer.operations()[1:]] == ["direction 3", "direction 2"]
+    page.evaluate("() => { window.isFull = false; }")
+    keys(page, "1")
+    saved(page)
+    expect(bar).to_be_hidden()
+    assert len(labelizer.operations()) == 4
 
 
 def test_what_is_saved_is_not_sent_again(page, labelizer):
@@ -126,7 +257,6 @@ def test_a_killed_browser_sends_what_it_kept(labelizer, own_browser, watch):
     ready(page)
     page.route("**/api/edits", lambda route: route.abort())
     keys(page, *"4" * 30)
-    page.wait_for_timeout(50)  # a step is kept a few milliseconds after its key
     kill()
     assert labelizer.operations() == []
     page, _ = own_browser()
@@ -173,6 +303,41 @@ def test_both_killed_go_on_where_they_were(labelizer, own_browser, watch):
     assert seen(page) == before
 
 
+def test_a_page_writes_into_no_other_folder(tmp_path, page, labelizer, start, watch, open_page):
+    """Another folder on the same port, with the same count of leases: its work stays its own."""
+    watch.forgive(AWAY, "409")
+    other = start(drive(tmp_path / "other", 100, track="another"))
+    open_page(other).close()
+    other.stop()
+    keys(page, "4", "4")
+    saved(page)
+    labelizer.stop()
+    keys(page, "3", "3")
+    expect(page.locator("#save-state")).to_have_text("⚠ Offline, 2 unsent", timeout=10_000)
+    other.port = labelizer.port
+    other.start()
+    bar = page.locator("#bars .work")
+    expect(bar).to_contain_text("Another folder is served here", timeout=10_000)
+    expect(bar).to_contain_text("2 changes of this tab wait")
+    expect(page.locator("#save-state")).to_have_text("⚠ Read-only, 2 unsent")
+    keys(page, "x")
+    expect(page.locator("#toast")).to_contain_text("This tab only shows")
+    assert other.operations() == []
+    bar.locator("button").click()
+    page.wait_for_load_state()
+    ready(page)
+    saved(page)
+    expect(page.locator("#folder")).to_contain_text("other")
+    assert other.operations() == []
+    other.stop()
+    labelizer.start()
+    page.reload()  # what waited comes once its own folder is served again
+    ready(page)
+    saved(page)
+    rows = labelizer.rows("SELECT direction FROM entry ORDER BY position LIMIT 4")
+    assert [row[0] for row in rows] == [4, 4, 3, 3]
+
+
 def test_of_two_tabs_one_writes(page, labelizer, open_page, watch):
     """Acceptance 16: the second only shows, and takes over; no step of the first is lost."""
     watch.forgive("409")
@@ -192,7 +357,9 @@ def test_of_two_tabs_one_writes(page, labelizer, open_page, watch):
     second.wait_for_load_state()
     ready(second)
     expect(page.locator("#save-state")).to_contain_text("Read-only")
-    held[0].continue_()  # stale: refused
+    with page.expect_response("**/api/edits") as refused:
+        held[0].continue_()
+    assert refused.value.status == 409  # stale
     expect(page.locator("#bars .stale")).to_be_visible()
     saved(second)
     wait_until(lambda: len(labelizer.operations()) == 2 or second.wait_for_timeout(50))
@@ -223,12 +390,37 @@ def test_another_browser_asks_before_it_takes_over(page, labelizer, browser, wat
     keys(page, "3")
     expect(page.locator("#save-state")).to_have_text("⚠ Read-only, 1 unsent")
     assert labelizer.entry(1)["reviewed"] == 0
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
     page.click("#bars button")  # back again: what waited here comes now
     page.wait_for_load_state()
     ready(page)
     saved(page)
+    assert asked == []  # whether to leave: nothing is lost by it
     assert labelizer.entry(1) == {"direction": 3, "speed": 0, "reviewed": 1, "deleted": 0}
     assert labelizer.entry(99)["direction"] == 2
+    other.close()
+
+
+def test_who_takes_over_sees_all_that_was_done(page, labelizer, browser, watch):
+    """What the other one saves until the very moment of the take-over is there."""
+    watch.forgive("409")
+    other = browser.new_context(viewport=SIZE)
+    second = watch.page(other.new_page())
+    second.goto(labelizer.url)
+    ready(second)
+    held = []
+    second.route("**/api/lease", lambda route: held.append(route))
+    second.click("#bars button")
+    wait_until(lambda: held or second.wait_for_timeout(10))
+    keys(page, "4")
+    saved(page)
+    held[0].continue_()
+    ready(second)
+    expect(second.locator("#progress-count")).to_contain_text("1 of 100")
+    keys(second, "Control+z")
+    saved(second)
+    assert labelizer.entry(0)["reviewed"] == 0
     other.close()
 
 

@@ -201,6 +201,46 @@ def test_shift_asks_for_a_selection(page, labelizer):
     assert labelizer.operations() == []
 
 
+MOVES = ["ArrowRight", "ArrowLeft", "PageDown", "PageUp", "Home", "End", "n", "Shift+N"]
+
+
+def test_going_on_leaves_the_range(page, labelizer):
+    """The next label is for the range, as is said; those after it are for the picture shown."""
+    chosen = page.locator("#direction .chosen")
+    for move in MOVES:
+        keys(page, "Home", *["ArrowRight"] * 5, "[", "ArrowRight", "ArrowRight", "]")
+        expect(chosen).to_have_text("3 selected · Esc")
+        keys(page, "4")
+        assert toast(page).startswith("3 pictures → direction 4")
+        keys(page, move)
+        expect(chosen).to_have_text("")
+        position = place(page)
+        keys(page, "Shift+X")
+        saved(page)
+        assert labelizer.rows("SELECT position FROM entry WHERE deleted") == [(position,)], move
+        assert directions(labelizer)[4:9] == [4, 4, 4, 4, 3]
+        keys(page, "Control+z", "Control+z")
+
+
+def test_playing_and_jumping_leave_the_range(page):
+    chosen = page.locator("#selected-count")
+    for leave in (
+        lambda: keys(page, " ", " "),
+        lambda: (keys(page, "o"), page.fill("#go-to-text", "20"), keys(page, "Enter")),
+        lambda: page.click("#strip [data-offset='3']"),
+    ):
+        keys(page, "Home", "[", "ArrowRight", "]")
+        expect(chosen).to_have_text("2 pictures")
+        leave()
+        expect(chosen).to_have_text("")
+
+
+def test_the_grid_keeps_the_selection_on_the_way(page):
+    """It is in sight there."""
+    keys(page, "v", "Shift+ArrowRight", "ArrowRight")
+    expect(page.locator("#grid-count")).to_have_text("2 selected")
+
+
 @pytest.fixture
 def long(tmp_path, start, open_page):
     """A labelizer on two hundred pictures, and its page."""
@@ -254,6 +294,41 @@ def test_painting_is_one_step(long):
     keys(page, "Control+z")
     saved(page)
     assert labelizer.rows("SELECT count(*) FROM entry WHERE reviewed") == [(0,)]
+
+
+def test_a_click_on_a_class_stops_playing_and_labels(long):
+    """No key comes up that could end painting."""
+    labelizer, page = long
+    keys(page, " ")
+    page.wait_for_timeout(200)
+    page.click("#direction [data-value='4']")
+    expect(page.locator("body")).not_to_contain_class("playing")
+    saved(page)
+    [operation] = labelizer.operations()
+    assert operation["text"] == "direction 4"
+    [[first, last]] = operation["positions"]
+    assert first == last == place(page) - 1
+
+
+def test_another_key_does_not_end_painting(long):
+    """The rate may change while a label key is held."""
+    labelizer, page = long
+    keys(page, "ArrowDown", " ")
+    page.wait_for_timeout(300)
+    page.keyboard.down("d")
+    page.wait_for_timeout(200)
+    keys(page, "ArrowUp")
+    page.wait_for_timeout(100)
+    assert labelizer.operations() == []
+    assert page.evaluate("() => document.body.classList.contains('playing')")
+    page.wait_for_timeout(300)
+    page.keyboard.up("d")
+    keys(page, " ")
+    saved(page)
+    [operation] = labelizer.operations()
+    assert operation["text"] == "painted direction 2"
+    [[first, last]] = operation["positions"]
+    assert last - first >= 8
 
 
 def test_the_most_suspicious_come_first(tmp_path, start, open_page):

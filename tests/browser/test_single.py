@@ -138,6 +138,36 @@ def test_undo_works_after_saving_and_after_a_reload(page, labelizer):
     assert kinds == ["label", "label", "delete"] + ["undo"] * 3 + ["redo"] * 3
 
 
+def test_an_undo_that_was_not_sent_undoes_the_step_that_it_is_of(page):
+    """A tab was killed after an undo; a step that another one made since stays to be undone."""
+    done, undone, undo_again, directions = page.evaluate(
+        """async () => {
+            const { Store } = await import("/static/labelizer/store.js");
+            const entries = {
+              ids: ["a", "b"], steering: [0, 0], throttle: [0, 0], group: [0, 0], flags: [64, 0],
+              groups: [{ nb_dir: 5, nb_speed: 2 }], direction: [0, 0], speed: [0, 0],
+            };
+            const killed = new Store(entries, { positions: [], history: [] });
+            const first = killed.label(Int32Array.of(0), "direction", 1);
+            const undo = killed.undo();
+            const state = {
+              positions: [0, 1], direction: [1, 2], speed: [0, 0], reviewed: [1, 1],
+              deleted: [0, 0],
+            };
+            const second = new Store(entries, { ...state, positions: [0], history: [first] })
+              .label(Int32Array.of(1), "direction", 2);
+            const store = new Store(entries, { ...state, history: [first, second] });
+            store.take(undo);
+            const texts = (steps) => steps.map((step) => step.text);
+            const left = [texts(store.done), texts(store.undone)];
+            return [...left, store.undo().text, [...store.now.direction]];
+        }"""
+    )
+    assert (done, undone) == (["direction 2"], ["direction 1"])
+    assert undo_again == "direction 2"
+    assert directions == [0, 0]
+
+
 def test_an_edit_that_changes_nothing_is_no_step(page, labelizer):
     keys(page, "3", "ArrowLeft", "3", "ArrowLeft", "Enter")
     saved(page)

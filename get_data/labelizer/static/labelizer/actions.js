@@ -20,6 +20,9 @@ import { count } from "./words.js";
  * @property {() => number} columns  of the grid
  */
 
+/** What does something, whatever is in sight; all else is of the picture shown, or of a selection. */
+const ANYWHERE = ["undo", "undo-and-go", "redo", "clear", "switch-view", "histogram", "review", "help"];
+
 /** @param {Desk} desk @returns {Record<string, (value: number) => void>} */
 export function actionsOf(desk) {
   const { session, player, say } = desk;
@@ -120,10 +123,22 @@ export function actionsOf(desk) {
     else say(`There is nothing to ${which}.`);
   };
 
+  /** In Single, most of a selection is out of sight: who goes on has done with it. */
+  const leaveSelection = () => {
+    if (session.view === "single" && session.selectedCount) session.clearSelection();
+  };
+
   /** @param {number} at */
   const goTo = (at) => {
     player.stop();
+    leaveSelection();
     session.goTo(at);
+  };
+
+  /** @param {1 | -1} heading */
+  const play = (heading) => {
+    leaveSelection();
+    player.toggle(heading);
   };
 
   /** @param {(position: number) => boolean} fits @param {string} none */
@@ -138,7 +153,8 @@ export function actionsOf(desk) {
 
   const isUnreviewed = (/** @type {number} */ position) => !store.isReviewed(position);
 
-  return {
+  /** @type {Record<string, (value: number) => void>} */
+  const actions = {
     label: (value) => set(session.active, value, true),
     direction: (value) => set("direction", value, true),
     speed: (value) => set("speed", value, session.active === "speed"),
@@ -174,7 +190,10 @@ export function actionsOf(desk) {
     "next-unreviewed": () => goToNext(isUnreviewed, "All pictures shown are reviewed."),
     "next-suspicious": () =>
       goToNext((at) => isUnreviewed(at) && score(store, session.looks, at) > 0, "No label shown looks wrong that is not reviewed."),
-    "go-to": () => desk.open("go-to"),
+    "go-to": () => {
+      leaveSelection();
+      desk.open("go-to");
+    },
 
     "range-start": () => {
       if (session.position < 0) return;
@@ -206,8 +225,8 @@ export function actionsOf(desk) {
       session.clearSelection();
     },
 
-    play: () => player.toggle(1),
-    "play-back": () => player.toggle(-1),
+    play: () => play(1),
+    "play-back": () => play(-1),
     faster: () => player.changeRate(1),
     slower: () => player.changeRate(-1),
 
@@ -216,6 +235,14 @@ export function actionsOf(desk) {
     review: () => session.show("review"),
     help: () => desk.open("help"),
   };
+
+  const isInSight = () => session.view === "single" || session.view === "grid";
+  return Object.fromEntries(
+    Object.entries(actions).map(([name, act]) => [
+      name,
+      (value) => (ANYWHERE.includes(name) || isInSight() ? act(value) : say("Open Single or Grid first (V).")),
+    ]),
+  );
 }
 
 /** @param {Operation} operation */

@@ -1,8 +1,10 @@
 // Requests to the server. Failing to reach it is an exception; a refusal is an answer.
 
-const token = () => document.querySelector('meta[name="csrf-token"]')?.getAttribute("content") ?? "";
+const told = (/** @type {string} */ name) => document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
+/** What tells the work that this page was opened with from any other. */
+export const WORK = told("work");
 
-/** The server did not answer. */
+/** The server did not answer, or not to the end. */
 export class Unreachable extends Error {}
 
 /**
@@ -10,9 +12,9 @@ export class Unreachable extends Error {}
  * @returns {Promise<any>} the JSON that it answers
  */
 export async function get(path) {
-  const answer = await reach(path, { cache: "no-store" });
+  const answer = await whole(fetch(path, { cache: "no-store" }));
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  return answer.json();
+  return whole(answer.json());
 }
 
 /**
@@ -21,19 +23,21 @@ export async function get(path) {
  * @returns {Promise<{status: number, body: any}>} whatever it answers
  */
 export async function post(path, body) {
-  const answer = await reach(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-CSRFToken": token() },
-    body: JSON.stringify(body),
-  });
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": told("csrf-token") };
+  const answer = await whole(fetch(path, { method: "POST", headers, body: JSON.stringify({ work: WORK, ...body }) }));
   const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
-  return { status: answer.status, body: isJson ? await answer.json() : { message: `status ${answer.status}` } };
+  if (answer.ok && !isJson) throw new Unreachable(`${path} is answered by another program`);
+  return { status: answer.status, body: isJson ? await whole(answer.json()) : { message: `status ${answer.status}` } };
 }
 
-/** @param {string} path @param {RequestInit} how */
-async function reach(path, how) {
+/**
+ * @template Value
+ * @param {Promise<Value>} answer
+ * @returns {Promise<Value>}
+ */
+async function whole(answer) {
   try {
-    return await fetch(path, how);
+    return await answer;
   } catch (error) {
     throw new Unreachable(String(error));
   }

@@ -28,11 +28,13 @@ const PLACE_MS = 150;
 
 /** @returns {Promise<void>} */
 async function open() {
-  const [entries, state, findings, layout] = await Promise.all([get("/api/entries"), get("/api/state"), get("/api/findings"), keyboardLayout()]);
-  const outbox = await Outbox.open(state.work);
-  const writer = new Writer(state.work);
+  const writer = new Writer();
+  // In this order: what is done is asked once nobody else does more.
+  const begin = () => writer.begin().then(() => get("/api/state"));
+  const [entries, state, findings, layout] = await Promise.all([get("/api/entries"), begin(), get("/api/findings"), keyboardLayout()]);
+  const outbox = await Outbox.open();
   if (state.outdated) {
-    await offerReopening(state.outdated, entries, outbox, writer);
+    offerReopening(state.outdated, entries, outbox, writer);
     return;
   }
   const store = new Store(entries, state);
@@ -156,6 +158,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   });
   on(outbox, "condition", () => {
     if (outbox.condition === "stale") loseLease();
+    if (outbox.condition === "elsewhere") session.setReadOnly(true);
     showCondition(outbox, session.readOnly);
   });
   on(player, "change", () => {
@@ -166,7 +169,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     if (painting) say(`painting ${painting.attribute} ${painting.value} …`);
   });
   on(window, "beforeunload", (event) => {
-    if (outbox.unsent) event.preventDefault();
+    if (outbox.needsPage) event.preventDefault();
   });
 
   const loseLease = () => {
@@ -205,8 +208,9 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     event.preventDefault();
     single.keyAt = event.timeStamp;
     openedWith = meaning.binding.action;
+    const { painting } = player;
     actions[meaning.binding.action](meaning.value);
-    if (player.painting) paintingCode = event.code;
+    if (player.painting !== painting) paintingCode = event.code;
   });
   on(document, "keyup", (/** @type {KeyboardEvent} */ event) => {
     if (event.code === paintingCode) player.endPainting();
@@ -233,6 +237,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     if (event.detail > 0 && !button.closest("dialog")) button.blur();
     const { action, view, value, offset } = button.dataset;
     if (action) {
+      if (value) player.stop(); // to label what is shown: no key comes up that would end painting
       openedWith = action;
       actions[action](Number(value ?? -1));
     } else if (view) session.show(/** @type {View} */ (view));
@@ -278,7 +283,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   panel.renderFilter();
   player.dispatchEvent(new Event("change"));
   showView();
-  if (await writer.begin()) outbox.start(writer.epoch);
+  if (writer.epoch) outbox.start(writer.epoch);
   else loseLease();
   showCondition(outbox, session.readOnly);
   watch(outbox, writer, session, overview, player);
@@ -289,7 +294,9 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
 function watch(outbox, writer, session, overview, player) {
   const hear = async () => {
     try {
-      const { body } = await post("/api/hear", { browser: writer.browser, epoch: writer.epoch });
+      const answer = await post("/api/hear", { browser: writer.browser, epoch: writer.epoch });
+      if (answer.status === 409) return outbox.refused(answer);
+      const { body } = answer;
       outbox.sourceChanged = Boolean(body.source_changed);
       if (!session.readOnly && body.holds === false) writer.onLost();
       outbox.reachable();
@@ -317,20 +324,35 @@ function watch(outbox, writer, session, overview, player) {
 }
 
 /** @param {{decided: number, carried: number}} outdated @param {any} entries @param {Outbox} outbox @param {Writer} writer */
-async function offerReopening({ decided, carried }, entries, outbox, writer) {
+function offerReopening({ decided, carried }, entries, outbox, writer) {
   for (const view of VIEWS) byId(view).hidden = view !== "overview";
   document.body.dataset.view = "outdated";
   setText(byId("overview-title"), entries.labels);
   byId("changed").hidden = false;
   const gone = decided - carried;
   setText(byId("changed-what"), `${count(decided, "label")} had been worked on. ${carried} of them can be carried over: same picture, same old label.${gone ? ` ${gone} cannot, because they are gone or have another label now.` : ""}`);
-  if (await writer.begin()) outbox.start(writer.epoch);
-  setText(byId("save-state"), "Waiting for your choice");
-  for (const how of ["carry", "anew"]) {
-    byId(how).addEventListener("click", async () => {
-      const { status, body } = await post("/api/reopen", { how });
-      if (status === 200) location.reload();
-      else bar("full", body.message);
+  const buttons = ["carry", "anew"].map((how) => /** @type {HTMLButtonElement} */ (byId(how)));
+  const show = () => {
+    const { condition, epoch } = outbox;
+    // What an earlier page left unsent belongs to the work that is carried over.
+    for (const button of buttons) button.disabled = !epoch || outbox.unsent > 0;
+    if (condition === "saved" && epoch) setText(byId("save-state"), "Waiting for your choice");
+    else showCondition(outbox, !epoch);
+    if (!epoch && condition !== "elsewhere") bar("stale", "Another tab or browser has opened this folder; the choice is made there.", { text: "Take over", run: () => writer.takeOverOnReload() });
+  };
+  writer.onLost = () => {
+    outbox.stop();
+    show();
+  };
+  outbox.addEventListener("condition", show);
+  if (writer.epoch) outbox.start(writer.epoch);
+  show();
+  for (const button of buttons) {
+    button.addEventListener("click", async () => {
+      const answer = await post("/api/reopen", { how: button.id, epoch: writer.epoch });
+      if (answer.status === 200) location.reload();
+      else if (answer.status === 409) outbox.refused(answer);
+      else bar("full", answer.body.message);
     });
   }
   document.body.dataset.ready = "yes";

@@ -1,14 +1,16 @@
 // Steps on their way to the server: kept in this browser until the server has them.
 
-import { Unreachable, post } from "./api.js";
+import { Unreachable, WORK, post } from "./api.js";
 
 /** @typedef {import("./store.js").Operation} Operation */
-/** @typedef {{key: number, operation: Operation}} Waiting */
-/** @typedef {"saved" | "saving" | "offline" | "full" | "stale" | "refused"} Condition */
+/** @typedef {{operation: Operation, key: Promise<number | null>, isKept: boolean}} Waiting key: in this browser's storage, null where that failed */
+/** @typedef {"saved" | "saving" | "offline" | "full" | "stale" | "elsewhere" | "refused"} Condition */
 
 const BATCH = 50;
+const MOST_SIGNS = 8_000_000; // in a batch; the server takes somewhat more
 const GATHER_MS = 30;
 const RETRY_MS = [300, 600, 1200, 2500, 4000];
+const REOPEN_MS = 500;
 const STATIONS = { operations: "operations", place: "place" };
 
 /** Tells its listeners of `condition`. */
@@ -16,11 +18,13 @@ export class Outbox extends EventTarget {
   /** @param {IDBDatabase} database @param {Waiting[]} waiting */
   constructor(database, waiting) {
     super();
-    this.database = database;
+    this.#use(database);
     this.waiting = waiting;
+    this.canKeep = true;
     /** @type {Condition} */
     this.condition = waiting.length ? "saving" : "saved";
     this.message = "";
+    this.mayForget = false; // what waits, because the server will never take it
     this.epoch = 0;
     this.sourceChanged = false;
     this.busy = false;
@@ -29,17 +33,36 @@ export class Outbox extends EventTarget {
     this.timer = undefined;
   }
 
-  /** @param {string} work what tells this work from any other */
-  static async open(work) {
-    const database = await openDatabase(`labelizer-${work}`, (made) => {
-      made.createObjectStore(STATIONS.operations, { autoIncrement: true });
-      made.createObjectStore(STATIONS.place);
-    });
+  static async open() {
+    const database = await openStations();
     return new Outbox(database, await kept(database));
+  }
+
+  /** @param {IDBDatabase} database which the browser may close, when its user clears the site's data say */
+  #use(database) {
+    this.database = database;
+    database.onclose = () => this.#reopen();
+  }
+
+  async #reopen() {
+    try {
+      this.#use(await openStations());
+    } catch {
+      setTimeout(() => this.#reopen(), REOPEN_MS);
+      return;
+    }
+    this.canKeep = true;
+    this.#turn(this.condition);
+    for (const one of this.waiting) one.key = this.#keep(one);
   }
 
   get unsent() {
     return this.waiting.length;
+  }
+
+  /** Whether steps would be lost or held up if this page were closed now. */
+  get needsPage() {
+    return this.unsent > 0 && (this.epoch > 0 || this.waiting.some((one) => !one.isKept));
   }
 
   /** Sending begins. @param {number} epoch with which this page may write */
@@ -55,16 +78,30 @@ export class Outbox extends EventTarget {
   }
 
   /** @param {Operation} operation is kept, and sent soon */
-  async add(operation) {
-    const transaction = this.database.transaction(STATIONS.operations, "readwrite");
-    const request = transaction.objectStore(STATIONS.operations).add(operation);
-    transaction.commit(); // at once, not when the browser finds that nothing follows
+  add(operation) {
     /** @type {Waiting} */
-    const waiting = { key: -1, operation };
+    const waiting = { operation, key: Promise.resolve(null), isKept: false };
     this.waiting.push(waiting);
+    waiting.key = this.#keep(waiting);
     this.#turn(this.condition === "saved" ? "saving" : this.condition);
-    waiting.key = Number(await result(request));
     if (this.condition === "saving") this.#schedule(GATHER_MS);
+  }
+
+  /** @param {Waiting} waiting is in the browser's storage too, where that works @returns {Promise<number | null>} its key there */
+  async #keep(waiting) {
+    let key = null;
+    try {
+      const transaction = this.database.transaction(STATIONS.operations, "readwrite");
+      const request = transaction.objectStore(STATIONS.operations).add(waiting.operation);
+      transaction.commit(); // at once, not when the browser finds that nothing follows
+      await end(transaction);
+      key = Number(request.result);
+    } catch {
+      // Sent all the same; until then the page must stay open, which is said.
+    }
+    waiting.isKept = this.canKeep = key !== null;
+    this.#turn(this.condition);
+    return key;
   }
 
   /** The server answered somebody: what waits is sent at once. */
@@ -88,12 +125,11 @@ export class Outbox extends EventTarget {
     this.busy = true;
     try {
       while (this.epoch && this.waiting.length) {
-        const batch = this.waiting.slice(0, BATCH).filter((one) => one.key >= 0);
-        if (!batch.length) break;
+        const batch = batchOf(this.waiting);
         const operations = batch.map((one) => one.operation);
         const answer = await post("/api/edits", { epoch: this.epoch, operations });
         if (answer.status !== 200) {
-          this.#refused(answer);
+          this.refused(answer);
           return;
         }
         this.failures = 0;
@@ -111,13 +147,14 @@ export class Outbox extends EventTarget {
     if (this.condition === "saving") this.#schedule(GATHER_MS);
   }
 
-  /** @param {{status: number, body: any}} answer */
-  #refused(answer) {
+  /** @param {{status: number, body: any}} answer of the server, to anything of this page */
+  refused(answer) {
     this.message = answer.body.message;
+    this.mayForget = answer.body.why === "input";
     if (answer.status === 409) {
       this.stop();
-      this.#turn("stale");
-    } else if (answer.status === 507) {
+      this.#turn(answer.body.why === "work" ? "elsewhere" : "stale");
+    } else if (answer.status >= 500) {
       this.#turn("full");
       this.#later();
     } else {
@@ -134,8 +171,13 @@ export class Outbox extends EventTarget {
 
   /** @param {Waiting[]} batch which the server has */
   async #drop(batch) {
-    const store = this.#station(STATIONS.operations, "readwrite");
-    await Promise.all(batch.map((one) => result(store.delete(one.key))));
+    const keys = (await Promise.all(batch.map((one) => one.key))).filter((key) => key !== null);
+    try {
+      const store = this.#station(STATIONS.operations, "readwrite");
+      await Promise.all(keys.map((key) => result(store.delete(key))));
+    } catch {
+      // Sent again by the page that opens next, and counted once.
+    }
     const gone = new Set(batch);
     this.waiting = this.waiting.filter((one) => !gone.has(one));
     this.#turn(this.condition);
@@ -148,7 +190,11 @@ export class Outbox extends EventTarget {
 
   /** @param {string} hash where one is */
   keepPlace(hash) {
-    this.#station(STATIONS.place, "readwrite").put(hash, "last");
+    try {
+      this.#station(STATIONS.place, "readwrite").put(hash, "last");
+    } catch {
+      // Without storage, a page opens at its first picture.
+    }
   }
 
   /** @returns {Promise<string>} where one was */
@@ -168,6 +214,25 @@ export class Outbox extends EventTarget {
   }
 }
 
+/** @param {Waiting[]} waiting @returns {Waiting[]} the first of them, so many as go at once */
+export function batchOf(waiting) {
+  let count = 0;
+  let signs = 0;
+  while (count < Math.min(waiting.length, BATCH)) {
+    signs += JSON.stringify(waiting[count].operation).length;
+    if (count && signs > MOST_SIGNS) break;
+    count += 1;
+  }
+  return waiting.slice(0, count);
+}
+
+function openStations() {
+  return openDatabase(`labelizer-${WORK}`, (made) => {
+    made.createObjectStore(STATIONS.operations, { autoIncrement: true });
+    made.createObjectStore(STATIONS.place);
+  });
+}
+
 /** @param {IDBDatabase} database @returns {Promise<Waiting[]>} */
 function kept(database) {
   return new Promise((resolve, reject) => {
@@ -178,7 +243,7 @@ function kept(database) {
     request.onsuccess = () => {
       const cursor = request.result;
       if (!cursor) return resolve(found);
-      found.push({ key: Number(cursor.key), operation: cursor.value });
+      found.push({ operation: cursor.value, key: Promise.resolve(Number(cursor.key)), isKept: true });
       cursor.continue();
     };
   });
@@ -189,6 +254,14 @@ export function openDatabase(name, make) {
   const request = indexedDB.open(name, 1);
   request.onupgradeneeded = () => make(request.result);
   return result(request);
+}
+
+/** @param {IDBTransaction} transaction @returns {Promise<void>} what it wrote is written */
+function end(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+  });
 }
 
 /**

@@ -16,6 +16,12 @@ export class Review {
     this.folder = entries.folder;
     this.unsent = unsent;
     this.onShow = onShow;
+    this.changes = 0; // since the page was opened
+    this.exported = 0; // of them, when the export began that is shown
+    session.store.addEventListener("change", () => {
+      this.changes += 1;
+      this.#renderAge();
+    });
     byId("export").addEventListener("click", () => this.#export());
   }
 
@@ -65,6 +71,7 @@ export class Review {
     button.disabled = true;
     shown.hidden = false;
     shown.replaceChildren("Writing …");
+    this.exported = this.changes;
     try {
       if (this.unsent()) {
         shown.replaceChildren(`${count(this.unsent(), "change")} not yet saved; export when all is saved.`);
@@ -72,6 +79,7 @@ export class Review {
       }
       const { status, body } = await post("/api/export", {});
       shown.replaceChildren(...(status === 200 ? this.#result(body) : [`Nothing was written: ${body.message}`]));
+      this.#renderAge();
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
       shown.replaceChildren("Nothing was written: the server does not answer.");
@@ -80,12 +88,17 @@ export class Review {
     }
   }
 
+  #renderAge() {
+    const age = document.getElementById("exported-age");
+    if (age) setText(age, this.changes > this.exported ? " ⚠ It is older than your last change: write it anew." : "");
+  }
+
   /** @param {any} exported */
   #result(exported) {
     const name = exported.file.split("/").at(-1);
     const quoted = (/** @type {string} */ path) => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
     const parts = [
-      make("p", {}, "✓ Written: ", make("code", { id: "exported-file" }, exported.file)),
+      make("p", {}, "✓ Written: ", make("code", { id: "exported-file" }, exported.file), make("b", { id: "exported-age" })),
       make("p", {}, `${count(exported.corrected, "label")} corrected, ${exported.confirmed} confirmed, ${exported.deleted} to delete, ${exported.restored} kept again, ${exported.untouched} as they were.`),
       make("p", {}, make("a", { id: "download", href: `/export/${name}`, download: name }, "Download it"), ", or apply it to the database:"),
       make("pre", {}, `python get_data/upload_to_db.py ${quoted(exported.file)} -p ${quoted(this.folder)}`),

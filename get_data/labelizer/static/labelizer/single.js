@@ -50,7 +50,9 @@ export class Single {
 
   /** The label shown is that of the picture. */
   renderLabel() {
-    const { store, looks, position, order, at } = this.session;
+    const { store, looks, position, order, at, selectedCount } = this.session;
+    const chosen = selectedCount ? `${selectedCount.toLocaleString("en")} selected · Esc` : "";
+    for (const one of document.querySelectorAll("#label .chosen")) setText(one, chosen);
     if (position < 0) return;
     if (this.group !== store.group[position]) this.#buildClasses(position);
     for (const attribute of /** @type {Attribute[]} */ (["direction", "speed"])) this.#showClass(attribute, position);

@@ -29,8 +29,8 @@ export function bar(name, text, button) {
     element.addEventListener("click", button.run);
     content.push(element);
   }
-  if (there?.firstChild?.textContent === text) return;
   const made = make("div", { class: `bar ${name}`, "data-bar": name, role: "alert" }, ...content);
+  if (there?.textContent === made.textContent) return;
   if (there) there.replaceWith(made);
   else byId("bars").append(made);
 }
@@ -43,7 +43,7 @@ export function dropBar(name) {
 /** @param {import("./outbox.js").Outbox} outbox @param {boolean} readOnly */
 export function showCondition(outbox, readOnly) {
   const { unsent, message } = outbox;
-  const condition = readOnly && outbox.condition !== "refused" ? "stale" : outbox.condition;
+  const condition = readOnly && !["elsewhere", "refused"].includes(outbox.condition) ? "stale" : outbox.condition;
   const state = byId("save-state");
   const words = {
     saved: "✓ All saved",
@@ -51,6 +51,7 @@ export function showCondition(outbox, readOnly) {
     offline: unsent ? `⚠ Offline, ${unsent} unsent` : "⚠ Offline",
     full: `⚠ Not saved, ${unsent} unsent`,
     stale: unsent ? `⚠ Read-only, ${unsent} unsent` : "Read-only",
+    elsewhere: unsent ? `⚠ Read-only, ${unsent} unsent` : "Read-only",
     refused: `⚠ ${unsent} refused`,
   };
   setText(state, words[condition]);
@@ -59,12 +60,18 @@ export function showCondition(outbox, readOnly) {
   else dropBar("full");
   if (condition === "offline") bar("offline", "The server does not answer. Go on: changes wait in this browser and are sent when it is back. Was it ended? Start it again with the same port.");
   else dropBar("offline");
-  if (condition === "refused") {
-    bar("refused", `The server does not take what this page sent: ${message}.`, {
-      text: `Forget ${count(unsent, "change")} and reload`,
-      run: () => outbox.discard().then(() => location.reload()),
-    });
+  if (condition === "elsewhere") {
+    const waiting = unsent ? ` ${count(unsent, "change")} of this tab wait in this browser, and are sent when its own folder is served and opened here.` : "";
+    dropBar("stale");
+    bar("work", `Another folder is served here now, or this one was opened anew; this tab only shows.${waiting}`, { text: "Open it", run: () => location.reload() });
   }
+  if (condition === "refused") {
+    const reload = { text: "Open the page again", run: () => location.reload() };
+    const forget = { text: `Forget ${count(unsent, "change")} and reload`, run: () => void outbox.discard().then(reload.run) };
+    bar("refused", `The server does not take what this page sent: ${message}.`, outbox.mayForget ? forget : reload);
+  }
+  if (outbox.canKeep) dropBar("unkept");
+  else bar("unkept", "This browser cannot keep changes: its disk is full, say. They are sent to the server all the same; leave this page open until all is saved.");
   if (outbox.sourceChanged) bar("source", "The label file has changed since the labelizer read it. Your work is safe: end the labelizer and start it again, it offers to carry the work over.");
   else dropBar("source");
 }

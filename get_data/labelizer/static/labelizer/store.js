@@ -284,11 +284,10 @@ export class Store extends EventTarget {
   /** @param {Operation} operation */
   #remember(operation) {
     if (operation.kind === "undo") {
-      const step = this.done.pop();
+      const step = taken(this.done, operation.of);
       if (step) this.undone.push(step);
     } else if (operation.kind === "redo") {
-      const step = this.undone.pop();
-      this.done.push(step ?? operation);
+      this.done.push(taken(this.undone, operation.of) ?? operation);
     } else {
       this.done.push(operation);
       this.undone = [];
@@ -312,6 +311,15 @@ export class Store extends EventTarget {
 /** @param {Operation} step @param {string} kind @returns {Operation} */
 function inverse(step, kind) {
   return { ...step, uid: newUid(), kind, of: step.uid, set: step.was, was: step.set };
+}
+
+/**
+ * The step of this name, which need not be the last: another tab may have gone on meanwhile.
+ * @param {Operation[]} steps it is gone from them @param {string | undefined} uid
+ */
+function taken(steps, uid) {
+  const at = steps.findLastIndex((step) => step.uid === uid);
+  return at < 0 ? undefined : steps.splice(at, 1)[0];
 }
 
 function newUid() {

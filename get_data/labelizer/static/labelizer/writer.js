@@ -1,30 +1,27 @@
 // The right to write: one tab of this browser by a lock, one browser by a lease of the server.
 
-import { post } from "./api.js";
+import { WORK, post } from "./api.js";
 import { openDatabase, result } from "./outbox.js";
 
 const TAKE_OVER = "labelizer-take-over";
 
 export class Writer {
-  /** @param {string} work what tells this work from any other */
-  constructor(work) {
-    this.work = work;
+  constructor() {
     this.epoch = 0;
     this.browser = "";
     /** Called when another tab or browser has taken over. */
     this.onLost = () => {};
   }
 
-  /** @returns {Promise<boolean>} whether this tab may write */
+  /** This tab may write, and has an epoch to do it with, unless another one does. */
   async begin() {
     const takeOver = sessionStorage.getItem(TAKE_OVER) === "yes";
     sessionStorage.removeItem(TAKE_OVER);
     this.browser = await nameOfBrowser();
-    if (!(await this.#lock(takeOver))) return false;
+    if (!(await this.#lock(takeOver))) return;
     const { status, body } = await post("/api/lease", { browser: this.browser, take_over: takeOver });
     if (status !== 200) throw new Error(body.message);
     this.epoch = body.epoch ?? 0;
-    return this.epoch > 0;
   }
 
   /** The page opens again, with what other tabs did meanwhile, and is the one that writes. */
@@ -38,7 +35,7 @@ export class Writer {
     return new Promise((resolve) => {
       const how = steal ? { steal: true } : { ifAvailable: true };
       navigator.locks
-        .request(`labelizer-${this.work}`, how, (lock) => {
+        .request(`labelizer-${WORK}`, how, (lock) => {
           resolve(Boolean(lock));
           return lock ? new Promise(() => {}) : undefined;
         })
