@@ -388,9 +388,18 @@ def test_what_is_found_later_comes_into_the_filter(tmp_path, start, open_page):
     page.select_option("#filter-state", "all")
     keys(page, "Escape", "Home", "ArrowRight")
     shown = page.locator(".tile.current").get_attribute("title")
-    found |= {"looked_at": 40, "dull": [39]}
+    found |= {"looked_at": 35, "dull": [39]}
     expect(page.locator("#tile-19")).to_have_attribute("title", img_id(39))
     expect(page.locator(".tile.current")).to_have_attribute("title", shown)
+    page.click("#filter-none")
+    bottom = page.evaluate(
+        "() => { const one = document.getElementById('scroller');"
+        " one.scrollTop = one.scrollHeight; return one.scrollTop; }"
+    )
+    assert bottom > 200
+    found |= {"looked_at": 40, "broken": [[39, "said now"]]}
+    expect(page.locator("#tile-39 .signs")).to_have_text("⚡")
+    assert page.evaluate("() => document.getElementById('scroller').scrollTop") == bottom
 
 
 def test_an_edit_of_many_stays_with_the_same_classes(tmp_path, start, open_page):

@@ -98,6 +98,11 @@ export class Session extends EventTarget {
   /** Order and filter hold again after more is known of the pictures. */
   lookAgain() {
     if (this.filter.order === "suspicious") this.all = ordered(this.store, this.looks, this.filter);
+    const order = shown(this.store, this.looks, this.filter, this.all);
+    if (order.length === this.order.length && order.every((position, place) => position === this.order[place])) {
+      this.#tell("selection"); // who scrolled the grid stays there
+      return;
+    }
     this.refresh(this.awaited >= 0 ? this.awaited : this.position < 0 ? this.lastPosition : this.position);
     if (this.position === this.awaited) this.awaited = -1;
   }
