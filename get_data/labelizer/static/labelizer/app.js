@@ -5,7 +5,7 @@ import { Unreachable, get, post } from "./api.js";
 import { byId, field, make, setText } from "./dom.js";
 import { Grid } from "./grid.js";
 import { buildHelp } from "./help.js";
-import { BINDINGS, keyboardLayout, meaningOf } from "./keys.js";
+import { keyboardLayout, meaningOf } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
@@ -14,7 +14,7 @@ import { Player } from "./player.js";
 import { Review } from "./review.js";
 import { Session, VIEWS } from "./session.js";
 import { Single } from "./single.js";
-import { bar, dropBar, say, showCondition } from "./status.js";
+import { bar, say, showCondition } from "./status.js";
 import { Flag, Store } from "./store.js";
 import { Looks } from "./suspicion.js";
 import { Writer } from "./writer.js";
@@ -241,26 +241,26 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
       openedWith = action;
       actions[action](Number(value ?? -1));
     } else if (view) session.show(/** @type {View} */ (view));
-    else if (offset) choose(session.at + Number(offset), event);
+    else if (offset) choose(session.place + Number(offset), event);
   });
   on(byId("scroller"), "click", (/** @type {MouseEvent} */ event) => {
-    const at = grid.placeOf(event.target);
-    if (at >= 0) choose(at, event);
+    const place = grid.placeOf(event.target);
+    if (place >= 0) choose(place, event);
   });
   on(byId("scroller"), "dblclick", (/** @type {MouseEvent} */ event) => {
     if (grid.placeOf(event.target) >= 0) session.show("single");
   });
-  /** @param {number} at @param {MouseEvent} event */
-  const choose = (at, event) => {
+  /** @param {number} place @param {MouseEvent} event */
+  const choose = (place, event) => {
     player.stop();
-    if (event.shiftKey) session.extendTo(at);
+    if (event.shiftKey) session.extendTo(place);
     else if (event.ctrlKey || event.metaKey) {
-      session.toggleSelected(at);
-      session.goTo(at);
+      session.toggleSelected(place);
+      session.goTo(place);
     } else {
       session.clearSelection();
-      session.anchor = session.order[at];
-      session.goTo(at);
+      session.anchor = session.order[place];
+      session.goTo(place);
     }
   };
   for (const dialog of document.querySelectorAll("dialog")) {
@@ -372,7 +372,7 @@ function togglePanel() {
 /** Buttons that set the class of what is selected in the grid. @param {Session} session */
 function buildGridLabels({ store }) {
   for (const attribute of /** @type {const} */ (["direction", "speed"])) {
-    const classes = Math.max(...store.groups.map((group) => (attribute === "direction" ? group.nb_dir : group.nb_speed)));
+    const classes = store.mostClasses(attribute);
     const buttons = Array.from({ length: classes }, (_, value) =>
       make("button", { type: "button", "data-action": attribute, "data-value": String(value), title: `${attribute} ${value} ${nameOf(attribute, value, classes)}` }, String(value)),
     );

@@ -24,8 +24,12 @@ export function badges(store, looks, position) {
   return found;
 }
 
-/** @param {Store} store @param {number} position e.g. "2 · 1", with ? for what is unknown */
-export function shortLabel(store, position) {
-  const sign = (/** @type {number} */ value) => (value < 0 ? "?" : String(value));
-  return `${sign(store.now.direction[position])} · ${sign(store.now.speed[position])}`;
+/** @param {number} value a class, ? for one that is unknown */
+export function classSign(value) {
+  return value < 0 ? "?" : String(value);
+}
+
+/** @param {import("./store.js").Columns} columns @param {number} position direction and speed, e.g. "2 · 1" */
+export function shortLabel(columns, position) {
+  return `${classSign(columns.direction[position])} · ${classSign(columns.speed[position])}`;
 }

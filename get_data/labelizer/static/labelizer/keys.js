@@ -1,5 +1,7 @@
 // The key table. Handler, help page, buttons and tests all read it, so that they cannot differ.
 
+/** @typedef {import("./store.js").ClassName} ClassName */
+
 /**
  * @typedef {object} Binding
  * @property {string} action  what it does, a name of actions.js
@@ -104,7 +106,7 @@ function classOf(binding, code) {
 
 /**
  * The letter that sets a class without switching the active attribute, on this keyboard.
- * @param {"direction" | "speed"} attribute @param {number} value @param {Map<string, string>} layout
+ * @param {ClassName} attribute @param {number} value @param {Map<string, string>} layout
  */
 export function letterOf(attribute, value, layout) {
   const code = (attribute === "direction" ? DIRECTIONS : SPEEDS)[value];

@@ -73,7 +73,7 @@ export function score(store, looks, position) {
 }
 
 /** @param {number} share -1 .. 1, or NaN @param {number} count */
-export function binOf(share, count) {
+function binOf(share, count) {
   if (Number.isNaN(share)) return -1;
   return Math.min(Math.max(Math.trunc(((share + 1) / 2) * count), 0), count - 1);
 }
