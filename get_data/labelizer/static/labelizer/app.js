@@ -1,11 +1,13 @@
-// The page: opens the work, joins its parts, and hands every key and click to an action.
+// The page: opens the work and joins its parts.
 
 import { actionsOf, sizeOf } from "./actions.js";
 import { Unreachable, get, post } from "./api.js";
 import { byId, field, make, setText } from "./dom.js";
 import { Grid } from "./grid.js";
 import { buildHelp } from "./help.js";
-import { keyboardLayout, meaningOf } from "./keys.js";
+import { listenToKeys } from "./keyboard.js";
+import { keyboardLayout } from "./keys.js";
+import { listenToMouse } from "./mouse.js";
 import { Outbox } from "./outbox.js";
 import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
@@ -19,8 +21,6 @@ import { Flag, Store } from "./store.js";
 import { Looks } from "./suspicion.js";
 import { Writer } from "./writer.js";
 import { count, nameOf } from "./words.js";
-
-/** @typedef {import("./session.js").View} View */
 
 const HEAR_MS = 3000;
 const FINDINGS_MS = 1500;
@@ -183,86 +183,8 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   };
   writer.onLost = loseLease;
 
-  let openedWith = "";
-  /** @type {string} the key that paints */
-  let paintingCode = "";
-  on(document, "keydown", (/** @type {KeyboardEvent} */ event) => {
-    const target = /** @type {HTMLElement} */ (event.target);
-    // The field of a dialog that was just closed has the focus for one more frame.
-    if (target.closest("input:not([type=checkbox]), select, textarea") && !target.closest("dialog:not([open])")) {
-      if (event.key === "Escape" && !target.closest("dialog")) target.blur();
-      return;
-    }
-    const dialog = document.querySelector("dialog[open]");
-    const meaning = meaningOf(event, session.view);
-    if (dialog) {
-      if (meaning?.binding.action === openedWith) {
-        event.preventDefault();
-        /** @type {HTMLDialogElement} */ (dialog).close();
-      }
-      return;
-    }
-    // A button or a box that was reached with Tab is pressed, not passed over.
-    const presses = event.key === "Enter" || event.key === " ";
-    if (!meaning || (presses && target.closest("button, a, summary, [type=checkbox]"))) return;
-    event.preventDefault();
-    single.keyAt = event.timeStamp;
-    openedWith = meaning.binding.action;
-    const { painting } = player;
-    actions[meaning.binding.action](meaning.value);
-    if (player.painting !== painting) paintingCode = event.code;
-  });
-  on(document, "keyup", (/** @type {KeyboardEvent} */ event) => {
-    if (event.code === paintingCode) player.endPainting();
-  });
-  on(window, "blur", () => player.endPainting());
-  // A choice with the mouse leaves the keys where they were, like a click; one by keys goes on there.
-  /** @type {Element | null | undefined} */
-  let pointed;
-  on(document, "pointerdown", (/** @type {PointerEvent} */ event) => {
-    pointed = /** @type {Element} */ (event.target).closest("label");
-  });
-  on(document, "keydown", (/** @type {KeyboardEvent} */ event) => {
-    if (event.key === "Tab") pointed = null;
-  });
-  on(document, "change", (event) => {
-    const target = /** @type {HTMLElement} */ (event.target);
-    if (target.matches("select, [type=checkbox]") && target.closest("label") === pointed) target.blur();
-  });
-  on(document, "click", (/** @type {MouseEvent} */ event) => {
-    const target = /** @type {HTMLElement} */ (event.target);
-    const button = /** @type {HTMLElement | null} */ (target.closest("button"));
-    if (!button) return;
-    // A click leaves the keys where they were: Enter after it keeps a label, and presses nothing.
-    if (event.detail > 0 && !button.closest("dialog")) button.blur();
-    const { action, view, value, offset } = button.dataset;
-    if (action) {
-      if (value) player.stop(); // to label what is shown: no key comes up that would end painting
-      openedWith = action;
-      actions[action](Number(value ?? -1));
-    } else if (view) session.show(/** @type {View} */ (view));
-    else if (offset) choose(session.place + Number(offset), event);
-  });
-  on(byId("scroller"), "click", (/** @type {MouseEvent} */ event) => {
-    const place = grid.placeOf(event.target);
-    if (place >= 0) choose(place, event);
-  });
-  on(byId("scroller"), "dblclick", (/** @type {MouseEvent} */ event) => {
-    if (grid.placeOf(event.target) >= 0) session.show("single");
-  });
-  /** @param {number} place @param {MouseEvent} event */
-  const choose = (place, event) => {
-    player.stop();
-    if (event.shiftKey) session.extendTo(place);
-    else if (event.ctrlKey || event.metaKey) {
-      session.toggleSelected(place);
-      session.goTo(place);
-    } else {
-      session.clearSelection();
-      session.anchor = session.order[place];
-      session.goTo(place);
-    }
-  };
+  listenToKeys(session, player, single, actions);
+  listenToMouse(session, player, grid, actions);
   for (const dialog of document.querySelectorAll("dialog")) {
     dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
   }

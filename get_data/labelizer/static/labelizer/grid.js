@@ -11,7 +11,7 @@ const SETTLE_MS = 80; // pictures are fetched once nobody scrolls fast
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./pictures.js").Pictures} Pictures */
-/** @typedef {{element: HTMLElement, canvas: HTMLCanvasElement, label: Element, signs: Element, at: number}} Tile */
+/** @typedef {{element: HTMLElement, canvas: HTMLCanvasElement, label: Element, signs: Element, place: number}} Tile */
 
 export class Grid {
   /** @param {Session} session @param {Pictures} pictures */
