@@ -72,7 +72,7 @@ class Desk:
     def state(self) -> dict[str, Any]:
         """What was done so far, for a page that opens."""
         work = self.work
-        state: dict[str, Any] = {"work": work.name, "outdated": None}
+        state: dict[str, Any] = {"outdated": None}
         if self.is_outdated:
             decided = len(work.decisions())
             carried = len(work_file.carried_over(work, self.catalogue))
