@@ -115,7 +115,7 @@ def say_problems(problems: Problems) -> None:
     """What is not as it should be, in numbers; the page tells each."""
     for kind, found in problems.items():
         if found:
-            command_line.say(f"warning: {KINDS[kind].title}: {len(found)}")
+            command_line.say(f"warning: {KINDS[kind].many}: {len(found)}")
 
 
 if __name__ == "__main__":

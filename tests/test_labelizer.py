@@ -308,6 +308,12 @@ def test_the_fault_of_a_picture_is_seen_without_decoding_it():
     whole = picture(1)
     assert pictures.fault_of(whole) == ""
     assert pictures.fault_of(whole + b"\0" * 8) == ""  # some cameras fill up
+    assert pictures.fault_of(whole + bytes(200)) == ""
+    filled = whole[:2] + b"\xff\xff" + whole[2:]  # before a marker there may be more of 0xFF
+    assert pictures.fault_of(filled) == ""
+    thumbnail = b"\xff\xe1" + (2 + len(whole)).to_bytes(2) + whole
+    assert pictures.fault_of(whole[:2] + thumbnail + whole[2:-40]) == "the picture is cut off"
+    assert pictures.fault_of(whole[:300]) == "the picture is cut off"
     assert pictures.fault_of(b"") == "the picture is empty or cannot be read"
     assert pictures.fault_of(whole[:-40]) == "the picture is cut off"
     assert pictures.fault_of(b"\x89PNG" + whole) == "this is no JPEG picture"

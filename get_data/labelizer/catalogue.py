@@ -56,36 +56,48 @@ Problems = dict[str, list[Problem]]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of problem, in words, and what to do about it."""
+    """A kind of problem, in words for one and for many, and what to do about it."""
 
-    title: str
+    one: str
+    many: str
     remedy: str
 
 
 KINDS = {
     "invalid": Kind(
+        "label that is not valid",
         "labels that are not valid",
         "Set their direction and speed, or mark them to delete; as they are they are not exported.",
     ),
     "hopeless": Kind(
+        "label that no correction makes valid",
         "labels that no correction makes valid",
         "They are not exported. Correct their entries in the label file by hand.",
     ),
     "missing": Kind(
+        "label without a picture",
         "labels without a picture",
         "They can be labelled and are exported; to apply them, their pictures must be in the "
         "database.",
     ),
-    "broken": Kind("pictures that are broken", "Mark them to delete if they should not be kept."),
+    "broken": Kind(
+        "picture that is broken",
+        "pictures that are broken",
+        "Mark them to delete if they should not be kept.",
+    ),
     "unlabelled": Kind(
-        "pictures without a label", "They are left as they are; no label is invented."
+        "picture without a label",
+        "pictures without a label",
+        "They are left as they are; no label is invented.",
     ),
     "groups": Kind(
-        "different classes in one file",
-        "They can be labelled; an edit of many changes only those with the classes of the picture "
-        "shown.",
+        "set of classes in this file",
+        "different sets of classes in one file",
+        "All can be labelled, but an edit of many (a class, a confirmation, a mark to delete) is "
+        "only of those with the classes of the picture shown.",
     ),
     "corrections": Kind(
+        "correction that stands in this file",
         "corrections that stand in this file",
         "Apply them with upload_to_db.py before you correct them again, and search anew.",
     ),

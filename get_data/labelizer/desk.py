@@ -228,7 +228,8 @@ def _entries(catalogue: Catalogue, user: str) -> dict[str, Any]:
         "flags": catalogue.flags.tolist(),
         "problems": {
             kind: {
-                "title": KINDS[kind].title,
+                "one": KINDS[kind].one,
+                "many": KINDS[kind].many,
                 "remedy": KINDS[kind].remedy,
                 "count": len(found),
                 "first": found[:MOST_PROBLEMS],

@@ -54,14 +54,15 @@ class Examination:
         for position in range(len(self._catalogue)):
             if self._ended.is_set():
                 return
+            self.findings.looked_at = position
             look = self._look_at(position)
             new_run = bool(self._catalogue.flags[position] & Flag.RUN_START)
             if new_run or not _alike(before, look):
                 self._note_still(start, position - 1)
                 start = position
             before = look
-            self.findings.looked_at = position + 1
         self._note_still(start, len(self._catalogue) - 1)
+        self.findings.looked_at = len(self._catalogue)
 
     def _look_at(self, position: int) -> pictures.Look | None:
         """The picture of an entry at a glance; None where there is none."""

@@ -16,6 +16,8 @@ TILE_WIDTH_PX, TILE_HEIGHT_PX = 160, 120
 MOST_PIXELS = 20_000_000
 MOST_BYTES = 20_000_000
 
+_SCAN = 0xDA  # the marker before the pixels
+_END = b"\xff\xd9"  # and the one after them
 _QUALITY = 80
 _PAPER = 40  # grey beside a picture of another shape
 _DARK = 16.0  # mean grey, 0 .. 255
@@ -47,29 +49,35 @@ def fault_of(content: bytes) -> str:
         return "the picture is empty or cannot be read"
     if len(content) > MOST_BYTES:
         return f"the picture has more than {MOST_BYTES // 1_000_000} MB"
-    size = _size_of(content)
+    size, scan = _header_of(content)
     if size is None:
         return "this is no JPEG picture"
     if size[0] * size[1] > MOST_PIXELS:
         return f"the picture is too large, {size[0]}x{size[1]} pixels"
-    if b"\xff\xd9" not in content[-64:]:
+    if scan is None or content.find(_END, scan) < 0:
         return "the picture is cut off"
     return ""
 
 
-def _size_of(content: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels, from the frame header of a JPEG file."""
-    if content[:2] != b"\xff\xd8":
-        return None
-    at = 2
+def _header_of(content: bytes) -> tuple[tuple[int, int] | None, int | None]:
+    """Width and height of a JPEG picture, and where its pixels start; None for what is not there.
+
+    Source: ITU-T T.81, B.1.1 (before a marker may be fill bytes) and B.1.1.5 (none among pixels).
+    """
+    size = None
+    at = 2 if content[:2] == b"\xff\xd8" else len(content)
     while at + 9 <= len(content) and content[at] == 0xFF:
         marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4])
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker == _SCAN:
+            return size, at
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(content[at + 7 : at + 9]), int.from_bytes(
-                content[at + 5 : at + 7]
-            )
+            height, width = content[at + 5 : at + 7], content[at + 7 : at + 9]
+            size = int.from_bytes(width), int.from_bytes(height)
         at += 2 + length
-    return None
+    return size, None
 
 
 def look_at(content: bytes) -> Look:

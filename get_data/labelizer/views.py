@@ -21,6 +21,9 @@ _MODULES = sorted(
 _FOR_EVER = "private, max-age=31536000, immutable"  # the address tells the version
 
 
+Browser = Annotated[str, Meta(min_length=8, max_length=64)]
+
+
 class PageRequest(Struct, forbid_unknown_fields=True):
     """What every page says that writes: `work`, that it was opened with."""
 
@@ -28,11 +31,17 @@ class PageRequest(Struct, forbid_unknown_fields=True):
 
 
 class LeaseRequest(PageRequest, forbid_unknown_fields=True):
-    """A browser that wants to write; `epoch` when it does so already."""
+    """A browser that wants to write."""
 
-    browser: Annotated[str, Meta(min_length=8, max_length=64)]
+    browser: Browser
     take_over: bool = False
-    epoch: int = 0
+
+
+class Sign(PageRequest, forbid_unknown_fields=True):
+    """A browser that is still there; `epoch` 0 when it does not write."""
+
+    browser: Browser
+    epoch: int
 
 
 class ReopenRequest(PageRequest, forbid_unknown_fields=True):
@@ -113,7 +122,7 @@ def lease(request: HttpRequest) -> HttpResponse:
 
 def hear(request: HttpRequest) -> HttpResponse:
     """A page says that it is still there."""
-    said = _body(request, LeaseRequest)
+    said = _body(request, Sign)
     return _json(desk().hear(said.browser, said.epoch))
 
 

@@ -101,60 +101,94 @@ def go(page, number):
 
 @dataclass(frozen=True)
 class Case:
-    """What a binding does: from picture 12, after `before`, `press` makes `holds` true."""
+    """What a binding does: from picture `start`, after `before`, its keys make `holds` true."""
 
-    press: str
     holds: object
     before: tuple[str, ...] = ()
+    start: int = 12
+
+
+def confirmed(page):
+    return at(13)(page) and "1 of 40" in page.inner_text("#progress-count")
 
 
 # By action and the keys as the help shows them; picture 12 has direction 2 and speed 1.
 CASES = {
-    ("label", "0 … 9"): Case("4", direction_of(12, 4)),
-    ("direction", "A S D F G"): Case("f", direction_of(12, 3)),
-    ("speed", "J K L"): Case("j", speed_of(12, 0)),
-    ("switch-attribute", "T"): Case("0", speed_of(12, 0), ("t",)),
-    ("confirm", "Enter"): Case(
-        "Enter", lambda page: at(13)(page) and "1 of 40" in page.inner_text("#progress-count")
-    ),
-    ("delete", "X or Delete"): Case("Delete", deleted(12, stays=False)),
-    ("delete-stay", "Shift+X"): Case("Shift+X", deleted(12, stays=True)),
-    ("shift-earlier", ","): Case(",", direction_of(12, 3), ("Shift+ArrowRight",)),
-    ("shift-later", "."): Case(".", direction_of(12, 1), ("Shift+ArrowLeft",)),
+    ("switch-attribute", "T"): Case(lambda page: "speed" in page.inner_text("#switch-attribute")),
+    ("confirm", "Enter"): Case(confirmed),
+    ("delete", "X or Delete"): Case(deleted(12, stays=False)),
+    ("delete-stay", "Shift+X"): Case(deleted(12, stays=True)),
+    ("shift-earlier", ","): Case(direction_of(12, 3), ("Shift+ArrowRight",)),
+    ("shift-later", "."): Case(direction_of(12, 1), ("Shift+ArrowLeft",)),
     ("undo-and-go", "Backspace"): Case(
-        "Backspace", lambda page: at(12)(page) and direction_of(12, 2)(page), ("4", "End")
+        lambda page: at(12)(page) and direction_of(12, 2)(page), ("4", "End")
     ),
-    ("undo", "Ctrl+Z"): Case(
-        "Control+z", lambda page: at(39)(page) and direction_of(12, 2)(page), ("4", "End")
-    ),
-    ("redo", "Ctrl+Shift+Z"): Case("Control+Shift+Z", direction_of(12, 4), ("4", "Control+z")),
-    ("redo", "Ctrl+Y"): Case("Control+y", direction_of(12, 4), ("4", "Control+z")),
-    ("previous", "←"): Case("ArrowLeft", at(11)),
-    ("next", "→"): Case("ArrowRight", at(13)),
-    ("back-ten", "Page Up"): Case("PageUp", at(2)),
-    ("on-ten", "Page Down"): Case("PageDown", at(22)),
-    ("first", "Home"): Case("Home", at(0)),
-    ("last", "End"): Case("End", at(39)),
-    ("next-unreviewed", "N"): Case("n", at(14), ("Enter", "Enter", *["ArrowLeft"] * 2)),
-    ("next-suspicious", "Shift+N"): Case("Shift+N", at(15)),
-    ("go-to", "O or /"): Case("/", shows("#go-to")),
-    ("range-start", "[ or I"): Case("[", lambda page: "from" in page.inner_text("#selected-count")),
-    ("range-end", "] or P"): Case("]", selected(3), ("[", "ArrowRight", "ArrowRight")),
-    ("extend-back", "Shift+←"): Case("Shift+ArrowLeft", selected(2)),
-    ("extend-on", "Shift+→"): Case("Shift+ArrowRight", selected(3), ("Shift+ArrowRight",)),
-    ("select-all", "Ctrl+A"): Case("Control+a", selected(40)),
-    ("clear", "Esc"): Case("Escape", has_none, ("Control+a",)),
-    ("play", "Space"): Case("Space", shows("body.playing")),
-    ("play-back", "Shift+Space"): Case("Shift+Space", plays_back),
-    ("faster", "↑"): Case("ArrowUp", lambda page: page.inner_text("#rate") == "40/s"),
-    ("slower", "↓"): Case("ArrowDown", lambda page: page.inner_text("#rate") == "10/s"),
-    ("row-up", "↑ in the grid"): Case("ArrowUp", rows_from_12(-1), ("v",)),
-    ("row-down", "↓ in the grid"): Case("ArrowDown", rows_from_12(1), ("v",)),
-    ("switch-view", "V"): Case("v", shows("#grid")),
-    ("histogram", "B"): Case("b", lambda page: not page.is_visible("#panel")),
-    ("review", "Ctrl+S"): Case("Control+s", shows("#review")),
-    ("help", "H, F1 or ?"): Case("?", shows("#help")),
-}  # fmt: skip
+    ("undo", "Ctrl+Z"): Case(lambda page: at(39)(page) and direction_of(12, 2)(page), ("4", "End")),
+    ("redo", "Ctrl+Shift+Z"): Case(direction_of(12, 4), ("4", "Control+z")),
+    ("redo", "Ctrl+Y"): Case(direction_of(12, 4), ("4", "Control+z")),
+    ("previous", "←"): Case(at(11)),
+    ("next", "→"): Case(at(13)),
+    ("back-ten", "Page Up"): Case(at(2)),
+    ("on-ten", "Page Down"): Case(at(22)),
+    ("first", "Home"): Case(at(0)),
+    ("last", "End"): Case(at(39)),
+    ("next-unreviewed", "N"): Case(at(14), ("Enter", "Enter", *["ArrowLeft"] * 2)),
+    ("next-suspicious", "Shift+N"): Case(at(15)),
+    ("go-to", "O or /"): Case(shows("#go-to")),
+    ("range-start", "[ or I"): Case(lambda page: "from" in page.inner_text("#selected-count")),
+    ("range-end", "] or P"): Case(selected(3), ("[", "ArrowRight", "ArrowRight")),
+    ("extend-back", "Shift+←"): Case(selected(2)),
+    ("extend-on", "Shift+→"): Case(selected(3), ("Shift+ArrowRight",)),
+    ("select-all", "Ctrl+A"): Case(selected(40)),
+    ("clear", "Esc"): Case(has_none, ("Control+a",)),
+    ("play", "Space"): Case(shows("body.playing")),
+    ("play-back", "Shift+Space"): Case(plays_back),
+    ("faster", "↑"): Case(lambda page: page.inner_text("#rate") == "40/s"),
+    ("slower", "↓"): Case(lambda page: page.inner_text("#rate") == "10/s"),
+    ("row-up", "↑ in the grid"): Case(rows_from_12(-1), ("v",)),
+    ("row-down", "↓ in the grid"): Case(rows_from_12(1), ("v",)),
+    ("switch-view", "V"): Case(shows("#grid")),
+    ("histogram", "B"): Case(lambda page: not page.is_visible("#panel")),
+    ("review", "Ctrl+S"): Case(shows("#review")),
+    ("help", "H, F1 or ?"): Case(shows("#help")),
+}
+
+# Each key of these has its own class; a picture of another one shows that it was set.
+CLASSES = {("label", "0 … 9"): 10, ("direction", "A S D F G"): 5, ("speed", "J K L"): 3}
+
+
+def case_of(name, number):
+    """The case of a binding's key, of the so manieth class."""
+    if name in CASES:
+        return CASES[name]
+    attribute = "speed" if name[0] == "speed" else "direction"
+    most = 1 if attribute == "speed" else 4
+    if number > most:
+        said = f"There is no {attribute} {number}: it goes from 0 to {most}."
+        return Case(lambda page: toast(page) == said)
+    start = of_another_class(attribute, number)
+    holds = speed_of if attribute == "speed" else direction_of
+    return Case(holds(start, number), start=start)
+
+
+def of_another_class(attribute, value):
+    """A picture whose label is not of that class already."""
+    return 12 + value if attribute == "speed" else 11 + value
+
+
+def presses_of(binding):
+    """Each key of a binding, as one presses it, and the number of its class."""
+    name = binding["action"], binding["shown"]
+    modifiers = ("Control+" if binding.get("control") else "") + (
+        "Shift+" if binding.get("shift") is True else ""
+    )
+    for code in binding.get("codes", []):
+        if name[0] == "label":
+            yield code, int(code[-1])
+        else:
+            yield modifiers + code, binding["codes"].index(code)
+    for sign in binding.get("signs", []):
+        yield modifiers + sign, 0
 
 
 def table(page):
@@ -162,20 +196,28 @@ def table(page):
     return page.evaluate("() => import('/static/labelizer/keys.js').then((m) => m.BINDINGS)")
 
 
-def test_every_key_does_what_the_help_says(page, labelizer):
-    """Acceptance 2: the whole table, one binding after the other."""
+def begin(page, case):
+    go(page, case.start)
+    keys(page, *case.before)
+
+
+@pytest.mark.parametrize("group", ["Label", "Undo", "Go", "Select", "Play", "See"])
+def test_every_key_does_what_the_help_says(shared_page, group):
+    """Acceptance 2: the whole table, one key after the other."""
+    page = shared_page
     bindings = table(page)
-    assert [(one["action"], one["shown"]) for one in bindings] == list(CASES)
-    done = []
-    for binding in bindings:
-        case = CASES[binding["action"], binding["shown"]]
-        go(page, 12)
-        keys(page, *case.before)
-        keys(page, case.press)
-        assert case.holds(page), (binding, current(page), toast(page))
-        done.append(binding["action"])
-        undo_everything(page)
-    assert len(done) == len(bindings)
+    names = [(one["action"], one["shown"]) for one in bindings]
+    assert sorted(names) == sorted([*CASES, *CLASSES])
+    assert {one["group"] for one in bindings} == {"Label", "Undo", "Go", "Select", "Play", "See"}
+    for name, binding in zip(names, bindings, strict=True):
+        if binding["group"] != group:
+            continue
+        for press, number in presses_of(binding):
+            case = case_of(name, number)
+            begin(page, case)
+            keys(page, press)
+            assert case.holds(page), (press, binding, current(page), toast(page))
+            undo_everything(page)
 
 
 @pytest.mark.parametrize("view", ["overview", "review"])
@@ -183,13 +225,14 @@ def test_keys_change_no_picture_that_is_not_in_sight(page, labelizer, view):
     """Acceptance 2: what is of a picture, or of a selection, works where pictures are."""
     keys(page, "4", "Home")
     page.click(f"nav [data-view={view}]")
-    for case in CASES.values():
-        if case.press in ("Control+z", "Control+y", "Control+Shift+Z", "Backspace"):
+    for binding in table(page):
+        if binding["group"] == "Undo":
             continue
-        keys(page, case.press)
-        if case.press in ("v", "Control+s", "?"):
-            keys(page, "Escape")
-            page.click(f"nav [data-view={view}]")
+        for press, _ in presses_of(binding):
+            keys(page, press)
+            if binding["group"] == "See":
+                keys(page, "Escape")
+                page.click(f"nav [data-view={view}]")
     keys(page, "x")
     assert toast(page) == "Open Single or Grid first (V)."
     keys(page, "Control+z")
@@ -226,12 +269,14 @@ AZERTY = {
         ("Numpad4", "4", "direction", 4),
     ],
 )
-def test_label_keys_are_places_not_letters(page_for_layouts, code, sign, attribute, value):
+def test_label_keys_are_places_not_letters(shared_page, code, sign, attribute, value):
     """Acceptance 2, on AZERTY: the same places do the same, with what is printed there."""
-    page = page_for_layouts
-    go(page, 13)  # direction 3, speed 0: each of the cases changes it or confirms it
+    page = shared_page
+    number = of_another_class(attribute, value)
+    go(page, number)
+    assert pressed(page, attribute) != value
     press(page, code, sign, shift=sign.isdigit() and code.startswith("Digit"))
-    go(page, 13)
+    go(page, number)
     assert pressed(page, attribute) == value
     page.keyboard.press("Control+z")
 
@@ -241,8 +286,8 @@ def test_label_keys_are_places_not_letters(page_for_layouts, code, sign, attribu
     [("KeyW", "z"), ("KeyZ", "z"), ("KeyY", "z")],
     ids=["azerty", "qwerty", "qwertz"],
 )
-def test_undo_is_where_z_is_printed(page_for_layouts, code, sign):
-    page = page_for_layouts
+def test_undo_is_where_z_is_printed(shared_page, code, sign):
+    page = shared_page
     go(page, 13)
     keys(page, "4")
     press(page, code, sign, control=True)
@@ -252,12 +297,22 @@ def test_undo_is_where_z_is_printed(page_for_layouts, code, sign):
 @pytest.mark.parametrize(
     ("code", "sign", "shift"), [("Comma", "?", True), ("Slash", "?", True), ("Minus", "?", True)]
 )
-def test_help_is_where_the_question_mark_is_printed(page_for_layouts, code, sign, shift):
-    page = page_for_layouts
+def test_help_is_where_the_question_mark_is_printed(shared_page, code, sign, shift):
+    page = shared_page
     press(page, code, sign, shift=shift)
     expect(page.locator("#help")).to_be_visible()
     keys(page, "Escape")
     expect(page.locator("#help")).to_be_hidden()
+
+
+@pytest.mark.parametrize("code", ["Digit7", "Minus"], ids=["qwertz", "qwerty-uk"])
+def test_go_to_is_where_the_slash_is_printed(shared_page, code):
+    """Shift and 7 print a slash in much of Europe; only on AZERTY is it a digit."""
+    page = shared_page
+    press(page, code, "/", shift=code.startswith("Digit"))
+    expect(page.locator("#go-to")).to_be_visible()
+    keys(page, "Escape")
+    expect(page.locator("#go-to")).to_be_hidden()
 
 
 def press(page, code, sign, *, shift=False, control=False):
@@ -270,10 +325,10 @@ def press(page, code, sign, *, shift=False, control=False):
 
 
 @pytest.fixture(scope="module")
-def page_for_layouts(browser, tmp_path_factory):
-    """One page for all layouts."""
+def shared_page(browser, tmp_path_factory):
+    """One page for many keys, which leave it as it was."""
     watch = Watch()
-    with running(drive(tmp_path_factory.mktemp("layouts") / "drive", 20)) as labelizer:
+    with running(drive(tmp_path_factory.mktemp("shared") / "drive", COUNT)) as labelizer:
         page = watch.page(browser.new_page(viewport=SIZE))
         page.goto(labelizer.url)
         ready(page)
@@ -298,18 +353,35 @@ def test_help_lists_every_binding_once(page):
     assert focused == "help"
 
 
-def test_every_action_can_be_had_by_mouse(page):
-    """Acceptance 25: by a button of the page, or by its row in the help."""
-    for action in {one["action"] for one in table(page)} - {"label"}:  # the class buttons again
-        own = page.locator(f"[data-action='{action}']:visible").count()
-        in_help = page.locator(f"[data-do='{action}']").count()
-        assert own or in_help, action
-    page.click("[data-action=direction][data-value='4']")
-    assert current(page) == img_id(1)
-    keys(page, "?")
-    page.click("[data-do=undo-and-go]")
-    assert current(page) == img_id(0)
-    assert pressed(page, "direction") == 0
+@pytest.mark.parametrize("where", ["help", "page"])
+def test_every_action_can_be_had_by_mouse(shared_page, where):
+    """Acceptance 25: a click on its row in the help, or on its buttons, does what its key does."""
+    page = shared_page
+    done = set()
+    for action, shown in CASES:
+        case = CASES[action, shown]
+        begin(page, case)
+        if where == "help":
+            keys(page, "?")
+            page.locator(f"[data-do='{action}']").first.click()
+        elif page.locator(f"[data-action='{action}']:visible").count():
+            page.locator(f"[data-action='{action}']:visible").first.click()
+        else:
+            continue
+        assert case.holds(page), (action, current(page), toast(page))
+        done.add(action)
+        undo_everything(page)
+    if where == "help":
+        assert done == {action for action, _ in CASES}
+    else:
+        assert {"confirm", "delete", "undo-and-go", "play", "review", "help", "go-to"} <= done
+    for attribute, holds in (("direction", direction_of(12, 4)), ("speed", speed_of(12, 0))):
+        go(page, 12)
+        page.click(
+            f"[data-action={attribute}][data-value='{4 if attribute == 'direction' else 0}']"
+        )
+        assert holds(page)
+        undo_everything(page)
 
 
 def test_a_click_leaves_the_keys_where_they_were(page):
@@ -318,6 +390,43 @@ def test_a_click_leaves_the_keys_where_they_were(page):
     assert current(page) == img_id(10)
     keys(page, "Enter")
     assert current(page) == img_id(11)
+
+
+def test_go_to_is_done_by_keys_alone(page):
+    """The field has the focus, and its text is chosen; it also ends playing."""
+    keys(page, "o", *"30", "Enter")
+    expect(page.locator("#go-to")).to_be_hidden()
+    assert current(page) == img_id(29)
+    keys(page, "Home", " ", "o", *"15", "Enter")
+    expect(page.locator("#go-to")).to_be_hidden()
+    page.wait_for_timeout(200)
+    assert current(page) == img_id(14)
+    expect(page.locator("#play")).to_contain_text("Play")
+
+
+def test_a_choice_with_the_mouse_leaves_the_keys_where_they_were(page):
+    """After it a label key sets a label; a choice by keys alone goes on in its field."""
+    page.click("#show-guides")
+    keys(page, "4")
+    assert current(page) == img_id(1)
+    page.click("#filter-order")
+    keys(page, "ArrowDown", "Enter")
+    expect(page.locator("#filter-order")).to_have_value("suspicious")
+    keys(page, "a")
+    expect(page.locator("#progress-count")).to_contain_text("2 of 40")
+    page.locator("#filter-state").focus()
+    keys(page, "ArrowDown", "ArrowDown")
+    expect(page.locator("#filter-state")).to_have_value("reviewed")
+
+
+def test_a_box_that_is_ticked_with_keys_leaves_them_to_labels(page):
+    """Space is for the box that Tab reached, a digit for the label."""
+    page.locator("#show-guides").focus()
+    keys(page, " ")
+    assert not page.is_checked("#show-guides")
+    assert page.locator("body.playing").count() == 0
+    keys(page, "4")
+    assert current(page) == img_id(1)
 
 
 def test_a_button_reached_with_tab_is_pressed_by_enter(page):
@@ -345,6 +454,23 @@ def test_the_focus_can_be_seen(page):
         assert outline[2] >= 2, outline
         seen.add(outline[0])
     assert {"confirm", "delete", "play", "filter-state", "shift-by"} <= seen
+    keys(page, "v", "ArrowRight")
+    for _ in range(80):
+        keys(page, "Shift+Tab" if page.locator("#panel :focus").count() else "Tab")
+        if page.locator("#scroller:focus").count():
+            break
+    outline = page.evaluate(
+        """() => { const list = document.activeElement;
+            const style = getComputedStyle(document.getElementById(
+                list.getAttribute("aria-activedescendant")));
+            return [list.id, style.outlineStyle, parseFloat(style.outlineWidth)]; }"""
+    )
+    assert outline[:2] == ["scroller", "solid"]
+    assert outline[2] > page.evaluate(
+        """() => { document.activeElement.blur();
+            return parseFloat(getComputedStyle(document.querySelector(".tile.current"))
+                .outlineWidth); }"""
+    )
 
 
 def undo_everything(page):

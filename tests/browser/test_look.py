@@ -134,13 +134,162 @@ def test_nothing_jumps(screen):
 
 def test_the_grid_does_not_jump_when_something_is_selected(screen):
     screen.click("nav [data-view=grid]")
-    keys(screen, "Escape")
-    before = screen.locator("#scroller").bounding_box()
+    keys(screen, "Escape", "Home")
+
+    def places():
+        return [screen.locator(what).bounding_box() for what in ("#scroller", "#tile-1 canvas")]
+
+    before = places()
     keys(screen, "Control+a")
     expect(screen.locator("#grid-count")).to_have_text("40 selected")
-    assert screen.locator("#scroller").bounding_box() == before
+    assert places() == before
     keys(screen, "Escape")
     expect(screen.locator("#grid-count")).to_have_text("40 pictures")
+
+
+def test_no_view_and_no_bar_moves_what_is_there(screen):
+    """A bar comes when something goes wrong; just then nobody wants to press the wrong button."""
+    tabs = []
+    for view in VIEWS:
+        screen.click(f"nav [data-view={view}]")
+        buttons = screen.locator("header button").all()
+        tabs.append([button.bounding_box() for button in buttons if button.is_visible()][:4])
+    assert tabs == [tabs[0]] * 4
+    for view in VIEWS:
+        screen.click(f"nav [data-view={view}]")
+        places = f"""() => [...document.querySelectorAll("header *, #{view} *")].filter(
+            (one) => one.checkVisibility() && !one.closest("#bars, svg")).map(
+            (one) => JSON.stringify(one.getBoundingClientRect()))"""
+        before = screen.evaluate(places)
+        screen.evaluate(
+            """() => import("/static/labelizer/status.js").then((status) =>
+                status.bar("offline", "The server does not answer. ".repeat(6),
+                    {text: "Take over", run: () => {}}))"""
+        )
+        expect(screen.locator("#bars .offline")).to_be_visible()
+        assert screen.evaluate(places) == before, view
+        screen.evaluate(
+            "() => import('/static/labelizer/status.js').then((one) => one.dropBar('offline'))"
+        )
+
+
+def test_a_passing_word_covers_no_button(screen):
+    screen.click("nav [data-view=single]")
+    keys(screen, "Home", "9")
+    expect(screen.locator("#toast")).to_have_class("shown")
+    covered = screen.evaluate(
+        """() => { const {left, right, top, bottom} = document.getElementById("toast")
+                .getBoundingClientRect();
+            return [...document.querySelectorAll("button")].filter((one) => {
+                const box = one.getBoundingClientRect();
+                return one.checkVisibility() && box.left < right && box.right > left &&
+                    box.top < bottom && box.bottom > top; }).map((one) => one.textContent); }"""
+    )
+    assert covered == []
+
+
+def test_all_that_is_said_of_a_picture_can_be_read(screen):
+    """Also of one that is marked, changed, reviewed, broken and suspicious at once."""
+    screen.click("nav [data-view=single]")
+    keys(screen, "Home", *["ArrowRight"] * 5, "3", "ArrowLeft", "Shift+X")
+    expect(screen.locator("#stamp")).to_be_visible()
+    assert screen.locator("#badges .badge").count() >= 5
+    clipped = screen.evaluate(
+        """() => [document.getElementById("facts"), ...document.querySelectorAll("#badges, .badge")]
+            .filter((one) => one.scrollWidth > one.clientWidth || one.scrollHeight >
+                one.clientHeight + 1).map((one) => one.textContent)"""
+    )
+    assert clipped == []
+    keys(screen, "Control+z", "Control+z")
+
+
+def test_delete_says_that_it_is_on(screen):
+    screen.click("nav [data-view=single]")
+    keys(screen, "Home", "Shift+X")
+    expect(screen.locator("#delete")).to_have_attribute("aria-pressed", "true")
+    keys(screen, "ArrowRight")
+    expect(screen.locator("#delete")).to_have_attribute("aria-pressed", "false")
+    keys(screen, "Control+z")
+    assert screen.locator("nav [aria-current=page]").inner_text() == "Single"
+
+
+def test_an_empty_filter_shows_no_picture_and_the_way_out(screen):
+    """Nothing of the last picture stays; both views say the same, and show all at one click."""
+    screen.click("nav [data-view=single]")
+    keys(screen, "Home", "Shift+X", "Control+z")
+    for view in ("single", "grid"):
+        screen.click(f"nav [data-view={view}]")
+        screen.select_option("#filter-state", "invalid")
+        keys(screen, "Escape")
+        shown = screen.locator(f"#{view}")
+        expect(shown.locator(".nothing")).to_contain_text("Nothing fits the filter.")
+        if view == "single":
+            for gone in ("#place", "#img-id", "#driver", "#badges"):
+                expect(screen.locator(gone)).to_have_text("")
+            for gone in ("#overlay", "#stamp", "#label [aria-pressed=true]", ".was", ".neighbour"):
+                assert not any(one.is_visible() for one in screen.locator(gone).all()), gone
+        shown.locator(".show-all").click()
+        expect(shown.locator(".nothing")).to_be_hidden()
+        expect(screen.locator("#shown-count")).to_have_text("40 pictures")
+    screen.click("nav [data-view=single]")
+    expect(screen.locator("#place")).to_have_text("1 of 40")
+    assert screen.locator("#label [aria-pressed=true]").count() == 2
+
+
+def test_the_panel_is_where_it_is_of_use(screen):
+    """Filters and selection are for pictures; the other views have all of the screen."""
+    for view in VIEWS:
+        screen.click(f"nav [data-view={view}]")
+        assert screen.locator("#panel").is_visible() == (view in ("single", "grid"))
+
+
+def test_a_finger_finds_each_button(screen):
+    """At least 30 pixels both ways, where a finger is all there is."""
+    if screen.evaluate("() => innerWidth") > 500:
+        pytest.skip("there is a mouse")
+    for view in VIEWS:
+        screen.click(f"nav [data-view={view}]")
+        small = screen.evaluate(
+            """() => [...document.querySelectorAll("button:not(.link), select, [type=number]")]
+                .filter((one) => one.checkVisibility())
+                .map((one) => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()])
+                .filter(([, box]) => box.width < 30 || box.height < 30)
+                .map(([what, box]) => `${what}: ${box.width} x ${box.height}`)"""
+        )
+        assert small == [], view
+
+
+def test_a_change_is_listed_whole(screen):
+    """No column of the review is cut off."""
+    screen.click("nav [data-view=single]")
+    keys(screen, "Home", "4")
+    screen.click("nav [data-view=review]")
+    assert screen.evaluate(
+        "() => { const one = document.getElementById('changes');"
+        " return one.scrollWidth <= one.clientWidth; }"
+    )
+    keys(screen, "Control+z")
+    saved(screen)
+
+
+def test_the_rows_of_the_help_begin_at_one_edge(screen):
+    keys(screen, "?")
+    indents = screen.evaluate(
+        """() => [...document.querySelectorAll("#help-groups dd")].map((one) => {
+            const range = document.createRange(); range.selectNodeContents(one);
+            return Math.round(range.getClientRects()[0].left - one.getBoundingClientRect().left +
+                parseFloat(getComputedStyle(one.firstElementChild ?? one).paddingLeft) *
+                Number(one.firstElementChild !== null)); })"""
+    )
+    assert len(set(indents)) == 1
+    keys(screen, "Escape")
+
+
+def test_texts_are_as_large_as_the_browser_is_told(page):
+    before = page.locator("#place").bounding_box()["height"]
+    session = page.context.new_cdp_session(page)
+    session.send("Page.setFontSizes", {"fontSizes": {"standard": 24}})
+    assert page.locator("#place").bounding_box()["height"] > before
 
 
 def luminance(colour):
@@ -161,11 +310,15 @@ def test_texts_can_be_read(screen):
             const behind = (one) => { for (let at = one; at; at = at.parentElement) {
                 const colour = number(getComputedStyle(at).backgroundColor);
                 if (colour[3] === 1) return colour; } return [255, 255, 255, 1]; };
+            const faint = (one) => { let part = 1; for (let at = one; at; at = at.parentElement)
+                part *= Number(getComputedStyle(at).opacity); return part; };
+            const ink = (one, paper) => { const colour = number(getComputedStyle(one).color);
+                const part = colour[3] * faint(one);
+                return colour.map((value, at) => value * part + paper[at] * (1 - part)); };
             return [...document.querySelectorAll("body *")].filter((one) =>
-                one.checkVisibility() && !one.closest("svg, kbd, #toast, dialog, progress") &&
+                one.checkVisibility() && !one.closest("svg, #toast, dialog, progress") &&
                 [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
-            .map((one) => [one.outerHTML.slice(0, 90), number(getComputedStyle(one).color),
-                behind(one)]); }"""
+            .map((one) => [one.outerHTML.slice(0, 90), ink(one, behind(one)), behind(one)]); }"""
         )
         assert len(pairs) > 20
         for what, ink, paper in pairs:

@@ -87,7 +87,7 @@ def test_a_filter_empties_when_its_pictures_change(page, labelizer):
     page.click("#histogram-direction [data-value='2']")
     keys(page, "Control+a", "3")
     expect(page.locator("#shown-count")).to_have_text("0 pictures")
-    expect(page.locator("#placeholder")).to_contain_text("Nothing fits the filter")
+    expect(page.locator("#single .nothing")).to_contain_text("Nothing fits the filter")
     page.click("#filter-none")
     keys(page, "Home", "x")
     before, now = (counts(page, "direction", side) for side in ("before", "now"))
@@ -360,8 +360,46 @@ def test_a_car_that_stands_still_is_found(tmp_path, start, open_page):
     page = open_page(start(folder))
     page.click("nav [data-view=overview]")
     expect(page.locator("#looked-at")).to_have_text("All pictures were looked at.")
+    page.click("nav [data-view=grid]")
     page.select_option("#filter-state", "still")
     expect(page.locator("#shown-count")).to_have_text("15 pictures")
+    keys(page, "Escape", "End")
+    expect(page.locator(".tile.current")).to_have_attribute("title", img_id(24))
+    page.wait_for_timeout(400)  # the place is kept a moment after the last step
+    page.reload()
+    ready(page)
+    expect(page.locator("#shown-count")).to_have_text("15 pictures")
+    expect(page.locator(".tile.current")).to_have_attribute("title", img_id(24))
+
+
+def test_what_is_found_later_comes_into_the_filter(tmp_path, start, open_page):
+    """The look at the pictures goes on while the page is open; the place is kept meanwhile."""
+    folder = drive(tmp_path / "drive", 40)
+    page = open_page(start(folder))
+    found = {"looked_at": 12, "broken": [], "dull": [], "still": []}
+    page.route("**/api/findings", lambda route: route.fulfill(json=found))
+    page.goto(f"{page.url.split('#')[0]}?again#view=grid&state=still&id={img_id(17)}")
+    ready(page)
+    expect(page.locator("#shown-count")).to_have_text("0 pictures")
+    found |= {"looked_at": 30, "still": [[10, 24]]}
+    expect(page.locator("#shown-count")).to_have_text("15 pictures")
+    expect(page.locator(".tile.current")).to_have_attribute("title", img_id(17))
+    page.select_option("#filter-order", "suspicious")
+    page.select_option("#filter-state", "all")
+    keys(page, "Escape", "Home", "ArrowRight")
+    shown = page.locator(".tile.current").get_attribute("title")
+    found |= {"looked_at": 35, "dull": [39]}
+    expect(page.locator("#tile-19")).to_have_attribute("title", img_id(39))
+    expect(page.locator(".tile.current")).to_have_attribute("title", shown)
+    page.click("#filter-none")
+    bottom = page.evaluate(
+        "() => { const one = document.getElementById('scroller');"
+        " one.scrollTop = one.scrollHeight; return one.scrollTop; }"
+    )
+    assert bottom > 200
+    found |= {"looked_at": 40, "broken": [[39, "said now"]]}
+    expect(page.locator("#tile-39 .signs")).to_have_text("⚡")
+    assert page.evaluate("() => document.getElementById('scroller').scrollTop") == bottom
 
 
 def test_an_edit_of_many_stays_with_the_same_classes(tmp_path, start, open_page):
@@ -375,7 +413,7 @@ def test_an_edit_of_many_stays_with_the_same_classes(tmp_path, start, open_page)
     label_file.write(folder / label_file.NAME, labels)
     labelizer = start(folder)
     page = open_page(labelizer)
-    expect(page.locator("#problems")).to_contain_text("different classes in one file")
+    expect(page.locator("#problems")).to_contain_text("2 different sets of classes")
     page.click("nav [data-view=single]")
     keys(page, "Home", "Control+a", "2")
     assert (
@@ -383,3 +421,12 @@ def test_an_edit_of_many_stays_with_the_same_classes(tmp_path, start, open_page)
     )
     saved(page)
     assert [labelizer.entry(number)["direction"] for number in (2, 3, 4, 5)] == [2, 1, 1, 2]
+    keys(page, "Enter")
+    assert toast(page).startswith("0 pictures → confirmed, 2 skipped")
+    keys(page, "x")
+    assert toast(page) == (
+        "8 pictures → marked to delete, 2 skipped: they have other classes (undo: Ctrl+Z)"
+    )
+    saved(page)
+    assert labelizer.rows("SELECT position FROM entry WHERE NOT deleted") == [(3,), (4,)]
+    assert labelizer.rows("SELECT count(*) FROM entry WHERE reviewed") == [(8,)]

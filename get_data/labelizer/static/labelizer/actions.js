@@ -6,7 +6,7 @@ import { count } from "./words.js";
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./player.js").Player} Player */
 /** @typedef {import("./store.js").Operation} Operation */
-/** @typedef {"direction" | "speed"} Attribute */
+/** @typedef {import("./store.js").ClassName} ClassName */
 
 /**
  * @typedef {object} Desk
@@ -37,12 +37,12 @@ export function actionsOf(desk) {
 
   /** @param {Operation | null} operation @param {boolean} advance */
   const finish = (operation, advance) => {
-    const { position, order, at } = session;
-    const wanted = advance ? (order[at + 1] ?? position) : position;
+    const { position, order, place } = session;
+    const wanted = advance ? (order[place + 1] ?? position) : position;
     if (operation) {
       desk.commit(operation);
       session.refresh(wanted);
-    } else if (wanted !== position) session.goTo(at + 1);
+    } else if (wanted !== position) session.goTo(place + 1);
     if (advance && wanted === position) say("This is the last picture shown.");
   };
 
@@ -54,7 +54,14 @@ export function actionsOf(desk) {
     say(`${count(changed, "picture")} → ${what}${others}${changed ? " (undo: Ctrl+Z)" : ""}`);
   };
 
-  /** @param {Attribute} attribute @param {number} value @param {boolean} advance */
+  /** Those of the selection that have the classes of the picture shown, and how many have not. */
+  const ofShownClasses = () => {
+    const targets = session.targets();
+    const same = store.ofGroup(targets, session.position);
+    return { same, skipped: targets.length - same.length };
+  };
+
+  /** @param {ClassName} attribute @param {number} value @param {boolean} advance */
   const set = (attribute, value, advance) => {
     if (isBlocked()) return;
     const classes = store.classes(session.position, attribute);
@@ -63,9 +70,8 @@ export function actionsOf(desk) {
     } else if (player.playing) {
       player.paint(attribute, value);
     } else if (session.selectedCount) {
-      const targets = session.selection();
-      const same = store.ofGroup(targets, session.position);
-      finishMany(store.label(same, attribute, value), `${attribute} ${value}`, targets.length - same.length);
+      const { same, skipped } = ofShownClasses();
+      finishMany(store.label(same, attribute, value), `${attribute} ${value}`, skipped);
     } else {
       finish(store.label(session.targets(), attribute, value), advance);
     }
@@ -76,9 +82,10 @@ export function actionsOf(desk) {
     if (isBlocked()) return;
     player.stop();
     const many = session.selectedCount > 0;
-    const operation = store.toggleDeleted(session.targets());
-    if (many && operation) finishMany(operation, operation.text, 0);
-    else finish(operation, advance && !many);
+    const { same, skipped } = ofShownClasses();
+    const operation = store.toggleDeleted(same);
+    if (many) finishMany(operation, operation?.text ?? "marked to delete", skipped);
+    else finish(operation, advance);
   };
 
   /** @param {1 | -1} sign */
@@ -121,11 +128,11 @@ export function actionsOf(desk) {
     if (session.view === "single" && session.selectedCount) session.clearSelection();
   };
 
-  /** @param {number} at */
-  const goTo = (at) => {
+  /** @param {number} place */
+  const goTo = (place) => {
     player.stop();
     leaveSelection();
-    session.goTo(at);
+    session.goTo(place);
   };
 
   /** @param {1 | -1} heading */
@@ -136,10 +143,10 @@ export function actionsOf(desk) {
 
   /** @param {(position: number) => boolean} fits @param {string} none */
   const goToNext = (fits, none) => {
-    const { order, at } = session;
+    const { order, place } = session;
     for (let step = 1; step <= order.length; step += 1) {
-      const place = (at + step) % order.length;
-      if (fits(order[place])) return goTo(place);
+      const next = (place + step) % order.length;
+      if (fits(order[next])) return goTo(next);
     }
     return say(none);
   };
@@ -156,8 +163,9 @@ export function actionsOf(desk) {
       if (isBlocked()) return;
       player.stop();
       const many = session.selectedCount > 0;
-      const operation = store.confirm(session.targets());
-      if (many) finishMany(operation, "confirmed", 0);
+      const { same, skipped } = ofShownClasses();
+      const operation = store.confirm(same);
+      if (many) finishMany(operation, "confirmed", skipped);
       else if (store.now.direction[session.position] < 0 || store.now.speed[session.position] < 0) {
         say("This label is not whole: set direction and speed first.");
       } else finish(operation, true);
@@ -171,17 +179,17 @@ export function actionsOf(desk) {
     "undo-and-go": () => history("undo", true),
     redo: () => history("redo"),
 
-    previous: () => goTo(session.at - 1),
-    next: () => goTo(session.at + 1),
-    "back-ten": () => goTo(session.at - 10),
-    "on-ten": () => goTo(session.at + 10),
+    previous: () => goTo(session.place - 1),
+    next: () => goTo(session.place + 1),
+    "back-ten": () => goTo(session.place - 10),
+    "on-ten": () => goTo(session.place + 10),
     first: () => goTo(0),
     last: () => goTo(session.order.length - 1),
-    "row-up": () => goTo(Math.max(session.at - desk.columns(), session.at % desk.columns())),
-    "row-down": () => goTo(session.at + desk.columns()),
+    "row-up": () => goTo(Math.max(session.place - desk.columns(), session.place % desk.columns())),
+    "row-down": () => goTo(session.place + desk.columns()),
     "next-unreviewed": () => goToNext(isUnreviewed, "All pictures shown are reviewed."),
     "next-suspicious": () =>
-      goToNext((at) => isUnreviewed(at) && score(store, session.looks, at) > 0, "No label shown looks wrong that is not reviewed."),
+      goToNext((position) => isUnreviewed(position) && score(store, session.looks, position) > 0, "No label shown looks wrong that is not reviewed."),
     "go-to": () => {
       leaveSelection();
       desk.open("go-to");
@@ -201,12 +209,12 @@ export function actionsOf(desk) {
         say("Start a range first, with [.");
         return;
       }
-      session.selectPlaces(from, session.at);
+      session.selectPlaces(from, session.place);
       session.rangeStart = null;
       say(`${count(session.selectedCount, "picture")} selected: the next label, or X, is for all of them.`);
     },
-    "extend-back": () => session.extendTo(session.at - 1),
-    "extend-on": () => session.extendTo(session.at + 1),
+    "extend-back": () => session.extendTo(session.place - 1),
+    "extend-on": () => session.extendTo(session.place + 1),
     "select-all": () => {
       if (!session.order.length) return;
       session.selectPlaces(0, session.order.length - 1);

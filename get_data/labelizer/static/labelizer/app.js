@@ -1,11 +1,13 @@
-// The page: opens the work, joins its parts, and hands every key and click to an action.
+// The page: opens the work and joins its parts.
 
 import { actionsOf, sizeOf } from "./actions.js";
 import { Unreachable, get, post } from "./api.js";
 import { byId, field, make, setText } from "./dom.js";
 import { Grid } from "./grid.js";
 import { buildHelp } from "./help.js";
-import { BINDINGS, keyboardLayout, meaningOf } from "./keys.js";
+import { listenToKeys } from "./keyboard.js";
+import { keyboardLayout } from "./keys.js";
+import { listenToMouse } from "./mouse.js";
 import { Outbox } from "./outbox.js";
 import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
@@ -14,13 +16,11 @@ import { Player } from "./player.js";
 import { Review } from "./review.js";
 import { Session, VIEWS } from "./session.js";
 import { Single } from "./single.js";
-import { bar, dropBar, say, showCondition } from "./status.js";
+import { bar, say, showCondition } from "./status.js";
 import { Flag, Store } from "./store.js";
 import { Looks } from "./suspicion.js";
 import { Writer } from "./writer.js";
 import { count, nameOf } from "./words.js";
-
-/** @typedef {import("./session.js").View} View */
 
 const HEAR_MS = 3000;
 const FINDINGS_MS = 1500;
@@ -31,7 +31,7 @@ async function open() {
   const writer = new Writer();
   // In this order: what is done is asked once nobody else does more.
   const begin = () => writer.begin().then(() => get("/api/state"));
-  const [entries, state, layout] = await Promise.all([get("/api/entries"), begin(), keyboardLayout()]);
+  const [entries, state, findings, layout] = await Promise.all([get("/api/entries"), begin(), get("/api/findings"), keyboardLayout()]);
   const outbox = await Outbox.open();
   if (state.outdated) {
     offerReopening(state.outdated, entries, outbox, writer);
@@ -39,6 +39,7 @@ async function open() {
   }
   const store = new Store(entries, state);
   const looks = new Looks(store.count);
+  looks.take(findings);
   // What a killed page could not send is done here too, and sent.
   const sent = new Set(state.history.map((/** @type {import("./store.js").Operation} */ one) => one.uid));
   for (const { operation } of outbox.waiting) if (!sent.has(operation.uid)) store.take(operation);
@@ -109,7 +110,8 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   const showView = () => {
     for (const view of VIEWS) byId(view).hidden = view !== session.view;
     for (const button of document.querySelectorAll("nav [data-view]")) {
-      button.toggleAttribute("aria-current", button.getAttribute("data-view") === session.view);
+      if (button.getAttribute("data-view") === session.view) button.setAttribute("aria-current", "page");
+      else button.removeAttribute("aria-current");
     }
     document.body.dataset.view = session.view;
     if (session.view !== "single") player.stop();
@@ -181,77 +183,13 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   };
   writer.onLost = loseLease;
 
-  let openedWith = "";
-  /** @type {string} the key that paints */
-  let paintingCode = "";
-  on(document, "keydown", (/** @type {KeyboardEvent} */ event) => {
-    const target = /** @type {HTMLElement} */ (event.target);
-    // The field of a dialog that was just closed has the focus for one more frame.
-    if (target.closest("input, select, textarea") && !target.closest("dialog:not([open])")) {
-      if (event.key === "Escape" && !target.closest("dialog")) target.blur();
-      return;
-    }
-    const dialog = document.querySelector("dialog[open]");
-    const meaning = meaningOf(event, session.view);
-    if (dialog) {
-      if (meaning?.binding.action === openedWith) {
-        event.preventDefault();
-        /** @type {HTMLDialogElement} */ (dialog).close();
-      }
-      return;
-    }
-    // A button that was reached with Tab is pressed, not passed over.
-    const presses = event.key === "Enter" || event.key === " ";
-    if (!meaning || (presses && target.closest("button, a, summary"))) return;
-    event.preventDefault();
-    single.keyAt = event.timeStamp;
-    openedWith = meaning.binding.action;
-    const { painting } = player;
-    actions[meaning.binding.action](meaning.value);
-    if (player.painting !== painting) paintingCode = event.code;
-  });
-  on(document, "keyup", (/** @type {KeyboardEvent} */ event) => {
-    if (event.code === paintingCode) player.endPainting();
-  });
-  on(window, "blur", () => player.endPainting());
-  on(document, "click", (/** @type {MouseEvent} */ event) => {
-    const target = /** @type {HTMLElement} */ (event.target);
-    const button = /** @type {HTMLElement | null} */ (target.closest("button"));
-    if (!button) return;
-    // A click leaves the keys where they were: Enter after it keeps a label, and presses nothing.
-    if (event.detail > 0 && !button.closest("dialog")) button.blur();
-    const { action, view, value, offset } = button.dataset;
-    if (action) {
-      if (value) player.stop(); // to label what is shown: no key comes up that would end painting
-      openedWith = action;
-      actions[action](Number(value ?? -1));
-    } else if (view) session.show(/** @type {View} */ (view));
-    else if (offset) choose(session.at + Number(offset), event);
-  });
-  on(byId("scroller"), "click", (/** @type {MouseEvent} */ event) => {
-    const at = grid.placeOf(event.target);
-    if (at >= 0) choose(at, event);
-  });
-  on(byId("scroller"), "dblclick", (/** @type {MouseEvent} */ event) => {
-    if (grid.placeOf(event.target) >= 0) session.show("single");
-  });
-  /** @param {number} at @param {MouseEvent} event */
-  const choose = (at, event) => {
-    player.stop();
-    if (event.shiftKey) session.extendTo(at);
-    else if (event.ctrlKey || event.metaKey) {
-      session.toggleSelected(at);
-      session.goTo(at);
-    } else {
-      session.clearSelection();
-      session.anchor = session.order[at];
-      session.goTo(at);
-    }
-  };
+  listenToKeys(session, player, single, actions);
+  listenToMouse(session, player, grid, actions);
   for (const dialog of document.querySelectorAll("dialog")) {
     dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
   }
   on(/** @type {HTMLElement} */ (byId("go-to").querySelector("form")), "submit", () => {
+    player.stop();
     const wanted = field("go-to-text").value.trim();
     const found = /^\d{1,7}$/.test(wanted) && Number(wanted) <= session.order.length ? Number(wanted) - 1 : session.order.findIndex((position) => store.ids[position].startsWith(wanted));
     if (found < 0) say(`Nothing shown is called ${wanted}.`);
@@ -270,12 +208,12 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   if (writer.epoch) outbox.start(writer.epoch);
   else loseLease();
   showCondition(outbox, session.readOnly);
-  watch(outbox, writer, session, overview);
+  watch(outbox, writer, session, overview, player);
   document.body.dataset.ready = "yes";
 }
 
-/** @param {Outbox} outbox @param {Writer} writer @param {Session} session @param {Overview} overview */
-function watch(outbox, writer, session, overview) {
+/** @param {Outbox} outbox @param {Writer} writer @param {Session} session @param {Overview} overview @param {Player} player */
+function watch(outbox, writer, session, overview, player) {
   const hear = async () => {
     try {
       const answer = await post("/api/hear", { browser: writer.browser, epoch: writer.epoch });
@@ -293,15 +231,18 @@ function watch(outbox, writer, session, overview) {
   setInterval(hear, HEAR_MS);
   const look = async () => {
     try {
-      session.looks.take(await get("/api/findings"));
+      const findings = await get("/api/findings");
+      if (!player.playing && session.looks.take(findings)) session.lookAgain();
     } catch {
       // Asked again below.
     }
     overview.render();
-    if (session.looks.lookedAt < session.store.count) setTimeout(look, FINDINGS_MS);
-    else session.dispatchEvent(new Event("selection"));
+    askAgain();
   };
-  look();
+  const askAgain = () => {
+    if (session.looks.lookedAt < session.store.count) setTimeout(look, FINDINGS_MS);
+  };
+  askAgain();
 }
 
 /** @param {{decided: number, carried: number}} outdated @param {any} entries @param {Outbox} outbox @param {Writer} writer */
@@ -342,6 +283,7 @@ function offerReopening({ decided, carried }, entries, outbox, writer) {
 /** @param {"help" | "go-to"} name */
 function openDialog(name) {
   /** @type {HTMLDialogElement} */ (byId(name)).showModal();
+  if (name === "go-to") field("go-to-text").select();
 }
 
 function togglePanel() {
@@ -352,7 +294,7 @@ function togglePanel() {
 /** Buttons that set the class of what is selected in the grid. @param {Session} session */
 function buildGridLabels({ store }) {
   for (const attribute of /** @type {const} */ (["direction", "speed"])) {
-    const classes = Math.max(...store.groups.map((group) => (attribute === "direction" ? group.nb_dir : group.nb_speed)));
+    const classes = store.mostClasses(attribute);
     const buttons = Array.from({ length: classes }, (_, value) =>
       make("button", { type: "button", "data-action": attribute, "data-value": String(value), title: `${attribute} ${value} ${nameOf(attribute, value, classes)}` }, String(value)),
     );

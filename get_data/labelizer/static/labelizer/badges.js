@@ -15,17 +15,21 @@ export function badges(store, looks, position) {
   if (store.now.deleted[position]) found.push({ sign: "✕", word: "to delete", kind: "deleted" });
   if (store.isEdited(position)) found.push({ sign: "✎", word: "changed", kind: "edited" });
   if (store.now.reviewed[position]) found.push({ sign: "✓", word: "reviewed", kind: "reviewed" });
-  if (flags & Flag.INVALID) found.push({ sign: "!", word: "not valid in the file", kind: "broken" });
+  if (store.isInvalid(position)) found.push({ sign: "!", word: "not valid", kind: "broken" });
   if (flags & Flag.MISSING) found.push({ sign: "?", word: "no picture", kind: "broken" });
   else if (flags & Flag.BROKEN || looks.broken.has(position)) {
     found.push({ sign: "⚡", word: "picture broken", kind: "broken" });
   }
-  if (flags & Flag.PERSON) found.push({ sign: "☺", word: "by a person before", kind: "person" });
+  if (flags & Flag.PERSON) found.push({ sign: "☺", word: "by a person", kind: "person" });
   return found;
 }
 
-/** @param {Store} store @param {number} position e.g. "2 · 1", with ? for what is unknown */
-export function shortLabel(store, position) {
-  const sign = (/** @type {number} */ value) => (value < 0 ? "?" : String(value));
-  return `${sign(store.now.direction[position])} · ${sign(store.now.speed[position])}`;
+/** @param {number} value a class, ? for one that is unknown */
+export function classSign(value) {
+  return value < 0 ? "?" : String(value);
+}
+
+/** @param {import("./store.js").Columns} columns @param {number} position direction and speed, e.g. "2 · 1" */
+export function shortLabel(columns, position) {
+  return `${classSign(columns.direction[position])} · ${classSign(columns.speed[position])}`;
 }

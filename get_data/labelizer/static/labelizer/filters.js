@@ -20,18 +20,18 @@ import { score } from "./suspicion.js";
 /** @type {Record<string, {name: string, holds: (store: Store, looks: Looks, position: number) => boolean}>} */
 export const STATES = {
   all: { name: "all pictures", holds: () => true },
-  unreviewed: { name: "not reviewed", holds: (store, _, at) => !store.isReviewed(at) },
-  reviewed: { name: "reviewed", holds: (store, _, at) => store.isReviewed(at) },
-  edited: { name: "label changed", holds: (store, _, at) => store.isEdited(at) },
-  deleted: { name: "to delete", holds: (store, _, at) => store.now.deleted[at] === 1 },
-  suspicious: { name: "suspicious", holds: (store, looks, at) => score(store, looks, at) > 0 },
-  still: { name: "standing still", holds: (_, looks, at) => looks.still[at] === 1 },
+  unreviewed: { name: "not reviewed", holds: (store, _, position) => !store.isReviewed(position) },
+  reviewed: { name: "reviewed", holds: (store, _, position) => store.isReviewed(position) },
+  edited: { name: "label changed", holds: (store, _, position) => store.isEdited(position) },
+  deleted: { name: "to delete", holds: (store, _, position) => store.now.deleted[position] === 1 },
+  suspicious: { name: "suspicious", holds: (store, looks, position) => score(store, looks, position) > 0 },
+  still: { name: "standing still", holds: (_, looks, position) => looks.still[position] === 1 },
   broken: {
     name: "broken or missing",
-    holds: (store, looks, at) => Boolean(store.flags[at] & (Flag.BROKEN | Flag.MISSING)) || looks.broken.has(at),
+    holds: (store, looks, position) => Boolean(store.flags[position] & (Flag.BROKEN | Flag.MISSING)) || looks.broken.has(position),
   },
-  invalid: { name: "label not valid", holds: (store, _, at) => Boolean(store.flags[at] & Flag.INVALID) },
-  person: { name: "labelled by a person before", holds: (store, _, at) => Boolean(store.flags[at] & Flag.PERSON) },
+  invalid: { name: "label not valid", holds: (store, _, position) => store.isInvalid(position) },
+  person: { name: "labelled by a person before", holds: (store, _, position) => Boolean(store.flags[position] & Flag.PERSON) },
 };
 
 /** @returns {Filter} */
@@ -40,7 +40,7 @@ export function everything() {
 }
 
 /** @param {Filter} filter whether it leaves out nothing */
-export function showsAll(filter) {
+function showsAll(filter) {
   return JSON.stringify({ ...filter, order: "time" }) === JSON.stringify(everything());
 }
 
@@ -68,25 +68,25 @@ export function shown(store, looks, filter, positions) {
   const text = filter.text.toLowerCase();
   const { holds } = STATES[filter.state];
   return positions.filter(
-    (at) =>
-      (!direction || direction[store.now.direction[at] + 1]) &&
-      (!speed || speed[store.now.speed[at] + 1]) &&
-      steering(at) &&
-      throttle(at) &&
-      (!text || store.ids[at].toLowerCase().includes(text)) &&
-      holds(store, looks, at),
+    (position) =>
+      (!direction || direction[store.now.direction[position] + 1]) &&
+      (!speed || speed[store.now.speed[position] + 1]) &&
+      steering(position) &&
+      throttle(position) &&
+      (!text || store.ids[position].toLowerCase().includes(text)) &&
+      holds(store, looks, position),
   );
 }
 
 /** @param {number[]} classes which classes, from -1, are wanted; null for all */
 function mask(classes) {
-  return classes.length ? Array.from({ length: 11 }, (_, at) => classes.includes(at - 1)) : null;
+  return classes.length ? Array.from({ length: 11 }, (_, index) => classes.includes(index - 1)) : null;
 }
 
 /** @param {Float32Array} values @param {[number, number]} limits */
 function range(values, [least, most]) {
   if (least <= -1 && most >= 1) return () => true;
-  return (/** @type {number} */ at) => values[at] >= least && values[at] <= most;
+  return (/** @type {number} */ position) => values[position] >= least && values[position] <= most;
 }
 
 /** @param {Filter} filter only what differs from everything */

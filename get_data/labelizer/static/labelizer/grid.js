@@ -1,6 +1,6 @@
 // All pictures of the filter as tiles. Only those in sight are in the page, however many there are.
 
-import { badges } from "./badges.js";
+import { badges, classSign } from "./badges.js";
 import { byId, make, setText } from "./dom.js";
 import { count, nameOf } from "./words.js";
 
@@ -11,7 +11,7 @@ const SETTLE_MS = 80; // pictures are fetched once nobody scrolls fast
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./pictures.js").Pictures} Pictures */
-/** @typedef {{element: HTMLElement, canvas: HTMLCanvasElement, label: Element, signs: Element, at: number}} Tile */
+/** @typedef {{element: HTMLElement, canvas: HTMLCanvasElement, label: Element, signs: Element, place: number}} Tile */
 
 export class Grid {
   /** @param {Session} session @param {Pictures} pictures */
@@ -46,21 +46,22 @@ export class Grid {
     const needed = (Math.ceil(this.scroller.clientHeight / (this.height + GAP)) + 3) * this.columns;
     while (this.pool.length < needed) this.pool.push(this.#tile());
     for (const tile of this.pool.splice(needed)) tile.element.remove();
-    for (const tile of this.pool) tile.at = -1;
+    for (const tile of this.pool) tile.place = -1;
     this.#place();
   }
 
   /** The labels of the tiles are those of now. */
   renderLabels() {
-    for (const tile of this.pool) if (tile.at >= 0) this.#label(tile);
+    for (const tile of this.pool) if (tile.place >= 0) this.#label(tile);
     const { order, selectedCount } = this.session;
+    if (!order.length) this.scroller.removeAttribute("aria-activedescendant");
     const chosen = `${selectedCount.toLocaleString("en")} selected`;
     setText(byId("grid-count"), selectedCount ? chosen : count(order.length, "picture"));
   }
 
   /** The picture that the session is at is in sight. */
   reveal() {
-    const row = Math.floor(this.session.at / this.columns);
+    const row = Math.floor(this.session.place / this.columns);
     const top = row * (this.height + GAP);
     const { scrollTop, clientHeight } = this.scroller;
     if (top < scrollTop) this.scroller.scrollTop = top;
@@ -73,7 +74,7 @@ export class Grid {
   /** @param {EventTarget | null} target @returns {number} the place in the order of the tile that holds it, or -1 */
   placeOf(target) {
     const element = /** @type {Element | null} */ (target)?.closest?.(".tile");
-    return this.pool.find((tile) => tile.element === element)?.at ?? -1;
+    return this.pool.find((tile) => tile.element === element)?.place ?? -1;
   }
 
   #scrolled() {
@@ -84,7 +85,7 @@ export class Grid {
     if (this.isFast) {
       this.settling = setTimeout(() => {
         this.isFast = false;
-        for (const tile of this.pool) tile.at = -1;
+        for (const tile of this.pool) tile.place = -1;
         this.#place();
       }, SETTLE_MS);
     }
@@ -109,21 +110,21 @@ export class Grid {
     const first = firstRow * this.columns;
     const dense = this.pictures.dense(order.subarray(first, first + this.pool.length));
     for (let offset = 0; offset < this.pool.length; offset += 1) {
-      const at = first + offset;
-      const tile = this.pool[at % this.pool.length];
-      if (at >= order.length) {
-        tile.at = -1;
+      const place = first + offset;
+      const tile = this.pool[place % this.pool.length];
+      if (place >= order.length) {
+        tile.place = -1;
         tile.element.hidden = true;
         continue;
       }
-      if (tile.at === at) continue;
-      tile.at = at;
+      if (tile.place === place) continue;
+      tile.place = place;
       tile.element.hidden = false;
-      const [row, column] = [Math.floor(at / this.columns), at % this.columns];
+      const [row, column] = [Math.floor(place / this.columns), place % this.columns];
       tile.element.style.transform = `translate(${GAP + column * (this.width + GAP)}px, ${GAP + row * step}px)`;
       tile.element.style.width = `${this.width}px`;
       tile.element.style.height = `${this.height}px`;
-      this.#draw(tile, order[at], dense.has(order[at]));
+      this.#draw(tile, order[place], dense.has(order[place]));
     }
     this.renderLabels();
   }
@@ -136,22 +137,22 @@ export class Grid {
 
   /** @param {Tile} tile */
   #label(tile) {
-    const { store, looks, order, at, selected } = this.session;
-    const position = order[tile.at];
+    const { store, looks, order, place, selected } = this.session;
+    const position = order[tile.place];
     const found = badges(store, looks, position);
     const [direction, speed] = [store.now.direction[position], store.now.speed[position]];
     const name = nameOf("direction", direction, store.classes(position, "direction"));
-    setText(tile.label, `${direction < 0 ? "?" : direction} ${name} · ${speed < 0 ? "?" : speed}`);
+    setText(tile.label, `${classSign(direction)} ${name} · ${classSign(speed)}`);
     setText(tile.signs, found.map((badge) => badge.sign).join(" "));
     const { element } = tile;
     element.classList.toggle("deleted", store.now.deleted[position] === 1);
-    element.classList.toggle("current", tile.at === at);
-    element.id = `tile-${tile.at}`;
+    element.classList.toggle("current", tile.place === place);
+    element.id = `tile-${tile.place}`;
     element.setAttribute("aria-selected", String(selected[position] === 1));
     const words = found.map((badge) => badge.word).join(", ");
-    element.setAttribute("aria-label", `${tile.at + 1}: direction ${direction} ${name}, speed ${speed}${words ? `, ${words}` : ""}`);
+    element.setAttribute("aria-label", `${tile.place + 1}: direction ${direction} ${name}, speed ${speed}${words ? `, ${words}` : ""}`);
     element.title = store.ids[position];
-    if (tile.at === at) this.scroller.setAttribute("aria-activedescendant", element.id);
+    if (tile.place === place) this.scroller.setAttribute("aria-activedescendant", element.id);
   }
 
   /** @returns {Tile} */
@@ -161,6 +162,6 @@ export class Grid {
     const signs = make("span", { class: "signs" });
     const element = make("div", { class: "tile", role: "option" }, canvas, make("div", { class: "caption" }, label, signs));
     this.sizer.append(element);
-    return { element, canvas, label, signs, at: -1 };
+    return { element, canvas, label, signs, place: -1 };
   }
 }

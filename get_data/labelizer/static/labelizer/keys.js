@@ -1,5 +1,7 @@
 // The key table. Handler, help page, buttons and tests all read it, so that they cannot differ.
 
+/** @typedef {import("./store.js").ClassName} ClassName */
+
 /**
  * @typedef {object} Binding
  * @property {string} action  what it does, a name of actions.js
@@ -9,7 +11,7 @@
  * @property {string[]} [codes]  places on the keyboard, whatever is printed on them (event.code)
  * @property {string[]} [signs]  what is printed (event.key), for signs that every layout puts elsewhere
  * @property {boolean} [control] with Ctrl, or Cmd
- * @property {boolean | "either"} [shift]
+ * @property {boolean | "either" | "digit"} [shift]  digit: where it gives one, as on AZERTY
  * @property {boolean} [repeat]  also while the key is held
  * @property {"grid" | "single"} [view]  only in this view
  */
@@ -20,7 +22,7 @@ const SPEEDS = ["KeyJ", "KeyK", "KeyL"];
 
 /** @type {readonly Binding[]} */
 export const BINDINGS = [
-  { action: "label", group: "Label", shown: "0 … 9", codes: DIGITS, shift: "either", help: "set the active attribute, go on" },
+  { action: "label", group: "Label", shown: "0 … 9", codes: DIGITS, shift: "digit", help: "set the active attribute, go on" },
   { action: "direction", group: "Label", shown: "A S D F G", codes: DIRECTIONS, help: "set the direction, 0 to 4 from the left, go on" },
   { action: "speed", group: "Label", shown: "J K L", codes: SPEEDS, help: "set the speed, 0 to 2 (and go on if it is active)" },
   { action: "switch-attribute", group: "Label", shown: "T", codes: ["KeyT"], help: "make the other attribute the active one" },
@@ -90,6 +92,7 @@ export function meaningOf(event, view) {
 
 /** @param {Binding} binding @param {KeyboardEvent} event */
 function shiftFits(binding, event) {
+  if (binding.shift === "digit") return !event.shiftKey || /^\d$/.test(event.key);
   return binding.shift === "either" || Boolean(binding.shift) === event.shiftKey;
 }
 
@@ -103,7 +106,7 @@ function classOf(binding, code) {
 
 /**
  * The letter that sets a class without switching the active attribute, on this keyboard.
- * @param {"direction" | "speed"} attribute @param {number} value @param {Map<string, string>} layout
+ * @param {ClassName} attribute @param {number} value @param {Map<string, string>} layout
  */
 export function letterOf(attribute, value, layout) {
   const code = (attribute === "direction" ? DIRECTIONS : SPEEDS)[value];

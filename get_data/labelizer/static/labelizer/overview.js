@@ -2,6 +2,7 @@
 
 import { byId, make, setText } from "./dom.js";
 import { letterOf } from "./keys.js";
+import { Flag } from "./store.js";
 import { count } from "./words.js";
 
 const LISTED = 100;
@@ -55,20 +56,26 @@ export class Overview {
     );
   }
 
-  /** Problems of the file, and those that looking at the pictures brought. */
+  /** Problems of the file that are not mended, and those that looking at the pictures brought. */
   #all() {
     const { store, looks } = this.session;
-    const listed = new Set(this.problems.broken.first.map((/** @type {Problem} */ one) => one.position));
+    const { broken, invalid } = this.problems;
+    const mended = store.flags.reduce((sum, flags, position) => sum + Number(flags & Flag.INVALID && !store.isInvalid(position)), 0);
+    const left = invalid.first.filter((/** @type {Problem} */ one) => store.isInvalid(one.position));
+    const listed = new Set(broken.first.map((/** @type {Problem} */ one) => one.position));
     const more = [...looks.broken].filter(([position]) => !listed.has(position)).map(([position, what]) => ({ name: store.ids[position], what, position }));
-    const { broken } = this.problems;
-    return { ...this.problems, broken: { ...broken, count: broken.count + more.length, first: [...broken.first, ...more] } };
+    return {
+      ...this.problems,
+      invalid: { ...invalid, count: invalid.count - mended, first: left },
+      broken: { ...broken, count: broken.count + more.length, first: [...broken.first, ...more] },
+    };
   }
 
   /** @param {string} name @param {any} kind @param {boolean} isOpen */
   #kind(name, kind, isOpen) {
     const rows = kind.first.slice(0, LISTED).map((/** @type {Problem} */ one) => this.#problem(one));
     if (kind.count > rows.length) rows.push(make("li", { class: "quiet" }, `and ${(kind.count - rows.length).toLocaleString("en")} more`));
-    const content = [make("summary", {}, `${kind.count.toLocaleString("en")} ${kind.title}`), make("p", { class: "quiet" }, kind.remedy), make("ul", {}, ...rows)];
+    const content = [make("summary", {}, count(kind.count, kind.one, kind.many)), make("p", { class: "quiet" }, kind.remedy), make("ul", {}, ...rows)];
     if (name === "invalid" && this.fixes.length && !this.session.readOnly) {
       const button = make("button", { type: "button", id: "fix" }, `Read ${count(this.fixes.length, "text")} such as "2" as numbers`);
       button.addEventListener("click", this.onFix);

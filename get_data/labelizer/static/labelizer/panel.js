@@ -8,7 +8,7 @@ import { count, nameOf } from "./words.js";
 const PACE_MS = 5 * 60_000;
 
 /** @typedef {import("./session.js").Session} Session */
-/** @typedef {"direction" | "speed"} Attribute */
+/** @typedef {import("./store.js").ClassName} ClassName */
 /** @typedef {{button: HTMLElement, before: HTMLElement, now: HTMLElement, numbers: Element}} Row */
 
 export class Panel {
@@ -18,7 +18,7 @@ export class Panel {
     /** @type {number[]} when pictures were reviewed, ms */
     this.times = [];
     this.lastReviewed = session.store.counts.reviewed;
-    /** @type {Record<Attribute, Row[]>} */
+    /** @type {Record<ClassName, Row[]>} */
     this.rows = { direction: this.#rows("direction"), speed: this.#rows("speed") };
     for (const [key, { name }] of Object.entries(STATES)) byId("filter-state").append(make("option", { value: key }, name));
     this.#listen();
@@ -36,7 +36,7 @@ export class Panel {
       bar.value = counts.reviewed;
     }
     this.#renderPace(counts.reviewed);
-    for (const attribute of /** @type {Attribute[]} */ (["direction", "speed"])) this.#renderHistogram(attribute);
+    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"])) this.#renderHistogram(attribute);
   }
 
   /** @param {number} reviewed */
@@ -49,7 +49,7 @@ export class Panel {
     setText(byId("pace"), this.times.length > 1 ? `${Math.round(this.times.length / minutes)} a minute` : "");
   }
 
-  /** @param {Attribute} attribute */
+  /** @param {ClassName} attribute */
   #renderHistogram(attribute) {
     const { counts } = this.session.store;
     const [before, now] = [counts.before[attribute], counts.now[attribute]];
@@ -68,16 +68,17 @@ export class Panel {
   renderFilter() {
     const { filter, order } = this.session;
     setText(byId("shown-count"), count(order.length, "picture"));
+    for (const one of document.querySelectorAll(".nothing")) /** @type {HTMLElement} */ (one).hidden = order.length > 0;
     field("filter-state").value = filter.state;
     field("filter-order").value = filter.order;
     if (document.activeElement !== byId("filter-text")) field("filter-text").value = filter.text;
     for (const name of /** @type {const} */ (["steering", "throttle"])) {
-      ["from", "to"].forEach((end, at) => {
+      ["from", "to"].forEach((end, index) => {
         const input = field(`${name}-${end}`);
-        if (document.activeElement !== input) input.value = String(filter[name][at]);
+        if (document.activeElement !== input) input.value = String(filter[name][index]);
       });
     }
-    for (const attribute of /** @type {Attribute[]} */ (["direction", "speed"])) {
+    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"])) {
       this.rows[attribute].forEach((row, value) => {
         row.button.setAttribute("aria-pressed", String(filter[attribute].includes(value)));
       });
@@ -102,11 +103,10 @@ export class Panel {
     }
   }
 
-  /** @param {Attribute} attribute @returns {Row[]} */
+  /** @param {ClassName} attribute @returns {Row[]} */
   #rows(attribute) {
     const { store } = this.session;
-    const key = attribute === "direction" ? "nb_dir" : "nb_speed";
-    const classes = Math.max(...store.groups.map((group) => group[key]));
+    const classes = store.mostClasses(attribute);
     const names = store.groups.length === 1;
     const rows = Array.from({ length: classes }, (_, value) => {
       const before = make("span", { class: "before" });
@@ -127,7 +127,7 @@ export class Panel {
     return rows;
   }
 
-  /** @param {Attribute} attribute @param {number} value */
+  /** @param {ClassName} attribute @param {number} value */
   #toggleClass(attribute, value) {
     const chosen = this.session.filter[attribute];
     const others = chosen.filter((one) => one !== value);
@@ -146,7 +146,7 @@ export class Panel {
         on(`${name}-${end}`, "change", () => session.refine({ [name]: this.#limits(name) }));
       }
     }
-    on("filter-none", "click", () => session.refine(everything()));
+    for (const button of document.querySelectorAll(".show-all")) button.addEventListener("click", () => session.refine(everything()));
     on("show-guides", "change", () => byId("frame").classList.toggle("plain", !field("show-guides").checked));
     on("json", "toggle", () => this.renderJson());
     byId("filters").addEventListener("submit", (event) => event.preventDefault());

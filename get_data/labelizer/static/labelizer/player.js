@@ -4,12 +4,13 @@ const RATES = [2, 5, 10, 20, 40];
 const LAG_MS = 300; // from seeing to pressing
 
 /** @typedef {import("./session.js").Session} Session */
+/** @typedef {import("./store.js").ClassName} ClassName */
 
 /** Tells its listeners of `change`. */
 export class Player extends EventTarget {
   /**
    * @param {Session} session
-   * @param {(attribute: "direction" | "speed", value: number, from: number, to: number) => void} onPainted
+   * @param {(attribute: ClassName, value: number, from: number, to: number) => void} onPainted
    *   places in the order
    */
   constructor(session, onPainted) {
@@ -21,7 +22,7 @@ export class Player extends EventTarget {
     this.heading = 0;
     this.startedAt = 0;
     this.startedMs = 0;
-    /** @type {{attribute: "direction" | "speed", value: number, from: number} | null} */
+    /** @type {{attribute: ClassName, value: number, from: number} | null} */
     this.painting = null;
   }
 
@@ -44,17 +45,17 @@ export class Player extends EventTarget {
 
   /** @param {1 | -1} step */
   changeRate(step) {
-    const at = RATES.indexOf(this.rate) + step;
-    this.rate = RATES[Math.min(Math.max(at, 0), RATES.length - 1)];
+    const index = RATES.indexOf(this.rate) + step;
+    this.rate = RATES[Math.min(Math.max(index, 0), RATES.length - 1)];
     if (this.playing) this.#count();
     this.#tell();
   }
 
-  /** Pictures get the class from here on, and those that passed while the hand was on its way. @param {"direction" | "speed"} attribute @param {number} value */
+  /** Pictures get the class from here on, and those that passed while the hand was on its way. @param {ClassName} attribute @param {number} value */
   paint(attribute, value) {
     this.endPainting();
     const behind = Math.round((LAG_MS / 1000) * this.rate);
-    const from = this.session.at - this.heading * behind;
+    const from = this.session.place - this.heading * behind;
     this.painting = { attribute, value, from: Math.min(Math.max(from, 0), this.session.order.length - 1) };
     this.#tell();
   }
@@ -63,7 +64,7 @@ export class Player extends EventTarget {
     const painted = this.painting;
     if (!painted) return;
     this.painting = null;
-    this.onPainted(painted.attribute, painted.value, painted.from, this.session.at);
+    this.onPainted(painted.attribute, painted.value, painted.from, this.session.place);
     if (this.playing) this.#count(); // the order may be another now
     this.#tell();
   }
@@ -78,7 +79,7 @@ export class Player extends EventTarget {
   }
 
   #count() {
-    this.startedAt = this.session.at;
+    this.startedAt = this.session.place;
     this.startedMs = performance.now();
   }
 
@@ -87,9 +88,9 @@ export class Player extends EventTarget {
     if (!this.playing) return;
     const passed = Math.floor((Math.max(now - this.startedMs, 0) * this.rate) / 1000);
     const last = this.session.order.length - 1;
-    const at = Math.min(Math.max(this.startedAt + this.heading * passed, 0), last);
-    this.session.goTo(at);
-    if ((this.heading > 0 && at === last) || (this.heading < 0 && at === 0)) this.stop();
+    const place = Math.min(Math.max(this.startedAt + this.heading * passed, 0), last);
+    this.session.goTo(place);
+    if ((this.heading > 0 && place === last) || (this.heading < 0 && place === 0)) this.stop();
     else requestAnimationFrame((next) => this.#step(next));
   }
 

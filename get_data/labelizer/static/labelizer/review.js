@@ -1,13 +1,14 @@
 // All changes before they are exported, and the export.
 
 import { post, Unreachable } from "./api.js";
+import { shortLabel } from "./badges.js";
 import { byId, make, setText } from "./dom.js";
 import { count, nameOf } from "./words.js";
 
 const LISTED = 100;
 
 /** @typedef {import("./session.js").Session} Session */
-/** @typedef {"direction" | "speed"} Attribute */
+/** @typedef {import("./store.js").ClassName} ClassName */
 
 export class Review {
   /** @param {Session} session @param {any} entries @param {() => number} unsent @param {(position: number) => void} onShow */
@@ -30,7 +31,7 @@ export class Review {
     const touched = [];
     for (let position = 0; position < store.count; position += 1) if (store.isTouched(position)) touched.push(position);
     const { edited, deleted } = store.counts;
-    const confirmed = touched.filter((at) => store.now.reviewed[at] && !store.isEdited(at) && !store.now.deleted[at]).length;
+    const confirmed = touched.filter((position) => store.now.reviewed[position] && !store.isEdited(position) && !store.now.deleted[position]).length;
     setText(byId("review-summary"), `${count(edited, "label")} changed, ${confirmed.toLocaleString("en")} confirmed, ${deleted.toLocaleString("en")} to delete`);
     byId("review-counts").replaceChildren(make("h2", {}, "Classes"), this.#classes());
     setText(byId("changes-title"), `${count(touched.length, "change")}`);
@@ -38,9 +39,10 @@ export class Review {
   }
 
   #classes() {
-    const { counts, groups } = this.session.store;
-    const rows = /** @type {Attribute[]} */ (["direction", "speed"]).flatMap((attribute) => {
-      const classes = Math.max(...groups.map((group) => (attribute === "direction" ? group.nb_dir : group.nb_speed)));
+    const { store } = this.session;
+    const { counts, groups } = store;
+    const rows = /** @type {ClassName[]} */ (["direction", "speed"]).flatMap((attribute) => {
+      const classes = store.mostClasses(attribute);
       return Array.from({ length: classes }, (_, value) => {
         const name = groups.length === 1 ? nameOf(attribute, value, classes) : "";
         return row("td", `${attribute} ${value} ${name}`, ...[counts.before, counts.now].map((side) => side[attribute][value].toLocaleString("en")));
@@ -52,13 +54,11 @@ export class Review {
   /** @param {number[]} touched */
   #table(touched) {
     const { store } = this.session;
-    const label = (/** @type {import("./store.js").Columns} */ columns, /** @type {number} */ at) =>
-      [columns.direction[at], columns.speed[at]].map((value) => (value < 0 ? "?" : value)).join(" · ");
-    const rows = touched.slice(0, LISTED).map((at) => {
-      const what = store.now.deleted[at] ? "✕ to delete" : store.isEdited(at) ? "✎ changed" : store.now.reviewed[at] ? "✓ confirmed" : "kept again";
-      const button = make("button", { type: "button", class: "link" }, store.ids[at]);
-      button.addEventListener("click", () => this.onShow(at));
-      return row("td", button, what, label(store.old, at), label(store.now, at));
+    const rows = touched.slice(0, LISTED).map((position) => {
+      const what = store.now.deleted[position] ? "✕ to delete" : store.isEdited(position) ? "✎ changed" : store.now.reviewed[position] ? "✓ confirmed" : "kept again";
+      const button = make("button", { type: "button", class: "link" }, store.ids[position]);
+      button.addEventListener("click", () => this.onShow(position));
+      return row("td", button, what, shortLabel(store.old, position), shortLabel(store.now, position));
     });
     const table = make("table", { id: "change-list" }, make("thead", {}, row("th", "picture", "what", "before (direction · speed)", "now")), make("tbody", {}, ...rows));
     if (touched.length <= LISTED) return table;

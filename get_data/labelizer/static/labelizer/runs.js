@@ -8,10 +8,10 @@
 export function rangesOf(positions) {
   /** @type {[number, number][]} */
   const ranges = [];
-  for (let at = 0; at < positions.length; at += 1) {
+  for (let index = 0; index < positions.length; index += 1) {
     const last = ranges.at(-1);
-    if (last && positions[at] === last[1] + 1) last[1] = positions[at];
-    else ranges.push([positions[at], positions[at]]);
+    if (last && positions[index] === last[1] + 1) last[1] = positions[index];
+    else ranges.push([positions[index], positions[index]]);
   }
   return ranges;
 }
@@ -20,9 +20,9 @@ export function rangesOf(positions) {
 export function positionsOf(ranges) {
   const count = ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
   const positions = new Int32Array(count);
-  let at = 0;
+  let index = 0;
   for (const [first, last] of ranges) {
-    for (let position = first; position <= last; position += 1) positions[at++] = position;
+    for (let position = first; position <= last; position += 1) positions[index++] = position;
   }
   return positions;
 }
@@ -35,10 +35,10 @@ export function positionsOf(ranges) {
 export function runsOf(values) {
   /** @type {[number, number][]} */
   const runs = [];
-  for (let at = 0; at < values.length; at += 1) {
+  for (let index = 0; index < values.length; index += 1) {
     const last = runs.at(-1);
-    if (last && values[at] === last[0]) last[1] += 1;
-    else runs.push([values[at], 1]);
+    if (last && values[index] === last[0]) last[1] += 1;
+    else runs.push([values[index], 1]);
   }
   return runs;
 }
@@ -46,10 +46,10 @@ export function runsOf(values) {
 /** @param {[number, number][]} runs @param {number} count */
 export function valuesOf(runs, count) {
   const values = new Int8Array(count);
-  let at = 0;
+  let index = 0;
   for (const [value, times] of runs) {
-    values.fill(value, at, at + times);
-    at += times;
+    values.fill(value, index, index + times);
+    index += times;
   }
   return values;
 }

@@ -4,6 +4,7 @@ import { everything, fromParameters, ordered, shown, toParameters } from "./filt
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./store.js").Operation} Operation */
+/** @typedef {import("./store.js").ClassName} ClassName */
 /** @typedef {import("./suspicion.js").Looks} Looks */
 /** @typedef {import("./filters.js").Filter} Filter */
 /** @typedef {"overview" | "single" | "grid" | "review"} View */
@@ -20,15 +21,16 @@ export class Session extends EventTarget {
     this.looks = looks;
     /** @type {View} */
     this.view = "single";
-    /** @type {"direction" | "speed"} */
+    /** @type {ClassName} */
     this.active = "direction";
     this.filter = everything();
     /** @type {Int32Array} all positions in order */
     this.all = ordered(store, looks, this.filter);
     /** @type {Int32Array} those that are shown */
     this.order = this.all;
-    this.at = 0; // place in the order
+    this.place = 0; // in the order
     this.lastPosition = 0; // that was shown, for when nothing is
+    this.awaited = -1; // position that the address names, while the filter does not show it
     this.selected = new Uint8Array(store.count);
     this.selectedCount = 0;
     this.anchor = 0; // position from which a selection extends
@@ -39,22 +41,23 @@ export class Session extends EventTarget {
 
   /** The position shown, -1 when nothing is. */
   get position() {
-    return this.order.length ? this.order[this.at] : -1;
+    return this.order.length ? this.order[this.place] : -1;
   }
 
-  /** @param {number} at place in the order; the nearest there is */
-  goTo(at) {
-    const place = Math.min(Math.max(at, 0), this.order.length - 1);
-    if (place === this.at) return;
-    this.at = Math.max(place, 0);
+  /** @param {number} wanted place in the order; the nearest there is */
+  goTo(wanted) {
+    const place = Math.min(Math.max(wanted, 0), this.order.length - 1);
+    if (place === this.place) return;
+    this.awaited = -1;
+    this.place = Math.max(place, 0);
     this.#tell("place");
   }
 
   /** @param {number} position @returns {boolean} whether it is shown */
   goToPosition(position) {
-    const at = this.order.indexOf(position);
-    if (at >= 0) this.goTo(at);
-    return at >= 0;
+    const place = this.order.indexOf(position);
+    if (place >= 0) this.goTo(place);
+    return place >= 0;
   }
 
   /** @param {View} view */
@@ -72,6 +75,7 @@ export class Session extends EventTarget {
   /** @param {Partial<Filter>} change */
   refine(change) {
     const before = this.filter.order;
+    this.awaited = -1;
     this.filter = { ...this.filter, ...change };
     if (this.filter.order !== before || change.order) this.all = ordered(this.store, this.looks, this.filter);
     const wanted = this.position < 0 ? this.lastPosition : this.position;
@@ -92,18 +96,30 @@ export class Session extends EventTarget {
     this.#tell("selection");
   }
 
+  /** Order and filter hold again after more is known of the pictures. */
+  lookAgain() {
+    if (this.filter.order === "suspicious") this.all = ordered(this.store, this.looks, this.filter);
+    const order = shown(this.store, this.looks, this.filter, this.all);
+    if (order.length === this.order.length && order.every((position, place) => position === this.order[place])) {
+      this.#tell("selection"); // who scrolled the grid stays there
+      return;
+    }
+    this.refresh(this.awaited >= 0 ? this.awaited : this.position < 0 ? this.lastPosition : this.position);
+    if (this.position === this.awaited) this.awaited = -1;
+  }
+
   /** @param {number} wanted */
   #reorder(wanted) {
     this.order = shown(this.store, this.looks, this.filter, this.all);
-    let at = this.order.indexOf(wanted);
-    if (at < 0) {
+    let place = this.order.indexOf(wanted);
+    if (place < 0) {
       // What was to be shown went out: the next that is in takes its place.
       const isShown = new Uint8Array(this.store.count);
       for (const position of this.order) isShown[position] = 1;
       const next = this.all.subarray(this.all.indexOf(wanted)).find((position) => isShown[position] === 1);
-      at = next === undefined ? this.order.length - 1 : this.order.indexOf(next);
+      place = next === undefined ? this.order.length - 1 : this.order.indexOf(next);
     }
-    this.at = Math.max(at, 0);
+    this.place = Math.max(place, 0);
     if (this.position >= 0) this.lastPosition = this.position;
     this.#tell("order");
   }
@@ -129,19 +145,19 @@ export class Session extends EventTarget {
     this.#tell("selection");
   }
 
-  /** Selects from the anchor to the place given, and goes there. @param {number} at */
-  extendTo(at) {
-    const place = Math.min(Math.max(at, 0), this.order.length - 1);
+  /** Selects from the anchor to the place given, and goes there. @param {number} wanted */
+  extendTo(wanted) {
+    const place = Math.min(Math.max(wanted, 0), this.order.length - 1);
     if (place < 0) return;
     if (!this.selectedCount) this.anchor = this.position;
     const from = this.order.indexOf(this.anchor);
-    this.selectPlaces(from < 0 ? this.at : from, place);
+    this.selectPlaces(from < 0 ? this.place : from, place);
     this.goTo(place);
   }
 
-  /** @param {number} at place in the order, selected or not any more */
-  toggleSelected(at) {
-    const position = this.order[at];
+  /** @param {number} place in the order, selected or not any more */
+  toggleSelected(place) {
+    const position = this.order[place];
     this.selected[position] ^= 1;
     this.selectedCount += this.selected[position] ? 1 : -1;
     this.anchor = position;
@@ -166,7 +182,8 @@ export class Session extends EventTarget {
   /** Where one is, as the part of an address behind #. */
   toHash() {
     const parameters = new URLSearchParams({ view: this.view });
-    if (this.position >= 0) parameters.set("id", this.store.ids[this.position]);
+    const position = this.awaited >= 0 ? this.awaited : this.position;
+    if (position >= 0) parameters.set("id", this.store.ids[position]);
     for (const [name, value] of toParameters(this.filter)) parameters.set(name, value);
     return `#${parameters}`;
   }
@@ -176,7 +193,7 @@ export class Session extends EventTarget {
     const parameters = new URLSearchParams(hash.replace(/^#/, ""));
     this.refine(fromParameters(parameters));
     const position = this.store.ids.indexOf(parameters.get("id") ?? "");
-    if (position >= 0) this.goToPosition(position);
+    if (position >= 0 && !this.goToPosition(position)) this.awaited = position;
     const view = /** @type {View} */ (parameters.get("view"));
     if (VIEWS.includes(view)) this.show(view);
   }

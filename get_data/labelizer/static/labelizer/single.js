@@ -1,6 +1,6 @@
 // One picture, large, with its label and its neighbours.
 
-import { badges, shortLabel } from "./badges.js";
+import { badges, classSign, shortLabel } from "./badges.js";
 import { byId, make, setText } from "./dom.js";
 import { letterOf } from "./keys.js";
 import { Flag } from "./store.js";
@@ -15,7 +15,7 @@ const NEEDLE = 34;
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./pictures.js").Pictures} Pictures */
-/** @typedef {"direction" | "speed"} Attribute */
+/** @typedef {import("./store.js").ClassName} ClassName */
 
 export class Single {
   /**
@@ -30,47 +30,63 @@ export class Single {
     this.group = -1;
     this.keyAt = 0; // when the key was pressed that led here, ms; 0 for none
     this.holder = byId("holder");
-    this.tiles = Array.from({ length: 2 * NEIGHBOURS + 1 }, (_, at) => this.#tile(at - NEIGHBOURS));
+    this.tiles = Array.from({ length: 2 * NEIGHBOURS + 1 }, (_, index) => this.#tile(index - NEIGHBOURS));
     byId("strip").append(...this.tiles.map((tile) => tile.button));
   }
 
   /** The picture shown is that of the session, with everything about it. */
   render() {
-    const { position, order, at } = this.session;
+    const { position, order, place } = this.session;
     if (position < 0) {
-      this.#placeholder("Nothing fits the filter.", "Show all, or choose other classes, in the panel.");
+      this.#clear();
       return;
     }
     this.#showPicture(position);
     this.renderLabel();
     this.#renderStrip();
-    const heading = order.subarray(at + 1, at + 1 + AHEAD);
-    this.pictures.prefetch([...heading, ...order.subarray(Math.max(at - BEHIND, 0), at)]);
+    const heading = order.subarray(place + 1, place + 1 + AHEAD);
+    this.pictures.prefetch([...heading, ...order.subarray(Math.max(place - BEHIND, 0), place)]);
   }
 
   /** The label shown is that of the picture. */
   renderLabel() {
-    const { store, looks, position, order, at, selectedCount } = this.session;
+    const { store, looks, position, order, place, selectedCount } = this.session;
     const chosen = selectedCount ? `${selectedCount.toLocaleString("en")} selected · Esc` : "";
     for (const one of document.querySelectorAll("#label .chosen")) setText(one, chosen);
     if (position < 0) return;
     if (this.group !== store.group[position]) this.#buildClasses(position);
-    for (const attribute of /** @type {Attribute[]} */ (["direction", "speed"])) this.#showClass(attribute, position);
-    setText(byId("place"), `${(at + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`);
+    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"])) this.#showClass(attribute, position);
+    setText(byId("place"), `${(place + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`);
     setText(byId("img-id"), store.ids[position]);
     const [steering, throttle] = [store.steering[position], store.throttle[position]];
     const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−"));
     setText(byId("driver"), `steering ${number(steering)} · throttle ${number(throttle)}`);
-    const signs = badges(store, looks, position).map(({ sign, word, kind }) => make("span", { class: `badge ${kind}` }, `${sign} ${word}`));
+    // The stamp tells of a deletion.
+    const signs = badges(store, looks, position).filter(({ kind }) => kind !== "deleted").map(({ sign, word, kind }) => make("span", { class: `badge ${kind}` }, `${sign} ${word}`));
     const doubts = reasons(store, looks, position).map(({ why }) => make("span", { class: "badge doubt" }, `≠ ${why}`));
     byId("badges").replaceChildren(...signs, ...doubts);
-    byId("badges").title = [...signs, ...doubts].map((one) => one.textContent).join(", ");
     const deleted = store.now.deleted[position] === 1;
     byId("frame").classList.toggle("deleted", deleted);
     byId("stamp").hidden = !deleted;
-    setText(byId("stamp"), "✕ to delete");
+    byId("delete").setAttribute("aria-pressed", String(deleted));
+    byId("delete").title = deleted ? "Marked to delete; press again to keep it" : "";
     this.#draw(position);
     this.#renderCaptions();
+  }
+
+  /** Nothing is left of the picture that was shown last. */
+  #clear() {
+    this.holder.replaceChildren();
+    this.holder.dataset.position = "-1";
+    byId("frame").classList.remove("waiting", "deleted");
+    byId("frame").classList.add("empty");
+    for (const id of ["placeholder", "stamp"]) byId(id).hidden = true;
+    for (const id of ["place", "img-id", "driver", "badges"]) setText(byId(id), "");
+    for (const button of document.querySelectorAll("#label button, #delete")) {
+      button.setAttribute("aria-pressed", "false");
+      button.classList.remove("was");
+    }
+    for (const { button } of this.tiles) button.classList.add("none");
   }
 
   /** @param {number} position */
@@ -156,14 +172,14 @@ export class Single {
   #buildClasses(position) {
     const { store } = this.session;
     this.group = store.group[position];
-    for (const attribute of /** @type {Attribute[]} */ (["direction", "speed"])) {
+    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"])) {
       const classes = store.classes(position, attribute);
       const buttons = Array.from({ length: classes }, (_, value) => this.#classButton(attribute, value, classes));
       byId(attribute).querySelector(".classes")?.replaceChildren(...buttons);
     }
   }
 
-  /** @param {Attribute} attribute @param {number} value @param {number} classes */
+  /** @param {ClassName} attribute @param {number} value @param {number} classes */
   #classButton(attribute, value, classes) {
     const letter = letterOf(attribute, value, this.layout);
     const button = make(
@@ -179,7 +195,7 @@ export class Single {
     return button;
   }
 
-  /** @param {Attribute} attribute @param {number} position */
+  /** @param {ClassName} attribute @param {number} position */
   #showClass(attribute, position) {
     const { store, active } = this.session;
     const group = byId(attribute);
@@ -201,11 +217,11 @@ export class Single {
   }
 
   #renderStrip() {
-    const { order, at } = this.session;
-    const near = order.subarray(Math.max(at - NEIGHBOURS, 0), at + NEIGHBOURS + 1);
+    const { order, place } = this.session;
+    const near = order.subarray(Math.max(place - NEIGHBOURS, 0), place + NEIGHBOURS + 1);
     const dense = this.pictures.dense(near);
     for (const { offset, canvas, button } of this.tiles) {
-      const position = order[at + offset];
+      const position = order[place + offset];
       button.classList.toggle("none", position === undefined);
       if (position !== undefined) this.pictures.draw(canvas, position, dense.has(position));
     }
@@ -213,15 +229,15 @@ export class Single {
   }
 
   #renderCaptions() {
-    const { store, looks, order, at, selected } = this.session;
+    const { store, looks, order, place, selected } = this.session;
     for (const { offset, caption, button } of this.tiles) {
-      const position = order[at + offset];
+      const position = order[place + offset];
       if (position === undefined) continue;
       const signs = badges(store, looks, position).map((badge) => badge.sign).join("");
-      setText(caption, `${store.now.direction[position] < 0 ? "?" : store.now.direction[position]} ${signs}`);
+      setText(caption, `${classSign(store.now.direction[position])} ${signs}`);
       button.classList.toggle("selected", selected[position] === 1);
       button.classList.toggle("deleted", store.now.deleted[position] === 1);
-      button.title = `${store.ids[position]}: ${shortLabel(store, position)}`;
+      button.title = `${store.ids[position]}: ${shortLabel(store.now, position)}`;
     }
   }
 }

@@ -5,9 +5,10 @@ import { positionsOf, rangesOf, runsOf, valuesOf } from "./runs.js";
 /** What catalogue.py calls the same. */
 export const Flag = { MISSING: 1, BROKEN: 2, INVALID: 4, HOPELESS: 8, PERSON: 16, MARKED: 32, RUN_START: 64 };
 
-/** @typedef {"direction" | "speed" | "reviewed" | "deleted"} Attribute */
+/** @typedef {"direction" | "speed"} ClassName what of a label has classes */
+/** @typedef {ClassName | "reviewed" | "deleted"} Attribute */
 /** @type {readonly Attribute[]} */
-export const ATTRIBUTES = ["direction", "speed", "reviewed", "deleted"];
+const ATTRIBUTES = ["direction", "speed", "reviewed", "deleted"];
 
 /**
  * One step that can be undone; see operations.py.
@@ -66,8 +67,8 @@ export class Store extends EventTarget {
     this.done = [];
     /** @type {Operation[]} */
     this.undone = [];
-    state.positions.forEach((/** @type {number} */ position, /** @type {number} */ at) => {
-      for (const attribute of ATTRIBUTES) this.now[attribute][position] = state[attribute][at];
+    state.positions.forEach((/** @type {number} */ position, /** @type {number} */ index) => {
+      for (const attribute of ATTRIBUTES) this.now[attribute][position] = state[attribute][index];
     });
     for (let position = 0; position < this.count; position += 1) {
       for (const attribute of /** @type {const} */ (["direction", "speed"])) {
@@ -101,10 +102,23 @@ export class Store extends EventTarget {
     );
   }
 
-  /** @param {number} position @param {"direction" | "speed"} attribute */
+  /** @param {number} position whether no valid label comes of it as things are; see export.py */
+  isInvalid(position) {
+    const { flags, now } = this;
+    if (!(flags[position] & Flag.INVALID)) return false;
+    const isWhole = now.direction[position] >= 0 && now.speed[position] >= 0;
+    const isMended = isWhole && (now.reviewed[position] === 1 || this.isEdited(position));
+    return !isMended || Boolean(flags[position] & Flag.HOPELESS);
+  }
+
+  /** @param {number} position @param {ClassName} attribute */
   classes(position, attribute) {
-    const group = this.groups[this.group[position]];
-    return attribute === "direction" ? group.nb_dir : group.nb_speed;
+    return classesOf(this.groups[this.group[position]], attribute);
+  }
+
+  /** The most classes of any group. @param {ClassName} attribute */
+  mostClasses(attribute) {
+    return Math.max(...this.groups.map((group) => classesOf(group, attribute)));
   }
 
   /**
@@ -117,7 +131,7 @@ export class Store extends EventTarget {
 
   /**
    * Sets a class; null when that changes nothing.
-   * @param {Int32Array} positions ascending @param {"direction" | "speed"} attribute
+   * @param {Int32Array} positions ascending @param {ClassName} attribute
    * @param {number} value @param {string} [how]
    */
   label(positions, attribute, value, how = "") {
@@ -126,7 +140,7 @@ export class Store extends EventTarget {
 
   /** @param {Int32Array} positions ascending; unknown labels cannot be confirmed */
   confirm(positions) {
-    const known = positions.filter((at) => this.now.direction[at] >= 0 && this.now.speed[at] >= 0);
+    const known = positions.filter((position) => this.now.direction[position] >= 0 && this.now.speed[position] >= 0);
     return this.#do("confirm", "confirmed", known, { reviewed: 1 });
   }
 
@@ -158,24 +172,24 @@ export class Store extends EventTarget {
     const ranges = JSON.stringify(rangesOf(positions));
     let total = by;
     let before = this.#valuesNow(positions);
-    for (let at = this.done.length - 1; at >= 0; at -= 1) {
-      const step = this.done[at];
+    for (let index = this.done.length - 1; index >= 0; index -= 1) {
+      const step = this.done[index];
       if (step.kind !== "shift" || JSON.stringify(step.positions) !== ranges) break;
       total += step.by ?? 0;
       before = this.#valuesBefore(step);
     }
     const runOf = this.#runs(positions);
-    const placeOf = new Map(Array.from(positions, (position, at) => [position, at]));
+    const indexOf = new Map(Array.from(positions, (position, index) => [position, index]));
     const direction = before.direction.slice();
     const speed = before.speed.slice();
     const deleted = before.deleted.slice();
-    for (let at = 0; at < positions.length; at += 1) {
-      const from = placeOf.get(positions[at] - total);
-      if (from !== undefined && runOf[from] === runOf[at] && this.group[positions[from]] === this.group[positions[at]]) {
-        direction[at] = before.direction[from];
-        speed[at] = before.speed[from];
+    for (let index = 0; index < positions.length; index += 1) {
+      const from = indexOf.get(positions[index] - total);
+      if (from !== undefined && runOf[from] === runOf[index] && this.group[positions[from]] === this.group[positions[index]]) {
+        direction[index] = before.direction[from];
+        speed[index] = before.speed[from];
       } else {
-        deleted[at] = 1;
+        deleted[index] = 1;
       }
     }
     const text = `labels moved ${Math.abs(by)} ${by < 0 ? "earlier" : "later"}`;
@@ -186,17 +200,17 @@ export class Store extends EventTarget {
   #runs(positions) {
     const runs = new Int32Array(positions.length);
     let run = 0;
-    let at = 0;
-    for (let position = 0; position < this.count && at < positions.length; position += 1) {
+    let index = 0;
+    for (let position = 0; position < this.count && index < positions.length; position += 1) {
       if (this.flags[position] & Flag.RUN_START) run += 1;
-      if (position === positions[at]) runs[at++] = run;
+      if (position === positions[index]) runs[index++] = run;
     }
     return runs;
   }
 
   /** @param {Int32Array} positions */
   #valuesNow(positions) {
-    const take = (/** @type {Attribute} */ attribute) => Int8Array.from(positions, (at) => this.now[attribute][at]);
+    const take = (/** @type {Attribute} */ attribute) => Int8Array.from(positions, (position) => this.now[attribute][position]);
     return { direction: take("direction"), speed: take("speed"), deleted: take("deleted") };
   }
 
@@ -235,21 +249,21 @@ export class Store extends EventTarget {
    */
   #do(kind, text, positions, values, by = 0) {
     const attributes = /** @type {Attribute[]} */ (Object.keys(values));
-    const wanted = (/** @type {Attribute} */ attribute, /** @type {number} */ at) => {
+    const wanted = (/** @type {Attribute} */ attribute, /** @type {number} */ index) => {
       const value = /** @type {number | Int8Array} */ (values[attribute]);
-      return typeof value === "number" ? value : value[at];
+      return typeof value === "number" ? value : value[index];
     };
-    const changes = Array.from(positions, (position, at) =>
-      attributes.some((attribute) => this.now[attribute][position] !== wanted(attribute, at)),
+    const changes = Array.from(positions, (position, index) =>
+      attributes.some((attribute) => this.now[attribute][position] !== wanted(attribute, index)),
     );
     if (!changes.includes(true)) return null;
-    const kept = Array.from(positions.keys()).filter((at) => by || changes[at]);
-    const changed = Int32Array.from(kept, (at) => positions[at]);
+    const kept = Array.from(positions.keys()).filter((index) => by || changes[index]);
+    const changed = Int32Array.from(kept, (index) => positions[index]);
     /** @type {Operation} */
     const operation = { uid: newUid(), kind, text, positions: rangesOf(changed), set: {}, was: {} };
     if (by) operation.by = by;
     for (const attribute of attributes) {
-      operation.set[attribute] = runsOf(kept.map((at) => wanted(attribute, at)));
+      operation.set[attribute] = runsOf(kept.map((index) => wanted(attribute, index)));
       operation.was[attribute] = runsOf(changed.map((position) => this.now[attribute][position]));
     }
     return this.#perform(operation);
@@ -262,8 +276,8 @@ export class Store extends EventTarget {
     for (const [attribute, runs] of Object.entries(operation.set)) {
       const values = valuesOf(runs, positions.length);
       const column = this.now[/** @type {Attribute} */ (attribute)];
-      positions.forEach((position, at) => {
-        column[position] = values[at];
+      positions.forEach((position, index) => {
+        column[position] = values[index];
       });
     }
     for (const position of positions) this.#tally(position, 1);
@@ -299,6 +313,11 @@ export class Store extends EventTarget {
   }
 }
 
+/** @param {{nb_dir: number, nb_speed: number}} group @param {ClassName} attribute */
+function classesOf(group, attribute) {
+  return attribute === "direction" ? group.nb_dir : group.nb_speed;
+}
+
 /** @param {Operation} step @param {string} kind @returns {Operation} */
 function inverse(step, kind) {
   return { ...step, uid: newUid(), kind, of: step.uid, set: step.was, was: step.set };
@@ -309,8 +328,8 @@ function inverse(step, kind) {
  * @param {Operation[]} steps it is gone from them @param {string | undefined} uid
  */
 function taken(steps, uid) {
-  const at = steps.findLastIndex((step) => step.uid === uid);
-  return at < 0 ? undefined : steps.splice(at, 1)[0];
+  const index = steps.findLastIndex((step) => step.uid === uid);
+  return index < 0 ? undefined : steps.splice(index, 1)[0];
 }
 
 function newUid() {

@@ -27,12 +27,14 @@ export class Looks {
     this.lookedAt = 0;
   }
 
-  /** @param {Findings} findings */
+  /** @param {Findings} findings @returns {boolean} whether more was looked at than is known here */
   take(findings) {
+    if (findings.looked_at === this.lookedAt) return false;
     this.lookedAt = findings.looked_at;
     for (const [first, last] of findings.still) this.still.fill(1, first, last + 1);
     for (const position of findings.dull) this.dull[position] = 1;
     for (const [position, fault] of findings.broken) this.broken.set(position, fault);
+    return true;
   }
 }
 
@@ -71,7 +73,7 @@ export function score(store, looks, position) {
 }
 
 /** @param {number} share -1 .. 1, or NaN @param {number} count */
-export function binOf(share, count) {
+function binOf(share, count) {
   if (Number.isNaN(share)) return -1;
   return Math.min(Math.max(Math.trunc(((share + 1) / 2) * count), 0), count - 1);
 }

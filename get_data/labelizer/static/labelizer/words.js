@@ -1,9 +1,11 @@
 // How classes and counts are called.
 
+/** @typedef {import("./store.js").ClassName} ClassName */
+
 const DIRECTIONS = { 2: ["left", "right"], 3: ["left", "straight", "right"], 5: ["hard left", "left", "straight", "right", "hard right"] };
 const SPEEDS = { 2: ["slow", "fast"], 3: ["slow", "middle", "fast"] };
 
-/** @param {"direction" | "speed"} attribute @param {number} value @param {number} classes */
+/** @param {ClassName} attribute @param {number} value @param {number} classes */
 export function nameOf(attribute, value, classes) {
   const names = /** @type {Record<number, string[]>} */ (attribute === "direction" ? DIRECTIONS : SPEEDS);
   return names[classes]?.[value] ?? "";
