@@ -35,8 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Ctrl-C reaches the programs under test, also when a shell started the tests with `&`."""
+    """Signals reach the programs under test, also from tests that were started by nohup or `&`."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)

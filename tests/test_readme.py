@@ -133,7 +133,11 @@ def test_make_leaves_an_environment_that_was_made_by_hand(tmp_path):
     settings.parent.mkdir()
     settings.write_text("include-system-site-packages = true\n")
     made = subprocess.run(
-        ["make", "check", "PYTHON=true"], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["make", "--no-print-directory", "check", "PYTHON=true"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert made.returncode == 2
     assert made.stdout == (

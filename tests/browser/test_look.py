@@ -243,10 +243,9 @@ def test_the_panel_is_where_it_is_of_use(screen):
         assert screen.locator("#panel").is_visible() == (view in ("single", "grid"))
 
 
+@pytest.mark.parametrize("screen", [((390, 844), "dark")], indirect=True)
 def test_a_finger_finds_each_button(screen):
     """At least 30 pixels both ways, where a finger is all there is."""
-    if screen.evaluate("() => innerWidth") > 500:
-        pytest.skip("there is a mouse")
     for view in VIEWS:
         screen.click(f"nav [data-view={view}]")
         small = screen.evaluate(

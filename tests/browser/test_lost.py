@@ -249,6 +249,19 @@ def _text(file):
     return file.read_text() if file.exists() else ""
 
 
+COUNT_KEPT = """async () => {
+    const ended = (request) => new Promise((done) => {
+        request.onsuccess = () => done(request.result);
+    });
+    const names = (await indexedDB.databases()).map((one) => one.name);
+    const database = await ended(indexedDB.open(names.find((one) => one.startsWith("labelizer-"))));
+    const steps = database.transaction("operations").objectStore("operations");
+    const count = await ended(steps.count());
+    database.close();
+    return count;
+}"""
+
+
 def test_a_killed_browser_sends_what_it_kept(labelizer, own_browser, watch):
     """Acceptance 14: thirty keys, none of them sent, then SIGKILL."""
     watch.forgive("ERR_FAILED")
@@ -257,6 +270,7 @@ def test_a_killed_browser_sends_what_it_kept(labelizer, own_browser, watch):
     ready(page)
     page.route("**/api/edits", lambda route: route.abort())
     keys(page, *"4" * 30)
+    wait_until(lambda: page.evaluate(COUNT_KEPT) == 30, within_s=5)  # some ms after each key
     kill()
     assert labelizer.operations() == []
     page, _ = own_browser()
