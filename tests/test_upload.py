@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from errors import InputError
+from errors import DatabaseError, InputError
 from get_data.database.delete import delete, target
 from get_data.database.interfaces import picture_key
 from get_data.database.local_store import LocalPictureStore
@@ -284,6 +284,14 @@ def test_a_picture_that_is_lost_is_put_back_by_a_second_upload(db, drive):
     assert {one.what for one in results} == {"there"}
     assert [one.key for one in results if one.picture_sent] == [key]
     assert len(db.pictures()) == 10
+
+
+def test_pictures_that_another_program_keeps_deleting_are_told_with_place_and_remedy(db, drive):
+    store = Meddling(db.store)
+    store.look = lambda _keys: {}
+    says = f"^picture store {db.store.name!r}: another program deletes .*; end that one"
+    with pytest.raises(DatabaseError, match=says):
+        list(upload(entries(drive)[:1], db.index, store))
 
 
 def test_a_label_deleted_while_it_went_in_stays_out(db, drive):
