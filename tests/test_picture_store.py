@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from errors import DatabaseError, PictureMissing
-from get_data.database.interfaces import copies_of, copy_path, picture_key
+from get_data.database.interfaces import copy_path, picture_key, stored
 from get_data.database.local_store import LocalPictureStore
 from get_data.database.s3 import settings as s3_settings
 from get_data.database.s3_utils import S3PictureStore
@@ -86,10 +86,12 @@ def test_a_copy_put_aside_outlives_the_picture(store):
     store.put_new(KEY, b"x")
     assert store.put_aside(KEY, "run-1")
     store.delete(KEY)
-    assert copies_of(store, KEY) == [copy_path(KEY, "run-1")]
-    assert store.get(copy_path(KEY, "run-1")) == b"x"
+    assert [copy.path for copy in store.copies()[KEY]] == [copy_path(KEY, "run-1")]
+    assert store.get(copy_path(KEY, "run-1")) == stored(store, KEY) == b"x"
     store.delete(copy_path(KEY, "run-1"))
     assert store.copies() == {}
+    with pytest.raises(PictureMissing, match=KEY):
+        stored(store, KEY)
 
 
 def test_there_is_no_copy_of_a_picture_that_is_not_there(store):

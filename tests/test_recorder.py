@@ -534,6 +534,17 @@ def test_a_killed_drive_loses_nothing_that_it_had_recorded(tmp_path, kill_after)
     assert len(labels) >= last + 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_all_processes_does_not_cost_what_is_in_the_queue(tmp_path, number):
+    """As `systemctl stop` and Ctrl-C send it: the drive ends by itself, the writer after it."""
+    with recorder(tmp_path) as to:
+        os.kill(to._writer.pid, signal.SIGSTOP)  # so that the queue is full when the signal comes
+        record(to, 20)
+        os.kill(to._writer.pid, number)
+        os.kill(to._writer.pid, signal.SIGCONT)
+    assert to.report.pictures == len(assert_whole(tmp_path)) == 20
+
+
 @pytest.mark.slow
 def test_a_drive_and_its_writer_killed_together_are_repaired(tmp_path):
     drive = start_drive(tmp_path)

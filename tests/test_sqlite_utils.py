@@ -298,6 +298,30 @@ def connect_here(pragma, monkeypatch):
     monkeypatch.setattr(sqlite_utils, "_connection", connect)
 
 
+def test_a_new_file_and_its_folders_outlive_a_power_cut_before_a_label_is_in(
+    index, file, monkeypatch
+):
+    at_sync = []
+
+    def sync(folder):
+        assert folder == file.parent
+        at_sync.append(SqliteIndex(folder).count(EVERYTHING))
+
+    monkeypatch.setattr(sqlite_utils, "sync_file_system", sync)
+    index.create([made(1)])
+    index.create([made(2)])
+    assert at_sync == [0]
+
+
+def test_each_change_outlives_a_power_cut_whatever_the_default_of_sqlite_is(index, monkeypatch):
+    """Where it is built with another default, a change would be on the disk at some later time."""
+    connect_here("PRAGMA synchronous = NORMAL", monkeypatch)
+    index.create([made(1)])
+    with index._connected(writing=True) as connection:
+        full = 2
+        assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
+
+
 def test_a_full_disk_is_said_and_nothing_is_half_written(index, file, monkeypatch):
     index.create([made(1)])
     connect_here("PRAGMA max_page_count = 30", monkeypatch)

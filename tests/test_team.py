@@ -139,17 +139,18 @@ def test_who_may_only_search_changes_nothing(call, team, drive, monkeypatch, par
 
 
 def test_an_upload_that_is_done_again_asks_once_a_thousand(call, team, tmp_path, monkeypatch):
-    drive = save(tmp_path / "drive", [document(number) for number in range(40)])
+    drive = save(tmp_path / "drive", [document(number) for number in range(1040)])
     call(upload_data, drive)
     with Proxy(team.cluster.url) as labels, Proxy(team.gateway.url) as pictures:
         lead(
             monkeypatch,
             {"PATATE_ES_URL": labels.url, "PATATE_S3_ENDPOINT_URL": pictures.url},
         )
-        assert call(upload_data, drive, "--dry-run")[1]["there"] == 40
-    # the bucket is tried by a LIST and a GET; then one LIST, one _mget each for all labels
-    assert pictures.requests == {("GET", "list"): 2, ("GET", "object"): 1}
-    assert labels.requests["POST", "_mget"] == 2
+        assert call(upload_data, drive, "--dry-run")[1]["there"] == 1040
+    # the bucket is tried by a LIST and a GET; then for each thousand that is begun one LIST, and
+    # one _mget each of the labels that are in and of those that are gone
+    assert pictures.requests == {("GET", "list"): 1 + 2, ("GET", "object"): 1}
+    assert labels.requests["POST", "_mget"] == 2 * 2
 
 
 def test_a_bucket_is_created_when_that_is_asked_for(call, team, drive, monkeypatch):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from errors import InputError
+from errors import DatabaseError, InputError
 from get_data.database.delete import delete, target
 from get_data.database.interfaces import picture_key
 from get_data.database.local_store import LocalPictureStore
@@ -145,6 +145,21 @@ def test_a_picture_that_only_the_store_has_is_enough_for_another_label(db, drive
     assert outcome(db, [Entry(second, drive / second["file_name"])]) == ["created"]
 
 
+@pytest.mark.parametrize("was_there", [False, True], ids=["new label", "label that is in"])
+def test_a_picture_that_a_killed_deletion_has_aside_is_enough(db, drive, was_there):
+    """Nobody else has it: the file is gone, and so is the picture under its key."""
+    entry = entries(drive)[0]
+    outcome(db, [entry])
+    if not was_there:
+        db.index.remove([entry.fingerprint])
+    key = picture_key(entry.img_id, label.sha256(picture(0)))
+    assert db.store.put_aside(key, "run")
+    db.store.delete(key)
+    entry.picture.unlink()
+    assert outcome(db, [entry]) == ["there" if was_there else "created"]
+    assert db.pictures() == {key: picture(0)}
+
+
 def test_another_picture_of_the_same_id_is_a_conflict(db, drive, tmp_path):
     outcome(db, entries(drive))
     other = document(0, steering=0.9)
@@ -269,6 +284,14 @@ def test_a_picture_that_is_lost_is_put_back_by_a_second_upload(db, drive):
     assert {one.what for one in results} == {"there"}
     assert [one.key for one in results if one.picture_sent] == [key]
     assert len(db.pictures()) == 10
+
+
+def test_pictures_that_another_program_keeps_deleting_are_told_with_place_and_remedy(db, drive):
+    store = Meddling(db.store)
+    store.look = lambda _keys: {}
+    says = f"^picture store {db.store.name!r}: another program deletes .*; end that one"
+    with pytest.raises(DatabaseError, match=says):
+        list(upload(entries(drive)[:1], db.index, store))
 
 
 def test_a_label_deleted_while_it_went_in_stays_out(db, drive):

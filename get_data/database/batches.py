@@ -1,4 +1,4 @@
-"""Long work in pieces of bounded size."""
+"""Long work in pieces: how large, and how many at once."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

@@ -28,7 +28,7 @@ from get_data.labels.label import Document
 
 OLD_COPY_S = 3600.0  # longer than any deletion of a batch takes
 
-_MAX_ROUNDS = 20
+MAX_ROUNDS = 20  # of making good what another program keeps undoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def settle(
     old = _old_copies(store)
     unsettled = {*keys, *old}
     with threads(THREADS) as pool:
-        for _ in range(_MAX_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             named = index.named(unsettled)
             there = store.look(unsettled)
             agreed = sorted(key for key in unsettled if (key in named) == (key in there))
@@ -178,7 +178,10 @@ def settle(
             if not unsettled:
                 return outcome
             old = _old_copies(store)
-    raise DatabaseError("pictures are being uploaded as fast as they are deleted")
+    raise DatabaseError(
+        f"picture store {store.name!r}: another program uploads pictures as fast as they are "
+        "deleted; end that one and run again"
+    )
 
 
 def _all(results: Iterable[object]) -> None:

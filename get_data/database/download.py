@@ -14,7 +14,7 @@ import msgspec
 
 from errors import DatabaseError, PictureMissing
 from get_data.database.batches import THREADS, batches
-from get_data.database.interfaces import PictureStore, copies_of
+from get_data.database.interfaces import PictureStore, stored
 from get_data.durable import TEMPORARY_SUFFIX, sync_file_system
 from get_data.labels import label, label_file
 from get_data.labels.label import PictureReference
@@ -60,8 +60,8 @@ def settled(documents: Iterable[bytes]) -> Iterator[Hit]:
             says = decode(document)
         except (ValueError, TypeError, RecursionError) as error:
             raise DatabaseError(
-                f"the label index is damaged ({error}); "
-                "move it away and upload your recordings again"
+                f"the label index is damaged ({error}); move away the one of this machine, or name "
+                "another in PATATE_ES_INDEX, and upload your recordings again"
             ) from error
         if kept and kept.says.img_id == says.img_id:
             kept = replace(kept, others=kept.others + 1)
@@ -192,7 +192,7 @@ def _fetch(says: PictureReference, store: PictureStore, target: Path) -> None:
 
     Raises: PictureMissing, _Damaged, OSError; what was there before is as it was.
     """
-    picture = _stored(says, store)
+    picture = stored(store, says.s3_key)
     if says.picture_sha256 not in (None, label.sha256(picture)) or not picture:
         raise _Damaged(f"the store's {says.s3_key} is not the picture that its label tells")
     temporary = target.with_name(f".{says.img_id}{TEMPORARY_SUFFIX}")  # shorter than some names
@@ -202,19 +202,6 @@ def _fetch(says: PictureReference, store: PictureStore, target: Path) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _stored(says: PictureReference, store: PictureStore) -> bytes:
-    """The picture from the store, also while a deletion has it aside. Raises: PictureMissing."""
-    try:
-        return store.get(says.s3_key)
-    except PictureMissing:
-        for path in (*copies_of(store, says.s3_key), says.s3_key):
-            try:
-                return store.get(path)
-            except PictureMissing:
-                continue
-    raise PictureMissing(f"the store has no {says.s3_key}")
 
 
 class _Damaged(Exception):

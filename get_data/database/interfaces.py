@@ -9,7 +9,7 @@ from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from errors import DatabaseError
+from errors import DatabaseError, PictureMissing
 from get_data.database.search_query import SearchQuery
 from get_data.labels.label import Document, moment_of
 
@@ -171,9 +171,18 @@ class PictureStore(Protocol):
         """Nothing is under that key, or copy's path."""
 
 
-def copies_of(store: PictureStore, key: str) -> list[str]:
-    """The paths of the copies that deletions have put aside of one picture."""
-    return [copy.path for copy in store.copies().get(key, ())]
+def stored(store: PictureStore, key: str) -> bytes:
+    """The picture of that key, also while a deletion has it aside. Raises: PictureMissing."""
+    try:
+        return store.get(key)
+    except PictureMissing:
+        copies = [copy.path for copy in store.copies().get(key, ())]
+        for path in (*copies, key):  # which may have been put back meanwhile
+            try:
+                return store.get(path)
+            except PictureMissing:
+                continue
+    raise PictureMissing(f"the store has no {key}")
 
 
 def copy_path(key: str, run: str) -> str:

@@ -1,8 +1,8 @@
 """How long a server is waited for: one rule for labels and pictures.
 
 What fails for a reason that may pass (a time-out, a broken connection, 429, 502, 503, 504) is tried
-again after 0.2 s, then 0.4 s and so on up to 5 s, for a minute in all. While a server has not
-answered once, the set-up may be wrong, and patience ends sooner.
+again after 0.2 s, then 0.4 s and so on up to 5 s, and for the last time a minute after the first.
+While a server has not answered once, the set-up may be wrong, and patience ends sooner.
 """
 
 import random

@@ -11,6 +11,7 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,19 +21,18 @@ from uuid import uuid4
 
 from errors import DatabaseError, InputError, PictureMissing
 from get_data.database.batches import THREADS, batches
-from get_data.database.delete import Target, delete, settle
+from get_data.database.delete import MAX_ROUNDS, Target, delete, settle
 from get_data.database.interfaces import (
     LabelIndex,
     PictureStore,
-    copies_of,
     is_picture_key,
     picture_key,
+    stored,
 )
 from get_data.labels import label, label_file
 from get_data.labels.label import Document, PictureReference
 
 _AHEAD = 2  # batches that are asked about or sent while the labels of another are indexed
-_MAX_ROUNDS = 20  # of putting back what somebody else keeps deleting
 
 
 @dataclass(frozen=True)
@@ -298,11 +298,8 @@ class _Run:
         if not key and says.picture_sha256:
             key = picture_key(one.img_id, says.picture_sha256)
         if key:
-            for path in (key, *copies_of(self.store, key), key):
-                try:
-                    return self.store.get(path)
-                except PictureMissing:
-                    continue
+            with suppress(PictureMissing):
+                return stored(self.store, key)
         raise _Unusable(f"{one.entry.picture} does not exist, and the store has no such picture")
 
     def create_labels(self, batch: _Batch) -> Iterator[Uploaded]:
@@ -312,7 +309,7 @@ class _Run:
             there = self._create(new, batch)
             for one in new:
                 one.was_there = one.fingerprint in there
-        for _ in range(_MAX_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             missing = self._missing(batch)
             if not missing:
                 break
@@ -320,7 +317,10 @@ class _Run:
             if self.dry_run:
                 break
         else:
-            raise DatabaseError("pictures are being deleted as fast as they are uploaded")
+            raise DatabaseError(
+                f"picture store {self.store.name!r}: another program deletes pictures as fast as "
+                "they are uploaded; end that one and run again"
+            )
         for one in batch.on_the_way():
             batch.end(one, "there" if one.was_there else "created")
         if not self.dry_run:

@@ -147,6 +147,9 @@ def merge(folder: Path, *, check_pictures: bool) -> Merged:
     `labels.damaged.json` instead, and the picture to `damaged/`. The caller holds the lock.
 
     Pictures are synced before a label file names them: it may outlive a power cut before they do.
+
+    Raises: OSError, WriteFailed, RecordingFailed; InputError when a label file of the folder cannot
+    be read. The journal stays then.
     """
     merged = Merged()
     taken, erased, unreadable = _read(folder / NAME)
@@ -183,7 +186,10 @@ def temporary_name(file_name: str) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Document], dict[str, Document], dict[str, str]]:
-    """The labels of a journal, those erased, and by their number the lines that cannot be read."""
+    """The labels of a journal, those erased, and by their number the lines that cannot be read.
+
+    Raises: OSError; RecordingFailed for what is no file.
+    """
     taken: dict[str, Document] = {}
     erased: dict[str, Document] = {}
     unreadable: dict[str, str] = {}

@@ -54,7 +54,8 @@ _decode = msgspec.json.Decoder(_Items).decode
 def send(http: Http, index: str, operations: Mapping[str, bytes]) -> dict[str, Outcome]:
     """The outcome of each operation, by the name it is given under; each is NDJSON.
 
-    What is rejected because the server is busy is sent again, for a minute, without the others.
+    What is rejected because the server is busy is sent again, for a minute, without the others;
+    each of these requests has the patience of any other.
     Raises: DatabaseError, Refused.
     """
     chunks = list(_chunks(operations.items()))

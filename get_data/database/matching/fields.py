@@ -38,10 +38,12 @@ FINGERPRINT = "label_fingerprint"  # which is a label's `_id`
 
 
 def wrong(clause: Clause, what: str) -> NoReturn:
+    """No database can answer the clause. Raises: InputError."""
     raise InputError(f"{clause.path}: {what}")
 
 
 def refuse(clause: Clause, what: str) -> NoReturn:
+    """This kind of database cannot answer the clause. Raises: InputError."""
     raise InputError(
         f"{clause.path}: the database on this machine does not know {what}. "
         "A team's database (Elasticsearch) may"
@@ -64,6 +66,7 @@ class Kind:
 
 
 def text_of(value: Any) -> str:
+    """A scalar as a keyword: a text as it is, all else as JSON spells it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -191,6 +194,7 @@ class Field:
 
 
 def field_of(clause: Clause) -> Field:
+    """The field that a clause asks. Raises: InputError for one that only Elasticsearch has."""
     path = FINGERPRINT if clause.type == "ids" else clause.path
     if clause.type not in ("ids", "match_all") and (path.startswith("_") or "*" in path):
         refuse(clause, f"the field {path!r}; ask one field by its name, fingerprints with ids")
@@ -223,6 +227,7 @@ def _kept_field(path: str, kind: Kind, raw: Callable[[Document], list[Any]]) -> 
 
 
 def kept(kind: Kind, raw: Iterable[Any]) -> Iterator[Any]:
+    """The values as that kind of field keeps them, without those that are none of the kind."""
     for value in raw:
         try:
             yield kind.edges(value)[0]
