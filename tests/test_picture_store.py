@@ -41,16 +41,30 @@ def test_a_picture_comes_back_byte_for_byte(store):
 
 
 def test_a_picture_that_is_there_stays_as_it_was(store):
-    store.put_new(KEY, b"first")
-    assert not store.put_new(KEY, b"second")
-    assert store.get(KEY) == b"first"
+    assert store.put_new(KEY, b"picture")
+    assert not store.put_new(KEY, b"picture")
+    assert store.get(KEY) == b"picture"
+
+
+@pytest.mark.parametrize("left", [b"", b"pict"], ids=["empty", "short"])
+def test_a_picture_that_is_damaged_makes_room(store, left):
+    store.put_new(KEY, left)
+    assert store.put_new(KEY, b"picture")
+    assert store.get(KEY) == b"picture"
+
+
+def test_a_local_picture_of_the_right_size_and_other_content_makes_room(tmp_path):
+    store = LocalPictureStore(tmp_path)
+    store.put_new(KEY, bytes(7))
+    assert store.put_new(KEY, b"picture")
+    assert store.get(KEY) == b"picture"
 
 
 def test_of_many_writers_of_one_key_exactly_one_wins(store):
     with ThreadPoolExecutor(16) as threads:
-        won = list(threads.map(lambda n: store.put_new(KEY, b"%d" % n), range(64)))
+        won = list(threads.map(lambda _: store.put_new(KEY, b"picture"), range(64)))
     assert won.count(True) == 1
-    assert store.get(KEY) == b"%d" % won.index(True)
+    assert store.get(KEY) == b"picture"
 
 
 def test_what_is_not_there_is_missing(store):

@@ -26,6 +26,7 @@ from get_data.database.sqlite_utils import SqliteIndex
 from get_data.labels import label, label_file
 from get_data.recording import journal
 from tests.conftest import document, picture, save
+from tests.faults import before_anything
 from tests.test_journal import interrupted
 from tests.waiting import wait_until
 
@@ -82,6 +83,40 @@ def test_a_missing_picture_is_named_and_a_second_run_completes(call, drive):
         0,
         {"created": 1, "there": 9, "gone": 0, "failed": 0, "pictures_sent": 1},
     )
+
+
+KILLED_BEFORE_THE_SYNC = """
+import os, signal
+from get_data.database.local_store import LocalPictureStore
+
+LocalPictureStore.make_durable = lambda store: os.kill(os.getpid(), signal.SIGKILL)
+"""
+LEFT_BY_A_POWER_CUT = {  # of what was written and not synced
+    "empty": lambda content: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "zeros": lambda content: bytes(len(content)),
+}
+
+
+@pytest.mark.parametrize("left", LEFT_BY_A_POWER_CUT.values(), ids=LEFT_BY_A_POWER_CUT)
+def test_an_upload_after_a_power_cut_leaves_every_picture_whole(
+    call, drive, home, tmp_path, monkeypatch, left
+):
+    with monkeypatch.context() as patch:
+        before_anything(patch, tmp_path, KILLED_BEFORE_THE_SYNC)
+        script = path.ROOT / "get_data" / "upload_data.py"
+        ended = subprocess.run([sys.executable, script, drive], capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    stored = list((home / "database" / "pictures").rglob("*.jpg"))
+    assert len(stored) == 10
+    for file in stored[::2]:
+        file.write_bytes(left(file.read_bytes()))
+    code, counts, _ = call(upload_data, drive)
+    assert (code, counts["created"], counts["pictures_sent"]) == (0, 10, 5)
+    assert call(search_and_download, "-p", tmp_path / "training", "--verify")[0] == 0
+    for number in range(10):
+        file = tmp_path / "training" / document(number)["file_name"]
+        assert file.read_bytes() == picture(number)
 
 
 @pytest.mark.parametrize("key", ["to_delete", "replaces"])

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from errors import DatabaseError
 from get_data.database.search_query import SearchQuery
-from get_data.labels.label import Document, moment_of
+from get_data.labels.label import Document, moment_of, sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ def picture_key(img_id: str, sha256: str) -> str:
     """The key of a picture in the store. It tells the content: two contents never share a key."""
     day = img_id[:8] if moment_of(img_id) else "other"
     return f"pictures/{day}/{img_id}-{sha256[:12]}.jpg"
+
+
+def is_told_by(key: str, picture: bytes) -> bool:
+    """Whether the key of a picture tells this content."""
+    return key[-16:-4] == sha256(picture)[:12]
 
 
 def is_picture_key(key: str, img_id: str) -> bool:
@@ -150,7 +155,10 @@ class PictureStore(Protocol):
         """What a label's `s3_bucket` says."""
 
     def put_new(self, key: str, picture: bytes) -> bool:
-        """The picture is there, whole; False when one of that key was there already and stays."""
+        """The picture is there, whole; False when it was there already and stays.
+
+        One of another size under that key is damaged, and makes room: the key tells the content.
+        """
 
     def get(self, path: str) -> bytes:
         """The picture under a key, or a copy. Raises: PictureMissing."""

@@ -58,14 +58,20 @@ class LocalPictureStore:
 
     @_in_our_words
     def put_new(self, key: str, picture: bytes) -> bool:
-        """The picture is there, whole; False when one of that key was there already and stays."""
+        """The picture is there, whole; False when it was there already and stays.
+
+        What has that key and is another picture is what a power cut left of this one.
+        """
         target, store = checked_path(key), self._store(create=True)
         incoming = self._incoming(picture)
         try:
             store.rename(incoming, target, overwrite=False)
         except AlreadyExistsError:
-            store.delete(incoming)
-            return False
+            with suppress(DatabaseError):  # gone meanwhile, or not to be read any more
+                if self.get(key) == picture:
+                    store.delete(incoming)
+                    return False
+            store.rename(incoming, target)
         return True
 
     @_in_our_words
