@@ -27,6 +27,7 @@ from get_data.labels import label, label_file
 from get_data.recording import journal
 from tests.conftest import document, picture, save
 from tests.faults import before_anything
+from tests.pi import namespace
 from tests.test_journal import interrupted
 from tests.waiting import wait_until
 
@@ -156,6 +157,46 @@ def fetched(call, drive, tmp_path):
     call(upload_data, drive)
     call(search_and_download, "-p", tmp_path / "training")
     return tmp_path / "training"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(namespace.lacking()), reason=namespace.lacking())
+def test_uploads_from_two_containers_at_once_keep_their_pictures_apart(call, tmp_path):
+    """Each container counts its processes from 1."""
+    drives = [
+        save(tmp_path / str(start), [document(start + number) for number in range(300)])
+        for start in (0, 1000)
+    ]
+    script = path.ROOT / "get_data" / "upload_data.py"
+    uploads = [
+        subprocess.Popen(
+            [*namespace.CONTAINER, sys.executable, script, drive], stderr=subprocess.PIPE
+        )
+        for drive in drives
+    ]
+    ends = [(upload.communicate()[1], upload.returncode) for upload in uploads]
+    assert [code for _, code in ends] == [0, 0], ends
+    code, counts, _ = call(search_and_download, "-p", tmp_path / "training", "--verify")
+    assert (code, counts["fetched"]) == (0, 600)
+
+
+@pytest.mark.slow
+def test_two_searches_at_once_into_one_folder_leave_it_whole(call, tmp_path):
+    call(upload_data, save(tmp_path / "drive", [document(number) for number in range(600)]))
+    training = tmp_path / "training"
+    script = path.ROOT / "get_data" / "search_and_download.py"
+    searches = [
+        subprocess.Popen([sys.executable, script, "-p", training], stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    ends = [(search.communicate()[1], search.returncode) for search in searches]
+    assert [code for _, code in ends] == [0, 0], ends
+    labels = label_file.read(training / label_file.NAME)
+    names = {one["file_name"] for one in labels.values()}
+    assert len(names) == 600
+    assert {file.name for file in training.iterdir()} == {*names, label_file.NAME}
+    for one in labels.values():
+        assert label.sha256((training / one["file_name"]).read_bytes()) == one["picture_sha256"]
 
 
 def correct(folder, number, direction=0):
