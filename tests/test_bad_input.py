@@ -333,7 +333,6 @@ JOURNALS = [
     ("the list of damage is a folder", 2, folder(DAMAGED), [f"{DAMAGED} is a folder"]),
     ("erased/labels.json is broken", 2, erased_before("{"), ["killed/erased/labels.json, line 1"]),
     ("erased/labels.json is a list", 2, erased_before("[]"), ["killed/erased/labels.json: not a"]),
-    ("a picture is a folder", 1, folder(f"killed/{PICTURE}"), [f"killed/{PICTURE}", "directory"]),
 ]
 
 # --- everything else, script by script

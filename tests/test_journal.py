@@ -1,7 +1,9 @@
 """What a killed recording left is repaired by whichever script comes first."""
 
+import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +60,50 @@ def test_a_damaged_picture_is_put_aside_with_its_label(tmp_path, damage, reason)
     assert bad["img_id"] not in label_file.read(folder / "labels.json")
     assert not (folder / bad["file_name"]).exists()
     assert (folder / "damaged" / bad["file_name"]).exists() == (reason != "the picture is missing")
+
+
+NOT_TO_BE_READ = {
+    "a folder": (lambda file: file.mkdir(), "the picture is not a regular file"),
+    "a pipe": (os.mkfifo, "the picture is not a regular file"),
+    "a device": (lambda file: file.symlink_to("/dev/zero"), "the picture is not a regular file"),
+    "a link to itself": (lambda file: file.symlink_to(file.name), "the picture cannot be read: "),
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(("make", "reason"), NOT_TO_BE_READ.values(), ids=NOT_TO_BE_READ)
+def test_what_is_no_file_in_a_pictures_place_costs_only_itself(tmp_path, make, reason):
+    folder = interrupted(tmp_path, [document(0), document(1), document(2)])
+    file = folder / document(1)["file_name"]
+    file.unlink()
+    make(file)
+    merged = journal.repair(folder)
+    assert merged.labels == 2
+    assert merged.damaged.keys() == {document(1)["img_id"]}
+    assert reason in merged.damaged[document(1)["img_id"]]
+
+
+def test_a_picture_that_the_disk_gives_no_more_costs_only_itself(tmp_path, monkeypatch):
+    folder = interrupted(tmp_path, [document(0), document(1), document(2)])
+    file, read = folder / document(1)["file_name"], Path.read_bytes
+
+    def worn_out(path):
+        if path == file:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", worn_out)
+    merged = journal.repair(folder)
+    reason = "the picture cannot be read: Input/output error"
+    assert (merged.labels, merged.damaged) == (2, {document(1)["img_id"]: reason})
+    assert (folder / "damaged" / file.name).exists()
+
+
+def test_a_folder_that_is_called_as_if_half_written_stays(tmp_path):
+    folder = interrupted(tmp_path, [document(0)])
+    (folder / ".x.tmp").mkdir()
+    assert journal.repair(folder).labels == 1
+    assert (folder / ".x.tmp").is_dir()
 
 
 @pytest.mark.parametrize("torn", [b'{"img_id": "2024', b"\0\0\0\0", b"3\n", b"[]\n", b"{}\n"])

@@ -17,6 +17,7 @@ from errors import Declined, InputError, StillRecording
 from get_data import (
     command_line,
     contact_sheet,
+    run_manual,
     search_and_download,
     upload_data,
     upload_to_db,
@@ -28,6 +29,7 @@ from get_data.recording import journal
 from tests.conftest import document, picture, save
 from tests.faults import before_anything
 from tests.pi import namespace
+from tests.test_bad_input import rights_count
 from tests.test_journal import interrupted
 from tests.waiting import wait_until
 
@@ -140,6 +142,31 @@ def test_an_interrupted_recording_is_repaired_aloud_by_each_script(call, tmp_pat
         assert f"{folder}: repaired an interrupted recording: 1 labels kept" in err
         assert "this line of the journal is torn" in err
         assert not (folder / journal.NAME).exists()
+
+
+def test_one_picture_that_may_not_be_read_costs_an_interrupted_recording_only_itself(
+    call, tmp_path
+):
+    folder = interrupted(tmp_path / "drive", [document(number) for number in range(3)])
+    (folder / document(1)["file_name"]).chmod(0)
+    with rights_count():
+        code, counts, err = call(upload_data, folder)
+    assert (code, counts["created"]) == (0, 2)
+    reason = "the picture cannot be read: Permission denied"
+    assert f"  damaged: {document(1)['img_id']}: {reason}" in err
+    assert (folder / "damaged" / document(1)["file_name"]).exists()
+
+
+@pytest.mark.slow
+def test_a_drive_goes_on_in_a_folder_with_a_picture_that_cannot_be_read(call, tmp_path):
+    folder = interrupted(tmp_path / "drive", [document(number) for number in range(3)])
+    file = folder / document(1)["file_name"]
+    file.unlink()
+    file.mkdir()
+    code, _, err = call(run_manual, "-o", folder, "--simulate", "--duration", 1)
+    assert code == 0, err
+    assert f"  damaged: {document(1)['img_id']}: the picture is not a regular file" in err
+    assert len(label_file.read(folder / label_file.NAME)) > 2
 
 
 def test_a_recording_that_runs_is_refused(call, tmp_path, monkeypatch):

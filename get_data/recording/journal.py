@@ -8,6 +8,7 @@ run again. Whoever writes the journal or merges it holds a lock on the folder.
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -167,7 +168,8 @@ def merge(folder: Path, *, check_pictures: bool) -> Merged:
     if damaged:
         _put_damaged_aside(folder, damaged, known_damaged)
     for half_written in (*folder.glob(HALF_WRITTEN), *(folder / ERASED).glob(HALF_WRITTEN)):
-        half_written.unlink()
+        if not half_written.is_dir():
+            half_written.unlink()
     sync_file_system(folder)
     _put_erased_aside(folder, erased, known_erased)
     label_file.write(folder / label_file.NAME, {**known, **taken})
@@ -233,10 +235,15 @@ def _take_out_damaged(labels: dict[str, Document], folder: Path) -> Document:
 def _fault(folder: Path, document: Document) -> str | None:
     """What is wrong with the picture of a label, if anything."""
     reference = label.reference(document)
+    picture = folder / reference.file_name
     try:
-        content = (folder / reference.file_name).read_bytes()
+        if not stat.S_ISREG(picture.stat().st_mode):  # reading a pipe would wait for ever
+            return "the picture is not a regular file"
+        content = picture.read_bytes()
     except FileNotFoundError:
         return "the picture is missing"
+    except OSError as error:
+        return f"the picture cannot be read: {error.strerror}"
     if not content:
         return "the picture is empty"
     if len(content) != reference.picture_size:
