@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{args.pictures} has no labels to draw")
     output = args.output or folder / "contact_sheet.png"
     command_line.check_output(output)
+    command_line.check_replaces(output, "a picture in PNG", is_png)
     tiles = [
         tile(folder, one)
         for one in command_line.bar(chosen, total=len(chosen), what="drawing", unit="picture")
@@ -76,6 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     command_line.say(f"{len(chosen)} of {len(labels)} pictures drawn in {output}")
     command_line.report({"labels": len(labels), "drawn": len(chosen), "file": str(output)})
     return command_line.DONE
+
+
+def is_png(beginning: bytes) -> bool:
+    """Whether a file that begins so is a picture in PNG."""
+    return beginning.startswith(b"\x89PNG\r\n\x1a\n")
 
 
 def evenly(labels: Sequence[Label], most: int) -> list[Label]:

@@ -369,6 +369,70 @@ def test_a_key_that_is_none_of_that_picture_is_refused(call, fetched, key, home)
     assert (home / "database" / "index.sqlite").exists()
 
 
+def bytes_below(folder):
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["drive/labels.json", "drive/session_template.json", "home/database/index.sqlite", "notes.txt"],
+)
+@pytest.mark.parametrize("script", ["contact_sheet", "search"])
+def test_an_output_takes_no_other_files_place(call, drive, tmp_path, monkeypatch, script, name):
+    monkeypatch.setenv("PATATE_HOME", str(tmp_path / "home"))
+    call(upload_data, drive)
+    (tmp_path / "notes.txt").write_text("mine")
+    before = bytes_below(tmp_path)
+    code, _, err = (
+        call(contact_sheet, drive, "-o", tmp_path / name)
+        if script == "contact_sheet"
+        else call(search_and_download, "-p", tmp_path / "out", "-o", tmp_path / name)
+    )
+    assert code == 2, err
+    assert str((tmp_path / name).parent) in err
+    assert bytes_below(tmp_path) == before
+
+
+def test_nothing_is_written_into_the_local_database(call, drive, home):
+    call(upload_data, drive)
+    before = bytes_below(home)
+    inside = home / "database" / "pictures"
+    for script, arguments in [
+        (search_and_download, ["-p", inside]),
+        (search_and_download, ["-p", drive.parent / "out", "-o", inside / "labels.json"]),
+        (contact_sheet, [drive, "-o", inside / "sheet.png"]),
+        (write_label_template, ["-o", inside / "template.json"]),
+    ]:
+        code, _, err = call(script, *arguments)
+        assert code == 2
+        assert f"{inside} is inside the local database" in err
+    assert bytes_below(home) == before
+
+
+@pytest.mark.parametrize("name", ["", "erased"])
+def test_a_link_to_a_recording_is_a_recording(call, drive, tmp_path, name):
+    (drive / "erased").mkdir()
+    (drive / "erased" / label_file.NAME).write_text("{}")
+    (tmp_path / "link").symlink_to(drive / name)
+    code, _, err = call(search_and_download, "-p", tmp_path / "link")
+    assert code == 2
+    assert f"{drive} is a recording; give a search a folder of its own" in err
+    assert (drive / "erased" / label_file.NAME).read_text() == "{}"
+
+
+@pytest.mark.parametrize("before", ["", "{}"])
+def test_an_output_takes_the_place_of_its_own_kind(call, drive, tmp_path, before):
+    call(upload_data, drive)
+    labels, sheet = tmp_path / "found.json", tmp_path / "sheet.png"
+    labels.write_text(before)
+    sheet.write_bytes(b"")
+    for _ in range(2):
+        assert call(search_and_download, "-p", tmp_path / "out", "-o", labels)[0] == 0
+        assert call(contact_sheet, drive, "-o", sheet)[0] == 0
+    assert len(label_file.read(labels)) == 10
+    assert cv2.imread(str(sheet)) is not None
+
+
 def test_corrections_that_are_not_applied_yet_are_not_overwritten(call, fetched):
     mark(fetched, 4)
     code, _, err = call(search_and_download, "-p", fetched)

@@ -34,6 +34,16 @@ def read(path: Path) -> dict[str, Document]:
     return labels
 
 
+def is_beginning(raw: bytes) -> bool:
+    """Whether a file that begins so holds labels: the first is one, or it holds nothing at all."""
+    text = raw.decode(errors="ignore")  # may end inside a character
+    try:
+        first = next(strict_json.entries(text.encode(), NAME), None)
+        return first is None or label.parse(first.value).img_id == first.key
+    except InputError:
+        return False
+
+
 def write(path: Path, labels: Mapping[str, Document]) -> None:
     """The file holds these labels, sorted by id; until it does, it holds what it held.
 
