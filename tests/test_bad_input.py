@@ -332,7 +332,12 @@ JOURNALS = [
     ("the list of damage is a list", 2, holds(DAMAGED, "[]"), [DAMAGED, "move it away"]),
     ("the list of damage is a folder", 2, folder(DAMAGED), [f"{DAMAGED} is a folder"]),
     ("erased/labels.json is broken", 2, erased_before("{"), ["killed/erased/labels.json, line 1"]),
-    ("erased/labels.json is a list", 2, erased_before("[]"), ["killed/erased/labels.json: not a"]),
+    (
+        "erased/labels.json is a list",
+        2,
+        erased_before("[]"),
+        ["erased/labels.json: expected"],
+    ),
 ]
 
 # --- everything else, script by script

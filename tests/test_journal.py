@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,43 @@ def interrupted(folder, documents, *, torn=b""):
         if "img_id" in one:
             (folder / one["file_name"]).write_bytes(picture(number_of(one)))
     return folder
+
+
+def test_a_merge_holds_little_more_than_the_files_in_memory(tmp_path):
+    """Two hours of driving are 144,000 labels."""
+    documents = [document(number) for number in range(2000)]
+    label_file.write(tmp_path / "labels.json", {one["img_id"]: one for one in documents[:1000]})
+    lines = [json.dumps(one) for one in documents[1000:]]
+    (tmp_path / journal.NAME).write_text("\n".join(lines))
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    tracemalloc.start()
+    try:
+        assert journal.merge(tmp_path, check_pictures=False).labels == 1000
+        merging = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        assert len(journal.ids_of(tmp_path)) == 2000
+        reading = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert max(merging, reading) < 4 * size
+
+
+def test_what_the_labels_held_before_a_merge_stays_as_it_stood(tmp_path):
+    """Also what is no label, in entries that somebody has laid out anew."""
+    before = '{\n "holiday": {\n  "number": 1e2, "text": "\\u00e9"\n }\n}\n'
+    (tmp_path / "labels.json").write_text(before)
+    folder = interrupted(tmp_path, [document(0)])
+    assert journal.repair(folder).labels == 1
+    after = (folder / "labels.json").read_text()
+    assert json.loads(after) == {document(0)["img_id"]: document(0), **json.loads(before)}
+    assert after.splitlines()[2] == '"holiday":{"number":1e2,"text":"\\u00e9"}'
+
+
+def test_a_line_that_begins_with_a_mark_of_utf8_is_read(tmp_path):
+    folder = interrupted(tmp_path, [document(0)])
+    (folder / journal.NAME).write_text(f"\ufeff{json.dumps(document(0))}\n")
+    assert journal.repair(folder).labels == 1
+    assert label_file.read(folder / "labels.json") == {document(0)["img_id"]: document(0)}
 
 
 def test_no_journal_is_nothing_to_repair(tmp_path):
