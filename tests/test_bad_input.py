@@ -780,10 +780,17 @@ OTHERS = [
         "no labels", contact_sheet, ["new"], 2, ["new has no labels"], lambda p: save(p / "new", [])
     ),
     Row(
-        "--most 0", contact_sheet, ["drive", "--most", "0"], 2, ["--most: expected a whole number"]
+        "--most 0", contact_sheet, ["drive", "--most", "0"], 2, ["--most: expected 1 to 2000 pict"]
     ),
     Row(
-        "--most many", contact_sheet, ["drive", "--most", "a lot"], 2, ["--most: expected a whole"]
+        "--most 2001", contact_sheet, ["drive", "--most", "2001"], 2, ["--most: expected 1 to 2000"]
+    ),
+    Row(
+        "--most many",
+        contact_sheet,
+        ["drive", "--most", "a lot"],
+        2,
+        ["--most: expected 1 to 2000"],
     ),
     Row(
         "sheet is a folder", contact_sheet, ["drive", "-o", "."], 2, [". is a folder; name a file"]

@@ -668,6 +668,37 @@ def test_contact_sheet_draws_every_picture_with_its_label(call, tmp_path):
     assert call(contact_sheet, folder, "--most", "2")[1]["drawn"] == 2
 
 
+def jpeg_that_says(width, height):
+    """The beginning of a picture of that size in pixels, as a download that was cut leaves it."""
+    start = bytes.fromhex("ffc0001108")  # what comes before height and width
+    encoded = cv2.imencode(".jpg", np.full((16, 16, 3), 200, np.uint8))[1].tobytes()
+    at = encoded.index(start) + len(start)
+    size = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return encoded[:at] + size + encoded[at + 4 :]
+
+
+def test_contact_sheet_shows_grey_for_a_picture_beyond_all_size(call, tmp_path):
+    folder = save(tmp_path / "drive", [document(0)])
+    (folder / document(0)["file_name"]).write_bytes(jpeg_that_says(65500, 65500))
+    assert call(contact_sheet, folder)[0] == 0
+
+
+@pytest.mark.slow
+def test_contact_sheet_needs_little_memory_for_a_huge_picture(tmp_path):
+    folder = save(tmp_path / "drive", [document(0)])
+    (folder / document(0)["file_name"]).write_bytes(jpeg_that_says(12000, 12000))
+    code = (
+        "import sys\n"
+        "from get_data import contact_sheet\n"
+        "contact_sheet.main(sys.argv[1:])\n"
+        "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, folder], cwd=path.ROOT, capture_output=True, check=True
+    )
+    assert int(ended.stdout.split()[-1]) < 300_000  # kilobytes, of which 100,000 are OpenCV's
+
+
 def test_contact_sheet_says_where_a_picture_is_missing(call, tmp_path):
     folder = save(tmp_path / "drive", [document(0)], pictures=False)
     assert call(contact_sheet, folder)[0] == 0
