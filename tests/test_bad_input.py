@@ -1253,7 +1253,7 @@ DISKS = [
     ("template", write_label_template, ["-o", "disk/x.json"], "disk/x.json cannot be written"),
     ("sheet", contact_sheet, ["drive", "-o", "disk/x.png"], "disk/x.png cannot be written"),
     ("search", search_and_download, ["-p", "disk"], "disk/labels.json cannot be written"),
-    ("upload", upload_data, ["new"], "disk/home/database/index.sqlite: "),
+    ("upload", upload_data, ["new"], "disk/home/database"),
     ("repair", upload_data, ["disk/killed"], "disk/killed/labels"),
 ]
 

@@ -4,8 +4,10 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 import cv2
@@ -52,6 +54,41 @@ def test_a_second_upload_sends_nothing(call, drive):
     code, counts, _ = call(upload_data, drive)
     assert code == 0
     assert counts == {"created": 0, "there": 10, "gone": 0, "failed": 0, "pictures_sent": 0}
+
+
+@contextmanager
+def nothing_to_be_written(folder):
+    """Nobody may write into the folder while the block runs."""
+    below = [folder, *folder.rglob("*")]
+    for one in below:
+        one.chmod(0o555 if one.is_dir() else 0o444)
+    try:
+        with rights_count():
+            yield
+    finally:
+        for one in below:
+            one.chmod(0o755 if one.is_dir() else 0o644)
+
+
+@pytest.mark.parametrize("in_use", [False, True], ids=["nobody writes", "somebody else may write"])
+def test_who_may_only_read_the_local_database_can_search_and_dry_run(
+    call, drive, home, tmp_path, in_use
+):
+    database = home / "database"
+    call(upload_data, drive)
+    with closing(sqlite3.connect(database / "index.sqlite")) as other:
+        if in_use:  # then the newest labels are in a file beside the index
+            other.execute("SELECT count(*) FROM labels").fetchall()
+            call(upload_data, save(tmp_path / "new", [document(20)]))
+            assert (database / "index.sqlite-wal").stat().st_size > 0
+        with nothing_to_be_written(database):
+            code, counts, err = call(search_and_download, "-p", tmp_path / "training")
+            assert (code, counts["fetched"]) == (0, 11 if in_use else 10), err
+            code, counts, err = call(upload_data, drive, "--dry-run")
+            assert (code, counts["there"]) == (0, 10), err
+            code, _, err = call(upload_data, save(tmp_path / "more", [document(30)]))
+            assert code == 1
+            assert "Permission denied" in err
 
 
 def test_a_dry_run_counts_like_the_real_run_and_creates_nothing(call, drive, home):
