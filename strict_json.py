@@ -2,6 +2,7 @@
 
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,7 +72,8 @@ def entries(raw: bytes, where: str) -> Iterator[Entry]:
             _decoder.decode(text)
             raise _Refused("expected an object")
         seen: set[str] = set()
-        counted, start = at, len(raw) - len(text.encode()) + at  # the same place, in bytes
+        mark = len(BOM_UTF8) if raw.startswith(BOM_UTF8) else 0
+        counted, start = at, mark + at  # the same place, in bytes
         at = _past_blank(text, at + 1)
         while text[at : at + 1] != "}" or seen:
             _expect(text, at, '"', "property name enclosed in double quotes")

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TextIO, TypeVar
 
 from tqdm import tqdm
 
+import path
 from errors import Declined, InputError, ToolkitError, WriteFailed
 from get_data.labels import label_file
 from get_data.recording import journal
@@ -28,6 +29,7 @@ INTERRUPTED = 130
 
 _LARGEST_NUMBER = 10**9
 _LONGEST_LINE = 1000
+_BEGINNING_BYTES = 1_000_000
 
 Item = TypeVar("Item")
 
@@ -340,12 +342,36 @@ def is_there(file: Path) -> bool:
 def check_output(file: Path) -> None:
     """A file may be written there. Raises: InputError for what a file must not take the place of.
 
+    Nor may it stand in the local database, whose files are nobody else's.
     Renaming a file to /dev/null, as root, would take the device away from everybody.
     """
     if file.is_dir():
         raise InputError(f"{file} is a folder; name a file")
     if file.exists() and not file.is_file():
         raise InputError(f"{file} is not a regular file; name another")
+    check_outside_database(file.parent)
+
+
+def check_outside_database(folder: Path) -> None:
+    """The folder is not one of the local database's. Raises: InputError."""
+    if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(path.database())):
+        raise InputError(f"{folder} is inside the local database; name a place of your own")
+
+
+def check_replaces(file: Path, what: str, is_one: Callable[[bytes], bool]) -> None:
+    """Nothing is there but `what`, as the beginning of the file tells, or an empty file.
+
+    Raises: InputError.
+    """
+    if not is_there(file):
+        return
+    try:
+        with file.open("rb") as content:
+            beginning = content.read(_BEGINNING_BYTES)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    if beginning and not is_one(beginning):
+        raise InputError(f"{file} is not {what}; move it away, or name another file with -o")
 
 
 def label_file_of(argument: Path) -> Path:

@@ -26,6 +26,13 @@ from get_data.labels.label import Label
 Pixels = NDArray[np.uint8]  # (height, width, 3), blue green red
 
 WIDTH_PX, HEIGHT_PX, GAP_PX, BAND_PX = 200, 150, 6, 23
+SIZES = (  # an eighth first: of a huge picture the memory would not hold the whole
+    cv2.IMREAD_REDUCED_COLOR_8,
+    cv2.IMREAD_REDUCED_COLOR_4,
+    cv2.IMREAD_REDUCED_COLOR_2,
+    cv2.IMREAD_COLOR,
+)
+MOST = command_line.whole_number_from(1, 2000, "pictures on a sheet")  # of half a gigabyte
 PAPER = (32, 28, 26)
 INK = (235, 235, 235)
 NEEDLE = (60, 200, 255)
@@ -48,7 +55,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="default: DIR/contact_sheet.png",
     )
     parser.add_argument(
-        "--most", type=command_line.whole_number, default=42, metavar="N", help="default 42"
+        "--most", type=MOST, default=42, metavar="N", help="default 42, at most 2000"
     )
     return parser.parse_args(argv)
 
@@ -64,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{args.pictures} has no labels to draw")
     output = args.output or folder / "contact_sheet.png"
     command_line.check_output(output)
+    command_line.check_replaces(output, "a picture in PNG", is_png)
     tiles = [
         tile(folder, one)
         for one in command_line.bar(chosen, total=len(chosen), what="drawing", unit="picture")
@@ -76,6 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     command_line.say(f"{len(chosen)} of {len(labels)} pictures drawn in {output}")
     command_line.report({"labels": len(labels), "drawn": len(chosen), "file": str(output)})
     return command_line.DONE
+
+
+def is_png(beginning: bytes) -> bool:
+    """Whether a file that begins so is a picture in PNG."""
+    return beginning.startswith(b"\x89PNG\r\n\x1a\n")
 
 
 def evenly(labels: Sequence[Label], most: int) -> list[Label]:
@@ -112,13 +125,21 @@ def tile(folder: Path, one: Label) -> Pixels:
 
 
 def picture(file: Path) -> Pixels | None:
-    """The picture of a file; None where there is none."""
+    """The picture of a file, not much larger than a tile needs; None where there is none."""
     try:  # OpenCV itself opens no names that are not UTF-8, and waits for pipes
         content = np.frombuffer(file.read_bytes() if file.is_file() else b"", np.uint8)
     except OSError:
         return None
-    pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    return None if pixels is None else pixels.astype(np.uint8)
+    if not content.size:
+        return None
+    for size in SIZES:
+        try:
+            pixels = cv2.imdecode(content, size)
+        except cv2.error:  # it says that it has more pixels than OpenCV ever reads
+            return None
+        if pixels is None or (pixels.shape[0] >= HEIGHT_PX and pixels.shape[1] >= WIDTH_PX):
+            break
+    return None if pixels is None else pixels.astype(np.uint8, copy=False)
 
 
 def write(canvas: Pixels, text: str, at: tuple[int, int]) -> None:

@@ -1,16 +1,20 @@
 """Writing that outlives a kill and a power cut."""
 
 import ctypes
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from errors import WriteFailed
 
 TEMPORARY_SUFFIX = ".tmp"
+
+_RANDOM = "[0-9a-f]" * 32
 
 _syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)  # Linux; Python's os lacks it
 
@@ -24,40 +28,48 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
 
     Raises: WriteFailed, with nothing left behind.
     """
-    start = target.name[:40]  # a name may be so long that nothing can be added to it
-    temporary = target.with_name(f".{start}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    for left in target.parent.glob(f".{escape(start)}.*{TEMPORARY_SUFFIX}"):
-        if not runs(left.suffixes[-2].removeprefix(".")):
-            _discard(left)
+    start = f"{target.name[:40]}."  # a name may be so long that nothing can be added to it
+    drop_left_behind(target.parent, start)
     try:
-        with temporary.open("wb") as file:
+        with temporary_file(target.parent, start) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(target)
+            Path(file.name).replace(target)
         sync_folder(target.parent)
     except OSError as error:
-        _discard(temporary)
         raise WriteFailed(f"{target} cannot be written: {error.strerror}") from error
-    except BaseException:
-        _discard(temporary)
-        raise
 
 
-def runs(pid: str) -> bool:
-    """Whether there is a process of that number; also when the text is no number."""
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, ValueError, OverflowError):  # somebody else's process, or none of ours
-        return True
-    return True
+@contextmanager
+def temporary_file(folder: Path, start: str = "") -> Iterator[BinaryIO]:
+    """A new file in the folder, gone when the block ends unless it has another name by then.
+
+    Its name is nobody else's, and it is locked while the block runs: unlike a process's number that
+    holds also where several machines or containers write into one folder.
+
+    Raises: OSError.
+    """
+    while True:
+        temporary = folder / f".{start}{uuid4().hex}{TEMPORARY_SUFFIX}"
+        with temporary.open("xb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink == 0:  # taken for left behind before the lock
+                continue
+            try:
+                yield file
+            finally:
+                with suppress(OSError):
+                    temporary.unlink()
+            return
 
 
-def _discard(temporary: Path) -> None:
-    with suppress(OSError):
-        temporary.unlink()
+def drop_left_behind(folder: Path, start: str = "") -> None:
+    """What killed processes have left of `temporary_file` is gone."""
+    for left in folder.glob(f".{escape(start)}{_RANDOM}{TEMPORARY_SUFFIX}"):
+        with suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -25,6 +25,7 @@ from car.interfaces import Command, Frame
 from car.parts import Car, RealCar, SimulatedCar
 from errors import NotReady, RecordingFailed, WriteFailed
 from get_data import command_line, session_questions
+from get_data.durable import temporary_file
 from get_data.labels import session
 from get_data.labels.label import MAX_CLASSES, SESSION_KEYS, Classes
 from get_data.recording import capture_clock, disk, jpeg, live, live_view
@@ -108,6 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.check:
             return command_line.DONE
         command_line.make_folders(args.output, path.database())
+        warn_of_memory(path.database())
         session_questions.keep(said, args.output / session.NAME)
         with recorder_of(args, conf, said, last_img_id_file) as recorder:
             command_line.say_repaired(args.output, recorder.repaired)
@@ -170,6 +172,18 @@ def make_ready(car: Car, args: argparse.Namespace, conf: HardwareConf) -> None:
             otherwise="",
         )
     preflight.run([("motors", car.open_motors)], say)
+
+
+def warn_of_memory(folder: Path) -> None:
+    """Says, before the drive, when the last id cannot be kept in the folder for the next one."""
+    try:
+        with temporary_file(folder):
+            pass
+    except OSError as error:
+        command_line.say(
+            f"warning: {folder} cannot be written: {error.strerror}; check its rights, or ids may "
+            "come twice when the clock is wrong"
+        )
 
 
 def recorder_of(
@@ -266,6 +280,8 @@ def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, miss
     """What was recorded is said: a page for people, counts for programs."""
     lost = Lost(missed, recorder.dropped)
     command_line.say(f"{args.output}")
+    if recorder.report.unremembered:
+        command_line.say(f"warning: {recorder.report.unremembered}")
     for line in page(recorder.report, lost=lost, asked_hz=args.rate, control=driving.timing):
         command_line.say(line)
     command_line.report({**asdict(recorder.report), **asdict(lost)})

@@ -7,6 +7,7 @@ same command. Without -q everything matches; a query may also be given in place 
 """
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_folder(args.pictures)
     check_folder(labels.parent)
     command_line.check_output(labels)
+    command_line.check_replaces(labels, "a file of labels", label_file.is_beginning)
     check_labels(labels)
     with database() as db:
         command_line.say_database(db.name, db.notice)
@@ -98,7 +100,8 @@ def counted(results: Iterable[Downloaded]) -> tuple[Counter[str], list[Failed]]:
 
 def check_folder(folder: Path) -> None:
     """The folder may be written to by a search. Raises: InputError when it is a recording's."""
-    place = folder.absolute()
+    command_line.check_outside_database(folder)
+    place = Path(os.path.realpath(folder))
     if place.name in (journal.ERASED, journal.DAMAGED_PICTURES):  # a recording's own folders
         place = place.parent
     if any(command_line.is_there(place / mark) for mark in (session.NAME, journal.NAME)):

@@ -119,7 +119,7 @@ class MemoryStore:
         self.age_s: dict[str, float] = {}
 
     def put_new(self, key: str, picture: bytes) -> bool:
-        if key in self.pictures:
+        if key in self.pictures and len(self.pictures[key]) == len(picture):
             return False
         self.pictures[key] = picture
         return True

@@ -248,6 +248,16 @@ def test_a_picture_that_a_killed_deletion_left_aside_is_put_back(full):
     assert full.store.copies() == {}
 
 
+def test_a_copy_that_is_damaged_is_not_put_back(full):
+    """It would take the place of the whole one that an upload puts there at the same time."""
+    full.store.delete(key_of(5))
+    full.store.put_new(key_of(5), b"")
+    full.store.put_aside(key_of(5), "killed run")
+    full.store.delete(key_of(5))
+    assert settle([key_of(5)], full.index, full.store, run="r") == {key_of(5): "lost"}
+    assert full.store.look([key_of(5)]) == {}
+
+
 def test_a_young_copy_of_another_deletion_is_left_alone(full):
     full.store.put_aside(key_of(5), "other run")
     remove(full, [in_drive(0)])

@@ -1,13 +1,15 @@
 """Files are written whole or not at all, and nothing half-written stays for ever."""
 
 import errno
-import os
+import fcntl
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import path
 from errors import WriteFailed
-from get_data import durable
 from get_data.durable import replacing, sync_file_system
 from tests.faults import (
     Call,
@@ -16,14 +18,9 @@ from tests.faults import (
     failing_sync_of_file_systems,
     files_up_to,
 )
+from tests.pi import namespace
 
-
-@pytest.fixture
-def ended_pid():
-    """The number of a process that has ended."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
+HALF_WRITTEN = f".labels.json.{'0a' * 16}.tmp"
 
 
 def test_the_new_content_stands_there_once_all_is_written(tmp_path):
@@ -106,29 +103,56 @@ def test_a_file_system_that_cannot_be_synced_is_told(tmp_path, monkeypatch):
     assert caught.value.filename == str(tmp_path)
 
 
-def test_what_a_killed_process_left_half_written_is_removed(tmp_path, ended_pid):
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
     target = tmp_path / "labels.json"
-    (tmp_path / f".labels.json.{ended_pid}.tmp").write_bytes(b"hal")
+    (tmp_path / HALF_WRITTEN).write_bytes(b"hal")
     with replacing(target) as file:
         file.write(b"new")
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_another_process_is_writing_stays(tmp_path, ended_pid):
-    others = {
-        tmp_path / f".labels.json.{os.getppid()}.tmp",
-        tmp_path / f".other.json.{ended_pid}.tmp",
-        tmp_path / ".labels.json.mine.tmp",
-    }
-    for other in others:
-        other.write_bytes(b"hal")
+WRITER = """
+import sys
+from pathlib import Path
+from get_data.durable import replacing
+
+with replacing(Path(sys.argv[1])) as file:
+    file.write(b"theirs")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("through", [[], namespace.CONTAINER], ids=["a process", "a container"])
+def test_what_another_process_is_writing_stays(tmp_path, through):
+    if through and (why := namespace.lacking()):
+        pytest.skip(why)
+    target = tmp_path / "labels.json"
+    (tmp_path / ".labels.json.mine.tmp").write_bytes(b"mine")
+    command = [sys.executable, "-c", WRITER, target]
+    with subprocess.Popen(
+        command, cwd=path.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as first:
+        assert first.stdout.readline() == b"writing\n"
+        subprocess.run([*through, *command], cwd=path.ROOT, stdin=subprocess.DEVNULL, check=True)
+        assert target.read_bytes() == b"theirs"
+        first.communicate()
+    assert first.returncode == 0
+    assert set(tmp_path.iterdir()) == {tmp_path / ".labels.json.mine.tmp", target}
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    real, swept = fcntl.flock, []
+
+    def sweep_once(file, operation):
+        if not swept:
+            swept.append(file.name)
+            Path(file.name).unlink()
+        real(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_once)
     with replacing(tmp_path / "labels.json") as file:
         file.write(b"new")
-    assert set(tmp_path.iterdir()) == {*others, tmp_path / "labels.json"}
-
-
-def test_a_process_that_runs_is_told_from_one_that_has_ended(ended_pid):
-    assert durable.runs(str(os.getpid()))
-    assert durable.runs("1")
-    assert not durable.runs(str(ended_pid))
-    assert durable.runs("no number")
+    assert len(swept) == 1
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"new"]

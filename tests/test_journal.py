@@ -1,7 +1,10 @@
 """What a killed recording left is repaired by whichever script comes first."""
 
+import errno
 import json
 import os
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +23,43 @@ def interrupted(folder, documents, *, torn=b""):
         if "img_id" in one:
             (folder / one["file_name"]).write_bytes(picture(number_of(one)))
     return folder
+
+
+def test_a_merge_holds_little_more_than_the_files_in_memory(tmp_path):
+    """Two hours of driving are 144,000 labels."""
+    documents = [document(number) for number in range(2000)]
+    label_file.write(tmp_path / "labels.json", {one["img_id"]: one for one in documents[:1000]})
+    lines = [json.dumps(one) for one in documents[1000:]]
+    (tmp_path / journal.NAME).write_text("\n".join(lines))
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    tracemalloc.start()
+    try:
+        assert journal.merge(tmp_path, check_pictures=False).labels == 1000
+        merging = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        assert len(journal.ids_of(tmp_path)) == 2000
+        reading = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert max(merging, reading) < 4 * size
+
+
+def test_what_the_labels_held_before_a_merge_stays_as_it_stood(tmp_path):
+    """Also what is no label, in entries that somebody has laid out anew."""
+    before = '{\n "holiday": {\n  "number": 1e2, "text": "\\u00e9"\n }\n}\n'
+    (tmp_path / "labels.json").write_text(before)
+    folder = interrupted(tmp_path, [document(0)])
+    assert journal.repair(folder).labels == 1
+    after = (folder / "labels.json").read_text()
+    assert json.loads(after) == {document(0)["img_id"]: document(0), **json.loads(before)}
+    assert after.splitlines()[2] == '"holiday":{"number":1e2,"text":"\\u00e9"}'
+
+
+def test_a_line_that_begins_with_a_mark_of_utf8_is_read(tmp_path):
+    folder = interrupted(tmp_path, [document(0)])
+    (folder / journal.NAME).write_text(f"\ufeff{json.dumps(document(0))}\n")
+    assert journal.repair(folder).labels == 1
+    assert label_file.read(folder / "labels.json") == {document(0)["img_id"]: document(0)}
 
 
 def test_no_journal_is_nothing_to_repair(tmp_path):
@@ -58,6 +98,50 @@ def test_a_damaged_picture_is_put_aside_with_its_label(tmp_path, damage, reason)
     assert bad["img_id"] not in label_file.read(folder / "labels.json")
     assert not (folder / bad["file_name"]).exists()
     assert (folder / "damaged" / bad["file_name"]).exists() == (reason != "the picture is missing")
+
+
+NOT_TO_BE_READ = {
+    "a folder": (lambda file: file.mkdir(), "the picture is not a regular file"),
+    "a pipe": (os.mkfifo, "the picture is not a regular file"),
+    "a device": (lambda file: file.symlink_to("/dev/zero"), "the picture is not a regular file"),
+    "a link to itself": (lambda file: file.symlink_to(file.name), "the picture cannot be read: "),
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(("make", "reason"), NOT_TO_BE_READ.values(), ids=NOT_TO_BE_READ)
+def test_what_is_no_file_in_a_pictures_place_costs_only_itself(tmp_path, make, reason):
+    folder = interrupted(tmp_path, [document(0), document(1), document(2)])
+    file = folder / document(1)["file_name"]
+    file.unlink()
+    make(file)
+    merged = journal.repair(folder)
+    assert merged.labels == 2
+    assert merged.damaged.keys() == {document(1)["img_id"]}
+    assert reason in merged.damaged[document(1)["img_id"]]
+
+
+def test_a_picture_that_the_disk_gives_no_more_costs_only_itself(tmp_path, monkeypatch):
+    folder = interrupted(tmp_path, [document(0), document(1), document(2)])
+    file, read = folder / document(1)["file_name"], Path.read_bytes
+
+    def worn_out(path):
+        if path == file:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", worn_out)
+    merged = journal.repair(folder)
+    reason = "the picture cannot be read: Input/output error"
+    assert (merged.labels, merged.damaged) == (2, {document(1)["img_id"]: reason})
+    assert (folder / "damaged" / file.name).exists()
+
+
+def test_a_folder_that_is_called_as_if_half_written_stays(tmp_path):
+    folder = interrupted(tmp_path, [document(0)])
+    (folder / ".x.tmp").mkdir()
+    assert journal.repair(folder).labels == 1
+    assert (folder / ".x.tmp").is_dir()
 
 
 @pytest.mark.parametrize("torn", [b'{"img_id": "2024', b"\0\0\0\0", b"3\n", b"[]\n", b"{}\n"])

@@ -1,8 +1,8 @@
 """The contract of every picture store; a new one joins by one more param of the fixture."""
 
 import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +11,7 @@ from get_data.database.interfaces import copy_path, picture_key, stored
 from get_data.database.local_store import LocalPictureStore
 from get_data.database.s3 import settings as s3_settings
 from get_data.database.s3_utils import S3PictureStore
+from get_data.durable import temporary_file
 from tests.memory_database import MemoryStore
 
 KEY = picture_key("20240501T12-00-00-000000", "ab" * 32)
@@ -41,16 +42,30 @@ def test_a_picture_comes_back_byte_for_byte(store):
 
 
 def test_a_picture_that_is_there_stays_as_it_was(store):
-    store.put_new(KEY, b"first")
-    assert not store.put_new(KEY, b"second")
-    assert store.get(KEY) == b"first"
+    assert store.put_new(KEY, b"picture")
+    assert not store.put_new(KEY, b"picture")
+    assert store.get(KEY) == b"picture"
+
+
+@pytest.mark.parametrize("left", [b"", b"pict"], ids=["empty", "short"])
+def test_a_picture_that_is_damaged_makes_room(store, left):
+    store.put_new(KEY, left)
+    assert store.put_new(KEY, b"picture")
+    assert store.get(KEY) == b"picture"
+
+
+def test_a_local_picture_of_the_right_size_and_other_content_makes_room(tmp_path):
+    store = LocalPictureStore(tmp_path)
+    store.put_new(KEY, bytes(7))
+    assert store.put_new(KEY, b"picture")
+    assert store.get(KEY) == b"picture"
 
 
 def test_of_many_writers_of_one_key_exactly_one_wins(store):
     with ThreadPoolExecutor(16) as threads:
-        won = list(threads.map(lambda n: store.put_new(KEY, b"%d" % n), range(64)))
+        won = list(threads.map(lambda _: store.put_new(KEY, b"picture"), range(64)))
     assert won.count(True) == 1
-    assert store.get(KEY) == b"%d" % won.index(True)
+    assert store.get(KEY) == b"picture"
 
 
 def test_what_is_not_there_is_missing(store):
@@ -144,14 +159,12 @@ def test_local_copy_ages_by_the_file_systems_clock(tmp_path):
 
 
 def test_what_a_killed_upload_left_half_written_goes_with_the_next_one(tmp_path):
-    ended = subprocess.Popen(["true"])
-    ended.wait()
     incoming = tmp_path / "incoming"
     incoming.mkdir()
-    for name in (f"{ended.pid}.1", f"{ended.pid}.2#1", f"{os.getppid()}.1"):
-        (incoming / name).write_bytes(b"half")
-    LocalPictureStore(tmp_path).put_new(KEY, b"x")
-    assert list(incoming.iterdir()) == [incoming / f"{os.getppid()}.1"]
+    (incoming / f".{'0a' * 16}.tmp").write_bytes(b"half")
+    with temporary_file(incoming) as other:
+        LocalPictureStore(tmp_path).put_new(KEY, b"x")
+        assert list(incoming.iterdir()) == [Path(other.name)]
 
 
 def test_a_local_picture_that_is_put_again_leaves_nothing_else(tmp_path):

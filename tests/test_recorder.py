@@ -464,7 +464,7 @@ def test_erased_pictures_keep_their_moments(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_memory_that_cannot_be_written_stops_the_recording_and_costs_nothing(tmp_path):
+def test_a_memory_that_cannot_be_written_is_told_and_costs_no_picture(tmp_path):
     memory = tmp_path / "home" / "last_img_id"
     memory.parent.mkdir()
     with recorder(tmp_path / "drive", last_img_id_file=memory) as to:
@@ -472,9 +472,21 @@ def test_a_memory_that_cannot_be_written_stops_the_recording_and_costs_nothing(t
         wait_until(lambda: to.progress.written == 10)
         memory.unlink()
         memory.parent.rmdir()
-    assert "last_img_id cannot be written" in to.report.stopped
-    assert to.report.unmerged == ""
-    assert len(assert_whole(tmp_path / "drive")) == 10
+        record(to, 10, first=36000)  # beyond what was remembered ahead
+    assert "last_img_id cannot be written" in to.report.unremembered
+    assert (to.report.stopped, to.report.unmerged) == ("", "")
+    assert len(assert_whole(tmp_path / "drive")) == 20
+
+
+@pytest.mark.slow
+def test_a_memory_that_can_be_written_again_is_not_complained_of(tmp_path):
+    memory = tmp_path / "home" / "last_img_id"
+    with recorder(tmp_path / "drive", last_img_id_file=memory) as to:
+        record(to, 10)
+        wait_until(lambda: to.progress.written == 10)
+        memory.parent.mkdir()
+    assert to.report.unremembered == ""
+    assert capture_clock.remembered(memory) == START + timedelta(milliseconds=900)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

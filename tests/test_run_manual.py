@@ -186,6 +186,18 @@ def test_ids_go_on_when_the_clock_was_wrong(tmp_path, home):
 
 
 @pytest.mark.slow
+def test_a_drive_whose_ids_cannot_be_remembered_is_recorded_and_warned_of(tmp_path, home):
+    (home / "database").symlink_to("/proc/sys")  # where not even root makes a file
+    code, _, err = ran(tmp_path / "drive", "--duration", "1")
+    assert code == 0, err
+    assert len(assert_whole(tmp_path / "drive")) > 10
+    before, _, after = err.partition(f"{tmp_path / 'drive'}\n")
+    assert f"warning: {home / 'database'} cannot be written" in before
+    assert "warning: " in after
+    assert "last_img_id cannot be written" in after
+
+
+@pytest.mark.slow
 def test_erasing_and_pausing_from_the_pad(tmp_path, monkeypatch, capsys):
     """The pad's buttons as the simulated driver presses them."""
     presses = [

@@ -507,7 +507,7 @@ def test_a_server_without_conditions_is_asked_first(stub):
     assert "create-only" in store.notice
     assert "\n" not in store.notice
     assert store.put_new(KEY, b"first")
-    assert not store.put_new(KEY, b"second")
+    assert not store.put_new(KEY, b"other")
     assert stub.objects.keys() == {KEY}
     assert store.get(KEY) == b"first"
 
@@ -518,7 +518,7 @@ def test_a_server_that_refuses_conditions_is_asked_first(stub):
     store.check(writing=True)
     assert "create-only" in store.notice
     assert store.put_new(KEY, b"first")
-    assert not store.put_new(KEY, b"second")
+    assert not store.put_new(KEY, b"other")
     assert stub.objects.keys() == {KEY}
 
 

@@ -4,8 +4,10 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 import cv2
@@ -17,6 +19,7 @@ from errors import Declined, InputError, StillRecording
 from get_data import (
     command_line,
     contact_sheet,
+    run_manual,
     search_and_download,
     upload_data,
     upload_to_db,
@@ -26,6 +29,9 @@ from get_data.database.sqlite_utils import SqliteIndex
 from get_data.labels import label, label_file
 from get_data.recording import journal
 from tests.conftest import document, picture, save
+from tests.faults import before_anything
+from tests.pi import namespace
+from tests.test_bad_input import rights_count
 from tests.test_journal import interrupted
 from tests.waiting import wait_until
 
@@ -48,6 +54,41 @@ def test_a_second_upload_sends_nothing(call, drive):
     code, counts, _ = call(upload_data, drive)
     assert code == 0
     assert counts == {"created": 0, "there": 10, "gone": 0, "failed": 0, "pictures_sent": 0}
+
+
+@contextmanager
+def nothing_to_be_written(folder):
+    """Nobody may write into the folder while the block runs."""
+    below = [folder, *folder.rglob("*")]
+    for one in below:
+        one.chmod(0o555 if one.is_dir() else 0o444)
+    try:
+        with rights_count():
+            yield
+    finally:
+        for one in below:
+            one.chmod(0o755 if one.is_dir() else 0o644)
+
+
+@pytest.mark.parametrize("in_use", [False, True], ids=["nobody writes", "somebody else may write"])
+def test_who_may_only_read_the_local_database_can_search_and_dry_run(
+    call, drive, home, tmp_path, in_use
+):
+    database = home / "database"
+    call(upload_data, drive)
+    with closing(sqlite3.connect(database / "index.sqlite")) as other:
+        if in_use:  # then the newest labels are in a file beside the index
+            other.execute("SELECT count(*) FROM labels").fetchall()
+            call(upload_data, save(tmp_path / "new", [document(20)]))
+            assert (database / "index.sqlite-wal").stat().st_size > 0
+        with nothing_to_be_written(database):
+            code, counts, err = call(search_and_download, "-p", tmp_path / "training")
+            assert (code, counts["fetched"]) == (0, 11 if in_use else 10), err
+            code, counts, err = call(upload_data, drive, "--dry-run")
+            assert (code, counts["there"]) == (0, 10), err
+            code, _, err = call(upload_data, save(tmp_path / "more", [document(30)]))
+            assert code == 1
+            assert "Permission denied" in err
 
 
 def test_a_dry_run_counts_like_the_real_run_and_creates_nothing(call, drive, home):
@@ -84,6 +125,40 @@ def test_a_missing_picture_is_named_and_a_second_run_completes(call, drive):
     )
 
 
+KILLED_BEFORE_THE_SYNC = """
+import os, signal
+from get_data.database.local_store import LocalPictureStore
+
+LocalPictureStore.make_durable = lambda store: os.kill(os.getpid(), signal.SIGKILL)
+"""
+LEFT_BY_A_POWER_CUT = {  # of what was written and not synced
+    "empty": lambda content: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "zeros": lambda content: bytes(len(content)),
+}
+
+
+@pytest.mark.parametrize("left", LEFT_BY_A_POWER_CUT.values(), ids=LEFT_BY_A_POWER_CUT)
+def test_an_upload_after_a_power_cut_leaves_every_picture_whole(
+    call, drive, home, tmp_path, monkeypatch, left
+):
+    with monkeypatch.context() as patch:
+        before_anything(patch, tmp_path, KILLED_BEFORE_THE_SYNC)
+        script = path.ROOT / "get_data" / "upload_data.py"
+        ended = subprocess.run([sys.executable, script, drive], capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    stored = list((home / "database" / "pictures").rglob("*.jpg"))
+    assert len(stored) == 10
+    for file in stored[::2]:
+        file.write_bytes(left(file.read_bytes()))
+    code, counts, _ = call(upload_data, drive)
+    assert (code, counts["created"], counts["pictures_sent"]) == (0, 10, 5)
+    assert call(search_and_download, "-p", tmp_path / "training", "--verify")[0] == 0
+    for number in range(10):
+        file = tmp_path / "training" / document(number)["file_name"]
+        assert file.read_bytes() == picture(number)
+
+
 @pytest.mark.parametrize("key", ["to_delete", "replaces"])
 def test_upload_leaves_corrections_to_the_script_for_them(call, drive, key, home):
     labels = label_file.read(drive / label_file.NAME)
@@ -106,6 +181,31 @@ def test_an_interrupted_recording_is_repaired_aloud_by_each_script(call, tmp_pat
         assert not (folder / journal.NAME).exists()
 
 
+def test_one_picture_that_may_not_be_read_costs_an_interrupted_recording_only_itself(
+    call, tmp_path
+):
+    folder = interrupted(tmp_path / "drive", [document(number) for number in range(3)])
+    (folder / document(1)["file_name"]).chmod(0)
+    with rights_count():
+        code, counts, err = call(upload_data, folder)
+    assert (code, counts["created"]) == (0, 2)
+    reason = "the picture cannot be read: Permission denied"
+    assert f"  damaged: {document(1)['img_id']}: {reason}" in err
+    assert (folder / "damaged" / document(1)["file_name"]).exists()
+
+
+@pytest.mark.slow
+def test_a_drive_goes_on_in_a_folder_with_a_picture_that_cannot_be_read(call, tmp_path):
+    folder = interrupted(tmp_path / "drive", [document(number) for number in range(3)])
+    file = folder / document(1)["file_name"]
+    file.unlink()
+    file.mkdir()
+    code, _, err = call(run_manual, "-o", folder, "--simulate", "--duration", 1)
+    assert code == 0, err
+    assert f"  damaged: {document(1)['img_id']}: the picture is not a regular file" in err
+    assert len(label_file.read(folder / label_file.NAME)) > 2
+
+
 def test_a_recording_that_runs_is_refused(call, tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
     folder = interrupted(tmp_path / "drive", [document(0)])
@@ -121,6 +221,46 @@ def fetched(call, drive, tmp_path):
     call(upload_data, drive)
     call(search_and_download, "-p", tmp_path / "training")
     return tmp_path / "training"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(namespace.lacking()), reason=namespace.lacking())
+def test_uploads_from_two_containers_at_once_keep_their_pictures_apart(call, tmp_path):
+    """Each container counts its processes from 1."""
+    drives = [
+        save(tmp_path / str(start), [document(start + number) for number in range(300)])
+        for start in (0, 1000)
+    ]
+    script = path.ROOT / "get_data" / "upload_data.py"
+    uploads = [
+        subprocess.Popen(
+            [*namespace.CONTAINER, sys.executable, script, drive], stderr=subprocess.PIPE
+        )
+        for drive in drives
+    ]
+    ends = [(upload.communicate()[1], upload.returncode) for upload in uploads]
+    assert [code for _, code in ends] == [0, 0], ends
+    code, counts, _ = call(search_and_download, "-p", tmp_path / "training", "--verify")
+    assert (code, counts["fetched"]) == (0, 600)
+
+
+@pytest.mark.slow
+def test_two_searches_at_once_into_one_folder_leave_it_whole(call, tmp_path):
+    call(upload_data, save(tmp_path / "drive", [document(number) for number in range(600)]))
+    training = tmp_path / "training"
+    script = path.ROOT / "get_data" / "search_and_download.py"
+    searches = [
+        subprocess.Popen([sys.executable, script, "-p", training], stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    ends = [(search.communicate()[1], search.returncode) for search in searches]
+    assert [code for _, code in ends] == [0, 0], ends
+    labels = label_file.read(training / label_file.NAME)
+    names = {one["file_name"] for one in labels.values()}
+    assert len(names) == 600
+    assert {file.name for file in training.iterdir()} == {*names, label_file.NAME}
+    for one in labels.values():
+        assert label.sha256((training / one["file_name"]).read_bytes()) == one["picture_sha256"]
 
 
 def correct(folder, number, direction=0):
@@ -264,6 +404,70 @@ def test_a_key_that_is_none_of_that_picture_is_refused(call, fetched, key, home)
     assert code == 2
     assert "is no key of that picture" in err
     assert (home / "database" / "index.sqlite").exists()
+
+
+def bytes_below(folder):
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["drive/labels.json", "drive/session_template.json", "home/database/index.sqlite", "notes.txt"],
+)
+@pytest.mark.parametrize("script", ["contact_sheet", "search"])
+def test_an_output_takes_no_other_files_place(call, drive, tmp_path, monkeypatch, script, name):
+    monkeypatch.setenv("PATATE_HOME", str(tmp_path / "home"))
+    call(upload_data, drive)
+    (tmp_path / "notes.txt").write_text("mine")
+    before = bytes_below(tmp_path)
+    code, _, err = (
+        call(contact_sheet, drive, "-o", tmp_path / name)
+        if script == "contact_sheet"
+        else call(search_and_download, "-p", tmp_path / "out", "-o", tmp_path / name)
+    )
+    assert code == 2, err
+    assert str((tmp_path / name).parent) in err
+    assert bytes_below(tmp_path) == before
+
+
+def test_nothing_is_written_into_the_local_database(call, drive, home):
+    call(upload_data, drive)
+    before = bytes_below(home)
+    inside = home / "database" / "pictures"
+    for script, arguments in [
+        (search_and_download, ["-p", inside]),
+        (search_and_download, ["-p", drive.parent / "out", "-o", inside / "labels.json"]),
+        (contact_sheet, [drive, "-o", inside / "sheet.png"]),
+        (write_label_template, ["-o", inside / "template.json"]),
+    ]:
+        code, _, err = call(script, *arguments)
+        assert code == 2
+        assert f"{inside} is inside the local database" in err
+    assert bytes_below(home) == before
+
+
+@pytest.mark.parametrize("name", ["", "erased"])
+def test_a_link_to_a_recording_is_a_recording(call, drive, tmp_path, name):
+    (drive / "erased").mkdir()
+    (drive / "erased" / label_file.NAME).write_text("{}")
+    (tmp_path / "link").symlink_to(drive / name)
+    code, _, err = call(search_and_download, "-p", tmp_path / "link")
+    assert code == 2
+    assert f"{drive} is a recording; give a search a folder of its own" in err
+    assert (drive / "erased" / label_file.NAME).read_text() == "{}"
+
+
+@pytest.mark.parametrize("before", ["", "{}"])
+def test_an_output_takes_the_place_of_its_own_kind(call, drive, tmp_path, before):
+    call(upload_data, drive)
+    labels, sheet = tmp_path / "found.json", tmp_path / "sheet.png"
+    labels.write_text(before)
+    sheet.write_bytes(b"")
+    for _ in range(2):
+        assert call(search_and_download, "-p", tmp_path / "out", "-o", labels)[0] == 0
+        assert call(contact_sheet, drive, "-o", sheet)[0] == 0
+    assert len(label_file.read(labels)) == 10
+    assert cv2.imread(str(sheet)) is not None
 
 
 def test_corrections_that_are_not_applied_yet_are_not_overwritten(call, fetched):
@@ -499,6 +703,37 @@ def test_contact_sheet_draws_every_picture_with_its_label(call, tmp_path):
     drawn = cv2.imread(str(folder / "contact_sheet.png"))
     assert drawn.shape == (2 * 156 + 6, 3 * 206 + 6, 3)
     assert call(contact_sheet, folder, "--most", "2")[1]["drawn"] == 2
+
+
+def jpeg_that_says(width, height):
+    """The beginning of a picture of that size in pixels, as a download that was cut leaves it."""
+    start = bytes.fromhex("ffc0001108")  # what comes before height and width
+    encoded = cv2.imencode(".jpg", np.full((16, 16, 3), 200, np.uint8))[1].tobytes()
+    at = encoded.index(start) + len(start)
+    size = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return encoded[:at] + size + encoded[at + 4 :]
+
+
+def test_contact_sheet_shows_grey_for_a_picture_beyond_all_size(call, tmp_path):
+    folder = save(tmp_path / "drive", [document(0)])
+    (folder / document(0)["file_name"]).write_bytes(jpeg_that_says(65500, 65500))
+    assert call(contact_sheet, folder)[0] == 0
+
+
+@pytest.mark.slow
+def test_contact_sheet_needs_little_memory_for_a_huge_picture(tmp_path):
+    folder = save(tmp_path / "drive", [document(0)])
+    (folder / document(0)["file_name"]).write_bytes(jpeg_that_says(12000, 12000))
+    code = (
+        "import sys\n"
+        "from get_data import contact_sheet\n"
+        "contact_sheet.main(sys.argv[1:])\n"
+        "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, folder], cwd=path.ROOT, capture_output=True, check=True
+    )
+    assert int(ended.stdout.split()[-1]) < 300_000  # kilobytes, of which 100,000 are OpenCV's
 
 
 def test_contact_sheet_says_where_a_picture_is_missing(call, tmp_path):

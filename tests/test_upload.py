@@ -294,6 +294,31 @@ def test_pictures_that_another_program_keeps_deleting_are_told_with_place_and_re
         list(upload(entries(drive)[:1], db.index, store))
 
 
+@pytest.mark.parametrize("left", [b"", b"pict"], ids=["empty", "short"])
+def test_a_picture_that_the_store_has_damaged_is_sent_again(db, drive, left):
+    outcome(db, entries(drive))
+    key = next(iter(db.pictures()))
+    db.store.delete(key)
+    db.store.put_new(key, left)
+    for dry_run in (True, False):
+        results = list(upload(entries(drive), db.index, db.store, dry_run=dry_run))
+        assert {one.what for one in results} == {"there"}
+        assert [one.key for one in results if one.picture_sent] == [key]
+    assert sorted(db.pictures().values()) == sorted(map(picture, range(10)))
+
+
+def test_a_picture_that_only_the_store_has_and_damaged_is_told(db, drive):
+    outcome(db, entries(drive))
+    key = picture_key(document(0)["img_id"], label.sha256(picture(0)))
+    db.store.delete(key)
+    db.store.put_new(key, b"")
+    (drive / document(0)["file_name"]).unlink()
+    (failed,) = [one for one in upload(entries(drive), db.index, db.store) if one.what == "failed"]
+    assert failed.key == key
+    assert "its picture is lost: " in failed.reason
+    assert "does not exist, and the store has no such picture" in failed.reason
+
+
 def test_a_label_deleted_while_it_went_in_stays_out(db, drive):
     entry = entries(drive)[0]
     going = [target(entry.document)]

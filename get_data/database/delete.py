@@ -21,6 +21,7 @@ from get_data.database.interfaces import (
     PictureStore,
     copy_path,
     is_picture_key,
+    is_told_by,
     picture_key,
 )
 from get_data.labels import label
@@ -206,8 +207,10 @@ def _put_back(key: str, store: PictureStore) -> bool:
     """The picture is there again, from a copy; False when there is no copy."""
     for copy in store.copies().get(key, ()):
         try:
-            store.put_new(key, store.get(copy.path))
+            picture = store.get(copy.path)
         except PictureMissing:
             continue
-        return True
+        if is_told_by(key, picture):  # a damaged one must not take a whole one's place
+            store.put_new(key, picture)
+            return True
     return False

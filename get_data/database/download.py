@@ -15,7 +15,7 @@ import msgspec
 from errors import DatabaseError, PictureMissing
 from get_data.database.batches import THREADS, batches
 from get_data.database.interfaces import PictureStore, stored
-from get_data.durable import TEMPORARY_SUFFIX, sync_file_system
+from get_data.durable import drop_left_behind, sync_file_system, temporary_file
 from get_data.labels import label, label_file
 from get_data.labels.label import PictureReference
 
@@ -93,6 +93,8 @@ def download(
     Raises: DatabaseError, WriteFailed; the label file is as it was then.
     """
     names = _Names()
+    if fetch:
+        drop_left_behind(pictures)
     with threads(THREADS) as pool, label_file.writing(labels) as file:
         for batch in batches(islice(settled(documents), limit)):
             work = _work(pictures, store, fetch=fetch, verify=verify)
@@ -195,13 +197,10 @@ def _fetch(says: PictureReference, store: PictureStore, target: Path) -> None:
     picture = stored(store, says.s3_key)
     if says.picture_sha256 not in (None, label.sha256(picture)) or not picture:
         raise _Damaged(f"the store's {says.s3_key} is not the picture that its label tells")
-    temporary = target.with_name(f".{says.img_id}{TEMPORARY_SUFFIX}")  # shorter than some names
-    try:
-        temporary.write_bytes(picture)
-        temporary.replace(target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    with temporary_file(target.parent) as file:
+        file.write(picture)
+        file.flush()
+        Path(file.name).replace(target)
 
 
 class _Damaged(Exception):

@@ -5,13 +5,13 @@ implementation passes the same contract tests (`tests/test_label_index.py`,
 `tests/test_picture_store.py`).
 """
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from errors import DatabaseError, PictureMissing
 from get_data.database.search_query import SearchQuery
-from get_data.labels.label import Document, moment_of
+from get_data.labels.label import Document, moment_of, sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ def picture_key(img_id: str, sha256: str) -> str:
     """The key of a picture in the store. It tells the content: two contents never share a key."""
     day = img_id[:8] if moment_of(img_id) else "other"
     return f"pictures/{day}/{img_id}-{sha256[:12]}.jpg"
+
+
+def is_told_by(key: str, picture: bytes) -> bool:
+    """Whether the key of a picture tells this content."""
+    return key[-16:-4] == sha256(picture)[:12]
 
 
 def is_picture_key(key: str, img_id: str) -> bool:
@@ -150,7 +155,10 @@ class PictureStore(Protocol):
         """What a label's `s3_bucket` says."""
 
     def put_new(self, key: str, picture: bytes) -> bool:
-        """The picture is there, whole; False when one of that key was there already and stays."""
+        """The picture is there, whole; False when it was there already and stays.
+
+        One of another size under that key is damaged, and makes room: the key tells the content.
+        """
 
     def get(self, path: str) -> bytes:
         """The picture under a key, or a copy. Raises: PictureMissing."""
@@ -172,17 +180,29 @@ class PictureStore(Protocol):
 
 
 def stored(store: PictureStore, key: str) -> bytes:
-    """The picture of that key, also while a deletion has it aside. Raises: PictureMissing."""
-    try:
-        return store.get(key)
-    except PictureMissing:
-        copies = [copy.path for copy in store.copies().get(key, ())]
-        for path in (*copies, key):  # which may have been put back meanwhile
-            try:
-                return store.get(path)
-            except PictureMissing:
-                continue
-    raise PictureMissing(f"the store has no {key}")
+    """The picture of that key, also while a deletion has it aside.
+
+    A damaged one only where there is no whole one. Raises: PictureMissing.
+    """
+    damaged = None
+    for path in _places(store, key):
+        try:
+            picture = store.get(path)
+        except PictureMissing:
+            continue
+        if is_told_by(key, picture):
+            return picture
+        damaged = picture
+    if damaged is None:
+        raise PictureMissing(f"the store has no {key}")
+    return damaged
+
+
+def _places(store: PictureStore, key: str) -> Iterator[str]:
+    """Where a picture may be, asked for one after the other."""
+    yield key
+    yield from (copy.path for copy in store.copies().get(key, ()))
+    yield key  # which may have been put back meanwhile
 
 
 def copy_path(key: str, run: str) -> str:

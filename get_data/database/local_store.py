@@ -1,12 +1,10 @@
 """The picture store of one machine: a folder, through obstore."""
 
 import functools
-import os
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import get_native_id
 from typing import Concatenate, ParamSpec, TypeVar
 
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -14,10 +12,10 @@ from obstore.store import LocalStore
 
 from errors import DatabaseError, PictureMissing
 from get_data.database.interfaces import ASIDE, Copy, checked_path, copy_path
-from get_data.durable import runs, sync_file_system
+from get_data.durable import drop_left_behind, sync_file_system, temporary_file
 
 LOCAL = "local"
-INCOMING = "incoming/"
+INCOMING = "incoming"
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -58,14 +56,19 @@ class LocalPictureStore:
 
     @_in_our_words
     def put_new(self, key: str, picture: bytes) -> bool:
-        """The picture is there, whole; False when one of that key was there already and stays."""
+        """The picture is there, whole; False when it was there already and stays.
+
+        What has that key and is another picture is what a power cut left of this one.
+        """
         target, store = checked_path(key), self._store(create=True)
-        incoming = self._incoming(picture)
-        try:
-            store.rename(incoming, target, overwrite=False)
-        except AlreadyExistsError:
-            store.delete(incoming)
-            return False
+        with self._incoming(picture) as incoming:
+            try:
+                store.rename(incoming, target, overwrite=False)
+            except AlreadyExistsError:
+                with suppress(DatabaseError):  # gone meanwhile, or not to be read any more
+                    if self.get(key) == picture:
+                        return False
+                store.rename(incoming, target)
         return True
 
     @_in_our_words
@@ -117,7 +120,8 @@ class LocalPictureStore:
             picture = self.get(key)
         except PictureMissing:
             return False
-        self._store().rename(self._incoming(picture), copy_path(key, run))
+        with self._incoming(picture) as incoming:
+            self._store().rename(incoming, copy_path(key, run))
         return True
 
     @_in_our_words
@@ -128,28 +132,25 @@ class LocalPictureStore:
         except FileNotFoundError:
             return
 
-    def _incoming(self, picture: bytes) -> str:
-        """Where the picture lies, whole, until it is renamed.
+    @contextmanager
+    def _incoming(self, picture: bytes) -> Iterator[str]:
+        """Where the picture lies, whole, until the block has renamed it.
 
-        A killed writing leaves a file that nobody knows of: all of them are in one folder, each
-        called after its process, so that they can be found.
+        A killed writing leaves a file that nobody knows of: all of them are in one folder, so that
+        they can be found.
         """
-        path = f"{INCOMING}{os.getpid()}.{get_native_id()}"
-        self._store().put(path, picture)
-        return path
-
-    def _drop_left_behind(self) -> None:
-        """What killed processes left half-written is gone."""
-        for file in (self._folder / INCOMING).glob("*"):
-            if not runs(file.name.partition(".")[0]):
-                with suppress(OSError):
-                    file.unlink()
+        folder = self._folder / INCOMING
+        folder.mkdir(exist_ok=True)
+        with temporary_file(folder) as file:
+            file.write(picture)
+            file.flush()
+            yield f"{INCOMING}/{Path(file.name).name}"
 
     def _store(self, *, create: bool = False) -> LocalStore:
         """The folder as a store. Raises: FileNotFoundError when it is not there yet."""
         if self._opened is None:
             if not create and not self._folder.is_dir():
                 raise FileNotFoundError(f"{self._folder} does not exist")
-            self._drop_left_behind()
+            drop_left_behind(self._folder / INCOMING)
             self._opened = LocalStore(self._folder, mkdir=create)
         return self._opened

@@ -108,18 +108,19 @@ class S3PictureStore:
         self.delete(probe)
 
     def put_new(self, key: str, picture: bytes) -> bool:
-        """The picture is there, whole; False when one of that key was there already and stays.
+        """The picture is there, whole; False when one of its key and size was there and stays.
 
         Also False when it was this very call that put it, and the server's word was lost.
         """
-        if not self._knows_create_only and self._size(key) is not None:
+        if not self._knows_create_only and self._size(key) == len(picture):
             return False
         try:
             self._put(key, picture, "create" if self._knows_create_only else "overwrite")
         except AlreadyExistsError:
-            # That may be a picture deleted in a bucket with versions, or another writer's that
-            # failed. Whoever puts it meanwhile puts the same: the key tells the content.
-            if self._size(key) is not None:
+            # That may be a picture deleted in a bucket with versions, another writer's that
+            # failed, or one cut short elsewhere. Whoever puts it meanwhile puts the same: the key
+            # tells the content.
+            if self._size(key) == len(picture):
                 return False
             self._put(key, picture, "overwrite")
         return True

@@ -222,8 +222,11 @@ class SqliteIndex:
                 raise DatabaseError(
                     f"{self._path} cannot be opened: it is not a regular file; move it away"
                 )
+            frozen = there and self._is_frozen()
+            before = self._path.stat().st_mtime_ns if frozen else 0
+            how = "mode=ro&immutable=1" if frozen else "mode=rw"
             with closing(
-                _connection(f"{self._path.as_uri()}?mode=rw" if there else "")
+                _connection(f"{self._path.as_uri()}?{how}" if there else "")
             ) as connection:
                 if not there:
                     connection.executescript(_SCHEMA)
@@ -232,8 +235,20 @@ class SqliteIndex:
                 connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
                 yield connection
                 connection.execute("COMMIT")
+                if frozen and self._path.stat().st_mtime_ns != before:
+                    raise DatabaseError(f"{self._path} was written to meanwhile; run again")
         except (sqlite3.Error, OSError) as error:
             self._complain(error)
+
+    def _is_frozen(self) -> bool:
+        """Whether SQLite can read the file only as one that nobody changes.
+
+        For others it makes two files beside it, which takes the right to; they are there while
+        somebody writes.
+        """
+        folder = self._path.parent
+        may_write = os.access(folder, os.W_OK, effective_ids=True)
+        return not may_write and not folder.joinpath(f"{FILE_NAME}-wal").exists()
 
     def _make(self) -> None:
         """The file is there, whole from its first moment on."""

@@ -26,6 +26,7 @@ from get_data.database.interfaces import (
     LabelIndex,
     PictureStore,
     is_picture_key,
+    is_told_by,
     picture_key,
     stored,
 )
@@ -67,6 +68,10 @@ class Entry:
             return label.sha256(self.picture.read_bytes()) if self.picture.is_file() else None
         except OSError:
             return None
+
+    def fits(self, size: int) -> bool:
+        """Whether a picture of so many bytes, 0 for none, may be the one that the label means."""
+        return size > 0 and self.says.picture_size in (None, size)
 
 
 What = Literal["created", "there", "gone", "failed"]
@@ -246,7 +251,7 @@ class _Run:
         one.key = picture_key(one.img_id, content)
         one.document = self._sent(one, picture)
         if self.dry_run:
-            one.picture_sent = not self.store.look([one.key])
+            one.picture_sent = self.store.look([one.key]).get(one.key) != len(picture)
         else:
             one.picture_sent = self.store.put_new(one.key, picture)
         return ""
@@ -292,14 +297,19 @@ class _Run:
         return picture, content
 
     def _stored(self, one: _Sending) -> bytes:
-        """The picture as the store has it, or as a deletion put it aside. Raises: _Unusable."""
+        """The picture as the store has it, or as a deletion put it aside, whole.
+
+        Raises: _Unusable.
+        """
         says = one.entry.says
         key = one.key or says.s3_key
         if not key and says.picture_sha256:
             key = picture_key(one.img_id, says.picture_sha256)
         if key:
             with suppress(PictureMissing):
-                return stored(self.store, key)
+                picture = stored(self.store, key)
+                if is_told_by(key, picture):
+                    return picture
         raise _Unusable(f"{one.entry.picture} does not exist, and the store has no such picture")
 
     def create_labels(self, batch: _Batch) -> Iterator[Uploaded]:
@@ -364,12 +374,12 @@ class _Run:
         return outcome.there
 
     def _missing(self, batch: _Batch) -> list[_Sending]:
-        """The labels that are in and whose picture is not."""
+        """The labels that are in and whose picture is not, or not whole."""
         waiting = batch.on_the_way()
         if self.dry_run:  # the new ones are not expected to be there
             waiting = [one for one in waiting if one.was_there]
-        present = self.store.look({one.key for one in waiting})
-        return [one for one in waiting if one.key not in present]
+        sizes = self.store.look({one.key for one in waiting})
+        return [one for one in waiting if not one.entry.fits(sizes.get(one.key, 0))]
 
     def _put_back(self, missing: Sequence[_Sending], batch: _Batch) -> None:
         """Pictures that somebody deleted in between are in again, and then their labels."""

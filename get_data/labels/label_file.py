@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+from msgspec import Raw
 
 import strict_json
 from errors import InputError
@@ -34,7 +35,29 @@ def read(path: Path) -> dict[str, Document]:
     return labels
 
 
-def write(path: Path, labels: Mapping[str, Document]) -> None:
+def entries(path: Path) -> Iterator[tuple[str, Raw]]:
+    """What a label file holds by img_id, as it stands there but each in one line of JSON.
+
+    For large files whose entries stay as they are; none of them needs to be a label.
+
+    Raises: InputError.
+    """
+    raw = strict_json.bytes_of(path, "a label file")
+    for entry in strict_json.entries(raw, str(path)):
+        yield entry.key, Raw(msgspec.json.format(raw[entry.start : entry.end], indent=-1))
+
+
+def is_beginning(raw: bytes) -> bool:
+    """Whether a file that begins so holds labels: the first is one, or it holds nothing at all."""
+    text = raw.decode(errors="ignore")  # may end inside a character
+    try:
+        first = next(strict_json.entries(text.encode(), NAME), None)
+        return first is None or label.parse(first.value).img_id == first.key
+    except InputError:
+        return False
+
+
+def write(path: Path, labels: Mapping[str, Document | Raw]) -> None:
     """The file holds these labels, sorted by id; until it does, it holds what it held.
 
     Raises: WriteFailed.

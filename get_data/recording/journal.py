@@ -4,24 +4,30 @@ While a recording runs, its labels stand in `labels.journal`, a line each; an er
 `merge` brings them into `labels.json` and removes the journal, at the end of the recording or,
 after a kill or a power cut, when the next script comes by. It can itself be killed at any point and
 run again. Whoever writes the journal or merges it holds a lock on the folder.
+
+Hours of driving are a hundred thousand labels, and a Raspberry Pi has little memory: a merge keeps
+each label as the line that it stands in.
 """
 
 import fcntl
 import os
+import stat
 import time
-from collections.abc import Iterator, Sequence
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec import Raw
 
 import strict_json
 from errors import InputError, RecordingFailed, StillRecording
 from get_data.durable import TEMPORARY_SUFFIX, replacing, sync_file_system, sync_folder
 from get_data.labels import label, label_file
-from get_data.labels.label import Document
+from get_data.labels.label import Document, PictureReference
 
 NAME = "labels.journal"
 DAMAGED_LABELS = "labels.damaged.json"
@@ -153,15 +159,16 @@ def merge(folder: Path, *, check_pictures: bool) -> Merged:
     """
     merged = Merged()
     taken, erased, unreadable = _read(folder / NAME)
-    known = labels_of(folder)
-    known_erased = labels_of(folder / ERASED) if erased else {}
+    known = dict(_entries(folder))
+    known_erased = dict(_entries(folder / ERASED)) if erased else {}
     known_damaged = _damaged_of(folder) if unreadable or check_pictures else {}
     damaged: Document = {
         name: {"reason": "this line of the journal is torn", "line": line}
         for name, line in unreadable.items()
     }
     if check_pictures:
-        _complete_renaming(folder, [*taken.values(), *erased.values()])
+        _complete_renaming(folder, taken)
+        _complete_renaming(folder, erased)
     move_erased(folder, list(erased))
     if check_pictures:
         damaged |= _take_out_damaged(taken, folder) | _take_out_damaged(erased, folder / ERASED)
@@ -170,7 +177,8 @@ def merge(folder: Path, *, check_pictures: bool) -> Merged:
     if damaged:
         _put_damaged_aside(folder, damaged, known_damaged)
     for half_written in (*folder.glob(HALF_WRITTEN), *(folder / ERASED).glob(HALF_WRITTEN)):
-        half_written.unlink()
+        if not half_written.is_dir():
+            half_written.unlink()
     sync_file_system(folder)
     _put_erased_aside(folder, erased, known_erased)
     label_file.write(folder / label_file.NAME, {**known, **taken})
@@ -185,13 +193,13 @@ def temporary_name(file_name: str) -> str:
     return f".{file_name}{TEMPORARY_SUFFIX}"
 
 
-def _read(path: Path) -> tuple[dict[str, Document], dict[str, Document], dict[str, str]]:
+def _read(path: Path) -> tuple[dict[str, Raw], dict[str, Raw], dict[str, str]]:
     """The labels of a journal, those erased, and by their number the lines that cannot be read.
 
     Raises: OSError; RecordingFailed for what is no file.
     """
-    taken: dict[str, Document] = {}
-    erased: dict[str, Document] = {}
+    taken: dict[str, Raw] = {}
+    erased: dict[str, Raw] = {}
     unreadable: dict[str, str] = {}
     if not path.is_file():
         raise RecordingFailed(f"{path} is not a regular file; move it away")
@@ -203,7 +211,7 @@ def _read(path: Path) -> tuple[dict[str, Document], dict[str, Document], dict[st
                 if entry.keys() == {ERASED}:  # a label may have a key of that name too
                     erased |= {name: taken.pop(name) for name in entry[ERASED] if name in taken}
                 else:
-                    taken[label.parse(entry).img_id] = entry
+                    taken[label.parse(entry).img_id] = Raw(line.removeprefix(BOM_UTF8).strip())
             except Exception:  # noqa: BLE001  a torn line may hold anything
                 unreadable[f"{label.img_id_of(written)} line {number}"] = line.decode(
                     errors="replace"
@@ -211,24 +219,34 @@ def _read(path: Path) -> tuple[dict[str, Document], dict[str, Document], dict[st
     return taken, erased, unreadable
 
 
-def labels_of(folder: Path) -> dict[str, Document]:
-    """The labels that a folder has, if it has any. Raises: InputError."""
+def ids_of(folder: Path) -> set[str]:
+    """The ids of the labels that a folder has, if it has any. Raises: InputError."""
+    return {img_id for img_id, _ in _entries(folder)}
+
+
+def _entries(folder: Path) -> Iterable[tuple[str, Raw]]:
+    """What stands in the `labels.json` of a folder, if it has one. Raises: InputError."""
     path = folder / label_file.NAME
-    return label_file.read(path) if path.exists() else {}
+    return label_file.entries(path) if path.exists() else ()
 
 
-def _complete_renaming(folder: Path, documents: Sequence[Document]) -> None:
+def _reference(line: Raw) -> PictureReference:
+    """What a label of the journal says of its picture."""
+    return msgspec.json.decode(line, type=PictureReference)
+
+
+def _complete_renaming(folder: Path, labels: Mapping[str, Raw]) -> None:
     """Pictures that a power cut gave their temporary name back have their own again."""
-    for document in documents:
-        picture = folder / label.reference(document).file_name
+    for line in labels.values():
+        picture = folder / _reference(line).file_name
         unfinished = folder / temporary_name(picture.name)
         if not picture.exists() and unfinished.exists():
             unfinished.rename(picture)
 
 
-def _take_out_damaged(labels: dict[str, Document], folder: Path) -> Document:
+def _take_out_damaged(labels: dict[str, Raw], folder: Path) -> Document:
     """Takes the labels out whose picture is not as it was recorded; returns them with reasons."""
-    faults = {img_id: _fault(folder, document) for img_id, document in labels.items()}
+    faults = {img_id: _fault(folder, _reference(line)) for img_id, line in labels.items()}
     return {
         img_id: {"reason": reason, "label": labels.pop(img_id)}
         for img_id, reason in faults.items()
@@ -236,13 +254,17 @@ def _take_out_damaged(labels: dict[str, Document], folder: Path) -> Document:
     }
 
 
-def _fault(folder: Path, document: Document) -> str | None:
+def _fault(folder: Path, reference: PictureReference) -> str | None:
     """What is wrong with the picture of a label, if anything."""
-    reference = label.reference(document)
+    picture = folder / reference.file_name
     try:
-        content = (folder / reference.file_name).read_bytes()
+        if not stat.S_ISREG(picture.stat().st_mode):  # reading a pipe would wait for ever
+            return "the picture is not a regular file"
+        content = picture.read_bytes()
     except FileNotFoundError:
         return "the picture is missing"
+    except OSError as error:
+        return f"the picture cannot be read: {error.strerror}"
     if not content:
         return "the picture is empty"
     if len(content) != reference.picture_size:
@@ -277,9 +299,7 @@ def _put_damaged_aside(folder: Path, damaged: Document, known: Document) -> None
         _move([f"{img_id}.jpg" for img_id in damaged], source, folder / DAMAGED_PICTURES)
 
 
-def _put_erased_aside(
-    folder: Path, erased: dict[str, Document], known: dict[str, Document]
-) -> None:
+def _put_erased_aside(folder: Path, erased: Mapping[str, Raw], known: Mapping[str, Raw]) -> None:
     """The labels of erased pictures stand beside these."""
     if erased:
         label_file.write(folder / ERASED / label_file.NAME, {**known, **erased})

@@ -129,8 +129,8 @@ class Recorder:
         try:
             self.repaired = journal.repair_held(folder)
             self._img_ids = {
-                *journal.labels_of(folder),
-                *journal.labels_of(folder / journal.ERASED),
+                *journal.ids_of(folder),
+                *journal.ids_of(folder / journal.ERASED),
             }
             pixels = resolution[0] * resolution[1]
             item_bytes = HEAD.size + pixels * 3 + _JPEG_OVERHEAD_BYTES

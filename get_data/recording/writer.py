@@ -87,6 +87,7 @@ class Report:
     speeds: list[int] = field(default_factory=list)
     stopped: str = ""
     unmerged: str = ""
+    unremembered: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,7 @@ class Writer:
             self._over.set()
             syncing.join()
             self._journal.close()
-        with suppress(WriteFailed):  # then what was remembered ahead holds
-            self._remember(timedelta(0))
+        self._remember(timedelta(0))
         try:
             journal.merge(self._folder, check_pictures=False)
         except (ToolkitError, OSError) as error:
@@ -244,12 +244,20 @@ class Writer:
                 return
 
     def _remember(self, ahead: timedelta) -> None:
-        """The next run's pictures come after this one's, even if this process is killed."""
+        """The next run's pictures come after this one's, even if this process is killed.
+
+        Where that cannot be written the pictures still are: they are worth more, and a clock that
+        is right needs no memory.
+        """
         with self._remembering:
             if self._settings.last_img_id_file and self._newest_us:
                 until = moment(self._newest_us) + ahead
-                capture_clock.remember(Path(self._settings.last_img_id_file), until)
-                self._remembered_us = microseconds(until)
+                try:
+                    capture_clock.remember(Path(self._settings.last_img_id_file), until)
+                    self._report.unremembered = ""
+                except WriteFailed as error:
+                    self._report.unremembered = str(error)
+                self._remembered_us = microseconds(until)  # not tried again for each picture
 
     def _stop(self, error: Exception) -> None:
         """Nothing more is recorded; what is there stays."""

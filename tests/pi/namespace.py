@@ -92,6 +92,9 @@ def make(folder: Path) -> Pi:
     return pi
 
 
+CONTAINER = ["unshare", "-Ur", "--pid", "--fork"]  # before a command: it sees no process of ours
+
+
 @cache
 def lacking() -> str:
     """Why there are no namespaces here; "" when there are."""
