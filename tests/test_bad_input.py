@@ -151,12 +151,20 @@ def without(key: str) -> Make:
 
 def correction(of: int, replaces: int) -> Make:
     """`drive` holds a correction of one picture, which names the label of another."""
+    return corrections((of, replaces))
+
+
+def corrections(*pairs: tuple[int, int]) -> Make:
+    """`drive` holds corrections: each of one picture, naming the label of another."""
 
     def make(place):
-        was = document(of, steering=STEERING[of])
-        one = label.corrected(was, created_by="Ada", direction=1, speed=1, on=START)
-        one["replaces"] = document(replaces, steering=STEERING[replaces])["label_fingerprint"]
-        holds("drive/labels.json", json.dumps({one["img_id"]: one}))(place)
+        corrected = {}
+        for of, replaces in pairs:
+            was = document(of, steering=STEERING[of])
+            one = label.corrected(was, created_by="Ada", direction=1, speed=1, on=START)
+            one["replaces"] = document(replaces, steering=STEERING[replaces])["label_fingerprint"]
+            corrected[one["img_id"]] = one
+        holds("drive/labels.json", json.dumps(corrected))(place)
 
     return make
 
@@ -761,6 +769,25 @@ OTHERS = [
         2,
         ["replaces", "which is a label of", "it may only replace one of its own picture"],
         correction(0, replaces=1),
+    ),
+    Row(
+        "replaces of another picture, and of its own",
+        upload_to_db,
+        ["drive", "-y"],
+        2,
+        [f"entry '{document(0)['img_id']}': replaces", "which is a label of"],
+        corrections((0, 1), (1, 1)),
+    ),
+    Row(
+        "replaces a label that comes with it",
+        upload_to_db,
+        ["new", "-y"],
+        2,
+        [f"entry '{document(90)['img_id']}': replaces", "which is a label of"],
+        lambda place: save(
+            place / "new",
+            [document(90, replaces=document(91)["label_fingerprint"]), document(91)],
+        ),
     ),
     Row(
         "nobody to ask",
