@@ -62,6 +62,24 @@ def test_several_folders_and_files_are_one_upload(call, drive, tmp_path):
     assert (code, counts["created"]) == (0, 15)
 
 
+def test_an_id_from_elsewhere_may_have_dots_side_by_side(call, drive, tmp_path):
+    labels = label_file.read(drive / label_file.NAME)
+    one = labels.pop(in_drive(3)["img_id"])
+    one["img_id"] = "a..b"
+    one["label_fingerprint"] = label.fingerprint("a..b", one["label"])
+    label_file.write(drive / label_file.NAME, labels | {"a..b": one})
+    planned = call(upload_data, drive, "--dry-run")
+    code, counts, err = call(upload_data, drive)
+    assert (code, counts) == (0, planned[1]), err
+    assert counts["created"] == 10
+    asked = {"img_id": {"type": "term", "value": "a..b"}}
+    assert found(call, asked, tmp_path) == ["a..b"]
+    assert (tmp_path / "found" / one["file_name"]).read_bytes() == picture(3)
+    label_file.write(tmp_path / "wish.json", {"a..b": one | {"to_delete": True}})
+    counts = call(upload_to_db, tmp_path / "wish.json", "-p", drive, "-y")[1]
+    assert (counts["deleted"], counts["pictures_deleted"]) == (1, 1)
+
+
 def test_pictures_may_lie_elsewhere(call, drive, tmp_path):
     labels = tmp_path / "elsewhere.json"
     (drive / label_file.NAME).rename(labels)
