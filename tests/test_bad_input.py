@@ -594,6 +594,70 @@ LABEL_TEMPLATES = [
 ]
 
 
+SECRET = "s3cret"
+ES, S3 = "https://example.org:9200", "PATATE_S3_ENDPOINT_URL"
+TEAM = {
+    "PATATE_ES_URL": ES,
+    "PATATE_ES_USER_ID": "zoe",
+    "PATATE_ES_USER_PWD": SECRET,
+    "PATATE_S3_BUCKET": "pictures",
+    "PATATE_S3_KEY_ID": "id",
+    "PATATE_S3_KEY": SECRET,
+}
+AWS_LOGIN = {
+    "PATATE_S3_KEY_ID": "",
+    "PATATE_S3_KEY": "",
+    "AWS_ACCESS_KEY_ID": "id",
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+}
+NO_ADDRESS = {
+    "a space before": " {}",
+    "a tab behind": "{}\t",
+    "a line break behind": "{}\n",
+    "a byte that is not UTF-8": "{}/\udcff",
+    "half a percent": "{}/%zz",
+    "a query": "{}/?api_key=s3cret",
+    "a fragment": "{}/#s3cret",
+    "a space in the host": "https://example org:9200",
+    "two dots": "https://example..org:9200",
+    "a host of 300 letters": f"https://{LONG}:9200",
+    "a zone": "https://[fe80::1%25eth0]:9200",
+    "five numbers": "https://1.2.3.4.5:9200",
+    "a name that no language has": "https://xn--a:9200",
+    "a word as port": "https://example.org:s3cret",
+    "a port too high": "https://example.org:65536",
+    "no scheme": "example.org:9200",
+}
+LOGINS = {
+    "a login": "https://elastic:s3cret@example.org:9200",
+    "a login without a scheme": "elastic:s3cret@example.org:9200",
+    "a login with a slash": "https://elastic:/s3cret@example.org",
+}
+TEAMS = [
+    *[
+        (f"{name[7:9]}, {wrong}", {name: url.format(ES)}, [name, "no address of a server"])
+        for name in ("PATATE_ES_URL", S3)
+        for wrong, url in NO_ADDRESS.items()
+    ],
+    *[
+        (f"{name[7:9]}, {wrong}", {name: url}, [f"{name} holds a login", f"set {name[:9]}_"])
+        for name in ("PATATE_ES_URL", S3)
+        for wrong, url in LOGINS.items()
+    ],
+    ("no port", {"PATATE_ES_URL": "https://example.org"}, ["PATATE_ES_URL", "without a port"]),
+    ("user in Latin-1", {"PATATE_ES_USER_ID": BYTES}, ["PATATE_ES_USER_ID is not UTF-8 text"]),
+    ("password in Latin-1", {"PATATE_ES_USER_PWD": BYTES}, ["PATATE_ES_USER_PWD is not UTF-8"]),
+    ("no such authority", {"PATATE_ES_CA_CERTS": "none"}, ["PATATE_ES_CA_CERTS", "is no file"]),
+    ("authority too long", {"PATATE_ES_CA_CERTS": LONG}, ["PATATE_ES_CA_CERTS", "no PEM"]),
+    ("key in Latin-1", {"PATATE_S3_KEY": BYTES}, ["PATATE_S3_KEY has a space"]),
+    (
+        "region of two words",
+        AWS_LOGIN | {"AWS_DEFAULT_REGION": "eu west"},
+        ["the region of the AWS profile is 'eu west'", "set PATATE_S3_REGION"],
+    ),
+]
+
+
 def table() -> list[Row]:
     """All rows."""
     rows = [
@@ -626,6 +690,10 @@ def table() -> list[Row]:
     rows += [
         Row(f"template: {name}", write_label_template, arguments, code, words)
         for name, arguments, code, words in LABEL_TEMPLATES
+    ]
+    rows += [
+        Row(f"team: {name}", upload_data, ["drive"], 2, words, variables=TEAM | wrong)
+        for name, wrong, words in TEAMS
     ]
     return rows + OTHERS
 
@@ -981,6 +1049,14 @@ OTHERS = [
         [f"{NOWHERE}/database cannot be made a folder"],
         variables={"PATATE_HOME": NOWHERE},
     ),
+    Row(
+        "a login for AWS of two lines",
+        upload_data,
+        ["drive"],
+        1,
+        ["no login can be had", "a line end", "set PATATE_S3_KEY_ID and PATATE_S3_KEY"],
+        variables=TEAM | AWS_LOGIN | {"AWS_ACCESS_KEY_ID": "id\n"},
+    ),
     # a damaged database
     *[
         Row(name, script, arguments, 1, DB_DAMAGED, make, makes="out")
@@ -1229,6 +1305,7 @@ def run(script: ModuleType, arguments: list[str]) -> int:
 def assert_one_line(out: str, err: str, code: int, words: list[str]) -> None:
     """One line names what is wrong; before it only the usage, or which database it is."""
     assert "Traceback" not in err
+    assert SECRET not in err
     for one in words:
         assert one in err
     lines = err.removesuffix("\n").split("\n")

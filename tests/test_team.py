@@ -183,7 +183,9 @@ def test_the_database_on_this_machine_has_no_bucket(call, drive):
 NOBODY = "127.0.0.1:9"  # where nothing listens
 WRONG = {
     "password": ({"PATATE_ES_USER_PWD": "wrongsecret"}, 1, "PATATE_ES_USER_PWD"),
+    "password with accents": ({"PATATE_ES_USER_PWD": "géheim€"}, 1, "PATATE_ES_USER_PWD"),
     "user": ({"PATATE_ES_USER_ID": "nobody"}, 1, "PATATE_ES_USER_ID"),
+    "user with accents": ({"PATATE_ES_USER_ID": "Zoé€"}, 1, "PATATE_ES_USER_ID"),
     "no login": ({"PATATE_ES_USER_ID": "", "PATATE_ES_USER_PWD": ""}, 1, "PATATE_ES_USER_ID"),
     "half a login": ({"PATATE_ES_USER_ID": ""}, 2, "PATATE_ES_USER_ID"),
     "Elasticsearch is https": ({"PATATE_ES_URL": "https{es}"}, 1, "PATATE_ES_URL"),
