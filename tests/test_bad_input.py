@@ -182,6 +182,22 @@ def nested(depth: int) -> list:
     return content
 
 
+OWN_KEYS = [  # which no Elasticsearch takes
+    ("empty", {"": "x"}, ["'': nothing is before"]),
+    ("blank", {" ": "x"}, ["' ': nothing is before"]),
+    ("two dots", {"a..b": "x"}, ["'a..b': nothing is before or between the dots", "rename it"]),
+    ("a dot before", {".x": "x"}, ["'.x': nothing is before or between the dots", "rename it"]),
+    ("_id", {"_id": "x"}, ["'_id': Elasticsearch has a _id of its own; rename the key"]),
+    ("_source", {"_source": "x"}, ["'_source': Elasticsearch has a _source of its own"]),
+    ("inside a word", {"driver.x": "x"}, ["'driver.x': there is a key driver already", "rename"]),
+    ("inside a sentence", {"event.text": "x"}, ["'event.text': there is a key event already"]),
+    ("inside an id", {"img_id.x": "x"}, ["'img_id.x': there is a key img_id already"]),
+    ("inside a key", {"s3_key.x": "x"}, ["'s3_key.x': there is a key s3_key already"]),
+    ("a class", {"label.nb_dir": "7"}, ["'label.nb_dir': there is a key label.nb_dir already"]),
+    ("inside another", {"a": "x", "a.b": "x"}, ["'a.b': there is a key a already"]),
+    ("21 deep", {".".join("a" * 21): "x"}, ["the key has more than 19 dots; rename it"]),
+]
+
 # --- label files: every script that reads them refuses them alike
 
 LABEL_FILES = [
@@ -270,6 +286,10 @@ LABEL_FILES = [
         ["weather: a key of your own holds"],
     ),
     ("lists in a list", one_label(weather=[[1]]), ["weather: a key of your own holds a text"]),
+    *[
+        (f"own key: {name}", one_label(**own), ["labels.json, entry '2024", *words])
+        for name, own, words in OWN_KEYS
+    ],
     ("a folder", folder("drive/labels.json"), ["drive/labels.json is a folder, not a JSON file"]),
     ("a pipe", pipe("drive/labels.json"), ["drive/labels.json is not a regular file"]),
     ("a socket", listening("drive/labels.json"), ["drive/labels.json is not a regular file"]),
@@ -492,6 +512,10 @@ IN_THE_WAY = [
         [f"{TEMPLATE}: driver: expected a text, got [[["],
     ),
     ("key twice", template('{"driver": "a", "driver": "b"}'), [f"{TEMPLATE}: the key 'driver' st"]),
+    *[
+        (f"own key: {name}", template(json.dumps(own)), [f"{TEMPLATE}: ", *words])
+        for name, own, words in OWN_KEYS
+    ],
     ("too much", template(json.dumps({"notes": "x" * 70_000})), [TEMPLATE, "is too long"]),
     ("template is a folder", folder(TEMPLATE), [f"{TEMPLATE} is a folder"]),
     ("template is a pipe", pipe(TEMPLATE), [f"{TEMPLATE} is not a regular file"]),

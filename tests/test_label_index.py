@@ -210,6 +210,15 @@ def test_a_bad_document_is_refused_alone_with_a_reason(index):
     assert len(search(index)) == 2
 
 
+def test_every_key_that_a_label_may_have_is_taken(index):
+    own = ["x.", "a .b", "a.c", "_mine", "é", "*", "\n-", "label.mood", "car_setting.x", "_x._id"]
+    own += [".".join("b" * 20), "c" * 40_000]
+    one = made(1, **dict.fromkeys(own, "x"))
+    assert label.parse(one)
+    assert index.create([one]).refused == {}
+    assert index.create([made(2, **dict.fromkeys(own, "x"))]).refused == {}
+
+
 def test_several_labels_may_speak_of_one_picture(index):
     documents = [made(said={"nb_dir": 3}), made(said={"created_by": "Zoé"}), made()]
     assert len(index.create(documents).created) == 3
