@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from errors import DatabaseError, PictureMissing
-from get_data.database.batches import THREADS, batches
+from get_data.database.batches import THREADS, batches, working
 from get_data.database.interfaces import PictureStore, copies_of
 from get_data.durable import TEMPORARY_SUFFIX, sync_file_system
 from get_data.labels import label, label_file
@@ -93,7 +93,7 @@ def download(
     Raises: DatabaseError, WriteFailed; the label file is as it was then.
     """
     names = _Names()
-    with threads(THREADS) as pool, label_file.writing(labels) as file:
+    with working(threads(THREADS)) as pool, label_file.writing(labels) as file:
         for batch in batches(islice(settled(documents), limit)):
             work = _work(pictures, store, fetch=fetch, verify=verify)
             checked = [(hit, _name_fault(hit.says, names)) for hit in batch]
