@@ -147,7 +147,8 @@ def run(main: Callable[[], int]) -> int:
     """
     _open_what_is_closed()
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _interrupt)
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as with nohup
+            signal.signal(ending, _interrupt)
     try:
         return main()
     except ToolkitError as error:

@@ -556,6 +556,22 @@ def test_an_upload_ended_by_a_signal_says_so_and_is_completed_by_a_second(call, 
     assert counts["created"] > 0  # the first one was in the middle
 
 
+@pytest.mark.slow
+def test_an_upload_with_nohup_outlives_the_terminal(tmp_path):
+    folder = save(tmp_path / "long", [document(one) for one in range(1500)])
+    process = subprocess.Popen(
+        ["nohup", sys.executable, str(path.ROOT / "get_data" / "upload_data.py"), str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until((path.database() / "pictures").is_dir)
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, json.loads(out)["created"]) == (0, 1500), err
+
+
 def test_debug_shows_the_traceback(drive, monkeypatch):
     monkeypatch.setenv("DEBUG", "1")
     with pytest.raises(InputError):
