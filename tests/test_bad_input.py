@@ -427,6 +427,14 @@ SEARCHES = [
         asking({"a": {"type": "regexp", "value": "(a"}}),
         ["a: ", "expression '(a"],
     ),
+    *[
+        (
+            f"{kind} too long",
+            asking({"a": {"type": kind, key: "*" * 1001}}),
+            ["the query, a: ", f"'{key}' is longer than 1000 characters"],
+        )
+        for kind, key in [("regexp", "value"), ("wildcard", "value"), ("wildcard", "wildcard")]
+    ],
     ("a field of nobody", asking({"_source": {"type": "exists"}}), ["the field '_source'"]),
     ("an empty field", asking({"": {"type": "exists"}}), ["a key is empty; name the field"]),
     ("--limit 0", ["-p", "out", "--limit", "0"], ["--limit: expected a whole number", "'0'"]),
