@@ -26,6 +26,9 @@ Document = dict[str, Any]
 AUTO = "auto"  # who made a label that no person made
 MAX_CLASSES = 99
 MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
+MAX_KEYWORD = 8191  # characters that a search looks at; Lucene takes 32,766 bytes
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+END = datetime(2262, 4, 11, 23, 47, 16, 854775, tzinfo=UTC)  # of 63 bits of nanoseconds
 IMG_ID_FORM = "%Y%m%dT%H-%M-%S-%f"
 
 _OWN_IMG_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{6})", re.ASCII)
@@ -244,6 +247,12 @@ def parse_moment(text: str) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):  # such as New Year of the year 1, east of Greenwich
         return None
+
+
+def findable_moment(text: str) -> datetime | None:
+    """The same, where a search can find it; it counts from 1970 in nanoseconds."""
+    moment = parse_moment(text)
+    return moment if moment and EPOCH <= moment <= END else None
 
 
 def fingerprint(img_id: str, annotation: Mapping[str, Any]) -> str:
