@@ -1,5 +1,6 @@
 """The scripts at the desk, through their main: exit code, stdout, stderr and effect."""
 
+import contextlib
 import json
 import os
 import pty
@@ -570,6 +571,36 @@ def test_an_upload_with_nohup_outlives_the_terminal(tmp_path):
     process.send_signal(signal.SIGHUP)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, json.loads(out)["created"]) == (0, 1500), err
+
+
+FAKE_PYTHON = """#!/bin/sh
+case $2 in
+tests.servers) echo $$ >server; echo PATATE_ES_URL=x; while :; do sleep 0.1; done ;;
+*) echo $$ >script; sleep 30 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_servers_of_a_demo_end_with_it(tmp_path, number):
+    (tmp_path / "python").write_text(FAKE_PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    demo = subprocess.Popen(
+        ["sh", str(path.ROOT / "demo.sh"), "./python", "team"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until((tmp_path / "script").is_file)
+    os.killpg(demo.pid, number)  # as a terminal does
+    demo.wait(10)
+    server = int((tmp_path / "server").read_text())
+    try:
+        with pytest.raises(ProcessLookupError):
+            os.kill(server, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server, signal.SIGKILL)
 
 
 def test_debug_shows_the_traceback(drive, monkeypatch):
