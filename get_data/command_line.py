@@ -107,7 +107,7 @@ def whole_number_from(low: int, high: int, what: str) -> Callable[[str], int]:
 def picture_size(text: str) -> tuple[int, int]:
     """An option that is a width and a height in pixels. Raises: argparse's error."""
     width, x, height = text.partition("x")
-    sides = [int(side) if side.isdecimal() else 0 for side in (width, height)]
+    sides = [int(side) if side.isdecimal() and len(side) < 20 else 0 for side in (width, height)]
     if not x or not all(16 <= side <= 4096 for side in sides):
         raise argparse.ArgumentTypeError(f"expected WxH, 16 to 4096 pixels each, got {text!r}")
     return sides[0], sides[1]

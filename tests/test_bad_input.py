@@ -7,6 +7,7 @@ drive; when a row is over, both are as they were.
 
 import contextlib
 import ctypes
+import io
 import json
 import os
 import shutil
@@ -379,7 +380,7 @@ SEARCHES = [
     ("an empty query", asking(""), ["the query is empty", "leave -q out"]),
     ("broken inline JSON", asking("{"), ["the query, line 1, column 2: not JSON"]),
     ("quotes lost in the shell", asking("{driver: 1}"), ["the query, line 1", "double quotes"]),
-    ("inline list", asking("[]"), ["[] does not exist"]),
+    ("inline list", asking("[{}]"), ["the query: expected an object such as"]),
     ("bytes in the query", asking("{" + BYTES), ["the query is not UTF-8"]),
     ("a query 100,000 deep", asking('{"a":' * 20_000), ["the query: nested too deep"]),
     ("NaN in the query", asking('{"a": {"type": "term", "value": NaN}}'), ["NaN"]),
@@ -476,6 +477,7 @@ DRIVES = [
     ("endless", ["--duration", "inf"], ["--duration: expected a number above 0, got 'inf'"]),
     ("0x0", ["--resolution", "0x0"], ["--resolution: expected WxH, 16 to 4096", "'0x0'"]),
     ("a square", ["--resolution", "160"], ["--resolution: expected WxH", "'160'"]),
+    ("5,000 digits", ["--resolution", "9" * 5000 + "x1"], ["--resolution: expected WxH"]),
     ("a wall", ["--resolution", "9999x9999"], ["--resolution: expected WxH", "'9999x9999'"]),
     ("-1x-1", ["--resolution=-1x-1"], ["--resolution: expected WxH", "'-1x-1'"]),
     ("no classes", ["--nb-dir", "0"], ["--nb-dir: expected 1 to 99 classes, got '0'"]),
@@ -973,6 +975,14 @@ OTHERS = [
         folder("out/labels.json"),
     ),
     Row(
+        "labels.json of out is unreadable",
+        search_and_download,
+        ALL,
+        2,
+        ["out/labels.json cannot be read: Permission denied; move it away"],
+        all_of(holds("out/labels.json", "{}"), forbidden("out/labels.json")),
+    ),
+    Row(
         "query is UTF-16",
         search_and_download,
         asking(QUERY),
@@ -1429,6 +1439,13 @@ PROCESSES = [
     ("stderr is full", "upload_data.py none.json 2>/dev/full", 2, ""),
     ("nobody reads and an item fails", "upload_data.py new | true", 3, "failed: "),
     ("a folder that is gone", "upload_data.py none.json", 2, "none.json does not exist"),
+    ("out of a folder that is gone", "search_and_download.py -p out", 2, "you are in is gone"),
+    (
+        "a drive in a folder that is gone",
+        "run_manual.py --simulate --duration 1 -o out",
+        2,
+        "you are in is gone",
+    ),
     ("a name that is not UTF-8", "upload_data.py $'\\xff'", 2, r"\udcff does not exist"),
     ("no such option", "search_and_download.py -p out --limit=0", 2, "got '0'"),
     ("an ASCII terminal", "contact_sheet.py Zo\u00e9 2>&1", 2, r"error: Zo\xe9 does not exist"),
@@ -1491,6 +1508,21 @@ def test_a_folder_may_have_any_name(name, place, monkeypatch, capfd):
         json.loads((folder / "out" / ("y" * 255)).read_bytes()).keys()
         == json.loads((folder / "labels.json").read_bytes()).keys()
     )
+
+
+class Terminal(io.StringIO):
+    """Somebody who answers."""
+
+    def isatty(self):
+        return True
+
+
+def test_an_answer_that_is_not_utf_8_is_refused(place, monkeypatch, capfd):
+    before = contents(place)
+    monkeypatch.setattr(sys, "stdin", Terminal("Zo\udce9\n" * 9))
+    assert run(run_manual, CAPITALS) == 2
+    assert "error: event: expected text in UTF-8, got 'Zo" in capfd.readouterr().err
+    assert contents(place) == before
 
 
 def test_who_has_no_name_can_apply_corrections(place, monkeypatch, capsys):

@@ -87,7 +87,7 @@ def read_search_query(text_or_path: str | None) -> SearchQuery:
         return SearchQuery()
     if not text_or_path.strip():
         raise InputError("the query is empty; give a file or its JSON, or leave -q out")
-    if text_or_path.lstrip().startswith("{"):
+    if text_or_path.lstrip().startswith(("{", "[")):
         raw, where = text_or_path.encode(errors="surrogatepass"), "the query"
         return _parsed(strict_json.parse(raw, where), where)
     return _parsed(strict_json.read(Path(text_or_path)), text_or_path)
