@@ -430,7 +430,7 @@ SEARCHES = [
     ),
     *[
         (
-            f"{kind} too long",
+            f"{kind} too long in {key}",
             asking({"a": {"type": kind, key: "*" * 1001}}),
             ["the query, a: ", f"'{key}' is longer than 1000 characters"],
         )

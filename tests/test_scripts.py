@@ -402,7 +402,11 @@ ENVIRONMENTS = [
         2,
         "PATATE_S3_KEY is set but PATATE_ES_URL and PATATE_S3_BUCKET not",
     ),
-    ({"PATATE_ES_URL": "u", "PATATE_S3_BUCKET": "bucket"}, 2, "PATATE_ES_URL is 'u'; expected"),
+    (
+        {"PATATE_ES_URL": "u", "PATATE_S3_BUCKET": "bucket"},
+        2,
+        "PATATE_ES_URL is no address of a server; expected",
+    ),
     ({"PATATE_DATABASE": "remote"}, 2, "PATATE_DATABASE is 'remote'; it may be 'local'"),
     ({"PATATE_ES_URL": "http://x", "PATATE_DATABASE": "local"}, 0, "database: local"),
     ({"PATATE_ES_URL": ""}, 0, "database: local"),
