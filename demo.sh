@@ -17,6 +17,7 @@ team)
         "$python" -m tests.servers >demo/servers.env &
         servers=$!
         trap 'kill $servers; wait $servers || true' EXIT
+        trap 'exit 130' INT TERM HUP # else EXIT is not run
         until [ -s demo/servers.env ]; do
             kill -0 $servers || exit 1
             sleep 0.2

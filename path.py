@@ -6,6 +6,8 @@ Importing this module creates nothing.
 import os
 from pathlib import Path
 
+from errors import InputError
+
 ROOT = Path(__file__).resolve().parent
 HARDWARE_CONF = ROOT / "hardware_conf.json"
 QUERIES = ROOT / "get_data" / "queries"
@@ -14,7 +16,15 @@ QUERIES = ROOT / "get_data" / "queries"
 def home() -> Path:
     """The folder that holds the local database: `PATATE_HOME`, else the checkout."""
     told = os.environ.get("PATATE_HOME")
-    return Path(os.path.expanduser(told)).absolute() if told else ROOT  # noqa: PTH111  never raises
+    return absolute(Path(os.path.expanduser(told))) if told else ROOT  # noqa: PTH111  never raises
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root on. Raises: InputError when the current directory is gone."""
+    try:
+        return path.absolute()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: the folder that you are in is gone; cd to another") from error
 
 
 def database() -> Path:

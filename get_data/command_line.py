@@ -109,7 +109,7 @@ def whole_number_from(low: int, high: int, what: str) -> Callable[[str], int]:
 def picture_size(text: str) -> tuple[int, int]:
     """An option that is a width and a height in pixels. Raises: argparse's error."""
     width, x, height = text.partition("x")
-    sides = [int(side) if side.isdecimal() else 0 for side in (width, height)]
+    sides = [int(side) if side.isdecimal() and len(side) < 20 else 0 for side in (width, height)]
     if not x or not all(16 <= side <= 4096 for side in sides):
         raise argparse.ArgumentTypeError(f"expected WxH, 16 to 4096 pixels each, got {text!r}")
     return sides[0], sides[1]
@@ -149,7 +149,8 @@ def run(main: Callable[[], int]) -> int:
     """
     _open_what_is_closed()
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _interrupt)
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as with nohup
+            signal.signal(ending, _interrupt)
     try:
         return main()
     except ToolkitError as error:
@@ -354,7 +355,9 @@ def check_output(file: Path) -> None:
 
 def check_outside_database(folder: Path) -> None:
     """The folder is not one of the local database's. Raises: InputError."""
-    if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(path.database())):
+    if Path(os.path.realpath(path.absolute(folder))).is_relative_to(
+        os.path.realpath(path.database())
+    ):
         raise InputError(f"{folder} is inside the local database; name a place of your own")
 
 
@@ -369,7 +372,7 @@ def check_replaces(file: Path, what: str, is_one: Callable[[bytes], bool]) -> No
         with file.open("rb") as content:
             beginning = content.read(_BEGINNING_BYTES)
     except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+        raise InputError(f"{file} cannot be read: {error.strerror}; move it away") from error
     if beginning and not is_one(beginning):
         raise InputError(f"{file} is not {what}; move it away, or name another file with -o")
 

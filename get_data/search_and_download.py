@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
+import path
 from errors import InputError
 from get_data import command_line
 from get_data.database.connection import database
@@ -101,7 +102,7 @@ def counted(results: Iterable[Downloaded]) -> tuple[Counter[str], list[Failed]]:
 def check_folder(folder: Path) -> None:
     """The folder may be written to by a search. Raises: InputError when it is a recording's."""
     command_line.check_outside_database(folder)
-    place = Path(os.path.realpath(folder))
+    place = Path(os.path.realpath(path.absolute(folder)))
     if place.name in (journal.ERASED, journal.DAMAGED_PICTURES):  # a recording's own folders
         place = place.parent
     if any(command_line.is_there(place / mark) for mark in (session.NAME, journal.NAME)):
@@ -112,12 +113,18 @@ def check_labels(labels: Path) -> None:
     """Nobody's work is overwritten. Raises: InputError for corrections that are not applied yet."""
     if not labels.is_file():
         return
-    with labels.open("rb") as file:
-        if any(b'"replaces":' in line or b'"to_delete":' in line for line in file):
-            raise InputError(
-                f"{labels} has corrections; apply them with upload_to_db.py and move it away, "
-                "or name another file with -o"
+    try:
+        with labels.open("rb") as file:
+            has_corrections = any(
+                b'"replaces":' in line or b'"to_delete":' in line for line in file
             )
+    except OSError as error:
+        raise InputError(f"{labels} cannot be read: {error.strerror}; move it away") from error
+    if has_corrections:
+        raise InputError(
+            f"{labels} has corrections; apply them with upload_to_db.py and move it away, "
+            "or name another file with -o"
+        )
 
 
 def report(what: Mapping[str, int], failures: Sequence[Failed], labels: Path) -> int:

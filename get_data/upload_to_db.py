@@ -135,12 +135,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check_replaced(wishes: Wishes, db: Database) -> None:
     """Each correction is of the same picture as the label that it replaces. Raises: InputError."""
-    corrections = {old: entry for entry in wishes.add if (old := label.replaced_by(entry.document))}
-    for old, stored in db.index.find(list(corrections)).items():
-        if stored.img_id != corrections[old].img_id:
+    pairs = [(one, old) for one in wishes.add if (old := label.replaced_by(one.document))]
+    ids = {one.fingerprint: one.img_id for one in wishes.add}
+    ids |= {old: one.img_id for old, one in db.index.find({old for _, old in pairs}).items()}
+    for one, old in pairs:
+        if ids.get(old, one.img_id) != one.img_id:
             raise InputError(
-                f"entry {corrections[old].img_id!r}: replaces {old}, "
-                f"which is a label of {stored.img_id!r}; it may only replace one of its own picture"
+                f"entry {one.img_id!r}: replaces {old}, which is a label of {ids[old]!r}; "
+                "it may only replace one of its own picture"
             )
 
 

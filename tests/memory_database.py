@@ -105,7 +105,7 @@ class MemoryIndex:
 
 
 def _created(document: Document) -> str:
-    moment = label.parse_moment(document["label"].get("created_on_date", ""))
+    moment = label.findable_moment(document["label"].get("created_on_date", ""))
     return label.iso(moment) if moment else ""
 
 

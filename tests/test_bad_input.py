@@ -7,6 +7,7 @@ drive; when a row is over, both are as they were.
 
 import contextlib
 import ctypes
+import io
 import json
 import os
 import shutil
@@ -151,12 +152,20 @@ def without(key: str) -> Make:
 
 def correction(of: int, replaces: int) -> Make:
     """`drive` holds a correction of one picture, which names the label of another."""
+    return corrections((of, replaces))
+
+
+def corrections(*pairs: tuple[int, int]) -> Make:
+    """`drive` holds corrections: each of one picture, naming the label of another."""
 
     def make(place):
-        was = document(of, steering=STEERING[of])
-        one = label.corrected(was, created_by="Ada", direction=1, speed=1, on=START)
-        one["replaces"] = document(replaces, steering=STEERING[replaces])["label_fingerprint"]
-        holds("drive/labels.json", json.dumps({one["img_id"]: one}))(place)
+        corrected = {}
+        for of, replaces in pairs:
+            was = document(of, steering=STEERING[of])
+            one = label.corrected(was, created_by="Ada", direction=1, speed=1, on=START)
+            one["replaces"] = document(replaces, steering=STEERING[replaces])["label_fingerprint"]
+            corrected[one["img_id"]] = one
+        holds("drive/labels.json", json.dumps(corrected))(place)
 
     return make
 
@@ -173,6 +182,22 @@ def nested(depth: int) -> list:
         content = [content]
     return content
 
+
+OWN_KEYS = [  # which no Elasticsearch takes
+    ("empty", {"": "x"}, ["'': nothing is before"]),
+    ("blank", {" ": "x"}, ["' ': nothing is before"]),
+    ("two dots", {"a..b": "x"}, ["'a..b': nothing is before or between the dots", "rename it"]),
+    ("a dot before", {".x": "x"}, ["'.x': nothing is before or between the dots", "rename it"]),
+    ("_id", {"_id": "x"}, ["'_id': Elasticsearch has a _id of its own; rename the key"]),
+    ("_source", {"_source": "x"}, ["'_source': Elasticsearch has a _source of its own"]),
+    ("inside a word", {"driver.x": "x"}, ["'driver.x': there is a key driver already", "rename"]),
+    ("inside a sentence", {"event.text": "x"}, ["'event.text': there is a key event already"]),
+    ("inside an id", {"img_id.x": "x"}, ["'img_id.x': there is a key img_id already"]),
+    ("inside a key", {"s3_key.x": "x"}, ["'s3_key.x': there is a key s3_key already"]),
+    ("a class", {"label.nb_dir": "7"}, ["'label.nb_dir': there is a key label.nb_dir already"]),
+    ("inside another", {"a": "x", "a.b": "x"}, ["'a.b': there is a key a already"]),
+    ("21 deep", {".".join("a" * 21): "x"}, ["the key has more than 19 dots; rename it"]),
+]
 
 # --- label files: every script that reads them refuses them alike
 
@@ -262,6 +287,10 @@ LABEL_FILES = [
         ["weather: a key of your own holds"],
     ),
     ("lists in a list", one_label(weather=[[1]]), ["weather: a key of your own holds a text"]),
+    *[
+        (f"own key: {name}", one_label(**own), ["labels.json, entry '2024", *words])
+        for name, own, words in OWN_KEYS
+    ],
     ("a folder", folder("drive/labels.json"), ["drive/labels.json is a folder, not a JSON file"]),
     ("a pipe", pipe("drive/labels.json"), ["drive/labels.json is not a regular file"]),
     ("a socket", listening("drive/labels.json"), ["drive/labels.json is not a regular file"]),
@@ -355,7 +384,7 @@ SEARCHES = [
     ("an empty query", asking(""), ["the query is empty", "leave -q out"]),
     ("broken inline JSON", asking("{"), ["the query, line 1, column 2: not JSON"]),
     ("quotes lost in the shell", asking("{driver: 1}"), ["the query, line 1", "double quotes"]),
-    ("inline list", asking("[]"), ["[] does not exist"]),
+    ("inline list", asking("[{}]"), ["the query: expected an object such as"]),
     ("bytes in the query", asking("{" + BYTES), ["the query is not UTF-8"]),
     ("a query 100,000 deep", asking('{"a":' * 20_000), ["the query: nested too deep"]),
     ("NaN in the query", asking('{"a": {"type": "term", "value": NaN}}'), ["NaN"]),
@@ -403,6 +432,14 @@ SEARCHES = [
         asking({"a": {"type": "regexp", "value": "(a"}}),
         ["a: ", "expression '(a"],
     ),
+    *[
+        (
+            f"{kind} too long in {key}",
+            asking({"a": {"type": kind, key: "*" * 1001}}),
+            ["the query, a: ", f"'{key}' is longer than 1000 characters"],
+        )
+        for kind, key in [("regexp", "value"), ("wildcard", "value"), ("wildcard", "wildcard")]
+    ],
     ("a field of nobody", asking({"_source": {"type": "exists"}}), ["the field '_source'"]),
     ("an empty field", asking({"": {"type": "exists"}}), ["a key is empty; name the field"]),
     ("--limit 0", ["-p", "out", "--limit", "0"], ["--limit: expected a whole number", "'0'"]),
@@ -444,6 +481,7 @@ DRIVES = [
     ("endless", ["--duration", "inf"], ["--duration: expected a number above 0, got 'inf'"]),
     ("0x0", ["--resolution", "0x0"], ["--resolution: expected WxH, 16 to 4096", "'0x0'"]),
     ("a square", ["--resolution", "160"], ["--resolution: expected WxH", "'160'"]),
+    ("5,000 digits", ["--resolution", "9" * 5000 + "x1"], ["--resolution: expected WxH"]),
     ("a wall", ["--resolution", "9999x9999"], ["--resolution: expected WxH", "'9999x9999'"]),
     ("-1x-1", ["--resolution=-1x-1"], ["--resolution: expected WxH", "'-1x-1'"]),
     ("no classes", ["--nb-dir", "0"], ["--nb-dir: expected 1 to 99 classes, got '0'"]),
@@ -488,6 +526,10 @@ IN_THE_WAY = [
         [f"{TEMPLATE}: driver: expected a text, got [[["],
     ),
     ("key twice", template('{"driver": "a", "driver": "b"}'), [f"{TEMPLATE}: the key 'driver' st"]),
+    *[
+        (f"own key: {name}", template(json.dumps(own)), [f"{TEMPLATE}: ", *words])
+        for name, own, words in OWN_KEYS
+    ],
     ("too much", template(json.dumps({"notes": "x" * 70_000})), [TEMPLATE, "is too long"]),
     ("template is a folder", folder(TEMPLATE), [f"{TEMPLATE} is a folder"]),
     ("template is a pipe", pipe(TEMPLATE), [f"{TEMPLATE} is not a regular file"]),
@@ -594,6 +636,70 @@ LABEL_TEMPLATES = [
 ]
 
 
+SECRET = "s3cret"
+ES, S3 = "https://example.org:9200", "PATATE_S3_ENDPOINT_URL"
+TEAM = {
+    "PATATE_ES_URL": ES,
+    "PATATE_ES_USER_ID": "zoe",
+    "PATATE_ES_USER_PWD": SECRET,
+    "PATATE_S3_BUCKET": "pictures",
+    "PATATE_S3_KEY_ID": "id",
+    "PATATE_S3_KEY": SECRET,
+}
+AWS_LOGIN = {
+    "PATATE_S3_KEY_ID": "",
+    "PATATE_S3_KEY": "",
+    "AWS_ACCESS_KEY_ID": "id",
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+}
+NO_ADDRESS = {
+    "a space before": " {}",
+    "a tab behind": "{}\t",
+    "a line break behind": "{}\n",
+    "a byte that is not UTF-8": "{}/\udcff",
+    "half a percent": "{}/%zz",
+    "a query": "{}/?api_key=s3cret",
+    "a fragment": "{}/#s3cret",
+    "a space in the host": "https://example org:9200",
+    "two dots": "https://example..org:9200",
+    "a host of 300 letters": f"https://{LONG}:9200",
+    "a zone": "https://[fe80::1%25eth0]:9200",
+    "five numbers": "https://1.2.3.4.5:9200",
+    "a name that no language has": "https://xn--a:9200",
+    "a word as port": "https://example.org:s3cret",
+    "a port too high": "https://example.org:65536",
+    "no scheme": "example.org:9200",
+}
+LOGINS = {
+    "a login": "https://elastic:s3cret@example.org:9200",
+    "a login without a scheme": "elastic:s3cret@example.org:9200",
+    "a login with a slash": "https://elastic:/s3cret@example.org",
+}
+TEAMS = [
+    *[
+        (f"{name[7:9]}, {wrong}", {name: url.format(ES)}, [name, "no address of a server"])
+        for name in ("PATATE_ES_URL", S3)
+        for wrong, url in NO_ADDRESS.items()
+    ],
+    *[
+        (f"{name[7:9]}, {wrong}", {name: url}, [f"{name} holds a login", f"set {name[:9]}_"])
+        for name in ("PATATE_ES_URL", S3)
+        for wrong, url in LOGINS.items()
+    ],
+    ("no port", {"PATATE_ES_URL": "https://example.org"}, ["PATATE_ES_URL", "without a port"]),
+    ("user in Latin-1", {"PATATE_ES_USER_ID": BYTES}, ["PATATE_ES_USER_ID is not UTF-8 text"]),
+    ("password in Latin-1", {"PATATE_ES_USER_PWD": BYTES}, ["PATATE_ES_USER_PWD is not UTF-8"]),
+    ("no such authority", {"PATATE_ES_CA_CERTS": "none"}, ["PATATE_ES_CA_CERTS", "is no file"]),
+    ("authority too long", {"PATATE_ES_CA_CERTS": LONG}, ["PATATE_ES_CA_CERTS", "no PEM"]),
+    ("key in Latin-1", {"PATATE_S3_KEY": BYTES}, ["PATATE_S3_KEY has a space"]),
+    (
+        "region of two words",
+        AWS_LOGIN | {"AWS_DEFAULT_REGION": "eu west"},
+        ["the region of the AWS profile is 'eu west'", "set PATATE_S3_REGION"],
+    ),
+]
+
+
 def table() -> list[Row]:
     """All rows."""
     rows = [
@@ -626,6 +732,10 @@ def table() -> list[Row]:
     rows += [
         Row(f"template: {name}", write_label_template, arguments, code, words)
         for name, arguments, code, words in LABEL_TEMPLATES
+    ]
+    rows += [
+        Row(f"team: {name}", upload_data, ["drive"], 2, words, variables=TEAM | wrong)
+        for name, wrong, words in TEAMS
     ]
     return rows + OTHERS
 
@@ -771,6 +881,25 @@ OTHERS = [
         correction(0, replaces=1),
     ),
     Row(
+        "replaces of another picture, and of its own",
+        upload_to_db,
+        ["drive", "-y"],
+        2,
+        [f"entry '{document(0)['img_id']}': replaces", "which is a label of"],
+        corrections((0, 1), (1, 1)),
+    ),
+    Row(
+        "replaces a label that comes with it",
+        upload_to_db,
+        ["new", "-y"],
+        2,
+        [f"entry '{document(90)['img_id']}': replaces", "which is a label of"],
+        lambda place: save(
+            place / "new",
+            [document(90, replaces=document(91)["label_fingerprint"]), document(91)],
+        ),
+    ),
+    Row(
         "nobody to ask",
         upload_to_db,
         ["drive"],
@@ -859,6 +988,14 @@ OTHERS = [
         2,
         ["out/labels.json is a folder; name a file"],
         folder("out/labels.json"),
+    ),
+    Row(
+        "labels.json of out is unreadable",
+        search_and_download,
+        ALL,
+        2,
+        ["out/labels.json cannot be read: Permission denied; move it away"],
+        all_of(holds("out/labels.json", "{}"), forbidden("out/labels.json")),
     ),
     Row(
         "query is UTF-16",
@@ -968,6 +1105,14 @@ OTHERS = [
         2,
         [f"{NOWHERE}/database cannot be made a folder"],
         variables={"PATATE_HOME": NOWHERE},
+    ),
+    Row(
+        "a login for AWS of two lines",
+        upload_data,
+        ["drive"],
+        1,
+        ["no login can be had", "a line end", "set PATATE_S3_KEY_ID and PATATE_S3_KEY"],
+        variables=TEAM | AWS_LOGIN | {"AWS_ACCESS_KEY_ID": "id\n"},
     ),
     # a damaged database
     *[
@@ -1217,6 +1362,7 @@ def run(script: ModuleType, arguments: list[str]) -> int:
 def assert_one_line(out: str, err: str, code: int, words: list[str]) -> None:
     """One line names what is wrong; before it only the usage, or which database it is."""
     assert "Traceback" not in err
+    assert SECRET not in err
     for one in words:
         assert one in err
     lines = err.removesuffix("\n").split("\n")
@@ -1308,6 +1454,13 @@ PROCESSES = [
     ("stderr is full", "upload_data.py none.json 2>/dev/full", 2, ""),
     ("nobody reads and an item fails", "upload_data.py new | true", 3, "failed: "),
     ("a folder that is gone", "upload_data.py none.json", 2, "none.json does not exist"),
+    ("out of a folder that is gone", "search_and_download.py -p out", 2, "you are in is gone"),
+    (
+        "a drive in a folder that is gone",
+        "run_manual.py --simulate --duration 1 -o out",
+        2,
+        "you are in is gone",
+    ),
     ("a name that is not UTF-8", "upload_data.py $'\\xff'", 2, r"\udcff does not exist"),
     ("no such option", "search_and_download.py -p out --limit=0", 2, "got '0'"),
     ("an ASCII terminal", "contact_sheet.py Zo\u00e9 2>&1", 2, r"error: Zo\xe9 does not exist"),
@@ -1370,6 +1523,21 @@ def test_a_folder_may_have_any_name(name, place, monkeypatch, capfd):
         json.loads((folder / "out" / ("y" * 255)).read_bytes()).keys()
         == json.loads((folder / "labels.json").read_bytes()).keys()
     )
+
+
+class Terminal(io.StringIO):
+    """Somebody who answers."""
+
+    def isatty(self):
+        return True
+
+
+def test_an_answer_that_is_not_utf_8_is_refused(place, monkeypatch, capfd):
+    before = contents(place)
+    monkeypatch.setattr(sys, "stdin", Terminal("Zo\udce9\n" * 9))
+    assert run(run_manual, CAPITALS) == 2
+    assert "error: event: expected text in UTF-8, got 'Zo" in capfd.readouterr().err
+    assert contents(place) == before
 
 
 def test_who_has_no_name_can_apply_corrections(place, monkeypatch, capsys):

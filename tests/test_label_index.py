@@ -210,6 +210,15 @@ def test_a_bad_document_is_refused_alone_with_a_reason(index):
     assert len(search(index)) == 2
 
 
+def test_every_key_that_a_label_may_have_is_taken(index):
+    own = ["x.", "a .b", "a.c", "_mine", "é", "*", "\n-", "label.mood", "car_setting.x", "_x._id"]
+    own += [".".join("b" * 20), "c" * 40_000]
+    one = made(1, **dict.fromkeys(own, "x"))
+    assert label.parse(one)
+    assert index.create([one]).refused == {}
+    assert index.create([made(2, **dict.fromkeys(own, "x"))]).refused == {}
+
+
 def test_several_labels_may_speak_of_one_picture(index):
     documents = [made(said={"nb_dir": 3}), made(said={"created_by": "Zoé"}), made()]
     assert len(index.create(documents).created) == 3
@@ -342,6 +351,40 @@ def test_search_sorts_by_id_then_newest_then_fingerprint(index):
     del wanted[4]["label"]["created_on_date"]
     index.create([wanted[number] for number in (9, 3, 8, 1, 7, 0, 5, 4, 6, 2)])
     assert [name_of(document) for document in search(index)] == [name_of(one) for one in wanted]
+
+
+def test_a_time_that_no_index_can_keep_is_none(index):
+    times = [
+        *("1650-01-01T00:00:00Z", "1969-12-31T23:59:59.999999Z", "1970-01-01T00:00:00Z"),
+        *("2262-04-11T23:47:16.854775Z", "2262-04-11T23:47:16.854776Z", "2500-01-01T00:00:00Z"),
+    ]
+    told = [made(second, timestamp=time) for second, time in enumerate(times)]
+    index.create(told)
+    assert search(index, {"timestamp": {"type": "exists"}}) == told[2:4]
+    without = search(index, {"timestamp": {"type": "exists", "bool": "must_not"}})
+    assert without == [*told[:2], *told[4:]]
+    assert search(index, {"timestamp": {"type": "range", "gte": "1970", "lt": "2262"}}) == [told[2]]
+    for bound in ({"gte": "1650-01-01"}, {"lt": "2500"}):
+        with pytest.raises(InputError):
+            search(index, {"timestamp": {"type": "range", **bound}})
+
+
+def test_a_correction_dated_where_no_index_reaches_is_the_oldest(index):
+    late = made(1, said={"created_by": "a", "created_on_date": "2500-01-01T00:00:00Z"})
+    right = made(1, said={"created_by": "b", "created_on_date": "2021-01-01T00:00:00Z"})
+    index.create([late, right])
+    assert search(index) == [right, late]
+
+
+@pytest.mark.parametrize(("text", "is_found"), [("é" * 8191, True), ("é" * 8192, False)])
+def test_a_text_is_found_up_to_a_length(index, text, is_found):
+    one = made(1, comment=text, driver=text, car_setting={"a": text}, own=[text, "b"])
+    index.create([one])
+    for field in ("comment", "driver", "car_setting.a", "own"):
+        found = search(index, {field: {"type": "prefix", "value": "é"}})
+        assert found == [one] * is_found, field
+    assert search(index, {"comment": {"type": "exists"}}) == [one] * is_found
+    assert search(index, {"own": {"type": "term", "value": "b"}}) == [one]
 
 
 def test_search_sorts_ids_letter_by_letter(index):

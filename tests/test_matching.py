@@ -1,10 +1,13 @@
 """What a search means, row by row: the answers of Elasticsearch 8.19 to the same rows."""
 
 import copy
+import random
+import re
 
 import pytest
 
 from errors import InputError
+from get_data.database.matching import patterns
 from get_data.database.matching.queries import compile_query, matches_everything
 from get_data.database.matching.words import words
 from get_data.database.search_query import parse_search_query
@@ -259,6 +262,11 @@ ROWS = [
     ("driver", "5_", pattern("regexp", r"[\d-][\w]"), True),
     ("driver", "aaa", pattern("regexp", "a{2,}"), True),
     ("driver", "abab", pattern("regexp", "(ab)+"), True),
+    ("driver", "abab", pattern("regexp", '"ab"+'), True),
+    ("driver", "abb", pattern("regexp", '"ab"+'), False),
+    ("driver", "ab", pattern("regexp", "a{0}b{1,}|c"), False),
+    ("driver", "b", pattern("regexp", "a{0}b{1,}|c"), True),
+    ("driver", "a" * 9, pattern("regexp", "(" * 490 + "a*" + ")" * 490), True),
     # car_setting: keywords inside
     ("car_setting", {"car": "patate"}, term("patate"), True),
     ("car_setting", {"camera": {"width": 160}}, term(160), True),
@@ -288,6 +296,42 @@ def test_a_clause_matches_what_elasticsearch_would(field, value, clause, expecte
     assert matches(document, {field: clause | {"bool": "filter"}}) is expected
     assert matches(document, {field: clause | {"bool": "should"}}) is expected
     assert matches(document, {field: clause | {"bool": "must_not"}}) is not expected
+
+
+SIGNS = ["a", "b", "(", ")", "|", "*", "+", "?", "{2}", "{1,}", "{0,2}", "[ab]", "[^a]", "."]
+
+
+def test_a_regular_expression_matches_as_that_of_python_does():
+    chance, known = random.Random(7), 0
+    for _ in range(4000):
+        expression = "".join(chance.choices(SIGNS, k=chance.randint(1, 9)))
+        try:
+            fits = patterns.regexp(expression, 0)
+        except patterns.NotKnown:
+            continue
+        known += 1
+        for length in range(6):
+            text = "".join(chance.choices("abc", k=length))
+            assert fits(text) == bool(re.fullmatch(expression, text)), (expression, text)
+    assert known > 300
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "clause",
+    [
+        pattern("wildcard", "*a" * 9 + "*b"),
+        pattern("wildcard", "*" * 1000),
+        pattern("regexp", "(a+)+b"),
+        pattern("regexp", "(a|a)*b"),
+        pattern("regexp", "(a?){60}a{60}b"),
+        pattern("regexp", "(.*a){9}b"),
+    ],
+    ids=lambda clause: clause["value"][:20],
+)
+def test_no_pattern_takes_for_ever(clause):
+    asked = {"comment": clause}
+    assert matches(document_with("comment", "a" * 8000), asked) is ("***" in clause["value"])
 
 
 def test_a_path_inside_car_setting_may_be_long():
@@ -424,8 +468,10 @@ def test_what_matches_everything_is_known_beforehand(data, expected):
         ("driver", pattern("regexp", "a{99999999999}"), "does not know the regular expression"),
         ("driver", pattern("regexp", r"\n"), "a backslash before 'n'"),
         ("driver", pattern("regexp", r"\1"), "a backslash before '1'"),
-        ("driver", pattern("regexp", "(" * 490 + "a" + ")" * 490), "the regular expression"),
-        ("driver", pattern("regexp", "a" * 1001), "longer than 1000 characters"),
+        ("driver", pattern("regexp", "(a{60}){60}"), "it repeats too much"),
+        ("driver", pattern("regexp", "(a{1,50}b{1,50}){40}"), "it repeats too much"),
+        ("driver", pattern("regexp", "|".join(["a{900}"] * 4)), "it is too long"),
+        ("driver", pattern("regexp", "a{2,1}"), "{2,1}, which ends before it begins"),
         ("driver", pattern("regexp", "[+--]"), "-- in brackets"),
         ("driver", pattern("regexp", "[a-z]", **ANY_CASE), "write both, as in [a-zA-Z]"),
         ("_source", EXISTS, "does not know the field '_source'"),

@@ -36,9 +36,13 @@ def test_the_key_tells_day_id_and_content():
     assert picture_key("holiday_1", "ab" * 32) == "pictures/other/holiday_1-abababababab.jpg"
 
 
-def test_a_picture_comes_back_byte_for_byte(store):
-    assert store.put_new(KEY, b"\0\xff jpeg")
-    assert store.get(KEY) == b"\0\xff jpeg"
+@pytest.mark.parametrize("key", [KEY, picture_key("a..b", "ab" * 32)])
+def test_a_picture_comes_back_byte_for_byte(store, key):
+    assert store.put_new(key, b"\0\xff jpeg")
+    assert store.get(key) == b"\0\xff jpeg"
+    assert store.look([key]) == {key: 7}
+    assert store.put_aside(key, "run-1")
+    assert list(store.copies()) == [key]
 
 
 def test_a_picture_that_is_there_stays_as_it_was(store):

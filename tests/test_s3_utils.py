@@ -178,7 +178,7 @@ def stub():
         ({"PATATE_S3_ENDPOINT_URL": "http://127.0.0.1:port"}, "PATATE_S3_ENDPOINT_URL"),
         (
             {"PATATE_S3_ENDPOINT_URL": f"http://id:{SECRET}@host"},
-            "PATATE_S3_ENDPOINT_URL has a login",
+            "PATATE_S3_ENDPOINT_URL holds a login",
         ),
     ],
 )

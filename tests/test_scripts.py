@@ -1,5 +1,6 @@
 """The scripts at the desk, through their main: exit code, stdout, stderr and effect."""
 
+import contextlib
 import json
 import os
 import pty
@@ -101,6 +102,24 @@ def test_several_folders_and_files_are_one_upload(call, drive, tmp_path):
     other = save(tmp_path / "other", [document(number) for number in range(20, 25)])
     code, counts, _ = call(upload_data, drive, other / label_file.NAME, drive)
     assert (code, counts["created"]) == (0, 15)
+
+
+def test_an_id_from_elsewhere_may_have_dots_side_by_side(call, drive, tmp_path):
+    labels = label_file.read(drive / label_file.NAME)
+    one = labels.pop(in_drive(3)["img_id"])
+    one["img_id"] = "a..b"
+    one["label_fingerprint"] = label.fingerprint("a..b", one["label"])
+    label_file.write(drive / label_file.NAME, labels | {"a..b": one})
+    planned = call(upload_data, drive, "--dry-run")
+    code, counts, err = call(upload_data, drive)
+    assert (code, counts) == (0, planned[1]), err
+    assert counts["created"] == 10
+    asked = {"img_id": {"type": "term", "value": "a..b"}}
+    assert found(call, asked, tmp_path) == ["a..b"]
+    assert (tmp_path / "found" / one["file_name"]).read_bytes() == picture(3)
+    label_file.write(tmp_path / "wish.json", {"a..b": one | {"to_delete": True}})
+    counts = call(upload_to_db, tmp_path / "wish.json", "-p", drive, "-y")[1]
+    assert (counts["deleted"], counts["pictures_deleted"]) == (1, 1)
 
 
 def test_pictures_may_lie_elsewhere(call, drive, tmp_path):
@@ -587,7 +606,11 @@ ENVIRONMENTS = [
         2,
         "PATATE_S3_KEY is set but PATATE_ES_URL and PATATE_S3_BUCKET not",
     ),
-    ({"PATATE_ES_URL": "u", "PATATE_S3_BUCKET": "bucket"}, 2, "PATATE_ES_URL is 'u'; expected"),
+    (
+        {"PATATE_ES_URL": "u", "PATATE_S3_BUCKET": "bucket"},
+        2,
+        "PATATE_ES_URL is no address of a server; expected",
+    ),
     ({"PATATE_DATABASE": "remote"}, 2, "PATATE_DATABASE is 'remote'; it may be 'local'"),
     ({"PATATE_ES_URL": "http://x", "PATATE_DATABASE": "local"}, 0, "database: local"),
     ({"PATATE_ES_URL": ""}, 0, "database: local"),
@@ -771,6 +794,52 @@ def test_an_upload_ended_by_a_signal_says_so_and_is_completed_by_a_second(call, 
     code, counts, _ = call(upload_data, folder)
     assert (code, counts["created"] + counts["there"]) == (0, 1500)
     assert counts["created"] > 0  # the first one was in the middle
+
+
+@pytest.mark.slow
+def test_an_upload_with_nohup_outlives_the_terminal(tmp_path):
+    folder = save(tmp_path / "long", [document(one) for one in range(1500)])
+    process = subprocess.Popen(
+        ["nohup", sys.executable, str(path.ROOT / "get_data" / "upload_data.py"), str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until((path.database() / "pictures").is_dir)
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, json.loads(out)["created"]) == (0, 1500), err
+
+
+FAKE_PYTHON = """#!/bin/sh
+case $2 in
+tests.servers) echo $$ >server; echo PATATE_ES_URL=x; while :; do sleep 0.1; done ;;
+*) echo $$ >script; sleep 30 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_servers_of_a_demo_end_with_it(tmp_path, number):
+    (tmp_path / "python").write_text(FAKE_PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    demo = subprocess.Popen(
+        ["sh", str(path.ROOT / "demo.sh"), "./python", "team"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until((tmp_path / "script").is_file)
+    os.killpg(demo.pid, number)  # as a terminal does
+    demo.wait(10)
+    server = int((tmp_path / "server").read_text())
+    try:
+        with pytest.raises(ProcessLookupError):
+            os.kill(server, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server, signal.SIGKILL)
 
 
 def test_debug_shows_the_traceback(drive, monkeypatch):

@@ -1,8 +1,10 @@
 """The scripts over a team's database: the same output and effect, and what is wrong in a line."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 
 import pytest
@@ -15,6 +17,7 @@ from tests.servers.addresses import new_name
 from tests.servers.proxy import Proxy
 from tests.soak.scripts import DOWNLOAD, UPLOAD
 from tests.soak.team import TeamHome
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -184,7 +187,9 @@ def test_the_database_on_this_machine_has_no_bucket(call, drive):
 NOBODY = "127.0.0.1:9"  # where nothing listens
 WRONG = {
     "password": ({"PATATE_ES_USER_PWD": "wrongsecret"}, 1, "PATATE_ES_USER_PWD"),
+    "password with accents": ({"PATATE_ES_USER_PWD": "géheim€"}, 1, "PATATE_ES_USER_PWD"),
     "user": ({"PATATE_ES_USER_ID": "nobody"}, 1, "PATATE_ES_USER_ID"),
+    "user with accents": ({"PATATE_ES_USER_ID": "Zoé€"}, 1, "PATATE_ES_USER_ID"),
     "no login": ({"PATATE_ES_USER_ID": "", "PATATE_ES_USER_PWD": ""}, 1, "PATATE_ES_USER_ID"),
     "half a login": ({"PATATE_ES_USER_ID": ""}, 2, "PATATE_ES_USER_ID"),
     "Elasticsearch is https": ({"PATATE_ES_URL": "https{es}"}, 1, "PATATE_ES_URL"),
@@ -250,6 +255,30 @@ def run_process(command, environment):
 
 
 # --- faults on the way, as the soak has them at length
+
+
+def test_who_interrupts_an_upload_to_far_away_waits_for_what_is_on_its_way(call, team, tmp_path):
+    drive = save(tmp_path / "drive", [document(one) for one in range(1000)])
+    with Proxy(team.gateway.url) as far:
+        process = subprocess.Popen(
+            [sys.executable, *map(str, [*UPLOAD, drive])],
+            cwd=path.ROOT,
+            env={**os.environ, "PATATE_S3_ENDPOINT_URL": far.url},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_until(lambda: far.requests["PUT", "object"] > 3)
+        far.latency_s = 1.0
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        interrupted = time.monotonic()
+        _, err = process.communicate()
+    assert time.monotonic() - interrupted < 8
+    assert process.returncode == 130
+    assert err.splitlines()[1:] == ["interrupted"]
+    assert 0 < len(team.contents().files) < 500
+    code, counts, _ = call(upload_data, drive)
+    assert (code, counts["created"]) == (0, 1000)
 
 
 def test_only_what_the_database_needs_is_loaded(team, drive, tmp_path):

@@ -1,6 +1,8 @@
 """Long work in pieces: how large, and how many at once."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -15,3 +17,14 @@ def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
+
+
+@contextmanager
+def working(threads: Executor) -> Iterator[Executor]:
+    """The threads, which begin nothing more when the block fails or is interrupted."""
+    with threads:
+        try:
+            yield threads
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from errors import DatabaseError, PictureMissing
-from get_data.database.batches import THREADS, batches
+from get_data.database.batches import THREADS, batches, working
 from get_data.database.interfaces import PictureStore, stored
 from get_data.durable import drop_left_behind, sync_file_system, temporary_file
 from get_data.labels import label, label_file
@@ -95,7 +95,7 @@ def download(
     names = _Names()
     if fetch:
         drop_left_behind(pictures)
-    with threads(THREADS) as pool, label_file.writing(labels) as file:
+    with working(threads(THREADS)) as pool, label_file.writing(labels) as file:
         for batch in batches(islice(settled(documents), limit)):
             work = _work(pictures, store, fetch=fetch, verify=verify)
             checked = [(hit, _name_fault(hit.says, names)) for hit in batch]

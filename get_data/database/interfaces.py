@@ -43,7 +43,7 @@ def is_picture_key(key: str, img_id: str) -> bool:
 
 def is_path(path: str) -> bool:
     """Whether a picture, or a copy of one, may lie there; a label may name anything."""
-    return path.startswith(("pictures/", ASIDE)) and ".." not in path
+    return path.startswith(("pictures/", ASIDE)) and ".." not in path.split("/")
 
 
 def checked_path(path: str) -> str:

@@ -32,6 +32,7 @@ All other keys are the arguments that Elasticsearch gives that type for one fiel
 | `ids`          | `values`: a list of fingerprints            | `"values": ["4f793167d5.."]`    |
 | `match_all`    | none                                        |                                 |
 
+A wildcard or a regular expression has 1,000 characters at most.
 For `ids` and `match_all` the key above the clause is but a name, they are about no field. Other
 types and arguments go to a team's database as they are; the database on one machine refuses them.
 """
@@ -50,6 +51,8 @@ Occur = Literal["must", "filter", "should", "must_not"]
 
 _SPELLINGS: Mapping[object, Occur] = {"match": "must"} | {name: name for name in get_args(Occur)}
 _OWN_KEYS = ("type", "field", "bool")
+_PATTERNS = ("wildcard", "regexp")
+_LONGEST_PATTERN = 1000  # characters, as Elasticsearch has it for regexp
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def read_search_query(text_or_path: str | None) -> SearchQuery:
         return SearchQuery()
     if not text_or_path.strip():
         raise InputError("the query is empty; give a file or its JSON, or leave -q out")
-    if text_or_path.lstrip().startswith("{"):
+    if text_or_path.lstrip().startswith(("{", "[")):
         raw, where = text_or_path.encode(errors="surrogatepass"), "the query"
         return _parsed(strict_json.parse(raw, where), where)
     return _parsed(strict_json.read(Path(text_or_path)), text_or_path)
@@ -130,4 +133,7 @@ def _clause(name: str, entry: object, place: str) -> Clause:
         shown = reprlib.repr(spelling)
         raise InputError(f'{place}: "bool" is {shown}; use {", ".join(get_args(Occur))}')
     arguments = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
+    for key in ("value", "wildcard") if kind in _PATTERNS else ():
+        if len(str(arguments.get(key))) > _LONGEST_PATTERN:
+            raise InputError(f"{place}: {key!r} is longer than {_LONGEST_PATTERN} characters")
     return Clause(name, kind, _SPELLINGS[spelling], arguments, sub_field or None)

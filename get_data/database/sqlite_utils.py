@@ -318,7 +318,7 @@ def _row(document: Document) -> dict[str, Any]:
     """The columns of a label. Raises: InputError, ValueError, TypeError for what is none."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     checked = label.parse(document)
-    created = label.parse_moment(checked.label.created_on_date)
+    created = label.findable_moment(checked.label.created_on_date)
     return {
         **{column: next(iter(values(document)), None) for column, values in _VALUES.items()},
         "created": label.iso(created) if created else "",

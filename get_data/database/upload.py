@@ -20,7 +20,7 @@ from typing import Literal
 from uuid import uuid4
 
 from errors import DatabaseError, InputError, PictureMissing
-from get_data.database.batches import THREADS, batches
+from get_data.database.batches import THREADS, batches, working
 from get_data.database.delete import MAX_ROUNDS, Target, delete, settle
 from get_data.database.interfaces import (
     LabelIndex,
@@ -176,7 +176,11 @@ def upload(
         if first is not entry and not first.picture.exists():
             distinct[entry.fingerprint] = entry
     run = _Run(index, store, dry_run, _contents_by_id(given), threads)
-    with threads(1) as asking, threads(1) as sending, threads(THREADS) as run.threads:
+    with (
+        working(threads(1)) as asking,
+        working(threads(1)) as sending,
+        working(threads(THREADS)) as run.threads,
+    ):
         under_way: deque[Future[_Batch]] = deque()
         for batch in batches(distinct.values()):
             asked = asking.submit(run.ask, batch)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -26,6 +26,9 @@ Document = dict[str, Any]
 AUTO = "auto"  # who made a label that no person made
 MAX_CLASSES = 99
 MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
+MAX_KEYWORD = 8191  # characters that a search looks at; Lucene takes 32,766 bytes
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+END = datetime(2262, 4, 11, 23, 47, 16, 854775, tzinfo=UTC)  # of 63 bits of nanoseconds
 IMG_ID_FORM = "%Y%m%dT%H-%M-%S-%f"
 
 _OWN_IMG_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{6})", re.ASCII)
@@ -36,6 +39,13 @@ _SHA256 = "^[0-9a-f]{64}$"
 _MD5 = "^[0-9a-f]{32}$"
 _DIGITS = re.compile(r"\d{1,2}", re.ASCII)
 _CONTAINERS = (dict, list)
+_ELASTICSEARCH = frozenset(  # its own fields, which no label may have
+    (
+        *("_data_stream_timestamp", "_doc_count", "_field_names", "_id", "_ignored"),
+        *("_ignored_source", "_index", "_nested_path", "_primary_term", "_routing", "_seq_no"),
+        *("_source", "_tier", "_version"),
+    )
+)
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -237,6 +247,12 @@ def parse_moment(text: str) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):  # such as New Year of the year 1, east of Greenwich
         return None
+
+
+def findable_moment(text: str) -> datetime | None:
+    """The same, where a search can find it; it counts from 1970 in nanoseconds."""
+    moment = parse_moment(text)
+    return moment if moment and EPOCH <= moment <= END else None
 
 
 def fingerprint(img_id: str, annotation: Mapping[str, Any]) -> str:
@@ -544,7 +560,9 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
         yield "replaces", "names the label itself"
     if isinstance(document, dict):
         for key, value in document.items():
-            if key not in RESERVED and not is_own_value(value):
+            if key not in RESERVED and (fault := own_key_fault(key, document)):
+                yield repr(key), fault
+            elif key not in RESERVED and not is_own_value(value):
                 yield key, "a key of your own holds a text, a number, true, false or a list of them"
             elif isinstance(value, _CONTAINERS) and _is_deeper(value, MAX_DEPTH):
                 yield key, f"nested too deep; {MAX_DEPTH} objects or lists in each other are enough"
@@ -556,6 +574,26 @@ def _is_deeper(container: dict[str, Any] | list[Any], depth: int) -> bool:
     return depth == 0 or any(
         _is_deeper(one, depth - 1) for one in inside if isinstance(one, _CONTAINERS)
     )
+
+
+def own_key_fault(key: str, keys: Collection[str]) -> str:
+    """Why a team's index takes no label with this key of the user's own; "" where it takes it.
+
+    `keys` are those beside it. A dot leads inside, as in a search.
+    """
+    steps = key.rstrip(".").split(".")
+    if not all(step.strip() for step in steps):
+        return "nothing is before or between the dots of the key; rename it"
+    if steps[0] in _ELASTICSEARCH:
+        return f"Elasticsearch has a {steps[0]} of its own; rename the key"
+    if len(steps) > MAX_DEPTH:
+        return f"the key has more than {MAX_DEPTH - 1} dots; rename it"
+    for count in range(1, len(steps) + 1):
+        outer = ".".join(steps[:count])
+        is_field = INDEX_TYPES.get(outer, "flattened") != "flattened"
+        if is_field or (outer in keys and outer not in RESERVED and outer != key):
+            return f"there is a key {outer} already, and nothing can be inside it; rename this one"
+    return ""
 
 
 def is_own_value(value: object) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 import strict_json
 from errors import InputError
 from get_data.durable import replacing
-from get_data.labels.label import RESERVED, SESSION_KEYS, is_own_value
+from get_data.labels.label import RESERVED, SESSION_KEYS, is_own_value, own_key_fault
 
 NAME = "session_template.json"
 
@@ -43,6 +43,8 @@ def check(session: Session, where: str) -> None:
                 raise InputError(f"{where}: {key}: expected a text, got {reprlib.repr(value)}")
         elif key in RESERVED:
             raise InputError(f"{where}: {key}: every label has a key of that name; choose another")
+        elif fault := own_key_fault(key, session):
+            raise InputError(f"{where}: {key!r}: {fault}")
         elif not is_own_value(value):
             raise InputError(
                 f"{where}: {key}: expected a text, a number, true, false or a list of them"

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import child_process
+import path
 from child_process import ChildFailed
 from errors import InputError, RecordingFailed
 from get_data.labels.label import Classes, img_id_of, moment_of
@@ -288,10 +289,11 @@ class Recorder:
 def check_names(*folders: Path) -> None:
     """The writing process can be told the folders. Raises: InputError."""
     for folder in folders:
+        whole = path.absolute(folder)
         try:
-            str(folder.absolute()).encode()
+            str(whole).encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"{folder.absolute()}: to record there, rename it in UTF-8") from error
+            raise InputError(f"{whole}: to record there, rename it in UTF-8") from error
 
 
 def _size_of(jpeg: bytes) -> tuple[int, int]:

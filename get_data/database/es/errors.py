@@ -71,7 +71,7 @@ def refusal(settings: Settings, status: int, kind: str, reason: str) -> str:
 
 
 def _forbidden(user: str, reason: str) -> str:
-    who = f"{USER_ID} {user}" if user else "who has no login"
+    who = f"the login of {USER_ID}" if user else "who has no login"
     needed = re.search(r"granted by the (index|cluster) privileges \[(\w+)", reason)
     return f"{who} lacks the {needed[1]} privilege {needed[2]}" if needed else f"{who} may not"
 

@@ -8,6 +8,7 @@ rule for the rest).
 """
 
 import time
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -73,8 +74,9 @@ class Http:
         self._settings = settings
         self._has_answered = False
         options: dict[str, Any] = {}
-        if settings.user:
-            options["basic_auth"] = (settings.user, settings.password)
+        if settings.user:  # encoded here: the client's own way knows no accents
+            login = f"{settings.user}:{settings.password}"
+            options["basic_auth"] = b64encode(login.encode()).decode()
         if settings.ca_certs and settings.url.startswith("https"):
             options["ca_certs"] = str(settings.ca_certs)
         self._client = Elasticsearch(

@@ -90,7 +90,7 @@ class Indices:
         ]
         if lacking:
             raise DatabaseError(
-                f"{self._settings.url}: {USER_ID} {self._settings.user} lacks the privileges "
+                f"{self._settings.url}: the login of {USER_ID} lacks the privileges "
                 f"{', '.join(sorted(lacking))}; ask whoever runs it"
             )
 

@@ -12,19 +12,18 @@ The index is sorted as a search answers, so that no answer has to be sorted.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from get_data.labels.label import INDEX_TYPES
+from get_data.labels.label import INDEX_TYPES, MAX_KEYWORD
 
 LABEL_VERSION = 1
 MAX_FIELDS = 1000
 ORDER = {"img_id": "asc", "label.created_on_date": "desc", "label_fingerprint": "asc"}
 
-_LONGEST_KEYWORD = 8191  # characters; Lucene takes 32,766 bytes
 _DATES = "strict_date_optional_time||yyyyMMdd'T'HH-mm-ss-SSSSSS||basic_date"
-_KEYWORD = {"type": "keyword", "ignore_above": _LONGEST_KEYWORD}
+_KEYWORD = {"type": "keyword", "ignore_above": MAX_KEYWORD}
 _KINDS: Mapping[str, Mapping[str, Any]] = {
     "keyword": _KEYWORD,
     "keyword+text": {**_KEYWORD, "fields": {"text": {"type": "text"}}},
-    "flattened": {"type": "flattened", "ignore_above": _LONGEST_KEYWORD},
+    "flattened": {"type": "flattened", "ignore_above": MAX_KEYWORD},
     "date": {"type": "date_nanos", "format": _DATES, "ignore_malformed": True},
 }
 

@@ -5,9 +5,10 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from errors import InputError
+from get_data.database import address
 
 URL = "PATATE_ES_URL"
 INDEX = "PATATE_ES_INDEX"
@@ -45,6 +46,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     if bool(user) != bool(password):
         there, missing = (USER_ID, USER_PWD) if user else (USER_PWD, USER_ID)
         raise InputError(f"{there} is set but {missing} not; set both, or none")
+    for name, text in ((USER_ID, user), (USER_PWD, password)):
+        if not _is_utf_8(text):
+            raise InputError(f"{name} is not UTF-8 text; set it again in a terminal that speaks it")
     index = environment.get(INDEX) or DEFAULT_INDEX
     if not re.fullmatch(_INDEX_NAME, index):
         raise InputError(
@@ -61,32 +65,27 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     )
 
 
-def _checked_url(text: str) -> str:
-    expected = 'expected such as "https://elastic.example.org:9200"'
+def _is_utf_8(text: str) -> bool:
     try:
-        url = urlsplit(text)
-        host, port = url.hostname, url.port
-    except ValueError as error:
-        raise InputError(f"{URL} is no address; {expected}") from error
-    if "@" in url.netloc:
-        raise InputError(
-            f"{URL} holds a login; set {USER_ID} and {USER_PWD}, and take it out of the address"
-        )
-    if url.scheme not in ("http", "https") or not host or _has_more(url):
-        raise InputError(f"{URL} is {text!r}; {expected}")
-    if port is None:
-        raise InputError(f"{URL} is {text!r}, without a port; Elasticsearch's own is 9200")
-    return text.rstrip("/")
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _has_more(url: SplitResult) -> bool:
-    return bool(url.query or url.fragment)
+def _checked_url(text: str) -> str:
+    url = address.checked(
+        URL, text, example="https://elastic.example.org:9200", login=f"{USER_ID} and {USER_PWD}"
+    )
+    if urlsplit(url).port is None:
+        raise InputError(f"{URL} is without a port; Elasticsearch's own is 9200")
+    return url
 
 
 def _checked_certificates(file: Path) -> Path:
-    if not file.is_file():
-        raise InputError(f"{CA_CERTS} names {file}, which is no file")
     try:
+        if not file.is_file():
+            raise InputError(f"{CA_CERTS} names {file}, which is no file")
         ssl.create_default_context(cafile=file)
     except (ssl.SSLError, OSError) as error:
         raise InputError(f"{CA_CERTS} names {file}, which holds no PEM certificate") from error

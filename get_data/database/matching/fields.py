@@ -3,16 +3,17 @@ kept, and what a value in a question means.
 
 Fields are kept as `label.INDEX_TYPES` says, all others as keywords:
 
-- keyword: the whole text; numbers, true and false as they are spelt in JSON. `driver.keyword` is
-  the same as `driver`. Texts are compared by code point.
+- keyword: the whole text, unless it is longer than 8191 characters; numbers, true and false as they
+  are spelt in JSON. `driver.keyword` is the same as `driver`. Texts are compared by code point.
 - `event.text`, and so on where people write sentences: its words, in small letters (`words`).
 - integer, long: a number, which a text may tell ("2"). A fraction equals none of them.
 - float: a number in 32 bits, where -0.0 comes before 0.0.
 - boolean: true or false, also as texts.
-- date: nanoseconds from 1677 to 2262. `2020-12-31T15:45:55.123456Z` with an optional zone,
-  `20201231T15-45-55-123456`, `20201231`, and the first from the left in parts: `2020-12` means its
-  first moment after `gte` and `lt`; after `gt` and `lte` the last of what is missing, but for month
-  and day, which are 1. A term means everything between these two. "" is no date.
+- date: nanoseconds from 1970 to 2262-04-11; what is before or after is no date.
+  `2020-12-31T15:45:55.123456Z` with an optional zone, `20201231T15-45-55-123456`, `20201231`, and
+  the first from the left in parts: `2020-12` means its first moment after `gte` and `lt`; after
+  `gt` and `lte` the last of what is missing, but for month and day, which are 1. A term means
+  everything between these two. "" is no date.
 - flattened: all the values inside, as keywords; `car_setting.camera.width` for one of them.
 
 A field with several values matches when any of them does. `null` and `[]` are no values.
@@ -30,7 +31,7 @@ from errors import InputError
 from get_data.database.matching.patterns import NotKnown
 from get_data.database.matching.words import words
 from get_data.database.search_query import Clause
-from get_data.labels.label import INDEX_TYPES, Document, parse_moment
+from get_data.labels.label import EPOCH, INDEX_TYPES, MAX_KEYWORD, Document, parse_moment
 
 Matcher = Callable[[Document], bool]
 
@@ -118,7 +119,6 @@ _ISO = re.compile(
     re.ASCII,
 )
 _LIKE_IMG_ID = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)-(\d\d)-(\d\d)-(\d{6}))?()", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _A_TIME = 'a time such as "2020-12-31T15:45:55.123456Z", "2020-12" or an img_id'
 
 
@@ -164,8 +164,10 @@ def _offset(zone: str | None) -> timedelta:
 
 
 def _since_epoch(moment: datetime, more_nanoseconds: int = 0) -> int:
-    nanoseconds = (moment - _EPOCH) // timedelta(microseconds=1) * 1000 + more_nanoseconds
-    return min(max(nanoseconds, -(2**63)), 2**63 - 1)
+    nanoseconds = (moment - EPOCH) // timedelta(microseconds=1) * 1000 + more_nanoseconds
+    if not 0 <= nanoseconds < 2**63:
+        raise NotKnown("a time from 1970 to 2262-04-11")
+    return nanoseconds
 
 
 _KEYWORD = Kind("a keyword", _text_edges, is_text=True)
@@ -230,9 +232,11 @@ def kept(kind: Kind, raw: Iterable[Any]) -> Iterator[Any]:
     """The values as that kind of field keeps them, without those that are none of the kind."""
     for value in raw:
         try:
-            yield kind.edges(value)[0]
+            one = kind.edges(value)[0]
         except NotKnown:  # such as "" for a date
             continue
+        if not (kind.is_text and len(one) > MAX_KEYWORD):
+            yield one
 
 
 def scalars_at(path: str) -> Callable[[Document], list[Any]]:

@@ -39,7 +39,6 @@ _ARGUMENTS: Mapping[str, frozenset[str]] = {
     "match_all": frozenset(),
 }
 _WITHOUT_EFFECT = {"boost", "_name"}
-_MAX_PATTERN = 1000  # characters, as in Elasticsearch
 
 
 def compile_query(query: SearchQuery) -> Matcher:
@@ -144,7 +143,7 @@ def _accepts(clause: Clause, field: Field) -> Callable[[Sequence[Any]], bool]:
         return _phrase(clause)
     if not field.kind.is_text:
         wrong(clause, f"this asks about the letters of a text, and the field is {field.kind.name}")
-    fits = _pattern(clause).fullmatch
+    fits = _pattern(clause)
     return lambda values: any(fits(value) for value in values)
 
 
@@ -232,23 +231,20 @@ def _phrase(clause: Clause) -> Callable[[Sequence[str]], bool]:
     )
 
 
-def _pattern(clause: Clause) -> re.Pattern[str]:
+def _pattern(clause: Clause) -> Callable[[str], object]:
     name = "wildcard" if "wildcard" in clause.arguments else "value"
     text = text_of(_scalar(clause, name))
-    if len(text) > _MAX_PATTERN:
-        wrong(clause, f"{name!r} is longer than {_MAX_PATTERN} characters")
     flags = re.DOTALL | (re.IGNORECASE | re.ASCII if _ignores_case(clause) else 0)
     match clause.type:
         case "term":
-            return re.compile(re.escape(text), flags)
+            return re.compile(re.escape(text), flags).fullmatch
         case "prefix":
-            return re.compile(re.escape(text) + ".*", flags)
-        case "wildcard":
-            return re.compile(wildcard(text), flags)
+            return re.compile(re.escape(text), flags).match
     try:
-        return re.compile(regexp(text, any_case=_ignores_case(clause)), flags)
-    except (NotKnown, re.error, RecursionError, OverflowError) as error:
-        refuse(clause, f"the regular expression {text!r}: {error}")
+        return wildcard(text, flags) if clause.type == "wildcard" else regexp(text, flags)
+    except (NotKnown, re.error) as error:
+        what = "wildcard" if clause.type == "wildcard" else "regular expression"
+        refuse(clause, f"the {what} {text!r}: {error}")
 
 
 def _ignores_case(clause: Clause) -> bool:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 from errors import DatabaseError, InputError
+from get_data.database import address
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -60,29 +60,22 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         there, missing = (KEY_ID, KEY) if key_id else (KEY, KEY_ID)
         raise InputError(f"{there} is set but {missing} not; set both, or none for an AWS profile")
     for name, secret in ((KEY_ID, key_id), (KEY, key)):
-        if not (secret.isascii() and secret.isprintable() and " " not in secret):
+        if not _can_be_sent(secret):
             raise InputError(f"{name} has a space, a line end or an accent in it; copy it again")
     if region and not _REGION_FORM.fullmatch(region):
         raise InputError(f"{REGION} is {region!r}; expected a name such as eu-west-3")
-    return Settings(bucket, key_id, key, region, _checked_url(endpoint_url))
-
-
-def _checked_url(url: str) -> str:
-    """The URL, without a slash at its end. Raises: InputError; a login in it is not printed."""
-    if not url:
-        return ""
-    if "@" in url:
-        raise InputError(f"{ENDPOINT_URL} has a login in it; that goes into {KEY_ID} and {KEY}")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise InputError(f"{ENDPOINT_URL} is no URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise InputError(
-            f"{ENDPOINT_URL} is {url!r}; expected http(s)://host or http(s)://host:port"
+    if endpoint_url:
+        endpoint_url = address.checked(
+            ENDPOINT_URL,
+            endpoint_url,
+            example="https://s3.example.org",
+            login=f"{KEY_ID} and {KEY}",
         )
-    return url.rstrip("/")
+    return Settings(bucket, key_id, key, region, endpoint_url)
+
+
+def _can_be_sent(secret: str) -> bool:
+    return secret.isascii() and secret.isprintable() and " " not in secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +109,29 @@ class Login:
                 f"no login for the picture store: set {KEY_ID} and {KEY}, or an AWS profile or "
                 f"role ({error})"
             ) from error
-        return cls._at(settings, found, settings.region or found.config.get("region", ""))
+        return cls._at(
+            settings, lambda: _checked(found()), settings.region or found.config.get("region", "")
+        )
 
     @classmethod
     def _at(
         cls, settings: Settings, credentials: Callable[[], "S3Credential"], region: str
     ) -> Self:
         region = region or _DEFAULT_REGION
+        if not _REGION_FORM.fullmatch(region):
+            raise InputError(
+                f"the region of the AWS profile is {region!r}; set {REGION} to a name such as "
+                "eu-west-3"
+            )
         url = settings.endpoint_url or f"https://s3.{region}.amazonaws.com"
         return cls(credentials, region, url)
+
+
+def _checked(found: "S3Credential") -> "S3Credential":
+    """The login that boto3 found. Raises: ValueError, which obstore passes on."""
+    if not all(_can_be_sent(found[part] or "") for part in ("access_key_id", "secret_access_key")):
+        raise ValueError("it has a space, a line end or an accent in it")
+    return found
 
 
 def create_bucket(settings: Settings) -> None:
