@@ -306,13 +306,13 @@ def test_a_regular_expression_matches_as_that_of_python_does():
     for _ in range(4000):
         expression = "".join(chance.choices(SIGNS, k=chance.randint(1, 9)))
         try:
-            fits = patterns.regexp(expression, 0)
+            fits = patterns.regexp(expression, any_case=False)
         except patterns.NotKnown:
             continue
         known += 1
         for length in range(6):
             text = "".join(chance.choices("abc", k=length))
-            assert fits(text) == bool(re.fullmatch(expression, text)), (expression, text)
+            assert bool(fits(text)) == bool(re.fullmatch(expression, text)), (expression, text)
     assert known > 300
 
 
@@ -465,13 +465,12 @@ def test_what_matches_everything_is_known_beforehand(data, expected):
         ("driver", pattern("regexp", "a&b"), "'&' at position 1"),
         ("driver", pattern("regexp", "<1-3>"), "'<' at position 0"),
         ("driver", pattern("regexp", "a{,2}"), "'{' at position 1"),
-        ("driver", pattern("regexp", "a{99999999999}"), "does not know the regular expression"),
+        ("driver", pattern("regexp", "a{99999999999}"), "invalid repetition size"),
         ("driver", pattern("regexp", r"\n"), "a backslash before 'n'"),
         ("driver", pattern("regexp", r"\1"), "a backslash before '1'"),
-        ("driver", pattern("regexp", "(a{60}){60}"), "it repeats too much"),
-        ("driver", pattern("regexp", "(a{1,50}b{1,50}){40}"), "it repeats too much"),
-        ("driver", pattern("regexp", "|".join(["a{900}"] * 4)), "it is too long"),
-        ("driver", pattern("regexp", "a{2,1}"), "{2,1}, which ends before it begins"),
+        ("driver", pattern("regexp", "(a{60}){60}"), "invalid repetition size: {60}"),
+        ("driver", pattern("regexp", "(a{1,50}b{1,50}){40}"), "invalid repetition size"),
+        ("driver", pattern("regexp", "a{2,1}"), "invalid repetition size: {2,1}"),
         ("driver", pattern("regexp", "[+--]"), "-- in brackets"),
         ("driver", pattern("regexp", "[a-z]", **ANY_CASE), "write both, as in [a-zA-Z]"),
         ("_source", EXISTS, "does not know the field '_source'"),

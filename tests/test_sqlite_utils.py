@@ -150,7 +150,7 @@ def test_narrowing_drops_no_match(index):
     """Whatever is asked, the index finds what the matcher alone finds."""
     choose = random.Random(7)
     texts = ["", "a", "ab", "é", "\ud7ff", "\U0010ffff", "10", "9", "x\x00y", "a" * 300]
-    days = ["2020-12-31", "2020-12-31T15:45:56Z", "1600", "3000", "2021-01", "20210101"]
+    days = ["2020-12-31", "2020-12-31T15:45:56Z", "1975", "2200", "2021-01", "20210101"]
     numbers = [0, 1, 2.5, "2", -1, 10**18, "1e30", "-1e30", 2**63 - 1]
     values = {
         "event": texts,

@@ -234,15 +234,17 @@ def _phrase(clause: Clause) -> Callable[[Sequence[str]], bool]:
 def _pattern(clause: Clause) -> Callable[[str], object]:
     name = "wildcard" if "wildcard" in clause.arguments else "value"
     text = text_of(_scalar(clause, name))
-    flags = re.DOTALL | (re.IGNORECASE | re.ASCII if _ignores_case(clause) else 0)
+    any_case = _ignores_case(clause)
+    flags = re.DOTALL | (re.IGNORECASE | re.ASCII if any_case else 0)
     match clause.type:
         case "term":
             return re.compile(re.escape(text), flags).fullmatch
         case "prefix":
             return re.compile(re.escape(text), flags).match
     try:
-        return wildcard(text, flags) if clause.type == "wildcard" else regexp(text, flags)
-    except (NotKnown, re.error) as error:
+        kind = wildcard if clause.type == "wildcard" else regexp
+        return kind(text, any_case=any_case)
+    except NotKnown as error:
         what = "wildcard" if clause.type == "wildcard" else "regular expression"
         refuse(clause, f"the {what} {text!r}: {error}")
 
