@@ -102,11 +102,9 @@ def _translated(sign: re.Match[str], *, any_case: bool) -> str:
                 raise NotKnown("-- in brackets")
             inside = "".join(_in_brackets(item, any_case=any_case) for item in items)
             return f"[{sign['inverse']}{inside}]"
-        case "structure":
-            return "(?:" if sign[0] == "(" else sign[0]
         case "count" if re.search("[0-9]{5}", sign[0]):  # RE2 would take it for text
             raise NotKnown(f"invalid repetition size: {sign[0]}")
-        case "count" | "any":
+        case "count" | "any" | "structure":
             return sign[0]
         case "literal":
             return f"(?:{_literal(sign['literal'], any_case=any_case)})"
