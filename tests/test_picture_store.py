@@ -12,6 +12,7 @@ from get_data.database.local_store import LocalPictureStore
 from get_data.database.s3 import settings as s3_settings
 from get_data.database.s3_utils import S3PictureStore
 from get_data.durable import temporary_file
+from get_data.labels import label
 from tests.memory_database import MemoryStore
 
 KEY = picture_key("20240501T12-00-00-000000", "ab" * 32)
@@ -99,6 +100,17 @@ def test_delete_leaves_nothing_and_may_be_repeated(store):
     store.delete(KEY)
     assert store.look([KEY]) == {}
     assert store.put_new(KEY, b"again")
+
+
+def test_a_whole_copy_is_worth_more_than_a_damaged_picture(store):
+    key = picture_key("20240501T12-00-00-000000", label.sha256(b"picture"))
+    store.put_new(key, b"picture")
+    store.put_aside(key, "run-1")
+    store.delete(key)
+    store.put_new(key, b"pic")
+    assert stored(store, key) == b"picture"
+    store.delete(copy_path(key, "run-1"))
+    assert stored(store, key) == b"pic"  # for the caller to say that it is damaged
 
 
 def test_a_copy_put_aside_outlives_the_picture(store):
