@@ -2,6 +2,7 @@
 #             the same with an Elasticsearch and an S3 that it starts, or that the variables name
 # make test   all tests, exactly what CI runs
 # make check  lint, types and the quick tests, without a server or a browser
+# make versions  the quick tests with the lowest and with the newest packages that are allowed
 # make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored
 # make soak   the promises at full length, some hours; a soak that was killed goes on
 # make bench  the figures of tests/benchmarks/README.md
@@ -10,8 +11,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+QUICK := -q -n 2 -m "not slow and not servers and not browser"
 
-.PHONY: demo test check lint servers soak bench clean
+.PHONY: demo test check versions lint servers soak bench clean
 
 demo: $(READY)
 	@sh demo.sh $(BIN)/python $(DATABASE)
@@ -21,7 +23,10 @@ test: lint
 	$(BIN)/python -m pytest -n 2
 
 check: lint
-	$(BIN)/python -m pytest -q -n 2 -m "not slow and not servers and not browser"
+	$(BIN)/python -m pytest $(QUICK)
+
+versions: $(READY)
+	$(BIN)/python -m tests.versions $(QUICK)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -38,7 +43,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
 
 clean:
-	rm -rf .venv demo patate.egg-info
+	rm -rf .venv .venv-lowest .venv-newest demo patate.egg-info
 
 $(READY): pyproject.toml requirements.txt requirements-dev.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \

@@ -95,7 +95,8 @@ class World:
         self.clock = clock
         self.max_throttle = max_throttle
         self.started_s = clock.now()
-        driver_rng, push_rng = np.random.default_rng(seed).spawn(2)
+        # `Generator.spawn` came with numpy 1.25; this gives the same streams.
+        driver_rng, push_rng = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         self._driver = _Driver(self.track, max_throttle, driver_rng)
         self._pushes = _Pushes(push_rate_hz, push_rng)
         self._car = _Car(self.track.pose(0))
