@@ -53,7 +53,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--verify", action="store_true", help="compare the hash of pictures that are here"
     )
     parser.add_argument(
-        "--limit", type=command_line.whole_number, metavar="N", help="at most N pictures"
+        "--limit",
+        type=command_line.whole_number,
+        metavar="N",
+        help="at most N pictures, the oldest first",
     )
     return parser.parse_args(argv)
 

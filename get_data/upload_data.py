@@ -41,6 +41,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--create-bucket", action="store_true", help="create the team's bucket if it is not there"
     )
+    parser.add_argument(
+        "--new-index",
+        action="store_true",
+        help="start an empty index where the old one is lost, with all corrections and deletions",
+    )
     return parser.parse_args(argv)
 
 
@@ -56,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         writing=not args.dry_run,
         missing_is_empty=args.dry_run,
         create_bucket=args.create_bucket and not args.dry_run,
+        new_index=args.new_index,
     ) as db:
         command_line.say_database(db.name, db.notice)
         results = upload(entries, db.index, db.store, dry_run=args.dry_run)

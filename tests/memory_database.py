@@ -50,6 +50,12 @@ class MemoryIndex:
                 found.setdefault(one["img_id"], set()).add(one["picture_sha256"])
         return found
 
+    def missing(self, *, tombstones: bool) -> str:
+        return ""
+
+    def make(self) -> None:
+        pass
+
     def create(self, documents: Sequence[Document]) -> Created:
         result = Created()
         for document in documents:
@@ -123,6 +129,9 @@ class MemoryStore:
             return False
         self.pictures[key] = picture
         return True
+
+    def has_pictures(self) -> bool:
+        return any(not path.startswith(ASIDE) for path in self.pictures)
 
     def get(self, path: str) -> bytes:
         try:

@@ -771,8 +771,8 @@ HALF_WRITTEN = "/incoming"  # of the store; the next run drops it
 HALF = {"PATATE_ES_URL": "https://example.org"}
 WHOLE = {**HALF, "PATATE_S3_BUCKET": "pictures"}
 ALL = ["-p", "out"]
-LABEL_DAMAGED = ["home/database", "label index is damaged", "upload your recordings again"]
-DB_DAMAGED = ["index.sqlite", "damaged", "move it away and upload your recordings again"]
+LABEL_DAMAGED = ["home/database", "label index is damaged", "put back a copy"]
+DB_DAMAGED = ["index.sqlite", "damaged", "put back a copy"]
 
 OTHERS = [
     Row(
@@ -1156,7 +1156,7 @@ OTHERS = [
         search_and_download,
         ALL,
         1,
-        ["index.sqlite has the layout 0", "move it away and upload"],
+        ["index.sqlite has the layout 0", "put back a copy"],
         holds(INDEX, ""),
         makes="out",
     ),

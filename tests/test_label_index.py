@@ -131,6 +131,14 @@ def test_an_empty_index_answers_every_question(index):
     index.forget_gone(unknown)
 
 
+def test_an_index_is_missing_until_it_is_made(index):
+    index.make()
+    index.make()
+    assert index.missing(tombstones=True) == ""
+    assert search(index) == []
+    assert index.find_gone(["unknown"]) == {}
+
+
 def test_an_index_has_a_name(index):
     assert index.name
 

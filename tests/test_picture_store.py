@@ -81,6 +81,15 @@ def test_what_is_not_there_is_missing(store):
         store.get(KEY)
 
 
+def test_a_store_tells_whether_it_has_pictures(store):
+    assert not store.has_pictures()
+    store.put_new(KEY, b"picture")
+    assert store.has_pictures()
+    store.put_aside(KEY, "run-1")
+    store.delete(KEY)
+    assert not store.has_pictures()
+
+
 def test_look_tells_what_is_there_and_how_large(store):
     assert store.look([KEY, OTHER]) == {}
     store.put_new(KEY, b"12345")

@@ -244,7 +244,7 @@ def test_a_file_that_is_no_database_is_named(index, file):
     file.parent.mkdir(parents=True)
     file.write_bytes(b"these are not the bytes of a database" * 100)
     for ask in asked(index):
-        with pytest.raises(DatabaseError, match="move it away and upload") as raised:
+        with pytest.raises(DatabaseError, match="put back a copy") as raised:
             ask()
         assert str(file) in str(raised.value)
 
@@ -253,7 +253,9 @@ def test_an_empty_file_is_no_database(index, file):
     file.parent.mkdir(parents=True)
     file.touch()
     for ask in asked(index):
-        with pytest.raises(DatabaseError, match="layout 0, this toolkit knows 1"):
+        with pytest.raises(
+            DatabaseError, match="layout 0, hence is no label index: put back a copy"
+        ):
             ask()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import path
-from errors import InputError
+from errors import DatabaseError, InputError
 from get_data.database.interfaces import LabelIndex, PictureStore
 
 CHOICE = "PATATE_DATABASE"
@@ -36,15 +36,17 @@ def database(
     writing: bool = False,
     missing_is_empty: bool = False,
     create_bucket: bool = False,
+    new_index: bool = False,
 ) -> AbstractContextManager[Database]:
     """The database that the environment names, closed when the block ends.
 
     Address, login and rights are checked first. For `writing` the index of a team is created when
     it is missing; for reading it then counts as empty, or is refused. The bucket of a team is
-    created when that is asked for.
+    created when that is asked for. A store that holds pictures without their index has lost it,
+    and is refused unless a `new_index` is asked for.
 
     Raises: InputError when the environment names no database, or a half one; DatabaseError that
-    names the variable to look at when the team's cannot be used.
+    names the variable to look at when the team's cannot be used, or what is lost.
     """
     if _means_team(environment):
         return _team(
@@ -52,10 +54,11 @@ def database(
             writing=writing,
             missing_is_empty=missing_is_empty,
             create_bucket=create_bucket,
+            new_index=new_index,
         )
     if create_bucket:
         raise InputError("only a team's database has a bucket; leave --create-bucket out")
-    return _local()
+    return _local(new_index=new_index)
 
 
 # What only one kind of database needs is imported with it: a start would take twice as long.
@@ -63,22 +66,29 @@ def database(
 
 
 @contextmanager
-def _local() -> Iterator[Database]:
+def _local(*, new_index: bool) -> Iterator[Database]:
     from get_data.database.local_store import LocalPictureStore
     from get_data.database.sqlite_utils import SqliteIndex
 
     folder = path.database()
     _check_folder(folder)
-    index = SqliteIndex(folder)
+    index, store = SqliteIndex(folder), LocalPictureStore(folder)
     try:
-        yield Database(f"local, {folder}", index, LocalPictureStore(folder))
+        if not new_index:
+            _check_not_lost(index, store, f"the pictures in {folder}", "a copy", tombstones=True)
+        yield Database(f"local, {folder}", index, store)
     finally:
         index.close()
 
 
 @contextmanager
 def _team(
-    environment: Mapping[str, str], *, writing: bool, missing_is_empty: bool, create_bucket: bool
+    environment: Mapping[str, str],
+    *,
+    writing: bool,
+    missing_is_empty: bool,
+    create_bucket: bool,
+    new_index: bool,
 ) -> Iterator[Database]:
     """The store is checked first, which leaves nothing; then the index, which may be created."""
     from get_data.database.es import settings as es_settings
@@ -94,10 +104,35 @@ def _team(
         if create_bucket:
             s3_settings.create_bucket(pictures)
         store.check(writing=writing)
+        if not new_index:
+            _check_not_lost(
+                index,
+                store,
+                f"the pictures in {pictures.name}",
+                f"a snapshot, or check {es_settings.INDEX}",
+                tombstones=writing or missing_is_empty,  # a search does not ask for them
+            )
         index.check(writing=writing, missing_is_empty=missing_is_empty)
         yield Database(f"{labels.name} and {pictures.name}", index, store, store.notice)
     finally:
         index.close()
+
+
+def _check_not_lost(
+    index: LabelIndex, store: PictureStore, pictures: str, copy: str, *, tombstones: bool
+) -> None:
+    """Whoever puts pictures makes the index before: pictures without one have lost it.
+
+    Raises: DatabaseError.
+    """
+    if not index.missing(tombstones=tombstones) or not store.has_pictures():
+        return
+    if lost := index.missing(tombstones=tombstones):  # else a first upload has just made it
+        raise DatabaseError(
+            f"{lost} is lost: {pictures} are there, the index that belongs to them is not. Put it "
+            f"back from {copy}. Without it corrections and deletions are lost: upload_data.py "
+            "--new-index starts an empty one, and deleted labels come back with their recordings"
+        )
 
 
 def _check_folder(folder: Path) -> None:

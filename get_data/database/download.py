@@ -60,8 +60,8 @@ def settled(documents: Iterable[bytes]) -> Iterator[Hit]:
             says = decode(document)
         except (ValueError, TypeError, RecursionError) as error:
             raise DatabaseError(
-                f"the label index is damaged ({error}); move away the one of this machine, or name "
-                "another in PATATE_ES_INDEX, and upload your recordings again"
+                f"the label index is damaged ({error}); put back a copy of it, or name another in "
+                'PATATE_ES_INDEX; without one see README, "When something fails"'
             ) from error
         if kept and kept.says.img_id == says.img_id:
             kept = replace(kept, others=kept.others + 1)

@@ -30,6 +30,7 @@ from get_data.labels import label
 from get_data.labels.label import Document
 
 _MAX_NAMES = 5000  # in one question
+_ALL = SearchQuery()
 _GONE_FIELDS = ("img_id", "s3_key", "why", "by", "when")
 
 
@@ -112,6 +113,18 @@ class ElasticsearchIndex:
         else:
             self._indices.check_for_reading(missing_is_empty=missing_is_empty)
 
+    def missing(self, *, tombstones: bool) -> str:
+        """Return the address of the index that is not there, else "".
+
+        `tombstones`: that of the tombstones counts as well. It is made after that of the labels, so
+        it may be missing while there are no labels.
+        """
+        if not self._indices.is_there(self._indices.labels):
+            return self.name
+        if tombstones and not self._indices.is_there(self._indices.gone) and self.count(_ALL):
+            return f"{self._settings.url}/{self._indices.gone}"
+        return ""
+
     def find(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
         """Those of the labels that are there, in real time."""
         found = self._get(self._indices.labels, fingerprints, ("img_id", "s3_key"))
@@ -125,6 +138,11 @@ class ElasticsearchIndex:
     def hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         """The SHA-256 of the pictures that the labels of each id speak of."""
         return self._grouped("img_id", img_ids, "picture_sha256")
+
+    def make(self) -> None:
+        """Create the indices where there are none."""
+        self._indices.make(self._indices.labels)
+        self._indices.make(self._indices.gone)
 
     def create(self, documents: Sequence[Document]) -> Created:
         """The labels are in, each that was not there; one that was there stays as it was."""

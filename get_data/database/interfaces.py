@@ -22,13 +22,14 @@ class Failed:
     reason: str
 
 
+PICTURES = "pictures/"
 ASIDE = "deleting/"  # where a deletion keeps copies until it is sure
 
 
 def picture_key(img_id: str, sha256: str) -> str:
     """The key of a picture in the store. It tells the content: two contents never share a key."""
     day = img_id[:8] if moment_of(img_id) else "other"
-    return f"pictures/{day}/{img_id}-{sha256[:12]}.jpg"
+    return f"{PICTURES}{day}/{img_id}-{sha256[:12]}.jpg"
 
 
 def is_told_by(key: str, picture: bytes) -> bool:
@@ -43,7 +44,7 @@ def is_picture_key(key: str, img_id: str) -> bool:
 
 def is_path(path: str) -> bool:
     """Whether a picture, or a copy of one, may lie there; a label may name anything."""
-    return path.startswith(("pictures/", ASIDE)) and ".." not in path.split("/")
+    return path.startswith((PICTURES, ASIDE)) and ".." not in path.split("/")
 
 
 def checked_path(path: str) -> str:
@@ -100,6 +101,18 @@ class LabelIndex(Protocol):
 
     def hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         """The SHA-256 of the pictures that the labels of each id speak of."""
+
+    def missing(self, *, tombstones: bool) -> str:
+        """Return what to call the part of the index that is not there, "" when all is there.
+
+        `tombstones`: their list counts as a part.
+        """
+
+    def make(self) -> None:
+        """Create the index where there is none.
+
+        Called before the first picture goes in: a store of pictures without an index has lost it.
+        """
 
     def create(self, documents: Sequence[Document]) -> Created:
         """The labels are in, each that was not there; one that was there stays as it was."""
@@ -159,6 +172,9 @@ class PictureStore(Protocol):
 
         One of another size under that key is damaged, and makes room: the key tells the content.
         """
+
+    def has_pictures(self) -> bool:
+        """Return whether any picture is there, labelled or not."""
 
     def get(self, path: str) -> bytes:
         """The picture under a key, or a copy. Raises: PictureMissing."""

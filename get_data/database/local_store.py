@@ -11,7 +11,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 from errors import DatabaseError, PictureMissing
-from get_data.database.interfaces import ASIDE, Copy, checked_path, copy_path
+from get_data.database.interfaces import ASIDE, PICTURES, Copy, checked_path, copy_path
 from get_data.durable import drop_left_behind, sync_file_system, temporary_file
 
 LOCAL = "local"
@@ -70,6 +70,11 @@ class LocalPictureStore:
                         return False
                 store.rename(incoming, target)
         return True
+
+    @_in_our_words
+    def has_pictures(self) -> bool:
+        """Return whether any picture is there, labelled or not."""
+        return any(self._folder.joinpath(PICTURES).rglob("*.jpg"))
 
     @_in_our_words
     def get(self, path: str) -> bytes:

@@ -22,7 +22,14 @@ from obstore.store import S3Store
 
 from errors import DatabaseError, PictureMissing
 from get_data.database.batches import THREADS
-from get_data.database.interfaces import ASIDE, Copy, checked_path, copy_path, is_path
+from get_data.database.interfaces import (
+    ASIDE,
+    PICTURES,
+    Copy,
+    checked_path,
+    copy_path,
+    is_path,
+)
 from get_data.database.patience import FIRST_PATIENCE_S, PATIENCE_S, REQUEST_S, delays
 from get_data.database.s3.refusals import NOT_IMPLEMENTED, Refusal
 from get_data.database.s3.settings import Login, Settings
@@ -124,6 +131,10 @@ class S3PictureStore:
                 return False
             self._put(key, picture, "overwrite")
         return True
+
+    def has_pictures(self) -> bool:
+        """Return whether any picture is there, labelled or not."""
+        return bool(self._try(partial(self._page, PICTURES), PICTURES))
 
     def get(self, path: str) -> bytes:
         """The picture under a key, or a copy. Raises: PictureMissing."""

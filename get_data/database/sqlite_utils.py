@@ -29,6 +29,7 @@ from get_data.labels.label import Document
 
 FILE_NAME = "index.sqlite"
 SCHEMA_VERSION = 1
+PUT_BACK = 'put back a copy of it; without one see README, "When something fails"'
 
 _WAIT_S = 30  # for another program's transaction
 _MAX_NAMES = 10_000  # in one question; SQLite takes 32,766
@@ -123,6 +124,32 @@ class SqliteIndex:
                     img_ids,
                 )
             )
+
+    def missing(self, *, tombstones: bool) -> str:
+        """Return the path of the file when it is not there, else "".
+
+        It holds the tombstones too.
+        """
+        del tombstones
+        try:
+            self._path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return self.name
+        except OSError as error:
+            self._complain(error)
+        return ""
+
+    def make(self) -> None:
+        """Create the file where there is none."""
+        try:
+            self._make()
+        except FileNotFoundError as error:  # a place where no folder can be
+            raise DatabaseError(
+                f"{self._path} cannot be created: {error.strerror}; "
+                f"check the rights and the space of {self._path.parent}"
+            ) from error
+        except (sqlite3.Error, OSError) as error:
+            self._complain(error)
 
     def create(self, documents: Sequence[Document]) -> Created:
         """The labels are in, each that was not there; one that was there stays as it was."""
@@ -269,10 +296,14 @@ class SqliteIndex:
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != SCHEMA_VERSION:
+        if version > SCHEMA_VERSION:
             raise DatabaseError(
                 f"{self._path} has the layout {version}, this toolkit knows {SCHEMA_VERSION}: use "
-                "the toolkit that made it, or move it away and upload your recordings again"
+                "the toolkit that made it, or update this one"
+            )
+        if version != SCHEMA_VERSION:  # as that of an empty file
+            raise DatabaseError(
+                f"{self._path} has the layout {version}, hence is no label index: {PUT_BACK}"
             )
 
     def _complain(self, error: sqlite3.Error | OSError) -> NoReturn:
@@ -283,7 +314,7 @@ class SqliteIndex:
         elif code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             what = f"another program kept it locked for {_WAIT_S} s; end that one and run again"
         elif code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) or "no such" in str(error):
-            what = f"damaged ({error}); move it away and upload your recordings again"
+            what = f"damaged ({error}); {PUT_BACK}"
         elif code.startswith("SQLITE_FULL"):
             what = "the disk is full; free some space and run again"
         elif code.startswith("SQLITE_IOERR"):
@@ -354,10 +385,7 @@ def _decided(query: SearchQuery) -> Callable[[bytes], bool]:
         try:
             return matches(decode(document))
         except (ValueError, TypeError, RecursionError) as error:
-            raise DatabaseError(
-                f"the label index is damaged ({error}); "
-                "move it away and upload your recordings again"
-            ) from error
+            raise DatabaseError(f"the label index is damaged ({error}); {PUT_BACK}") from error
 
     return decided
 

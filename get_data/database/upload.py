@@ -235,6 +235,8 @@ class _Run:
         """Puts the pictures of the labels that are new."""
         batch = asked.result()
         new = batch.new()
+        if new and not self.dry_run:
+            self.index.make()  # before any picture: one without an index tells that it was lost
         reasons = self.threads.map(lambda one: self._send(one, batch.known), new)
         for one, reason in zip(new, reasons, strict=True):
             if reason:

@@ -68,7 +68,7 @@ class Indices:
         if difference:
             raise DatabaseError(
                 f"{self._settings.url}/{index} was not made by this toolkit: {difference}; name "
-                f"another in {INDEX}, or delete it and upload your recordings again"
+                f"another in {INDEX}"
             )
         return True
 
