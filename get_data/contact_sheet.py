@@ -20,18 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 from errors import InputError
 from get_data import command_line
 from get_data.durable import replacing
+from get_data.labelizer import pictures
 from get_data.labels import label, label_file
 from get_data.labels.label import Label
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), blue green red
 
 WIDTH_PX, HEIGHT_PX, GAP_PX, BAND_PX = 200, 150, 6, 23
-SIZES = (  # an eighth first: of a huge picture the memory would not hold the whole
-    cv2.IMREAD_REDUCED_COLOR_8,
-    cv2.IMREAD_REDUCED_COLOR_4,
-    cv2.IMREAD_REDUCED_COLOR_2,
-    cv2.IMREAD_COLOR,
-)
 MOST = command_line.whole_number_from(1, 2000, "pictures on a sheet")  # of half a gigabyte
 PAPER = (32, 28, 26)
 INK = (235, 235, 235)
@@ -71,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{args.pictures} has no labels to draw")
     output = args.output or folder / "contact_sheet.png"
     command_line.check_output(output)
+    if output.suffix.lower() != ".png":
+        raise InputError(f"{output}: a sheet is a picture in PNG; name a file that ends in .png")
     command_line.check_replaces(output, "a picture in PNG", is_png)
     tiles = [
         tile(folder, one)
@@ -126,20 +123,7 @@ def tile(folder: Path, one: Label) -> Pixels:
 
 def picture(file: Path) -> Pixels | None:
     """The picture of a file, not much larger than a tile needs; None where there is none."""
-    try:  # OpenCV itself opens no names that are not UTF-8, and waits for pipes
-        content = np.frombuffer(file.read_bytes() if file.is_file() else b"", np.uint8)
-    except OSError:
-        return None
-    if not content.size:
-        return None
-    for size in SIZES:
-        try:
-            pixels = cv2.imdecode(content, size)
-        except cv2.error:  # it says that it has more pixels than OpenCV ever reads
-            return None
-        if pixels is None or (pixels.shape[0] >= HEIGHT_PX and pixels.shape[1] >= WIDTH_PX):
-            break
-    return None if pixels is None else pixels.astype(np.uint8, copy=False)
+    return pictures.decoded(pictures.read(file), least_width_px=WIDTH_PX, least_height_px=HEIGHT_PX)
 
 
 def write(canvas: Pixels, text: str, at: tuple[int, int]) -> None:

@@ -24,6 +24,7 @@ from get_data.database.search_query import SearchQuery
 from get_data.database.sqlite_utils import SqliteIndex
 from get_data.labels import label, label_file, session
 from get_data.labels.label import Classes, Document
+from tests import jpeg_files
 from tests.servers.addresses import Cluster, Gateway, new_name
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -66,8 +67,8 @@ def _no_signal_handlers_left() -> Iterator[None]:
 
 
 def picture(number: int) -> bytes:
-    """Bytes that stand for a JPEG file; only a camera's pictures need to be looked at."""
-    return f"picture {number} ".encode() * 20
+    """A JPEG file, grey; only a camera's pictures need to be looked at."""
+    return jpeg_files.flat(comment=f"picture {number}".encode())
 
 
 def document(

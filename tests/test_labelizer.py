@@ -316,11 +316,10 @@ def test_the_fault_of_a_picture_is_seen_without_decoding_it():
     assert pictures.fault_of(whole[:300]) == "the picture is cut off"
     assert pictures.fault_of(b"") == "the picture is empty or cannot be read"
     assert pictures.fault_of(whole[:-40]) == "the picture is cut off"
-    assert pictures.fault_of(b"\x89PNG" + whole) == "this is no JPEG picture"
-    assert pictures.fault_of(b"\xff\xd8\xff\xd9") == "this is no JPEG picture"
+    assert pictures.fault_of(b"\x89PNG" + whole) == "the picture is not a JPEG"
+    assert pictures.fault_of(b"\xff\xd8\xff\xd9") == "the picture is not a JPEG"
     large = cv2.imencode(".jpg", np.zeros((5000, 4001, 3), np.uint8))[1].tobytes()
     assert pictures.fault_of(large) == "the picture is too large, 4001x5000 pixels"
-    assert pictures.fault_of(b"x" * 20_000_001) == "the picture has more than 20 MB"
 
 
 def test_a_sheet_has_each_picture_at_its_place(folder):

@@ -19,6 +19,7 @@ from get_data.labels import label, label_file
 from get_data.labels.label import Classes
 from get_data.recording import capture_clock, journal
 from get_data.recording.recorder import Recorder
+from tests import jpeg_files
 from tests.conftest import START
 from tests.faults import before_anything, files_up_to
 from tests.waiting import wait_until
@@ -106,7 +107,14 @@ def test_a_jpeg_is_kept_byte_for_byte(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no picture", b"\xff\xd8\xff\xe0 half", cv2.imencode(".png", FRAME)[1].tobytes()],
+    [
+        b"",
+        b"no picture",
+        b"\xff\xd8\xff\xe0 half",
+        cv2.imencode(".png", FRAME)[1].tobytes(),
+        cv2.imencode(".jpg", FRAME)[1].tobytes()[:-20],
+        jpeg_files.bomb(16000),
+    ],
 )
 def test_bytes_that_are_no_picture_are_refused(running, content):
     with pytest.raises(InputError, match="not a picture in JPEG"):

@@ -29,6 +29,7 @@ from get_data import (
 from get_data.database.sqlite_utils import SqliteIndex
 from get_data.labels import label, label_file
 from get_data.recording import journal
+from tests import jpeg_files
 from tests.conftest import document, picture, save
 from tests.faults import before_anything
 from tests.pi import namespace
@@ -744,9 +745,14 @@ def test_contact_sheet_shows_grey_for_a_picture_beyond_all_size(call, tmp_path):
 
 
 @pytest.mark.slow
-def test_contact_sheet_needs_little_memory_for_a_huge_picture(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [jpeg_that_says(12000, 12000), jpeg_files.bomb(16000), jpeg_files.flat(4800, 4000)],
+    ids=["cut", "progressive", "the largest"],
+)
+def test_contact_sheet_needs_little_memory_for_a_huge_picture(tmp_path, content):
     folder = save(tmp_path / "drive", [document(0)])
-    (folder / document(0)["file_name"]).write_bytes(jpeg_that_says(12000, 12000))
+    (folder / document(0)["file_name"]).write_bytes(content)
     code = (
         "import sys\n"
         "from get_data import contact_sheet\n"

@@ -30,8 +30,9 @@ from get_data.database.interfaces import (
     picture_key,
     stored,
 )
-from get_data.labels import label, label_file
+from get_data.labels import label, label_file, picture_file
 from get_data.labels.label import Document, PictureReference
+from get_data.labels.picture_file import NotAPicture
 
 _AHEAD = 2  # batches that are asked about or sent while the labels of another are indexed
 
@@ -65,8 +66,8 @@ class Entry:
         if self.says.picture_sha256:
             return self.says.picture_sha256
         try:
-            return label.sha256(self.picture.read_bytes()) if self.picture.is_file() else None
-        except OSError:
+            return label.sha256(picture_file.read(self.picture))
+        except (OSError, NotAPicture):
             return None
 
     def fits(self, size: int) -> bool:
@@ -254,6 +255,14 @@ class _Run:
             return str(error)
         if known.get(one.img_id, {content}) != {content}:
             return "conflict: the database has another picture of this id"
+        if one.img_id not in known:  # what the database has already is not judged again
+            try:
+                picture_file.size_of(picture)
+            except NotAPicture as error:
+                return (
+                    f"{one.entry.picture} {error}: copy it again from where it was taken, "
+                    "or take its label out of the label file"
+                )
         one.key = picture_key(one.img_id, content)
         one.document = self._sent(one, picture)
         if self.dry_run:
@@ -279,13 +288,11 @@ class _Run:
         says, path = one.entry.says, one.entry.picture
         try:
             kind = path.lstat().st_mode
-            if stat.S_ISLNK(kind):
-                if not path.resolve().is_relative_to(path.parent.resolve()):
-                    raise _Unusable(f"{path} is a link out of its folder")
-                kind = path.stat().st_mode
-            if not stat.S_ISREG(kind):  # reading a pipe would wait for ever
-                raise _Unusable(f"{path} is not a regular file")
-            picture = path.read_bytes()
+            if stat.S_ISLNK(kind) and not path.resolve().is_relative_to(path.parent.resolve()):
+                raise _Unusable(f"{path} is a link out of its folder")
+            picture = picture_file.read(path)
+        except NotAPicture as error:
+            raise _Unusable(f"{path} {error}") from error
         except FileNotFoundError:
             picture = self._stored(one)
         except (OSError, RuntimeError) as error:  # the latter for a link to itself

@@ -8,16 +8,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from get_data.labels import picture_file
+from get_data.labels.picture_file import NotAPicture
+
 Pixels = NDArray[np.uint8]  # (height, width, 3), blue green red
 
 SHEET = 100  # pictures on a contact sheet
 ROW = 10
 TILE_WIDTH_PX, TILE_HEIGHT_PX = 160, 120
-MOST_PIXELS = 20_000_000
-MOST_BYTES = 20_000_000
 
-_SCAN = 0xDA  # the marker before the pixels
-_END = b"\xff\xd9"  # and the one after them
+_REDUCED = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+}
 _QUALITY = 80
 _PAPER = 40  # grey beside a picture of another shape
 _DARK = 16.0  # mean grey, 0 .. 255
@@ -35,11 +39,10 @@ class Look:
 
 
 def read(file: Path) -> bytes:
-    """The bytes of a picture file; no more than it may have, and none when it cannot be read."""
+    """The bytes of a picture file; none when it cannot be read, or is larger than any picture."""
     try:
-        with file.open("rb") as opened:
-            return opened.read(MOST_BYTES + 1)
-    except OSError:
+        return picture_file.read(file)
+    except (OSError, NotAPicture):
         return b""
 
 
@@ -47,37 +50,11 @@ def fault_of(content: bytes) -> str:
     """Why this is no whole JPEG picture that can be shown, without decoding it; "" if it may be."""
     if not content:
         return "the picture is empty or cannot be read"
-    if len(content) > MOST_BYTES:
-        return f"the picture has more than {MOST_BYTES // 1_000_000} MB"
-    size, scan = _header_of(content)
-    if size is None:
-        return "this is no JPEG picture"
-    if size[0] * size[1] > MOST_PIXELS:
-        return f"the picture is too large, {size[0]}x{size[1]} pixels"
-    if scan is None or content.find(_END, scan) < 0:
-        return "the picture is cut off"
+    try:
+        picture_file.size_of(content)
+    except NotAPicture as error:
+        return f"the picture {error}"
     return ""
-
-
-def _header_of(content: bytes) -> tuple[tuple[int, int] | None, int | None]:
-    """Width and height of a JPEG picture, and where its pixels start; None for what is not there.
-
-    Source: ITU-T T.81, B.1.1 (before a marker may be fill bytes) and B.1.1.5 (none among pixels).
-    """
-    size = None
-    at = 2 if content[:2] == b"\xff\xd8" else len(content)
-    while at + 9 <= len(content) and content[at] == 0xFF:
-        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4])
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker == _SCAN:
-            return size, at
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = content[at + 5 : at + 7], content[at + 7 : at + 9]
-            size = int.from_bytes(width), int.from_bytes(height)
-        at += 2 + length
-    return size, None
 
 
 def look_at(content: bytes) -> Look:
@@ -101,13 +78,28 @@ def _decode(content: bytes, how: int) -> NDArray[np.uint8] | None:
     return None if pixels is None else pixels.astype(np.uint8, copy=False)
 
 
+def decoded(content: bytes, *, least_width_px: int, least_height_px: int) -> Pixels | None:
+    """The picture, no smaller than asked for if it has as many pixels, nor much larger.
+
+    None for what is no picture. Only a whole JPEG of sane size reaches the decoder.
+    """
+    try:
+        size = picture_file.size_of(content)
+    except NotAPicture:
+        return None
+    for part, how in _REDUCED.items():
+        if size.width_px >= least_width_px * part and size.height_px >= least_height_px * part:
+            return _decode(content, how)
+    return _decode(content, cv2.IMREAD_COLOR)
+
+
 def sheet(files: Sequence[Path | None]) -> bytes:
     """The pictures as tiles of one JPEG picture, ten a row; grey where there is none to show."""
     rows = -(-len(files) // ROW)
     paper = np.full((rows * TILE_HEIGHT_PX, ROW * TILE_WIDTH_PX, 3), _PAPER, np.uint8)
     for number, file in enumerate(files):
         content = read(file) if file else b""
-        pixels = None if fault_of(content) else _decode(content, cv2.IMREAD_COLOR)
+        pixels = decoded(content, least_width_px=TILE_WIDTH_PX, least_height_px=TILE_HEIGHT_PX)
         if pixels is not None:
             row, column = divmod(number, ROW)
             _place(paper, pixels, column * TILE_WIDTH_PX, row * TILE_HEIGHT_PX)

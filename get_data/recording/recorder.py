@@ -19,7 +19,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,9 @@ import child_process
 import path
 from child_process import ChildFailed
 from errors import InputError, RecordingFailed
+from get_data.labels import picture_file
 from get_data.labels.label import Classes, img_id_of, moment_of
+from get_data.labels.picture_file import NotAPicture
 from get_data.recording import journal
 from get_data.recording.frame_queue import FrameQueue
 from get_data.recording.writer import (
@@ -298,9 +299,8 @@ def check_names(*folders: Path) -> None:
 
 def _size_of(jpeg: bytes) -> tuple[int, int]:
     """Height and width of an encoded picture in pixels. Raises: InputError."""
-    is_jpeg = jpeg.startswith(b"\xff\xd8")
-    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED) if is_jpeg else None
-    if pixels is None:
-        raise InputError("the bytes are not a picture in JPEG")
-    height, width = pixels.shape[:2]
-    return height, width
+    try:
+        size = picture_file.size_of(jpeg)
+    except NotAPicture as error:
+        raise InputError(f"the bytes are not a picture in JPEG: it {error}") from error
+    return size.height_px, size.width_px

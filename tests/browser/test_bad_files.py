@@ -72,7 +72,7 @@ def test_every_fault_is_in_the_report(broken, start, open_page):
         "broken": {
             1: "the picture is empty",
             2: "the picture is cut off",
-            3: "this is no JPEG picture",
+            3: "the picture is not a JPEG",
             6: "the picture is too large, 5000x5000 pixels",
         },
         "missing": {

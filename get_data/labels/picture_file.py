@@ -1,0 +1,189 @@
+"""What a picture file must be: a whole JPEG of sane size, told from its structure alone.
+
+Every picture is checked here before it enters a database or a recording, and before a decoder gets
+it: no other format reaches one, and none that would take more memory or time than a picture is
+worth. Nothing is decoded, so that 100,000 pictures are checked in seconds, on a machine without
+OpenCV; no library that we know tells a whole JPEG from a cut one without decoding it.
+
+What follows the end of the picture is not looked at: cameras append previews, videos and padding,
+and every decoder stops at the end. Whether the picture shows anything is not known here either.
+
+Source: ITU-T T.81, Annex B.
+"""
+
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from errors import InputError
+
+MIN_SIDE_PX = 8  # a block of JPEG
+MAX_PIXELS = 20_000_000  # 60 MB when decoded; the largest that is recorded has 4096x4096
+MAX_BYTES = 64_000_000  # more than the largest that is recorded takes at full quality
+
+_MAX_SEGMENTS = 2000  # a colour profile may take 255; a progressive picture has some for each scan
+_MAX_SCANS = 100  # encoders write about 10; a decoder goes over all pixels for each of them
+_MAX_SCANNED_PIXELS = 400_000_000  # pixels times scans
+
+_TOO_MANY_BYTES = f"has more than {MAX_BYTES // 1_000_000} MB"
+_START = b"\xff\xd8"
+_FRAMES = range(0xC0, 0xC3)  # baseline, extended and progressive, Huffman coded
+_OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}  # lossless, arithmetic, ...
+_TABLE = 0xDB  # of quantization
+_SCAN = 0xDA
+_END = 0xD9
+_ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a length; none belongs here
+_MARKER = re.compile(rb"\xff+[^\xff\x00]", re.DOTALL)  # after fill bytes
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # what ends a scan's data
+_BLOCK_PX = 8
+
+
+class NotAPicture(InputError):
+    """The bytes are no whole JPEG of sane size; the message goes on after the file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size that a picture says it has."""
+
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What the header says of the pixels. `sampling`: factors across and down, by component."""
+
+    size: Size
+    sampling: dict[int, tuple[int, int]]
+
+    def blocks(self) -> int:
+        """How many blocks of 8x8 samples all components have together."""
+        most_across = max(across for across, _ in self.sampling.values())
+        most_down = max(down for _, down in self.sampling.values())
+        return sum(
+            -(-self.size.width_px * across // (most_across * _BLOCK_PX))
+            * -(-self.size.height_px * down // (most_down * _BLOCK_PX))
+            for across, down in self.sampling.values()
+        )
+
+
+@dataclass(slots=True)
+class _Scans:
+    """The pixel data seen so far. `started`: the components of which there is some."""
+
+    count: int = 0
+    data_bytes: int = 0
+    started: set[int] = field(default_factory=set)
+
+
+def read(file: Path) -> bytes:
+    """Return the bytes of a picture file, whatever they are.
+
+    Raises: NotAPicture for what is no regular file or larger than any picture; OSError.
+    """
+    told = file.stat()
+    if not stat.S_ISREG(told.st_mode):  # a pipe would be waited for
+        raise NotAPicture("is not a regular file")
+    if told.st_size > MAX_BYTES:
+        raise NotAPicture(_TOO_MANY_BYTES)
+    return file.read_bytes()
+
+
+def size_of(content: bytes) -> Size:
+    """Return the size of the picture. Raises: NotAPicture for what is no whole JPEG."""
+    if not content:
+        raise NotAPicture("is empty")
+    if len(content) > MAX_BYTES:
+        raise NotAPicture(_TOO_MANY_BYTES)
+    if not content.startswith(_START):
+        raise NotAPicture("is not a JPEG")
+    frame, scans, has_table = None, _Scans(), False
+    for marker, start, end in _segments(content, scans):
+        if marker in _FRAMES:
+            if frame:
+                raise NotAPicture("is damaged: two pictures in one")
+            frame = _frame(content[start:end])
+        elif marker == _SCAN:
+            if not (frame and has_table):
+                raise NotAPicture("is damaged: its header is not whole")
+            _check_scan(content[start:end], frame, scans)
+        elif marker == _TABLE:
+            has_table = True
+        elif marker in _OTHER_FRAMES:
+            raise NotAPicture("is a JPEG of a kind that few programs read; save it as baseline")
+    if frame is None:
+        raise NotAPicture("is not a JPEG")
+    # The shortest code has one bit, so that every block takes one at least.
+    if scans.started != frame.sampling.keys() or scans.data_bytes * 8 < frame.blocks():
+        raise NotAPicture("is cut off")
+    return frame.size
+
+
+def _segments(content: bytes, scans: _Scans) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of the payload of each segment up to the end of the picture.
+
+    The data after the header of a scan is counted in `scans`. Raises: NotAPicture.
+    """
+    at = len(_START)
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.match(content, at)
+        if not found:
+            raise NotAPicture("is cut off" if at >= len(content) else f"is damaged at byte {at}")
+        marker = content[found.end() - 1]
+        if marker == _END:
+            return
+        if marker in _ALONE:
+            raise NotAPicture(f"is damaged at byte {at}")
+        start = found.end() + 2
+        at = found.end() + int.from_bytes(content[found.end() : start])
+        if at < start or at > len(content):
+            raise NotAPicture("is cut off")
+        yield marker, start, at
+        if marker == _SCAN:
+            found = _NEXT_MARKER.search(content, at)
+            if not found:
+                raise NotAPicture("is cut off")
+            scans.data_bytes += found.start() - at
+            at = found.start()
+    raise NotAPicture(f"is damaged: more than {_MAX_SEGMENTS} segments")
+
+
+def _frame(header: bytes) -> _Frame:
+    """Return what the header of a frame says. Raises: NotAPicture."""
+    if len(header) < 6 or len(header) != 6 + 3 * header[5]:
+        raise NotAPicture("is damaged: its header is not whole")
+    if header[0] != 8 or header[5] not in (1, 3):
+        raise NotAPicture(
+            f"has {header[5]} colours of {header[0]} bits; save it with 1 or 3 of 8 bits"
+        )
+    sampling = {
+        header[at]: (header[at + 1] >> 4, header[at + 1] & 15)
+        for at in range(6, 6 + 3 * header[5], 3)
+    }
+    factors = [factor for both in sampling.values() for factor in both]
+    if len(sampling) != header[5] or not all(1 <= factor <= 4 for factor in factors):
+        raise NotAPicture("is damaged: its header is not whole")
+    size = Size(int.from_bytes(header[3:5]), int.from_bytes(header[1:3]))
+    if min(size.width_px, size.height_px) < MIN_SIDE_PX:
+        raise NotAPicture(f"is too small, {size.width_px}x{size.height_px} pixels")
+    if size.width_px * size.height_px > MAX_PIXELS:
+        raise NotAPicture(f"is too large, {size.width_px}x{size.height_px} pixels")
+    return _Frame(size, sampling)
+
+
+def _check_scan(header: bytes, frame: _Frame, scans: _Scans) -> None:
+    """Note which components a scan has. Raises: NotAPicture for a bad one, and for too many."""
+    components = set(header[1:-3:2])
+    if not (header and header[0] == len(components) and len(header) == 4 + 2 * header[0]):
+        raise NotAPicture("is damaged: its header is not whole")
+    if not components <= frame.sampling.keys():
+        raise NotAPicture("is damaged: its header is not whole")
+    if header[-3] == 0:  # the scan that begins a component
+        scans.started |= components
+    scans.count += 1
+    pixels = frame.size.width_px * frame.size.height_px
+    if scans.count > _MAX_SCANS or scans.count * pixels > _MAX_SCANNED_PIXELS:
+        raise NotAPicture("has too many scans to be decoded; save it as baseline")
