@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO, TypeVar
@@ -18,7 +18,9 @@ from tqdm import tqdm
 
 import path
 from errors import Declined, InputError, ToolkitError, WriteFailed
+from get_data import links
 from get_data.labels import label_file
+from get_data.labels.label import Document
 from get_data.recording import journal
 
 DONE = 0
@@ -343,6 +345,8 @@ def is_there(file: Path) -> bool:
 def check_output(file: Path) -> None:
     """A file may be written there. Raises: InputError for what a file must not take the place of.
 
+    Of a link neither is replaced, the link nor what it leads to.
+
     Nor may it stand in the local database, whose files are nobody else's.
     Renaming a file to /dev/null, as root, would take the device away from everybody.
     """
@@ -350,6 +354,7 @@ def check_output(file: Path) -> None:
         raise InputError(f"{file} is a folder; name a file")
     if file.exists() and not file.is_file():
         raise InputError(f"{file} is not a regular file; name another")
+    links.refuse_link(file)
     check_outside_database(file.parent)
 
 
@@ -382,12 +387,56 @@ def label_file_of(argument: Path) -> Path:
 
     What a killed recording left beside it is repaired first, and said. Raises: InputError.
     """
-    folder = argument if argument.is_dir() else argument.parent
-    if is_there(folder / journal.NAME):
+    folder, file = _folder_and_file(argument)
+    if _has_journal(folder):
         say_repaired(folder, journal.repair(folder))
-    found = argument / label_file.NAME if argument.is_dir() else argument
-    if not is_there(found):
+    return _existing(file, argument)
+
+
+def labels_of(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str, Document]]:
+    """The label file that an argument means, and its labels, all of them checked.
+
+    Without `repair`, and in a folder that cannot be written, the journal of a killed recording is
+    read as it stands, and that is said. Raises: InputError, StillRecording.
+    """
+    folder, file = _folder_and_file(argument)
+    if not _has_journal(folder) or (repair and _may_write(folder)):
+        file = label_file_of(argument)
+        return file, label_file.read(file)
+    if file.name != label_file.NAME:
+        return file, label_file.read(_existing(file, argument))
+    try:
+        with journal.locked(folder) if repair else nullcontext():
+            labels = journal.as_it_stands(folder)
+    except OSError as error:
+        raise InputError(f"{folder / journal.NAME} cannot be read: {error.strerror}") from error
+    say(f"{folder}: an interrupted recording, read without repairing it: {len(labels)} labels")
+    return file, labels
+
+
+def _folder_and_file(argument: Path) -> tuple[Path, Path]:
+    """The folder of labels, and the label file in it, that an argument means."""
+    if argument.is_dir():
+        return argument, argument / label_file.NAME
+    return argument.parent, argument
+
+
+def _existing(file: Path, argument: Path) -> Path:
+    """The label file. Raises: InputError when there is none."""
+    if not is_there(file):
         if argument.is_dir():
             raise InputError(f"{argument} has no {label_file.NAME}: not a folder of labels")
         raise InputError(f"{argument} does not exist")
-    return found
+    return file
+
+
+def _has_journal(folder: Path) -> bool:
+    """Whether a recording was interrupted there, or still runs. Raises: InputError."""
+    try:
+        return links.is_taken(folder / journal.NAME)
+    except OSError as error:
+        raise InputError(f"{folder / journal.NAME} cannot be read: {error.strerror}") from error
+
+
+def _may_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=True)

@@ -21,8 +21,9 @@ from errors import InputError
 from get_data import command_line
 from get_data.durable import replacing
 from get_data.labelizer import pictures
-from get_data.labels import label, label_file
+from get_data.labels import label
 from get_data.labels.label import Label
+from get_data.links import picture_inside
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), blue green red
 
@@ -58,9 +59,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    file = command_line.label_file_of(args.pictures)
+    file, labels = command_line.labels_of(args.pictures)
     folder = file.parent
-    labels = label_file.read(file)
     chosen = evenly([label.parse(labels[img_id]) for img_id in sorted(labels)], args.most)
     if not chosen:
         raise InputError(f"{args.pictures} has no labels to draw")
@@ -96,7 +96,8 @@ def evenly(labels: Sequence[Label], most: int) -> list[Label]:
 
 def tile(folder: Path, one: Label) -> Pixels:
     """A picture with its label drawn on it; grey where there is no picture."""
-    pixels = picture(folder / one.file_name)
+    file = picture_inside(folder, one.file_name)
+    pixels = picture(file) if file else None
     if pixels is None:
         canvas = np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8)
         write(canvas, "no picture", (60, HEIGHT_PX // 2))

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     entries = [
         replace(entry, restore=args.restore)
         for labels in args.labels
-        for entry in read(labels, args.pictures)
+        for entry in read(labels, args.pictures, repair=not args.dry_run)
     ]
     with database(
         writing=not args.dry_run,
@@ -70,10 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return report(done, dry_run=args.dry_run)
 
 
-def read(argument: Path, pictures: Path | None) -> list[Entry]:
+def read(argument: Path, pictures: Path | None, *, repair: bool) -> list[Entry]:
     """The labels to upload. Raises: InputError for a file that asks for more than an upload."""
-    labels = command_line.label_file_of(argument)
-    entries = entries_of(labels, pictures)
+    labels, documents = command_line.labels_of(argument, repair=repair)
+    entries = entries_of(labels, pictures, documents)
     for entry in entries:
         if label.wants_deletion(entry.document) or label.replaced_by(entry.document):
             raise InputError(

@@ -113,7 +113,8 @@ class Wishes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    entries = entries_of(command_line.label_file_of(args.labels), args.pictures)
+    labels, documents = command_line.labels_of(args.labels, repair=not args.dry_run)
+    entries = entries_of(labels, args.pictures, documents)
     wishes = Wishes(
         add=[entry for entry in entries if not label.wants_deletion(entry.document)],
         delete=[target(one.document) for one in entries if label.wants_deletion(one.document)],

@@ -37,9 +37,9 @@ def calls_recorded(patch: Callable) -> list[Call]:
     def through(owner: object, name: str, recorded: Callable) -> None:
         real = getattr(owner, name)
 
-        def called(*arguments):
-            told = recorded(*arguments)
-            result = real(*arguments)
+        def called(*arguments, **options):
+            told = recorded(*arguments, **options)
+            result = real(*arguments, **options)
             calls.append(told)
             return result
 
@@ -53,13 +53,26 @@ def calls_recorded(patch: Callable) -> list[Call]:
         return recorded
 
     def renamed(name: str) -> Callable:
-        return lambda source, target: Call(name, Path(target), _content(Path(source)))
+        def recorded(
+            source: Path,
+            target: Path,
+            *,
+            src_dir_fd: int | None = None,
+            dst_dir_fd: int | None = None,
+        ) -> Call:
+            return Call(name, _place(target, dst_dir_fd), _content(_place(source, src_dir_fd)))
+
+        return recorded
 
     through(os, "fsync", synced("fsync"))
     through(durable, "_syncfs", synced("syncfs"))
     for name in ("rename", "replace"):
         through(os, name, renamed(name))
     return calls
+
+
+def _place(name: Path, folder: int | None) -> Path:
+    return Path(name) if folder is None else Path(f"/proc/self/fd/{folder}").readlink() / name
 
 
 def _content(file: Path) -> bytes | None:

@@ -53,7 +53,7 @@ def test_the_car_knows_nothing_of_the_data():
 
 def test_labels_stand_on_the_ground():
     modules = loaded_by("get_data/labels")
-    ground = {"get_data", "get_data.durable"}
+    ground = {"get_data", "get_data.durable", "get_data.links", "get_data.locks"}
     assert within("get_data", modules) - within("get_data.labels", modules) <= ground
     assert "cv2" not in modules
 

@@ -349,12 +349,39 @@ def erased_before(content: str) -> Make:
     return make
 
 
+def elsewhere(name: str) -> Make:
+    """A name of the recording leads to what is somebody else's, of the right kind."""
+
+    def make(place):
+        save(place / "theirs", [document(50)])
+        (place / "theirs" / journal.NAME).write_text(json.dumps(document(0)) + "\n")
+        (place / "theirs" / journal.DAMAGED_LABELS).write_text("{}")
+        own = place / "killed" / name
+        own.parent.mkdir(exist_ok=True)
+        own.unlink(missing_ok=True)
+        is_folder = name in (journal.ERASED, journal.DAMAGED_PICTURES)
+        own.symlink_to(place / "theirs" / ("" if is_folder else own.name))
+
+    return make
+
+
 DAMAGED = f"killed/{journal.DAMAGED_LABELS}"
 JOURNALS = [
     ("a folder", 1, folder("killed/labels.journal"), ["killed/labels.journal", "regular file"]),
     ("a pipe", 1, pipe("killed/labels.journal"), ["killed/labels.journal", "regular file"]),
     ("unreadable", 1, forbidden("killed/labels.journal"), ["killed/labels.journal", "Permission"]),
-    ("read-only", 1, forbidden("killed", 0o555), [f"{DAMAGED} cannot be written: Permi"]),
+    *(
+        (
+            f"{name} is a link",
+            2,
+            elsewhere(name),
+            [f"killed/{name} is a link", "move the link away"],
+        )
+        for name in (
+            *(journal.NAME, journal.ERASED, journal.DAMAGED_PICTURES, journal.DAMAGED_LABELS),
+            *(label_file.NAME, f"{journal.ERASED}/{label_file.NAME}"),
+        )
+    ),
     ("labels.json is broken", 2, holds("killed/labels.json", "{"), ["killed/labels.json, line 1"]),
     ("labels.json is a folder", 2, folder("killed/labels.json"), ["killed/labels.json is a folde"]),
     ("the list of damage is broken", 2, holds(DAMAGED, "{"), [f"{DAMAGED}, line 1, column 2"]),
@@ -1408,9 +1435,17 @@ DISKS = [
 ]
 
 
-@pytest.mark.parametrize("fault", ["No space left on device", "Read-only file system"])
+FULL, READ_ONLY = "No space left on device", "Read-only file system"
+
+
 @pytest.mark.parametrize(
-    ("script", "arguments", "words"), [row[1:] for row in DISKS], ids=[row[0] for row in DISKS]
+    ("script", "arguments", "words", "fault"),
+    [
+        pytest.param(*row, fault, id=f"{name}, {fault}")
+        for name, *row in DISKS
+        for fault in (FULL, READ_ONLY)
+        if (name, fault) != ("repair", READ_ONLY)  # read as it stands: test_untrusted_folders
+    ],
 )
 def test_a_disk_that_takes_nothing_is_named_and_keeps_what_it_has(
     script, arguments, words, fault, place, disk, monkeypatch, capfd
@@ -1421,7 +1456,7 @@ def test_a_disk_that_takes_nothing_is_named_and_keeps_what_it_has(
     in_sqlite_words = arguments == ["new"]
     if in_sqlite_words:
         monkeypatch.setenv("PATATE_HOME", str(disk / "home"))
-    if fault == "Read-only file system":
+    if fault == READ_ONLY:
         subprocess.run(["mount", "-o", "remount,ro", "disk"], check=True)
     else:
         with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
@@ -1557,6 +1592,6 @@ def test_a_session_key_that_the_journal_uses_loses_no_label(place, capsys):
         save(place / "killed", [one])
         (place / "killed" / label_file.NAME).unlink()
         (place / "killed" / journal.NAME).write_text(json.dumps(one) + "\n")
-        assert run(upload_data, ["killed", "--dry-run"]) in (0, 3)
+        assert run(upload_data, ["killed"]) in (0, 3)
         assert list(label_file.read(place / "killed" / label_file.NAME)) == [one["img_id"]]
         shutil.rmtree(place / "killed")

@@ -1,4 +1,8 @@
-"""The picture store of one machine: a folder, through obstore."""
+"""The picture store of one machine: a folder, read through obstore.
+
+It is written with the calls of the system: obstore's create-only renaming takes a hard link, which
+exFAT and many network drives do not have.
+"""
 
 import functools
 from collections.abc import Callable, Collection, Iterator
@@ -7,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from errors import DatabaseError, PictureMissing
 from get_data.database.interfaces import ASIDE, PICTURES, Copy, checked_path, copy_path
-from get_data.durable import drop_left_behind, sync_file_system, temporary_file
+from get_data.durable import drop_left_behind, rename_new, sync_file_system, temporary_file
 
 LOCAL = "local"
 INCOMING = "incoming"
@@ -60,15 +64,17 @@ class LocalPictureStore:
 
         What has that key and is another picture is what a power cut left of this one.
         """
-        target, store = checked_path(key), self._store(create=True)
+        self._store(create=True)
+        target = self._folder / checked_path(key)
         with self._incoming(picture) as incoming:
+            target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                store.rename(incoming, target, overwrite=False)
-            except AlreadyExistsError:
+                rename_new(incoming, target)
+            except FileExistsError:
                 with suppress(DatabaseError):  # gone meanwhile, or not to be read any more
                     if self.get(key) == picture:
                         return False
-                store.rename(incoming, target)
+                incoming.replace(target)
         return True
 
     @_in_our_words
@@ -126,7 +132,9 @@ class LocalPictureStore:
         except PictureMissing:
             return False
         with self._incoming(picture) as incoming:
-            self._store().rename(incoming, copy_path(key, run))
+            copy = self._folder / copy_path(key, run)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            incoming.replace(copy)
         return True
 
     @_in_our_words
@@ -138,7 +146,7 @@ class LocalPictureStore:
             return
 
     @contextmanager
-    def _incoming(self, picture: bytes) -> Iterator[str]:
+    def _incoming(self, picture: bytes) -> Iterator[Path]:
         """Where the picture lies, whole, until the block has renamed it.
 
         A killed writing leaves a file that nobody knows of: all of them are in one folder, so that
@@ -149,7 +157,7 @@ class LocalPictureStore:
         with temporary_file(folder) as file:
             file.write(picture)
             file.flush()
-            yield f"{INCOMING}/{Path(file.name).name}"
+            yield Path(file.name)
 
     def _store(self, *, create: bool = False) -> LocalStore:
         """The folder as a store. Raises: FileNotFoundError when it is not there yet."""

@@ -5,12 +5,11 @@ SQL narrows a search down by the fields that have a column; then Python decides 
 transaction of its own, hence calls from any thread, and from other programs, do not meet.
 """
 
-import fcntl
 import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,7 +22,13 @@ from get_data.database.matching import queries
 from get_data.database.matching.fields import Matcher
 from get_data.database.matching.queries import Span
 from get_data.database.search_query import SearchQuery
-from get_data.durable import sync_file_system
+from get_data.durable import (
+    drop_left_behind,
+    rename_new,
+    sync,
+    sync_file_system,
+    temporary_file,
+)
 from get_data.labels import label
 from get_data.labels.label import Document
 
@@ -31,6 +36,8 @@ FILE_NAME = "index.sqlite"
 SCHEMA_VERSION = 1
 PUT_BACK = 'put back a copy of it; without one see README, "When something fails"'
 
+_FROZEN = "mode=ro&immutable=1"
+_SHARED = "mode=ro&readonly_shm=1"
 _WAIT_S = 30  # for another program's transaction
 _MAX_NAMES = 10_000  # in one question; SQLite takes 32,766
 _MAX_SPANS = 100  # which become one condition each
@@ -249,9 +256,9 @@ class SqliteIndex:
                 raise DatabaseError(
                     f"{self._path} cannot be opened: it is not a regular file; move it away"
                 )
-            frozen = there and self._is_frozen()
+            how = self._way_in(writing=writing) if there else ""
+            frozen = how == _FROZEN
             before = self._path.stat().st_mtime_ns if frozen else 0
-            how = "mode=ro&immutable=1" if frozen else "mode=rw"
             with closing(
                 _connection(f"{self._path.as_uri()}?{how}" if there else "")
             ) as connection:
@@ -267,15 +274,19 @@ class SqliteIndex:
         except (sqlite3.Error, OSError) as error:
             self._complain(error)
 
-    def _is_frozen(self) -> bool:
-        """Whether SQLite can read the file only as one that nobody changes.
+    def _way_in(self, *, writing: bool) -> str:
+        """How SQLite may open the file, so that it leaves nothing behind that others cannot use.
 
-        For others it makes two files beside it, which takes the right to; they are there while
-        somebody writes.
+        Whoever may write opens it so, also to read: only then SQLite takes its two files away again
+        that it makes beside it. Whoever may only read must not make them: they would be his, and
+        lock the others out. He uses those of somebody who writes just now; while there are none he
+        reads the file as one that nobody changes, and looks afterwards whether that was so.
         """
         folder = self._path.parent
-        may_write = os.access(folder, os.W_OK, effective_ids=True)
-        return not may_write and not folder.joinpath(f"{FILE_NAME}-wal").exists()
+        may_write = _may_write(self._path) and _may_write(folder)
+        if writing or may_write:
+            return "mode=rw"
+        return _SHARED if folder.joinpath(f"{FILE_NAME}-wal").exists() else _FROZEN
 
     def _make(self) -> None:
         """The file is there, whole from its first moment on."""
@@ -283,16 +294,14 @@ class SqliteIndex:
             return
         folder = self._path.parent
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
-            if self._path.exists():
-                return
-            temporary = folder / f".{FILE_NAME}.tmp"
-            temporary.unlink(missing_ok=True)
-            with closing(_connection(temporary.as_uri())) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")  # which the file then stays in
-                connection.executescript(_SCHEMA)
-            temporary.replace(self._path)
-            sync_file_system(folder)  # with the folders that were made for it
+        drop_left_behind(folder, f"{FILE_NAME}.")
+        with temporary_file(folder, f"{FILE_NAME}.") as file:
+            file.write(_empty_file())
+            file.flush()
+            sync(file.fileno())
+            with suppress(FileExistsError):  # another program was faster
+                rename_new(Path(file.name), self._path)
+        sync_file_system(folder)  # with the folders that were made for it
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -334,15 +343,20 @@ def _connection(uri: str) -> sqlite3.Connection:
     )
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """No other thread or program is in this block for the same folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def _may_write(place: Path) -> bool:
+    return os.access(place, os.W_OK, effective_ids=True)
+
+
+def _empty_file() -> bytes:
+    """The content of a new file: made in memory, so that no half-made one lies about.
+
+    SQLite itself would make a file that the group may not write, whatever the umask says.
+    """
+    with closing(_connection("")) as connection:
+        connection.executescript(_SCHEMA)
+        content = bytearray(connection.serialize())
+    content[18:20] = b"\2\2"  # in WAL mode. Source: https://www.sqlite.org/fileformat2.html, 1.3.3
+    return bytes(content)
 
 
 def _row(document: Document) -> dict[str, Any]:

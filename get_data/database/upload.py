@@ -133,16 +133,22 @@ class _Batch:
         return [one for one in self.on_the_way() if not one.was_there]
 
 
-def entries_of(labels: Path, pictures: Path | None = None) -> list[Entry]:
+def entries_of(
+    labels: Path,
+    pictures: Path | None = None,
+    documents: Mapping[str, Document] | None = None,
+) -> list[Entry]:
     """The labels of a file, checked, with their pictures beside it or in the folder `pictures`.
 
-    Raises: InputError.
+    `documents`: what was read from it, where that was done already. Raises: InputError.
     """
     folder = pictures or labels.parent
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of pictures")
     entries: list[Entry] = []
-    for img_id, document in label_file.read(labels).items():
+    if documents is None:
+        documents = label_file.read(labels)
+    for img_id, document in documents.items():
         says = label.reference(document)
         if says.s3_key and not is_picture_key(says.s3_key, img_id):
             raise InputError(

@@ -21,6 +21,7 @@ from errors import InputError
 from get_data.labelizer.operations import UNKNOWN
 from get_data.labels import label
 from get_data.labels.label import AUTO, Glance
+from get_data.links import picture_inside
 
 MAX_CLASSES = 10  # a digit key each
 SUFFIXES = (".jpg", ".jpeg")
@@ -158,7 +159,7 @@ class Catalogue:
     def picture(self, position: int) -> Path | None:
         """The file of a picture in the folder; None where there is none that may be shown."""
         name = self.file_names[position]
-        return inside(self.folder, name) if name else None
+        return picture_inside(self.folder, name) if name else None
 
     def raw(self, position: int) -> bytes:
         """The bytes of an entry's label, as they stand in the file. Raises: InputError."""
@@ -169,15 +170,6 @@ class Catalogue:
                 return file.read(end - start)
         except OSError as error:
             raise InputError(f"{self.labels} cannot be read: {error.strerror}") from error
-
-
-def inside(folder: Path, name: str) -> Path | None:
-    """The regular file of that name; None when there is none, or a link leads out of the folder."""
-    try:
-        file = (folder / name).resolve()
-        return file if file.is_file() and file.parent == folder.resolve() else None
-    except (OSError, RuntimeError):  # such as a link to itself
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +311,7 @@ def _files(folder: Path) -> dict[str, _File]:
     try:
         with os.scandir(folder) as found:
             for one in found:
-                if one.is_symlink() and inside(folder, one.name) is None:
+                if one.is_symlink() and picture_inside(folder, one.name) is None:
                     continue
                 if one.is_file():
                     told = one.stat()

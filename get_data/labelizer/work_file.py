@@ -6,12 +6,11 @@ power cut; what the page sends twice counts once. One process at a time has the 
 the pages that it serves one at a time may write: the one that took the lease last.
 """
 
-import fcntl
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
@@ -23,6 +22,7 @@ import msgspec
 import numpy as np
 
 from errors import InputError, ToolkitError, WriteFailed
+from get_data import links, locks
 from get_data.durable import sync_folder
 from get_data.labelizer.catalogue import Catalogue, Flag
 from get_data.labelizer.operations import (
@@ -41,6 +41,7 @@ from get_data.labels import label
 SUFFIX = ".labelizer.sqlite3"
 HISTORY = 1000  # operations that a page learns of when it opens, and can undo
 
+_BESIDE = ("", "-wal", "-shm", "-journal")  # what SQLite opens: the file, and others beside it
 _VERSION = 1
 _APPLICATION = 0x50415441  # marks the file as ours
 _SCHEMA = """
@@ -345,18 +346,25 @@ def _log(path: Path) -> Path:
 
 
 def _hold(path: Path) -> int:
-    """A descriptor that keeps other processes away from the file until it is closed."""
+    """A descriptor that keeps other processes away from the file until it is closed.
+
+    A file system without locks lets two work on one file: SQLite's transactions and the lease, of
+    which only the last one counts, keep what each of them saved.
+
+    Raises: BeingLabelled; InputError for a link in the place of a file of the work; WriteFailed.
+    """
+    for suffix in _BESIDE:
+        links.refuse_link(path.with_name(path.name + suffix))
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = links.open_file(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise WriteFailed(f"{path} cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise BeingLabelled(
-            f"{path} is open in another labelizer; use that one, or end it first"
-        ) from error
+    with suppress(locks.NotLockable):
+        if not locks.take(descriptor):
+            os.close(descriptor)
+            raise BeingLabelled(
+                f"{path} is open in another labelizer; use that one, or end it first"
+            )
     return descriptor
 
 

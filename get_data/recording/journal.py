@@ -9,7 +9,7 @@ Hours of driving are a hundred thousand labels, and a Raspberry Pi has little me
 each label as the line that it stands in.
 """
 
-import fcntl
+import fnmatch
 import os
 import stat
 import time
@@ -25,7 +25,14 @@ from msgspec import Raw
 
 import strict_json
 from errors import InputError, RecordingFailed, StillRecording
-from get_data.durable import TEMPORARY_SUFFIX, replacing, sync_file_system, sync_folder
+from get_data import links, locks
+from get_data.durable import (
+    TEMPORARY_SUFFIX,
+    replacing,
+    sync,
+    sync_file_system,
+    sync_folder,
+)
 from get_data.labels import label, label_file
 from get_data.labels.label import Document, PictureReference
 
@@ -51,7 +58,7 @@ class Journal:
     """The journal of the recording that runs now; appends to what is there."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = links.open_file(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         sync_folder(folder)  # pictures without a journal would be found by nobody
 
     def add(self, document: Document) -> None:
@@ -67,7 +74,7 @@ class Journal:
         try:
             write_all(self._file, line + b"\n")
             if durably:
-                os.fsync(self._file)
+                sync(self._file)
         except OSError:
             os.ftruncate(self._file, before)
             raise
@@ -87,22 +94,36 @@ def write_all(descriptor: int, data: bytes) -> None:
 def lock(folder: Path) -> int:
     """A descriptor that holds the folder against other recordings and merges until it is closed.
 
-    Raises: StillRecording when another process holds it, after waiting a while.
+    A file system without locks takes new recordings all the same; a journal there may be that of a
+    recording that runs, and is left alone.
+
+    Raises: StillRecording when another process holds it, after waiting a while; RecordingFailed.
     """
     descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _wait_for_lock(descriptor, folder)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _wait_for_lock(descriptor: int, folder: Path) -> None:
     give_up = time.monotonic() + WAIT_FOR_LOCK_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if time.monotonic() < give_up:
-                time.sleep(0.05)
-                continue
-            os.close(descriptor)
-            raise StillRecording(
-                f"{folder} is being recorded into by another process; wait until that has ended"
+    try:
+        while not locks.take(descriptor):
+            if time.monotonic() >= give_up:
+                raise StillRecording(
+                    f"{folder} is being recorded into by another process; wait until that has ended"
+                )
+            time.sleep(0.05)
+    except locks.NotLockable as error:
+        if links.is_taken(folder / NAME):
+            raise RecordingFailed(
+                f"{folder} holds an interrupted recording, and its file system has no locks "
+                f"({error}), so that one that still runs would not be noticed; copy the folder to "
+                "another disk and give the copy"
             ) from error
-        return descriptor
 
 
 @contextmanager
@@ -119,9 +140,10 @@ def repair(folder: Path) -> Merged | None:
     """What a killed recording left is merged, every picture checked; None when nothing was left.
 
     Raises: StillRecording while a recording into the folder runs; InputError when its `labels.json`
-    cannot be read; RecordingFailed when the folder cannot be written to. The journal stays then.
+    cannot be read or a name of a recording is a link; RecordingFailed when the folder cannot be
+    written to. The journal stays then.
     """
-    if not (folder / NAME).exists():
+    if not links.is_taken(folder / NAME):
         return None
     try:
         with locked(folder):
@@ -132,7 +154,7 @@ def repair(folder: Path) -> Merged | None:
 
 def repair_held(folder: Path) -> Merged | None:
     """`repair` for whoever holds the folder's lock. Raises: InputError, RecordingFailed."""
-    if not (folder / NAME).exists():
+    if not links.is_taken(folder / NAME):
         return None
     try:
         return merge(folder, check_pictures=True)
@@ -155,8 +177,9 @@ def merge(folder: Path, *, check_pictures: bool) -> Merged:
     Pictures are synced before a label file names them: it may outlive a power cut before they do.
 
     Raises: OSError, WriteFailed, RecordingFailed; InputError when a label file of the folder cannot
-    be read. The journal stays then.
+    be read, or a link is in the place of what is written or moved. The journal stays then.
     """
+    check_links(folder)
     merged = Merged()
     taken, erased, unreadable = _read(folder / NAME)
     known = dict(_entries(folder))
@@ -176,9 +199,9 @@ def merge(folder: Path, *, check_pictures: bool) -> Merged:
             damaged[img_id] = {"reason": "the picture has no label"}
     if damaged:
         _put_damaged_aside(folder, damaged, known_damaged)
-    for half_written in (*folder.glob(HALF_WRITTEN), *(folder / ERASED).glob(HALF_WRITTEN)):
-        if not half_written.is_dir():
-            half_written.unlink()
+    _drop_half_written(folder)
+    if (folder / ERASED).is_dir():
+        _drop_half_written(folder, ERASED)
     sync_file_system(folder)
     _put_erased_aside(folder, erased, known_erased)
     label_file.write(folder / label_file.NAME, {**known, **taken})
@@ -186,6 +209,25 @@ def merge(folder: Path, *, check_pictures: bool) -> Merged:
     merged.labels, merged.erased = len(taken), len(erased)
     merged.damaged = {name: entry["reason"] for name, entry in damaged.items()}
     return merged
+
+
+def as_it_stands(folder: Path) -> dict[str, Document]:
+    """Return the labels that a merge would leave in `labels.json`, and change nothing.
+
+    Their pictures are not looked at, and lines of the journal that are torn are left out. Raises:
+    InputError, OSError.
+    """
+    path = folder / label_file.NAME
+    known = label_file.read(path) if path.exists() else {}
+    taken, _, _ = _read(folder / NAME)
+    return known | {img_id: strict_json.parse(bytes(line), NAME) for img_id, line in taken.items()}
+
+
+def check_links(folder: Path) -> None:
+    """Raise InputError when a link is in the place of what a recording or a repair writes to."""
+    for name in (NAME, DAMAGED_LABELS, DAMAGED_PICTURES, ERASED, label_file.NAME):
+        links.refuse_link(folder / name)
+    links.refuse_link(folder / ERASED / label_file.NAME)
 
 
 def temporary_name(file_name: str) -> str:
@@ -196,15 +238,15 @@ def temporary_name(file_name: str) -> str:
 def _read(path: Path) -> tuple[dict[str, Raw], dict[str, Raw], dict[str, str]]:
     """The labels of a journal, those erased, and by their number the lines that cannot be read.
 
-    Raises: OSError; RecordingFailed for what is no file.
+    Raises: OSError; RecordingFailed for what is no file; InputError for a link.
     """
     taken: dict[str, Raw] = {}
     erased: dict[str, Raw] = {}
     unreadable: dict[str, str] = {}
-    if not path.is_file():
+    if not path.is_file() and not path.is_symlink():
         raise RecordingFailed(f"{path} is not a regular file; move it away")
-    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    with path.open("rb") as file:
+    with os.fdopen(links.open_file(path), "rb") as file:
+        written = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         for number, line in enumerate(file, start=1):
             try:
                 entry = strict_json.parse(line, NAME)  # as strictly as it will be read again
@@ -295,8 +337,19 @@ def _put_damaged_aside(folder: Path, damaged: Document, known: Document) -> None
     with replacing(folder / DAMAGED_LABELS) as file:
         content = msgspec.json.encode({**damaged, **known})
         file.write(msgspec.json.format(content, indent=1) + b"\n")
-    for source in (folder, folder / ERASED):
-        _move([f"{img_id}.jpg" for img_id in damaged], source, folder / DAMAGED_PICTURES)
+    for source in ("", ERASED):
+        names = [f"{img_id}.jpg" for img_id in damaged]
+        _move(names, folder, DAMAGED_PICTURES, source=source)
+
+
+def _drop_half_written(folder: Path, inner: str = "") -> None:
+    """What a killed writing left in the folder, or in one within it, is gone."""
+    with links.opened_folder(folder, inner) as descriptor:
+        names = os.listdir(descriptor)  # noqa: PTH208  a path would be looked up again
+        for name in fnmatch.filter(names, HALF_WRITTEN):
+            kind = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+            if not stat.S_ISDIR(kind):
+                os.unlink(name, dir_fd=descriptor)
 
 
 def _put_erased_aside(folder: Path, erased: Mapping[str, Raw], known: Mapping[str, Raw]) -> None:
@@ -305,15 +358,21 @@ def _put_erased_aside(folder: Path, erased: Mapping[str, Raw], known: Mapping[st
         label_file.write(folder / ERASED / label_file.NAME, {**known, **erased})
 
 
-def _move(file_names: Sequence[str], source: Path, target: Path) -> None:
-    """Those of the files that are there lie in the other folder."""
-    target.mkdir(exist_ok=True)
-    for name in file_names:
-        if (source / name).exists():
-            (source / name).rename(target / name)
+def _move(file_names: Sequence[str], folder: Path, target: str, *, source: str = "") -> None:
+    """Those of the files that are there lie in the folder `target` within the recording's."""
+    (folder / target).mkdir(exist_ok=True)
+    if not (folder / source).is_dir():
+        return
+    with (
+        links.opened_folder(folder, source) as moved_from,
+        links.opened_folder(folder, target) as moved_to,
+    ):
+        for name in file_names:
+            if links.is_taken(folder / source / name):
+                os.rename(name, name, src_dir_fd=moved_from, dst_dir_fd=moved_to)
 
 
 def move_erased(folder: Path, img_ids: Sequence[str]) -> None:
     """The pictures lie in `erased/`; their labels follow at the merge."""
     if img_ids:
-        _move([f"{img_id}.jpg" for img_id in img_ids], folder, folder / ERASED)
+        _move([f"{img_id}.jpg" for img_id in img_ids], folder, ERASED)

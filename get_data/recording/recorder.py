@@ -79,7 +79,7 @@ def check_free(folder: Path) -> None:
         return
     try:
         with journal.locked(folder):
-            return
+            journal.check_links(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be recorded into: {error.strerror}") from error
 
@@ -106,7 +106,8 @@ class Recorder:
         `last_img_id_file`, if given, for the next run's `CaptureClock`.
 
         Raises: StillRecording when another process records into the folder; InputError when what
-        is there is no recording; RecordingFailed when nothing can be written there.
+        is there is no recording, or a link is in the place of one of its files; RecordingFailed
+        when nothing can be written there.
         """
         self.folder = folder
         self.report = Report()
@@ -129,6 +130,7 @@ class Recorder:
         except OSError as error:
             raise RecordingFailed(f"{folder} cannot be recorded into: {error.strerror}") from error
         try:
+            journal.check_links(folder)
             self.repaired = journal.repair_held(folder)
             self._img_ids = {
                 *journal.ids_of(folder),

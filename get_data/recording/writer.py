@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from errors import ToolkitError, WriteFailed
+from errors import InputError, ToolkitError, WriteFailed
 from get_data.durable import sync_file_system
 from get_data.labels import label
 from get_data.labels.label import Classes, Document
@@ -199,7 +199,9 @@ class Writer:
             f"{self._folder}/{name}",
             f"{self._folder}/{journal.temporary_name(name)}",
         )
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666
+        )
         try:
             try:
                 journal.write_all(descriptor, picture)
@@ -255,7 +257,7 @@ class Writer:
                 try:
                     capture_clock.remember(Path(self._settings.last_img_id_file), until)
                     self._report.unremembered = ""
-                except WriteFailed as error:
+                except (WriteFailed, InputError) as error:
                     self._report.unremembered = str(error)
                 self._remembered_us = microseconds(until)  # not tried again for each picture
 

@@ -1,0 +1,213 @@
+"""A folder that somebody else made may be read, and nothing outside it changes.
+
+What a repair, a recording and each script refuse by name has its rows in `test_bad_input`, too.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from errors import InputError
+from get_data import (
+    contact_sheet,
+    links,
+    run_labelizer,
+    run_manual,
+    search_and_download,
+    upload_data,
+)
+from get_data.labelizer import work_file
+from get_data.labels import label_file, session
+from get_data.labels.label import Classes
+from get_data.recording import journal
+from get_data.recording.recorder import Recorder
+from tests.conftest import document, picture, save
+from tests.test_bad_input import contents, rights_count
+
+NUMBERS = range(3)
+
+
+@pytest.fixture
+def theirs(tmp_path) -> Path:
+    """Somebody else's recording, which no name of ours may lead into."""
+    return save(tmp_path / "theirs", [document(50), document(51)])
+
+
+@pytest.fixture
+def killed(tmp_path) -> Path:
+    """What a killed recording left: three labels, of which one was erased, and a torn line."""
+    folder = save(tmp_path / "killed", [document(number) for number in NUMBERS])
+    (folder / label_file.NAME).unlink()
+    lines = [document(number) for number in NUMBERS]
+    lines.append({journal.ERASED: [document(2)["img_id"]]})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / journal.NAME).write_text(text + '{"img_id": "20')
+    return folder
+
+
+def snapshot(folder: Path) -> dict[str, object]:
+    return contents(folder)
+
+
+# --- links
+
+
+@pytest.mark.parametrize("inside", [journal.ERASED, journal.DAMAGED_PICTURES, journal.NAME])
+@pytest.mark.parametrize("leads_to", ["theirs", "nowhere"])
+def test_a_recording_does_not_begin_where_a_link_would_lead_it_away(
+    inside, leads_to, theirs, tmp_path, call
+):
+    """The driver erases with X while the wheels turn: too late to find a link then."""
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / inside).symlink_to(tmp_path / leads_to, target_is_directory=True)
+    before = snapshot(tmp_path)
+    code, _, said = call(
+        run_manual, "-o", folder, "--simulate", "--duration", "0.2", "--event", "", "--driver", ""
+    )
+    assert code == 2
+    assert f"{folder / inside} is a link" in said
+    assert snapshot(tmp_path) == before
+    with pytest.raises(InputError, match="is a link"):
+        Recorder(folder, session={}, car_setting={}, classes=Classes())
+
+
+def test_a_link_that_takes_a_folders_place_meanwhile_is_not_followed(killed, theirs):
+    """What is moved goes through the folder that was looked at, not through its name."""
+    with links.opened_folder(killed, "") as recording:
+        (killed / journal.ERASED).mkdir()
+        with links.opened_folder(killed, journal.ERASED) as erased:
+            shutil.move(killed / journal.ERASED, killed / "moved away")
+            (killed / journal.ERASED).symlink_to(theirs)
+            name = document(0)["file_name"]
+            os.rename(name, name, src_dir_fd=recording, dst_dir_fd=erased)
+    assert (killed / "moved away" / name).exists()
+    assert not (theirs / name).exists()
+    with pytest.raises(InputError, match="is a link"), links.opened_folder(killed, journal.ERASED):
+        pass
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("leads_to", ["precious", "nowhere"])
+def test_the_labelizer_works_through_no_link(suffix, leads_to, drive, tmp_path, call):
+    (tmp_path / "precious").write_bytes(b"")
+    place = work_file.path_for(drive / label_file.NAME)
+    (drive / (place.name + suffix)).symlink_to(tmp_path / leads_to)
+    before = snapshot(tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code, _, said = call(run_labelizer, drive, "--user", "zoe", "--port", port)
+    assert code == 2
+    assert f"{drive / (place.name + suffix)} is a link" in said
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("leads_to", ["all.json", "nowhere.json"])
+@pytest.mark.parametrize("named", [False, True], ids=["in the folder", "with -o"])
+def test_a_label_file_that_is_a_link_is_not_written(named, leads_to, drive, tmp_path, call):
+    """Neither does the link go, nor does what it leads to change or stay behind in silence."""
+    assert call(upload_data, drive)[0] == 0
+    (tmp_path / "all.json").write_text("{}")
+    out = tmp_path / "out"
+    out.mkdir()
+    file = out / ("other.json" if named else label_file.NAME)
+    file.symlink_to(tmp_path / leads_to)
+    before = snapshot(tmp_path)
+    options = ["-o", file] if named else []
+    code, _, said = call(search_and_download, "-p", out, *options)
+    assert code == 2
+    assert f"{file} is a link" in said
+    assert snapshot(tmp_path) == before
+
+
+def jpeg(grey: int) -> bytes:
+    return cv2.imencode(".jpg", np.full((120, 160, 3), grey, np.uint8))[1].tobytes()
+
+
+def test_a_contact_sheet_draws_no_picture_of_another_folder(drive, tmp_path, call):
+    """A link to a picture beside it is one; whoever gets the sheet sees nothing else."""
+    one, other = document(0)["file_name"], document(1)["file_name"]
+    (tmp_path / "private.jpg").write_bytes(jpeg(250))
+    (drive / "beside.jpg").write_bytes(jpeg(250))
+    for name, target in ((one, tmp_path / "private.jpg"), (other, drive / "beside.jpg")):
+        (drive / name).unlink()
+        (drive / name).symlink_to(target)
+    assert call(contact_sheet, drive, "--most", 10)[0] == 0
+    sheet = cv2.imread(str(drive / "contact_sheet.png"), cv2.IMREAD_GRAYSCALE)
+    height, width = contact_sheet.HEIGHT_PX, contact_sheet.WIDTH_PX
+    gap, across = contact_sheet.GAP_PX, contact_sheet.WIDTH_PX + contact_sheet.GAP_PX
+    middle = gap + height // 2 - 20
+    assert sheet[middle, gap + width // 2] < 200
+    assert sheet[middle, gap + across + width // 2] > 240
+
+
+# --- folders that are only read
+
+
+@pytest.fixture(params=["rights", "a card mounted read-only"])
+def unwritable(request, killed):
+    if request.param == "rights":
+        killed.chmod(0o555)
+        with rights_count():
+            yield killed
+        killed.chmod(0o755)
+        return
+    for command in (["mount", "--bind"], ["mount", "-o", "remount,ro,bind"]):
+        if subprocess.run([*command, killed, killed], check=False, capture_output=True).returncode:
+            assert not os.environ.get("CI"), "CI mounts"
+            pytest.skip("this user may not mount")
+    yield killed
+    subprocess.run(["umount", killed], check=True)
+
+
+def test_a_dry_run_counts_a_killed_recording_as_it_stands(killed, call):
+    before = snapshot(killed)
+    code, counts, said = call(upload_data, killed, "--dry-run")
+    assert (code, counts["created"], counts["pictures_sent"]) == (0, 2, 2)
+    assert str(killed) in said
+    assert snapshot(killed) == before
+
+
+def test_a_dry_run_counts_while_a_recording_runs(killed, call):
+    with journal.locked(killed):
+        code, counts, _ = call(upload_data, killed, "--dry-run")
+    assert (code, counts["created"]) == (0, 2)
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], []], ids=["dry run", "upload"])
+def test_a_recording_that_cannot_be_repaired_in_place_is_read_as_it_stands(
+    unwritable, options, call
+):
+    before = snapshot(unwritable)
+    code, counts, said = call(upload_data, unwritable, *options)
+    assert (code, counts["created"], counts["pictures_sent"]) == (0, 2, 2)
+    assert "without repairing" in said
+    assert snapshot(unwritable) == before
+
+
+def test_a_sheet_of_an_unwritable_recording_is_drawn_elsewhere(unwritable, tmp_path, call):
+    before = snapshot(unwritable)
+    assert call(contact_sheet, unwritable, "-o", tmp_path / "sheet.png")[1]["labels"] == 2
+    assert snapshot(unwritable) == before
+
+
+def test_what_stood_in_the_labels_before_counts_too(killed, call):
+    label_file.write(killed / label_file.NAME, {document(7)["img_id"]: document(7)})
+    (killed / document(7)["file_name"]).write_bytes(picture(7))
+    session.write(killed / session.NAME, {})
+    assert call(upload_data, killed, "--dry-run")[1]["created"] == 3
+
+
+def test_a_missing_picture_of_an_unrepaired_recording_is_reported(killed, call):
+    (killed / document(1)["file_name"]).unlink()
+    code, counts, said = call(upload_data, killed, "--dry-run")
+    assert (code, counts["created"], counts["failed"]) == (3, 1, 1)
+    assert document(1)["img_id"] in said
