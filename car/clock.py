@@ -1,7 +1,19 @@
-"""The two clocks of a drive: the real one, and one that jumps, for tests and fast simulations."""
+"""The clocks of a drive: the real one, one that jumps for tests, and that of the watchdogs."""
 
 import time
 from threading import Lock
+
+# macOS has no CLOCK_BOOTTIME; its CLOCK_MONOTONIC counts sleep.
+_WITH_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def since_boot_s() -> float:
+    """Return seconds since the machine started, time asleep included.
+
+    The clock of watchdogs: time.monotonic() stands still while Linux sleeps, so a command from
+    before would look fresh afterwards. Both ends of a pipe on one machine share it.
+    """
+    return time.clock_gettime(_WITH_SLEEP)
 
 
 class RealClock:

@@ -6,7 +6,7 @@ thread of its own, and whoever takes its pictures must not block.
 
 import threading
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -14,6 +14,7 @@ from math import inf
 
 from car.interfaces import (
     NEUTRAL,
+    SILENCE_S,
     Button,
     Camera,
     Clock,
@@ -29,6 +30,7 @@ from errors import CameraFailed
 
 CONTROL_HZ = 50.0
 AT_REST = 0.05  # a throttle this near to 0 counts as released
+HELD_UP = "the drive was held up"
 
 _CAMERA_ENDS_WITHIN_S = 2.0
 _REMEMBERED_S = 2.0  # longer than any picture takes from the sensor to us
@@ -76,17 +78,20 @@ class Decision:
     erase: bool = False
 
 
-def decide(state: State, pad: PadState, rules: Rules, *, motors_stopped: str = "") -> Decision:
-    """What the wheels do now.
+def decide(
+    state: State, pad: PadState, rules: Rules, *, motors_stopped: str = "", gap_s: float = 0.0
+) -> Decision:
+    """What the wheels do now, `gap_s` after the reading before.
 
     A car starts disarmed, and is disarmed again by whatever stops it: the emergency button, a pad
-    that is gone or silent, motors that stopped by themselves. Arming needs the throttle at rest.
+    that is gone or silent, motors that stopped by themselves, a drive that was held up. Arming
+    needs the throttle at rest.
     """
     pressed = pad.pressed
     throttle = 0.0 if rules.dead_man and Button.DEAD_MAN not in pad.held else pad.command.throttle
     if abs(throttle) <= AT_REST:
         throttle = 0.0
-    if why := _stops(pad, throttle, rules, motors_stopped):
+    if why := _stops(pad, throttle, rules, motors_stopped, gap_s):
         state = replace(state, armed=False, stopped=why)
     elif Button.ARM in pressed and not state.armed:
         at_rest = max(abs(pad.command.throttle), pad.unheard) <= AT_REST
@@ -101,7 +106,9 @@ def decide(state: State, pad: PadState, rules: Rules, *, motors_stopped: str = "
     return Decision(state, command, erase=Button.ERASE in pressed)
 
 
-def _stops(pad: PadState, throttle: float, rules: Rules, motors_stopped: str) -> str:
+def _stops(
+    pad: PadState, throttle: float, rules: Rules, motors_stopped: str, gap_s: float
+) -> str:
     """Why the car has to stand, in a few words; "" when it may drive."""
     if Button.EMERGENCY_STOP in pad.pressed:
         return "emergency stop"
@@ -109,6 +116,9 @@ def _stops(pad: PadState, throttle: float, rules: Rules, motors_stopped: str) ->
         return pad.lost
     if throttle and pad.silent_s > rules.silence_s:
         return "the pad is silent"
+    # The thumb may have let go or pressed Menu long ago: what was said in a gap is no consent.
+    if gap_s >= SILENCE_S:
+        return HELD_UP
     return motors_stopped
 
 
@@ -157,10 +167,13 @@ class Drive:
         self._on_pause = on_pause
         self._stop = threading.Event()
         self._camera_error: Exception | None = None
+        self._read_s = 0.0  # when the pad was read last
         self._commands: deque[tuple[float, Command]] = deque(maxlen=int(_REMEMBERED_S * CONTROL_HZ))
         self.state = State()
         self.command = NEUTRAL
         self.timing = Timing(1 / CONTROL_HZ)
+        self.stops: Counter[str] = Counter()
+        """How often each reason has stopped an armed car."""
 
     def stop(self) -> None:
         """The run ends with the next tick. May be called from a signal handler or a thread."""
@@ -192,7 +205,7 @@ class Drive:
 
     def _control(self, duration_s: float | None) -> None:
         period_s = self.timing.period_s
-        start = tick = self._clock.now()
+        start = tick = self._read_s = self._clock.now()
         while not self._stop.is_set():
             self._step()
             if self.state.over or (duration_s is not None and tick - start >= duration_s):
@@ -208,8 +221,10 @@ class Drive:
     def _step(self) -> None:
         """One reading of the pad has reached the wheels."""
         before = self.state
+        now_s = self._clock.now()
+        gap_s, self._read_s = now_s - self._read_s, now_s
         decision = decide(
-            before, self._pad.read(), self._rules, motors_stopped=self._motors.stopped
+            before, self._pad.read(), self._rules, motors_stopped=self._motors.stopped, gap_s=gap_s
         )
         if decision.state.armed:
             self._motors.apply(decision.command)
@@ -218,6 +233,8 @@ class Drive:
         self._commands.append((self._clock.now(), decision.command))
         self.command = decision.command
         self.state = decision.state
+        if before.armed and self.state.stopped:
+            self.stops[self.state.stopped] += 1
         if decision.erase:
             self._on_erase()
         if _wanted(before) and not _wanted(self.state):

@@ -4,8 +4,9 @@ Started by `guarded_motors.py`, never by hand. It is told the motors as JSON, he
 standard input and answers on standard output with a byte that says why the wheels are stopped, if
 they are. The wheels go to neutral and stay there
 
-- when the newest command is older than `SILENCE_S`: the drive is dead, stopped or stuck. They
-  follow again after the drive has said itself that the car is not armed;
+- when the newest command is older than `SILENCE_S`, or was sent or read so long after the one
+  before: the drive is dead, stopped or stuck, or this process was held up, or both. They stay there
+  until the drive reports the car disarmed;
 - when standard input ends, on any signal, and when the motors fail: then the guard ends too.
 """
 
@@ -13,7 +14,6 @@ import os
 import select
 import signal
 import sys
-import time
 from contextlib import closing, suppress
 from enum import IntEnum
 from math import inf
@@ -21,12 +21,12 @@ from math import inf
 import msgspec
 
 from car import motors, wire
-from car.interfaces import NEUTRAL, Command, Motors
+from car.clock import since_boot_s
+from car.interfaces import NEUTRAL, SILENCE_S, Command, Motors
 from car.motors import AnyMotors
 from car.realtime import GUARD, priority
 from errors import ToolkitError
 
-SILENCE_S = 0.2
 READY = b"ready\n"
 
 _COMMANDS, _ANSWERS = 0, 1  # descriptors
@@ -59,17 +59,26 @@ class Watch:
         self.command = NEUTRAL
         self.stop = Stop.NONE
         self.deadline_s = inf
-        """When the wheels have to stop, on the monotonic clock, unless something is heard."""
+        """When the wheels have to stop, as `since_boot_s` tells it, unless something is heard."""
 
-    def hear(self, message: wire.Message) -> None:
-        """The message counts from the moment when it was sent, however late it came."""
+    def hear(self, message: wire.Message, now_s: float) -> None:
+        """Follow the message, read at `now_s`, unless there was silence before it.
+
+        Silence is a gap, whether or not anybody looked into it: whatever held up this process too
+        may end with a message that is there before `look` is called.
+        """
         if not message.armed:
             self.command, self.stop, self.deadline_s = NEUTRAL, Stop.NONE, inf
-        elif not self.stop:
-            self.command, self.deadline_s = message.command, message.sent_s + SILENCE_S
+            return
+        # In time is what was both sent and read before the message before it had become too old.
+        self.look(max(message.sent_s, now_s))
+        if not self.stop:
+            self.command = message.command
+            self.deadline_s = min(message.sent_s, now_s) + SILENCE_S
+            self.look(now_s)  # it may be too old itself, being the first
 
     def look(self, now_s: float) -> None:
-        """It is `now_s`; what should have been heard by now is missing."""
+        """Stop the wheels if at `now_s` the newest message is too old."""
         if now_s >= self.deadline_s:
             self.command, self.stop, self.deadline_s = NEUTRAL, Stop.SILENCE, inf
 
@@ -96,7 +105,7 @@ def guard(wheels: Motors, signals: int) -> None:
     watch = Watch()
     moved = NEUTRAL
     while True:
-        waits_s = None if watch.deadline_s == inf else watch.deadline_s - time.monotonic()
+        waits_s = None if watch.deadline_s == inf else watch.deadline_s - since_boot_s()
         readable, _, _ = select.select(
             [_COMMANDS, signals], [], [], None if waits_s is None else max(waits_s, 0.0)
         )
@@ -106,9 +115,10 @@ def guard(wheels: Motors, signals: int) -> None:
             messages = wire.receive(_COMMANDS)
             if not messages:
                 return
+            read_s = since_boot_s()  # after reading: a process can be held up between the two
             for message in messages:
-                watch.hear(message)
-        watch.look(time.monotonic())
+                watch.hear(message, read_s)
+        watch.look(since_boot_s())
         moved = _move(wheels, moved, watch.command)
         with suppress(BlockingIOError, BrokenPipeError):
             os.write(_ANSWERS, bytes([watch.stop]))

@@ -30,6 +30,9 @@ class Command:
 
 NEUTRAL = Command(steering=0.0, throttle=0.0)
 
+SILENCE_S = 0.2
+"""Commands further apart than this count as silence: the car stops until it is armed again."""
+
 
 def checked(command: Command) -> Command:
     """The command within -1 .. 1: what every kind of motors does before anything moves.

@@ -1,15 +1,14 @@
 """Commands on a pipe: from the drive to the guard, and from the guard to a simulated car.
 
-Both ends are on one machine, so they share the monotonic clock, and a message tells when it was
-sent. Messages are shorter than what a pipe takes or gives in one piece, so none is ever torn.
+Both ends are on one machine, so they share its clock, and a message tells when it was sent. Messages are shorter than what a pipe takes or gives in one piece, so none is ever torn.
 """
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
 
+from car.clock import since_boot_s
 from car.interfaces import NEUTRAL, Command, checked
 
 _LAYOUT = Struct("<d?dd")  # when it was sent, whether the car is armed, steering, throttle
@@ -18,7 +17,7 @@ _AT_ONCE = 256  # messages in one reading
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the wheels shall do; `sent_s` is on the machine's monotonic clock."""
+    """What the wheels shall do; `sent_s` is as `since_boot_s` tells it."""
 
     sent_s: float
     armed: bool
@@ -27,7 +26,7 @@ class Message:
 
 def send(descriptor: int, command: Command, *, armed: bool) -> None:
     """The command is in the pipe. Raises: BrokenPipeError, and BlockingIOError when it is full."""
-    packed = _LAYOUT.pack(time.monotonic(), armed, command.steering, command.throttle)
+    packed = _LAYOUT.pack(since_boot_s(), armed, command.steering, command.throttle)
     os.write(descriptor, packed)
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from car.clock import RealClock
-from car.drive import Drive, Rules, State, decide
-from car.interfaces import NEUTRAL, Button, Command, Frame, PadState
+from car.clock import RealClock, VirtualClock
+from car.drive import HELD_UP, Drive, Rules, State, decide
+from car.interfaces import NEUTRAL, SILENCE_S, Button, Command, Frame, PadState
 from errors import CameraFailed, MotorsFailed, PadLost
 
 PIXELS = np.zeros((12, 16, 3), np.uint8)
@@ -82,6 +82,21 @@ def test_whatever_stops_the_car_keeps_it_until_the_throttle_is_at_rest_and_menu_
 
 
 @pytest.mark.parametrize(
+    ("gap_s", "stopped"), [(0.02, ""), (0.19, ""), (SILENCE_S, HELD_UP), (60.0, HELD_UP)]
+)
+def test_a_reading_that_comes_too_late_stops_the_car(gap_s, stopped):
+    decision = decide(ARMED, pad(0.2, 1.0), RULES, gap_s=gap_s)
+    assert decision.state == State(armed=not stopped, stopped=stopped)
+    assert (decision.command == NEUTRAL) == bool(stopped)
+
+
+def test_menu_that_was_pressed_while_the_drive_was_held_up_does_not_arm():
+    decision = decide(State(), pad(0.2, 0.0, Button.ARM), RULES, gap_s=SILENCE_S)
+    assert not decision.state.armed
+    assert decide(decision.state, pad(0.2, 0.0, Button.ARM), RULES, gap_s=0.02).state.armed
+
+
+@pytest.mark.parametrize(
     "reading",
     [
         replace(pad(0.2, 1.0), silent_s=1.4),  # a steady thumb says nothing
@@ -126,13 +141,15 @@ class Parts:
         self.pictures = []
         self.erasures = 0
         self.pauses = 0
+        self.clock = RealClock()
+        self.held_up_s = {}  # for how long, by reading of the pad
 
     def drive(self):
         return Drive(
             camera=self.Camera(self),
             pad=self.Pad(self),
             motors=self.Motors(self),
-            clock=RealClock(),
+            clock=self.clock,
             rules=Rules(0.5),
             on_frame=lambda _frame: None,
             on_picture=lambda frame, command: self.pictures.append((frame, command)),
@@ -158,6 +175,8 @@ class Parts:
             self.parts, self.tick = parts, 0
 
         def read(self):
+            clock, held_up_s = self.parts.clock, self.parts.held_up_s.get(self.tick, 0.0)
+            clock.sleep_until(clock.now() + held_up_s)
             state = self.parts.script[min(self.tick, len(self.parts.script) - 1)]
             self.tick += 1
             if isinstance(state, Exception):
@@ -209,6 +228,27 @@ def test_the_pad_drives_the_wheels_and_ends_the_run():
     assert parts.pictures
     assert {command for _, command in parts.pictures} <= {NEUTRAL, Command(0.4, 0.5)}
     assert parts.pictures[-1][1] == Command(0.4, 0.5)  # a picture's label is what the wheels do
+
+
+@pytest.mark.parametrize(("held_up_s", "stops"), [(0.15, 0), (0.2, 1), (0.6, 1)])
+def test_a_drive_that_was_held_up_stands_until_menu_is_pressed_and_counts_it(held_up_s, stops):
+    parts = Parts([ARM, GO, GO, GO, ARM, GO, GO, ARM, GO, STOP])
+    parts.clock = VirtualClock()
+    parts.held_up_s = {3: held_up_s}
+    drive = parts.drive()
+    drive.run()
+    assert drive.stops == ({HELD_UP: stops} if stops else {})
+    throttles = [command.throttle for command in parts.applied[4:9]]  # after it was held up
+    assert throttles == ([0, 0, 0, 0, 0.5] if stops else [0, 0.5, 0.5, 0, 0.5])
+
+
+def test_every_stop_is_counted_by_its_reason():
+    emergency, gone = pad(0.4, 1.0, Button.EMERGENCY_STOP), PadState(NEUTRAL, lost="gone")
+    parts = Parts([ARM, GO, emergency, emergency, GO, ARM, GO, gone, gone, ARM, emergency, STOP])
+    parts.clock = VirtualClock()
+    drive = parts.drive()
+    drive.run()
+    assert drive.stops == {"emergency stop": 2, "gone": 1}
 
 
 def test_what_was_pressed_before_the_drive_is_forgotten_once_and_first_of_all():
