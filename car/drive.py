@@ -106,9 +106,7 @@ def decide(
     return Decision(state, command, erase=Button.ERASE in pressed)
 
 
-def _stops(
-    pad: PadState, throttle: float, rules: Rules, motors_stopped: str, gap_s: float
-) -> str:
+def _stops(pad: PadState, throttle: float, rules: Rules, motors_stopped: str, gap_s: float) -> str:
     """Why the car has to stand, in a few words; "" when it may drive."""
     if Button.EMERGENCY_STOP in pad.pressed:
         return "emergency stop"

@@ -20,6 +20,7 @@ from preflight import Check, Found
 
 TRIED_FOR_S = 1.0
 TRIES = 3
+SEEDS = 2**32
 RATE_SHARE = 0.9  # of the rate asked for; a camera that is slower is not ready
 
 
@@ -37,6 +38,9 @@ class Car(Protocol):
     def open_motors(self) -> Found:
         """The motors are at neutral. Raises: MotorsFailed."""
 
+    def settings(self) -> dict[str, object]:
+        """Return what only the parts know of how they are set, by key, for the labels."""
+
     def speed_m_s(self) -> float | None:
         """How fast the car is; None when that cannot be told."""
 
@@ -48,12 +52,22 @@ class SimulatedCar:
     """A car on a simulated track, driven by a simulated person, in real time."""
 
     def __init__(
-        self, *, width_px: int, height_px: int, rate_hz: float, max_throttle: float
+        self,
+        *,
+        track: str,
+        seed: int | None,
+        width_px: int,
+        height_px: int,
+        rate_hz: float,
+        max_throttle: float,
     ) -> None:
-        """The car stands at the start. Sizes are the picture's, in pixels."""
+        """The car stands at the start of `track`, one of `car.track.TRACKS`.
+
+        Sizes are the picture's, in pixels. Without `seed`, no two drives are the same.
+        """
         self.clock = RealClock()
-        seed = time.time_ns() % 2**32
-        self._world = World(clock=self.clock, seed=seed, max_throttle=max_throttle)
+        seed = time.time_ns() % SEEDS if seed is None else seed
+        self._world = World(track, clock=self.clock, seed=seed, max_throttle=max_throttle)
         self.camera: Camera | None = SimulatedCamera(
             self._world, width_px=width_px, height_px=height_px, rate_hz=rate_hz
         )
@@ -69,6 +83,10 @@ class SimulatedCar:
         """The motors are at neutral. Raises: MotorsFailed."""
         self.motors = self._open.enter_context(closing(GuardedSimulatedMotors(self._world)))
         return Found("simulated, behind a guard")
+
+    def settings(self) -> dict[str, object]:
+        """Return what makes this drive come again: the road, and the seed of chance."""
+        return {"sim_track": self._world.track.name, "seed": self._world.seed}
 
     def speed_m_s(self) -> float:
         """How fast the car is."""
@@ -147,6 +165,10 @@ class RealCar:
         """
         self.motors = self._open.enter_context(closing(MotorsBehindGuard(self._conf.motors)))
         return Found(motors.described(self._conf.motors))
+
+    def settings(self) -> dict[str, object]:
+        """Return what only the parts know of how they are set, by key, for the labels."""
+        return {}
 
     def speed_m_s(self) -> None:
         """Cannot be told: there is nothing that measures it."""

@@ -102,7 +102,7 @@ class World:
         self._car = _Car(self.track.pose(0))
         self._odometer = _Odometer(self.track)
         self._command = NEUTRAL
-        self._drove_s: float | None = None
+        self._drove_s = self.started_s
         self._steps = 0
         self._lock = Lock()
 
@@ -129,11 +129,9 @@ class World:
             self._command = command
 
     def idle_s(self) -> float:
-        """How long ago the wheels drove; 0 while they do, and before they ever did."""
+        """Return how long ago the wheels drove, or the world began; 0 while they drive."""
         with self._lock:
-            if self._drove_s is None or self._command.throttle:
-                return 0.0
-            return self.clock.now() - self._drove_s
+            return 0.0 if self._command.throttle else self.clock.now() - self._drove_s
 
     def _catch_up(self) -> None:
         elapsed_s = self.clock.now() - self.started_s
@@ -302,7 +300,8 @@ class SimulatedCamera:
 class SimulatedPad:
     """The thumbs of the world's driver, who arms the car first of all.
 
-    And again when it stands for another reason than that the driver has stopped it.
+    When it stands for another reason than that the driver has stopped it, the driver lets go of
+    the throttle, presses Menu once, drives on, and presses again if it still stands later.
     """
 
     def __init__(self, world: World, *, presses: Sequence[tuple[float, Button]] = ()) -> None:
@@ -310,6 +309,7 @@ class SimulatedPad:
         self._world = world
         self._began_s = world.started_s
         self._presses = deque([(0.0, Button.ARM), *sorted(presses, key=lambda press: press[0])])
+        self._armed_s = -inf  # when Menu was pressed last
         self._stopped = False
         self._closed = False
 
@@ -320,13 +320,17 @@ class SimulatedPad:
         """
         if self._closed:
             raise PadLost("the simulated pad is closed")
-        elapsed_s = self._world.clock.now() - self._began_s
+        now_s = self._world.clock.now()
+        elapsed_s = now_s - self._began_s
         pressed = set()
         while self._presses and self._presses[0][0] <= elapsed_s + _EARLY_S:
             pressed.add(self._presses.popleft()[1])
         self._stopped = self._stopped or Button.EMERGENCY_STOP in pressed
-        if self._world.idle_s() > _NOTICES_AFTER_S and not self._stopped:
+        stands_s = min(self._world.idle_s(), now_s - self._armed_s)
+        if stands_s > _NOTICES_AFTER_S and not self._stopped:
             pressed.add(Button.ARM)
+        if Button.ARM in pressed:
+            self._armed_s = now_s
         wish = self._world.wish()
         command = Command(wish.steering, wish.throttle / self._world.max_throttle)
         # A car arms only with the throttle at rest, and drivers know it.

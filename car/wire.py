@@ -1,6 +1,7 @@
 """Commands on a pipe: from the drive to the guard, and from the guard to a simulated car.
 
-Both ends are on one machine, so they share its clock, and a message tells when it was sent. Messages are shorter than what a pipe takes or gives in one piece, so none is ever torn.
+Both ends are on one machine, so they share its clock, and a message tells when it was sent.
+Messages are shorter than what a pipe takes or gives in one piece, so none is ever torn.
 """
 
 import os

@@ -22,8 +22,9 @@ from car import hardware_conf, pad_picture
 from car.drive import Drive, Rules
 from car.hardware_conf import HardwareConf
 from car.interfaces import Command, Frame
-from car.parts import Car, RealCar, SimulatedCar
-from errors import NotReady, RecordingFailed, WriteFailed
+from car.parts import SEEDS, Car, RealCar, SimulatedCar
+from car.track import TRACKS
+from errors import InputError, NotReady, RecordingFailed, WriteFailed
 from get_data import command_line, session_questions
 from get_data.durable import temporary_file
 from get_data.labels import session
@@ -41,6 +42,7 @@ LAST_IMG_ID = "last_img_id"
 _RATE = command_line.number_from(0.1, 200, "pictures a second")
 _SHARE = command_line.number_from(0.01, 1, "of full throttle")
 _CLASSES = command_line.whole_number_from(1, MAX_CLASSES, "classes")
+_SEED = command_line.whole_number_from(0, SEEDS - 1, "as a seed")
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -55,6 +57,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="where the drive goes; only --check-pad does without",
     )
     add("--simulate", action="store_true", help="a simulated car that drives by itself")
+    add(
+        "--sim-track",
+        choices=TRACKS,
+        help=f"the simulated road; default: the one that --track names, else {TRACKS[0]}",
+    )
+    add("--seed", type=_SEED, metavar="N", help="the same simulated driver, pushes and light again")
     add("--check", action="store_true", help="only look whether all is ready to drive")
     add("--check-pad", action="store_true", help="only show what each control of the pad does")
     add("--duration", type=command_line.positive_number, metavar="S", help="seconds to drive")
@@ -88,6 +96,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not (args.output or args.check_pad):
         parser.error("-o DIR is needed: where the drive goes")
+    if not args.simulate and (args.sim_track or args.seed is not None):
+        parser.error("--sim-track and --seed are for a simulated drive: add --simulate")
     return args
 
 
@@ -102,16 +112,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     last_moment = capture_clock.remembered(last_img_id_file)
     check_names(args.output, path.database())
     check_free(args.output)
-    given = {key: getattr(args, key) for key in SESSION_KEYS}
-    said = session_questions.session_of(args.output, given, may_ask=not args.check)
-    with view_of(args, conf) as view, closing(car_of(args, conf)) as car:
+    said = session_of(args)
+    with view_of(args, conf) as view, closing(car_of(args, conf, said["track"])) as car:
         make_ready(car, args, conf)
         if args.check:
             return command_line.DONE
         command_line.make_folders(args.output, path.database())
         warn_of_memory(path.database())
         session_questions.keep(said, args.output / session.NAME)
-        with recorder_of(args, conf, said, last_img_id_file) as recorder:
+        with recorder_of(args, conf, said, car.settings(), last_img_id_file) as recorder:
             command_line.say_repaired(args.output, recorder.repaired)
             moments = filter(None, (last_moment, recorder.newest))
             captured = CaptureClock(after=max(moments, default=None))
@@ -136,11 +145,43 @@ def view_of(
     return view
 
 
-def car_of(args: argparse.Namespace, conf: HardwareConf) -> Car:
+def session_of(args: argparse.Namespace) -> session.Session:
+    """Return the session; a simulated drive is on the simulated track, unless another is told.
+
+    Raises: InputError.
+    """
+    given = {key: getattr(args, key) for key in SESSION_KEYS}
+    template = args.output / session.NAME
+    known = session.read(template)["track"] if command_line.is_there(template) else ""
+    if args.simulate and not (known or args.track):
+        given["track"] = args.sim_track or TRACKS[0]
+    return session_questions.session_of(args.output, given, may_ask=not args.check)
+
+
+def sim_track(args: argparse.Namespace, track: str) -> str:
+    """Return the road to simulate: the one asked for, else the one that the labels name.
+
+    Raises: InputError when the labels would name another simulated road.
+    """
+    named = track.casefold() if track.casefold() in TRACKS else ""
+    road: str = args.sim_track or named or TRACKS[0]
+    if named and named != road:
+        raise InputError(
+            f"--sim-track {road}: the labels would say that the track is {track!r}; take "
+            f"--sim-track {named}, or --track {road} and a folder of its own"
+        )
+    if track and not named:
+        command_line.say(f"warning: the road is {road!r}, and the labels say track {track!r}")
+    return road
+
+
+def car_of(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
     """The car that is asked for; nothing of a real one is open yet. Raises: InputError."""
     width_px, height_px = args.resolution
     if args.simulate:
         return SimulatedCar(
+            track=sim_track(args, track),
+            seed=args.seed,
             width_px=width_px,
             height_px=height_px,
             rate_hz=args.rate,
@@ -187,13 +228,17 @@ def warn_of_memory(folder: Path) -> None:
 
 
 def recorder_of(
-    args: argparse.Namespace, conf: HardwareConf, said: session.Session, last_img_id_file: Path
+    args: argparse.Namespace,
+    conf: HardwareConf,
+    said: session.Session,
+    parts: dict[str, object],
+    last_img_id_file: Path,
 ) -> Recorder:
     """Records into the output folder. Raises: InputError, RecordingFailed, StillRecording."""
     return Recorder(
         args.output,
         session=said,
-        car_setting=car_setting(conf, args),
+        car_setting=car_setting(conf, args, parts),
         classes=Classes(args.nb_dir, args.nb_speed, max_throttle(args, conf)),
         rate_hz=args.rate,
         resolution=args.resolution,
@@ -202,13 +247,16 @@ def recorder_of(
     )
 
 
-def car_setting(conf: HardwareConf, args: argparse.Namespace) -> dict[str, object]:
-    """What a label says of the car: what it is, and how it was set for this run."""
+def car_setting(
+    conf: HardwareConf, args: argparse.Namespace, parts: dict[str, object]
+) -> dict[str, object]:
+    """What a label says of the car: what it is, and how it and its parts were set for this run."""
     run = {
         "simulated": args.simulate,
         "rate_hz": args.rate,
         "resolution": "{}x{}".format(*args.resolution),
         "max_throttle": max_throttle(args, conf),
+        **parts,
     }
     return {**hardware_conf.contents(conf), "run": run}
 
@@ -282,9 +330,15 @@ def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, miss
     command_line.say(f"{args.output}")
     if recorder.report.unremembered:
         command_line.say(f"warning: {recorder.report.unremembered}")
-    for line in page(recorder.report, lost=lost, asked_hz=args.rate, control=driving.timing):
+    for line in page(
+        recorder.report,
+        lost=lost,
+        asked_hz=args.rate,
+        control=driving.timing,
+        stops=driving.stops,
+    ):
         command_line.say(line)
-    command_line.report({**asdict(recorder.report), **asdict(lost)})
+    command_line.report({**asdict(recorder.report), **asdict(lost), "stops": driving.stops})
 
 
 if __name__ == "__main__":

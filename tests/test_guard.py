@@ -299,7 +299,9 @@ def test_a_drive_that_goes_on_after_a_stop_is_told_and_its_old_commands_do_not_c
         wait_until(lambda: wheels.command == GO)  # this drive arms itself again; a real one waits
 
 
-def test_a_drive_stuck_in_c_code_that_holds_the_lock_of_python_leaves_the_wheels_at_neutral(wheels, late):
+def test_a_drive_stuck_in_c_code_that_holds_the_lock_of_python_leaves_the_wheels_at_neutral(
+    wheels, late
+):
     moment = since_boot_s() + 1.0
     with drive_in_a_process(wheels, HOLDS_THE_GIL.format(moment=moment)):
         wait_until(lambda: wheels.command == NEUTRAL)
@@ -431,7 +433,9 @@ def test_a_guard_that_does_not_answer_is_killed_and_the_wheels_are_stopped_witho
     motors.close()
 
 
-def test_a_drive_that_ends_while_its_guard_does_not_answer_leaves_the_wheels_at_neutral(wheels, late):
+def test_a_drive_that_ends_while_its_guard_does_not_answer_leaves_the_wheels_at_neutral(
+    wheels, late
+):
     motors = moving(wheels)
     os.kill(motors.pid, signal.SIGSTOP)
     stopped_s = since_boot_s()
@@ -456,7 +460,10 @@ def test_a_killed_guard_that_takes_its_time_to_die_is_not_waited_for(wheels, mon
     stopped_s = since_boot_s()
     with pytest.raises(MotorsFailed, match="does not answer; the car is at neutral"):
         _until_it_fails(motors)
-    assert wheels.neutral_at(stopped_s) - stopped_s < TAKES_OVER_WITHIN_S + 0.2 + SLACK_S + late.allowed_s
+    assert (
+        wheels.neutral_at(stopped_s) - stopped_s
+        < TAKES_OVER_WITHIN_S + 0.2 + SLACK_S + late.allowed_s
+    )
     os.kill(motors.pid, signal.SIGKILL)
     motors._guard.communicate()
 

@@ -293,14 +293,12 @@ def drive_on_terminal(monkeypatch, capsys):
 
 def test_a_terminal_is_asked_for_the_session_and_the_answers_are_kept(tmp_path, drive_on_terminal):
     folder = tmp_path / "drive"
-    code, err = drive_on_terminal(
-        folder, "--driver", "Zoé", typed="open day\ntrack 7\n\nwet ground\n"
-    )
+    code, err = drive_on_terminal(folder, "--driver", "Zoé", typed="open day\n\nwet ground\n")
     assert code == 0
-    assert re.findall(r"\b(\w+): ", err)[:4] == ["event", "track", "track_type", "comment"]
+    assert re.findall(r"\b(\w+): ", err)[:3] == ["event", "track_type", "comment"]
     said = {
         "event": "open day",
-        "track": "track 7",
+        "track": "school",
         "track_type": "",
         "driver": "Zoé",
         "comment": "wet ground",
@@ -326,6 +324,82 @@ def test_without_a_terminal_nobody_is_asked(tmp_path, monkeypatch, capsys):
     run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "0.2"])
     assert "event: " not in capsys.readouterr().err
     assert set(session.read(tmp_path / "drive" / session.NAME).values()) == {""}
+
+
+ROADS = [  # what the folder says, options, the road, what the labels say
+    ("", [], "school", "school"),
+    ("", ["--track", "park"], "park", "park"),
+    ("", ["--track", "Park"], "park", "Park"),
+    ("", ["--sim-track", "park"], "park", "park"),
+    ("", ["--sim-track", "park", "--track", "park"], "park", "park"),
+    ("", ["--track", "gym"], "school", "gym"),
+    ("", ["--sim-track", "park", "--track", "gym"], "park", "gym"),
+    ("park", [], "park", "park"),
+    ("park", ["--sim-track", "park"], "park", "park"),
+    ("gym", ["--sim-track", "park"], "park", "gym"),
+]
+
+
+@pytest.mark.parametrize(("known", "options", "road", "named"), ROADS, ids=str)
+def test_the_simulated_road_is_the_one_that_the_labels_name(
+    tmp_path, call, known, options, road, named
+):
+    folder = tmp_path / "drive"
+    if known:
+        folder.mkdir()
+        session.write(folder / session.NAME, {"track": known})
+    seed = ["--seed", 7]
+    drive = ["-o", folder, "--simulate", "--duration", "0.5", *seed, *options]
+    code, _, err = call(run_manual, *drive)
+    assert code == 0, err
+    assert ("warning" in err) == (named.casefold() != road)
+    labels = assert_whole(folder)
+    assert labels
+    for one in labels.values():
+        run = one["car_setting"]["run"]
+        assert (one["track"], run["sim_track"], run["seed"]) == (named, road, 7)
+
+
+@pytest.mark.parametrize("option", [[], ["--check"]])
+@pytest.mark.parametrize("known", [False, True], ids=["option", "folder"])
+def test_a_simulated_road_that_the_labels_contradict_is_told_before_the_drive(
+    tmp_path, call, no_motors, known, option
+):
+    folder = tmp_path / "drive"
+    track = ["--track", "park"]
+    if known:
+        folder.mkdir()
+        session.write(folder / session.NAME, {"track": "park"})
+        track = []
+    drive = ["-o", folder, "--simulate", "--sim-track", "school", *track, *option]
+    code, out, err = call(run_manual, *drive)
+    assert (code, out) == (2, None)
+    assert "--sim-track school" in err
+    assert "'park'" in err
+    assert folder.exists() == known
+
+
+@pytest.mark.slow
+def test_a_simulated_drive_that_was_stopped_goes_on_and_tells_it(tmp_path):
+    """Held up as a whole by a busy machine, a frozen container, a debugger."""
+    folder = tmp_path / "drive"
+    process = start(folder)
+    wait_until(recording(folder))
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.5)
+    before = len(list(folder.glob("*.jpg")))
+    process.send_signal(signal.SIGCONT)
+    wait_until(recording(folder, before + 40))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    stops = json.loads(out)["stops"]
+    assert process.returncode == 130
+    assert set(stops) <= {"the drive was held up", "commands came too late"}
+    assert sum(stops.values()) >= 1
+    assert re.search(r"  stopped +\d+ times?: ", err)
+    labels = sorted(assert_whole(folder).items())
+    driving = [name for name, one in labels[before + 5 :] if one["label"]["raw_speed"] > 0]
+    assert len(driving) > 10, "it stands and is recorded"
 
 
 def test_an_interrupted_recording_is_repaired_aloud_and_continued(tmp_path, capsys):
@@ -460,6 +534,8 @@ BAD_OPTIONS = [
     (["--nb-dir", "0"], "--nb-dir: expected 1 to 99 classes"),
     (["--nb-dir", "1000"], "expected 1 to 99 classes"),
     (["--max-throttle", "1.5"], "expected 0.01 to 1 of full throttle"),
+    (["--sim-track", "gym"], "--sim-track: invalid choice: 'gym'"),
+    (["--seed", "-1"], "--seed: expected 0 to 4294967295 as a seed, got '-1'"),
 ]
 
 
@@ -470,6 +546,14 @@ def test_wrong_options_are_refused_before_anything_is_made(tmp_path, options, co
     assert caught.value.code == 2
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "drive").exists()
+
+
+@pytest.mark.parametrize("option", [["--sim-track", "park"], ["--seed", "0"]])
+def test_what_only_a_simulated_drive_has_is_refused_for_a_real_one(tmp_path, option, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run_manual.main(["-o", str(tmp_path / "drive"), *option])
+    assert caught.value.code == 2
+    assert "--simulate" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("option", [[], ["--check"]])

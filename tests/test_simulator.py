@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from car.clock import RealClock, VirtualClock
 from car.drive import Drive, Rules
-from car.interfaces import NEUTRAL, Button, Command, PadState
+from car.interfaces import NEUTRAL, Button, Command, Frame, PadState
 from car.simulated_view import SimulatedView
 from car.simulator import (
     GuardedSimulatedMotors,
@@ -465,6 +466,7 @@ def test_buttons_are_pressed_when_it_is_their_time():
     world = world_at_rest()
     pad = SimulatedPad(world, presses=[(3.0, Button.STOP_RUN), (1.0, Button.ERASE)])
     seen = {}
+    world.obey(Command(0.0, 0.3))
     for tick in range(40):
         world.clock.sleep_until(tick / 10)
         seen.update(dict.fromkeys(pad.read().pressed, tick / 10))
@@ -484,6 +486,59 @@ def test_a_driver_who_sees_the_car_stand_arms_it_again():
     assert pad.read().pressed == frozenset()
     world.clock.sleep_until(6.1)
     assert pad.read() == PadState(NEUTRAL, frozenset({Button.ARM}))
+    assert pad.read().pressed == frozenset()
+    assert pad.read().command.throttle > 0
+
+
+def test_a_driver_presses_menu_again_for_as_long_as_it_does_nothing():
+    """Once a second and a bit, letting go between: a button that is held arms nothing."""
+    world = world_at_rest()
+    pad = SimulatedPad(world)
+    pressed = []
+    for tick in range(250):
+        world.clock.sleep_until(tick / 50)
+        pressed.append(Button.ARM in pad.read().pressed)
+    assert sum(pressed) == 5
+    assert not any(before and after for before, after in pairwise(pressed))
+
+
+def test_a_drive_that_was_stopped_goes_on_with_one_press_of_menu():
+    world = world_at_rest()
+    told = []
+
+    class Stopping(SimulatedMotors):
+        @property
+        def stopped(self):
+            return "commands came too late" if 2.0 <= world.clock.now() <= 2.1 else ""
+
+        def apply(self, command):
+            told.append((world.clock.now(), command.throttle))
+            super().apply(command)
+
+    class Still:
+        def capture(self):
+            time.sleep(0.01)
+            return Frame(np.zeros((12, 16, 3), np.uint8), world.clock.now())
+
+        def close(self):
+            pass
+
+    drive = Drive(
+        camera=Still(),
+        pad=SimulatedPad(world),
+        motors=Stopping(world),
+        clock=world.clock,
+        rules=Rules(MAX_THROTTLE),
+        on_frame=lambda _frame: None,
+        on_picture=lambda _frame, _command: None,
+        on_erase=lambda: None,
+        on_pause=lambda: None,
+    )
+    drive.run(duration_s=10.0)
+    assert drive.stops == {"commands came too late": 1}
+    standing = [moment_s for moment_s, throttle in told[:-1] if moment_s > 1 and not throttle]
+    assert 1.9 < min(standing) < 2.1
+    assert 3.0 < max(standing) < 3.2
 
 
 def test_a_driver_who_stopped_the_car_leaves_it_so():
@@ -511,6 +566,7 @@ def test_full_throttle_on_the_pad_is_the_highest_allowed(max_throttle):
     world = world_at_rest(max_throttle=max_throttle)
     pad = SimulatedPad(world)
     pad.read()
+    world.obey(Command(0.0, 0.1))
     for tick in range(200):
         world.clock.sleep_until(tick / 20)
         thumbs, wish = pad.read().command, world.wish()

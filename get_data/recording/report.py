@@ -1,5 +1,6 @@
 """A recording in words, when it has ended."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,7 @@ _BAR_WIDTH = 30
 
 
 class Control(Protocol):
-    """How well the control loop kept to its schedule."""
+    """How well the control loop kept to its schedule: ticks that were made, and that were not."""
 
     period_s: float
     ticks: int
@@ -27,8 +28,13 @@ class Lost:
     dropped: int
 
 
-def page(report: Report, *, lost: Lost, asked_hz: float, control: Control) -> list[str]:
-    """The whole recording, with its classes as bar charts."""
+def page(
+    report: Report, *, lost: Lost, asked_hz: float, control: Control, stops: Mapping[str, int]
+) -> list[str]:
+    """The whole recording, with its classes as bar charts.
+
+    `stops` is how often each reason has stopped the car.
+    """
     seconds = report.duration_s
     time = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
     late_ms, latest_ms = (1000 * control.percentile_s(percent) for percent in (99, 100))
@@ -37,9 +43,14 @@ def page(report: Report, *, lost: Lost, asked_hz: float, control: Control) -> li
         f"  rate      {report.rate_hz:.1f} Hz of {asked_hz:g} asked, "
         f"longest gap {report.longest_gap_s * 1000:.0f} ms, "
         f"{lost.missed} missed, {lost.dropped} dropped",
-        f"  control   {1 / control.period_s:g} Hz, {control.skipped} of {control.ticks} ticks "
-        f"skipped, late {late_ms:.1f} ms p99, {latest_ms:.0f} max",
+        f"  control   {1 / control.period_s:g} Hz, {control.skipped} of "
+        f"{control.ticks + control.skipped} ticks skipped, "
+        f"late {late_ms:.1f} ms p99, {latest_ms:.0f} max",
     ]
+    if stops:
+        reasons = ", ".join(f"{reason} ({times})" for reason, times in stops.items())
+        total = sum(stops.values())
+        lines.append(f"  stopped   {total} {'time' if total == 1 else 'times'}: {reasons}")
     if report.erased:
         lines.append(f"  erased    {report.erased} pictures, kept in erased/")
     lines += chart("direction", report.directions, first="left", last="right")
