@@ -8,8 +8,8 @@ from math import inf
 
 import pytest
 
-from tests.pi import bench
-from tests.pi.pulses import Edge, Level, Pulse, Pulses, composed, stopped_at
+from tests.pi import bench, libraries, pulses
+from tests.pi.pulses import Blind, Edge, Level, Pulse, Pulses, composed, stopped_at
 
 
 def edge(after_us: float, before_us: float, level: Level) -> Edge:
@@ -135,3 +135,36 @@ def test_a_pulse_that_does_not_come_is_told_with_those_that_did(tmp_path):
         with pytest.raises(AssertionError, match=r"no pulse of 700 us on pin 18, but \d+"):
             seen.wait_for(18, 700, 0.2)
         process.communicate()
+
+
+@pytest.mark.slow
+def test_pulses_are_seen_whatever_flags_python_links_extensions_with(tmp_path, monkeypatch):
+    """Those of Debian 13 bind a library's calls to its own functions, past whoever looks on."""
+    monkeypatch.setenv("LDSHARED", "gcc -shared -Wl,-Bsymbolic-functions")
+    monkeypatch.setenv("PATATE_SERVER_CACHE", str(tmp_path / "cache"))
+    pulses._fault_of_sight.cache_clear()
+    pi = bench.pi(tmp_path / "pi")
+    with Pulses(pi) as seen:
+        code = "from RPi import GPIO; GPIO.setmode(GPIO.BCM); GPIO.setup(5, GPIO.OUT, initial=1)"
+        given = pi.command(sys.executable, "-c", code)
+        subprocess.run(given, env=bench.environment(pi), check=True)
+        assert Level.HIGH in [edge.level for edge in seen.edges(5)]
+
+
+@pytest.mark.slow
+def test_an_instrument_that_sees_nothing_says_so(tmp_path, monkeypatch):
+    """And does not let a test conclude from it."""
+    nothing = tmp_path / "nothing.so"
+    subprocess.run(["gcc", "-shared", "-o", nothing, "-x", "c", "/dev/null"], check=True)
+    monkeypatch.setattr(libraries, "edges", lambda: nothing)
+    pulses._fault_of_sight.cache_clear()
+    pi = bench.pi(tmp_path / "pi")
+    with pytest.raises(Blind) as raised, Pulses(pi):
+        pass
+    assert "\n" not in str(raised.value)
+
+
+@pytest.fixture(autouse=True)
+def _sight_is_proven_anew():
+    yield
+    pulses._fault_of_sight.cache_clear()

@@ -1,46 +1,68 @@
 """Builds, once, what runs in the namespace, and keeps it outside the checkout."""
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
-from tests import fetching
+from tests import fetching, needs
+from tests.needs import Need
 
 RPI_GPIO = "0.7.1"
 
 _EDGES = Path(__file__).with_name("edges.c")
+# `edges.c` stands between the library and its own functions: their calls must be left divertible.
+# Debian 13's Python links with -Bsymbolic-functions, which binds them for good: nothing was seen.
+_CFLAGS = "-fsemantic-interposition -fno-lto"
+_LDFLAGS = "-Wl,-Bno-symbolic"
 
 
 def rpi_gpio() -> Path:
     """A folder for PYTHONPATH that holds RPi.GPIO and nothing else. Raises: Missing."""
-    python = sys.implementation.cache_tag
-    return fetching.kept(f"RPi.GPIO-{RPI_GPIO}-{python}", _build_rpi_gpio)
+    return fetching.kept(_rpi_gpio_name(), _build_rpi_gpio)
 
 
 def edges() -> Path:
     """The library for LD_PRELOAD that notes the edges of the pins. Raises: Missing."""
-    version = hashlib.sha256(_EDGES.read_bytes()).hexdigest()[:12]
-    return fetching.kept(f"edges-{version}", _build_edges) / "edges.so"
+    return fetching.kept(_edges_name(), _build_edges) / "edges.so"
+
+
+def needed() -> list[Need]:
+    """What building those takes that are not in the cache."""
+    if not fetching.is_kept(_rpi_gpio_name()):
+        return [needs.C, needs.PYTHON_HEADERS]
+    return [] if fetching.is_kept(_edges_name()) else [needs.C]
+
+
+def _rpi_gpio_name() -> str:
+    flags = hashlib.sha256(f"{_CFLAGS} {_LDFLAGS}".encode()).hexdigest()[:12]
+    return f"RPi.GPIO-{RPI_GPIO}-{sys.implementation.cache_tag}-{flags}"
+
+
+def _edges_name() -> str:
+    return f"edges-{hashlib.sha256(_EDGES.read_bytes()).hexdigest()[:12]}"
 
 
 def _build_rpi_gpio(folder: Path) -> None:
-    fetching.program("gcc", "build-essential")
+    needs.require([needs.C, needs.PYTHON_HEADERS])
     fetching.say(f"building RPi.GPIO {RPI_GPIO}, once")
     fetching.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-            *("--no-deps", "--target", str(folder), f"RPi.GPIO=={RPI_GPIO}"),
+            *("--no-deps", "--no-cache-dir", "--no-binary", "RPi.GPIO"),  # else others' flags
+            *("--target", str(folder), f"RPi.GPIO=={RPI_GPIO}"),
         ],
-        remedy="it needs gcc and Python's headers: sudo apt-get install build-essential "
-        "python3-dev",
+        remedy="is the package index reached? `pip config` knows proxies and mirrors",
+        CFLAGS=f"{os.environ.get('CFLAGS', '')} {_CFLAGS}",
+        LDFLAGS=f"{os.environ.get('LDFLAGS', '')} {_LDFLAGS}",
     )
 
 
 def _build_edges(folder: Path) -> None:
-    gcc = fetching.program("gcc", "build-essential")
+    needs.require([needs.C])
     fetching.run(
         [
-            *(gcc, "-O2", "-Wall", "-Werror", "-shared", "-fPIC"),
+            *("gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC"),
             *("-o", str(folder / "edges.so"), str(_EDGES), "-ldl"),
         ],
         remedy="it needs gcc and the headers of the C library: "

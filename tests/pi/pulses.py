@@ -7,16 +7,23 @@ wrong, and one that was measured badly, are told apart by `error_us`.
 """
 
 import mmap
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from math import inf
 from pathlib import Path
 from struct import Struct
+from tempfile import TemporaryDirectory
 from types import TracebackType
 
-from tests.pi import libraries
+from errors import ToolkitError
+from tests.pi import libraries, namespace
 from tests.pi.namespace import Pi
 
 LONGEST_US = 3000.0
@@ -27,6 +34,11 @@ _EDGE = Struct("<qqii")  # as `struct edge`
 _ROOM = 200_000  # some twenty minutes of two pins
 _NEVER_AFTER = 16  # more than there are threads: whoever took that place was killed
 _LOOKS_EVERY_S = 0.005
+_HANGS_S = 300
+
+
+class Blind(ToolkitError):
+    """Pulses that are surely there are not seen, so that none can be told from its absence."""
 
 
 class Level(IntEnum):
@@ -81,13 +93,17 @@ class Pulse:
 class Pulses:
     """All pulses of a Pi's pins, from the beginning of the `with` block to its end.
 
-    Of the processes that are started in it with `environment(pi)`.
+    Of the processes that are started in it with `environment(pi)`. Raises: Blind.
     """
 
     def __init__(self, pi: Pi) -> None:
         self._file = _edges_of(pi)
 
     def __enter__(self) -> "Pulses":
+        require_sight()
+        return self._begin()
+
+    def _begin(self) -> "Pulses":
         size = _HEAD.size + _ROOM * _EDGE.size
         with self._file.open("wb") as file:
             file.write(_HEAD.pack(_ROOM, 0))
@@ -104,6 +120,10 @@ class Pulses:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End looking; what was seen stays."""
         self._look()
         self._noted.close()
 
@@ -179,6 +199,58 @@ class Pulses:
         neutral ones to be late by `late_us`, `math.inf` even.
         """
         return stopped_at(self.all(pin), neutral_us, tolerance_us, after_s, late_us=late_us)
+
+
+_KNOWN_PIN, _KNOWN_US = 18, 1500
+_KNOWN_PULSES = f"""
+from RPi import GPIO
+import mmap, time
+file = open("/dev/gpiomem", "r+b")
+registers = memoryview(mmap.mmap(file.fileno(), 4096)).cast("I")
+GPIO.setmode(GPIO.BCM)
+GPIO.setup({_KNOWN_PIN}, GPIO.OUT)
+registers[7] = registers[10] = 0  # GPSET0, GPCLR0
+pin = GPIO.PWM({_KNOWN_PIN}, 50)
+pin.start({_KNOWN_US / 20_000 * 100})
+while not registers[7]: time.sleep(0.001)
+registers[10] = 0
+while not registers[10]: time.sleep(0.001)
+pin.stop()
+GPIO.cleanup({_KNOWN_PIN})
+"""  # the registers prove that a pulse has begun and ended
+
+
+def require_sight() -> None:
+    """Raise Blind unless known pulses of the real RPi.GPIO are seen; tried once a process."""
+    if fault := _fault_of_sight():
+        raise Blind(f"the tests cannot see the pulses of RPi.GPIO on this machine: {fault}")
+
+
+@cache
+def _fault_of_sight() -> str:
+    """Send known pulses; return what is not seen of them, or ""."""
+    with TemporaryDirectory() as folder:
+        pi = namespace.make(Path(folder, "pi"))
+        found = {"PYTHONPATH": str(libraries.rpi_gpio())}
+        seen = Pulses(pi)._begin()
+        with closing(seen):
+            sent = subprocess.run(
+                pi.command(sys.executable, "-c", _KNOWN_PULSES),
+                env=os.environ | environment(pi) | found,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_HANGS_S,
+            )
+            pulses, edges = seen.all(_KNOWN_PIN), seen.edges(_KNOWN_PIN)
+    if sent.returncode != 0:
+        last = (sent.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return f"sending some failed: {last}"
+    if not any(_KNOWN_US - pulse.width_us <= pulse.error_us for pulse in pulses):
+        return f"{_KNOWN_US} us were sent on pin {_KNOWN_PIN}, and seen was: {widths(pulses)}"
+    if all(edge.level != Level.INPUT for edge in edges):
+        return f"pin {_KNOWN_PIN} was given back, and that was not seen"
+    return ""
 
 
 def environment(pi: Pi) -> dict[str, str]:
