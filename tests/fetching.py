@@ -32,6 +32,11 @@ def cache() -> Path:
     return Path(user_cache) / "patate-servers"
 
 
+def is_kept(name: str) -> bool:
+    """Whether the cache has that folder."""
+    return (cache() / name).exists()
+
+
 def kept(name: str, fetch: Callable[[Path], None]) -> Path:
     """The folder of that name in the cache, whole; `fetch` fills it when it is not there.
 
@@ -87,36 +92,6 @@ def run(command: Sequence[str], *, remedy: str, **environment: str) -> None:
     if ended.returncode != 0:
         last = " ".join(ended.stdout.strip().splitlines()[-3:])
         raise Missing(f"`{' '.join(command[:3])} ...` failed: {last}; {remedy}")
-
-
-def program(name: str, package: str) -> str:
-    """The path of a program, installed when it is not there. Raises: Missing."""
-    return shutil.which(name) or install(name, package)
-
-
-def install(name: str, package: str) -> str:
-    """The program is there, by apt-get; returns its path. Raises: Missing."""
-    missing = f"{name} is missing; install the package {package}"
-    apt = shutil.which("apt-get")
-    if not apt or not _may_install():
-        raise Missing(f"{missing}: sudo apt-get install {package}")
-    say(f"installing {package}, for {name}")
-    become_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    run([*become_root, apt, "update"], remedy=missing)
-    installing = [*become_root, apt, "install", "-y", "--no-install-recommends", package]
-    run(installing, remedy=missing, DEBIAN_FRONTEND="noninteractive")
-    if path := shutil.which(name):
-        return path
-    raise Missing(f"{missing}: {package} brought no {name}")
-
-
-def _may_install() -> bool:
-    """Whether we are root, or become it without being asked for a password."""
-    if os.geteuid() == 0:
-        return True
-    if not shutil.which("sudo"):
-        return False
-    return subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
 
 
 def _make_readable(folder: Path) -> None:

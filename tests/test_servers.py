@@ -7,7 +7,8 @@ import ssl
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
@@ -15,12 +16,11 @@ from urllib.error import URLError
 import pytest
 
 import path
-from tests.servers import fixtures
 from tests.servers.addresses import Cluster, Gateway, Login, new_name
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.server import Server, ServerFailed
 from tests.servers.versity import Versity
-from tests.waiting import wait_until
+from tests.waiting import HANGS_S, wait_until
 
 
 def answers(url: str) -> bool:
@@ -109,7 +109,7 @@ def test_a_server_ends_when_whoever_started_it_is_killed() -> None:
     starts_one = (
         "import time; from tests.servers.versity import Versity\n"
         "with Versity() as server:\n"
-        "    print(server.gateway.url, server.folder, flush=True); time.sleep(60)\n"
+        "    print(server.gateway.url, server.folder, flush=True); time.sleep(9999)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", starts_one], cwd=path.ROOT, stdout=subprocess.PIPE, text=True
@@ -129,11 +129,10 @@ import pytest
 @pytest.mark.parametrize("number", [1, 2])
 def test_both(s3, number, worker_id):
     Path(__file__).with_name(f"told-{worker_id}").write_text(f"{s3.url} {os.getpid()}")
-    deadline = time.monotonic() + 30
-    while len(list(Path(__file__).parent.glob("told-gw?"))) < 2 and time.monotonic() < deadline:
+    while len(list(Path(__file__).parent.glob("told-gw?"))) < 2:  # the other worker has the other
         time.sleep(0.05)
-    if "STAY" in os.environ:
-        time.sleep(60)
+    while "STAY" in os.environ:
+        time.sleep(1)
 """
 
 
@@ -158,7 +157,7 @@ def told(folder: Path) -> list[tuple[str, int]]:
 @pytest.mark.servers
 def test_a_run_with_two_workers_starts_a_server_once_and_ends_it(tmp_path: Path) -> None:
     with start_run(tmp_path, stay=False) as run:
-        assert run.wait(fixtures.PATIENCE_S - 1) == 0
+        assert run.wait(HANGS_S) == 0
     [(first, _), (second, _)] = told(tmp_path)
     assert first == second
     assert not answers(first)
@@ -172,28 +171,33 @@ def test_a_server_outlives_the_workers_and_ends_when_the_run_is_killed(tmp_path:
         url, _ = told(tmp_path)[0]
         for _, worker in told(tmp_path):
             os.kill(worker, signal.SIGKILL)
-        time.sleep(1)
+        wait_until(lambda: not any(lives(worker) for _, worker in told(tmp_path)))
+        time.sleep(1)  # for what should not happen
         assert answers(url)
         run.kill()
     wait_until(lambda: not answers(url) and not list(tmp_path.glob("patate-run-*/patate-*")))
 
 
+@contextmanager
+def servers_for_a_try() -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """What `make servers` runs, and the variables that it prints."""
+    command = [sys.executable, "-m", "tests.servers"]
+    with subprocess.Popen(
+        command, cwd=path.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as servers:
+        assert servers.stdout
+        lines = [servers.stdout.readline() for _ in range(9)]
+        told = [line.removeprefix("export ").rstrip().split("=", 1) for line in lines]
+        try:
+            yield servers, dict(told)
+        finally:
+            servers.terminate()
+
+
 @pytest.mark.servers
 @pytest.mark.slow
 def test_the_servers_for_a_try_print_what_leads_to_them_and_end_at_ctrl_c() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.servers"],
-        cwd=path.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as servers:
-        assert servers.stdout
-        assert servers.stderr
-        exports = dict(
-            servers.stdout.readline().removeprefix("export ").rstrip().split("=", 1)
-            for _ in range(9)
-        )
+    with servers_for_a_try() as (servers, exports):
         s3 = exports["PATATE_S3_ENDPOINT_URL"]
         writer = Login(exports["PATATE_S3_KEY_ID"], exports["PATATE_S3_KEY"])
         with closing(Gateway(s3, writer, writer, writer).client()) as client:
@@ -202,9 +206,56 @@ def test_the_servers_for_a_try_print_what_leads_to_them_and_end_at_ctrl_c() -> N
         cluster = Cluster(exports["PATATE_ES_URL"], "", writer, writer, writer)
         assert cluster.ask("PUT", f"/{exports['PATATE_ES_INDEX']}")[0] == 200
         servers.send_signal(signal.SIGINT)
-        assert "both have ended, and their data are gone" in servers.stderr.read()
-        assert servers.wait(30) == 0
+        _, said = servers.communicate(timeout=HANGS_S)
+        assert "both have ended, and their data are gone" in said
+        assert servers.returncode == 0
     assert not answers(s3)
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["elasticsearch", "versitygw"])
+def test_the_servers_for_a_try_end_when_one_of_them_dies(name: str) -> None:
+    """Else both lines to paste lead nowhere, and nobody is told why."""
+    with servers_for_a_try() as (servers, exports):
+        [leader] = leaders(servers.pid, f"/patate-{name}-")
+        os.killpg(leader, signal.SIGKILL)
+        _, said = servers.communicate(timeout=HANGS_S)
+    assert servers.returncode == 1
+    [line] = [one for one in said.splitlines() if "died" in one]
+    assert name in line
+    assert "signal 9" in line
+    assert "Traceback" not in said
+    assert not answers(exports["PATATE_S3_ENDPOINT_URL"])
+    assert not answers(exports["PATATE_ES_URL"])
+
+
+def leaders(starter: int, word: str) -> list[int]:
+    """The processes that lead a server's group below that process and name the folder `word`.
+
+    Elasticsearch has it in its environment.
+    """
+    found = []
+    for supervisor in children(starter):
+        for pid in children(supervisor):
+            files = [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ")]
+            if word.encode() in b"".join(files):
+                found.append(pid)
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(one) for task in tasks for one in task.read_text().split()]
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def test_elasticsearch_9_answers_too(elasticsearch_9: Cluster) -> None:

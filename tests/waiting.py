@@ -3,9 +3,12 @@
 import time
 from collections.abc import Callable
 
+HANGS_S = 300.0
+"""Long enough for any machine: what has not come by then hangs."""
 
-def wait_until(condition: Callable[[], object], within_s: float = 30.0) -> None:
-    """Returns when the condition holds. Raises: AssertionError when it does not in time."""
+
+def wait_until(condition: Callable[[], object], within_s: float = HANGS_S) -> None:
+    """Return when the condition holds. Raises: AssertionError when it does not in time."""
     give_up = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < give_up, "waited in vain"

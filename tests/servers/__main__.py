@@ -9,20 +9,23 @@ goes with them, unless --data says where to keep it.
 import argparse
 import os
 import shlex
-import signal
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from get_data import command_line
+from tests import needs
 from tests.fetching import Missing
-from tests.pi import libraries, wheels
+from tests.pi import libraries, namespace, pulses, wheels
 from tests.servers import fetch
 from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.server import Server
 from tests.servers.versity import Versity
 
 BUCKET = "patate"
 INDEX = "labels"
+_LOOKS_EVERY_S = 0.5
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -39,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.fetch:
         fetch_all()
         return command_line.DONE
+    needs.require(fetch.needed(fetch.ELASTICSEARCH_8))
     with ExitStack() as running:
         command_line.say("starting Elasticsearch and versitygw; that takes some ten seconds")
         elasticsearch = running.enter_context(Elasticsearch(folder=_below(args.data, "labels")))
@@ -48,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = s3.gateway.environment(BUCKET) | elasticsearch.cluster.environment(INDEX)
         command_line.write_out(_exports(told))
         command_line.say("both run; paste the lines above into another terminal. Ctrl-C ends them")
-        _wait()
+        _wait(elasticsearch, s3)
     command_line.say(
         f"both have ended; their data are in {args.data}"
         if args.data
@@ -58,29 +62,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def fetch_all() -> None:
-    """All that the tests use and pip does not bring is here.
+    """All that the tests use and pip does not bring is here, and works.
 
-    Elasticsearch 9 where a Java can run it, and the browser where it can be brought.
+    Elasticsearch 9 where a Java can run it, and the browser where it can be brought. What that
+    takes is tried, and installed, before anything is fetched.
     """
+    versions = [fetch.ELASTICSEARCH_8, fetch.ELASTICSEARCH_9]
+    required = [*libraries.needed(), *fetch.needed(*versions)]
+    lacks = needs.provide([*required, fetch.CHROMIUM])
+    newer_java = fetch.java(fetch.ELASTICSEARCH_9)
+    if fault := newer_java.fault():  # only where Debian's own Java is too old: not installed
+        versions.remove(fetch.ELASTICSEARCH_9)
+        lacks.append(needs.Lack(newer_java, fault))
+    refused = [lack for lack in lacks if os.environ.get("CI") or lack.need in required]
+    if refused:
+        raise Missing(needs.told(refused))
+    for lack in lacks:
+        use = "Elasticsearch 9" if lack.need == newer_java else "a browser"
+        command_line.say(f"without {use}: {needs.told([lack])}")
+    for version in versions:
+        fetch.elasticsearch(version)
     fetch.versitygw()
     libraries.rpi_gpio()
     libraries.edges()
     wheels.picamera2()
-    try:
-        fetch.chromium()
-    except Missing as error:
-        if os.environ.get("CI"):
-            raise
-        command_line.say(f"without a browser: {error}")
-    for version in (fetch.ELASTICSEARCH_8, fetch.ELASTICSEARCH_9):
-        try:
-            fetch.java_for(version)
-        except Missing as error:
-            if version == fetch.ELASTICSEARCH_8 or os.environ.get("CI"):
-                raise
-            command_line.say(f"without Elasticsearch 9: {error}")
-            continue
-        fetch.elasticsearch(version)
+    if not namespace.lacking():
+        pulses.require_sight()
 
 
 def _below(data: Path | None, name: str) -> Path | None:
@@ -91,11 +98,13 @@ def _exports(variables: dict[str, str]) -> str:
     return "".join(f"export {name}={shlex.quote(text)}\n" for name, text in variables.items())
 
 
-def _wait() -> None:
-    """Returns at Ctrl-C, SIGTERM or SIGHUP."""
+def _wait(*servers: Server) -> None:
+    """Return at Ctrl-C, SIGTERM or SIGHUP. Raises: ServerFailed when a server has died."""
     try:
         while True:
-            signal.pause()
+            for server in servers:
+                server.check()
+            time.sleep(_LOOKS_EVERY_S)
     except KeyboardInterrupt:
         return
 

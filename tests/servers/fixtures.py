@@ -26,7 +26,7 @@ from tests.servers.server import Server
 from tests.servers.versity import Versity
 
 SERVERS = {"elasticsearch_8", "elasticsearch_9", "s3"}
-PATIENCE_S = 30.0  # for the servers to end after the last test
+PATIENCE_S = 300.0  # for the servers to end after the last test
 
 _FOLDER = pytest.StashKey[Path]()
 _HOLD = pytest.StashKey[int]()

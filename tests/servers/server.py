@@ -22,7 +22,7 @@ from tests.servers.addresses import Login
 
 
 class ServerFailed(ToolkitError):
-    """A server did not start."""
+    """A server did not start, or has died."""
 
 
 class Server:
@@ -34,7 +34,7 @@ class Server:
 
     name = "server"
     user: str | None = None  # as whom it runs; None is whoever starts it
-    patience_s = 120.0  # for it to be ready
+    patience_s = 900.0  # for it to be ready: only so that a hanging one is no hanging run
 
     def __init__(self, folder: Path | None = None, life: Path | None = None) -> None:
         self.port = free_port()
@@ -109,6 +109,16 @@ class Server:
         if self._is_temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def check(self) -> None:
+        """Raise ServerFailed if the server has died since it was started."""
+        assert self._supervisor
+        code = self._supervisor.poll()
+        if code is not None:
+            how = f"signal {code - 128}" if code > 128 else f"exit code {code}"
+            raise ServerFailed(
+                f"{self.name} has died ({how}); its last words: {self._last_words()}"
+            )
+
     def prepare(self) -> None:
         """The folder holds what the server needs to start."""
 
@@ -139,9 +149,13 @@ class Server:
         while not self.is_ready():
             if self._supervisor.poll() is not None or time.monotonic() > deadline:
                 self._end(signal.SIGKILL)
-                said = self.log.read_text(errors="replace")[-2000:]
+                said = self._last_words(lines=20)
                 raise ServerFailed(f"{self.name} did not start; its last words: {said}")
             time.sleep(0.05)
+
+    def _last_words(self, *, lines: int = 1) -> str:
+        said = self.log.read_text(errors="replace").strip().splitlines()[-lines:]
+        return "\n".join(said)[-2000:] or "none"
 
     def _end(self, number: signal.Signals) -> None:
         """The server and its supervisor have ended, at the latest by force."""

@@ -2,9 +2,10 @@
 
     python supervisor.py [--user NAME] [--remove FOLDER] -- COMMAND...
 
-Tells the server's process id on stdout, and ends with its exit code. When standard input ends, be
-it that it was closed or that whoever held it was killed, the server's whole process group is ended
-and FOLDER, its data, removed. In a session of its own, it outlives a Ctrl-C for the others.
+Tells the server's process id on stdout, and ends with its exit code, 128 and its number for a
+signal. When standard input ends, be it that it was closed or that whoever held it was killed, the
+server's whole process group is ended and FOLDER, its data, removed. In a session of its own, it
+outlives a Ctrl-C for the others.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import sys
 import threading
 from contextlib import suppress
 
-PATIENCE_S = 20  # for the server to end by itself
+PATIENCE_S = 120  # for the server to end by itself, on a busy machine too
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
     _signal(server, signal.SIGKILL)  # whatever the server left in its group
     if unwanted.is_set() and args.remove:
         shutil.rmtree(args.remove, ignore_errors=True)
-    return code
+    return code if code >= 0 else 128 - code
 
 
 def _parse_args() -> argparse.Namespace:

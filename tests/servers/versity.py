@@ -58,7 +58,7 @@ class Versity(Server):
     def is_ready(self) -> bool:
         """Whether it answers; then writer and searcher are there too."""
         try:
-            with urllib.request.urlopen(f"{self.gateway.url}/_health", timeout=10):
+            with urllib.request.urlopen(f"{self.gateway.url}/_health", timeout=60):
                 pass
         except OSError:
             return False
