@@ -1,6 +1,9 @@
 """JSON that could be misread is refused, with the place."""
 
+import contextlib
 import json
+import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -8,6 +11,8 @@ from hypothesis import strategies as st
 
 import strict_json
 from errors import InputError
+from get_data import upload_data
+from get_data.labels import label_file
 
 SIGNS = st.characters(exclude_categories=["Cs"])
 
@@ -108,3 +113,64 @@ def test_read_names_a_missing_file(tmp_path):
 def test_read_names_a_folder(tmp_path):
     with pytest.raises(InputError, match="is a folder, not a JSON file"):
         strict_json.read(tmp_path)
+
+
+def object_of(count: int, entry: str, *more: str) -> bytes:
+    return ("{" + ",".join([*(entry % number for number in range(count)), *more]) + "}").encode()
+
+
+LARGE: dict[str, Callable[[int], bytes]] = {  # by the number of entries, or of bytes like them
+    "no key twice": lambda n: object_of(n, '"k%d": 1'),
+    "the first key twice": lambda n: object_of(n, '"k%d": 1', '"k0": 2'),
+    "the last key twice": lambda n: object_of(n, '"k%d": 1', f'"k{n - 1}": 2'),
+    "twice in the last": lambda n: object_of(n, '"k%d": {"a": 1}', '"x": {"a": 1, "a": 2}'),
+    "twice deep inside": lambda n: b'{"a": ' + object_of(n, '"k%d": 1', f'"k{n - 1}": 2') + b"}",
+    "half a character": lambda n: object_of(n, '"k%d": "\\ud83d\\ude00"', '"x": "\\ud800"'),
+    "not UTF-8": lambda n: object_of(n, '"k%d": "\u00e9"')[:-1] + b',"x": "\xff"}',
+    "with a mark": lambda n: b"\xef\xbb\xbf" + object_of(n, '"k%d": "\u00e9"'),
+    "cut off": lambda n: object_of(n, '"k%d": 1')[:-1],
+    "a comma too many": lambda n: object_of(n, '"k%d": 1', ""),
+    "lines": lambda n: b"\n" * 40 * n + b"x",
+    "blanks": lambda n: b'{"a":' + b" " * 40 * n + b"1}",
+    "escapes": lambda n: b'{"a": "' + b"\\n" * 40 * n + b'\\x"}',
+    "a long number": lambda n: b'{"a": ' + b"1" * 40 * n + b"}",
+    "many decimals": lambda n: b'{"a": 0.' + b"1" * 40 * n + b"}",
+    "a small number": lambda n: b'{"a": 1e-' + b"1" * 40 * n + b"}",
+    "lists in lists": lambda n: b'{"a": ' + b"[" * 40 * n,
+    "objects in objects": lambda n: b'{"a": ' * 40 * n,
+}
+
+
+def seconds(read: Callable[[bytes], object], raw: bytes) -> float:
+    """The processor time that reading takes, at its best: another program cannot add to it."""
+    least = float("inf")
+    for _ in range(3):
+        before = time.process_time()
+        with contextlib.suppress(InputError):
+            read(raw)
+        least = min(least, time.process_time() - before)
+    return least
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda raw: strict_json.parse(raw, "f.json"),
+        lambda raw: list(strict_json.entries(raw, "f.json")),
+        label_file.is_beginning,
+    ],
+    ids=["parse", "entries", "is_beginning"],
+)
+@pytest.mark.parametrize("made", LARGE.values(), ids=LARGE)
+def test_the_time_it_takes_grows_with_the_text_and_no_faster(read, made):
+    """Four times the text takes about four times as long; what is quadratic takes sixteen."""
+    assert seconds(read, made(12_000)) < 10 * seconds(read, made(3000)) + 0.02
+
+
+def test_a_key_twice_at_the_end_of_a_large_file_is_told(call, tmp_path):
+    file = tmp_path / "labels.json"
+    file.write_bytes(object_of(100_000, '"k%d": 1', '"k99999": 2'))
+    code, _, err = call(upload_data, file)
+    assert code == 2
+    assert str(file) in err
+    assert "k99999" in err
