@@ -5,8 +5,10 @@ the test does not run itself, a `before_anything` script puts them there with pl
 """
 
 import ctypes
+import fcntl
 import os
 import resource
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,21 +110,42 @@ def names_of(calls: list[Call], *wanted: str) -> list[str]:
 
 def failing_sync_of_file_systems(patch: Callable) -> None:
     """The disk takes nothing of what a `syncfs` asks for, and says so."""
-
-    def refuse(_descriptor: int) -> int:
-        ctypes.set_errno(EIO)
-        return -1
-
-    patch(durable, "_syncfs", refuse)
+    patch(durable, "_syncfs", refusing(EIO))
 
 
-def failing(patch: Callable, name: str, code: int) -> None:
-    """From now on `os.<name>` raises OSError of that code."""
+def failing(patch: Callable, name: str, code: int, *, of: object = os) -> None:
+    """From now on the function of that name raises OSError of that code; `of` its module."""
 
     def refuse(*_arguments):
         raise OSError(code, os.strerror(code))
 
-    patch(os, name, refuse)
+    patch(of, name, refuse)
+
+
+def refusing(code: int) -> Callable[..., int]:
+    """A function of C that fails with that code."""
+
+    def refuse(*_arguments: object) -> int:
+        ctypes.set_errno(code)
+        return -1
+
+    return refuse
+
+
+def lacking(patch: Callable, code: int) -> None:
+    """From now on the file system syncs no folder and has neither `syncfs`, locks nor links."""
+    sync = os.fsync
+
+    def sync_files(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        sync(descriptor)
+
+    failing(patch, "link", code)
+    failing(patch, "flock", code, of=fcntl)
+    patch(os, "fsync", sync_files)
+    patch(durable, "_syncfs", refusing(code))
+    patch(durable, "_renameat2", refusing(code))
 
 
 @contextmanager
