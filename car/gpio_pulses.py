@@ -9,14 +9,66 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 from car.hardware_conf import GpioMotors
 from errors import MotorsFailed
 
+LONGER_BY_US = {"RPi.GPIO": 59.0, "rpi-lgpio": 0.0}
+"""How much longer than asked the pulses of a library leave, microseconds.
+
+RPi.GPIO sleeps for a time, twice a period, and each sleep ends late: its pulses are only ever
+longer, by so much on a Pi 4. lgpio sleeps until a moment: both ends of a pulse are late, and by as
+much on average.
+
+Source: RPi.GPIO 0.7.1, source/soft_pwm.c; lgpio 0.2.2, lgPthTx.c.
+"""
+
 _US_PER_PERCENT_AT_1_HZ = 10_000
 _ENDS_WITHIN_PERIODS = 5  # the one that goes on at the end, and much lateness
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What times the pulses, and how much longer than asked they are taken to leave."""
+
+    library: str
+    longer_by_us: float
+    advice: str = ""
+
+
+def timing(conf: GpioMotors) -> Timing:
+    """Return what `import RPi.GPIO` gives here and what follows from it. Raises: MotorsFailed."""
+    name = _name(_library())
+    version = ""
+    with suppress(metadata.PackageNotFoundError):
+        version = metadata.version(name)
+    return Timing(f"{name} {version}".rstrip(), _longer_by_us(conf, name), _advice(conf, name))
+
+
+def _name(gpio: Any) -> str:
+    """Return the library behind the module, whose VERSION is that of RPi.GPIO in either case."""
+    return "rpi-lgpio" if hasattr(gpio, "lgpio") else "RPi.GPIO"
+
+
+def _longer_by_us(conf: GpioMotors, library: str) -> float:
+    return LONGER_BY_US[library] if conf.longer_by_us is None else conf.longer_by_us
+
+
+def _advice(conf: GpioMotors, library: str) -> str:
+    """Return what to do about a value that belongs to another library; "" if it does not."""
+    others = {value: name for name, value in LONGER_BY_US.items() if name != library and value}
+    told_us = conf.longer_by_us
+    if told_us is None or told_us not in others:
+        return ""
+    return (
+        f"motors.longer_by_us {told_us:g} in hardware_conf.json is the value of {others[told_us]}: "
+        f"by {library} every pulse, neutral too, leaves about {told_us - LONGER_BY_US[library]:g} "
+        f"us too short; set it to null, or to what you measured with {library}"
+    )
 
 
 class GpioPulses:
@@ -26,6 +78,7 @@ class GpioPulses:
         """The pins are low. Raises: MotorsFailed, with the pins free."""
         self._conf = conf
         self._gpio = _library()
+        self._longer_by_us = _longer_by_us(conf, _name(self._gpio))
         self._pwm: dict[int, Any] = {}
         self._pins = [conf.steering.channel, conf.throttle.channel]
         with _said(), ExitStack() as failed:
@@ -39,7 +92,7 @@ class GpioPulses:
         """The pin's pulses are this wide. Raises: MotorsFailed."""
         if not self._pins:
             raise MotorsFailed("the pins are closed")
-        asked_us = width_us - self._conf.longer_by_us
+        asked_us = width_us - self._longer_by_us
         duty_percent = asked_us * self._conf.frequency_hz / _US_PER_PERCENT_AT_1_HZ
         with _said():
             if channel in self._pwm:

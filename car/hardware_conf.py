@@ -54,9 +54,12 @@ class PulseMotors(Conf, frozen=True, kw_only=True, tag_field="driver"):
 
 
 class GpioMotors(PulseMotors, frozen=True, kw_only=True, tag="gpio"):
-    """Both on pins of the Pi. Pulses timed in software leave `longer_by_us` longer than asked."""
+    """Both on pins of the Pi. Pulses timed in software leave `longer_by_us` longer than asked.
 
-    longer_by_us: Annotated[float, Meta(ge=0, le=200)] = 59.0
+    Without a value that was measured, it is that of the library that times them.
+    """
+
+    longer_by_us: Annotated[float, Meta(ge=0, le=200)] | None = None
 
 
 class Pca9685Motors(PulseMotors, frozen=True, kw_only=True, tag="pca9685"):

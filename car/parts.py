@@ -7,11 +7,11 @@ from functools import partial
 from typing import Protocol
 
 import path
-from car import motors, pad_map, readiness
+from car import gpio_pulses, motors, pad_map, readiness
 from car.camera import PiCamera
 from car.clock import RealClock
 from car.guarded_motors import MotorsBehindGuard
-from car.hardware_conf import HardwareConf
+from car.hardware_conf import GpioMotors, HardwareConf
 from car.interfaces import Camera, GuardedMotors, Pad
 from car.pad import XboxPad
 from car.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
@@ -114,6 +114,7 @@ class RealCar:
         self.pad: Pad | None = None
         self.motors: GuardedMotors | None = None
         self._conf = conf
+        self._timing: gpio_pulses.Timing | None = None
         self._rate_hz = rate_hz
         self._open_pad = partial(XboxPad, conf.pad, self.clock, conf_file=path.HARDWARE_CONF)
         self._open_camera = partial(
@@ -163,12 +164,24 @@ class RealCar:
 
         Raises: MotorsFailed.
         """
-        self.motors = self._open.enter_context(closing(MotorsBehindGuard(self._conf.motors)))
-        return Found(motors.described(self._conf.motors))
+        conf = self._conf.motors
+        if isinstance(conf, GpioMotors):
+            self._timing = gpio_pulses.timing(conf)
+        self.motors = self._open.enter_context(closing(MotorsBehindGuard(conf)))
+        said = motors.described(conf)
+        if not self._timing:
+            return Found(said)
+        how = f"by {self._timing.library}, told {self._timing.longer_by_us:g} us less"
+        return Found(f"{said}, {how}", self._timing.advice)
 
     def settings(self) -> dict[str, object]:
         """Return what only the parts know of how they are set, by key, for the labels."""
-        return {}
+        if not self._timing:
+            return {}
+        return {
+            "gpio_library": self._timing.library,
+            "longer_by_us": self._timing.longer_by_us,
+        }
 
     def speed_m_s(self) -> None:
         """Cannot be told: there is nothing that measures it."""

@@ -59,6 +59,40 @@ def test_a_pulse_is_asked_for_as_much_shorter_as_it_leaves_longer(gpio):
         assert gpio.pulsing(STEERING) == (0, 0)
 
 
+LIBRARIES = [("", "RPi.GPIO", 59), ("rpi-lgpio", "rpi-lgpio", 0)]
+
+
+@pytest.mark.parametrize(("kind", "library", "longer_by_us"), LIBRARIES, ids=["RPi", "lgpio"])
+@pytest.mark.parametrize("measured_us", [None, 0.0, 30.0, 59.0])
+def test_how_much_longer_pulses_leave_is_the_librarys_affair_unless_it_was_measured(
+    kind, library, longer_by_us, measured_us, monkeypatch
+):
+    gpio = fake(monkeypatch, kind)
+    conf = msgspec.structs.replace(CONF, longer_by_us=measured_us)
+    taken_us = longer_by_us if measured_us is None else measured_us
+    timing = gpio_pulses.timing(conf)
+    assert timing.library.split()[0] == library
+    assert timing.longer_by_us == taken_us
+    with closing(GpioPulses(conf)) as pulses:
+        pulses.send(THROTTLE, 1500)
+        assert gpio.pulsing(THROTTLE) == (50, pytest.approx(1500 - taken_us))
+    wrong = measured_us == 59 and library == "rpi-lgpio"
+    assert bool(timing.advice) == wrong
+    if wrong:
+        assert "null" in timing.advice
+        assert "hardware_conf.json" in timing.advice
+
+
+def test_the_version_of_the_library_is_that_of_its_package(monkeypatch, tmp_path):
+    """rpi-lgpio says in VERSION which RPi.GPIO it stands in for."""
+    fake(monkeypatch, "rpi-lgpio")
+    package = tmp_path / "rpi_lgpio-0.6.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: rpi-lgpio\nVersion: 0.6\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert gpio_pulses.timing(CONF).library == "rpi-lgpio 0.6"
+
+
 def test_a_pin_has_one_pwm_object_which_is_started_once(gpio):
     with closing(GpioPulses(CONF)) as pulses:
         for width_us in (1500, 1000, 2000, 1500):
@@ -301,6 +335,13 @@ with __import__("contextlib").closing(motors.opened(conf)) as wheels:
         half_us = 1300 if pin == STEERING else 1750
         for span, width_us in zip(spans[1:], (low_us, half_us, high_us), strict=True):
             assert asked_us(span) == pytest.approx(width_us + offset_us, rel=0.05)
+
+
+@pytest.mark.slow
+def test_the_real_library_is_told_from_the_other(pi):
+    code = "from car import gpio_pulses; t = gpio_pulses.timing(conf); say((t.library, t.advice))"
+    told = msgspec.structs.replace(CONF, longer_by_us=59)
+    assert driven(pi, code, told) == [(f"RPi.GPIO {libraries.RPI_GPIO}", "")]
 
 
 @pytest.mark.slow

@@ -22,6 +22,9 @@ _IS_LGPIO = _KIND == "rpi-lgpio"
 _FREQUENCY_OF_NEW_HZ = 1000.0
 _PINS = 54
 
+if _IS_LGPIO:
+    lgpio = None  # the module that it imports there; RPi.GPIO has none of that name
+
 if _KIND == "no Pi":
     raise RuntimeError("This module can only be run on a Raspberry Pi!")
 
