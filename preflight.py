@@ -1,4 +1,4 @@
-"""What is looked at before a drive: a line for each check, which is fine or says what to do."""
+"""What is looked at before a drive: a line for each check, which is ok, FAILED or unknown."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,16 +14,25 @@ class Found:
     todo: str = ""
 
 
+class Unknown(Exception):
+    """A check that tells nothing on this machine, or not without a part whose check failed."""
+
+
 Check = Callable[[], Found]
-"""Looks at one thing. Raises: ToolkitError when one cannot drive like that, with what to do."""
+"""Looks at one thing.
+
+Raises: ToolkitError when one cannot drive like that, with what to do; Unknown.
+"""
 
 
 def run(checks: Iterable[tuple[str, Check]], say: Callable[[str], None]) -> None:
-    """Every check was made and said, and none failed. Raises: NotReady."""
+    """Make every check and say what came of it. Raises: NotReady when one failed."""
     failed = []
     for name, check in checks:
         try:
             found = check()
+        except Unknown as reason:
+            say(f"  {name:8} unknown {reason}")
         except ToolkitError as error:
             failed.append(name)
             say(f"  {name:8} FAILED  {error}")

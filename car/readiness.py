@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 from errors import NotReady
-from preflight import Found
+from preflight import Found, Unknown
 
 _ANSWERS_WITHIN_S = 3.0
 
@@ -19,7 +19,10 @@ _SINCE_START = 16
 
 
 def clock() -> Found:
-    """Whether the wall clock is right, so that pictures get the time at which they were taken."""
+    """Whether the wall clock is right, so that pictures get the time at which they were taken.
+
+    Raises: Unknown.
+    """
     answer = _asked("timedatectl", "show", "--property=NTPSynchronized", "--value")
     match answer:
         case "yes":
@@ -30,15 +33,15 @@ def clock() -> Found:
                 "pictures may get a wrong time; wait for the network, or: sudo timedatectl "
                 "set-ntp true",
             )
-    return Found("cannot be told here")
+    raise Unknown("no NTP status on this machine")
 
 
 def supply() -> Found:
-    """Whether the Pi has enough power. Raises: NotReady while it has too little."""
+    """Whether the Pi has enough power. Raises: NotReady while it has too little, Unknown."""
     answer = _asked("vcgencmd", "get_throttled")
     told = re.fullmatch(r"throttled=(0x[0-9a-fA-F]+)", answer)
     if not told:
-        return Found("cannot be told here")
+        raise Unknown("no vcgencmd that answers on this machine")
     flags = int(told[1], 16)
     if flags & _UNDER_VOLTAGE:
         raise NotReady(

@@ -24,7 +24,7 @@ from car.hardware_conf import HardwareConf
 from car.interfaces import Command, Frame
 from car.parts import SEEDS, Car, RealCar, SimulatedCar
 from car.track import TRACKS
-from errors import InputError, NotReady, RecordingFailed, WriteFailed
+from errors import InputError, RecordingFailed, WriteFailed
 from get_data import command_line, session_questions
 from get_data.durable import temporary_file
 from get_data.labels import session
@@ -35,6 +35,7 @@ from get_data.recording.live import Moment
 from get_data.recording.live_view import LiveView
 from get_data.recording.recorder import Recorder, check_free, check_names
 from get_data.recording.report import Lost, page
+from preflight import Unknown
 
 ERASE_S = 5.0
 LAST_IMG_ID = "last_img_id"
@@ -198,7 +199,7 @@ def make_ready(car: Car, args: argparse.Namespace, conf: HardwareConf) -> None:
 
     def picture() -> bytes:
         if not car.camera:
-            raise NotReady("cannot be told in minutes without a picture from the camera")
+            raise Unknown("the minutes left depend on the size of a picture from the camera")
         return jpeg.encoded(car.camera.capture().pixels, conf.jpeg_quality)
 
     checks = list(car.checks())
