@@ -15,7 +15,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from car import hardware_conf
-from car.interfaces import Frame, Pixels
+from car.interfaces import SILENCE_S, Frame, Pixels
 from errors import CameraFailed
 
 _BUFFERS = 6  # one in our hands, one waiting for us, the others on their way through the ISP
@@ -319,6 +319,7 @@ class PiCamera:
     def _take(self, within_s: float) -> _Picture:
         """The next picture that is newer than all before. Raises: CameraFailed."""
         give_up_s = time.monotonic() + within_s
+        held_up = False
         with self._capturing:
             while (left_s := give_up_s - time.monotonic()) > 0:
                 if self._closed:
@@ -328,7 +329,12 @@ class PiCamera:
                         request = self._camera.capture_request(wait=left_s)
                     except TimeoutError:
                         self._camera.cancel_all_and_flush()
-                        break
+                        late_s = time.monotonic() - give_up_s
+                        if held_up or late_s < SILENCE_S:
+                            break
+                        # This process was held up, which says nothing of the camera: once more.
+                        held_up, give_up_s = True, time.monotonic() + within_s
+                        continue
                     except CancelledError:
                         continue
                     try:

@@ -361,6 +361,33 @@ def test_a_camera_that_falls_silent_is_noticed_in_a_second(open_camera, fake, pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("word", ["", "stall"], ids=["pictures come", "none comes"])
+def test_a_drive_that_was_held_up_does_not_blame_the_camera(
+    open_camera, fake, package, monkeypatch, word
+):
+    """Once: a machine that is always late must not hide a camera that is dead."""
+    camera = open_camera()
+    real = package.Picamera2.capture_request
+    waits_s = []
+
+    def held_up(self, **options):
+        waits_s.append(options["wait"])
+        if len(waits_s) > 1:
+            return real(self, **options)
+        time.sleep(options["wait"] + 0.3)
+        raise TimeoutError
+
+    monkeypatch.setattr(package.Picamera2, "capture_request", held_up)
+    if word:
+        fake.behaves(word)
+        with pytest.raises(CameraFailed, match="no picture"):
+            capture_some(camera)
+    else:
+        assert number(camera.capture()) >= 0
+    assert waits_s[1] > 0.5, "it was given no time of its own"
+
+
+@pytest.mark.slow
 def test_a_slow_camera_is_given_five_periods(open_camera, fake):
     camera = open_camera(rate_hz=4)
     fake.behaves("stall")

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from get_data.recording import journal
-from tests.pi.car import CONF, THROTTLE, driving, prepared, started
+from tests.pi.car import (
+    CONF,
+    NEUTRAL_US,
+    THROTTLE,
+    TOLERANCE_US,
+    driving,
+    prepared,
+    started,
+)
 from tests.pi.pad import FifoPad
 from tests.pi.pulses import Pulses
 from tests.stopping import STOPS, Stop
@@ -76,6 +84,44 @@ def test_after_a_pad_came_back_menu_drives_on(tmp_path):
         car.pad.tap("A")
         code, said = car.ended()
     assert code == 0, said
+
+
+ORDERS = {  # who goes on first, and how much later the other one
+    "drive first": (("drive", "guard"), 0.03),
+    "drive first, at once": (("drive", "guard"), 0.0),
+    "guard first": (("guard", "drive"), 0.03),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_car_that_was_held_up_as_a_whole_stands_until_menu_is_pressed(tmp_path, order):
+    """A frozen cgroup, a paused machine, a card that thrashes; the thumb stays on the trigger."""
+    names, apart_s = ORDERS[order]
+    with driving(tmp_path) as car:
+        wait_until(lambda: car.pictures() >= 5)
+        car.keep_going()
+        pids = {"drive": car.process.pid, "guard": car.child("car.guard")}
+        for name in names:
+            os.kill(pids[name], signal.SIGSTOP)
+        time.sleep(0.6)
+        first, other = names
+        os.kill(pids[first], signal.SIGCONT)
+        time.sleep(apart_s)
+        os.kill(pids[other], signal.SIGCONT)
+        # RPi.GPIO goes on with the pulses of before until the guard has said another thing.
+        neutral = car.pulses.wait_for(THROTTLE, NEUTRAL_US, 20, tolerance_us=TOLERANCE_US)
+        time.sleep(1.0)
+        assert not car.moved(neutral.end_s), "it drove on without Menu"
+        if car.process.poll() is None:
+            car.go()
+            car.pad.tap("A")
+        code, said = car.ended()
+    if code:  # the guard went on so late that the drive took over
+        assert "; the car is at neutral" in said.splitlines()[-1]
+        return
+    assert re.search(r"  stopped +\d+ times?: ", said)
+    for label in assert_whole(car.folder).values():
+        assert label["car_setting"]["run"]["gpio_library"].startswith("RPi.GPIO")
 
 
 def test_a_pad_that_stays_away_ends_the_run_with_everything_kept(tmp_path):
