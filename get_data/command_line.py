@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, NoReturn, TextIO, TypeVar
 
 from tqdm import tqdm
 
+import interrupts
 import path
 from errors import Declined, InputError, ToolkitError, WriteFailed
 from get_data import links
@@ -27,7 +29,7 @@ DONE = 0
 FAILED = 1
 WRONG_USAGE = 2
 SOME_ITEMS_FAILED = 3
-INTERRUPTED = 130
+INTERRUPTED = interrupts.EXIT_CODE
 
 _LARGEST_NUMBER = 10**9
 _LONGEST_LINE = 1000
@@ -150,14 +152,14 @@ def run(main: Callable[[], int]) -> int:
     A bug keeps its traceback, and `DEBUG=1` shows one for our failures too.
     """
     _open_what_is_closed()
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(ending) != signal.SIG_IGN:  # as with nohup
-            signal.signal(ending, _interrupt)
     try:
-        return main()
+        with _interruptible():
+            return main()
     except ToolkitError as error:
         if os.environ.get("DEBUG"):
-            raise
+            for part in traceback.format_exception(error):
+                for line in part.rstrip("\n").split("\n"):
+                    say(line)
         say(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
@@ -178,6 +180,23 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """While the block runs, the signals that stop a script raise KeyboardInterrupt.
+
+    Afterwards they do what they did before: a second Ctrl-C meets no code of ours.
+    """
+    before = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
+    heard = {number for number, handler in before.items() if handler != signal.SIG_IGN}  # nohup
+    for number in heard:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -191,8 +210,7 @@ def ended_by_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
         signalled.set()
         stop()
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in numbers}
+    before = {number: signal.signal(number, handle) for number in interrupts.SIGNALS}
     try:
         yield signalled
     finally:
@@ -281,15 +299,35 @@ def confirm(question: str, *, otherwise: str) -> None:
     """
     if not sys.stdin.isatty():
         raise Declined(f"{question} There is no terminal to ask on: {otherwise}")
-    if ask(f"{question} [y/N] ").lower() not in ("y", "yes"):
+    try:
+        answer = ask(f"{question} [y/N] ")
+    except InputError:  # no yes
+        answer = ""
+    if answer.lower() not in ("y", "yes"):
         raise Declined("nothing was changed")
 
 
 def ask(question: str) -> str:
-    """What the user answers on the terminal."""
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    """Return what the user answers on the terminal.
+
+    Raises: InputError for bytes that are no text, whatever the terminal speaks; Declined when
+    nobody answers.
+    """
+    try:
+        sys.stderr.write(question)
+        sys.stderr.flush()
+    except OSError:
+        _silence(sys.stderr)
+    try:
+        answer = sys.stdin.readline()
+        answer.encode()  # what is no text may come as half characters
+    except UnicodeError as error:
+        raise InputError(f"{question}the answer is not text in UTF-8; type it again") from error
+    except OSError as error:
+        raise Declined(f"{question}the terminal is gone; nothing was changed") from error
+    if not answer:
+        raise Declined(f"{question}there was no answer; nothing was changed")
+    return answer.strip()
 
 
 def list_failures(failures: Sequence[Any]) -> int:

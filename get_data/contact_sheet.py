@@ -5,17 +5,23 @@
 A needle shows the steering, a column the throttle, the numbers their classes.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+import interrupts
+
+if __name__ == "__main__":
+    interrupts.end_at_once()  # the other imports take time
+
 import argparse
 import math
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
 from errors import InputError
 from get_data import command_line

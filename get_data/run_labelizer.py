@@ -7,14 +7,20 @@ the label file, key by key, and goes on where it was. Ctrl-C ends it. Apply what
 upload_to_db.py.
 """
 
-import argparse
 import sys
-import unicodedata
-from collections.abc import Iterable, Sequence
-from contextlib import closing, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+import interrupts
+
+if __name__ == "__main__":
+    interrupts.end_at_once()  # the other imports take time
+
+import argparse
+import unicodedata
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 
 import strict_json
 from errors import InputError

@@ -7,14 +7,20 @@ Pad: Menu arms, A ends the run, B stops the car, Y pauses recording, X erases th
 Run again with the same folder to continue it; what a cut recording left is repaired first.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
-from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+import interrupts
+
+if __name__ == "__main__":
+    interrupts.end_at_once()  # the other imports take time
+
+import argparse
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import asdict
 
 import path
 import preflight

@@ -6,15 +6,21 @@ Only pictures that are missing or damaged are fetched, so that a folder is broug
 same command. Without -q everything matches; a query may also be given in place of its file.
 """
 
-import argparse
-import os
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+import interrupts
+
+if __name__ == "__main__":
+    interrupts.end_at_once()  # the other imports take time
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 
 import path
 from errors import InputError

@@ -1,7 +1,6 @@
 """Who drives, where and on what occasion: told by the folder, by options, or by who is asked."""
 
 import sys
-from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,18 +26,12 @@ def session_of(
         raise InputError(f"{folder} has labels that were not recorded there; choose another folder")
     if may_ask and sys.stdin.isatty():
         given = {
-            key: _answer(f"{key}: ") if value is None else value for key, value in given.items()
+            key: command_line.ask(f"{key}: ") if value is None else value
+            for key, value in given.items()
         }
     content = {key: value or "" for key, value in given.items()}
     session.check(content, "the session")
     return content
-
-
-def _answer(question: str) -> str:
-    try:
-        return command_line.sentence(command_line.ask(question))
-    except ArgumentTypeError as error:
-        raise InputError(f"{question}{error}") from error
 
 
 def keep(said: session.Session, template: Path) -> None:

@@ -6,14 +6,20 @@ Give folders that run_manual.py wrote, or label files. Run it again at any time:
 not sent again, and what was cut off is completed. Labels corrected or deleted since stay so.
 """
 
-import argparse
 import sys
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+import interrupts
+
+if __name__ == "__main__":
+    interrupts.end_at_once()  # the other imports take time
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 from errors import InputError
 from get_data import command_line

@@ -6,13 +6,19 @@ A label with "replaces" takes the place of the label of that fingerprint; one wi
 goes out, with its picture unless another label needs it. Counts are shown before anything changes.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+import interrupts
+
+if __name__ == "__main__":
+    interrupts.end_at_once()  # the other imports take time
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 from errors import InputError
 from get_data import command_line

@@ -3,14 +3,20 @@
 python get_data/write_label_template.py --json-schema -o label.schema.json
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+import interrupts
+
+if __name__ == "__main__":
+    interrupts.end_at_once()  # the other imports take time
+
+import argparse
+from collections.abc import Sequence
+
+import msgspec
 
 from get_data import command_line
 from get_data.durable import replacing

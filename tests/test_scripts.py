@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import path
-from errors import Declined, InputError, StillRecording
+from errors import Declined, StillRecording
 from get_data import (
     command_line,
     contact_sheet,
@@ -848,10 +848,22 @@ def test_the_servers_of_a_demo_end_with_it(tmp_path, number):
             os.kill(server, signal.SIGKILL)
 
 
-def test_debug_shows_the_traceback(drive, monkeypatch):
-    monkeypatch.setenv("DEBUG", "1")
-    with pytest.raises(InputError):
-        command_line.run(lambda: upload_data.main([str(drive / "none.json")]))
+@pytest.mark.parametrize("debug", ["", "1"])
+@pytest.mark.parametrize(
+    ("script", "code"), [(upload_data, 2), (upload_to_db, 1)], ids=["bad input", "declined"]
+)
+def test_debug_shows_the_traceback_and_changes_nothing_else(
+    call, fetched, monkeypatch, script, code, debug
+):
+    """Neither the exit code, nor that a terminal gets no signs that it would obey."""
+    monkeypatch.setenv("DEBUG", debug)
+    mark(fetched, 5)
+    labels = fetched if code == 1 else fetched / "\x1b[2Jno\r\u202ene.json"
+    ended, counts, err = call(script, labels)
+    assert (ended, counts) == (code, None)
+    assert ("Traceback" in err) == bool(debug)
+    assert sum(line.startswith("error: ") for line in err.splitlines()) == 1
+    assert all(sign.isprintable() for line in err.split("\n") for sign in line)
 
 
 def test_a_reader_that_has_enough_is_no_error(drive):

@@ -1,0 +1,32 @@
+"""Ctrl-C before a script has begun: one line and exit code 130, as later on, and no traceback.
+
+    if __name__ == "__main__":
+        interrupts.end_at_once()  # before the imports that take time
+
+Importing what a script needs takes most of the first second. Nothing is open or half done then, so
+that the process may end where it stands; an exception could be swallowed by what is being imported.
+"""
+
+import os
+import signal
+from types import FrameType
+from typing import NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EXIT_CODE = 130
+
+
+def end_at_once() -> None:
+    """Let the signals that stop a script end it, until something else is done about them."""
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as with nohup
+            signal.signal(number, _end)
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    try:
+        os.write(2, b"interrupted\n")
+    except OSError:
+        pass
+    finally:
+        os._exit(EXIT_CODE)

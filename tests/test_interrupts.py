@@ -1,0 +1,83 @@
+"""A script that is stopped while it is still being loaded: one line and 130, at every moment."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import path
+
+SCRIPTS = sorted(
+    file.name
+    for file in (path.ROOT / "get_data").glob("*.py")
+    if "command_line.run(main)" in file.read_text()
+)
+WATCH = '''
+"""Notes what a script imports, and stops it when it comes to a module."""
+import os, sys, _signal
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        ready = getattr(_signal.getsignal(_signal.SIGTERM), "__module__", "") == "interrupts"
+        if ready and not hasattr(sys.modules["__main__"], "parse_args"):
+            os.write(int(os.environ["NOTE"]), name.encode() + b"\\n")
+            if name == os.environ.get("STOP_AT"):
+                os.kill(os.getpid(), int(os.environ["NUMBER"]))
+
+sys.meta_path.insert(0, Watch())
+'''
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a script that is stopped where it imports a module: the end, and what it imports."""
+    (tmp_path / "sitecustomize.py").write_text(WATCH)
+
+    def run_script(name, stop_at="", number=signal.SIGINT, *, ignored=False):
+        read, write = os.pipe()
+        ended = subprocess.run(
+            [sys.executable, path.ROOT / "get_data" / name, "--no-such-option"],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(tmp_path),
+                "NOTE": str(write),
+                "STOP_AT": stop_at,
+                "NUMBER": str(int(number)),
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            pass_fds=[write],
+            preexec_fn=(lambda: signal.signal(number, signal.SIG_IGN)) if ignored else None,
+        )
+        os.close(write)
+        with os.fdopen(read) as noted:
+            return ended, noted.read().split()
+
+    return run_script
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_that_is_stopped_while_it_is_loaded_says_so_in_one_line(run, name):
+    ended, modules = run(name)
+    assert ended.returncode == 2  # the option
+    assert len(modules) > 20
+    chosen = [modules[0], modules[len(modules) // 2], modules[-1], "get_data.command_line"]
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    for position, module in enumerate(chosen):
+        ended, _ = run(name, module, numbers[position % 3])
+        assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n"), module
+
+
+def test_a_script_that_ignores_a_signal_still_does_so(run):
+    """As nohup has it."""
+    ended, _ = run("write_label_template.py", "argparse", signal.SIGHUP, ignored=True)
+    assert ended.returncode == 2
+
+
+def test_every_script_is_tried():
+    assert len(SCRIPTS) >= 7
