@@ -4,6 +4,7 @@
 
 A label with "replaces" takes the place of the label of that fingerprint; one with "to_delete": true
 goes out, with its picture unless another label needs it. Counts are shown before anything changes.
+A file that mostly speaks of labels which the database never had is asked about even with -y.
 """
 
 import sys
@@ -23,10 +24,16 @@ from dataclasses import asdict, dataclass, field, replace
 from errors import InputError
 from get_data import command_line
 from get_data.database.connection import Database, database
+from get_data.database.corrections import Findings, Overtaken, survey
 from get_data.database.delete import Deleted, Target, delete, plan, target
 from get_data.database.interfaces import Failed
 from get_data.database.upload import Entry, Uploaded, entries_of, upload
 from get_data.labels import label
+
+RIGHT_DATABASE = (
+    "name the right database by its variables; if it is this one, upload the recording first with "
+    "upload_data.py"
+)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -43,6 +50,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask before deleting")
     parser.add_argument(
         "--keep-replaced", action="store_true", help="keep the labels that corrections replace"
+    )
+    parser.add_argument(
+        "--skip-overtaken",
+        action="store_true",
+        help="leave out corrections of pictures that somebody corrected or deleted meanwhile",
     )
     return parser.parse_args(argv)
 
@@ -104,6 +116,11 @@ class Wishes:
     delete: list[Target]
     keep_replaced: bool
 
+    def without(self, overtaken: Sequence[Overtaken]) -> "Wishes":
+        """Return the wishes without those that others came before."""
+        left_out = {one.fingerprint for one in overtaken}
+        return replace(self, add=[one for one in self.add if one.fingerprint not in left_out])
+
     def replaced(self, added: Sequence[Uploaded]) -> list[Target]:
         """The labels whose corrections are in."""
         if self.keep_replaced:
@@ -130,14 +147,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         command_line.say_database(db.name, db.notice)
         check_replaced(wishes, db)
         wishes = chosen_again(wishes, db)
+        findings = survey(wishes.add, wishes.delete, db.index)
+        if args.skip_overtaken:
+            wishes = wishes.without(findings.overtaken)
         planned = rehearse(wishes, db)
+        say_overtaken(findings.overtaken, skipped=args.skip_overtaken)
         if args.dry_run:
-            return report(planned, would="would be ")
-        counts = planned.counts
-        if (counts.deleted or counts.replaced or counts.pictures_deleted) and not args.yes:
-            question = f"{in_words(counts, 'will be ')}. Go on?"
-            command_line.confirm(question, otherwise="give -y to say yes")
-        return report(apply(wishes, db), would="")
+            if findings.is_foreign:
+                command_line.say(f"warning: {foreign(findings, db)}; {RIGHT_DATABASE}")
+            return report(planned, findings, would="would be ")
+        ask(planned.counts, findings, db, is_agreed=args.yes, skipped=args.skip_overtaken)
+        return report(apply(wishes, db), findings, would="")
+
+
+def say_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
+    """Say whose corrections and deletions came before, and what becomes of ours."""
+    for is_deleted, done, otherwise in (
+        (False, "corrected", "both labels stay, and a search takes the newer one"),
+        (True, "deleted", "our labels bring them back"),
+    ):
+        those = [one for one in overtaken if one.is_deleted == is_deleted]
+        if those:
+            by = ", ".join(sorted({one.by for one in those if one.by})) or "somebody"
+            then = "ours are left out" if skipped else f"{otherwise} (or give --skip-overtaken)"
+            command_line.say(f"{len(those)} pictures were {done} meanwhile, by {by}: {then}")
+
+
+def ask(
+    counts: Counts, findings: Findings, db: Database, *, is_agreed: bool, skipped: bool
+) -> None:
+    """Return when the user agrees, who is asked about a wrong database whatever was agreed to.
+
+    Raises: Declined.
+    """
+    question = f"In the database {db.name}: {in_words(counts, 'will be ')}. Go on?"
+    if findings.is_foreign:
+        command_line.confirm(f"{foreign(findings, db)}. {question}", otherwise=RIGHT_DATABASE)
+        return
+    takes = counts.deleted or counts.replaced or counts.pictures_deleted
+    if (takes or (findings.overtaken and not skipped)) and not is_agreed:
+        command_line.confirm(question, otherwise="give -y to say yes")
+
+
+def foreign(findings: Findings, db: Database) -> str:
+    """Return why the file does not seem to belong to the database."""
+    return (
+        f"{findings.unknown} of the {findings.named} labels that the file replaces or deletes "
+        f"were never in the database {db.name}"
+    )
 
 
 def check_replaced(wishes: Wishes, db: Database) -> None:
@@ -202,10 +259,16 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
     return done
 
 
-def report(outcome: Outcome, *, would: str) -> int:
+def report(outcome: Outcome, findings: Findings, *, would: str) -> int:
     """Says what was done; returns the exit code."""
     counts = outcome.counts
     command_line.say(in_words(counts, would))
+    if counts.absent:
+        never = min(findings.unknown, counts.absent)
+        command_line.say(
+            f"{counts.absent} labels to replace or delete are absent: {never} were never in this "
+            f"database, {counts.absent - never} were replaced or deleted before"
+        )
     if counts.gone:
         command_line.say(f"{counts.gone} labels were corrected or deleted before and stay so")
     command_line.report(asdict(counts))

@@ -1,0 +1,81 @@
+"""What a file of corrections meets in a database: whether it belongs there, and who came before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from get_data.database.delete import Target, target
+from get_data.database.interfaces import GoneLabel, LabelIndex
+from get_data.database.upload import Entry
+from get_data.labels import label
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """A correction of a label that somebody has replaced or deleted since it was fetched."""
+
+    fingerprint: str
+    is_deleted: bool  # no label of that picture is left
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The labels that a file replaces or deletes: how many, and how many were never here."""
+
+    named: int
+    unknown: int
+    overtaken: Sequence[Overtaken]
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the file is most likely meant for another database."""
+        return 2 * self.unknown > self.named
+
+
+def survey(add: Sequence[Entry], going: Sequence[Target], index: LabelIndex) -> Findings:
+    """Return what the index knows of the labels that corrections replace, or that are to go.
+
+    What was applied before is not unknown: its labels are among those that are gone for good.
+    """
+    replaced = {
+        one.fingerprint: old for one in add if (old := label.replaced_by(one.document)) is not None
+    }
+    there = index.find({*replaced, *replaced.values(), *(one.fingerprint for one in going)})
+    gone = index.find_gone({*replaced.values(), *(one.fingerprint for one in going)})
+    known = there.keys() | gone.keys()
+    applied = {old for new, old in replaced.items() if new in there}
+    named = {*replaced.values(), *(one.fingerprint for one in going)}
+    late = [
+        one for one in add if replaced.get(one.fingerprint) in gone and one.fingerprint not in there
+    ]
+    return Findings(
+        named=len(named),
+        unknown=len(named - known - applied),
+        overtaken=_overtaken(late, replaced, gone, index),
+    )
+
+
+def _overtaken(
+    late: Sequence[Entry],
+    replaced: Mapping[str, str],
+    gone: Mapping[str, GoneLabel],
+    index: LabelIndex,
+) -> list[Overtaken]:
+    """Return the corrections that are new and come too late; what is gone itself stays out."""
+    stays_out = index.find_gone([one.fingerprint for one in late])
+    late = [one for one in late if one.fingerprint not in stays_out]
+    keys = {one.fingerprint: _key(one, gone[replaced[one.fingerprint]]) for one in late}
+    named = index.named({key for key in keys.values() if key})
+    return [
+        Overtaken(
+            one.fingerprint,
+            is_deleted=not named.get(keys[one.fingerprint]),
+            by=gone[replaced[one.fingerprint]].by,
+        )
+        for one in late
+    ]
+
+
+def _key(entry: Entry, before: GoneLabel) -> str:
+    """Return the key of the entry's picture."""
+    return before.s3_key or target(entry.document).key
