@@ -45,6 +45,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--restore", action="store_true", help="also bring back labels deleted or replaced since"
     )
     parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read every picture that the database has, and put right what is damaged",
+    )
+    parser.add_argument(
         "--create-bucket", action="store_true", help="create the team's bucket if it is not there"
     )
     parser.add_argument(
@@ -70,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         new_index=args.new_index,
     ) as db:
         command_line.say_database(db.name, db.notice)
-        results = upload(entries, db.index, db.store, dry_run=args.dry_run)
+        results = upload(entries, db.index, db.store, dry_run=args.dry_run, verify=args.verify)
         total = len({entry.fingerprint for entry in entries})
         done = list(command_line.bar(results, total=total, what="uploading", unit="label"))
     return report(done, dry_run=args.dry_run)
@@ -103,6 +108,11 @@ def report(results: Sequence[Uploaded], *, dry_run: bool) -> int:
         f"{what['created']} labels {would}uploaded with {pictures} pictures, "
         f"{what['there']} were there already"
     )
+    put_right = len({one.key for one in results if one.what == "there" and one.picture_sent})
+    if put_right:
+        command_line.say(
+            f"{put_right} pictures that the database had lost or damaged {would}put right"
+        )
     if what["gone"]:
         command_line.say(
             f"{what['gone']} labels were corrected or deleted since and stay so; "

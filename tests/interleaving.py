@@ -77,9 +77,9 @@ class Steps:
     def __getattr__(self, name):
         method = getattr(self._real, name)
 
-        def call(*arguments):
+        def call(*arguments, **options):
             self._run.wait()
-            result = method(*arguments)
+            result = method(*arguments, **options)
             self._run.saw(name, result)
             return result
 

@@ -14,9 +14,11 @@ from get_data.database.interfaces import (
     ASIDE,
     Copy,
     Created,
+    Found,
     GoneLabel,
     StoredLabel,
     copy_path,
+    is_told_by,
 )
 from get_data.database.matching import queries
 from get_data.database.search_query import SearchQuery
@@ -125,13 +127,16 @@ class MemoryStore:
         self.age_s: dict[str, float] = {}
 
     def put_new(self, key: str, picture: bytes) -> bool:
-        if key in self.pictures and len(self.pictures[key]) == len(picture):
+        if self.pictures.get(key) == picture:
             return False
         self.pictures[key] = picture
         return True
 
     def has_pictures(self) -> bool:
         return any(not path.startswith(ASIDE) for path in self.pictures)
+
+    def put(self, key: str, picture: bytes) -> None:
+        self.pictures[key] = picture
 
     def get(self, path: str) -> bytes:
         try:
@@ -141,6 +146,13 @@ class MemoryStore:
 
     def look(self, keys: Collection[str]) -> dict[str, int]:
         return {key: len(self.pictures[key]) for key in keys if key in self.pictures}
+
+    def examine(self, pictures: Collection[str], *, read: bool = False) -> dict[str, Found]:
+        return {
+            key: Found(len(self.pictures[key]), is_told_by(key, self.pictures[key]))
+            for key in pictures
+            if key in self.pictures
+        }
 
     def make_durable(self) -> None:
         pass

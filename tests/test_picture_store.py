@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from errors import DatabaseError, PictureMissing
-from get_data.database.interfaces import copy_path, picture_key, stored
+from get_data.database.interfaces import Found, copy_path, picture_key, stored
 from get_data.database.local_store import LocalPictureStore
 from get_data.database.s3 import settings as s3_settings
 from get_data.database.s3_utils import S3PictureStore
@@ -17,6 +17,7 @@ from tests.memory_database import MemoryStore
 
 KEY = picture_key("20240501T12-00-00-000000", "ab" * 32)
 OTHER = picture_key("20240501T12-00-00-100000", "cd" * 32)
+WHOLE = picture_key("20240501T12-00-00-200000", label.sha256(b"picture"))
 
 
 @pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.servers)])
@@ -59,11 +60,43 @@ def test_a_picture_that_is_damaged_makes_room(store, left):
     assert store.get(KEY) == b"picture"
 
 
-def test_a_local_picture_of_the_right_size_and_other_content_makes_room(tmp_path):
+def test_a_picture_of_the_right_size_and_other_content_makes_room(store):
+    store.put_new(WHOLE, bytes(7))
+    assert store.put_new(WHOLE, b"picture")
+    assert store.get(WHOLE) == b"picture"
+    assert not store.put_new(WHOLE, b"picture")
+
+
+def test_a_picture_is_put_over_whatever_has_its_key(store):
+    for content in (b"", b"other", b"picture"):
+        store.put(WHOLE, content)
+        assert store.get(WHOLE) == content
+
+
+@pytest.mark.parametrize("read", [False, True], ids=["told", "read"])
+@pytest.mark.parametrize(
+    ("content", "is_whole"), [(b"picture", True), (bytes(7), False), (b"qicture", False)]
+)
+def test_whole_pictures_are_told_from_damaged_ones(store, content, is_whole, read):
+    store.put_new(WHOLE, content)
+    found = store.examine({WHOLE: lambda: b"picture", OTHER: lambda: None}, read=read)
+    assert found == {WHOLE: Found(7, is_whole)}
+
+
+@pytest.mark.parametrize("content", [b"picture", bytes(7)])
+def test_without_a_copy_to_compare_with_a_picture_can_still_be_read(store, content):
+    store.put_new(WHOLE, content)
+    found = store.examine({WHOLE: lambda: None}, read=True)
+    assert found == {WHOLE: Found(7, is_whole=content == b"picture")}
+
+
+def test_a_local_picture_that_cannot_be_read_is_damaged_and_makes_room(tmp_path):
     store = LocalPictureStore(tmp_path)
-    store.put_new(KEY, bytes(7))
-    assert store.put_new(KEY, b"picture")
-    assert store.get(KEY) == b"picture"
+    store.put_new(OTHER, b"x")
+    (tmp_path / WHOLE).symlink_to(WHOLE.rpartition("/")[2])
+    assert not store.examine({WHOLE: lambda: None})[WHOLE].is_whole
+    store.put(WHOLE, b"picture")
+    assert store.get(WHOLE) == b"picture"
 
 
 def test_of_many_writers_of_one_key_exactly_one_wins(store):

@@ -1,5 +1,6 @@
 """What the picture store on S3 does beyond the contract: set-up, requests, failures."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,10 +19,12 @@ from obstore.exceptions import GenericError
 
 import path
 from errors import DatabaseError, InputError, PictureMissing
+from get_data.database.batches import THREADS
 from get_data.database.interfaces import copy_path, picture_key
 from get_data.database.s3.refusals import Refusal
 from get_data.database.s3.settings import create_bucket, from_environment
 from get_data.database.s3_utils import S3PictureStore
+from get_data.labels import label
 from tests.servers.addresses import new_name
 from tests.servers.proxy import Proxy
 from tests.servers.server import free_port
@@ -80,6 +84,7 @@ class Stub:
         self.answers = []
         self.requests = []
         self.ahead = timedelta()
+        self.tag = "0"
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -113,7 +118,7 @@ class Stub:
         request.send_response(status)
         if modified:
             request.send_header("Last-Modified", format_datetime(modified, usegmt=True))
-        request.send_header("ETag", '"0"')
+        request.send_header("ETag", f'"{self.tag}"')
         request.send_header("Content-Length", str(len(answer)))
         request.end_headers()
         if request.command != "HEAD":
@@ -142,7 +147,7 @@ class Stub:
     def _listed(self, prefix):
         found = "".join(
             f"<Contents><Key>{path}</Key><LastModified>{modified:%Y-%m-%dT%H:%M:%SZ}</LastModified>"
-            f"<Size>{len(picture)}</Size></Contents>"
+            f"<Size>{len(picture)}</Size><ETag>{self.tag}</ETag></Contents>"
             for path, (picture, modified) in sorted(self.objects.items())
             if path.startswith(prefix)
         )
@@ -394,6 +399,46 @@ def test_aws_variables_do_not_lead_elsewhere(environment, monkeypatch):
     opened(environment).check(writing=True)
 
 
+FOREIGN = {
+    "AWS_ALLOW_HTTP": "false",
+    "AWS_BUCKET": "another",
+    "AWS_CHECKSUM_ALGORITHM": "SHA256",
+    "AWS_CONDITIONAL_PUT": "disabled",
+    "AWS_COPY_IF_NOT_EXISTS": "header:a:b",
+    "AWS_DEFAULT_CONTENT_TYPE": "image/png",
+    "AWS_HTTP2_ONLY": "true",
+    "AWS_PROXY_URL": "http://127.0.0.1:9",
+    "AWS_REQUEST_PAYER": "true",
+    "AWS_S3_EXPRESS": "true",
+    "AWS_SERVER_SIDE_ENCRYPTION": "aws:kms",
+    "AWS_SKIP_SIGNATURE": "true",
+    "AWS_SSE_KMS_KEY_ID": "another",
+    "AWS_SSE_CUSTOMER_KEY_BASE64": "AAAA",
+    "AWS_TIMEOUT": "1 ns",
+    "AWS_UNSIGNED_PAYLOAD": "true",
+    "AWS_USER_AGENT": "another",
+    "http_proxy": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_variables_of_other_tools_change_no_request(stub, monkeypatch, name):
+    def requests():
+        stub.requests.clear()
+        stub.objects.clear()
+        store = opened(stub.environment, patience_s=0.5)
+        store.put_new(KEY, b"picture")
+        store.put_aside(KEY, "run-1")
+        store.look([KEY])
+        return [(method, path, sorted(headers)) for method, path, headers, _ in stub.requests]
+
+    before = requests()
+    monkeypatch.setenv(name, FOREIGN[name])
+    assert requests() == before
+    assert os.environ[name] == FOREIGN[name]
+
+
 def test_with_a_key_boto3_is_not_even_loaded():
     code = (
         "import sys; from get_data.database.s3.settings import Settings\n"
@@ -420,7 +465,8 @@ def test_a_bucket_is_created_and_may_be_asked_for_again(s3):
 )
 def test_a_bucket_is_created_in_its_region(stub, region, constraint):
     create_bucket(from_environment({**stub.environment, "PATATE_S3_REGION": region}))
-    ((method, path, _, body),) = stub.requests
+    looked, (method, path, _, body) = stub.requests
+    assert looked[:2] == ("HEAD", "/pictures")
     assert (method, path) == ("PUT", "/pictures")
     assert constraint in body if constraint else body == b""
 
@@ -431,6 +477,23 @@ def test_a_bucket_that_cannot_be_created_is_told(stub, code):
     with pytest.raises(DatabaseError, match=f"{code}.*PATATE_S3_BUCKET") as raised:
         create_bucket(from_environment(stub.environment))
     assert_tells_no_secret(raised.value)
+
+
+REFUSALS = ["AccessDenied", "BucketAlreadyExists", "OperationAborted", "NotImplemented", ""]
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_bucket_that_is_there_is_not_created_again(stub, code):
+    stub.answers += [("HEAD", 200, b""), ("PUT", 403, error(code))]
+    create_bucket(from_environment(stub.environment))
+    assert [one[0] for one in stub.requests] == ["HEAD"]
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_bucket_that_somebody_else_creates_meanwhile_is_there(stub, code):
+    stub.answers += [("HEAD", 404, b""), ("PUT", 409, error(code)), ("HEAD", 200, b"")]
+    create_bucket(from_environment(stub.environment))
+    assert [one[0] for one in stub.requests] == ["HEAD", "PUT", "HEAD"]
 
 
 # Looking
@@ -526,6 +589,26 @@ def test_two_writers_at_once_of_whom_none_succeeded_leave_the_picture(stub):
     stub.answers += [("PUT", 409, error("ConditionalRequestConflict"))]
     assert opened(stub.environment).put_new(KEY, b"picture")
     assert stub.objects[KEY][0] == b"picture"
+
+
+# The hash that S3 tells
+
+
+@pytest.mark.parametrize("tag", ["0", "x" * 32, "0" * 32 + "-2", "ab" * 16])
+def test_an_etag_that_is_no_hash_makes_no_picture_damaged(stub, tag):
+    """Not that of an object in parts, nor, with SSE-KMS, one of the form of an MD5."""
+    stub.tag = tag
+    store = opened(stub.environment)
+    wanted = {picture_key(f"p{one}", label.sha256(bytes([one]))): bytes([one]) for one in range(90)}
+    for key, content in wanted.items():
+        assert store.put_new(key, content)
+    stub.requests.clear()
+    own = {key: partial(bytes, content) for key, content in wanted.items()}
+    assert all(one.is_whole for one in store.examine(own).values())
+    reads = [one for one in stub.requests if one[0] == "GET" and "list-type" not in one[1]]
+    assert len(reads) <= THREADS  # whose answers were under way when the first was known
+    store.check(writing=True)
+    assert not store.put_new(*next(iter(wanted.items())))
 
 
 # Copies

@@ -161,13 +161,18 @@ def settle(
             named = index.named(unsettled)
             there = store.look(unsettled)
             agreed = sorted(key for key in unsettled if (key in named) == (key in there))
+            # an old copy may be the only whole one: what is put right from it is asked about again
+            with_copies = [key for key in agreed if key in there and key in old]
+            tried = pool.map(lambda key: _put_right(key, store), with_copies)
+            put_right = {key for key, done in zip(with_copies, tried, strict=True) if done}
+            agreed = [key for key in agreed if key not in put_right]
             missing = sorted(unsettled & named.keys() - there.keys())
             needless = sorted(unsettled & there.keys() - named.keys())
             copies = [path for key in agreed for path in {copy_path(key, run), *old.get(key, ())}]
             _all(pool.map(store.delete, copies))
             for key in agreed:
                 outcome[key] = "kept" if key in there else outcome.get(key, "absent")
-            put_back = list(pool.map(lambda key: _put_back(key, store), missing))
+            put_back = list(pool.map(lambda key: _put_back(key, store, store.put_new), missing))
             lost = [key for key, is_back in zip(missing, put_back, strict=True) if not is_back]
             outcome |= dict.fromkeys(lost, "lost")
             copied = list(pool.map(lambda key: store.put_aside(key, run), needless))
@@ -203,14 +208,23 @@ def _old_copies(store: PictureStore) -> dict[str, list[str]]:
     return {key: paths for key, paths in old.items() if paths}
 
 
-def _put_back(key: str, store: PictureStore) -> bool:
-    """The picture is there again, from a copy; False when there is no copy."""
+def _put_right(key: str, store: PictureStore) -> bool:
+    """Put a whole copy in the place of a damaged picture; return whether that was done."""
+    try:
+        is_whole = is_told_by(key, store.get(key))
+    except PictureMissing:
+        return False
+    return not is_whole and _put_back(key, store, store.put)
+
+
+def _put_back(key: str, store: PictureStore, put: Callable[[str, bytes], object]) -> bool:
+    """Put the picture from a whole copy; return False when there is none."""
     for copy in store.copies().get(key, ()):
         try:
             picture = store.get(copy.path)
         except PictureMissing:
             continue
         if is_told_by(key, picture):  # a damaged one must not take a whole one's place
-            store.put_new(key, picture)
+            put(key, picture)
             return True
     return False

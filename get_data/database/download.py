@@ -21,6 +21,7 @@ from get_data.labels.label import PictureReference
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_REMEDY = "upload_data.py --verify, given the folder of its recording, puts it right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,8 @@ def _work(
         try:
             _fetch(hit.says, store, target)
         except (PictureMissing, _Damaged) as error:
-            return Downloaded(img_id, "failed", hit.others, str(error))
+            reason = f"{error}; {_REMEDY}"
+            return Downloaded(img_id, "failed", hit.others, reason)
         except OSError as error:
             reason = f"{target} cannot be written: {error.strerror}"
             return Downloaded(img_id, "failed", hit.others, reason)

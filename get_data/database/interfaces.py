@@ -5,7 +5,7 @@ implementation passes the same contract tests (`tests/test_label_index.py`,
 `tests/test_picture_store.py`).
 """
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -157,6 +157,17 @@ class Copy:
     age_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A picture that the store has: its size in bytes, and whether its content is the key's."""
+
+    size: int
+    is_whole: bool
+
+
+OwnCopy = Callable[[], bytes | None]  # a picture as the caller has it, whole; None without one
+
+
 class PictureStore(Protocol):
     """Holds pictures by key. Safe to call from threads.
 
@@ -168,19 +179,31 @@ class PictureStore(Protocol):
         """What a label's `s3_bucket` says."""
 
     def put_new(self, key: str, picture: bytes) -> bool:
-        """The picture is there, whole; False when it was there already and stays.
+        """Put the picture; return False when it was there already and stays.
 
-        One of another size under that key is damaged, and makes room: the key tells the content.
+        An object with this key but another content is damaged and is overwritten: keys are
+        content-addressed. A store that charges for reading judges by the size and the hash that it
+        tells without being read.
         """
 
     def has_pictures(self) -> bool:
         """Return whether any picture is there, labelled or not."""
+
+    def put(self, key: str, picture: bytes) -> None:
+        """Put the picture, over whatever has its key."""
 
     def get(self, path: str) -> bytes:
         """The picture under a key, or a copy. Raises: PictureMissing."""
 
     def look(self, keys: Collection[str]) -> dict[str, int]:
         """Those of the keys that are there, each with its size in bytes."""
+
+    def examine(self, pictures: Mapping[str, OwnCopy], *, read: bool = False) -> dict[str, Found]:
+        """Return those of the pictures that are there, and whether each is whole.
+
+        A store that charges for reading compares the hash that it lists with the caller's own copy,
+        where both are to be had; `read` reads every picture.
+        """
 
     def make_durable(self) -> None:
         """All that was put before outlives a power cut."""

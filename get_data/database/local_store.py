@@ -5,7 +5,7 @@ exFAT and many network drives do not have.
 """
 
 import functools
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,17 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from errors import DatabaseError, PictureMissing
-from get_data.database.interfaces import ASIDE, PICTURES, Copy, checked_path, copy_path
+from get_data.database.interfaces import (
+    ASIDE,
+    PICTURES,
+    Copy,
+    Found,
+    OwnCopy,
+    checked_path,
+    copy_path,
+    is_path,
+    is_told_by,
+)
 from get_data.durable import drop_left_behind, rename_new, sync_file_system, temporary_file
 
 LOCAL = "local"
@@ -83,6 +93,15 @@ class LocalPictureStore:
         return any(self._folder.joinpath(PICTURES).rglob("*.jpg"))
 
     @_in_our_words
+    def put(self, key: str, picture: bytes) -> None:
+        """Put the picture, over whatever has its key."""
+        self._store(create=True)
+        target = self._folder / checked_path(key)
+        with self._incoming(picture) as incoming:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            incoming.replace(target)
+
+    @_in_our_words
     def get(self, path: str) -> bytes:
         """The picture under a key, or a copy. Raises: PictureMissing."""
         try:
@@ -100,6 +119,32 @@ class LocalPictureStore:
             except FileNotFoundError:
                 continue
         return there
+
+    def examine(
+        self,
+        pictures: Mapping[str, OwnCopy],
+        *,
+        read: bool = False,
+    ) -> dict[str, Found]:
+        """Return those of the pictures that are there, and whether each is whole.
+
+        Reading costs little here, so every picture is read.
+        """
+        found: dict[str, Found] = {}
+        for key in filter(is_path, pictures):
+            with suppress(PictureMissing):
+                found[key] = self._examined(key)
+        return found
+
+    def _examined(self, key: str) -> Found:
+        """Return the state of one picture. Raises: PictureMissing."""
+        try:
+            picture = self.get(key)
+        except PictureMissing:
+            raise
+        except DatabaseError:  # no copy of ours can be read there any more: as good as damaged
+            return Found(0, is_whole=False)
+        return Found(len(picture), is_told_by(key, picture))
 
     @_in_our_words
     def make_durable(self) -> None:

@@ -5,12 +5,15 @@ what may pass are repeated here and not by obstore, which repeats neither a crea
 cut off nor an answer that broke off in the middle.
 """
 
+import hashlib
 import math
+import os
+import re
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -26,16 +29,21 @@ from get_data.database.interfaces import (
     ASIDE,
     PICTURES,
     Copy,
+    Found,
+    OwnCopy,
     checked_path,
     copy_path,
     is_path,
+    is_told_by,
 )
 from get_data.database.patience import FIRST_PATIENCE_S, PATIENCE_S, REQUEST_S, delays
+from get_data.database.proxies import way_to
 from get_data.database.s3.refusals import NOT_IMPLEMENTED, Refusal
-from get_data.database.s3.settings import Login, Settings
+from get_data.database.s3.settings import VIRTUAL, Login, Settings
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
+    from obstore.store import ClientConfig
 
 _LOSS_S = 1.0  # after one request was given up, those that were waiting for their turn are too
 _CONNECT_S = 5
@@ -43,6 +51,8 @@ _CONNECT_S = 5
 _FEW = 16  # keys that are asked for one by one, which takes no longer than a LIST
 _PAGE = 1000  # what S3 lists at once
 _PROBES = f"{ASIDE}probe"  # one that a killed check leaves goes with the old copies
+_PROBE = b"probe"
+_MD5 = re.compile('"?([0-9a-f]{32})"?', re.IGNORECASE)  # not that of an upload in parts
 
 Result = TypeVar("Result")
 
@@ -65,22 +75,27 @@ class S3PictureStore:
         self._patience_s = patience_s
         self._lost = (-math.inf, Refusal("", ""))  # when a request was given up last, and why
         self._knows_create_only = True
+        self._tells_md5 = True  # an ETag may be something else, as with SSE-KMS
         self._clock: tuple[datetime, float] | None = None
-        self._store = S3Store(  # all that AWS_* variables would decide otherwise is named
-            settings.bucket,
-            aws_endpoint_url_s3=login.url,
-            region=login.region,
-            virtual_hosted_style_request=False,
-            skip_signature=False,
-            disable_bulk_delete=True,  # not every server knows it, and we delete one by one
-            credential_provider=login.credentials,
-            client_options={
-                "allow_http": login.url.startswith("http:"),
-                "connect_timeout": timedelta(seconds=_CONNECT_S),
-                "timeout": timedelta(seconds=REQUEST_S),
-            },
-            retry_config={"max_retries": 0},
-        )
+        self._way = way_to(login.url)
+        client_options: ClientConfig = {
+            "allow_http": login.url.startswith("http:"),
+            "connect_timeout": timedelta(seconds=_CONNECT_S),
+            "timeout": timedelta(seconds=REQUEST_S),
+        }
+        if self._way.proxy:
+            client_options["proxy_url"] = self._way.proxy
+        with _foreign_variables_hidden():
+            self._store = S3Store(
+                settings.bucket,
+                endpoint=login.url_of(settings),
+                region=login.region,
+                virtual_hosted_style_request=settings.addressing == VIRTUAL,
+                disable_bulk_delete=True,  # not every server knows it, and we delete one by one
+                credential_provider=login.credentials,
+                client_options=client_options,
+                retry_config={"max_retries": 0},
+            )
 
     @property
     def name(self) -> str:
@@ -111,15 +126,17 @@ class S3PictureStore:
         probe = f"{_PROBES}/{uuid4().hex}"
         self._knows_create_only = self._learn_create_only(probe)
         asked = time.monotonic()
-        self._clock = (self._try(lambda: self._store.head(probe), probe)["last_modified"], asked)
+        seen = self._try(lambda: self._store.head(probe), probe)
+        self._clock = (seen["last_modified"], asked)
+        self._tells_md5 = self._md5(seen) in ("", _md5(_PROBE))
         self.delete(probe)
 
     def put_new(self, key: str, picture: bytes) -> bool:
-        """The picture is there, whole; False when one of its key and size was there and stays.
+        """Put the picture; return False when it was there already and stays.
 
         Also False when it was this very call that put it, and the server's word was lost.
         """
-        if not self._knows_create_only and self._size(key) == len(picture):
+        if not self._knows_create_only and self._has(key, picture):
             return False
         try:
             self._put(key, picture, "create" if self._knows_create_only else "overwrite")
@@ -127,7 +144,7 @@ class S3PictureStore:
             # That may be a picture deleted in a bucket with versions, another writer's that
             # failed, or one cut short elsewhere. Whoever puts it meanwhile puts the same: the key
             # tells the content.
-            if self._size(key) == len(picture):
+            if self._has(key, picture):
                 return False
             self._put(key, picture, "overwrite")
         return True
@@ -135,6 +152,10 @@ class S3PictureStore:
     def has_pictures(self) -> bool:
         """Return whether any picture is there, labelled or not."""
         return bool(self._try(partial(self._page, PICTURES), PICTURES))
+
+    def put(self, key: str, picture: bytes) -> None:
+        """Put the picture, over whatever has its key."""
+        self._put(key, picture, "overwrite")
 
     def get(self, path: str) -> bytes:
         """The picture under a key, or a copy. Raises: PictureMissing."""
@@ -145,21 +166,74 @@ class S3PictureStore:
             raise PictureMissing(f"bucket {self.name!r} holds no {path}") from error
 
     def look(self, keys: Collection[str]) -> dict[str, int]:
-        """Those of the keys that are there, each with its size in bytes.
+        """Those of the keys that are there, each with its size in bytes."""
+        return {key: item["size"] for key, item in self._find(keys).items()}
+
+    def examine(self, pictures: Mapping[str, OwnCopy], *, read: bool = False) -> dict[str, Found]:
+        """Return those of the pictures that are there, and whether each is whole.
+
+        Costs what `look` costs, and one GET for each picture whose listed hash is not the one of
+        the caller's copy; with `read` one GET for each picture.
+        """
+        there = self._find(pictures)
+        with ThreadPoolExecutor(THREADS) as threads:
+            whole = threads.map(
+                lambda key: self._is_whole(there[key], pictures[key], read=read), there
+            )
+            return {
+                key: Found(item["size"], is_whole)
+                for (key, item), is_whole in zip(there.items(), whole, strict=True)
+            }
+
+    def _find(self, keys: Collection[str]) -> dict[str, "ObjectMeta"]:
+        """Return what the store tells of those of the keys that are there.
 
         Neighbours cost one LIST per 1,000 of them. A few keys, and those that lie too sparse for a
         LIST, are asked for one by one.
         """
         asked = sorted({key for key in keys if is_path(key)})
-        sizes: dict[str, int] = {}
+        found: dict[str, ObjectMeta] = {}
         alone: list[str] = []
         for folder, neighbours in groupby(asked, lambda key: key.rpartition("/")[0]):
-            alone += self._look_by_pages(folder, list(neighbours), sizes)
+            alone += self._look_by_pages(folder, list(neighbours), found)
         with ThreadPoolExecutor(THREADS) as threads:
-            for key, size in zip(alone, threads.map(self._size, alone), strict=True):
-                if size is not None:
-                    sizes[key] = size
-        return {key: sizes[key] for key in asked if key in sizes}
+            for key, item in zip(alone, threads.map(self._head, alone), strict=True):
+                if item is not None:
+                    found[key] = item
+        return {key: found[key] for key in asked if key in found}
+
+    def _has(self, key: str, picture: bytes) -> bool:
+        """Return whether that picture is there, as far as the store tells without being read."""
+        item = self._head(key)
+        if item is None or item["size"] != len(picture):
+            return False
+        return self._is_whole(item, lambda: picture, read=False)
+
+    def _is_whole(self, item: "ObjectMeta", own_copy: OwnCopy, *, read: bool) -> bool:
+        """Return whether an object is the picture that its key tells.
+
+        A hash that differs is only a suspicion: an object put while the bucket was encrypted
+        otherwise has an ETag that is none. So the object is read, and one that is whole after all
+        ends the comparing.
+        """
+        if not read:
+            told = self._md5(item) if self._tells_md5 else ""
+            picture = own_copy() if told else None
+            if picture is None or _md5(picture) == told:
+                return True
+        try:
+            is_whole = is_told_by(item["path"], self.get(item["path"]))
+        except PictureMissing:
+            return False
+        if is_whole and not read:
+            self._tells_md5 = False
+        return is_whole
+
+    @staticmethod
+    def _md5(item: "ObjectMeta") -> str:
+        """Return the hash that the ETag of an object is, "" where it is none."""
+        found = _MD5.fullmatch(item["e_tag"] or "")
+        return found[1].lower() if found else ""
 
     def make_durable(self) -> None:
         """Nothing to do: S3 says that a picture is in only when it outlives a power cut."""
@@ -205,13 +279,13 @@ class S3PictureStore:
         """Whether the server refuses to write over an object; one is under the probe's path."""
         try:
             for _ in range(2):
-                self._put(probe, b"probe", "create")
+                self._put(probe, _PROBE, "create")
         except AlreadyExistsError:
             return True
         except Refused as error:
             if error.refusal.status != NOT_IMPLEMENTED:
                 raise
-            self._put(probe, b"probe", "overwrite")
+            self._put(probe, _PROBE, "overwrite")
         return False
 
     def _now(self) -> datetime:
@@ -221,23 +295,23 @@ class S3PictureStore:
         then, sent = self._clock
         return then + timedelta(seconds=time.monotonic() - sent)
 
-    def _size(self, key: str) -> int | None:
-        """The size of a picture in bytes; None when it is not there."""
+    def _head(self, key: str) -> "ObjectMeta | None":
+        """Return what the store tells of a picture; None when it is not there."""
         try:
-            return self._try(lambda: self._store.head(key), key, FileNotFoundError)["size"]
+            return self._try(lambda: self._store.head(key), key, FileNotFoundError)
         except FileNotFoundError:
             return None
 
     def _look_by_pages(
-        self, folder: str, asked: Sequence[str], sizes: dict[str, int]
+        self, folder: str, asked: Sequence[str], found: "dict[str, ObjectMeta]"
     ) -> Sequence[str]:
-        """What lies in the folder among the keys is in `sizes`; returns the keys still to ask for.
+        """Add to `found` what lies in the folder; return the keys still to ask for.
 
         Each page begins at the first key that is open, so that gaps are not read.
         """
         while len(asked) > _FEW:
             page = self._try(partial(self._page, folder, asked[0]), folder)
-            sizes |= {item["path"]: item["size"] for item in page}
+            found |= {item["path"]: item for item in page}
             if len(page) < _PAGE:
                 return []
             settled = bisect_right(asked, page[-1]["path"])
@@ -291,6 +365,33 @@ class S3PictureStore:
     def _refused(self, refusal: Refusal, about: str, tried_s: float) -> Refused:
         place = f"bucket {self.name!r} at {self._url}" + (f", {about}" if about else "")
         long = f", for {tried_s:.0f} s now" if tried_s > 1 else ""
+        note = self._way.note if refusal.is_about_the_way else ""
         return Refused(
-            f"picture store: {place}: {refusal.reason}{long}; check {refusal.look_at}", refusal
+            f"picture store: {place}: {refusal.reason}{long}; check {refusal.look_at}{note}",
+            refusal,
         )
+
+
+@contextmanager
+def _foreign_variables_hidden() -> Iterator[None]:
+    """Hide what obstore would read while the block runs: all that counts is told to it.
+
+    AWS_* variables of other tools would change where, how and with which login requests go, some
+    without an option to take that back; proxies are chosen by `proxies`.
+    """
+    hidden = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("AWS_") or name.lower().endswith("_proxy")
+    }
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _md5(picture: bytes) -> str:
+    """Return the hash by which S3 tells contents apart; it protects from accidents only."""
+    return hashlib.md5(picture, usedforsecurity=False).hexdigest()

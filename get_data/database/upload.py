@@ -4,7 +4,7 @@ A label must never be in the index without its picture in the store, whoever els
 at the same time and whenever one of them is killed. So a label goes in only after its picture, and
 because a deletion may have taken that picture in between, the upload looks once more when the label
 is in: a picture that is missing then is put back, its label created again, and looked at again. A
-second run sends nothing and costs two questions a batch.
+second run sends nothing and costs two questions a batch; what it finds damaged it puts right.
 """
 
 import stat
@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -23,6 +23,7 @@ from errors import DatabaseError, InputError, PictureMissing
 from get_data.database.batches import THREADS, batches, working
 from get_data.database.delete import MAX_ROUNDS, Target, delete, settle
 from get_data.database.interfaces import (
+    Found,
     LabelIndex,
     PictureStore,
     is_picture_key,
@@ -74,6 +75,10 @@ class Entry:
         """Whether a picture of so many bytes, 0 for none, may be the one that the label means."""
         return size > 0 and self.says.picture_size in (None, size)
 
+    def fits_whole(self, found: Found | None) -> bool:
+        """Return whether the picture that the store has is there, and the one of its key."""
+        return found is not None and found.is_whole and self.fits(found.size)
+
 
 What = Literal["created", "there", "gone", "failed"]
 
@@ -104,6 +109,7 @@ class _Sending:
     key: str = ""
     document: Document = field(default_factory=dict)
     was_there: bool = False
+    is_damaged: bool = False  # the store's picture, which a create-only writing would leave
     picture_sent: bool = False
 
 
@@ -165,12 +171,14 @@ def upload(
     store: PictureStore,
     *,
     dry_run: bool = False,
+    verify: bool = False,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[Uploaded]:
     """The labels are in the index and their pictures in the store; yields what became of each.
 
     Labels that are gone for good stay out unless their entry says `restore`. A dry run asks and
-    changes nothing.
+    changes nothing. With `verify`, pictures that are there are read, and not only compared by what
+    the store tells of them.
     While one batch is indexed, the pictures of the next one travel, in `threads`, and the index is
     asked about the one after that.
 
@@ -182,7 +190,7 @@ def upload(
         first = distinct.setdefault(entry.fingerprint, entry)
         if first is not entry and not first.picture.exists():
             distinct[entry.fingerprint] = entry
-    run = _Run(index, store, dry_run, _contents_by_id(given), threads)
+    run = _Run(index, store, dry_run, verify, _contents_by_id(given), threads)
     with (
         working(threads(1)) as asking,
         working(threads(1)) as sending,
@@ -205,6 +213,7 @@ class _Run:
     index: LabelIndex
     store: PictureStore
     dry_run: bool
+    verify: bool
     contents: Mapping[str, set[str]]
     new_threads: Callable[[int], Executor]
     threads: Executor = field(init=False)
@@ -272,10 +281,17 @@ class _Run:
         one.key = picture_key(one.img_id, content)
         one.document = self._sent(one, picture)
         if self.dry_run:
-            one.picture_sent = self.store.look([one.key]).get(one.key) != len(picture)
+            there = self._examined([one]).get(one.key)
+            one.picture_sent = there is None or not there.is_whole
         else:
             one.picture_sent = self.store.put_new(one.key, picture)
         return ""
+
+    def _examined(self, sending: Sequence[_Sending]) -> dict[str, Found]:
+        """Return those of the pictures that the store has, and whether each is whole."""
+        return self.store.examine(
+            {one.key: partial(_own_copy, one) for one in sending}, read=self.verify
+        )
 
     def _sent(self, one: _Sending, picture: bytes) -> Document:
         return label.sent(
@@ -293,17 +309,9 @@ class _Run:
         """
         says, path = one.entry.says, one.entry.picture
         try:
-            kind = path.lstat().st_mode
-            if stat.S_ISLNK(kind) and not path.resolve().is_relative_to(path.parent.resolve()):
-                raise _Unusable(f"{path} is a link out of its folder")
-            picture = picture_file.read(path)
-        except NotAPicture as error:
-            raise _Unusable(f"{path} {error}") from error
+            picture = _read(path)
         except FileNotFoundError:
             picture = self._stored(one)
-        except (OSError, RuntimeError) as error:  # the latter for a link to itself
-            why = getattr(error, "strerror", error)
-            raise _Unusable(f"{path} cannot be read: {why}") from error
         if not picture:
             raise _Unusable(f"{path} is empty")
         if says.picture_size not in (None, len(picture)):
@@ -338,13 +346,14 @@ class _Run:
             there = self._create(new, batch)
             for one in new:
                 one.was_there = one.fingerprint in there
+        missing = self._missing_or_damaged(batch)
         for _ in range(MAX_ROUNDS):
-            missing = self._missing(batch)
             if not missing:
                 break
             self._put_back(missing, batch)
             if self.dry_run:
                 break
+            missing = self._missing(batch.on_the_way())
         else:
             raise DatabaseError(
                 f"picture store {self.store.name!r}: another program deletes pictures as fast as "
@@ -392,16 +401,27 @@ class _Run:
                 batch.end(one, "gone")
         return outcome.there
 
-    def _missing(self, batch: _Batch) -> list[_Sending]:
-        """The labels that are in and whose picture is not, or not whole."""
-        waiting = batch.on_the_way()
-        if self.dry_run:  # the new ones are not expected to be there
-            waiting = [one for one in waiting if one.was_there]
+    def _missing_or_damaged(self, batch: _Batch) -> list[_Sending]:
+        """Return the labels that are in and whose picture is not, or is another content.
+
+        What this run has just put is only looked for; in a dry run it is not there yet.
+        """
+        known = [one for one in batch.on_the_way() if one.was_there]
+        found = self._examined(known) if known else {}
+        faulty = [one for one in known if not one.entry.fits_whole(found.get(one.key))]
+        for one in faulty:
+            one.is_damaged = one.key in found
+        return faulty if self.dry_run else [*faulty, *self._missing(batch.new())]
+
+    def _missing(self, waiting: Sequence[_Sending]) -> list[_Sending]:
+        """Return those of the labels whose picture is not there, or has another size."""
+        if not waiting:
+            return []
         sizes = self.store.look({one.key for one in waiting})
         return [one for one in waiting if not one.entry.fits(sizes.get(one.key, 0))]
 
     def _put_back(self, missing: Sequence[_Sending], batch: _Batch) -> None:
-        """Pictures that somebody deleted in between are in again, and then their labels."""
+        """Put pictures that somebody deleted in between, or that are damaged, then their labels."""
         again: list[_Sending] = []
         for one in missing:
             try:
@@ -415,7 +435,8 @@ class _Run:
             one.picture_sent = True
             if not self.dry_run:
                 one.document = self._sent(one, picture)
-                self.store.put_new(one.key, picture)
+                put = self.store.put if one.is_damaged else self.store.put_new
+                put(one.key, picture)
                 again.append(one)
         if again:
             self._create(again, batch)
@@ -423,6 +444,31 @@ class _Run:
 
 class _Unusable(Exception):
     """Why a picture cannot be sent."""
+
+
+def _read(path: Path) -> bytes:
+    """Return the picture that a file is. Raises: FileNotFoundError; _Unusable with the reason."""
+    try:
+        kind = path.lstat().st_mode
+        if stat.S_ISLNK(kind) and not path.resolve().is_relative_to(path.parent.resolve()):
+            raise _Unusable(f"{path} is a link out of its folder")
+        return picture_file.read(path)
+    except NotAPicture as error:
+        raise _Unusable(f"{path} {error}") from error
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError) as error:  # the latter for a link to itself
+        why = getattr(error, "strerror", error)
+        raise _Unusable(f"{path} cannot be read: {why}") from error
+
+
+def _own_copy(one: _Sending) -> bytes | None:
+    """Return the label's picture as this machine has it; None when it has none, or no whole one."""
+    try:
+        picture = _read(one.entry.picture)
+    except (FileNotFoundError, _Unusable):
+        return None
+    return picture if is_told_by(one.key, picture) else None
 
 
 def _contents_by_id(entries: Iterable[Entry]) -> dict[str, set[str]]:

@@ -19,8 +19,10 @@ from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 from errors import DatabaseError
 from get_data.database.es import errors as es_errors
 from get_data.database.es.errors import BLOCKED, MAY_PASS, NO_INDEX, cause
+from get_data.database.es.proxied_node import node_class
 from get_data.database.es.settings import URL, Settings
 from get_data.database.patience import FIRST_PATIENCE_S, PATIENCE_S, REQUEST_S, delays
+from get_data.database.proxies import way_to
 
 _CONNECTIONS = 16
 _FOREIGN = frozenset({400, 403, 404, 405, 501})  # which Elasticsearch never gives without a reason
@@ -79,6 +81,9 @@ class Http:
             options["basic_auth"] = b64encode(login.encode()).decode()
         if settings.ca_certs and settings.url.startswith("https"):
             options["ca_certs"] = str(settings.ca_certs)
+        self._way = way_to(settings.url)
+        if self._way.proxy:
+            options["node_class"] = node_class(self._way.proxy)
         self._client = Elasticsearch(
             settings.url,
             request_timeout=REQUEST_S,
@@ -151,11 +156,13 @@ class Http:
             why = es_errors.unreachable(
                 self._settings.url, error, has_answered=self._has_answered, waited_s=waited_s
             )
-            return DatabaseError(why)
+            return DatabaseError(f"{why}{self._way.note}")
         kind, reason = cause(error.body)
         is_foreign = error.meta.status in _FOREIGN and not kind and not reason
         if is_foreign or isinstance(error, UnsupportedProductError):
-            return DatabaseError(f"{self._settings.url} is not Elasticsearch; check {URL}")
+            return DatabaseError(
+                f"{self._settings.url} is not Elasticsearch; check {URL}{self._way.note}"
+            )
         return self.refused(error.meta.status, kind, reason)
 
     def refused(self, status: int, kind: str, reason: str) -> Refused:

@@ -4,7 +4,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from get_data.database.s3.settings import BUCKET, ENDPOINT_URL, KEY, KEY_ID, REGION, Settings
+from get_data.database.s3.settings import (
+    ADDRESSING,
+    BUCKET,
+    ENDPOINT_URL,
+    KEY,
+    KEY_ID,
+    REGION,
+    Settings,
+)
 
 NOT_IMPLEMENTED = 501
 
@@ -27,6 +35,8 @@ _CODES: Mapping[str, tuple[str, str]] = {
     "AuthorizationHeaderMalformed": ("no key id has that form", KEY_ID),
     "PermanentRedirect": _ANOTHER_REGION,
     "IllegalLocationConstraintException": _ANOTHER_REGION,
+    "PathStyleDomainForbidden": ("buckets are part of the host's name there", ADDRESSING),
+    "SecondLevelDomainForbidden": ("buckets are part of the host's name there", ADDRESSING),
     "RequestTimeTooSkewed": ("this machine's clock is wrong", "date and time"),
 }
 
@@ -52,6 +62,7 @@ class Refusal:
     may_pass: bool = False
     status: int = 0
     code: str = ""
+    is_about_the_way: bool = False  # the server was not reached, or it is another one
 
     @classmethod
     def of(cls, error: Exception, settings: Settings) -> "Refusal":
@@ -72,7 +83,8 @@ class Refusal:
             reason, look_at, may_pass = f"no login can be had: {why}", KEY_ID, False
         else:
             reason, look_at, may_pass = f"not what S3 answers: {_last(said)}", ENDPOINT_URL, False
-        return cls(reason, _to_look_at(look_at, settings), may_pass, status, code)
+        is_about_the_way = look_at.startswith(ENDPOINT_URL)
+        return cls(reason, _to_look_at(look_at, settings), may_pass, status, code, is_about_the_way)
 
 
 def _answered(status: int, code: str, said: str) -> tuple[str, str, bool]:

@@ -1,0 +1,212 @@
+"""Proxies that the environment names: used alike for labels and pictures, or said."""
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+import trustme
+
+from errors import DatabaseError, InputError
+from get_data.database.es.http import Http
+from get_data.database.es.settings import Settings as EsSettings
+from get_data.database.proxies import way_to
+from get_data.database.s3.settings import create_bucket, from_environment
+from get_data.database.s3_utils import S3PictureStore
+from tests.servers.server import free_port
+from tests.servers.tunnel import Tunnel
+from tests.servers.versity import Versity
+
+ES = "elastic.example.org"
+S3 = "s3.example.org"
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def certificate(tmp_path, monkeypatch):
+    """A certificate of an authority of one's own, which SSL_CERT_FILE names."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    return authority.issue_cert(ES, S3, f"*.{S3}")
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "proxy", "said"),
+    [
+        ({}, "https://a.org", "", ""),
+        ({"https_proxy": "http://p:3128"}, "https://a.org", "http://p:3128", "https_proxy"),
+        ({"HTTPS_PROXY": "http://p:3128"}, "https://a.org", "http://p:3128", "HTTPS_PROXY"),
+        ({"https_proxy": "p:3128"}, "https://a.org", "http://p:3128", "http://p:3128"),
+        ({"all_proxy": "http://p:3128"}, "https://a.org", "http://p:3128", "all_proxy"),
+        ({"https_proxy": "http://p", "no_proxy": "b.org,a.org"}, "https://a.org", "", ""),
+        ({"https_proxy": "http://p", "no_proxy": ".a.org"}, "https://x.a.org", "", ""),
+        ({"https_proxy": "http://p", "no_proxy": "*"}, "https://a.org", "", ""),
+        ({"http_proxy": "http://p"}, "https://a.org", "", ""),
+        ({"http_proxy": "http://p"}, "http://a.org", "", "http_proxy"),
+        ({"all_proxy": "http://p"}, "http://a.org", "", "all_proxy"),
+        ({"all_proxy": "socks5://p:1080"}, "https://a.org", "", "all_proxy"),
+        ({"https_proxy": "http://p:port"}, "https://a.org", "", "https_proxy"),
+    ],
+)
+def test_which_proxy_counts(monkeypatch, variables, url, proxy, said):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    way = way_to(url)
+    assert way.proxy == proxy
+    assert said in way.note
+    assert bool(said) == bool(way.note)
+
+
+def test_the_login_to_a_proxy_is_not_shown(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://me:secret@p:3128")
+    way = way_to("https://a.org")
+    assert way.proxy == "http://me:secret@p:3128"
+    assert "secret" not in way.note + repr(way)
+
+
+class Elastic(BaseHTTPRequestHandler):
+    """Answers as Elasticsearch does, with the headers that came."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = json.dumps(dict(self.headers)).encode()
+        self.send_response(200)
+        self.send_header("X-Elastic-Product", "Elasticsearch")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def elastic():
+    """The address of a server that answers as Elasticsearch does."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elastic) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("login", ["", "me:sec%40ret@"])
+def test_labels_go_through_the_proxy_which_does_not_see_them(
+    elastic, certificate, tmp_path, monkeypatch, login
+):
+    with Tunnel(elastic, certificate) as tunnel:
+        monkeypatch.setenv("https_proxy", tunnel.url.replace("//", f"//{login}"))
+        settings = EsSettings(f"https://{ES}:9200", "labels", tmp_path / "ca.pem", "zoe", "pwd")
+        http = Http(settings)
+        headers = {name.lower(): value for name, value in http.talk("GET", "/").items()}
+        http.close()
+        assert headers["host"] == f"{ES}:9200"
+        assert headers["authorization"].startswith("Basic ")
+        assert "proxy-authorization" not in headers
+        ((host, proxy_login),) = tunnel.asked
+        assert host == f"{ES}:9200"
+        assert bool(login) == bool(proxy_login)
+
+
+class VirtualVersity(Versity):
+    """A server whose buckets are parts of its host's name."""
+
+    def command(self):
+        command = list(super().command())
+        at = command.index("posix")
+        return [*command[:at], "--virtual-domain", S3, *command[at:]]
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("addressing", ["virtual", "path"])
+def test_pictures_go_through_the_proxy_in_the_way_of_addressing_that_is_wanted(
+    certificate, monkeypatch, addressing
+):
+    """With --create-bucket too; the server checks the signature, of which the host is a part."""
+    with VirtualVersity() as server, Tunnel(server.gateway.url, certificate) as tunnel:
+        monkeypatch.setenv("https_proxy", tunnel.url)
+        environment = server.gateway.environment("pictures", server.gateway.admin) | {
+            "PATATE_S3_ENDPOINT_URL": f"https://{S3}:9443",
+            "PATATE_S3_ADDRESSING": addressing,
+        }
+        settings = from_environment(environment)
+        create_bucket(settings)
+        create_bucket(settings)
+        store = S3PictureStore(settings)
+        store.check(writing=True)
+        key = "pictures/other/one-0123456789ab.jpg"
+        assert store.put_new(key, b"picture")
+        assert store.look([key]) == {key: 7}
+        assert store.put_aside(key, "run")
+        assert store.get(key) == b"picture"
+        assert (server.folder / "buckets" / "pictures" / key).read_bytes() == b"picture"
+        host = f"pictures.{S3}:9443" if addressing == "virtual" else f"{S3}:9443"
+        assert {asked for asked, _ in tunnel.asked} == {host}
+
+
+def test_a_proxy_that_does_not_answer_is_named_for_both(certificate, tmp_path, monkeypatch):
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
+    environment = {
+        "PATATE_S3_BUCKET": "pictures",
+        "PATATE_S3_KEY_ID": "id",
+        "PATATE_S3_KEY": "key",
+        "PATATE_S3_ENDPOINT_URL": f"https://{S3}",
+    }
+    store = S3PictureStore(from_environment(environment), patience_s=0.1)
+    http = Http(EsSettings(f"https://{ES}:9200", ca_certs=tmp_path / "ca.pem"))
+    for ask in (
+        lambda: store.check(writing=False),
+        lambda: http.ask("GET", "/", is_worth_waiting=False),
+        lambda: create_bucket(from_environment(environment)),
+    ):
+        with pytest.raises(DatabaseError, match=r"https_proxy; no_proxy="):
+            ask()
+    http.close()
+
+
+def test_servers_over_http_are_reached_past_a_proxy(elastic, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    http = Http(EsSettings(elastic))
+    assert http.talk("GET", "/")
+    http.close()
+    environment = {
+        "PATATE_S3_BUCKET": "pictures",
+        "PATATE_S3_KEY_ID": "id",
+        "PATATE_S3_KEY": "key",
+        "PATATE_S3_ENDPOINT_URL": elastic,  # which answers, though not as S3
+    }
+    with pytest.raises(DatabaseError, match=r"not what S3 answers.*http_proxy"):
+        S3PictureStore(from_environment(environment), patience_s=0.1).check(writing=False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PATATE_S3_ADDRESSING": "dns"},
+        {"PATATE_S3_ENDPOINT_URL": "http://127.0.0.1:9000"},
+        {"PATATE_S3_ENDPOINT_URL": "http://[::1]:9000"},
+        {"PATATE_S3_BUCKET": "Our_pictures"},
+        {"PATATE_S3_BUCKET": "our.pictures"},
+    ],
+)
+def test_what_cannot_be_addressed_so_is_told_before_anything_is_sent(changes):
+    whole = {
+        "PATATE_S3_BUCKET": "pictures",
+        "PATATE_S3_ENDPOINT_URL": f"https://{S3}",
+        "PATATE_S3_ADDRESSING": "virtual",
+    }
+    assert from_environment(whole).addressing == "virtual"
+    (name,) = changes
+    with pytest.raises(InputError, match=name):
+        from_environment(whole | changes)
