@@ -162,15 +162,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def say_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
     """Say whose corrections and deletions came before, and what becomes of ours."""
-    for is_deleted, done, otherwise in (
-        (False, "corrected", "both labels stay, and a search takes the newer one"),
-        (True, "deleted", "our labels bring them back"),
+    ours = "ours are left out" if skipped else "{}; --skip-overtaken leaves ours out"
+    for what, subject, then in (
+        ("corrected", "pictures were corrected", ours.format("both labels stay, the newer counts")),
+        ("deleted", "pictures were deleted", ours.format("our labels bring them back")),
+        ("kept", "pictures to delete were corrected", "they stay, with their new labels"),
     ):
-        those = [one for one in overtaken if one.is_deleted == is_deleted]
+        those = [one for one in overtaken if one.what == what]
         if those:
             by = ", ".join(sorted({one.by for one in those if one.by})) or "somebody"
-            then = "ours are left out" if skipped else f"{otherwise} (or give --skip-overtaken)"
-            command_line.say(f"{len(those)} pictures were {done} meanwhile, by {by}: {then}")
+            command_line.say(f"{len(those)} {subject} meanwhile, by {by}: {then}")
 
 
 def ask(
@@ -185,7 +186,8 @@ def ask(
         command_line.confirm(f"{foreign(findings, db)}. {question}", otherwise=RIGHT_DATABASE)
         return
     takes = counts.deleted or counts.replaced or counts.pictures_deleted
-    if (takes or (findings.overtaken and not skipped)) and not is_agreed:
+    meets = not skipped and any(one.what != "kept" for one in findings.overtaken)
+    if (takes or meets) and not is_agreed:
         command_line.confirm(question, otherwise="give -y to say yes")
 
 

@@ -128,11 +128,11 @@ def test_the_question_names_the_database(call, tmp_path, database):
 
 @pytest.fixture
 def two_people(call, tmp_path):
-    """Ada corrected 0 to 2 and deleted 3; what Bob made of 1 to 3, later, is in the folder."""
+    """Ada corrected 0 to 2 and deleted 3; Bob's folder corrects 1 to 4, later, and deletes 0."""
     call(upload_data, save(tmp_path / "drive", [document(number) for number in range(6)]))
     ada = wish(tmp_path / "ada", range(3), delete=[3])
     assert call(upload_to_db, ada, "-y")[0] == 0
-    return wish(tmp_path / "bob", range(1, 5), by="Bob", direction=4, later_s=5)
+    return wish(tmp_path / "bob", range(1, 5), by="Bob", direction=4, delete=[0], later_s=5)
 
 
 def test_two_who_corrected_the_same_pictures_are_told_with_counts(
@@ -142,6 +142,7 @@ def test_two_who_corrected_the_same_pictures_are_told_with_counts(
     assert code == 1  # there is a question, and nobody to answer it
     assert [line for line in err.splitlines() if line.startswith("2 pictures were corrected")]
     assert [line for line in err.splitlines() if line.startswith("1 pictures were deleted")]
+    assert [line for line in err.splitlines() if line.startswith("1 pictures to delete were")]
     code, counts, err = call(upload_to_db, two_people, "-y")
     assert (code, counts["created"], counts["replaced"]) == (0, 4, 1)
     assert "meanwhile" in err
@@ -151,7 +152,7 @@ def test_two_who_corrected_the_same_pictures_are_told_with_counts(
     assert by == {0: "Ada", 1: "Bob", 2: "Bob", 3: "Bob", 4: "Bob", 5: "auto"}
     code, counts, err = call(upload_to_db, two_people)
     assert (code, counts["created"], counts["there"]) == (0, 0, 4)
-    assert "meanwhile" not in err
+    assert "were corrected meanwhile, by" not in err.replace("to delete were corrected", "")
 
 
 def test_ones_own_corrections_may_be_left_out_where_somebody_was_before(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from get_data.database.delete import Target, target
 from get_data.database.interfaces import GoneLabel, LabelIndex
@@ -11,10 +12,14 @@ from get_data.labels import label
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """A correction of a label that somebody has replaced or deleted since it was fetched."""
+    """A correction or deletion of a label that somebody has replaced or deleted meanwhile.
+
+    `corrected`: our label comes beside another; `deleted`: no label of that picture is left;
+    `kept`: we wanted to delete it, and it has another label.
+    """
 
     fingerprint: str
-    is_deleted: bool  # no label of that picture is left
+    what: Literal["corrected", "deleted", "kept"]
     by: str
 
 
@@ -51,11 +56,16 @@ def survey(add: Sequence[Entry], going: Sequence[Target], index: LabelIndex) -> 
     return Findings(
         named=len(named),
         unknown=len(named - known - applied),
-        overtaken=_overtaken(late, replaced, gone, index),
+        overtaken=[
+            *_corrections(
+                [one for one in late if one.fingerprint not in there], replaced, gone, index
+            ),
+            *_deletions([one for one in going if one.fingerprint not in there], gone, index),
+        ],
     )
 
 
-def _overtaken(
+def _corrections(
     late: Sequence[Entry],
     replaced: Mapping[str, str],
     gone: Mapping[str, GoneLabel],
@@ -69,11 +79,20 @@ def _overtaken(
     return [
         Overtaken(
             one.fingerprint,
-            is_deleted=not named.get(keys[one.fingerprint]),
-            by=gone[replaced[one.fingerprint]].by,
+            "corrected" if named.get(keys[one.fingerprint]) else "deleted",
+            gone[replaced[one.fingerprint]].by,
         )
         for one in late
     ]
+
+
+def _deletions(
+    going: Sequence[Target], gone: Mapping[str, GoneLabel], index: LabelIndex
+) -> list[Overtaken]:
+    """Return the deletions of labels that are replaced, whose pictures stay for other labels."""
+    late = [gone[one.fingerprint] for one in going if one.fingerprint in gone]
+    named = index.named({one.s3_key for one in late if one.s3_key and one.why == "replaced"})
+    return [Overtaken(one.fingerprint, "kept", one.by) for one in late if one.s3_key in named]
 
 
 def _key(entry: Entry, before: GoneLabel) -> str:

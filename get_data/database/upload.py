@@ -404,14 +404,22 @@ class _Run:
     def _missing_or_damaged(self, batch: _Batch) -> list[_Sending]:
         """Return the labels that are in and whose picture is not, or is another content.
 
-        What this run has just put is only looked for; in a dry run it is not there yet.
+        What this run has just put is only looked for, and so is a picture whose key, made by
+        another tool, does not tell the content. In a dry run nothing new is there yet.
         """
-        known = [one for one in batch.on_the_way() if one.was_there]
+        waiting = batch.on_the_way()
+        known: list[_Sending] = []
+        others: list[_Sending] = []
+        for one in waiting:
+            tells_content = is_picture_key(one.key, one.img_id)
+            (known if one.was_there and tells_content else others).append(one)
         found = self._examined(known) if known else {}
         faulty = [one for one in known if not one.entry.fits_whole(found.get(one.key))]
         for one in faulty:
             one.is_damaged = one.key in found
-        return faulty if self.dry_run else [*faulty, *self._missing(batch.new())]
+        if self.dry_run:
+            others = [one for one in others if one.was_there]
+        return [*faulty, *self._missing(others)]
 
     def _missing(self, waiting: Sequence[_Sending]) -> list[_Sending]:
         """Return those of the labels whose picture is not there, or has another size."""
