@@ -7,6 +7,7 @@ from pathlib import Path
 from errors import InputError
 from get_data import command_line
 from get_data.labels import label_file, session
+from get_data.labels.unicode_forms import composed
 
 
 def session_of(
@@ -29,7 +30,7 @@ def session_of(
             key: command_line.ask(f"{key}: ") if value is None else value
             for key, value in given.items()
         }
-    content = {key: value or "" for key, value in given.items()}
+    content = {key: composed(value or "") for key, value in given.items()}
     session.check(content, "the session")
     return content
 

@@ -18,6 +18,7 @@ from get_data.database.interfaces import PictureStore, stored
 from get_data.durable import drop_left_behind, sync_file_system, temporary_file
 from get_data.labels import label, label_file
 from get_data.labels.label import PictureReference
+from get_data.labels.unicode_forms import as_one_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -110,7 +111,7 @@ def download(
 
 
 class _Names:
-    """The file names that are taken.
+    """The file names that are taken; what one disk may take for one name is one.
 
     Most are the id of their picture, and a search may find millions: of these only the moment is
     kept. Ids come in order, hence so do the moments.
@@ -122,10 +123,10 @@ class _Names:
 
     def take(self, says: PictureReference) -> bool:
         """The name is taken now; False when another picture has it."""
-        name = says.file_name
+        name = as_one_name(says.file_name)
         if name in self._others:
             return False
-        id_of_name = name.removesuffix(".jpg")
+        id_of_name = name.removesuffix(".jpg").upper()
         moment = label.moment_of(id_of_name)
         if moment is None:
             self._others.add(name)
@@ -146,7 +147,10 @@ def _name_fault(says: PictureReference, names: _Names) -> str:
     if not label.is_file_name(says.file_name):
         return f"{says.file_name!r} is not a plain file name"
     if not names.take(says):
-        return f"another picture found is called {says.file_name} too"
+        return (
+            f"another picture found is called {says.file_name} too, as far as a disk can tell "
+            "that knows no case; search for it alone, into another folder"
+        )
     return ""
 
 

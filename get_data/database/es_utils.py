@@ -202,7 +202,7 @@ class ElasticsearchIndex:
         """
         self._show_what_was_written()
         search.total(self._http, self._indices.labels, query, limit=1)
-        return search.in_order(self._http, self._indices.labels, query_body(query))
+        return search.in_order(self._http, self._indices.labels, query_body(query, both_forms=True))
 
     def count(self, query: SearchQuery) -> int:
         """How many labels match."""

@@ -32,7 +32,9 @@ All other keys are the arguments that Elasticsearch gives that type for one fiel
 | `ids`          | `values`: a list of fingerprints            | `"values": ["4f793167d5.."]`    |
 | `match_all`    | none                                        |                                 |
 
-A wildcard or a regular expression has 1,000 characters at most.
+A wildcard or a regular expression has 1,000 characters at most. Texts are asked in NFC, in which
+labels are stored; labels of earlier versions that are not are found all the same by `term`, `terms`
+and the other types that ask for equality or a beginning.
 For `ids` and `match_all` the key above the clause is but a name, they are about no field. Other
 types and arguments go to a team's database as they are; the database on one machine refuses them.
 """
@@ -46,6 +48,7 @@ from typing import Any, Literal, get_args
 
 import strict_json
 from errors import InputError
+from get_data.labels.unicode_forms import composed
 
 Occur = Literal["must", "filter", "should", "must_not"]
 
@@ -99,6 +102,7 @@ def parse_search_query(data: object) -> SearchQuery:
 
 
 def _parsed(data: object, where: str) -> SearchQuery:
+    data = composed(data)
     if not isinstance(data, dict):
         raise InputError(f'{where}: expected an object such as {{"event": {{"type": "exists"}}}}')
     return SearchQuery(tuple(_clauses(data, where)))

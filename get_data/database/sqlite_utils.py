@@ -8,6 +8,7 @@ transaction of its own, hence calls from any thread, and from other programs, do
 import json
 import os
 import sqlite3
+import unicodedata
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ from get_data.durable import (
 )
 from get_data.labels import label
 from get_data.labels.label import Document
+from get_data.labels.unicode_forms import composed
 
 FILE_NAME = "index.sqlite"
 SCHEMA_VERSION = 1
@@ -56,6 +58,7 @@ _COLUMNS: Mapping[str, str] = {
     "label.label_direction": "label_direction",
     "label.label_speed": "label_speed",
 }
+_TEXTS = frozenset({"event", "track", "driver", "created_by"})
 _VALUES: Mapping[str, Callable[[Document], list[Any]]] = {
     column: queries.values_of(path) for path, column in _COLUMNS.items()
 }
@@ -338,9 +341,11 @@ class SqliteIndex:
 def _connection(uri: str) -> sqlite3.Connection:
     """A connection that begins no transaction by itself; in memory for no address."""
     # a search may be ended by another thread than began it
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         uri or ":memory:", timeout=_WAIT_S, isolation_level=None, check_same_thread=False, uri=True
     )
+    connection.create_function("nfc", 1, composed, deterministic=True)
+    return connection
 
 
 def _may_write(place: Path) -> bool:
@@ -395,9 +400,13 @@ def _decided(query: SearchQuery) -> Callable[[bytes], bool]:
         return lambda document: True
     decode = msgspec.json.Decoder(Document).decode
 
+    def read(document: bytes) -> Document:
+        is_composed = document.isascii() or unicodedata.is_normalized("NFC", document.decode())
+        return decode(document) if is_composed else composed(decode(document))
+
     def decided(document: bytes) -> bool:
         try:
-            return matches(decode(document))
+            return matches(read(document))
         except (ValueError, TypeError, RecursionError) as error:
             raise DatabaseError(f"the label index is damaged ({error}); {PUT_BACK}") from error
 
@@ -417,6 +426,8 @@ def _narrowed(query: SearchQuery) -> tuple[str, list[Any]]:
         column, spans = _COLUMNS[allowed[0]], allowed[1]
         points = [span.low for span in spans if span.is_point]
         wide = [span for span in spans if not span.is_point]
+        if column in _TEXTS and (wide or not "".join(points).isascii()):
+            column = f"nfc({column})"  # earlier versions did not store texts in NFC
         if len(wide) > _MAX_SPANS or len(values) + len(points) > _MAX_NAMES:
             continue
         ways = [f"{column} IN ({','.join('?' * len(points))})"] if points or not wide else []

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from get_data.database.interfaces import (
 from get_data.labels import label, label_file, picture_file
 from get_data.labels.label import Document, PictureReference
 from get_data.labels.picture_file import NotAPicture
+from get_data.labels.unicode_forms import as_one_name
 
 _AHEAD = 2  # batches that are asked about or sent while the labels of another are indexed
 
@@ -45,6 +46,7 @@ class Entry:
     document: Document
     picture: Path
     restore: bool = False  # also when the label is gone for good
+    namesake: str = ""  # the file name of another label that leads to the same picture
 
     @cached_property
     def says(self) -> PictureReference:
@@ -162,7 +164,30 @@ def entries_of(
                 'make it "", and it is found by the hash'
             )
         entries.append(Entry(document, folder / says.file_name))
-    return entries
+    return _without_namesakes(entries)
+
+
+def _without_namesakes(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries; those whose picture is another's under a name that the disk takes for the same.
+
+    Such a label has no picture of its own here, whatever the file says.
+    """
+    first: dict[str, Entry] = {}
+    checked: list[Entry] = []
+    for entry in entries:
+        namesake = first.setdefault(as_one_name(entry.says.file_name), entry)
+        is_other = namesake.says.file_name != entry.says.file_name
+        if is_other and _is_same_file(namesake.picture, entry.picture):
+            entry = replace(entry, namesake=namesake.says.file_name)
+        checked.append(entry)
+    return checked
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def upload(
@@ -308,6 +333,11 @@ class _Run:
         Raises: _Unusable with the reason.
         """
         says, path = one.entry.says, one.entry.picture
+        if one.entry.namesake:
+            raise _Unusable(
+                f"{path} is {one.entry.namesake} too: its disk takes both names for one; bring the "
+                "pictures from a disk that does not, or rename one in file and label"
+            )
         try:
             picture = _read(path)
         except FileNotFoundError:

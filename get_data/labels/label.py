@@ -20,6 +20,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from errors import InputError
+from get_data.labels.unicode_forms import composed
 
 Document = dict[str, Any]
 
@@ -308,7 +309,7 @@ def recorded(
         "resolution": {"horizontal": width, "vertical": height},
         "picture_size": len(picture),
         "picture_sha256": sha256(picture),
-        **session,
+        **composed(dict(session)),
         "car_setting": car_setting,
         "label": annotation,
         "transformation": [],
@@ -323,17 +324,18 @@ def sent(
 ) -> Document:
     """The document as it goes into the index: where its picture is, and when it was sent.
 
-    Its times are told in UTC, in the one form that every index reads.
+    Its times are told in UTC, in the one form that every index reads, its texts in NFC.
 
     What only a label file may ask (`to_delete`, `replaces`) stays behind; `document` is unchanged.
     """
-    annotation = dict(document["label"])
+    annotation = composed(document["label"])
     created = parse_moment(annotation.get("created_on_date", ""))
     if created:
         annotation["created_on_date"] = iso(created)
     taken = parse_moment(document["timestamp"])
     known = {
-        **document,
+        **composed(document),
+        "file_name": document["file_name"],  # as the disk has it
         "s3_bucket": bucket,
         "s3_key": key,
         "raw": document.get("raw", True) in (True, "true"),

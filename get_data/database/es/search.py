@@ -59,7 +59,11 @@ def total(http: Http, index: str, query: SearchQuery, limit: int | None = None) 
 
     Raises: InputError for a query that Elasticsearch refuses, DatabaseError.
     """
-    body = {"size": 0, "query": query_body(query), "track_total_hits": limit or True}
+    body = {
+        "size": 0,
+        "query": query_body(query, both_forms=True),
+        "track_total_hits": limit or True,
+    }
     try:
         answer = http.talk("POST", f"/{index}/_search", body, allow_partial_search_results="false")
     except Refused as error:

@@ -1,0 +1,38 @@
+"""Texts and file names that look alike: macOS writes an é as two characters, others as one.
+
+Texts are kept in one form (NFC), and searches asked in it. File names that differ only in case or
+form are one name: the disks of macOS and Windows, exFAT and many network drives keep one file.
+"""
+
+import unicodedata
+from typing import Any
+
+
+def composed(value: Any) -> Any:
+    """Return the value with every text in it in NFC, also in keys; what is in NFC is not copied."""
+    if isinstance(value, str):
+        return value if value.isascii() else unicodedata.normalize("NFC", value)
+    if isinstance(value, list):
+        return [composed(item) for item in value]
+    if isinstance(value, dict):
+        keys = {key: composed(key) for key in value}
+        if len(set(keys.values())) != len(keys):  # two keys would become one
+            keys = {key: key for key in value}
+        return {keys[key]: composed(item) for key, item in value.items()}
+    return value
+
+
+def decomposed(text: str) -> str:
+    """Return the text as macOS may have written it: each accent a character of its own."""
+    return unicodedata.normalize("NFD", text)
+
+
+def as_one_name(file_name: str) -> str:
+    """Return what is equal for two file names that a disk may take for one.
+
+    Source: the Unicode Standard, section 3.13, D145 (canonical caseless matching).
+    """
+    if file_name.isascii():
+        return file_name.lower()
+    folded = unicodedata.normalize("NFD", file_name).casefold()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", folded))
