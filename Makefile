@@ -3,6 +3,7 @@
 # make test   all tests, exactly what CI runs
 # make check  lint, types and the quick tests, without a server or a browser
 # make versions  the quick tests with the lowest and with the newest packages that are allowed
+# make fresh  demo and all tests on a bare Debian 12 and 13, as root, an hour; SUITE=trixie for one
 # make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored
 # make soak   the promises at full length, some hours; a soak that was killed goes on
 # make bench  the figures of tests/benchmarks/README.md
@@ -11,11 +12,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+READY_TO_TEST := .venv/ready-to-test
+# pip shows its progress to people, and only to them
+PIP := $(BIN)/python -m pip install --disable-pip-version-check $$([ -t 1 ] || echo --quiet)
 QUICK := -q -n 2 -m "not slow and not servers and not browser"
 
-.PHONY: demo test check versions lint servers soak bench clean
+.PHONY: demo test check versions fresh lint servers soak bench clean
 
-demo: $(READY)
+demo: $(if $(filter team,$(DATABASE)),$(READY_TO_TEST),$(READY))
 	@sh demo.sh $(BIN)/python $(DATABASE)
 
 test: lint
@@ -25,27 +29,30 @@ test: lint
 check: lint
 	$(BIN)/python -m pytest $(QUICK)
 
-versions: $(READY)
+versions: $(READY_TO_TEST)
 	$(BIN)/python -m tests.versions $(QUICK)
 
-lint: $(READY)
+fresh:
+	for suite in $(or $(SUITE),bookworm trixie); do sh tests/fresh_machine.sh $$suite || exit; done
+
+lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-servers: $(READY)
+servers: $(READY_TO_TEST)
 	@$(BIN)/python -m tests.servers $(if $(DATA),--data $(DATA))
 
-soak: $(READY)
+soak: $(READY_TO_TEST)
 	$(BIN)/python -m tests.soak
 
-bench: $(READY)
+bench: $(READY_TO_TEST)
 	$(BIN)/python -m tests.benchmarks
 
 clean:
 	rm -rf .venv .venv-lowest .venv-newest demo patate.egg-info
 
-$(READY): pyproject.toml requirements.txt requirements-dev.txt
+$(READY): requirements.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Say: make PYTHON=python3.12"; exit 1; }
 	@! grep -qs "include-system-site-packages = true" .venv/pyvenv.cfg || \
@@ -53,6 +60,11 @@ $(READY): pyproject.toml requirements.txt requirements-dev.txt
 	    "Use it as it is, or say: rm -r .venv"; exit 1; }
 	@$(PYTHON) -m venv --clear .venv || \
 	  { echo "Python's venv is missing. Say: sudo apt-get install python3-venv"; exit 1; }
-	@echo "installing what requirements.txt and requirements-dev.txt name, once"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . -r requirements-dev.txt
+	@echo "Installing requirements.txt into .venv (first run only, about a minute)"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(READY_TO_TEST): $(READY) pyproject.toml requirements-dev.txt
+	@echo "Installing requirements-dev.txt into .venv (first run only, about a minute)"
+	@$(PIP) --editable . -r requirements-dev.txt
 	@touch $@
