@@ -12,6 +12,13 @@ import signal
 from types import FrameType
 from typing import NoReturn
 
+try:
+    import fcntl  # noqa: F401  first of all: locks, pads and the drive stand on it
+except ImportError:
+    raise SystemExit(
+        "error: Windows itself will not do; run this in WSL, or on Linux or macOS"
+    ) from None
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_CODE = 130
 

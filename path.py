@@ -16,7 +16,15 @@ QUERIES = ROOT / "get_data" / "queries"
 def home() -> Path:
     """The folder that holds the local database: `PATATE_HOME`, else the checkout."""
     told = os.environ.get("PATATE_HOME")
-    return absolute(Path(os.path.expanduser(told))) if told else ROOT  # noqa: PTH111  never raises
+    return absolute(expanded(told)) if told else ROOT
+
+
+def expanded(text: str) -> Path:
+    """The path that a text means: `~` is the home folder, which not every shell puts in its place.
+
+    A `~name` that nobody is called stays as it is.
+    """
+    return Path(os.path.expanduser(text))  # noqa: PTH111  never raises
 
 
 def absolute(path: Path) -> Path:

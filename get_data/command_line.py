@@ -126,15 +126,15 @@ def file_or_folder(text: str) -> Path:
     """An option that is a path, whether or not something is there. Raises: argparse's error."""
     if not text:
         raise argparse.ArgumentTypeError(f"expected a file or a folder, got {text!r}")
-    path = Path(text)
+    place = path.expanded(text)
     try:
-        path.stat()
+        place.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return path
+        return place
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", error)
         raise argparse.ArgumentTypeError(f"{text} cannot be read: {why}") from error
-    return path
+    return place
 
 
 def sentence(text: str) -> str:

@@ -43,9 +43,9 @@ import dataclasses
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
+import path
 import strict_json
 from errors import InputError
 from get_data.labels.unicode_forms import composed
@@ -93,7 +93,7 @@ def read_search_query(text_or_path: str | None) -> SearchQuery:
     if text_or_path.lstrip().startswith(("{", "[")):
         raw, where = text_or_path.encode(errors="surrogatepass"), "the query"
         return _parsed(strict_json.parse(raw, where), where)
-    return _parsed(strict_json.read(Path(text_or_path)), text_or_path)
+    return _parsed(strict_json.read(path.expanded(text_or_path)), text_or_path)
 
 
 def parse_search_query(data: object) -> SearchQuery:

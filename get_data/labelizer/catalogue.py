@@ -25,6 +25,7 @@ from get_data.links import picture_inside
 
 MAX_CLASSES = 10  # a digit key each
 SUFFIXES = (".jpg", ".jpeg")
+_OF_MACOS = "._"  # begins what macOS keeps beside a file on a disk of another kind
 
 _LEAST_PAUSE_S = 1.0  # between pictures of two runs
 _PAUSE_PERIODS = 4.0
@@ -313,7 +314,7 @@ def _files(folder: Path) -> dict[str, _File]:
             for one in found:
                 if one.is_symlink() and picture_inside(folder, one.name) is None:
                     continue
-                if one.is_file():
+                if one.is_file() and not one.name.startswith(_OF_MACOS):
                     told = one.stat()
                     files[one.name] = _File(told.st_size, told.st_mtime_ns)
     except OSError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import path
 from errors import InputError
 from get_data.database import address
 
@@ -59,7 +60,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     return Settings(
         _checked_url(environment.get(URL, "")),
         index,
-        _checked_certificates(Path(ca_certs)) if ca_certs else None,
+        _checked_certificates(path.expanded(ca_certs)) if ca_certs else None,
         user,
         password,
     )
