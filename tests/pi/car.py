@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import path
+from tests import lateness
+from tests.lateness import Lateness
 from tests.pi import bench, fake_camera
 from tests.pi.fake_camera import FakeCamera
 from tests.pi.namespace import Pi
@@ -84,6 +86,10 @@ class Thumb(threading.Thread):
         return self.last_s
 
 
+class StoodAlready(AssertionError):
+    """A busy machine had stopped the car before the test could."""
+
+
 @dataclass
 class Car:
     """A car that drives backwards at full throttle, and all that can be done to it."""
@@ -95,6 +101,7 @@ class Car:
     folder: Path
     trigger: Path
     thumb: Thumb
+    late: Lateness
 
     def wait_for_motors(self) -> None:
         """The motors are at neutral."""
@@ -167,11 +174,11 @@ class Car:
         """How long after that moment the ESC heard what stopped the car, for good.
 
         That is the start of the first neutral pulse after the last one that was not, or, where
-        there is none, the end of that one. Looks when it is surely past. Raises: AssertionError
-        when the car stood already.
+        there is none, the end of that one. Looks when it is surely past. Raises: StoodAlready.
         """
-        time.sleep(looked_at_for_s)
-        assert self.moved(moment_s - JUST_BEFORE_S, moment_s), "it stood before it was stopped"
+        time.sleep(looked_at_for_s + self.late.allowed_s)
+        if not self.moved(moment_s - JUST_BEFORE_S - self.late.allowed_s, moment_s):
+            raise StoodAlready("it stood before it was stopped")
         moved, stopped_s = False, moment_s
         for pulse in self._heard():
             if _moves(pulse):
@@ -179,6 +186,16 @@ class Car:
             elif moved:
                 moved, stopped_s = False, pulse.start_s
         return max(stopped_s - moment_s, 0.0)
+
+    def stands(self) -> float:
+        """Return from when on ten pulses in a row were neutral; one alone may be a late other."""
+        began_s = time.monotonic()
+
+        def newest() -> list[Pulse]:
+            return [one for one in self._heard() if one.start_s >= began_s][-10:]
+
+        wait_until(lambda: [_moves(one) for one in newest()] == [False] * 10)
+        return newest()[-1].end_s
 
     def moved(self, after_s: float, before_s: float = inf) -> bool:
         """Whether the ESC heard anything but neutral between those moments."""
@@ -255,9 +272,11 @@ def driving(folder: Path, *options: str, **more: Any) -> Iterator[Car]:
 @contextmanager
 def started(ready: Bench) -> Iterator[Car]:
     """A drive that looks at its car, and then waits for Menu."""
-    with Pulses(ready.pi) as pulses, FifoPad(ready.pi) as pad:
+    with Pulses(ready.pi) as pulses, FifoPad(ready.pi) as pad, lateness.measured() as late:
         thumb = Thumb(pad)
-        car = Car(ready.start(), pad, ready.camera, pulses, ready.folder, ready.trigger, thumb)
+        car = Car(
+            ready.start(), pad, ready.camera, pulses, ready.folder, ready.trigger, thumb, late
+        )
         try:
             yield car
         finally:
