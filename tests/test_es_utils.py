@@ -29,6 +29,7 @@ from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.proxy import Proxy
 from tests.servers.server import free_port
 from tests.test_label_index import GARDEN, gone, made, name_of, names_of, search
+from tests.waiting import HANGS_S
 
 EVERYTHING = parse_search_query({})
 MANY = 10_500  # more than Elasticsearch gives in one answer
@@ -424,7 +425,7 @@ def stub(answers, together=None):
             asked[request].append(body)
             asked["logins"].append(self.headers["Authorization"])
             if together and request.endswith("_bulk"):
-                together.wait(10)
+                together.wait(HANGS_S)
             is_text = isinstance(answer, str)
             raw = (answer if is_text else json.dumps(answer)).encode()
             self.send_response(status)

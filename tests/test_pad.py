@@ -31,6 +31,7 @@ from car.pad_devices import EVIOCGABS, EVIOCGKEY, Folders, Node
 from errors import PadLost
 from tests.pi import bench, namespace
 from tests.pi.pad import ABS, CODES, EVENT, KEY, KINDS, SYN, SYN_DROPPED, FifoPad
+from tests.waiting import HANGS_S
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of devices on this machine that it cannot name
@@ -724,7 +725,7 @@ class Reader:
         self._said = b""
         self.lines = []
 
-    def until(self, condition, within_s=30.0):
+    def until(self, condition, within_s=HANGS_S):
         """The first line from here on of which the condition holds."""
         give_up = time.monotonic() + within_s
         while not condition(line := self._next(give_up)):
@@ -750,7 +751,7 @@ class Reader:
             self._process.stdin.close()
         rest = self._said + self._process.stdout.read()
         self.lines += map(json.loads, rest.splitlines())
-        assert self._process.wait(30) == 0
+        assert self._process.wait(HANGS_S) == 0
         return self.lines
 
 

@@ -345,7 +345,7 @@ def test_once_a_second_all_that_was_recorded_is_made_durable(tmp_path, monkeypat
     begin = time.monotonic()
     with recorder(folder) as to:
         record(to, 1)
-        wait_until(lambda: log.read_text().splitlines().count(str(folder)) >= 3, within_s=10)
+        wait_until(lambda: log.read_text().splitlines().count(str(folder)) >= 3)
         assert time.monotonic() - begin > 2.9
         assert not to.report.stopped
     assert len(assert_whole(folder)) == 1

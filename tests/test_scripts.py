@@ -35,7 +35,7 @@ from tests.faults import before_anything
 from tests.pi import namespace
 from tests.test_bad_input import rights_count
 from tests.test_journal import interrupted
-from tests.waiting import wait_until
+from tests.waiting import HANGS_S, wait_until
 
 STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]
 
@@ -530,7 +530,7 @@ def test_deletion_on_a_terminal_follows_the_answer(call, fetched, answer, code):
         text=True,
     )
     os.write(master, answer.encode() + b"\n")
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=HANGS_S)
     os.close(master)
     os.close(slave)
     assert process.returncode == code
@@ -794,7 +794,7 @@ def test_an_upload_ended_by_a_signal_says_so_and_is_completed_by_a_second(call, 
     )
     wait_until((path.database() / "pictures").is_dir)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=HANGS_S)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[1:] == ["interrupted"]
     code, counts, _ = call(upload_data, folder)
@@ -814,14 +814,14 @@ def test_an_upload_with_nohup_outlives_the_terminal(tmp_path):
     )
     wait_until((path.database() / "pictures").is_dir)
     process.send_signal(signal.SIGHUP)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANGS_S)
     assert (process.returncode, json.loads(out)["created"]) == (0, 1500), err
 
 
 FAKE_PYTHON = """#!/bin/sh
 case $2 in
 tests.servers) echo $$ >server; echo PATATE_ES_URL=x; while :; do sleep 0.1; done ;;
-*) echo $$ >script; sleep 30 ;;
+*) echo $$ >script; sleep 9999 ;;
 esac
 """
 
@@ -838,7 +838,7 @@ def test_the_servers_of_a_demo_end_with_it(tmp_path, number):
     )
     wait_until((tmp_path / "script").is_file)
     os.killpg(demo.pid, number)  # as a terminal does
-    demo.wait(10)
+    demo.wait(HANGS_S)
     server = int((tmp_path / "server").read_text())
     try:
         with pytest.raises(ProcessLookupError):

@@ -11,7 +11,7 @@ from tests.soak.trials import NotPossible, Property, Seen
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", [one for one in soak.PROPERTIES if one != "million_labels"])
 def test_property_holds_in_a_few_trials(tmp_path, name, capsys):
     code = soak.main(["--only", name, "--trials-scale", "0.02", "--work", str(tmp_path)])

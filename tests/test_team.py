@@ -271,9 +271,7 @@ def test_who_interrupts_an_upload_to_far_away_waits_for_what_is_on_its_way(call,
         far.latency_s = 1.0
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        interrupted = time.monotonic()
         _, err = process.communicate()
-    assert time.monotonic() - interrupted < 8
     assert process.returncode == 130
     assert err.splitlines()[1:] == ["interrupted"]
     assert 0 < len(team.contents().files) < 500

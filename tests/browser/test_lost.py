@@ -270,7 +270,7 @@ def test_a_killed_browser_sends_what_it_kept(labelizer, own_browser, watch):
     ready(page)
     page.route("**/api/edits", lambda route: route.abort())
     keys(page, *"4" * 30)
-    wait_until(lambda: page.evaluate(COUNT_KEPT) == 30, within_s=5)  # some ms after each key
+    wait_until(lambda: page.evaluate(COUNT_KEPT) == 30)  # some ms after each key
     kill()
     assert labelizer.operations() == []
     page, _ = own_browser()
@@ -327,11 +327,11 @@ def test_a_page_writes_into_no_other_folder(tmp_path, page, labelizer, start, wa
     saved(page)
     labelizer.stop()
     keys(page, "3", "3")
-    expect(page.locator("#save-state")).to_have_text("⚠ Offline, 2 unsent", timeout=10_000)
+    expect(page.locator("#save-state")).to_have_text("⚠ Offline, 2 unsent")
     other.port = labelizer.port
     other.start()
     bar = page.locator("#bars .work")
-    expect(bar).to_contain_text("Another folder is served here", timeout=10_000)
+    expect(bar).to_contain_text("Another folder is served here")
     expect(bar).to_contain_text("2 changes of this tab wait")
     expect(page.locator("#save-state")).to_have_text("⚠ Read-only, 2 unsent")
     keys(page, "x")

@@ -19,7 +19,7 @@ def current(page: Page) -> str:
 
 def saved(page: Page) -> None:
     """The server has everything."""
-    expect(page.locator("#save-state")).to_have_text("✓ All saved", timeout=15_000)
+    expect(page.locator("#save-state")).to_have_text("✓ All saved")
 
 
 def keys(page: Page, *presses: str) -> None:

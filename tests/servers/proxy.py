@@ -117,7 +117,7 @@ class Proxy:
         return None
 
     def _in_loop(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=30)
+        asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=300)
 
     async def _listen(self) -> None:
         self._server = await self.loop.create_server(

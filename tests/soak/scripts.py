@@ -27,7 +27,7 @@ UPLOAD = [str(path.ROOT / "get_data" / "upload_data.py")]
 APPLY = [str(path.ROOT / "get_data" / "upload_to_db.py")]
 DOWNLOAD = [str(path.ROOT / "get_data" / "search_and_download.py")]
 
-_ENDS_WITHIN_S = 180.0  # a server that was lost is waited for
+_ENDS_WITHIN_S = 900.0  # a server that was lost is waited for, and machines may be busy
 
 
 @dataclass(frozen=True)
