@@ -18,16 +18,21 @@ _UNDER_VOLTAGE, _THROTTLED = 0x1, 0x4
 _SINCE_START = 16
 
 
+def synchronised() -> bool | None:
+    """Return whether the network has set the wall clock; None where that cannot be told."""
+    answer = _asked("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    return {"yes": True, "no": False}.get(answer)
+
+
 def clock() -> Found:
     """Whether the wall clock is right, so that pictures get the time at which they were taken.
 
     Raises: Unknown.
     """
-    answer = _asked("timedatectl", "show", "--property=NTPSynchronized", "--value")
-    match answer:
-        case "yes":
+    match synchronised():
+        case True:
             return Found("set by the network")
-        case "no":
+        case False:
             return Found(
                 "not set by the network yet",
                 "pictures may get a wrong time; wait for the network, or: sudo timedatectl "

@@ -21,10 +21,12 @@ import argparse
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict
+from datetime import datetime
+from functools import partial
 
 import path
 import preflight
-from car import hardware_conf, pad_picture
+from car import hardware_conf, pad_picture, readiness
 from car.drive import Drive, Rules
 from car.hardware_conf import HardwareConf
 from car.interfaces import Command, Frame
@@ -33,22 +35,23 @@ from car.track import TRACKS
 from errors import InputError, RecordingFailed, WriteFailed
 from get_data import command_line, session_questions
 from get_data.durable import temporary_file
-from get_data.labels import session
+from get_data.labels import label_file, session
 from get_data.labels.label import MAX_CLASSES, SESSION_KEYS, Classes
-from get_data.recording import capture_clock, disk, jpeg, live, live_view
+from get_data.recording import capture_clock, continued, disk, jpeg, live, live_view
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.live import Moment
 from get_data.recording.live_view import LiveView
 from get_data.recording.recorder import Recorder, check_free, check_names
-from get_data.recording.report import Lost, page
-from preflight import Unknown
+from get_data.recording.report import page
+from preflight import Found, Unknown
 
 ERASE_S = 5.0
 LAST_IMG_ID = "last_img_id"
 
 _RATE = command_line.number_from(0.1, 200, "pictures a second")
 _SHARE = command_line.number_from(0.01, 1, "of full throttle")
-_CLASSES = command_line.whole_number_from(1, MAX_CLASSES, "classes")
+_DIRECTIONS = command_line.whole_number_from(2, MAX_CLASSES, "classes")  # one tells nothing
+_SPEEDS = command_line.whole_number_from(1, MAX_CLASSES, "classes")  # one: driven at one speed
 _SEED = command_line.whole_number_from(0, SEEDS - 1, "as a seed")
 
 
@@ -61,7 +64,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--output",
         type=command_line.file_or_folder,
         metavar="DIR",
-        help="where the drive goes; only --check-pad does without",
+        help="where the drive goes; --check and --check-pad do without",
     )
     add("--simulate", action="store_true", help="a simulated car that drives by itself")
     add(
@@ -70,7 +73,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"the simulated road; default: the one that --track names, else {TRACKS[0]}",
     )
     add("--seed", type=_SEED, metavar="N", help="the same simulated driver, pushes and light again")
-    add("--check", action="store_true", help="only look whether all is ready to drive")
+    add(
+        "--check",
+        action="store_true",
+        help="only look whether all is ready to drive; the disk, with -o",
+    )
     add("--check-pad", action="store_true", help="only show what each control of the pad does")
     add("--duration", type=command_line.positive_number, metavar="S", help="seconds to drive")
     add("--rate", type=_RATE, default=20.0, metavar="HZ", help="pictures a second; default 20")
@@ -81,8 +88,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="WxH",
         help="default 160x120",
     )
-    add("--nb-dir", type=_CLASSES, default=5, metavar="N", help="direction classes; default 5")
-    add("--nb-speed", type=_CLASSES, default=2, metavar="N", help="speed classes; default 2")
+    add("--nb-dir", type=_DIRECTIONS, default=5, metavar="N", help="direction classes; default 5")
+    add("--nb-speed", type=_SPEEDS, default=2, metavar="N", help="speed classes; default 2")
     add("--max-throttle", type=_SHARE, metavar="X", help="what full trigger means, 0.01 to 1")
     add(
         "--view",
@@ -101,7 +108,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         option = f"--{key.replace('_', '-')}"
         add(option, type=command_line.sentence, metavar="TEXT", help=f"the session's {key}")
     args = parser.parse_args(argv)
-    if not (args.output or args.check_pad):
+    if not (args.output or args.check or args.check_pad):
         parser.error("-o DIR is needed: where the drive goes")
     if not args.simulate and (args.sim_track or args.seed is not None):
         parser.error("--sim-track and --seed are for a simulated drive: add --simulate")
@@ -117,11 +124,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command_line.DONE
     last_img_id_file = path.database() / LAST_IMG_ID
     last_moment = capture_clock.remembered(last_img_id_file)
-    check_names(args.output, path.database())
-    check_free(args.output)
+    newest = {last_img_id_file: last_moment}
+    if args.output:
+        newest[args.output / label_file.NAME] = check_folder(args, conf)
     said = session_of(args)
+    followed = capture_clock.followed(synchronised=readiness.synchronised())
     with view_of(args, conf) as view, closing(car_of(args, conf, said["track"])) as car:
-        make_ready(car, args, conf)
+        make_ready(car, args, conf, followed.told(newest))
         if args.check:
             return command_line.DONE
         command_line.make_folders(args.output, path.database())
@@ -129,9 +138,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         session_questions.keep(said, args.output / session.NAME)
         with recorder_of(args, conf, said, car.settings(), last_img_id_file) as recorder:
             command_line.say_repaired(args.output, recorder.repaired)
-            moments = filter(None, (last_moment, recorder.newest))
-            captured = CaptureClock(after=max(moments, default=None))
+            moments = filter(None, (last_moment, *recorder.moments))
+            captured = CaptureClock(after=followed.newest(moments), taken=recorder.has)
             return drive(car, recorder, captured, view, args, conf)
+
+
+def check_folder(args: argparse.Namespace, conf: HardwareConf) -> datetime | None:
+    """Look whether the drive can go into the output folder; return the newest moment there.
+
+    Raises: InputError, RecordingFailed, StillRecording.
+    """
+    check_names(args.output, path.database())
+    check_free(args.output)
+    earlier = continued.read(args.output)
+    setting = continued.setting_of(
+        car_setting(conf, args, {}), nb_dir=args.nb_dir, nb_speed=args.nb_speed
+    )
+    for difference in continued.check(args.output, earlier, setting):
+        command_line.say(f"warning: {difference}")
+    return earlier.newest
 
 
 def view_of(
@@ -143,7 +168,7 @@ def view_of(
     view = LiveView(
         host=args.view_host,
         port=args.view,
-        folder=args.output,
+        folder=args.output or Path(),
         resolution=args.resolution,
         rate_hz=args.rate,
         jpeg_quality=conf.jpeg_quality,
@@ -158,10 +183,12 @@ def session_of(args: argparse.Namespace) -> session.Session:
     Raises: InputError.
     """
     given = {key: getattr(args, key) for key in SESSION_KEYS}
-    template = args.output / session.NAME
-    known = session.read(template)["track"] if command_line.is_there(template) else ""
+    template = args.output / session.NAME if args.output else None
+    known = session.read(template)["track"] if template and command_line.is_there(template) else ""
     if args.simulate and not (known or args.track):
         given["track"] = args.sim_track or TRACKS[0]
+    if not args.output:
+        return {key: value or "" for key, value in given.items()}
     return session_questions.session_of(args.output, given, may_ask=not args.check)
 
 
@@ -197,8 +224,12 @@ def car_of(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
     return RealCar(conf, width_px=width_px, height_px=height_px, rate_hz=args.rate)
 
 
-def make_ready(car: Car, args: argparse.Namespace, conf: HardwareConf) -> None:
+def make_ready(
+    car: Car, args: argparse.Namespace, conf: HardwareConf, ids: Sequence[Found]
+) -> None:
     """Everything that can fail was looked at and said, and the motors are at neutral.
+
+    `ids` is what is to be said of ids that are ahead of the clock.
 
     Raises: NotReady, Declined.
     """
@@ -211,8 +242,12 @@ def make_ready(car: Car, args: argparse.Namespace, conf: HardwareConf) -> None:
     checks = list(car.checks())
     told = args.check or not args.simulate  # a simulated car is always ready
     if told:
+        checks += [("ids", partial(_same, found)) for found in ids]
+    if told and args.output:
         checks += disk.checks(args.output, picture, rate_hz=args.rate)
     say = command_line.say if told else lambda _line: None
+    for found in () if told else ids:
+        command_line.say(f"warning: {found.said}; {found.todo}")
     preflight.run(checks, say)
     if not args.simulate and sys.stdin.isatty():
         command_line.confirm(
@@ -220,6 +255,10 @@ def make_ready(car: Car, args: argparse.Namespace, conf: HardwareConf) -> None:
             otherwise="",
         )
     preflight.run([("motors", car.open_motors)], say)
+
+
+def _same(found: Found) -> Found:
+    return found
 
 
 def warn_of_memory(folder: Path) -> None:
@@ -333,19 +372,22 @@ def drive(
 
 def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, missed: int) -> None:
     """What was recorded is said: a page for people, counts for programs."""
-    lost = Lost(missed, recorder.dropped)
-    command_line.say(f"{args.output}")
+    command_line.say(recorder.report.moved or f"{args.output}")
+    if recorder.report.moved:
+        command_line.say(
+            f"warning: {args.output} was renamed; all pictures are in the folder above"
+        )
     if recorder.report.unremembered:
         command_line.say(f"warning: {recorder.report.unremembered}")
     for line in page(
         recorder.report,
-        lost=lost,
+        missed=missed,
         asked_hz=args.rate,
         control=driving.timing,
         stops=driving.stops,
     ):
         command_line.say(line)
-    command_line.report({**asdict(recorder.report), **asdict(lost), "stops": driving.stops})
+    command_line.report({**asdict(recorder.report), "missed": missed, "stops": driving.stops})
 
 
 if __name__ == "__main__":

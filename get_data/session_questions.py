@@ -8,34 +8,53 @@ from errors import InputError
 from get_data import command_line
 from get_data.labels import label_file, session
 from get_data.labels.unicode_forms import composed
+from get_data.recording import journal
 
 
 def session_of(
     folder: Path, given: Mapping[str, str | None], *, may_ask: bool = True
 ) -> session.Session:
-    """The session of a folder: its template, else what is given; None is asked for on a terminal.
+    """Return the session of a folder: its template, with the empty fields filled by what is given.
 
-    Raises: InputError when the template is broken, or the folder is not a recording.
+    What is given nowhere is asked for on a terminal, before the first picture of the folder: a
+    field that was left empty then is an answer too.
+
+    Raises: InputError when the template is broken or says something else than what is given, or
+    when the folder is not a recording.
     """
     template = folder / session.NAME
+    recorded = any((folder / name).exists() for name in (label_file.NAME, journal.NAME))
     if command_line.is_there(template):
-        for key, value in session.read(template).items():
-            if given.get(key) not in (None, value):
-                command_line.say(f"warning: {template} stays as it is: {key} is {value!r}")
-        return session.read(template)
-    if (folder / label_file.NAME).exists():
+        kept = session.read(template)
+    elif (folder / label_file.NAME).exists():
         raise InputError(f"{folder} has labels that were not recorded there; choose another folder")
-    if may_ask and sys.stdin.isatty():
-        given = {
-            key: command_line.ask(f"{key}: ") if value is None else value
-            for key, value in given.items()
-        }
-    content = {key: composed(value or "") for key, value in given.items()}
+    else:
+        kept = dict.fromkeys(given, "")
+    told = {key: composed(value) for key, value in given.items() if value is not None}
+    _check_same(template, kept, told)
+    if may_ask and not recorded and sys.stdin.isatty():
+        asked = [key for key in given if not kept[key] and key not in told]
+        told |= {key: composed(command_line.ask(f"{key}: ")) for key in asked}
+    filled = {key: value for key, value in told.items() if value and not kept[key]}
+    content = {**kept, **filled}
     session.check(content, "the session")
+    if recorded and filled:
+        command_line.say(f"warning: {folder}: earlier pictures have no {', '.join(filled)}")
     return content
 
 
+def _check_same(template: Path, kept: session.Session, given: Mapping[str, str]) -> None:
+    """Raise InputError when the template has another value than an option gives."""
+    for key, value in given.items():
+        before = kept[key]
+        if before and composed(before) != value:
+            raise InputError(
+                f"{template}: {key} is {before!r}, but --{key.replace('_', '-')} is {value!r}; "
+                "record into another folder, or correct the template"
+            )
+
+
 def keep(said: session.Session, template: Path) -> None:
-    """The template is there. Raises: WriteFailed."""
-    if not template.exists():
+    """Write the template, unless it says so already. Raises: InputError, WriteFailed."""
+    if not template.exists() or session.read(template) != said:
         session.write(template, said)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from errors import InputError
+from get_data.labels.label import img_id_of
 from get_data.recording import capture_clock
 from get_data.recording.capture_clock import CaptureClock
 
@@ -20,9 +21,9 @@ class Clocks:
         self.monotonic_s += seconds
         self.wall_s += seconds
 
-    def clock(self, after=None):
+    def clock(self, after=None, **more):
         return CaptureClock(
-            after=after, monotonic=lambda: self.monotonic_s, wall=lambda: self.wall_s
+            after=after, **more, monotonic=lambda: self.monotonic_s, wall=lambda: self.wall_s
         )
 
 
@@ -80,3 +81,36 @@ def test_a_broken_memory_is_named(tmp_path):
     (tmp_path / "last").write_text("yesterday")
     with pytest.raises(InputError, match=f"{tmp_path / 'last'} holds no id of a picture"):
         capture_clock.remembered(tmp_path / "last")
+
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+HOURS = [timedelta(hours=hours) for hours in (-48, 0, 1, 2, 3, 24 * 365 * 60)]
+
+
+@pytest.mark.parametrize("synchronised", [True, False, None])
+def test_what_is_far_ahead_is_followed_only_where_the_clock_may_be_wrong(synchronised):
+    followed = capture_clock.followed(synchronised=synchronised, now=NOW)
+    newest = followed.newest(NOW + ahead for ahead in HOURS)
+    assert newest == NOW + (timedelta(hours=2) if synchronised else HOURS[-1])
+    assert followed.newest([]) is None
+
+
+@pytest.mark.parametrize("synchronised", [True, False, None])
+def test_every_file_that_is_far_ahead_is_told_with_its_id(tmp_path, synchronised):
+    followed = capture_clock.followed(synchronised=synchronised, now=NOW)
+    newest = {tmp_path / str(number): NOW + ahead for number, ahead in enumerate(HOURS)}
+    told = followed.told({**newest, tmp_path / "none": None})
+    assert len(told) == 2
+    for number, found in zip((4, 5), told, strict=True):
+        assert str(tmp_path / str(number)) in found.said
+        assert img_id_of(NOW + HOURS[number]) in found.said
+        assert found.todo
+
+
+def test_moments_that_a_folder_has_are_stepped_over():
+    """As a clock comes by a second time at what it has shown while it was wrong."""
+    clocks = Clocks()
+    start = datetime.fromtimestamp(clocks.wall_s, UTC)
+    has = {start + timedelta(microseconds=number) for number in range(3)}
+    clock = clocks.clock(taken=has.__contains__)
+    assert clock.at(clocks.monotonic_s) == start + timedelta(microseconds=3)

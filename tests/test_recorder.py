@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from errors import InputError, RecordingFailed, StillRecording
 from get_data.labels import label, label_file
 from get_data.labels.label import Classes
 from get_data.recording import capture_clock, journal
+from get_data.recording import recorder as recording_recorder
 from get_data.recording.recorder import Recorder
 from tests import jpeg_files
 from tests.conftest import START
@@ -46,7 +48,7 @@ def running(tmp_path_factory):
     assert_whole(to.folder)
 
 
-def record(to, count, *, first=0, picture=FRAME):
+def record(to, count, *, first=0, picture=FRAME, wait=False):
     """So many pictures at 10 Hz."""
     for number in range(first, first + count):
         while not to.record(
@@ -54,6 +56,7 @@ def record(to, count, *, first=0, picture=FRAME):
             captured=START + timedelta(milliseconds=100 * number),
             steering=(number % 5) / 2 - 1,
             throttle=0.3,
+            wait=wait,
         ):
             time.sleep(0.001)
             to.dropped -= 1
@@ -201,8 +204,111 @@ def test_a_full_queue_drops_and_counts_instead_of_waiting(tmp_path):
         ]
         os.kill(to._writer.pid, signal.SIGCONT)
     assert taken == [True] * 3 + [False] * 7
-    assert to.dropped == 7
+    assert to.dropped == to.report.dropped == 7
     assert len(assert_whole(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("as_jpeg", [False, True], ids=["frames", "files"])
+def test_an_importer_that_waits_loses_no_picture(tmp_path, as_jpeg):
+    """As fast as it can, with room for two in the queue."""
+    picture = cv2.imencode(".jpg", FRAME)[1].tobytes() if as_jpeg else FRAME
+    with recorder(tmp_path, rate_hz=0.1) as to:
+        record(to, 1000, picture=picture, wait=True)
+    assert (to.report.pictures, to.report.dropped, to.dropped) == (1000, 0, 0)
+    assert len(assert_whole(tmp_path)) == 1000
+
+
+def _kill(to):
+    to._writer.kill()
+
+
+def _stop_for_ever(to):
+    os.kill(to._writer.pid, signal.SIGSTOP)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("end", [_kill, _stop_for_ever], ids=["killed", "hangs"])
+def test_a_writer_that_takes_no_more_is_raised_to_whoever_waits(tmp_path, monkeypatch, end):
+    monkeypatch.setattr(recording_recorder, "WRITER_TAKES_WITHIN_S", 0.5)
+    monkeypatch.setattr(recording_recorder, "_WRITER_ENDS_WITHIN_S", 0.5)
+    to = recorder(tmp_path, rate_hz=0.1)
+    record(to, 3)
+    wait_until(lambda: to.progress.written == 3)
+    _stop_for_ever(to)  # so that the queue is full when the writer ends
+    threading.Timer(0.2, end, [to]).start()
+    with pytest.raises(RecordingFailed, match=str(tmp_path)):
+        record(to, 100, first=3, wait=True)
+    with pytest.raises(RecordingFailed):
+        to.close()
+    to._writer.kill()
+    to._writer.communicate()
+    assert (to.report.pictures, to.report.dropped) == (3, 3)  # two in the queue, and the third
+    assert journal.repair(tmp_path).labels == 3
+    assert len(assert_whole(tmp_path)) == 3
+
+
+def test_what_waits_when_recording_stops_is_told_at_the_end(tmp_path):
+    """Also when that is found after the last picture was accepted."""
+    to = recorder(tmp_path)
+    record(to, 1)
+    wait_until(lambda: to.progress.written == 1)
+    (tmp_path / f"{label.img_id_of(START + timedelta(milliseconds=100))}.jpg").mkdir()
+    record(to, 1, first=1, wait=True)
+    with pytest.raises(RecordingFailed, match="stopped early"):
+        to.close()
+    assert (to.report.pictures, to.report.dropped) == (1, 1)
+    with pytest.raises(RecordingFailed, match="has stopped"):
+        record(to, 1, first=2, wait=True)
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["renamed", "and made anew"])
+def test_a_folder_that_is_renamed_while_recording_keeps_pictures_and_labels_together(
+    tmp_path, anew
+):
+    folder, away = tmp_path / "drive", tmp_path / "away"
+    with recorder(folder) as to:
+        record(to, 10)
+        wait_until(lambda: to.progress.written == 10)
+        folder.rename(away)
+        if anew:
+            folder.mkdir()
+        record(to, 10, first=10)
+        to.erase(0.35)
+        record(to, 10, first=20)
+    assert to.report.moved == str(away)
+    assert (to.report.pictures, to.report.erased, to.report.stopped) == (26, 4, "")
+    assert len(assert_whole(away)) == 26
+    assert len(assert_whole(away / journal.ERASED)) == 4
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_a_killed_recording_of_a_renamed_folder_is_repaired_where_it_is(tmp_path):
+    folder, away = tmp_path / "drive", tmp_path / "away"
+    to = recorder(folder)
+    record(to, 10)
+    folder.rename(away)
+    folder.mkdir()
+    record(to, 10, first=10)
+    wait_until(lambda: to.progress.written == 20)
+    to._writer.kill()
+    with pytest.raises(RecordingFailed):
+        to.close()
+    assert journal.repair(folder) is None
+    assert journal.repair(away).damaged == {}
+    assert len(assert_whole(away)) == 20
+
+
+def test_a_folder_that_is_deleted_while_recording_stops_it_with_a_reason(tmp_path):
+    folder = tmp_path / "drive"
+    to = recorder(folder)
+    record(to, 10)
+    wait_until(lambda: to.progress.written == 10)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    record(to, 1, first=10)
+    to.close()
+    assert to.report.stopped == "No such file or directory"
+    assert list(folder.iterdir()) == []
 
 
 def test_a_folder_is_recorded_into_by_one_at_a_time(tmp_path, monkeypatch):

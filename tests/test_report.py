@@ -3,7 +3,7 @@
 import pytest
 
 from car.drive import Timing
-from get_data.recording.report import Lost, page
+from get_data.recording.report import page
 from get_data.recording.writer import Report
 
 
@@ -11,7 +11,7 @@ def lines(*, timing=None, stops=None):
     """The page by the first word of its lines."""
     shown = page(
         Report(),
-        lost=Lost(0, 0),
+        missed=0,
         asked_hz=20,
         control=timing or Timing(0.02),
         stops=stops or {},

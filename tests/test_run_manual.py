@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import cv2
@@ -25,8 +26,9 @@ from car.interfaces import Button
 from errors import InputError, PadLost
 from get_data import command_line, run_manual
 from get_data.labels import label_file, session
-from get_data.recording import journal
-from tests.conftest import document
+from get_data.labels.label import SESSION_KEYS, fingerprint, moment_of
+from get_data.recording import capture_clock, journal
+from tests.conftest import document, picture, save
 from tests.pi import fake_camera
 from tests.test_journal import interrupted
 from tests.test_live_view import free_port
@@ -163,17 +165,239 @@ def test_a_killed_drive_is_completed_for_the_next_script(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_folder_that_is_renamed_during_the_drive_and_made_anew_is_told(tmp_path):
+    folder, away = tmp_path / "drive", tmp_path / "away"
+    process = start(folder, "--duration", "60")
+    wait_until(recording(folder))
+    folder.rename(away)
+    folder.mkdir()
+    before = len(list(away.glob("*.jpg")))
+    wait_until(lambda: len(list(away.glob("*.jpg"))) > before + 5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert str(away) in err
+    counts = json.loads(out)
+    assert counts["moved"] == str(away)
+    assert counts["pictures"] == len(assert_whole(away))
+    assert list(folder.iterdir()) == []
+
+
+def drive_on(call, folder, *options):
+    """Record a few pictures into the folder; return exit code, counts and what was said."""
+    return call(run_manual, "-o", folder, "--simulate", "--duration", "0.2", *options)
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+@pytest.mark.slow
 def test_the_same_folder_is_continued_and_its_session_kept(tmp_path):
     folder = tmp_path / "drive"
     ran(folder, "--duration", "1", "--driver", "Zoé")
     first = label_file.read(folder / label_file.NAME)
-    code, _, err = ran(folder, "--duration", "1", "--driver", "Ada")
-    assert code == 0
-    assert "session_template.json stays as it is: driver is 'Zoé'" in err
+    code, _, err = ran(folder, "--duration", "1")
+    assert code == 0, err
     labels = assert_whole(folder)
     assert labels.keys() > first.keys()
     assert {one["driver"] for one in labels.values()} == {"Zoé"}
     assert max(first) < min(labels.keys() - first.keys())
+
+
+@pytest.mark.parametrize("key", SESSION_KEYS)
+def test_an_option_that_says_something_else_than_the_template_is_refused_before_the_drive(
+    tmp_path, call, no_motors, key
+):
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    template = folder / session.NAME
+    session.write(template, {key: "this", "tyres": 4})
+    before = contents(folder)
+    code, out, err = drive_on(call, folder, f"--{key.replace('_', '-')}", "that")
+    assert (code, out) == (2, None)
+    for told in (str(template), key, "'this'", "'that'"):
+        assert told in err
+    assert contents(folder) == before
+
+
+def test_an_option_fills_an_empty_field_of_the_template(tmp_path, call):
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    (folder / session.NAME).write_text('{"event": "", "driver": "Zoe\\u0301", "tyres": 4}')
+    code, _, err = drive_on(call, folder, "--event", "race", "--driver", "Zo\u00e9")
+    assert code == 0, err
+    assert "warning" not in err
+    kept = session.read(folder / session.NAME)
+    assert (kept["event"], kept["tyres"]) == ("race", 4)
+    labels = assert_whole(folder).values()
+    assert {(one["event"], one["tyres"]) for one in labels} == {("race", 4)}
+
+
+def test_earlier_pictures_without_what_is_filled_now_are_told(tmp_path, call):
+    assert drive_on(call, tmp_path / "drive")[0] == 0
+    code, _, err = drive_on(call, tmp_path / "drive", "--event", "race")
+    assert code == 0
+    assert f"{tmp_path / 'drive'}: earlier pictures have no event" in err
+    events = {one["event"] for one in assert_whole(tmp_path / "drive").values()}
+    assert events == {"", "race"}
+
+
+OTHERWISE = {
+    "nb_dir": ["--nb-dir", "3"],
+    "nb_speed": ["--nb-speed", "1"],
+    "max_throttle": ["--max-throttle", "0.31"],
+    "resolution": ["--resolution", "64x48"],
+}
+
+
+@pytest.mark.parametrize("option", [[], ["--check"]], ids=["drive", "check"])
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_folder_is_not_continued_with_what_its_labels_would_not_share(
+    tmp_path, call, name, option
+):
+    folder = tmp_path / "drive"
+    assert drive_on(call, folder)[0] == 0
+    before = contents(folder)
+    code, out, err = drive_on(call, folder, *OTHERWISE[name], *option)
+    assert (code, out) == (2, None)
+    assert str(folder) in err
+    assert name in err
+    assert "another folder" in err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("where", [label_file.NAME, journal.NAME, f"{journal.ERASED}/labels.json"])
+def test_classes_count_also_in_what_was_erased_or_not_yet_repaired(
+    tmp_path, call, no_motors, where
+):
+    one = document(0)
+    one["label"]["nb_dir"] = 7
+    one["label_fingerprint"] = fingerprint(one["img_id"], one["label"])
+    folder = interrupted(tmp_path / "drive", [one])
+    session.write(folder / session.NAME, {})
+    if where != journal.NAME:
+        (folder / journal.NAME).unlink()
+        (folder / where).parent.mkdir(exist_ok=True)
+        label_file.write(folder / where, {one["img_id"]: one})
+    code, _, err = drive_on(call, folder)
+    assert code == 2
+    assert "nb_dir 7" in err
+    assert "nb_dir 5" in err
+
+
+def test_a_simulated_drive_does_not_go_among_real_pictures(tmp_path, call, no_motors):
+    folder = save(tmp_path / "drive", [document(0)])
+    labels = label_file.read(folder / label_file.NAME)
+    for one in labels.values():
+        one["car_setting"]["run"] = {"simulated": False}
+    label_file.write(folder / label_file.NAME, labels)
+    code, _, err = drive_on(call, folder)
+    assert code == 2
+    assert "simulated false" in err
+
+
+def test_another_rate_and_another_car_are_told(tmp_path, call, monkeypatch):
+    assert drive_on(call, tmp_path / "drive")[0] == 0
+    conf = json.loads(path.HARDWARE_CONF.read_text()) | {"car": "another"}
+    monkeypatch.setattr(path, "HARDWARE_CONF", tmp_path / "conf.json")
+    path.HARDWARE_CONF.write_text(json.dumps(conf))
+    code, _, err = drive_on(call, tmp_path / "drive", "--rate", "10")
+    assert code == 0
+    assert "rate_hz 20.0, this drive has rate_hz 10.0" in err
+    assert "this drive has car another" in err
+
+
+@pytest.fixture
+def network_time(tmp_path, monkeypatch):
+    """Sets what the system answers when it is asked whether the network has set the clock."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def answers(text):
+        (folder / "timedatectl").write_text(f"#!/bin/sh\necho '{text}'\n")
+        (folder / "timedatectl").chmod(0o755)
+
+    answers("")
+    return answers
+
+
+FUTURE = "20990101T00-00-00-000000"
+
+
+def remembered_in(place, tmp_path, home):
+    """Put an id of the future where a drive looks for ids; return the file."""
+    folder = tmp_path / "drive"
+    if place == "last_img_id":
+        file = home / "database" / "last_img_id"
+        file.parent.mkdir()
+        file.write_text(f"{FUTURE}\n")
+        return file
+    one = {**document(0), "img_id": FUTURE, "file_name": f"{FUTURE}.jpg"}
+    one["label_fingerprint"] = fingerprint(FUTURE, one["label"])
+    save(folder, [one], pictures=False)
+    if place == "journal":
+        (folder / label_file.NAME).unlink()
+        (folder / journal.NAME).write_text(json.dumps(one) + "\n")
+    (folder / f"{FUTURE}.jpg").write_bytes(picture(0))
+    return folder / label_file.NAME
+
+
+@pytest.mark.parametrize("place", ["last_img_id", "labels", "journal"])
+@pytest.mark.parametrize(
+    ("answer", "follows"), [("yes", False), ("no", True), ("", True)], ids=["set", "not", "unknown"]
+)
+def test_ids_ahead_of_a_clock_that_the_network_has_set_are_told_and_not_followed(
+    tmp_path, home, call, network_time, place, answer, follows
+):
+    """Where the clock may be wrong, they are followed, as ids only go up."""
+    file = remembered_in(place, tmp_path, home)
+    network_time(answer)
+    code, _, err = call(run_manual, "-o", tmp_path / "drive", "--simulate", "--check")
+    assert code == 0
+    assert f"{file} has the id {FUTURE}" in err  # before the drive, and changing nothing
+    code, counts, err = drive_on(call, tmp_path / "drive")
+    assert code == 0, err
+    told, _, _ = err.partition(f"\n{tmp_path / 'drive'}\n")
+    assert f"{file} has the id {FUTURE}" in told
+    new = assert_whole(tmp_path / "drive").keys() - {FUTURE}
+    assert len(new) == counts["pictures"] > 0
+    assert all((one > FUTURE) == follows for one in new)
+    assert capture_clock.remembered(home / "database" / "last_img_id") == moment_of(max(new))
+
+
+def test_a_clock_that_was_an_hour_ahead_is_still_followed(tmp_path, home, call, network_time):
+    """A small step back is not worth ids that do not go up."""
+    network_time("yes")
+    last = datetime.now(UTC) + timedelta(hours=1)
+    (home / "database").mkdir()
+    capture_clock.remember(home / "database" / "last_img_id", last)
+    code, _, err = drive_on(call, tmp_path / "drive")
+    assert code == 0
+    assert "last_img_id" not in err
+    assert min(map(moment_of, assert_whole(tmp_path / "drive"))) > last
+
+
+def test_a_check_needs_no_folder(tmp_path, call, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(run_manual, "--simulate", "--check")
+    assert (code, out) == (0, None)
+    assert [line.split()[0] for line in err.splitlines()] == ["motors"]
+    code, _, err = call(run_manual, "--check")
+    assert code == 1
+    names = [line.split()[0] for line in err.splitlines()[:-1]]
+    assert {"pad", "camera", "clock", "supply"} <= set(names)
+    assert not {"space", "disk"} & set(names)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", [[], ["--simulate"], ["--duration", "1"]])
+def test_a_drive_needs_a_folder(option, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run_manual.main(option)
+    assert caught.value.code == 2
+    assert "-o" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -311,6 +535,21 @@ def test_a_terminal_is_asked_for_the_session_and_the_answers_are_kept(tmp_path, 
     assert code == 0
     assert "event: " not in err
     assert session.read(folder / session.NAME) == said
+
+
+def test_a_terminal_is_asked_for_the_empty_fields_of_a_form(tmp_path, drive_on_terminal):
+    """Before the first picture; what was left empty then is an answer."""
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    session.write(folder / session.NAME, {"event": "race", "driver": "", "tyres": 4})
+    code, err = drive_on_terminal(folder, "--track", "park", typed="asphalt\nZoé\n\n")
+    assert code == 0
+    assert re.findall(r"\b(\w+): ", err)[:3] == ["track_type", "driver", "comment"]
+    said = {"event": "race", "track": "park", "track_type": "asphalt", "driver": "Zoé"}
+    assert session.read(folder / session.NAME) == {**said, "comment": "", "tyres": 4}
+    code, err = drive_on_terminal(folder)
+    assert code == 0
+    assert "comment: " not in err
 
 
 def test_a_terminal_is_not_asked_for_what_a_check_does_not_need(tmp_path, drive_on_terminal):
@@ -543,8 +782,10 @@ BAD_OPTIONS = [
     (["--resolution", "0x0"], "--resolution: expected WxH, 16 to 4096 pixels each, got '0x0'"),
     (["--resolution", "160"], "expected WxH"),
     (["--resolution", "axb"], "expected WxH"),
-    (["--nb-dir", "0"], "--nb-dir: expected 1 to 99 classes"),
-    (["--nb-dir", "1000"], "expected 1 to 99 classes"),
+    (["--nb-dir", "0"], "--nb-dir: expected 2 to 99 classes"),
+    (["--nb-dir", "1"], "--nb-dir: expected 2 to 99 classes"),
+    (["--nb-dir", "1000"], "expected 2 to 99 classes"),
+    (["--nb-speed", "0"], "--nb-speed: expected 1 to 99 classes"),
     (["--max-throttle", "1.5"], "expected 0.01 to 1 of full throttle"),
     (["--sim-track", "gym"], "--sim-track: invalid choice: 'gym'"),
     (["--seed", "-1"], "--seed: expected 0 to 4294967295 as a seed, got '-1'"),

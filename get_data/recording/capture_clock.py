@@ -3,18 +3,29 @@
 A Raspberry Pi has no clock of its own before it reaches the network: its wall clock starts in the
 past and jumps. Two pictures of one car must never get the same moment, and later ones never an
 earlier one, so the last moment given is remembered from run to run.
+
+A clock that was once set far ahead must not stamp every later drive with the future. So a moment
+that is more than `FOLLOWED_AHEAD` ahead of a clock that the network has set is not followed. What
+that risks: the ids given in that future may be given again, but only if a picture is taken in the
+very microsecond that the wrong clock showed at another one. In one folder the clock steps over ids
+that are there, and `Recorder` refuses them; in the database the same id with another picture is
+reported as a conflict, and neither is lost.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import strict_json
 from errors import InputError, RecordingFailed
 from get_data.durable import replacing
+from get_data.labels import label_file
 from get_data.labels.label import img_id_of, moment_of
+from preflight import Found
 
+FOLLOWED_AHEAD = timedelta(hours=2)  # a drive goes on in its own time when the clock steps back
 LEASE = timedelta(seconds=10)  # more than can be recorded between two writings of the file
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,15 +43,20 @@ class CaptureClock:
         self,
         *,
         after: datetime | None = None,
+        taken: Callable[[datetime], bool] = lambda _moment: False,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Tells times later than `after`. Raises: RecordingFailed when there are none."""
+        """Tells times later than `after`, and none that is `taken`.
+
+        Raises: RecordingFailed when there are none.
+        """
         if after and after >= _TOO_LATE:
             raise RecordingFailed(
                 f"no picture can be later than {img_id_of(after)}, which is there already; "
                 "record into another folder"
             )
+        self._taken = taken
         self._monotonic = monotonic
         self._wall = wall
         self._last = (after or _EPOCH) + timedelta(milliseconds=1)
@@ -51,7 +67,63 @@ class CaptureClock:
         self._offset_s = max(self._offset_s, self._wall() - self._monotonic())
         moment = datetime.fromtimestamp(monotonic_s + self._offset_s, UTC)
         self._last = max(moment, self._last + _STEP)
+        while self._taken(self._last):
+            self._last += _STEP
         return self._last
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Up to which moment earlier ids are followed by later ones; `until` None follows them all."""
+
+    now: datetime
+    until: datetime | None
+
+    def newest(self, moments: Iterable[datetime]) -> datetime | None:
+        """Return the last of the moments that are followed, if there is one."""
+        return max((one for one in moments if not self.until or one <= self.until), default=None)
+
+    def told(self, newest: Mapping[Path, datetime | None]) -> list[Found]:
+        """Return what to say of files whose newest id is far ahead of the clock.
+
+        The file that remembers the last id can be deleted, a folder's label file cannot.
+        """
+        ahead = {
+            file: moment
+            for file, moment in newest.items()
+            if moment and moment - self.now > FOLLOWED_AHEAD
+        }
+        return [self._told(file, moment) for file, moment in ahead.items()]
+
+    def _told(self, file: Path, moment: datetime) -> Found:
+        ahead = moment - self.now
+        far = (
+            f"{ahead.days:,} days" if ahead.days > 1 else f"{ahead / timedelta(hours=1):.0f} hours"
+        )
+        said = f"{file} has the id {img_id_of(moment)}, {far} ahead of the clock"
+        if self.until:
+            return Found(
+                f"{said}, which the network has set: new pictures get the time of the clock",
+                "what was recorded while the clock was wrong keeps its ids"
+                + (
+                    "; to have ids in order, record into another folder" if _of_labels(file) else ""
+                ),
+            )
+        remedy = "record into another folder" if _of_labels(file) else f"delete {file}"
+        return Found(f"{said}: new pictures get ids after it", f"if the clock is right, {remedy}")
+
+
+def followed(*, synchronised: bool | None, now: datetime | None = None) -> Followed:
+    """Return which earlier ids are followed; `synchronised` is whether the network set the clock.
+
+    Where it has not, or that cannot be told, the clock may be wrong, and ids still only go up.
+    """
+    now = now or datetime.now(UTC)
+    return Followed(now, now + FOLLOWED_AHEAD if synchronised else None)
+
+
+def _of_labels(file: Path) -> bool:
+    return file.name == label_file.NAME
 
 
 def remembered(file: Path) -> datetime | None:

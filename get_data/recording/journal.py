@@ -266,6 +266,22 @@ def ids_of(folder: Path) -> set[str]:
     return {img_id for img_id, _ in _entries(folder)}
 
 
+def documents_of(folder: Path) -> Iterator[tuple[str, Raw]]:
+    """Yield all labels of a folder by their id: kept, erased, and still in a journal.
+
+    Nothing is changed. Raises: InputError; RecordingFailed when the journal cannot be read.
+    """
+    yield from _entries(folder)
+    yield from _entries(folder / ERASED)
+    if (folder / NAME).exists():
+        try:
+            taken, erased, _ = _read(folder / NAME)
+        except OSError as error:
+            raise _cannot_be_repaired(folder, error) from error
+        yield from taken.items()
+        yield from erased.items()
+
+
 def _entries(folder: Path) -> Iterable[tuple[str, Raw]]:
     """What stands in the `labels.json` of a folder, if it has one. Raises: InputError."""
     path = folder / label_file.NAME

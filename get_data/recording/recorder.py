@@ -1,18 +1,19 @@
-"""Records pictures with their labels into a folder, without ever making the caller wait.
+"""Records pictures with their labels into a folder, without making a drive wait.
 
     with Recorder(folder, session=..., car_setting=..., classes=Classes()) as recorder:
         recorder.record(frame, captured=moment, steering=0.1, throttle=0.4)
     print(recorder.report)
 
 `record` takes a frame or an already encoded JPEG file, which is kept byte for byte, so that drives
-recorded elsewhere can be brought in.
+recorded elsewhere can be brought in. Whoever brings them in is in no hurry and says `wait=True`:
+then every picture is recorded, or the failure is raised.
 """
 
 import os
 import subprocess
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ from get_data.labels import picture_file
 from get_data.labels.label import Classes, img_id_of, moment_of
 from get_data.labels.picture_file import NotAPicture
 from get_data.recording import journal
-from get_data.recording.frame_queue import FrameQueue
+from get_data.recording.frame_queue import READER_COMES_EVERY_S, FrameQueue
 from get_data.recording.writer import (
     DISK_FAILED,
     DISK_NEARLY_FULL,
@@ -49,6 +50,8 @@ STOPPED = {RECORDING: "", DISK_NEARLY_FULL: "disk full", DISK_FAILED: "disk fail
 QUEUE_S = 3.0
 QUEUE_BYTES = 256_000_000  # a Raspberry Pi has little memory: huge pictures get fewer seconds
 MIN_FREE_BYTES = 200_000_000
+
+WRITER_TAKES_WITHIN_S = 120.0  # a picture, from a full queue; a card that stalls takes seconds
 
 _WRITER_ENDS_WITHIN_S = 120.0
 _ENDED_BADLY = (
@@ -112,6 +115,8 @@ class Recorder:
         self.folder = folder
         self.report = Report()
         self.dropped = 0
+        self._accepted = 0
+        self._waited = False
         self._after_pause = False
         self._erasures: deque[bytes] = deque()
         self._closed = False
@@ -147,7 +152,12 @@ class Recorder:
     def _start_writer(self, settings: Settings) -> "subprocess.Popen[bytes]":
         """The writing process runs and holds the folder's lock; it has no terminal's signals."""
         handle = self._queue.handle
-        arguments = msgspec.json.encode({"settings": asdict(settings), "queue": asdict(handle)})
+        told = {
+            "settings": asdict(settings),
+            "queue": asdict(handle),
+            "folder_fd": self._lock,
+        }
+        arguments = msgspec.json.encode(told)
         try:
             return child_process.started(
                 "get_data.recording.writer",
@@ -162,9 +172,18 @@ class Recorder:
             self._queue.release_handle()
 
     @property
+    def moments(self) -> Iterator[datetime]:
+        """The moments of the pictures that are in the folder."""
+        return filter(None, map(moment_of, self._img_ids))
+
+    @property
     def newest(self) -> datetime | None:
         """The moment of the newest picture that was in the folder at the start."""
-        return max(filter(None, map(moment_of, self._img_ids)), default=None)
+        return max(self.moments, default=None)
+
+    def has(self, moment: datetime) -> bool:
+        """Return whether the folder has a picture of that moment."""
+        return img_id_of(moment) in self._img_ids
 
     @property
     def progress(self) -> Progress:
@@ -180,20 +199,23 @@ class Recorder:
         captured: datetime,
         steering: float,
         throttle: float,
+        wait: bool = False,
     ) -> bool:
-        """The picture will be on the disk; False when it was dropped, the queue being full.
+        """Have the picture written; return False when it was dropped, the queue being full.
 
         `picture` is a frame (height, width, 3), blue green red, or the bytes of a JPEG file;
         `captured` is aware; steering and throttle go from -1 to 1.
 
-        False also when recording has stopped.
+        False also when recording has stopped. With `wait`, which is not for a drive, nothing is
+        dropped: a full queue is waited for, and that recording has stopped is raised, here or when
+        it was found later, by `close`.
 
         Raises: InputError for what is no picture of this recording's size, a moment that has one
-        already, and steering or throttle out of range.
+        already, and steering or throttle out of range; with `wait` also RecordingFailed.
         """
+        self._waited |= wait
         if self._closed or self.progress.stopped:
-            self.dropped += 1
-            return False
+            return self._drop(wait=wait)
         img_id = img_id_of(captured)
         if img_id in self._img_ids:
             raise InputError(f"{self.folder} has a picture of {img_id} already")
@@ -209,12 +231,39 @@ class Recorder:
             raise InputError(f"not a frame: {picture.dtype} {picture.shape}, not uint8 (h, w, 3)")
         moment_us = microseconds(captured)
         head = HEAD.pack(kind, self._after_pause, moment_us, width, height, steering, throttle)
-        if not (self._put_erasures() and self._put(head, body)):
-            self.dropped += 1
-            return False
+        put = self._put_when_there_is_room if wait else self._put
+        if not put(head, body):
+            return self._drop(wait=wait)
+        self._accepted += 1
         self._img_ids.add(img_id)
         self._after_pause = False
         return True
+
+    def _put_when_there_is_room(self, head: bytes, body: memoryview) -> bool:
+        """Put an item; return False when the writing process takes nothing more."""
+        taken, give_up = -1, 0.0
+        while not self._put(head, body):
+            now = time.monotonic()
+            if self._queue.counters.taken != taken:
+                taken, give_up = self._queue.counters.taken, now + WRITER_TAKES_WITHIN_S
+            # A dead process takes nothing, and what it held is not recorded.
+            if now > give_up or self.progress.stopped or self._writer.poll() is not None:
+                return False
+            time.sleep(READER_COMES_EVERY_S)
+        return True
+
+    def _drop(self, *, wait: bool) -> bool:
+        """Count a picture that is not recorded; return False.
+
+        Raises: RecordingFailed when it must not be dropped.
+        """
+        self.dropped += 1
+        if wait:
+            why = self.progress.stopped or ("closed" if self._closed else "it takes no picture")
+            raise RecordingFailed(
+                f"{self.folder}: recording has stopped: {why}; the pictures until then are saved"
+            )
+        return False
 
     def pause(self) -> None:
         """The time until the next picture counts as a pause, not as a gap."""
@@ -237,8 +286,9 @@ class Recorder:
         return True
 
     def _put(self, head: bytes, body: memoryview) -> bool:
+        """Put an item after the erasures wished for; return False when there is no room."""
         try:
-            return self._queue.put(head, body)
+            return self._put_erasures() and self._queue.put(head, body)
         except ValueError as error:
             raise InputError(f"{error}: record with a larger resolution") from error
 
@@ -246,7 +296,7 @@ class Recorder:
         """Everything recorded is on the disk, in `labels.json`; `report` says what came of it.
 
         Raises: RecordingFailed when the writing process did not end well; what it wrote is repaired
-        by the next script.
+        by the next script. Also when a picture that was to `wait` is not recorded.
         """
         if self._closed:
             return
@@ -268,6 +318,12 @@ class Recorder:
                 stopped=_ENDED_BADLY,
             )
             raise RecordingFailed(f"{self.folder}: {_ENDED_BADLY}") from error
+        finally:
+            # What was in the queue when recording stopped is not recorded either.
+            unwritten = self._accepted - self.report.pictures - self.report.erased
+            self.report.dropped = self.dropped + unwritten
+        if self._waited:
+            self.check_complete()
 
     def check_complete(self) -> None:
         """All that was driven is recorded. Raises: RecordingFailed when it stopped before."""

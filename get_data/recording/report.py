@@ -1,7 +1,6 @@
 """A recording in words, when it has ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from get_data.recording.writer import Report
@@ -20,20 +19,13 @@ class Control(Protocol):
         """The lateness that this share of all ticks stayed below, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Pictures that were not recorded: not fetched from the camera, or no room in the queue."""
-
-    missed: int
-    dropped: int
-
-
 def page(
-    report: Report, *, lost: Lost, asked_hz: float, control: Control, stops: Mapping[str, int]
+    report: Report, *, missed: int, asked_hz: float, control: Control, stops: Mapping[str, int]
 ) -> list[str]:
     """The whole recording, with its classes as bar charts.
 
-    `stops` is how often each reason has stopped the car.
+    `missed` is how many pictures were not fetched from the camera, `stops` how often each reason
+    has stopped the car.
     """
     seconds = report.duration_s
     time = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
@@ -42,7 +34,7 @@ def page(
         f"  pictures  {report.pictures} in {time}, {report.bytes_written / 1e6:.1f} MB",
         f"  rate      {report.rate_hz:.1f} Hz of {asked_hz:g} asked, "
         f"longest gap {report.longest_gap_s * 1000:.0f} ms, "
-        f"{lost.missed} missed, {lost.dropped} dropped",
+        f"{missed} missed, {report.dropped} dropped",
         f"  control   {1 / control.period_s:g} Hz, {control.skipped} of "
         f"{control.ticks + control.skipped} ticks skipped, "
         f"late {late_ms:.1f} ms p99, {latest_ms:.0f} max",

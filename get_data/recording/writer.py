@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -75,7 +75,11 @@ class Settings:
 
 @dataclass(slots=True)
 class Report:
-    """What came of a recording. Gaps and durations leave pauses out."""
+    """What came of a recording. Gaps and durations leave pauses out.
+
+    `dropped` is how many pictures `Recorder.record` was given and that were not recorded, `moved`
+    where the folder is now, if it was renamed meanwhile.
+    """
 
     pictures: int = 0
     bytes_written: int = 0
@@ -85,9 +89,11 @@ class Report:
     longest_gap_s: float = 0.0
     directions: list[int] = field(default_factory=list)
     speeds: list[int] = field(default_factory=list)
+    dropped: int = 0
     stopped: str = ""
     unmerged: str = ""
     unremembered: str = ""
+    moved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,17 +295,37 @@ def summed_up(report: Report, taken: list[Taken], classes: Classes) -> Report:
     return report
 
 
+def moved(folder: str) -> str:
+    """Return where the current directory is, when that is no longer the folder; "" when it is."""
+    try:
+        if os.path.samestat(Path(folder).stat(), Path().stat()):
+            return ""
+    except OSError:
+        pass
+    try:
+        return str(Path.cwd())
+    except OSError:  # deleted; what could not be written there is told already
+        return ""
+
+
 def main(arguments: Mapping[str, Any]) -> None:
-    """Writes one recording; told by `recorder.py` where and from which queue."""
+    """Write one recording; told by `recorder.py` where and from which queue.
+
+    All files are opened from the current directory on, which is the locked folder itself and not
+    its name: when somebody renames it, and makes another of that name, pictures and labels still
+    come together.
+    """
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     os.nice(WRITER_NICENESS)
     settings = msgspec.convert(arguments["settings"], Settings)
+    os.fchdir(arguments["folder_fd"])
     queue = FrameQueueReader(Handle(**arguments["queue"]))
-    writer = Writer(settings, queue)
+    writer = Writer(replace(settings, folder="."), queue)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     report = writer.run()
+    report.moved = moved(settings.folder)
     try:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
         sys.stdout.flush()
