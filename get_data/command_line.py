@@ -270,8 +270,10 @@ def shows_bars() -> bool:
     return sys.stderr.isatty()
 
 
-def bar(items: Iterable[Item], *, total: int, what: str, unit: str) -> Iterable[Item]:
+def bar(items: Iterable[Item], *, total: int | None, what: str, unit: str) -> Iterable[Item]:
     """The items, with a progress bar on stderr when that is a terminal.
+
+    `total` is how many units come, None when only the end tells.
 
     They may come in bursts, so a thousandth of them is worth a look however soon it comes, and the
     rate is that of the whole time: else the bar would stop at the first of a burst and foretell
@@ -280,7 +282,7 @@ def bar(items: Iterable[Item], *, total: int, what: str, unit: str) -> Iterable[
     return tqdm(
         items,
         total=total,
-        miniters=max(1, total // 1000),
+        miniters=max(1, (total or 0) // 1000),
         mininterval=0,
         smoothing=0,
         desc=what,

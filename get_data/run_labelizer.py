@@ -114,7 +114,7 @@ def login_name() -> str:
 
 def reading(entries: Iterable[strict_json.Entry]) -> Iterable[strict_json.Entry]:
     """The entries, with a bar that counts them."""
-    return command_line.bar(entries, total=0, what="reading", unit="label")
+    return command_line.bar(entries, total=None, what="reading", unit="label")
 
 
 def say_problems(problems: Problems) -> None:

@@ -25,6 +25,7 @@ from contextlib import closing
 import path
 from errors import InputError
 from get_data import command_line
+from get_data.database import known_fields
 from get_data.database.connection import database
 from get_data.database.download import Downloaded, download
 from get_data.database.interfaces import Failed
@@ -64,6 +65,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="at most N pictures, the oldest first",
     )
+    parser.add_argument(
+        "--allow-empty",
+        action="store_true",
+        help="an answer of nothing replaces the labels of an earlier one",
+    )
     return parser.parse_args(argv)
 
 
@@ -77,10 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     command_line.check_output(labels)
     command_line.check_replaces(labels, "a file of labels", label_file.is_beginning)
     check_labels(labels)
-    with database() as db:
+    keep_labels = not args.allow_empty and not label_file.is_empty(labels)
+    with database(for_search=True) as db:
         command_line.say_database(db.name, db.notice)
-        total = db.index.count(query) if command_line.shows_bars() else 0
+        if missing := db.index.missing(tombstones=False):
+            command_line.say(f"warning: nothing was uploaded yet, there is no {missing}")
         with closing(db.index.search(query)) as documents:
+            known_fields.check(query, db.index)
             command_line.make_folders(args.pictures, labels.parent)
             results = download(
                 documents,
@@ -90,10 +99,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 fetch=not args.no_download,
                 verify=args.verify,
                 limit=args.limit,
+                keep_labels=keep_labels,
             )
-            bar = command_line.bar(results, total=total, what="fetching", unit="picture")
+            # how many pictures they are, only the end of the one search tells
+            bar = command_line.bar(results, total=None, what="fetching", unit="picture")
             what, failures = counted(bar)
-    return report(what, failures, labels)
+    return report(what, failures, labels, keep_labels=keep_labels)
 
 
 def counted(results: Iterable[Downloaded]) -> tuple[Counter[str], list[Failed]]:
@@ -136,8 +147,13 @@ def check_labels(labels: Path) -> None:
         )
 
 
-def report(what: Mapping[str, int], failures: Sequence[Failed], labels: Path) -> int:
-    """Says what was done; returns the exit code."""
+def report(
+    what: Mapping[str, int], failures: Sequence[Failed], labels: Path, *, keep_labels: bool
+) -> int:
+    """Say what was done and return the exit code.
+
+    `keep_labels`: the label file holds earlier labels and was not replaced by an empty one.
+    """
     found = sum(what[name] for name in ("fetched", "there", "listed", "failed"))
     if what["listed"]:
         command_line.say(f"{found} pictures found and listed")
@@ -145,7 +161,14 @@ def report(what: Mapping[str, int], failures: Sequence[Failed], labels: Path) ->
         command_line.say(
             f"{found} pictures found: {what['fetched']} fetched, {what['there']} here already"
         )
-    command_line.say(f"labels: {labels}")
+    kept = keep_labels and found == len(failures)
+    if kept:
+        command_line.say(
+            f"warning: {labels} keeps its earlier labels, as there are none to take their place; "
+            "--allow-empty empties it"
+        )
+    else:
+        command_line.say(f"labels: {labels}")
     if what["others"]:
         command_line.say(
             f"warning: {what['others']} more labels match, of the same pictures; "
@@ -160,7 +183,8 @@ def report(what: Mapping[str, int], failures: Sequence[Failed], labels: Path) ->
             "other_labels": what["others"],
         }
     )
-    return command_line.list_failures(failures)
+    code = command_line.list_failures(failures)
+    return command_line.FAILED if kept and not failures else code
 
 
 if __name__ == "__main__":

@@ -70,7 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     with database(
         writing=not args.dry_run,
-        missing_is_empty=args.dry_run,
         create_bucket=args.create_bucket and not args.dry_run,
         new_index=args.new_index,
     ) as db:

@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         delete=[target(one.document) for one in entries if label.wants_deletion(one.document)],
         keep_replaced=args.keep_replaced,
     )
-    with database(writing=not args.dry_run, missing_is_empty=args.dry_run) as db:
+    with database(writing=not args.dry_run) as db:
         command_line.say_database(db.name, db.notice)
         check_replaced(wishes, db)
         wishes = chosen_again(wishes, db)
@@ -252,7 +252,12 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
     replaced = wishes.replaced(done.added)
     replacing = delete(replaced, db.index, db.store, why="replaced", by=by)
     done.replaced = list(
-        command_line.bar(replacing, total=len(replaced), what="replacing", unit="label")
+        command_line.bar(
+            replacing,
+            total=len({one.fingerprint for one in replaced}),
+            what="replacing",
+            unit="label",
+        )
     )
     deleting = delete(wishes.delete, db.index, db.store, why="deleted", by=by)
     done.deleted = list(

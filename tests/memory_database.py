@@ -103,6 +103,9 @@ class MemoryIndex:
     def count(self, query: SearchQuery) -> int:
         return sum(1 for _ in self.search(query))
 
+    def own_fields(self) -> set[str]:
+        return {path for one in self.labels.values() for path in label.own_values(one)}
+
     def close(self) -> None:
         pass
 

@@ -1176,7 +1176,7 @@ OTHERS = [
             ("a label says nothing", in_the_database("UPDATE labels SET document = ?", b"{}")),
             ("a label is too deep", in_the_database("UPDATE labels SET document = ?", b"[" * DEEP)),
         ]
-        for query in ([], ["-q", '{"x": {"type": "exists", "bool": "must_not"}}'])
+        for query in ([], ["-q", '{"event": {"type": "exists", "bool": "must_not"}}'])
     ],
     Row(
         "index is empty",

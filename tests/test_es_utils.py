@@ -161,8 +161,6 @@ def test_the_example_in_the_docstring_is_true():
     [
         ("driver", "driver"),
         ("event", "event"),
-        ("weather", "weather"),
-        ("label.nb_dir", "label.nb_dir.keyword"),
         ("car_setting.car", "car_setting.car.keyword"),
     ],
 )
@@ -246,8 +244,72 @@ def test_an_index_that_was_made_here_fits(index, cluster, name):
     index.check(writing=False)
     _, told = cluster.ask("GET", f"/{name}/_mapping")
     properties = told[name]["mappings"]["properties"]
-    assert properties["mood"]["type"] == properties["a"]["properties"]["b"]["type"] == "keyword"
+    assert properties.keys() == mapping.labels()["mappings"]["properties"].keys()
     assert told[name]["mappings"]["_meta"] == {"label_version": mapping.LABEL_VERSION}
+
+
+def put_earlier_index(cluster, name):
+    """An index as the toolkit made it before, with a field for each key of one's own."""
+    definition = json.loads(json.dumps(mapping.labels()))
+    mappings = definition["mappings"]
+    del mappings["dynamic"], mappings["properties"][label.OWN_TERMS]
+    mappings["dynamic_templates"] = [
+        {"objects": {"match_mapping_type": "object", "mapping": {"type": "object"}}},
+        {
+            "own_keys": {
+                "match_mapping_type": "*",
+                "mapping": {"type": "keyword", "ignore_above": 8191},
+            }
+        },
+    ]
+    definition["settings"]["index"]["mapping"] = {"total_fields": {"limit": 1000}}
+    assert cluster.ask("PUT", f"/{name}", definition)[0] == 200
+    for number, one in enumerate(EARLIER):
+        put_as_it_is(cluster, f"/{name}/_create/{name_of(one)}", json.dumps(one))
+        assert number < len(EARLIER)
+    assert cluster.ask("POST", f"/{name}/_refresh")[0] == 200
+
+
+EARLIER = [
+    made(1, mood="good", **{"q.b": "x"}),
+    made(2, mood=["bad", 3], said={"remark": "a key that nobody here knows"}),
+    made(3),
+]
+LATER = [made(11, mood="good", late=1), made(12, said={"remark": "mine"}, **{"q.b": "y"})]
+
+
+@pytest.mark.servers
+def test_an_index_from_before_is_read_and_written_on(settings, cluster, name):
+    put_earlier_index(cluster, name)
+    with opened(settings) as reader:
+        reader.check(writing=False)
+        assert search(reader, {"mood": {"type": "term", "value": "good"}}) == EARLIER[:1]
+    with opened(settings) as writer:
+        writer.check(writing=True)
+        crowd = [made(20 + one, **{f"k{one} {n}": n for n in range(600)}) for one in range(3)]
+        assert writer.create([*LATER, *crowd]).refused == {}
+    with opened(settings) as reader:
+        reader.check(writing=False)
+        for question, expected in [
+            ({"mood": {"type": "term", "value": "good"}}, [EARLIER[0], LATER[0]]),
+            ({"mood": {"type": "exists"}}, [*EARLIER[:2], LATER[0]]),
+            ({"mood": {"type": "exists", "bool": "must_not"}}, [EARLIER[2], LATER[1], *crowd]),
+            ({"mood": {"type": "wildcard", "value": "*d"}}, [*EARLIER[:2], LATER[0]]),
+            ({"mood": {"type": "range", "lt": "4"}}, [EARLIER[1]]),
+            ({"q.b": {"type": "terms", "value": ["x", "y"]}}, [EARLIER[0], LATER[1]]),
+            ({"label.remark": {"type": "prefix", "value": "mi"}}, [LATER[1]]),
+            ({"label.remark": {"type": "exists"}}, [EARLIER[1], LATER[1]]),
+            ({"late": {"type": "term", "value": 1}}, [LATER[0]]),
+            ({"k2 599": {"type": "term", "value": 599}}, [crowd[2]]),
+        ]:
+            assert search(reader, question) == expected, question
+
+
+@pytest.mark.servers
+def test_what_elasticsearch_does_not_know_of_a_key_of_ones_own_is_refused(index):
+    index.create([made(mood="good")])
+    with pytest.raises(InputError, match="mood: fuzzy"):
+        search(index, {"mood": {"type": "fuzzy", "value": "god"}})
 
 
 def other(change):

@@ -34,16 +34,16 @@ def database(
     environment: Mapping[str, str] = os.environ,
     *,
     writing: bool = False,
-    missing_is_empty: bool = False,
+    for_search: bool = False,
     create_bucket: bool = False,
     new_index: bool = False,
 ) -> AbstractContextManager[Database]:
     """The database that the environment names, closed when the block ends.
 
     Address, login and rights are checked first. For `writing` the index of a team is created when
-    it is missing; for reading it then counts as empty, or is refused. The bucket of a team is
-    created when that is asked for. A store that holds pictures without their index has lost it,
-    and is refused unless a `new_index` is asked for.
+    it is missing; for reading it then counts as empty. A search does not need the list of
+    tombstones. The bucket of a team is created when that is asked for. A store that holds pictures
+    without their index has lost it, and is refused unless a `new_index` is asked for.
 
     Raises: InputError when the environment names no database, or a half one; DatabaseError that
     names the variable to look at when the team's cannot be used, or what is lost.
@@ -52,7 +52,7 @@ def database(
         return _team(
             environment,
             writing=writing,
-            missing_is_empty=missing_is_empty,
+            for_search=for_search,
             create_bucket=create_bucket,
             new_index=new_index,
         )
@@ -86,7 +86,7 @@ def _team(
     environment: Mapping[str, str],
     *,
     writing: bool,
-    missing_is_empty: bool,
+    for_search: bool,
     create_bucket: bool,
     new_index: bool,
 ) -> Iterator[Database]:
@@ -110,9 +110,9 @@ def _team(
                 store,
                 f"the pictures in {pictures.name}",
                 f"a snapshot, or check {es_settings.INDEX}",
-                tombstones=writing or missing_is_empty,  # a search does not ask for them
+                tombstones=not for_search,
             )
-        index.check(writing=writing, missing_is_empty=missing_is_empty)
+        index.check(writing=writing, missing_is_empty=True)
         yield Database(f"{labels.name} and {pictures.name}", index, store, store.notice)
     finally:
         index.close()

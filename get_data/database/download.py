@@ -4,6 +4,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -84,20 +85,25 @@ def download(
     fetch: bool = True,
     verify: bool = False,
     limit: int | None = None,
+    keep_labels: bool = False,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[Downloaded]:
     """The pictures are in the folder and their labels in the file; yields what became of each.
 
     A picture that is here is left alone when it has the size that its label tells, with `verify`
     also the hash. The label file changes when all is done, at once; it lists what matched, without
-    those that failed.
+    those that failed. With `keep_labels` it stays as it was when that is nothing.
 
     Raises: DatabaseError, WriteFailed; the label file is as it was then.
     """
     names = _Names()
     if fetch:
         drop_left_behind(pictures)
-    with working(threads(THREADS)) as pool, label_file.writing(labels) as file:
+    with (
+        working(threads(THREADS)) as pool,
+        suppress(_NothingToList),
+        label_file.writing(labels) as file,
+    ):
         for batch in batches(islice(settled(documents), limit)):
             work = _work(pictures, store, fetch=fetch, verify=verify)
             checked = [(hit, _name_fault(hit.says, names)) for hit in batch]
@@ -108,6 +114,12 @@ def download(
                 yield done
         if fetch:
             sync_file_system(pictures)
+        if keep_labels and not file.count:
+            raise _NothingToList
+
+
+class _NothingToList(Exception):
+    """No label goes into the file, and what it holds is not to be replaced by nothing."""
 
 
 class _Names:

@@ -21,7 +21,7 @@ from get_data.database.es.bulk import Outcome
 from get_data.database.es.errors import NOT_READY, cause_of
 from get_data.database.es.http import Http, is_missing
 from get_data.database.es.indices import Indices
-from get_data.database.es.query import query_body
+from get_data.database.es.query import check, query_body
 from get_data.database.es.settings import Settings
 from get_data.database.interfaces import Created, GoneLabel, StoredLabel
 from get_data.database.patience import PATIENCE_S, delays
@@ -200,14 +200,22 @@ class ElasticsearchIndex:
         Raises: InputError at once for what Elasticsearch refuses; later DatabaseError, also when
         the server has forgotten the search, for the rest would be of another answer.
         """
+        check(query)
         self._show_what_was_written()
         search.total(self._http, self._indices.labels, query, limit=1)
         return search.in_order(self._http, self._indices.labels, query_body(query, both_forms=True))
 
     def count(self, query: SearchQuery) -> int:
         """How many labels match."""
+        check(query)
         self._show_what_was_written()
         return search.total(self._http, self._indices.labels, query)
+
+    def own_fields(self) -> set[str]:
+        """Return the dotted names of the fields that labels have beyond the declared ones."""
+        self._show_what_was_written()
+        terms = search.own_names(self._http, self._indices.labels)
+        return {*terms, *self._indices.own_fields()}
 
     def close(self) -> None:
         """No connection is open, and what was written is found by whoever searches next."""
@@ -298,5 +306,7 @@ class ElasticsearchIndex:
 def _line(document: Document) -> bytes:
     """A label as JSON. Raises: InputError, ValueError, TypeError for what is none."""
     label.parse(document)
+    if terms := label.own_terms(document):
+        document = {**document, label.OWN_TERMS: terms}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode()

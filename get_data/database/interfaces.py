@@ -145,6 +145,9 @@ class LabelIndex(Protocol):
     def count(self, query: SearchQuery) -> int:
         """How many labels match."""
 
+    def own_fields(self) -> set[str]:
+        """Return the dotted names of the fields that labels have beyond the declared ones."""
+
     def close(self) -> None:
         """Nothing is held open. May be called twice."""
 

@@ -35,6 +35,7 @@ All other keys are the arguments that Elasticsearch gives that type for one fiel
 A wildcard or a regular expression has 1,000 characters at most. Texts are asked in NFC, in which
 labels are stored; labels of earlier versions that are not are found all the same by `term`, `terms`
 and the other types that ask for equality or a beginning.
+A key of one's own is asked by its name, as a keyword: numbers, true and false as JSON spells them.
 For `ids` and `match_all` the key above the clause is but a name, they are about no field. Other
 types and arguments go to a team's database as they are; the database on one machine refuses them.
 """

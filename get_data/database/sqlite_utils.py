@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -33,6 +33,8 @@ from get_data.durable import (
 from get_data.labels import label
 from get_data.labels.label import Document
 from get_data.labels.unicode_forms import composed
+
+Result = TypeVar("Result")
 
 FILE_NAME = "index.sqlite"
 SCHEMA_VERSION = 1
@@ -226,6 +228,14 @@ class SqliteIndex:
         with self._connected() as connection:
             return int(connection.execute("SELECT count(*) FROM labels").fetchone()[0])
 
+    def own_fields(self) -> set[str]:
+        """Return the dotted names of the fields that labels have beyond the declared ones."""
+        names: set[str] = set()
+        with self._connected() as connection:
+            for (document,) in connection.execute("SELECT document FROM labels"):
+                names.update(_seen(document, label.own_values))
+        return names
+
     def close(self) -> None:
         """Nothing is held open, as at any time between two calls."""
 
@@ -398,19 +408,19 @@ def _decided(query: SearchQuery) -> Callable[[bytes], bool]:
     matches: Matcher = queries.compile_query(query)
     if queries.matches_everything(query):
         return lambda document: True
-    decode = msgspec.json.Decoder(Document).decode
+    return lambda document: _seen(document, matches)
 
-    def read(document: bytes) -> Document:
+
+_decode = msgspec.json.Decoder(Document).decode
+
+
+def _seen(document: bytes, look: Callable[[Document], Result]) -> Result:
+    """Return what a look at a label that the index holds gives. Raises: DatabaseError."""
+    try:
         is_composed = document.isascii() or unicodedata.is_normalized("NFC", document.decode())
-        return decode(document) if is_composed else composed(decode(document))
-
-    def decided(document: bytes) -> bool:
-        try:
-            return matches(read(document))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise DatabaseError(f"the label index is damaged ({error}); {PUT_BACK}") from error
-
-    return decided
+        return look(_decode(document) if is_composed else composed(_decode(document)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DatabaseError(f"the label index is damaged ({error}); {PUT_BACK}") from error
 
 
 def _narrowed(query: SearchQuery) -> tuple[str, list[Any]]:

@@ -27,6 +27,8 @@ Document = dict[str, Any]
 AUTO = "auto"  # who made a label that no person made
 MAX_CLASSES = 99
 MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
+OWN_TERMS = "_own"  # the field that an index keeps them in; no label has a key of that name
+_MAX_TERM_BYTES = 32_766  # of Lucene
 MAX_KEYWORD = 8191  # characters that a search looks at; Lucene takes 32,766 bytes
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END = datetime(2262, 4, 11, 23, 47, 16, 854775, tzinfo=UTC)  # of 63 bits of nanoseconds
@@ -44,7 +46,7 @@ _ELASTICSEARCH = frozenset(  # its own fields, which no label may have
     (
         *("_data_stream_timestamp", "_doc_count", "_field_names", "_id", "_ignored"),
         *("_ignored_source", "_index", "_nested_path", "_primary_term", "_routing", "_seq_no"),
-        *("_source", "_tier", "_version"),
+        *("_source", "_tier", "_version", OWN_TERMS),
     )
 )
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
@@ -598,6 +600,11 @@ def own_key_fault(key: str, keys: Collection[str]) -> str:
     return ""
 
 
+def is_meta(path: str) -> bool:
+    """Return whether a search means a field of Elasticsearch's own, such as `_id`."""
+    return path.partition(".")[0] in _ELASTICSEARCH
+
+
 def is_own_value(value: object) -> bool:
     """Whether a key of the user's own may hold this: a scalar or a list of scalars."""
     scalars = str | int | float | bool | None
@@ -651,4 +658,98 @@ INDEX_TYPES: Mapping[str, str] = {
     path: kind for path, kind in _index_types(Label) if kind != "none"
 }
 """How a search sees each field, by dotted path: `keyword`, `keyword+text` (a keyword with a `text`
-sub-field), `integer`, `long`, `float`, `boolean`, `date`, `flattened`. Other keys are keywords."""
+sub-field), `integer`, `long`, `float`, `boolean`, `date`, `flattened`. Other keys are keywords; an
+index keeps them together in one field (`own_terms`), so that their number has no limit."""
+
+OWN = "own"  # the kind of a field that the declaration does not know
+OBJECT = "object"
+WORDS = "words"
+
+_OBJECTS = frozenset(path.rpartition(".")[0] for path in INDEX_TYPES if "." in path)
+
+
+def field_at(path: str) -> tuple[str, str]:
+    """Return the name under which a search finds a field, and its kind.
+
+    The kind is one of `INDEX_TYPES`, or `words` for the words of a sentence (`event.text`),
+    `object`, `own`. `driver.keyword` is another name of `driver`.
+    """
+    sentence = path.removesuffix(".text")
+    if sentence != path and INDEX_TYPES.get(sentence) == "keyword+text":
+        return path, WORDS
+    if INDEX_TYPES.get(path.partition(".")[0]) == "flattened":
+        return path, "flattened"
+    if path in _OBJECTS:
+        return path, OBJECT
+    whole = path.removesuffix(".keyword")
+    if INDEX_TYPES.get(whole, OWN) in ("keyword", "keyword+text", OWN):
+        path = whole
+    return path, INDEX_TYPES.get(path, OWN)
+
+
+def own_values(document: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the values of the fields that the declaration does not know, by dotted path.
+
+    They are scalars; a field without any (`null`, `[]`) is left out.
+    """
+    found: dict[str, list[Any]] = {}
+    for key, value in document.items():
+        if key in _OBJECTS and isinstance(value, dict):
+            for name, inside in value.items():
+                if (path := f"{key}.{name}") not in INDEX_TYPES:
+                    _add_own(path, inside, found)
+        elif key not in RESERVED and field_at(key)[1] != "flattened":
+            _add_own(key, value, found)
+    return found
+
+
+def _add_own(path: str, value: Any, found: dict[str, list[Any]]) -> None:
+    if isinstance(value, dict):
+        for name, inside in value.items():
+            _add_own(f"{path}.{name}", inside, found)
+    elif isinstance(value, list):
+        for one in value:
+            _add_own(path, one, found)
+    elif value is not None:
+        found.setdefault(path, []).append(value)
+
+
+def own_text(value: Any) -> str:
+    """Return a scalar as a search compares it: a text as it is, all else as JSON spells it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def own_name(path: str) -> str:
+    """Return the term by which an index knows that a label has a field of the user's own."""
+    return path.replace("\\", r"\\").replace("=", r"\=")
+
+
+def own_path(name: str) -> str:
+    """Return the path of the field whose `own_name` that is."""
+    return re.sub(r"\\(.)", r"\1", name)
+
+
+def own_term(path: str, value: Any) -> str:
+    """Return the term by which an index knows one value of such a field: `weather=sunny`."""
+    return f"{own_name(path)}={own_text(value)}"
+
+
+def is_findable(path: str, value: Any) -> bool:
+    """Return whether a search can find the value of such a field; it may be too long."""
+    return (
+        len(own_text(value)) <= MAX_KEYWORD
+        and len(own_term(path, value).encode(errors="surrogatepass")) <= _MAX_TERM_BYTES
+    )
+
+
+def own_terms(document: Mapping[str, Any]) -> list[str]:
+    """Return the terms of all fields of the user's own, for an index to keep in one field."""
+    terms: dict[str, None] = {}
+    for path, values in own_values(document).items():
+        for value in values:
+            if is_findable(path, value):
+                terms[own_name(path)] = None
+                terms[own_term(path, value)] = None
+    return list(terms)

@@ -1,5 +1,6 @@
 """`labels.json`: labels by `img_id`, one entry a line, so that it can be read, cut and compared."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from get_data.labels import label
 from get_data.labels.label import Document
 
 NAME = "labels.json"
+
+_BEGINNING_BYTES = 4096
+_EMPTY = re.compile(rb"(\xef\xbb\xbf)?\s*(\{\s*\}\s*)?")
 
 
 def read(path: Path) -> dict[str, Document]:
@@ -55,6 +59,17 @@ def is_beginning(raw: bytes) -> bool:
         return first is None or label.parse(first.value).img_id == first.key
     except InputError:
         return False
+
+
+def is_empty(path: Path) -> bool:
+    """Return whether no label is in the file, or no file is there. Raises: InputError."""
+    try:
+        with path.open("rb") as file:
+            return _EMPTY.fullmatch(file.read(_BEGINNING_BYTES)) is not None
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; move it away") from error
 
 
 def write(path: Path, labels: Mapping[str, Document | Raw]) -> None:

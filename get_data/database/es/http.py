@@ -8,13 +8,14 @@ rule for the rest).
 """
 
 import time
+import warnings
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import msgspec
 from elastic_transport import Serializer, TransportError
-from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
+from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, UnsupportedProductError
 
 from errors import DatabaseError
 from get_data.database.es import errors as es_errors
@@ -136,6 +137,15 @@ class Http:
         """The decoded answer to a decoded body. Raises: DatabaseError, Refused."""
         encoded = None if body is None else msgspec.json.encode(body)
         return msgspec.json.decode(self.ask(method, path, encoded, **parameters).body)
+
+    def put_mapping(self, index: str, addition: object) -> None:
+        """Add to the mapping of an index. Raises: DatabaseError, Refused.
+
+        Elasticsearch 8 and 9 allow it to whoever may write, and warn that a later one will not.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ElasticsearchWarning)
+            self.talk("PUT", f"/{index}/_mapping", addition)
 
     def close(self) -> None:
         """No connection is open."""

@@ -1,8 +1,10 @@
 """The two indices of a team: that they are there, fit, and may be used by who asks."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from errors import DatabaseError
 from get_data.database.es import mapping
@@ -38,15 +40,17 @@ class Indices:
         missing = [index for index in self._definitions if not self.is_there(index)]
         self._check_rights(list(self._definitions), _WRITING)
         self._check_rights(missing, ("create_index",))
-        for index in missing:
+        for index in self._definitions:
             self.make(index)
 
     def make(self, index: str) -> None:
-        """The index is there, with its mapping."""
+        """The index is there, with its whole mapping."""
         with self._making:
             if index in self._made:
                 return
-            if not self.is_there(index):
+            if actual := self._look(index):
+                self._extend(index, actual)
+            else:
                 try:
                     self._http.talk("PUT", f"/{index}", self._definitions[index])
                 except Refused as error:
@@ -56,13 +60,41 @@ class Indices:
 
     def is_there(self, index: str) -> bool:
         """Raises: DatabaseError when there is one that does not fit."""
+        return self._look(index) is not None
+
+    def own_fields(self) -> Iterator[str]:
+        """The dotted names of the fields that an index from an earlier version has for own keys."""
+        actual = self._look(self.labels) or {}
+        yield from mapping.own_fields(actual)
+
+    def _extend(self, index: str, actual: mapping.Definition) -> None:
+        """Add what an index from an earlier version lacks. Raises: DatabaseError."""
+        addition = mapping.addition(self._definitions[index], actual)
+        if not addition:
+            return
+        try:
+            self._http.put_mapping(index, addition)
+        except Refused as error:
+            if error.status != 403:
+                raise
+            raise DatabaseError(
+                f"{self._settings.url}/{index} is from an earlier version, and the login of "
+                f"{USER_ID} may not add to its mapping; ask whoever runs it to upload once, or to "
+                f"send PUT {index}/_mapping {msgspec.json.encode(addition).decode()}"
+            ) from error
+
+    def _look(self, index: str) -> mapping.Definition | None:
+        """Return how the index is made, None when it is not there.
+
+        Raises: DatabaseError when there is one that does not fit.
+        """
         try:
             answer = self._http.talk(
                 "GET", f"/{index}", filter_path="*.mappings,*.settings.index.sort"
             )
         except Refused as error:
             if is_missing(error):
-                return False
+                return None
             raise
         difference = _misfit(self._definitions[index], list(answer.values()))
         if difference:
@@ -70,7 +102,7 @@ class Indices:
                 f"{self._settings.url}/{index} was not made by this toolkit: {difference}; name "
                 f"another in {INDEX}"
             )
-        return True
+        return next(iter(answer.values()), {})
 
     def _check_rights(self, indices: Sequence[str], privileges: Sequence[str]) -> None:
         if not indices:

@@ -4,7 +4,10 @@
   is kept but cannot be asked for.
 - date: to the nanosecond, also in the form of an `img_id`; "" is no date.
 - flattened: all values inside are keywords.
-- Keys that the declaration does not know become keywords. An index takes `MAX_FIELDS` in all.
+- Keys that the declaration does not know cost no field each, for an index takes 1,000 in all and
+  labels that need one more are refused: all of them go into one, as terms such as `weather=sunny`
+  (`label.own_terms`). An index from before that has a field for each of them. Those stay, are asked
+  as well, and the one field is added by the next writer.
 
 The index is sorted as a search answers, so that no answer has to be sorted.
 """
@@ -12,10 +15,9 @@ The index is sorted as a search answers, so that no answer has to be sorted.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from get_data.labels.label import INDEX_TYPES, MAX_KEYWORD
+from get_data.labels.label import INDEX_TYPES, MAX_KEYWORD, OWN, OWN_TERMS, field_at
 
 LABEL_VERSION = 1
-MAX_FIELDS = 1000
 ORDER = {"img_id": "asc", "label.created_on_date": "desc", "label_fingerprint": "asc"}
 
 _DATES = "strict_date_optional_time||yyyyMMdd'T'HH-mm-ss-SSSSSS||basic_date"
@@ -27,23 +29,21 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
     "date": {"type": "date_nanos", "format": _DATES, "ignore_malformed": True},
 }
 
+_NO_OTHERS = {"dynamic": "false"}
+
 Definition = Mapping[str, Any]
 
 
 def labels() -> Definition:
     """The index of the labels."""
     sort = {"field": list(ORDER), "order": list(ORDER.values())}
-    limit = {"total_fields": {"limit": MAX_FIELDS}}
     return {
-        "settings": {"index": {"number_of_shards": 1, "sort": sort, "mapping": limit}},
+        "settings": {"index": {"number_of_shards": 1, "sort": sort}},
         "mappings": {
             "_meta": {"label_version": LABEL_VERSION},
             "date_detection": False,
-            "dynamic_templates": [
-                {"objects": {"match_mapping_type": "object", "mapping": {"type": "object"}}},
-                {"own_keys": {"match_mapping_type": "*", "mapping": _KEYWORD}},
-            ],
-            "properties": _properties(),
+            **_NO_OTHERS,
+            "properties": {**_properties(), OWN_TERMS: {"type": "keyword"}},
         },
     }
 
@@ -53,16 +53,57 @@ def gone() -> Definition:
     keywords = dict.fromkeys(("img_id", "s3_key", "why", "by"), _KEYWORD)
     return {
         "settings": {"index": {"number_of_shards": 1}},
-        "mappings": {"dynamic": "false", "properties": {**keywords, "when": {"type": "date"}}},
+        "mappings": {**_NO_OTHERS, "properties": {**keywords, "when": {"type": "date"}}},
     }
 
 
+def addition(wanted: Definition, actual: Definition) -> Definition:
+    """Return what `PUT _mapping` has to add to an index that fits, if anything."""
+    there, needed = actual.get("mappings", {}), wanted["mappings"]
+    fields = {
+        name: field
+        for name, field in needed["properties"].items()
+        if name not in there.get("properties", {})
+    }
+    if not fields and there.get("dynamic") == needed["dynamic"]:
+        return {}
+    return {**_NO_OTHERS, "properties": fields}
+
+
 def misfit(wanted: Definition, actual: Definition) -> str:
-    """The first thing in which an index is not as wanted; "" when it fits."""
+    """Return the first thing in which an index is not as wanted; "" when it fits.
+
+    What it only lacks, as one from an earlier version does, can be added.
+    """
+    lacking = addition(wanted, actual).get("properties", {})
+    wanted = {
+        **wanted,
+        "mappings": {
+            **{key: value for key, value in wanted["mappings"].items() if key not in _NO_OTHERS},
+            "properties": {
+                name: field
+                for name, field in wanted["mappings"]["properties"].items()
+                if name not in lacking
+            },
+        },
+    }
     for where in ("mappings", "settings"):
         for difference in _differences(_relevant(wanted, where), _relevant(actual, where), ""):
             return difference
     return ""
+
+
+def own_fields(actual: Definition) -> Iterator[str]:
+    """The dotted names of the fields that an index has beyond those of the declaration."""
+    yield from _own_fields(actual.get("mappings", {}).get("properties", {}), "")
+
+
+def _own_fields(properties: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for name, field in properties.items():
+        if "properties" in field:
+            yield from _own_fields(field["properties"], f"{prefix}{name}.")
+        elif field_at(prefix + name)[1] == OWN and name != OWN_TERMS:
+            yield prefix + name
 
 
 def _relevant(definition: Definition, where: str) -> Any:

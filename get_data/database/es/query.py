@@ -1,11 +1,21 @@
 """A search file in the words of Elasticsearch."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from errors import InputError
 from get_data.database.search_query import Clause, SearchQuery
-from get_data.labels.label import INDEX_TYPES
+from get_data.labels.label import (
+    OWN,
+    OWN_TERMS,
+    field_at,
+    is_meta,
+    own_name,
+    own_term,
+    own_text,
+)
 from get_data.labels.unicode_forms import decomposed
 
 # The types that find a text in whichever form it is asked: in a regular expression an accent of
@@ -18,6 +28,17 @@ _ALIKE_IN_BOTH_FORMS = {
     "prefix": "value",
     "wildcard": "value",
 }
+_LIMITS = ("gte", "gt", "lte", "lt")
+_VALUES = ("value", "wildcard", "query")
+_OF_WORDS = ("operator", "minimum_should_match")  # of which a keyword has one
+_NO_LETTER = re.compile(r"[^A-Za-z0-9_\x80-\U0010ffff]")
+_ESCAPED = r"\\\g<0>"
+_UNKNOWN_OF_OWN = frozenset(
+    (
+        *("fuzzy", "intervals", "match_bool_prefix", "match_phrase_prefix", "span_term"),
+        *("terms_set", "common"),
+    )
+)
 
 
 def query_body(query: SearchQuery, *, both_forms: bool = False) -> dict[str, Any]:
@@ -53,30 +74,97 @@ def _in_the_other_form(clause: Clause) -> Clause | None:
     return replace(clause, arguments={**clause.arguments, name: other})
 
 
+def check(query: SearchQuery) -> None:
+    """Raise InputError for what Elasticsearch knows, but not of fields of the user's own."""
+    for clause in query.clauses:
+        if _is_own(clause) and clause.type in _UNKNOWN_OF_OWN:
+            raise InputError(
+                f"{clause.path}: {clause.type} cannot ask a key of your own; "
+                "use term, terms, prefix, wildcard, regexp, range or exists"
+            )
+
+
 def _clause_body(clause: Clause) -> dict[str, Any]:
-    arguments = dict(clause.arguments)
-    match clause.type:
-        case "match_all":
-            return {"match_all": arguments}
-        case "ids":
-            _check_list(clause, "values")
-            return {"ids": arguments}
+    if clause.type == "match_all":
+        return {"match_all": dict(clause.arguments)}
+    if clause.type == "ids":
+        _check_list(clause, "values")
+        return {"ids": dict(clause.arguments)}
+    if clause.type == "terms":
+        _check_list(clause, "value")
+    path = field_at(clause.path)[0]
+    asked = _question(clause.type, path, clause.arguments)
+    if not _is_own(clause) or not (of_terms := _of_own_terms(clause, path)):
+        return asked
+    # an index from before `OWN_TERMS` has labels of which only the field itself tells
+    return {"bool": {"should": [of_terms, asked]}}
+
+
+def _question(kind: str, path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    match kind:
         case "exists":
-            return {"exists": {"field": _path(clause), **arguments}}
+            return {"exists": {"field": path, **arguments}}
         case "terms":
-            _check_list(clause, "value")
-            return {"terms": {_path(clause): arguments.pop("value"), **arguments}}
-    return {clause.type: {_path(clause): arguments}}
+            others = {name: value for name, value in arguments.items() if name != "value"}
+            return {"terms": {path: arguments["value"], **others}}
+    return {kind: {path: dict(arguments)}}
+
+
+def _is_own(clause: Clause) -> bool:
+    path, kind = field_at(clause.path)
+    return kind == OWN and not is_meta(path) and "*" not in path
+
+
+def _of_own_terms(clause: Clause, path: str) -> dict[str, Any] | None:
+    """Return the clause as a question about `OWN_TERMS`; None where there is no such question."""
+    arguments = {name: value for name, value in clause.arguments.items() if name not in _OF_WORDS}
+    start = own_term(path, "")
+    match clause.type:
+        case "exists":
+            return _question("term", OWN_TERMS, {**arguments, "value": own_name(path)})
+        case "terms":
+            arguments["value"] = [start + own_text(value) for value in arguments["value"]]
+        case "range":
+            arguments = _within(start, arguments)
+        case "term" | "match" | "match_phrase" | "prefix" | "wildcard" | "regexp":
+            name = next((name for name in _VALUES if name in arguments), "value")
+            value = arguments.pop(name, None)
+            if not isinstance(value, str | int | float):
+                return None  # which the question about the field itself is refused for
+            arguments["value"] = _begun(clause.type, start, own_text(value))
+        case _:
+            return None
+    kind = "term" if clause.type.startswith("match") else clause.type
+    asked = _question(kind, OWN_TERMS, arguments)
+    if not arguments.get("case_insensitive"):
+        return asked
+    has_key = _question("term", OWN_TERMS, {"value": own_name(path)})  # whose case does count
+    return {"bool": {"filter": [has_key, asked]}}
+
+
+def _begun(kind: str, start: str, value: str) -> str:
+    """Return the value, or the pattern, for terms that begin so."""
+    if kind == "wildcard":
+        return re.sub(r"([\\*?])", r"\\\1", start) + value
+    if kind == "regexp":
+        return f"{re.sub(_NO_LETTER, _ESCAPED, start)}({value})"
+    return start + value
+
+
+def _within(start: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the limits of a range, none of which leads to terms that begin in another way."""
+    limits = {
+        name: start + own_text(value) if name in _LIMITS else value
+        for name, value in arguments.items()
+        if value is not None
+    }
+    if not {"gte", "gt"} & limits.keys():
+        limits["gte"] = start
+    if not {"lte", "lt"} & limits.keys():
+        limits["lt"] = start[:-1] + chr(ord("=") + 1)
+    return limits
 
 
 def _check_list(clause: Clause, name: str) -> None:
     if not isinstance(clause.arguments.get(name), list):
         raise InputError(f'{clause.path}: {name!r} is not a list such as ["a", "b"]')
-
-
-def _path(clause: Clause) -> str:
-    """The name that the field has in the index: `driver.keyword` is kept as `driver`."""
-    whole = clause.path.removesuffix(".keyword")
-    inside_settings = INDEX_TYPES.get(whole.partition(".")[0]) == "flattened"
-    is_keyword = INDEX_TYPES.get(whole, "keyword") in ("keyword", "keyword+text")
-    return whole if is_keyword and not inside_settings else clause.path

@@ -12,10 +12,13 @@ from get_data.database.es import mapping
 from get_data.database.es.http import Http, Refused, is_missing
 from get_data.database.es.query import query_body
 from get_data.database.search_query import SearchQuery
+from get_data.labels.label import OWN_TERMS, own_path
 
 LARGEST_PAGE = 10_000  # documents, the most that Elasticsearch gives at once
 FIRST_PAGE = 1000  # whose size tells how many documents make up PAGE_BYTES
 PAGE_BYTES = 8 * 2**20
+
+_NAME_ALONE = r"([^=\\]|\\.)*"  # of the terms, those without a value
 
 _KEEP_ALIVE = "30m"  # from one page to the next, while pictures are fetched
 _FORGOTTEN = "search_context_missing_exception"
@@ -82,6 +85,14 @@ def _wrong(query: SearchQuery, error: Refused) -> InputError:
     return InputError(f"{about}: Elasticsearch refuses the question: {error.short_reason}")
 
 
+def own_names(http: Http, index: str) -> list[str]:
+    """Return the names of fields of the users' own that documents have; the most frequent ones."""
+    terms = {"field": OWN_TERMS, "include": _NAME_ALONE, "size": LARGEST_PAGE}
+    body = {"size": 0, "aggs": {"names": {"terms": terms}}}
+    answer = http.talk("POST", f"/{index}/_search", body, allow_partial_search_results="false")
+    return [own_path(one["key"]) for one in answer["aggregations"]["names"]["buckets"]]
+
+
 def everything(
     http: Http, index: str, query: Mapping[str, Any], fields: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
@@ -121,7 +132,13 @@ def in_order(http: Http, index: str, query: Mapping[str, Any]) -> Generator[byte
         if is_missing(error):
             return
         raise
-    body = {"query": query, "sort": _ORDER, "track_total_hits": False, "size": FIRST_PAGE}
+    body = {
+        "query": query,
+        "sort": _ORDER,
+        "_source": {"excludes": [OWN_TERMS]},
+        "track_total_hits": False,
+        "size": FIRST_PAGE,
+    }
     try:
         with ThreadPoolExecutor(1) as ahead:
             coming: Future[_Page] | None = ahead.submit(_pit_page, http, body, pit)

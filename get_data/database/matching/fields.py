@@ -31,7 +31,16 @@ from errors import InputError
 from get_data.database.matching.patterns import NotKnown
 from get_data.database.matching.words import words
 from get_data.database.search_query import Clause
-from get_data.labels.label import EPOCH, INDEX_TYPES, MAX_KEYWORD, Document, parse_moment
+from get_data.labels import label
+from get_data.labels.label import (
+    EPOCH,
+    MAX_KEYWORD,
+    OBJECT,
+    OWN,
+    Document,
+    parse_moment,
+)
+from get_data.labels.label import own_text as text_of
 
 Matcher = Callable[[Document], bool]
 
@@ -64,13 +73,6 @@ class Kind:
     name: str
     edges: Edges
     is_text: bool = False
-
-
-def text_of(value: Any) -> str:
-    """A scalar as a keyword: a text as it is, all else as JSON spells it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def _text_edges(value: Any) -> tuple[str, str]:
@@ -198,27 +200,26 @@ class Field:
 def field_of(clause: Clause) -> Field:
     """The field that a clause asks. Raises: InputError for one that only Elasticsearch has."""
     path = FINGERPRINT if clause.type == "ids" else clause.path
-    if clause.type not in ("ids", "match_all") and (path.startswith("_") or "*" in path):
+    if clause.type not in ("ids", "match_all") and (label.is_meta(path) or "*" in path):
         refuse(clause, f"the field {path!r}; ask one field by its name, fingerprints with ids")
-    sentence = path.removesuffix(".text")
-    if sentence != path and INDEX_TYPES.get(sentence) == "keyword+text":
-        raw = scalars_at(sentence)
+    path, kind = label.field_at(path)
+    if kind == label.WORDS:
+        raw = scalars_at(path.removesuffix(".text"))
         return Field(
             path,
             WORDS,
             lambda document: [word for text in raw(document) for word in words(text_of(text))],
             lambda document: bool(raw(document)),
         )
-    head, _, rest = path.partition(".")
-    if INDEX_TYPES.get(head) == "flattened":
+    if kind == "flattened":
+        head, _, rest = path.partition(".")
         return _kept_field(path, _KEYWORD, _leaves_at(head, rest))
-    if any(name.startswith(path + ".") for name in INDEX_TYPES):
+    if kind == OBJECT:
         inside = _leaves_at(path, "")
         return Field(path, _KEYWORD, lambda document: [], lambda document: bool(inside(document)))
-    whole = path.removesuffix(".keyword")
-    if INDEX_TYPES.get(whole, "keyword") in ("keyword", "keyword+text"):
-        path = whole
-    return _kept_field(path, _KINDS[INDEX_TYPES.get(path, "keyword")], scalars_at(path))
+    if kind == OWN:
+        return _kept_field(path, _KEYWORD, _own_values_at(path))
+    return _kept_field(path, _KINDS[kind], scalars_at(path))
 
 
 def _kept_field(path: str, kind: Kind, raw: Callable[[Document], list[Any]]) -> Field:
@@ -239,6 +240,16 @@ def kept(kind: Kind, raw: Iterable[Any]) -> Iterator[Any]:
             yield one
 
 
+def _own_values_at(path: str) -> Callable[[Document], list[Any]]:
+    """Return a function that gives the values of a field of the user's own that can be found."""
+
+    def values(document: Document) -> list[Any]:
+        found = label.own_values(document).get(path, ())
+        return [value for value in found if label.is_findable(path, value)]
+
+    return values
+
+
 def scalars_at(path: str) -> Callable[[Document], list[Any]]:
     """The values at a dotted path; none where there is an object."""
     steps = path.split(".")
@@ -247,8 +258,6 @@ def scalars_at(path: str) -> Callable[[Document], list[Any]]:
         node: Any = document
         for step in steps:
             node = node.get(step) if isinstance(node, dict) else None
-        if node is None:
-            node = document.get(path)  # a key of the user's own may have dots in its name
         found = node if isinstance(node, list) else [node]
         return [value for value in found if isinstance(value, str | int | float)]
 

@@ -17,13 +17,13 @@ from get_data.database.matching.fields import (
     Matcher,
     field_of,
     refuse,
-    text_of,
     wrong,
 )
 from get_data.database.matching.patterns import NotKnown, regexp, wildcard
 from get_data.database.matching.words import words
 from get_data.database.search_query import Clause, SearchQuery
 from get_data.labels.label import Document
+from get_data.labels.label import own_text as text_of
 
 _ARGUMENTS: Mapping[str, frozenset[str]] = {
     "term": frozenset({"value", "case_insensitive"}),
