@@ -511,7 +511,7 @@ DRIVES = [
     ("5,000 digits", ["--resolution", "9" * 5000 + "x1"], ["--resolution: expected WxH"]),
     ("a wall", ["--resolution", "9999x9999"], ["--resolution: expected WxH", "'9999x9999'"]),
     ("-1x-1", ["--resolution=-1x-1"], ["--resolution: expected WxH", "'-1x-1'"]),
-    ("no classes", ["--nb-dir", "0"], ["--nb-dir: expected 1 to 99 classes, got '0'"]),
+    ("no classes", ["--nb-dir", "0"], ["--nb-dir: expected 2 to 99 classes, got '0'"]),
     ("100 classes", ["--nb-speed", "100"], ["--nb-speed: expected 1 to 99 classes, got '100'"]),
     (
         "throttle NaN",
