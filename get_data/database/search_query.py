@@ -43,6 +43,7 @@ types and arguments go to a team's database as they are; the database on one mac
 import dataclasses
 import reprlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -103,7 +104,8 @@ def parse_search_query(data: object) -> SearchQuery:
 
 
 def _parsed(data: object, where: str) -> SearchQuery:
-    data = composed(data)
+    with suppress(RecursionError):  # no clause is nested so deep; it is refused as what it is
+        data = composed(data)
     if not isinstance(data, dict):
         raise InputError(f'{where}: expected an object such as {{"event": {{"type": "exists"}}}}')
     return SearchQuery(tuple(_clauses(data, where)))
