@@ -57,9 +57,7 @@ def survey(add: Sequence[Entry], going: Sequence[Target], index: LabelIndex) -> 
         named=len(named),
         unknown=len(named - known - applied),
         overtaken=[
-            *_corrections(
-                [one for one in late if one.fingerprint not in there], replaced, gone, index
-            ),
+            *_corrections(late, replaced, gone, index),
             *_deletions([one for one in going if one.fingerprint not in there], gone, index),
         ],
     )

@@ -128,21 +128,19 @@ class LocalPictureStore:
     ) -> dict[str, Found]:
         """Return those of the pictures that are there, and whether each is whole.
 
-        Reading costs little here, so every picture is read.
+        Reading costs little here, so every picture is read, past obstore, which takes twice as
+        long.
         """
-        found: dict[str, Found] = {}
-        for key in filter(is_path, pictures):
-            with suppress(PictureMissing):
-                found[key] = self._examined(key)
-        return found
+        found = {key: self._examined(key) for key in filter(is_path, pictures)}
+        return {key: it for key, it in found.items() if it is not None}
 
-    def _examined(self, key: str) -> Found:
-        """Return the state of one picture. Raises: PictureMissing."""
+    def _examined(self, key: str) -> Found | None:
+        """Return the state of one picture; None when it is not there."""
         try:
-            picture = self.get(key)
-        except PictureMissing:
-            raise
-        except DatabaseError:  # no copy of ours can be read there any more: as good as damaged
+            picture = (self._folder / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:  # what cannot be read any more is as good as damaged
             return Found(0, is_whole=False)
         return Found(len(picture), is_told_by(key, picture))
 
