@@ -25,7 +25,8 @@ from contextlib import closing, suppress
 import strict_json
 from errors import InputError
 from get_data import command_line
-from get_data.labelizer import site
+from get_data.labelizer import desktop, site
+from get_data.labelizer.access import Access
 from get_data.labelizer.catalogue import KINDS, Problems
 from get_data.labelizer.desk import open_desk
 from get_data.labels import label
@@ -84,13 +85,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         labels = command_line.label_file_of(args.labels or folder)
         with closing(open_desk(labels, folder, user, reading)) as desk:
             say_problems(desk.catalogue.problems)
-            site.configure(desk, port=args.port)
+            access = Access(args.port)
+            site.configure(desk, access, port=args.port)
             desk.examination.start()
             command_line.say(f"labelling as {user}: {labels}")
-            address = f"http://{site.HOST}:{args.port}/"
-            with suppress(KeyboardInterrupt):  # how one ends it
-                command_line.say(f"open {address} in a browser; Ctrl-C ends it")
-                site.serve(listener)
+            with suppress(KeyboardInterrupt), desktop.opened(access.address, beside=labels):
+                command_line.say(f"open {access.address} in a browser; Ctrl-C ends it")
+                site.serve(listener, access)
             counts = desk.counts()
             command_line.report({**counts, "file": str(desk.last_export or "")})
     return command_line.DONE

@@ -256,7 +256,9 @@ def test_a_name_that_is_no_text_is_shown_as_well_as_can_be(tmp_path, odd):
     if odd == "file":
         (folder / f"{name}.jpg").write_bytes(picture(1))
     with running(folder) as labelizer:
-        entries = json.loads(urllib.request.urlopen(f"{labelizer.url}api/entries").read())
+        own, _ = labelizer.enter()
+        request = urllib.request.Request(f"{labelizer.origin}/api/entries", headers=own)
+        entries = json.loads(urllib.request.urlopen(request).read())
     told = (
         entries["folder"]
         if odd == "folder"
@@ -395,6 +397,35 @@ def test_a_browser_that_is_silent_loses_its_claim(folder):
     assert desk.take_lease("browser two", take_over=False) is None
     now[0] += 2
     assert desk.take_lease("browser two", take_over=False) == epoch + 1
+    desk.close()
+
+
+def test_whoever_only_shows_is_told_when_the_other_is_gone(folder):
+    """So that it can go on by itself; what saves is as much there as what only says so."""
+    now = [100.0]
+    desk = Desk(catalogue_of(folder), "Zoé", clock=lambda: now[0])
+    assert not desk.hear("browser two", 0)["free"]  # a page of before the start may be there
+    epoch = desk.take_lease("browser one", take_over=False)
+    now[0] += HELD_S - 1
+    assert not desk.hear("browser two", 0)["free"]
+    send(desk, epoch, operation(direction=3))
+    now[0] += HELD_S - 1
+    assert not desk.hear("browser two", 0)["free"]
+    now[0] += 1
+    assert desk.hear("browser two", 0)["free"]
+    assert not desk.hear("browser one", epoch)["free"]
+    assert not desk.hear("browser two", 0)["free"]  # it was late, and is there again
+    now[0] += HELD_S
+    assert desk.take_lease("browser two", take_over=False) == epoch + 1
+    assert not desk.hear("browser one", epoch)["free"]
+    desk.close()
+
+
+def test_a_start_after_which_nobody_is_heard_of_leaves_the_lease_free(folder):
+    now = [100.0]
+    desk = Desk(catalogue_of(folder), "Zoé", clock=lambda: now[0])
+    now[0] += HELD_S
+    assert desk.hear("browser two", 0)["free"]
     desk.close()
 
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -55,7 +55,9 @@ class Desk:
         self._clock = clock
         self._now = now
         self._changing = threading.Lock()
+        self._leasing = threading.Lock()  # never held for long, as an export holds the other
         self._holder: _Holder | None = None
+        self._opened = clock()
         self._signature = _signature(catalogue.labels)
         self.last_export: Path | None = None
         self.entries = msgspec.json.encode(_entries(self.catalogue, user))
@@ -94,25 +96,41 @@ class Desk:
 
         Raises: WriteFailed.
         """
-        with self._changing:
+        with self._changing, self._leasing:
             holder = self._holder
-            held = holder and holder.browser != browser and self._clock() - holder.heard < HELD_S
-            if held and not take_over:
+            is_other = holder is not None and holder.browser != browser
+            if is_other and not self._is_silent() and not take_over:
                 return None
             epoch = self.work.take_lease()
             self._holder = _Holder(browser, self._clock())
             return epoch
 
+    def _is_silent(self) -> bool:
+        """Return whether whoever may write has not been heard of for so long that he is gone.
+
+        After a start, a page that was open before has as long to be heard of.
+        """
+        last = self._holder.heard if self._holder else self._opened
+        return self._clock() - last >= HELD_S
+
     def hear(self, browser: str, epoch: int) -> dict[str, Any]:
-        """That a page is still there; returns how things stand for it."""
-        current = epoch == self.work.epoch
-        if current:
-            self._holder = _Holder(browser, self._clock())
-        return {"holds": current, "source_changed": self.source_has_changed()}
+        """Refresh the lease of the page that has it; return lease and source status.
+
+        `free`: whoever had the lease is gone, so that a page that only shows may take it.
+        """
+        with self._leasing:
+            current = 0 < epoch == self.work.epoch
+            if current:
+                self._holder = _Holder(browser, self._clock())
+            free = not current and self._is_silent()
+        return {"holds": current, "free": free, "source_changed": self.source_has_changed()}
 
     def save(self, batch: Batch) -> dict[str, Any]:
-        """The operations are saved. Raises: LeaseLost, InputError, WriteFailed."""
+        """Save the operations. Raises: LeaseLost, InputError, WriteFailed."""
         self.work.apply(batch.operations, epoch=batch.epoch, by=self.user, on=self._now())
+        with self._leasing:
+            if self._holder and batch.epoch == self.work.epoch:
+                self._holder = replace(self._holder, heard=self._clock())
         return {"source_changed": self.source_has_changed()}
 
     def source_has_changed(self) -> bool:

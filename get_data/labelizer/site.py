@@ -6,15 +6,13 @@ import socket
 from typing import Any
 
 import django
-import waitress
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from errors import InputError
+from get_data.labelizer import connections
+from get_data.labelizer.access import HOST, Access
 from get_data.labelizer.desk import Desk
-
-HOST = "127.0.0.1"
-THREADS = 8
 
 _LARGEST_REQUEST = 64_000_000  # a shift of a hundred thousand labels needs a few
 
@@ -28,23 +26,23 @@ def listen(port: int) -> socket.socket:
         raise InputError(f"port {port} cannot be used: {why}; name another with --port") from error
 
 
-def configure(desk: Desk, *, port: int) -> None:
-    """Django serves this desk. Once a process."""
-    settings.configure(**_settings(desk, port))
+def configure(desk: Desk, access: Access, *, port: int) -> None:
+    """Make Django serve this desk. Once a process."""
+    settings.configure(**_settings(desk, access, port))
     django.setup()
 
 
-def serve(listener: socket.socket) -> None:
-    """Answers until it is interrupted."""
-    server = waitress.create_server(
-        get_wsgi_application(), sockets=[listener], threads=THREADS, ident=None
-    )
-    server.run()
+def serve(listener: socket.socket, access: Access) -> None:
+    """Answer until interrupted."""
+    connections.create_server(
+        get_wsgi_application(), listener, access, largest_body=_LARGEST_REQUEST
+    ).run()
 
 
-def _settings(desk: Desk, port: int) -> dict[str, Any]:
+def _settings(desk: Desk, access: Access, port: int) -> dict[str, Any]:
     return {
         "LABELIZER": desk,
+        "LABELIZER_ACCESS": access,
         "DEBUG": False,
         "SECRET_KEY": secrets.token_urlsafe(50),  # signs nothing that outlives the process
         "ALLOWED_HOSTS": [HOST, "localhost", "[::1]"],
@@ -53,10 +51,11 @@ def _settings(desk: Desk, port: int) -> dict[str, Any]:
         "MIDDLEWARE": [
             "get_data.labelizer.middleware.SecurityHeaders",
             "django.middleware.security.SecurityMiddleware",
-            "django.middleware.common.CommonMiddleware",
-            "django.middleware.csrf.CsrfViewMiddleware",
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
-            "whitenoise.middleware.WhiteNoiseMiddleware",
+            "django.middleware.common.CommonMiddleware",  # a foreign host goes no further
+            "whitenoise.middleware.WhiteNoiseMiddleware",  # scripts and styles are no secret
+            "get_data.labelizer.middleware.OwnerOnly",  # all below it is
+            "django.middleware.csrf.CsrfViewMiddleware",
             "get_data.labelizer.middleware.Failures",
         ],
         "TEMPLATES": [
@@ -72,6 +71,7 @@ def _settings(desk: Desk, port: int) -> dict[str, Any]:
         "CSRF_COOKIE_NAME": f"labelizer-{port}",  # browsers share cookies between ports
         "CSRF_COOKIE_HTTPONLY": True,
         "CSRF_COOKIE_SAMESITE": "Strict",
+        "SECURE_REFERRER_POLICY": "no-referrer",  # the printed address tells the secret
         "DATA_UPLOAD_MAX_MEMORY_SIZE": _LARGEST_REQUEST,
         "LOGGING": {
             "version": 1,
@@ -86,6 +86,7 @@ def _settings(desk: Desk, port: int) -> dict[str, Any]:
             "loggers": {
                 "django": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
                 "django.security": {"handlers": [], "level": "CRITICAL", "propagate": False},
+                "waitress.queue": {"handlers": [], "level": "CRITICAL", "propagate": False},
             },
         },
         "USE_TZ": True,

@@ -2,11 +2,14 @@
 
 import contextlib
 import json
+import os
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -39,8 +42,23 @@ class Labelizer:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
-        return f"http://127.0.0.1:{self.port}/"
+        """The address that it printed last, which tells its secret."""
+        found = re.findall(r"^open (\S+) in a browser", self.log.read_text(), re.MULTILINE)
+        address: str = found[-1]
+        return address
+
+    @property
+    def origin(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def enter(self) -> tuple[dict[str, str], str]:
+        """The headers of whoever opened the address, who may write; and the page."""
+        with urllib.request.urlopen(self.url, timeout=20) as answer:
+            page: str = answer.read().decode()
+            cookies = [one.partition(";")[0] for one in answer.headers.get_all("Set-Cookie")]
+        [token] = re.findall(r'name="csrf-token" content="(\w+)"', page)
+        return {"Cookie": "; ".join(cookies), "X-CSRFToken": token}, page
 
     @property
     def pid(self) -> int:
@@ -58,6 +76,7 @@ class Labelizer:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                env=os.environ | {"BROWSER": "true"},  # of whoever runs the tests: not opened
             )
         wait_until(self._has_spoken, within_s=HANGS_S)
         assert self._process.poll() is None, self.log.read_text()

@@ -26,8 +26,11 @@ def uids(labelizer):
 
 
 def test_a_lost_server_stops_nobody(page, labelizer, watch):
-    """Acceptance 13: killed in the middle; labelling goes on; everything comes once it is back."""
-    watch.forgive(AWAY)
+    """Acceptance 13: killed in the middle; labelling goes on; everything comes once it is back.
+
+    Its new address is needed: the one before may have been told to whoever had the port meanwhile.
+    """
+    watch.forgive(AWAY, "403")
     answered = []
     page.on("response", lambda answer: answer.url.endswith("/api/edits") and answered.append(1))
     for _ in range(10):  # while steps are on their way: some came, some did not
@@ -45,7 +48,18 @@ def test_a_lost_server_stops_nobody(page, labelizer, watch):
         " window.dispatchEvent(e); return e.defaultPrevented; }"
     )
     labelizer.start()
+    bar = page.locator("#bars .locked")
+    expect(bar).to_contain_text("the address that the labelizer printed", timeout=15_000)
+    expect(page.locator("#save-state")).to_have_text(
+        re.compile(r"⚠ Locked, (2[5-9]|3\d) unsent"), timeout=10_000
+    )
+    assert labelizer.rows("SELECT count(*) FROM operation")[0][0] <= 10
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.goto(labelizer.url)
+    ready(page)
     saved(page)
+    assert asked == []  # whether to leave: nothing is lost by it
     assert len(uids(labelizer)) == len(set(uids(labelizer))) == 35
     rows = labelizer.rows("SELECT direction FROM entry ORDER BY position LIMIT 35")
     assert [row[0] for row in rows] == [4] * 10 + [3] * 25
@@ -102,7 +116,7 @@ def test_a_page_that_is_no_longer_known_opens_again_and_loses_nothing(
     watch.forgive("403")
     asked = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
-    context.clear_cookies()
+    context.clear_cookies(name=f"labelizer-{labelizer.port}")
     page.mouse.click(600, 300)
     keys(page, "4", "3")
     expect(page.locator("#bars .refused")).to_contain_text("status 403")
@@ -148,7 +162,7 @@ def test_steps_are_sent_though_the_browser_lost_its_storage(page, labelizer, con
     watch.forgive("ERR_FAILED")
     keys(page, "4")
     saved(page)
-    clear = {"origin": labelizer.url.rstrip("/"), "storageTypes": "indexeddb"}
+    clear = {"origin": labelizer.origin, "storageTypes": "indexeddb"}
     context.new_cdp_session(page).send("Storage.clearDataForOrigin", clear)
     keys(page, "4", "4", "4")
     saved(page)
@@ -317,9 +331,96 @@ def test_both_killed_go_on_where_they_were(labelizer, own_browser, watch):
     assert seen(page) == before
 
 
-def test_a_page_writes_into_no_other_folder(tmp_path, page, labelizer, start, watch, open_page):
+def let_in(context, labelizer):
+    """The browser has the cookie of the last start, as if its address had been opened in a tab."""
+    assert context.request.get(labelizer.url).ok
+
+
+def test_an_open_page_goes_on_once_its_browser_is_let_in(page, labelizer, context, watch):
+    """The server was started again, and another tab opened its new address."""
+    watch.forgive(AWAY, "403")
+    keys(page, "4", "4")
+    saved(page)
+    labelizer.stop()
+    keys(page, "3")
+    labelizer.start()
+    expect(page.locator("#save-state")).to_have_text("⚠ Locked, 1 unsent", timeout=15_000)
+    keys(page, "3")
+    expect(page.locator("#save-state")).to_have_text("⚠ Locked, 2 unsent")
+    let_in(context, labelizer)
+    saved(page)
+    expect(page.locator("#bars .bar")).to_have_count(0)
+    assert [one["text"] for one in labelizer.operations()] == [
+        f"direction {value}" for value in (4, 4, 3, 3)
+    ]
+
+
+def test_a_tab_that_is_let_in_sends_what_another_could_not(page, labelizer, open_page, watch):
+    """The first tab waits without the secret: the second one writes, and loses nothing of it."""
+    watch.forgive(AWAY, "403", "409")
+    keys(page, "4")
+    saved(page)
+    labelizer.stop()
+    keys(page, "3", "3")
+    labelizer.start()
+    expect(page.locator("#save-state")).to_have_text("⚠ Locked, 2 unsent", timeout=15_000)
+    second = open_page(labelizer)
+    saved(second)
+    assert "token" not in second.url
+    assert len(uids(labelizer)) == len(set(uids(labelizer))) == 3
+    assert labelizer.entry(2)["direction"] == 3
+
+
+def test_an_address_of_an_earlier_start_says_where_the_new_one_is(labelizer, context, page):
+    before = labelizer.url
+    page.close()
+    labelizer.stop()
+    labelizer.start()
+    stale = context.new_page()
+    for address in (before, f"{labelizer.origin}/"):
+        answer = stale.goto(address)
+        assert answer.status == 403
+        assert "printed" in stale.inner_text("body")
+
+
+def test_the_secret_stays_out_of_the_address_and_of_what_is_asked(labelizer, context, watch):
+    secret = labelizer.url.partition("token=")[2]
+    asked = []
+    page = watch.page(context.new_page())
+    page.on("request", lambda request: asked.append((request.url, request.all_headers())))
+    page.goto(labelizer.url + "#view=grid")
+    ready(page)
+    assert page.url.startswith(f"{labelizer.origin}/#view=grid")
+    page.reload()
+    ready(page)
+    expect(page.locator("#grid")).to_be_visible()
+    assert [url for url, _ in asked if secret in url] == [labelizer.url]
+    assert [one for _, headers in asked if secret in (one := headers.get("referer", ""))] == []
+    assert page.evaluate("() => document.cookie") == ""
+
+
+def test_a_page_that_only_shows_goes_on_when_the_other_is_closed(page, labelizer, browser, watch):
+    """By itself, once the server has not heard of the other for a while; no click is needed."""
+    keys(page, "4")
+    saved(page)
+    other = browser.new_context(viewport=SIZE)
+    second = watch.page(other.new_page())
+    second.goto(labelizer.url)
+    ready(second)
+    expect(second.locator("#save-state")).to_have_text("Read-only")
+    page.close()
+    expect(second.locator("#save-state")).to_have_text("✓ All saved", timeout=60_000)
+    keys(second, "Home", "2")
+    saved(second)
+    assert labelizer.entry(0)["direction"] == 2
+    other.close()
+
+
+def test_a_page_writes_into_no_other_folder(
+    tmp_path, page, labelizer, start, watch, open_page, context
+):
     """Another folder on the same port, with the same count of leases: its work stays its own."""
-    watch.forgive(AWAY, "409")
+    watch.forgive(AWAY, "403", "409")
     other = start(drive(tmp_path / "other", 100, track="another"))
     open_page(other).close()
     other.stop()
@@ -330,6 +431,8 @@ def test_a_page_writes_into_no_other_folder(tmp_path, page, labelizer, start, wa
     expect(page.locator("#save-state")).to_have_text("⚠ Offline, 2 unsent")
     other.port = labelizer.port
     other.start()
+    expect(page.locator("#save-state")).to_have_text("⚠ Locked, 2 unsent", timeout=10_000)
+    let_in(context, other)
     bar = page.locator("#bars .work")
     expect(bar).to_contain_text("Another folder is served here")
     expect(bar).to_contain_text("2 changes of this tab wait")
@@ -345,7 +448,7 @@ def test_a_page_writes_into_no_other_folder(tmp_path, page, labelizer, start, wa
     assert other.operations() == []
     other.stop()
     labelizer.start()
-    page.reload()  # what waited comes once its own folder is served again
+    page.goto(labelizer.url)  # what waited comes once its own folder is served again
     ready(page)
     saved(page)
     rows = labelizer.rows("SELECT direction FROM entry ORDER BY position LIMIT 4")

@@ -28,6 +28,8 @@ const PLACE_MS = 150;
 
 /** @returns {Promise<void>} */
 async function open() {
+  // The secret of the printed address is in a cookie now.
+  if (location.search) history.replaceState(null, "", location.pathname + location.hash);
   const writer = new Writer();
   // In this order: what is done is asked once nobody else does more.
   const begin = () => writer.begin().then(() => get("/api/state"));
@@ -159,6 +161,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   on(outbox, "condition", () => {
     if (outbox.condition === "stale") loseLease();
     if (outbox.condition === "elsewhere") session.setReadOnly(true);
+    if (outbox.condition === "locked") writer.release(); // whichever tab is let in goes on
     showCondition(outbox, session.readOnly);
   });
   on(player, "change", () => {
@@ -217,16 +220,22 @@ function watch(outbox, writer, session, overview, player) {
   const hear = async () => {
     try {
       const answer = await post("/api/hear", { browser: writer.browser, epoch: writer.epoch });
-      if (answer.status === 409) return outbox.refused(answer);
+      if (answer.status === 409 || answer.body.why === "key") return outbox.refused(answer);
       const { body } = answer;
       outbox.sourceChanged = Boolean(body.source_changed);
       if (!session.readOnly && body.holds === false) writer.onLost();
       outbox.reachable();
       showCondition(outbox, session.readOnly);
+      if (session.readOnly && body.free) await takeOver();
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
       outbox.unreachable();
     }
+  };
+  /** Whoever held the lease is gone: a page that is looked at goes on, if no older step of its own would come on top. */
+  const takeOver = async () => {
+    if (document.visibilityState !== "visible" || outbox.unsent || document.querySelector("dialog[open]")) return;
+    if (!(await writer.isLocked())) location.reload();
   };
   setInterval(hear, HEAR_MS);
   const look = async () => {

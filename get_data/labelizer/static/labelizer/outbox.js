@@ -4,7 +4,7 @@ import { Unreachable, WORK, post } from "./api.js";
 
 /** @typedef {import("./store.js").Operation} Operation */
 /** @typedef {{operation: Operation, key: Promise<number | null>, isKept: boolean}} Waiting key: in this browser's storage, null where that failed */
-/** @typedef {"saved" | "saving" | "offline" | "full" | "stale" | "elsewhere" | "refused"} Condition */
+/** @typedef {"saved" | "saving" | "offline" | "locked" | "full" | "stale" | "elsewhere" | "refused"} Condition */
 
 const BATCH = 50;
 const MOST_SIGNS = 8_000_000; // in a batch; the server takes somewhat more
@@ -41,7 +41,14 @@ export class Outbox extends EventTarget {
   /** @param {IDBDatabase} database which the browser may close, when its user clears the site's data say */
   #use(database) {
     this.database = database;
-    database.onclose = () => this.#reopen();
+    /** @type {Promise<never>} what was begun in it may never be told to have ended */
+    this.closed = new Promise((_, reject) => {
+      database.onclose = () => {
+        reject(new Error("the storage was closed"));
+        this.#reopen();
+      };
+    });
+    this.closed.catch(() => {});
   }
 
   async #reopen() {
@@ -62,7 +69,8 @@ export class Outbox extends EventTarget {
 
   /** Whether steps would be lost or held up if this page were closed now. */
   get needsPage() {
-    return this.unsent > 0 && (this.epoch > 0 || this.waiting.some((one) => !one.isKept));
+    const isSending = this.epoch > 0 && this.condition !== "locked";
+    return this.unsent > 0 && (isSending || this.waiting.some((one) => !one.isKept));
   }
 
   /** Sending begins. @param {number} epoch with which this page may write */
@@ -94,7 +102,7 @@ export class Outbox extends EventTarget {
       const transaction = this.database.transaction(STATIONS.operations, "readwrite");
       const request = transaction.objectStore(STATIONS.operations).add(waiting.operation);
       transaction.commit(); // at once, not when the browser finds that nothing follows
-      await end(transaction);
+      await Promise.race([end(transaction), this.closed]);
       key = Number(request.result);
     } catch {
       // Sent all the same; until then the page must stay open, which is said.
@@ -106,7 +114,9 @@ export class Outbox extends EventTarget {
 
   /** The server answered somebody: what waits is sent at once. */
   reachable() {
-    if (this.condition === "offline" && !this.busy) this.#schedule(0);
+    if (!["offline", "locked"].includes(this.condition) || this.busy) return;
+    if (this.epoch) this.#schedule(0);
+    else this.#turn("saved"); // as far as this page may write
   }
 
   /** The server did not answer somebody. */
@@ -154,6 +164,9 @@ export class Outbox extends EventTarget {
     if (answer.status === 409) {
       this.stop();
       this.#turn(answer.body.why === "work" ? "elsewhere" : "stale");
+    } else if (answer.body.why === "key") {
+      this.#turn("locked"); // until the new address is opened in this browser
+      if (this.unsent) this.#later();
     } else if (answer.status >= 500) {
       this.#turn("full");
       this.#later();
@@ -174,7 +187,7 @@ export class Outbox extends EventTarget {
     const keys = (await Promise.all(batch.map((one) => one.key))).filter((key) => key !== null);
     try {
       const store = this.#station(STATIONS.operations, "readwrite");
-      await Promise.all(keys.map((key) => result(store.delete(key))));
+      await Promise.race([Promise.all(keys.map((key) => result(store.delete(key)))), this.closed]);
     } catch {
       // Sent again by the page that opens next, and counted once.
     }

@@ -43,12 +43,13 @@ export function dropBar(name) {
 /** @param {import("./outbox.js").Outbox} outbox @param {boolean} readOnly */
 export function showCondition(outbox, readOnly) {
   const { unsent, message } = outbox;
-  const condition = readOnly && !["elsewhere", "refused"].includes(outbox.condition) ? "stale" : outbox.condition;
+  const condition = readOnly && !["elsewhere", "locked", "refused"].includes(outbox.condition) ? "stale" : outbox.condition;
   const state = byId("save-state");
   const words = {
     saved: "✓ All saved",
     saving: unsent ? `… Saving ${unsent}` : "✓ All saved",
     offline: unsent ? `⚠ Offline, ${unsent} unsent` : "⚠ Offline",
+    locked: unsent ? `⚠ Locked, ${unsent} unsent` : "⚠ Locked",
     full: `⚠ Not saved, ${unsent} unsent`,
     stale: unsent ? `⚠ Read-only, ${unsent} unsent` : "Read-only",
     elsewhere: unsent ? `⚠ Read-only, ${unsent} unsent` : "Read-only",
@@ -60,6 +61,8 @@ export function showCondition(outbox, readOnly) {
   else dropBar("full");
   if (condition === "offline") bar("offline", "The server does not answer. Go on: changes wait in this browser and are sent when it is back. Was it ended? Start it again with the same port.");
   else dropBar("offline");
+  if (condition === "locked") bar("locked", `${message} ${unsent ? `${count(unsent, "change")} wait in this browser and are sent then.` : ""}`);
+  else dropBar("locked");
   if (condition === "elsewhere") {
     const waiting = unsent ? ` ${count(unsent, "change")} of this tab wait in this browser, and are sent when its own folder is served and opened here.` : "";
     dropBar("stale");

@@ -3,12 +3,14 @@
 import { WORK, post } from "./api.js";
 import { openDatabase, result } from "./outbox.js";
 
+const LOCK = `labelizer-${WORK}`;
 const TAKE_OVER = "labelizer-take-over";
 
 export class Writer {
   constructor() {
     this.epoch = 0;
     this.browser = "";
+    this.release = () => {};
     /** Called when another tab or browser has taken over. */
     this.onLost = () => {};
   }
@@ -30,14 +32,20 @@ export class Writer {
     location.reload();
   }
 
+  /** @returns {Promise<boolean>} whether a tab of this browser holds the lock */
+  async isLocked() {
+    const { held } = await navigator.locks.query();
+    return Boolean(held?.some((lock) => lock.name === LOCK));
+  }
+
   /** @param {boolean} steal @returns {Promise<boolean>} held until the page goes or another steals it */
   #lock(steal) {
     return new Promise((resolve) => {
       const how = steal ? { steal: true } : { ifAvailable: true };
       navigator.locks
-        .request(`labelizer-${WORK}`, how, (lock) => {
+        .request(LOCK, how, (lock) => {
           resolve(Boolean(lock));
-          return lock ? new Promise(() => {}) : undefined;
+          return lock ? new Promise((release) => (this.release = () => release(undefined))) : undefined;
         })
         .catch(() => this.onLost());
     });
