@@ -220,8 +220,13 @@ def ended_by_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
 
 def say(line: str) -> None:
     """A line for people, on stderr; if that takes none, the work goes on all the same."""
+    say_whole(_one_line(line))
+
+
+def say_whole(line: str) -> None:
+    """Print a line on stderr as it is, however long: a command to copy, whose signs are safe."""
     try:
-        tqdm.write(_one_line(line), file=sys.stderr)
+        tqdm.write(line, file=sys.stderr)
     except OSError:
         _silence(sys.stderr)
 

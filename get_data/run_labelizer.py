@@ -25,7 +25,7 @@ from contextlib import closing, suppress
 import strict_json
 from errors import InputError
 from get_data import command_line
-from get_data.labelizer import desktop, site
+from get_data.labelizer import applying, desktop, site
 from get_data.labelizer.access import Access
 from get_data.labelizer.catalogue import KINDS, Problems
 from get_data.labelizer.desk import open_desk
@@ -93,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 command_line.say(f"open {access.address} in a browser; Ctrl-C ends it")
                 site.serve(listener, access)
             counts = desk.counts()
+            if desk.last_export:
+                say_how_to_apply(desk.last_export, folder)
             command_line.report({**counts, "file": str(desk.last_export or "")})
     return command_line.DONE
 
@@ -116,6 +118,15 @@ def login_name() -> str:
 def reading(entries: Iterable[strict_json.Entry]) -> Iterable[strict_json.Entry]:
     """The entries, with a bar that counts them."""
     return command_line.bar(entries, total=None, what="reading", unit="label")
+
+
+def say_how_to_apply(exported: Path, folder: Path) -> None:
+    """Print the command that applies the file which was exported last."""
+    apply = applying.applying(exported, folder)
+    command_line.say(f"apply {exported} to the database with")
+    command_line.say_whole(f"  {apply.command}")
+    if apply.set_first:
+        command_line.say(f"where {', '.join(apply.set_first)} must be set as here")
 
 
 def say_problems(problems: Problems) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from tempfile import mkstemp
+from threading import Thread
 
 _PAGE = """<!doctype html>
 <meta charset="utf-8">
@@ -57,10 +58,7 @@ def _page(address: str, beside: Path) -> Path | None:
 
 def _start(address: str) -> None:
     """Let Python's own choice of a browser open it, without a word on our streams."""
-    subprocess.Popen(
-        [sys.executable, "-m", "webbrowser", "-t", address],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    command = [sys.executable, "-m", "webbrowser", "-t", address]
+    silence = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    options = {**silence, "start_new_session": True}  # Ctrl-C is for the labelizer
+    Thread(target=subprocess.run, args=(command,), kwargs=options, daemon=True).start()

@@ -1,5 +1,6 @@
 """What the page asks of the server. Only a POST writes."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from msgspec import Meta, Struct
 
 from errors import InputError
 from get_data.labelizer import pictures
+from get_data.labelizer.applying import applying
 from get_data.labelizer.catalogue import shown
 from get_data.labelizer.desk import Desk
 from get_data.labelizer.operations import Batch
@@ -134,7 +136,9 @@ def edits(request: HttpRequest) -> HttpResponse:
 def export(request: HttpRequest) -> HttpResponse:
     """A new label file, written beside the old one."""
     _body(request, PageRequest)
-    return _json(desk().export())
+    exported = desk().export()
+    apply = applying(exported.file, desk().catalogue.folder)
+    return _json({**asdict(exported), "apply": apply})
 
 
 def reopen(request: HttpRequest) -> HttpResponse:

@@ -244,6 +244,74 @@ def test_keys_change_no_picture_that_is_not_in_sight(page, labelizer, view):
     assert has_none(page)
 
 
+SEEN = """() => {
+    document.querySelectorAll("#looked-at, #pace").forEach((one) => one.remove());
+    return document.documentElement.outerHTML + document.getElementById("scroller").scrollTop;
+}"""
+FORGET = "() => { document.getElementById('toast').textContent = ''; }"
+
+
+@pytest.mark.parametrize("view", ["single", "grid", "overview", "review"])
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_no_key_that_the_help_shows_does_nothing(shared_page, view, place):
+    """In each view, and at each end: something changes, or it is said why not."""
+    page = shared_page
+    at = {"first": 0, "middle": 12, "last": COUNT - 1}[place]
+    by_help = {one["help"]: one for one in table(page)}
+    go(page, at)
+    page.click(f"nav [data-view={view}]")
+    keys(page, "?")
+    shown = page.locator("#help-groups dd").all_inner_texts()
+    keys(page, "Escape")
+    assert len(shown) >= 6
+    for binding in (by_help[one] for one in shown):
+        for press, _ in presses_of(binding):
+            go(page, at)
+            if binding["action"] == "clear":
+                keys(page, "[")
+            page.click(f"nav [data-view={view}]")
+            page.evaluate(FORGET)
+            before = page.evaluate(SEEN)
+            keys(page, press)
+            assert page.evaluate(SEEN) != before, (press, binding)
+            undo_everything(page)
+    page.click("nav [data-view=single]")
+
+
+@pytest.mark.parametrize(
+    ("classes", "shown"),
+    [((3, 2), ["0 … 2", "A S D", "J K"]), ((10, 3), ["0 … 9", "A S D F G", "J K L"])],
+)
+def test_the_help_shows_no_key_of_a_class_that_is_not_there(shared_page, classes, shown):
+    bindings = shared_page.evaluate(
+        """([direction, speed]) => import("/static/labelizer/keys.js").then(
+            (m) => m.bindingsOf("single", { direction, speed }))""",
+        classes,
+    )
+    named = {one["action"]: one["shown"] for one in bindings}
+    assert [named[one] for one in ("label", "direction", "speed")] == shown
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "said"),
+    [
+        (0, 722, "0 %"),
+        (1, 722, "under 1 %"),
+        (199, 5000, "4 %"),
+        (12, 500, "2 %"),
+        (721, 722, "over 99 %"),
+        (722, 722, "100 %"),
+    ],
+)
+def test_a_share_is_the_nearest_percent_and_all_is_all(shared_page, part, whole, said):
+    told = shared_page.evaluate(
+        "([part, whole]) => import('/static/labelizer/words.js').then("
+        "(m) => m.percent(part, whole))",
+        [part, whole],
+    )
+    assert told == said
+
+
 # What AZERTY prints on the places that have another sign on QWERTY, and needs Shift there for.
 AZERTY = {
     "KeyA": "q",
@@ -344,9 +412,11 @@ def test_help_lists_every_binding_once(page):
     keys(page, "Enter")
     expect(page.locator("#help")).to_be_visible()
     shown = page.locator("#help-groups dt").all_inner_texts()
-    assert sorted(shown) == sorted(one["shown"] for one in table(page))
+    here = [one for one in table(page) if one.get("view") != "grid"]
+    fewer = {"0 … 9": "0 … 4", "J K L": "J K"}  # of five directions and two speeds
+    assert sorted(shown) == sorted(fewer.get(one["shown"], one["shown"]) for one in here)
     helps = page.locator("#help-groups dd").all_inner_texts()
-    assert sorted(helps) == sorted(one["help"] for one in table(page))
+    assert sorted(helps) == sorted(one["help"] for one in here)
     keys(page, "Escape")
     expect(page.locator("#help")).to_be_hidden()
     focused = page.evaluate("() => document.activeElement.dataset.action")

@@ -1,5 +1,6 @@
 // What each action of the key table does; keys, buttons and the help all come here.
 
+import { ANYWHERE, showsPictures } from "./keys.js";
 import { score } from "./suspicion.js";
 import { count } from "./words.js";
 
@@ -20,9 +21,6 @@ import { count } from "./words.js";
  * @property {() => number} columns  of the grid
  */
 
-/** What does something, whatever is in sight; all else is of the picture shown, or of a selection. */
-const ANYWHERE = ["undo", "undo-and-go", "redo", "clear", "switch-view", "histogram", "review", "help"];
-
 /** @param {Desk} desk @returns {Record<string, (value: number) => void>} */
 export function actionsOf(desk) {
   const { session, player, say } = desk;
@@ -31,7 +29,7 @@ export function actionsOf(desk) {
   /** Whether nothing may be changed now, which is said. */
   const isBlocked = () => {
     if (session.readOnly) say("This tab only shows: another one is labelling. Take over, above, to label here.");
-    else if (session.position < 0) say("No picture is shown: nothing fits the filter.");
+    else if (session.position < 0) say(NOTHING);
     return session.readOnly || session.position < 0;
   };
 
@@ -128,17 +126,31 @@ export function actionsOf(desk) {
     if (session.view === "single" && session.selectedCount) session.clearSelection();
   };
 
+  const NOTHING = "No picture is shown: nothing fits the filter.";
+
+  /** Says why one cannot go further. */
+  const sayEnd = () => {
+    const { place, order } = session;
+    if (!order.length) say(NOTHING);
+    else if (place === 0) say("This is the first picture shown.");
+    else say(place === order.length - 1 ? "This is the last picture shown." : "There is no row further that way.");
+  };
+
   /** @param {number} place */
   const goTo = (place) => {
+    const before = session.place;
     player.stop();
     leaveSelection();
     session.goTo(place);
+    if (session.place === before) sayEnd();
   };
 
   /** @param {1 | -1} heading */
   const play = (heading) => {
+    const isPlaying = player.playing;
     leaveSelection();
-    player.toggle(heading);
+    if (!isPlaying && session.place === (heading > 0 ? Math.max(session.order.length - 1, 0) : 0)) sayEnd();
+    else player.toggle(heading);
   };
 
   /** @param {(position: number) => boolean} fits @param {string} none */
@@ -146,7 +158,11 @@ export function actionsOf(desk) {
     const { order, place } = session;
     for (let step = 1; step <= order.length; step += 1) {
       const next = (place + step) % order.length;
-      if (fits(order[next])) return goTo(next);
+      if (fits(order[next])) {
+        player.stop();
+        leaveSelection();
+        return next === place ? say("This is the only one.") : session.goTo(next);
+      }
     }
     return say(none);
   };
@@ -196,7 +212,7 @@ export function actionsOf(desk) {
     },
 
     "range-start": () => {
-      if (session.position < 0) return;
+      if (session.position < 0) return void say(NOTHING);
       session.clearSelection();
       session.rangeStart = session.position;
       session.anchor = session.position;
@@ -213,10 +229,10 @@ export function actionsOf(desk) {
       session.rangeStart = null;
       say(`${count(session.selectedCount, "picture")} selected: the next label, or X, is for all of them.`);
     },
-    "extend-back": () => session.extendTo(session.place - 1),
-    "extend-on": () => session.extendTo(session.place + 1),
+    "extend-back": () => (session.place > 0 ? session.extendTo(session.place - 1) : sayEnd()),
+    "extend-on": () => (session.place < session.order.length - 1 ? session.extendTo(session.place + 1) : sayEnd()),
     "select-all": () => {
-      if (!session.order.length) return;
+      if (!session.order.length) return void say(NOTHING);
       session.selectPlaces(0, session.order.length - 1);
       say(`${count(session.selectedCount, "picture")} selected: all that the filter shows.`);
     },
@@ -236,11 +252,10 @@ export function actionsOf(desk) {
     help: () => desk.open("help"),
   };
 
-  const isInSight = () => session.view === "single" || session.view === "grid";
   return Object.fromEntries(
     Object.entries(actions).map(([name, act]) => [
       name,
-      (value) => (ANYWHERE.includes(name) || isInSight() ? act(value) : say("Open Single or Grid first (V).")),
+      (value) => (ANYWHERE.includes(name) || showsPictures(session.view) ? act(value) : say("Open Single or Grid first (V).")),
     ]),
   );
 }

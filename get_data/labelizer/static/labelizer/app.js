@@ -1,7 +1,7 @@
 // The page: opens the work and joins its parts.
 
 import { actionsOf, sizeOf } from "./actions.js";
-import { Unreachable, get, post } from "./api.js";
+import { Unreachable, WORK, get, post } from "./api.js";
 import { byId, field, make, setText } from "./dom.js";
 import { Grid } from "./grid.js";
 import { buildHelp } from "./help.js";
@@ -24,7 +24,8 @@ import { count, nameOf } from "./words.js";
 
 const HEAR_MS = 3000;
 const FINDINGS_MS = 1500;
-const PLACE_MS = 150;
+const PLACE_MS = 300; // browsers limit how often the address may change
+const LEFT_AT = `labelizer-left-${WORK}`;
 
 /** @returns {Promise<void>} */
 async function open() {
@@ -83,13 +84,17 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     if (operation) commit(operation);
     overview.render();
   });
-  const review = new Review(session, entries, () => outbox.unsent, showSingle);
+  const review = new Review(session, () => outbox.unsent, showSingle);
+  const mostClasses = { direction: store.mostClasses("direction"), speed: store.mostClasses("speed") };
   const actions = actionsOf({
     session,
     player,
     commit,
     say,
-    open: openDialog,
+    open: (dialog) => {
+      if (dialog === "help") buildHelp(session.view, mostClasses, (action) => actions[action](-1));
+      openDialog(dialog);
+    },
     togglePanel: () => togglePanel(),
     shiftBy: () => Math.min(Math.max(Math.trunc(Number(field("shift-by").value)) || 1, 1), 999),
     columns: () => grid.columns,
@@ -108,7 +113,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     history.replaceState(null, "", session.toHash());
     outbox.keepPlace(session.toHash());
   };
-  const keepPlace = later(PLACE_MS, keepPlaceNow); // browsers limit how often the address may change
+  const keepPlace = atMostEvery(PLACE_MS, keepPlaceNow);
   const showView = () => {
     for (const view of VIEWS) byId(view).hidden = view !== session.view;
     for (const button of document.querySelectorAll("nav [data-view]")) {
@@ -137,7 +142,11 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     keepPlace();
   });
   on(session, "filter", keepPlaceNow);
-  on(window, "pagehide", keepPlaceNow);
+  on(window, "pagehide", () => {
+    // A reload asks for the address as it was; what is kept here is where one is.
+    sessionStorage.setItem(LEFT_AT, JSON.stringify({ address: location.hash, hash: session.toHash() }));
+    keepPlaceNow();
+  });
   on(session, "selection", () => {
     panel.renderSelection();
     if (session.view === "single") single.renderLabel();
@@ -200,10 +209,9 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   });
   // Not location.hash, which may have been written over since.
   on(window, "hashchange", (event) => session.followHash(new URL(event.newURL).hash));
-  buildHelp((action) => actions[action](-1));
   buildGridLabels(session);
 
-  session.followHash(location.hash || (await outbox.keptPlace()) || (overview.hasProblems ? "#view=overview" : "#view=single"));
+  session.followHash(leftAt() || location.hash || (await outbox.keptPlace()) || (overview.hasProblems ? "#view=overview" : "#view=single"));
   panel.renderCounts();
   panel.renderFilter();
   player.dispatchEvent(new Event("change"));
@@ -311,13 +319,22 @@ function buildGridLabels({ store }) {
   }
 }
 
-/** @param {number} delay @param {() => void} run @returns {() => void} runs it once, a while after the last call */
-function later(delay, run) {
+/** @returns {string} where this tab was when it was left, unless another place is asked for since */
+function leftAt() {
+  const { address, hash } = JSON.parse(sessionStorage.getItem(LEFT_AT) ?? "{}");
+  sessionStorage.removeItem(LEFT_AT);
+  return address === location.hash ? hash : "";
+}
+
+/** @param {number} delay @param {() => void} run @returns {() => void} runs it soon after a call, and not more often */
+function atMostEvery(delay, run) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   return () => {
-    clearTimeout(timer);
-    timer = setTimeout(run, delay);
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      run();
+    }, delay);
   };
 }
 

@@ -1,16 +1,17 @@
 // The page of all keys, made from the key table. Each row is a button that does what its key does.
 
 import { byId, make } from "./dom.js";
-import { BINDINGS } from "./keys.js";
+import { bindingsOf } from "./keys.js";
 
 const FROM_CLASSES = ["label", "direction", "speed"]; // their buttons are under the picture
 
-/** @param {(action: string) => void} run */
-export function buildHelp(run) {
-  const groups = [...new Set(BINDINGS.map((binding) => binding.group))];
+/** @param {string} view that is in sight @param {Record<import("./store.js").ClassName, number>} classes @param {(action: string) => void} run */
+export function buildHelp(view, classes, run) {
+  const bindings = bindingsOf(view, classes);
+  const groups = [...new Set(bindings.map((binding) => binding.group))];
   byId("help-groups").replaceChildren(
     ...groups.map((group) =>
-      make("section", {}, make("h2", {}, group), make("dl", {}, ...BINDINGS.filter((one) => one.group === group).map((one) => row(one, run)))),
+      make("section", {}, make("h2", {}, group), make("dl", {}, ...bindings.filter((one) => one.group === group).map((one) => row(one, run)))),
     ),
   );
 }

@@ -20,11 +20,14 @@ const DIGITS = [...Array(10).keys()].flatMap((digit) => [`Digit${digit}`, `Numpa
 const DIRECTIONS = ["KeyA", "KeyS", "KeyD", "KeyF", "KeyG"];
 const SPEEDS = ["KeyJ", "KeyK", "KeyL"];
 
+/** Actions that do something whatever is in sight; all others are of pictures that are. */
+export const ANYWHERE = ["undo", "undo-and-go", "redo", "clear", "switch-view", "review", "help"];
+
 /** @type {readonly Binding[]} */
 export const BINDINGS = [
   { action: "label", group: "Label", shown: "0 … 9", codes: DIGITS, shift: "digit", help: "set the active attribute, go on" },
-  { action: "direction", group: "Label", shown: "A S D F G", codes: DIRECTIONS, help: "set the direction, 0 to 4 from the left, go on" },
-  { action: "speed", group: "Label", shown: "J K L", codes: SPEEDS, help: "set the speed, 0 to 2 (and go on if it is active)" },
+  { action: "direction", group: "Label", shown: "A S D F G", codes: DIRECTIONS, help: "set the direction, counted from the left, go on" },
+  { action: "speed", group: "Label", shown: "J K L", codes: SPEEDS, help: "set the speed, from the slowest (and go on if it is active)" },
   { action: "switch-attribute", group: "Label", shown: "T", codes: ["KeyT"], help: "make the other attribute the active one" },
   { action: "confirm", group: "Label", shown: "Enter", codes: ["Enter", "NumpadEnter"], help: "keep the label as it is, and go on" },
   { action: "delete", group: "Label", shown: "X or Delete", codes: ["KeyX", "Delete"], help: "mark to delete, or not, and go on" },
@@ -66,6 +69,30 @@ export const BINDINGS = [
   { action: "review", group: "See", shown: "Ctrl+S", signs: ["s"], control: true, help: "review all changes and export them" },
   { action: "help", group: "See", shown: "H, F1 or ?", codes: ["KeyH", "F1"], signs: ["?"], shift: "either", help: "show all keys" },
 ];
+
+/** @param {string} view @returns {boolean} whether pictures are in sight */
+export function showsPictures(view) {
+  return view === "single" || view === "grid";
+}
+
+/**
+ * The bindings that do something in a view, with the keys of the classes that there are.
+ * @param {string} view @param {Record<ClassName, number>} classes @returns {Binding[]}
+ */
+export function bindingsOf(view, classes) {
+  const most = Math.max(classes.direction, classes.speed);
+  const letters = (/** @type {string[]} */ codes, /** @type {number} */ count) => codes.slice(0, count).map((code) => code.slice(-1)).join(" ");
+  /** @type {Record<string, string>} */
+  const shown = {
+    label: most > 1 ? `0 … ${most - 1}` : "0",
+    direction: letters(DIRECTIONS, classes.direction),
+    speed: letters(SPEEDS, classes.speed),
+  };
+  return BINDINGS.filter((one) => (one.view ?? view) === view && (showsPictures(view) || ANYWHERE.includes(one.action))).map((one) => ({
+    ...one,
+    shown: shown[one.action] ?? one.shown,
+  }));
+}
 
 /**
  * What a key press means, if anything.

@@ -26,9 +26,10 @@ export class Overview {
     setText(byId("overview-where"), `${entries.labels} · pictures in ${entries.folder} · corrections by ${entries.user}`);
     setText(byId("folder"), entries.folder.split("/").slice(-2).join("/"));
     byId("folder").title = entries.folder;
-    const letters = [0, 1, 2, 3, 4].map((value) => letterOf("direction", value, layout)).join(" ");
+    const classes = Array.from({ length: session.store.mostClasses("direction") }, (_, value) => value);
+    const letters = classes.map((value) => letterOf("direction", value, layout)).join(" ").trim();
     byId("first-keys").replaceChildren(
-      ...Object.entries({ [letters]: "set the direction, from hard left to hard right, and go on", Enter: "keep the label as it is, and go on", X: "mark the picture to delete, and go on", Backspace: "undo" }).flatMap(
+      ...Object.entries({ [letters]: "set the direction, from left to right, and go on", Enter: "keep the label as it is, and go on", X: "mark the picture to delete, and go on", Backspace: "undo" }).flatMap(
         ([keys, help]) => [make("dt", {}, ...keys.split(" ").map((key) => make("kbd", {}, key))), make("dd", {}, help)],
       ),
     );

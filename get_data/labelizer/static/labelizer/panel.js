@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { byId, field, make, setText } from "./dom.js";
 import { STATES, everything } from "./filters.js";
-import { count, nameOf } from "./words.js";
+import { count, nameOf, percent } from "./words.js";
 
 const PACE_MS = 5 * 60_000;
 
@@ -28,8 +28,7 @@ export class Panel {
   renderCounts() {
     const { store } = this.session;
     const { counts } = store;
-    const share = Math.floor((100 * counts.reviewed) / store.count);
-    setText(byId("progress-count"), `${counts.reviewed.toLocaleString("en")} of ${store.count.toLocaleString("en")} reviewed, ${share} %`);
+    setText(byId("progress-count"), `${counts.reviewed.toLocaleString("en")} of ${store.count.toLocaleString("en")} reviewed, ${percent(counts.reviewed, store.count)}`);
     for (const id of ["progress-bar", "overview-bar"]) {
       const bar = /** @type {HTMLProgressElement} */ (byId(id));
       bar.max = store.count;

@@ -11,10 +11,9 @@ const LISTED = 100;
 /** @typedef {import("./store.js").ClassName} ClassName */
 
 export class Review {
-  /** @param {Session} session @param {any} entries @param {() => number} unsent @param {(position: number) => void} onShow */
-  constructor(session, entries, unsent, onShow) {
+  /** @param {Session} session @param {() => number} unsent @param {(position: number) => void} onShow */
+  constructor(session, unsent, onShow) {
     this.session = session;
-    this.folder = entries.folder;
     this.unsent = unsent;
     this.onShow = onShow;
     this.changes = 0; // since the page was opened
@@ -96,13 +95,14 @@ export class Review {
   /** @param {any} exported */
   #result(exported) {
     const name = exported.file.split("/").at(-1);
-    const quoted = (/** @type {string} */ path) => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
+    const { command, set_first } = exported.apply;
     const parts = [
       make("p", {}, "✓ Written: ", make("code", { id: "exported-file" }, exported.file), make("b", { id: "exported-age" })),
       make("p", {}, `${count(exported.corrected, "label")} corrected, ${exported.confirmed} confirmed, ${exported.deleted} to delete, ${exported.restored} kept again, ${exported.untouched} as they were.`),
       make("p", {}, make("a", { id: "download", href: `/export/${name}`, download: name }, "Download it"), ", or apply it to the database:"),
-      make("pre", {}, `python get_data/upload_to_db.py ${quoted(exported.file)} -p ${quoted(this.folder)}`),
+      make("pre", { id: "apply" }, command),
     ];
+    if (set_first.length) parts.push(make("p", { id: "set-first" }, `${set_first.join(", ")} must be set there as where the labelizer was started; they are not shown.`));
     if (exported.left_out.length) {
       const rows = exported.left_out.slice(0, LISTED).map((/** @type {{img_id: string, why: string}} */ one) => make("li", {}, `${one.img_id}: ${one.why}`));
       parts.push(make("p", {}, `Left out, because no valid label can be made of them: ${exported.left_out.length}`), make("ul", { id: "left-out" }, ...rows));

@@ -20,3 +20,11 @@ export function angleOf(value, classes) {
 export function count(value, one, many = `${one}s`) {
   return `${value.toLocaleString("en")} ${value === 1 ? one : many}`;
 }
+
+/** @param {number} part @param {number} whole @returns {string} the nearest percent; nothing and all are said of nothing and all alone */
+export function percent(part, whole) {
+  const nearest = Math.round((100 * part) / Math.max(whole, 1));
+  if (part > 0 && nearest === 0) return "under 1 %";
+  if (part < whole && nearest === 100) return "over 99 %";
+  return `${nearest} %`;
+}

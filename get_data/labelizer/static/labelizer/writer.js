@@ -9,6 +9,7 @@ const TAKE_OVER = "labelizer-take-over";
 export class Writer {
   constructor() {
     this.epoch = 0;
+    this.hasLock = false; // among the tabs of this browser; others may write all the same
     this.browser = "";
     this.release = () => {};
     /** Called when another tab or browser has taken over. */
@@ -32,10 +33,17 @@ export class Writer {
     location.reload();
   }
 
-  /** @returns {Promise<boolean>} whether a tab of this browser holds the lock */
+  /** @returns {Promise<boolean>} whether another tab of this browser holds the lock */
   async isLocked() {
+    if (this.hasLock) return false;
     const { held } = await navigator.locks.query();
     return Boolean(held?.some((lock) => lock.name === LOCK));
+  }
+
+  /** @param {(value: undefined) => void} release */
+  #letGo(release) {
+    this.hasLock = false;
+    release(undefined);
   }
 
   /** @param {boolean} steal @returns {Promise<boolean>} held until the page goes or another steals it */
@@ -44,10 +52,14 @@ export class Writer {
       const how = steal ? { steal: true } : { ifAvailable: true };
       navigator.locks
         .request(LOCK, how, (lock) => {
-          resolve(Boolean(lock));
-          return lock ? new Promise((release) => (this.release = () => release(undefined))) : undefined;
+          this.hasLock = Boolean(lock);
+          resolve(this.hasLock);
+          return lock ? new Promise((release) => (this.release = () => this.#letGo(release))) : undefined;
         })
-        .catch(() => this.onLost());
+        .catch(() => {
+          this.hasLock = false;
+          this.onLost();
+        });
     });
   }
 }
