@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import cv2
@@ -21,7 +21,7 @@ from get_data.recording import live_view
 from get_data.recording.live import Moment
 from get_data.recording.live_view import MOST_A_SECOND, LiveView
 from get_data.recording.recorder import Progress
-from get_data.recording.view_server import MOST_VIEWERS, Newest, Shown
+from get_data.recording.view_server import MOST_CONNECTIONS, MOST_VIEWERS, Newest, Shown
 from tests.waiting import HANGS_S, wait_until
 
 RED = np.zeros((48, 64, 3), np.uint8)
@@ -196,6 +196,43 @@ def test_browsers_that_leave_before_the_first_picture_free_their_seats(view):
             browser.sendall(b"GET /pictures HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert browser.recv(12) == b"HTTP/1.1 200"
     wait_until(lambda: ask(view, "/pictures").status == 200, 10)
+
+
+HELD = {
+    "nothing": b"",
+    "half a request": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ",
+    "half a body": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 60000000\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("sent", HELD)
+def test_connections_that_say_nothing_keep_nobody_out(view, sent):
+    """However many: the oldest make room, and whoever watches goes on watching."""
+    show_for(view)
+    stream = pictures(ask(view, "/pictures"))
+    assert next(stream)
+    with ExitStack() as held:
+        for number in range(300):
+            idle = held.enter_context(socket.create_connection(("127.0.0.1", view.port), 30))
+            with suppress(OSError):  # it may have had to make room by now
+                idle.sendall(HELD[sent])
+            if number % 100 == 99:
+                assert ask(view, "/state").status == 200
+        threads = len(list(Path(f"/proc/{view._server.pid}/task").iterdir()))
+        assert threads < MOST_CONNECTIONS + MOST_VIEWERS + 40
+        show_for(view)
+        assert next(stream)
+
+
+def test_what_is_sent_is_not_kept(view):
+    with socket.create_connection(("127.0.0.1", view.port), 30) as sender:
+        sender.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 30000000\r\n\r\n")
+        sent = 0
+        with suppress(OSError):
+            while sent < 30_000_000:
+                sender.sendall(b"x" * 100_000)
+                sent += 100_000
+        assert sent < 30_000_000
 
 
 def test_a_picture_larger_than_was_told_is_left_out_and_the_next_is_shown(view):

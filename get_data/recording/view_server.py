@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -39,6 +40,7 @@ FILES = {
     "/view.js": ("view.js", "text/javascript; charset=utf-8"),
 }
 MOST_VIEWERS = 8
+MOST_CONNECTIONS = 64  # idle ones, the oldest first, make room for others
 NICENESS = 10  # whatever drives or records goes first
 
 _BOUNDARY = "picture"
@@ -102,6 +104,8 @@ class Viewer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _STALLED_AFTER_S
 
+    server: "Server"
+
     def __init__(self, newest: Newest, seats: threading.Semaphore, *arguments: Any) -> None:
         self._newest = newest
         self._seats = seats
@@ -142,6 +146,7 @@ class Viewer(BaseHTTPRequestHandler):
             return
         try:
             self.close_connection = True
+            self.server.keep(self.connection)
             self.send_response(HTTPStatus.OK)
             self._send_headers(f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             self.end_headers()
@@ -186,6 +191,39 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, *arguments: Any) -> None:
+        self._connections: dict[socket.socket, None] = {}  # oldest first
+        self._watching: set[socket.socket] = set()
+        self._counting = threading.Lock()
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own; when there are too many, the oldest makes room.
+
+        A thread for each of any number of connections would be taken from the drive.
+        """
+        with self._counting:
+            idle = [one for one in self._connections if one not in self._watching]
+            if len(idle) >= MOST_CONNECTIONS:
+                self._connections.pop(idle[0])
+                with suppress(OSError):
+                    idle[0].shutdown(socket.SHUT_RDWR)  # its thread finds it closed
+            self._connections[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close the connection, which counts no more."""
+        with self._counting:
+            self._connections.pop(request, None)
+            self._watching.discard(request)
+        super().shutdown_request(request)
+
+    def keep(self, request: Any) -> None:
+        """Let a connection stay that watches, for which there are seats."""
+        with self._counting:
+            self._watching.add(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that breaks is the browser's affair."""
