@@ -245,8 +245,9 @@ def test_keys_change_no_picture_that_is_not_in_sight(page, labelizer, view):
 
 
 SEEN = """() => {
-    document.querySelectorAll("#looked-at, #pace").forEach((one) => one.remove());
-    return document.documentElement.outerHTML + document.getElementById("scroller").scrollTop;
+    const page = document.documentElement.cloneNode(true);
+    page.querySelectorAll("#looked-at, #pace").forEach((one) => one.remove());
+    return page.outerHTML + document.getElementById("scroller").scrollTop;
 }"""
 FORGET = "() => { document.getElementById('toast').textContent = ''; }"
 

@@ -248,7 +248,7 @@ export function actionsOf(desk) {
 
     "switch-view": () => session.show(session.view === "grid" ? "single" : "grid"),
     histogram: () => desk.togglePanel(),
-    review: () => session.show("review"),
+    review: () => (session.view === "review" ? say("This is the review: its button writes the new label file.") : session.show("review")),
     help: () => desk.open("help"),
   };
 
