@@ -49,7 +49,7 @@ def test_a_lost_server_stops_nobody(page, labelizer, watch):
     )
     labelizer.start()
     bar = page.locator("#bars .locked")
-    expect(bar).to_contain_text("the address that the labelizer printed", timeout=15_000)
+    expect(bar).to_contain_text("the address that the labelizer printed")
     expect(page.locator("#save-state")).to_have_text(
         re.compile(r"⚠ Locked, (2[5-9]|3\d) unsent"), timeout=10_000
     )
@@ -344,7 +344,7 @@ def test_an_open_page_goes_on_once_its_browser_is_let_in(page, labelizer, contex
     labelizer.stop()
     keys(page, "3")
     labelizer.start()
-    expect(page.locator("#save-state")).to_have_text("⚠ Locked, 1 unsent", timeout=15_000)
+    expect(page.locator("#save-state")).to_have_text("⚠ Locked, 1 unsent")
     keys(page, "3")
     expect(page.locator("#save-state")).to_have_text("⚠ Locked, 2 unsent")
     let_in(context, labelizer)
@@ -363,7 +363,7 @@ def test_a_tab_that_is_let_in_sends_what_another_could_not(page, labelizer, open
     labelizer.stop()
     keys(page, "3", "3")
     labelizer.start()
-    expect(page.locator("#save-state")).to_have_text("⚠ Locked, 2 unsent", timeout=15_000)
+    expect(page.locator("#save-state")).to_have_text("⚠ Locked, 2 unsent")
     second = open_page(labelizer)
     saved(second)
     assert "token" not in second.url
@@ -409,7 +409,7 @@ def test_a_page_that_only_shows_goes_on_when_the_other_is_closed(page, labelizer
     ready(second)
     expect(second.locator("#save-state")).to_have_text("Read-only")
     page.close()
-    expect(second.locator("#save-state")).to_have_text("✓ All saved", timeout=60_000)
+    expect(second.locator("#save-state")).to_have_text("✓ All saved")
     keys(second, "Home", "2")
     saved(second)
     assert labelizer.entry(0)["direction"] == 2
@@ -431,7 +431,7 @@ def test_a_page_writes_into_no_other_folder(
     expect(page.locator("#save-state")).to_have_text("⚠ Offline, 2 unsent")
     other.port = labelizer.port
     other.start()
-    expect(page.locator("#save-state")).to_have_text("⚠ Locked, 2 unsent", timeout=10_000)
+    expect(page.locator("#save-state")).to_have_text("⚠ Locked, 2 unsent")
     let_in(context, other)
     bar = page.locator("#bars .work")
     expect(bar).to_contain_text("Another folder is served here")
