@@ -127,10 +127,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     newest = {last_img_id_file: last_moment}
     if args.output:
         newest[args.output / label_file.NAME] = check_folder(args, conf)
-    said = session_of(args)
     followed = capture_clock.followed(synchronised=readiness.synchronised())
+    ids = followed.told(newest)
+    said = session_of(args)
     with view_of(args, conf) as view, closing(car_of(args, conf, said["track"])) as car:
-        make_ready(car, args, conf, followed.told(newest))
+        make_ready(car, args, conf, ids)
         if args.check:
             return command_line.DONE
         command_line.make_folders(args.output, path.database())

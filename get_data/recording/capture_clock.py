@@ -51,11 +51,7 @@ class CaptureClock:
 
         Raises: RecordingFailed when there are none.
         """
-        if after and after >= _TOO_LATE:
-            raise RecordingFailed(
-                f"no picture can be later than {img_id_of(after)}, which is there already; "
-                "record into another folder"
-            )
+        _check_room(after)
         self._taken = taken
         self._monotonic = monotonic
         self._wall = wall
@@ -87,7 +83,10 @@ class Followed:
         """Return what to say of files whose newest id is far ahead of the clock.
 
         The file that remembers the last id can be deleted, a folder's label file cannot.
+
+        Raises: RecordingFailed when no id could follow.
         """
+        _check_room(self.newest(filter(None, newest.values())))
         ahead = {
             file: moment
             for file, moment in newest.items()
@@ -120,6 +119,14 @@ def followed(*, synchronised: bool | None, now: datetime | None = None) -> Follo
     """
     now = now or datetime.now(UTC)
     return Followed(now, now + FOLLOWED_AHEAD if synchronised else None)
+
+
+def _check_room(after: datetime | None) -> None:
+    if after and after >= _TOO_LATE:
+        raise RecordingFailed(
+            f"no picture can be later than {img_id_of(after)}, which is there already; "
+            "record into another folder"
+        )
 
 
 def _of_labels(file: Path) -> bool:
