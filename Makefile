@@ -13,8 +13,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 READY_TO_TEST := .venv/ready-to-test
-# pip shows its progress to people, and only to them
-PIP := $(BIN)/python -m pip install --disable-pip-version-check $$([ -t 1 ] || echo --quiet)
+# pip shows its progress on a terminal; inside $(...) no output would be one
+PIP := [ -t 1 ] && quiet= || quiet=--quiet; $(BIN)/python -m pip install --disable-pip-version-check $$quiet
 QUICK := -q -n 2 -m "not slow and not servers and not browser"
 
 .PHONY: demo test check versions fresh lint servers soak bench clean
@@ -58,9 +58,9 @@ $(READY): requirements.txt
 	@! grep -qs "include-system-site-packages = true" .venv/pyvenv.cfg || \
 	  { echo "The .venv that is here sees the system's packages, as on a Pi, and make would empty it." \
 	    "Use it as it is, or say: rm -r .venv"; exit 1; }
+	@echo "Installing requirements.txt into .venv (first run only, about a minute)"
 	@$(PYTHON) -m venv --clear .venv || \
 	  { echo "Python's venv is missing. Say: sudo apt-get install python3-venv"; exit 1; }
-	@echo "Installing requirements.txt into .venv (first run only, about a minute)"
 	@$(PIP) -r requirements.txt
 	@touch $@
 

@@ -1,9 +1,6 @@
 """Corrections meant for another database, and those of two people who corrected the same."""
 
 import json
-import os
-import pty
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +9,7 @@ import pytest
 import path
 from get_data import search_and_download, upload_data, upload_to_db
 from get_data.labels import label, label_file
+from tests import terminal
 from tests.conftest import document, save
 
 
@@ -86,30 +84,14 @@ def test_a_file_that_was_applied_is_not_taken_for_one_of_another_database(call, 
     assert "meanwhile" not in err
 
 
-def answer(arguments, text):
-    """What a script does when that is answered on a terminal: exit code, all that it wrote."""
-    ours, its = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, *map(str, arguments)], cwd=path.ROOT, stdin=its, stderr=its, stdout=its
-    )
-    os.close(its)
-    os.write(ours, text.encode())
-    said = b""
-    try:
-        while piece := os.read(ours, 10_000):
-            said += piece
-    except OSError:  # how a terminal ends
-        pass
-    os.close(ours)
-    return process.wait(), said.decode()
-
-
 @pytest.mark.parametrize(("text", "code"), [("n\n", 1), ("y\n", 0)])
 def test_on_a_terminal_the_wrong_database_is_asked_about_even_with_yes(
     call, tmp_path, home, text, code
 ):
     file = wish(tmp_path / "wish", range(3))
-    done, said = answer([path.ROOT / "get_data/upload_to_db.py", file, "-y"], text)
+    done, said = terminal.run(
+        [sys.executable, path.ROOT / "get_data/upload_to_db.py", file, "-y"], typed=text
+    )
     assert done == code
     (question,) = [line for line in said.splitlines() if "[y/N]" in line]
     assert "3 of the 3" in question

@@ -6,15 +6,20 @@ import subprocess
 import pytest
 
 import path
+from tests import terminal
 
 
 def told(folder, *arguments):
     """The commands that make would run in a clone that has no environment yet."""
-    for name in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt"):
-        shutil.copy(path.ROOT / name, folder)
+    copy_what_make_reads(folder)
     command = ["make", "--dry-run", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout
+
+
+def copy_what_make_reads(folder):
+    for name in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(path.ROOT / name, folder)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +39,27 @@ def test_only_what_runs_the_tests_installs_what_they_need(arguments, tests_too, 
     assert ("-r requirements-dev.txt" in commands) is tests_too
 
 
-def test_pip_is_quiet_where_nobody_looks(tmp_path):
-    installing = [line for line in told(tmp_path, "test").splitlines() if "pip install" in line]
-    assert len(installing) == 2
-    assert all("[ -t 1 ] || echo --quiet" in line for line in installing)
+PYTHON_THAT_ONLY_TELLS = """#!/bin/sh
+case "$2" in
+venv) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+pip) echo "asked: $*" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("on_terminal", [True, False], ids=["terminal", "file"])
+def test_pip_shows_its_progress_on_a_terminal_and_nowhere_else(on_terminal, tmp_path):
+    copy_what_make_reads(tmp_path)
+    python = tmp_path / "python"
+    python.write_text(PYTHON_THAT_ONLY_TELLS)
+    python.chmod(0o755)
+    command = ["make", f"PYTHON={python}", ".venv/ready-to-test"]
+    if on_terminal:
+        _, said = terminal.run(command, cwd=tmp_path)
+    else:
+        said = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+    asked = [line for line in said.splitlines() if "asked: -m pip" in line]
+    assert len(asked) == 2
+    assert all(("--quiet" in line) != on_terminal for line in asked)
