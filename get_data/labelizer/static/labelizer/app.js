@@ -144,7 +144,7 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   on(session, "filter", keepPlaceNow);
   on(window, "pagehide", () => {
     // A reload asks for the address as it was; what is kept here is where one is.
-    sessionStorage.setItem(LEFT_AT, JSON.stringify({ address: location.hash, hash: session.toHash() }));
+    sessionStorage.setItem(LEFT_AT, session.toHash());
     keepPlaceNow();
   });
   on(session, "selection", () => {
@@ -319,11 +319,12 @@ function buildGridLabels({ store }) {
   }
 }
 
-/** @returns {string} where this tab was when it was left, unless another place is asked for since */
+/** @returns {string} where this tab was when it was reloaded; "" when it was opened in another way */
 function leftAt() {
-  const { address, hash } = JSON.parse(sessionStorage.getItem(LEFT_AT) ?? "{}");
+  const left = sessionStorage.getItem(LEFT_AT) ?? "";
   sessionStorage.removeItem(LEFT_AT);
-  return address === location.hash ? hash : "";
+  const [opening] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
+  return opening?.type === "reload" ? left : "";
 }
 
 /** @param {number} delay @param {() => void} run @returns {() => void} runs it soon after a call, and not more often */
