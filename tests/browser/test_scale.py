@@ -36,13 +36,6 @@ def grows_less_than(most: float, few: Callable[[], float], many: Callable[[], fl
     return of_many < most * of_few
 
 
-def timed(act: Callable[[], object]) -> float:
-    """Seconds that it takes."""
-    start = time.perf_counter()
-    act()
-    return time.perf_counter() - start
-
-
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """A labelizer on a hundred thousand labels, whose pictures are links to two thousand files."""
