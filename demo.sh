@@ -73,9 +73,10 @@ else
 
 What to type next
   make demo                          to add a second drive
+  export PATATE_HOME=$PWD/demo
+                                     so that the scripts use the demo's database
   .venv/bin/python get_data/run_labelizer.py demo/hard_left
                                      to correct these labels in a browser
-  export PATATE_HOME=$PWD/demo
   .venv/bin/python get_data/search_and_download.py -p demo/all
                                      to fetch all of the demo's database
   .venv/bin/python get_data/search_and_download.py --help

@@ -76,7 +76,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--check",
         action="store_true",
-        help="only look whether all is ready to drive; the disk, with -o",
+        help="only look whether all is ready to drive; at the disk too with -o",
     )
     add("--check-pad", action="store_true", help="only show what each control of the pad does")
     add("--duration", type=command_line.positive_number, metavar="S", help="seconds to drive")

@@ -55,7 +55,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--new-index",
         action="store_true",
-        help="start an empty index where the old one is lost, with all corrections and deletions",
+        help="start an empty index where the old one is lost; corrections and deletions stay lost",
     )
     return parser.parse_args(argv)
 

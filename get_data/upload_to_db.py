@@ -31,8 +31,8 @@ from get_data.database.upload import Entry, Uploaded, entries_of, upload
 from get_data.labels import label
 
 RIGHT_DATABASE = (
-    "name the right database by its variables; if it is this one, upload the recording first with "
-    "upload_data.py"
+    "choose the right one with PATATE_HOME or the variables of a team's database; if it is this "
+    "one, upload the recording first with upload_data.py"
 )
 
 
@@ -47,7 +47,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     command_line.add_pictures_option(parser)
     command_line.add_dry_run_option(parser)
-    parser.add_argument("-y", "--yes", action="store_true", help="do not ask before deleting")
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="do not ask before replacing or deleting"
+    )
     parser.add_argument(
         "--keep-replaced", action="store_true", help="keep the labels that corrections replace"
     )
@@ -181,14 +183,16 @@ def ask(
 
     Raises: Declined.
     """
-    question = f"In the database {db.name}: {in_words(counts, 'will be ')}. Go on?"
+    changes = f"{in_words(counts, 'will be ')}. Go on?"
     if findings.is_foreign:
-        command_line.confirm(f"{foreign(findings, db)}. {question}", otherwise=RIGHT_DATABASE)
+        command_line.confirm(f"{foreign(findings, db)}. {changes}", otherwise=RIGHT_DATABASE)
         return
     takes = counts.deleted or counts.replaced or counts.pictures_deleted
     meets = not skipped and any(one.what != "kept" for one in findings.overtaken)
     if (takes or meets) and not is_agreed:
-        command_line.confirm(question, otherwise="give -y to say yes")
+        command_line.confirm(
+            f"In the database {db.name}: {changes}", otherwise="give -y to say yes"
+        )
 
 
 def foreign(findings: Findings, db: Database) -> str:
@@ -273,8 +277,8 @@ def report(outcome: Outcome, findings: Findings, *, would: str) -> int:
     if counts.absent:
         never = min(findings.unknown, counts.absent)
         command_line.say(
-            f"{counts.absent} labels to replace or delete are absent: {never} were never in this "
-            f"database, {counts.absent - never} were replaced or deleted before"
+            f"labels to replace or delete that are absent: {counts.absent}; never in this "
+            f"database: {never}, replaced or deleted before: {counts.absent - never}"
         )
     if counts.gone:
         command_line.say(f"{counts.gone} labels were corrected or deleted before and stay so")

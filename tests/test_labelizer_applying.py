@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import path
+from get_data.database import connection
 from get_data.labelizer import desktop
 from get_data.labelizer.access import Access
 from get_data.labelizer.applying import applying, quoted
@@ -31,6 +32,8 @@ PATHS = [
     "a\nb",
     os.fsdecode(b"\xe9"),
 ]
+
+TEAM = {"PATATE_ES_URL": "https://example.org:9200", "PATATE_S3_BUCKET": "pictures"}
 
 
 def variables():
@@ -74,6 +77,14 @@ def test_an_address_with_a_login_in_it_is_not_told(tmp_path):
     apply = applying(tmp_path / "labels.json", tmp_path, environment)
     assert "patate@" not in apply.command
     assert apply.set_first == ["PATATE_ES_URL"]
+
+
+@pytest.mark.parametrize("elsewhere", [{}, {"PATATE_DATABASE": "local"}, TEAM])
+@pytest.mark.parametrize("here", [{}, {"PATATE_DATABASE": "local", **TEAM}, TEAM])
+def test_the_command_means_the_same_database_where_another_is_chosen(tmp_path, here, elsewhere):
+    command = applying(tmp_path / "labels.json", tmp_path, here).command
+    there = {**elsewhere, **settings_of(command)}
+    assert connection.means_team(there) == connection.means_team(here)
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -131,6 +142,8 @@ def test_what_is_printed_applies_to_the_same_database_from_anywhere(tmp_path, mo
     command = page["apply"]["command"]
     assert command in log
     monkeypatch.delenv("PATATE_HOME")
+    monkeypatch.setenv("PATATE_ES_URL", "http://127.0.0.1:1")  # the terminal of a team
+    monkeypatch.setenv("PATATE_S3_BUCKET", "pictures")
     done = subprocess.run(
         f"{command} -y",
         shell=True,

@@ -48,7 +48,7 @@ def database(
     Raises: InputError when the environment names no database, or a half one; DatabaseError that
     names the variable to look at when the team's cannot be used, or what is lost.
     """
-    if _means_team(environment):
+    if means_team(environment):
         return _team(
             environment,
             writing=writing,
@@ -147,7 +147,7 @@ def _check_folder(folder: Path) -> None:
             raise InputError(f"{one} cannot be read: {error.strerror}") from error
 
 
-def _means_team(environment: Mapping[str, str]) -> bool:
+def means_team(environment: Mapping[str, str]) -> bool:
     """Whether the environment names a team's database. Raises: InputError when it is half one."""
     choice = environment.get(CHOICE, "")
     if choice not in ("", LOCAL):

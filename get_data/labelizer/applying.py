@@ -10,7 +10,8 @@ from pathlib import Path
 import path
 
 HOME = "PATATE_HOME"
-CHOOSES = ("PATATE_DATABASE", "PATATE_ES_", "PATATE_S3_")  # names, or how they begin
+CHOICE, LOCAL = "PATATE_DATABASE", "local"
+TEAM = ("PATATE_ES_", "PATATE_S3_")  # how the variables of a team's database begin
 SECRET = ("USER_ID", "USER_PWD", "KEY_ID", "KEY", "PASSWORD", "TOKEN", "SECRET")  # how they end
 SCRIPT = path.ROOT / "get_data" / "upload_to_db.py"
 
@@ -37,11 +38,15 @@ def applying(labels: Path, pictures: Path, environment: Mapping[str, str] = os.e
 
 
 def _choices(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the variables that are set and choose the database, files with their whole path."""
-    for name, value in sorted(environment.items()):
-        if value and name.startswith(CHOOSES):
-            is_file = name.endswith("_CERTS")
-            yield name, str(path.absolute(Path(value))) if is_file else value
+    """Yield the variables that choose the database, files with their whole path.
+
+    `PATATE_DATABASE` always comes: another terminal may have set it, or a team's database.
+    """
+    team = {name: value for name, value in environment.items() if value and name.startswith(TEAM)}
+    yield CHOICE, environment.get(CHOICE) or ("" if team else LOCAL)
+    for name, value in sorted(team.items()):
+        is_file = name.endswith("_CERTS")
+        yield name, str(path.absolute(Path(value))) if is_file else value
 
 
 def quoted(text: str) -> str:
