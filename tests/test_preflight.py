@@ -1,5 +1,6 @@
 """What is looked at before a drive: each check a line, and one that fails keeps the car still."""
 
+import errno
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from car import readiness
 from errors import CameraFailed, NotReady, RecordingFailed
 from get_data.recording import disk, jpeg
 from preflight import Found, Unknown
+from tests import faults
 
 
 def said_by(*checks):
@@ -204,6 +206,12 @@ def test_a_slow_card_is_noted_and_one_slower_than_the_queue_is_not_ready(tmp_pat
     monkeypatch.setattr(disk, "QUEUE_S", 0.0)
     with pytest.raises(RecordingFailed, match="slower than recording can wait; use another card"):
         disk.latency(tmp_path)
+
+
+def test_a_disk_that_cannot_sync_one_file_can_be_recorded_to(tmp_path, monkeypatch):
+    """Old CIFS, some FUSE: recording itself syncs all of them there."""
+    faults.failing(monkeypatch.setattr, "fsync", errno.EINVAL)
+    assert "is safe after" in disk.latency(tmp_path).said
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from errors import RecordingFailed
+from get_data.durable import sync
 from get_data.recording.recorder import MIN_FREE_BYTES, QUEUE_S
 from preflight import Check, Found
 
@@ -68,7 +69,7 @@ def latency(folder: Path) -> Found:
                 with Path(scratch, str(number)).open("wb") as file:
                     file.write(picture)
                     file.flush()
-                    os.fsync(file.fileno())
+                    sync(file.fileno())
                 taken_s.append(time.monotonic() - start_s)
     except OSError as error:
         raise RecordingFailed(f"{place} cannot be written to: {error.strerror}") from error
