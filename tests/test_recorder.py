@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -261,6 +262,25 @@ def test_what_waits_when_recording_stops_is_told_at_the_end(tmp_path):
         record(to, 1, first=2, wait=True)
 
 
+@pytest.mark.parametrize("stopped", ["", "disk full"])
+@pytest.mark.parametrize("unmerged", ["", "labels.json cannot be written"])
+def test_an_incomplete_recording_is_told_with_each_reason_and_where_its_labels_are(
+    tmp_path, stopped, unmerged
+):
+    to = recorder(tmp_path)
+    to.close()
+    to.report.stopped, to.report.unmerged = stopped, unmerged
+    if not (stopped or unmerged):
+        to.check_complete()
+        return
+    with pytest.raises(RecordingFailed) as raised:
+        to.check_complete()
+    said = str(raised.value)
+    for reason in filter(None, (stopped, unmerged)):
+        assert re.search(rf": {reason}; ", said)
+    assert (journal.NAME in said) == bool(unmerged)
+
+
 @pytest.mark.parametrize("anew", [False, True], ids=["renamed", "and made anew"])
 def test_a_folder_that_is_renamed_while_recording_keeps_pictures_and_labels_together(
     tmp_path, anew
@@ -308,6 +328,7 @@ def test_a_folder_that_is_deleted_while_recording_stops_it_with_a_reason(tmp_pat
     record(to, 1, first=10)
     to.close()
     assert to.report.stopped == "No such file or directory"
+    assert "No such file or directory" in to.report.unmerged
     assert list(folder.iterdir()) == []
 
 

@@ -243,7 +243,7 @@ def _read(path: Path) -> tuple[dict[str, Raw], dict[str, Raw], dict[str, str]]:
     taken: dict[str, Raw] = {}
     erased: dict[str, Raw] = {}
     unreadable: dict[str, str] = {}
-    if not path.is_file() and not path.is_symlink():
+    if path.exists() and not path.is_file() and not path.is_symlink():
         raise RecordingFailed(f"{path} is not a regular file; move it away")
     with os.fdopen(links.open_file(path), "rb") as file:
         written = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)

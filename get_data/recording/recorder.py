@@ -327,11 +327,22 @@ class Recorder:
 
     def check_complete(self) -> None:
         """All that was driven is recorded. Raises: RecordingFailed when it stopped before."""
-        if self.report.stopped or self.report.unmerged:
+        if self.report.stopped:
             raise RecordingFailed(
-                f"{self.folder}: recording stopped early: {self.report.stopped}"
-                f"{self.report.unmerged}; the pictures until then are saved"
+                f"{self.folder}: recording stopped early: {self.report.stopped}; the pictures "
+                f"until then are saved{self._unmerged()}"
             )
+        if self.report.unmerged:
+            raise RecordingFailed(f"{self.folder}: the pictures are saved{self._unmerged()}")
+
+    def _unmerged(self) -> str:
+        """What has to be done before the labels stand in their file; "" when they do."""
+        if not self.report.unmerged:
+            return ""
+        return (
+            f", but their labels are still in {journal.NAME}: {self.report.unmerged}; when that is "
+            "mended, the next script that reads the folder completes it"
+        )
 
     def __enter__(self) -> Self:
         return self
