@@ -1,6 +1,8 @@
 """A store of pictures whose index is lost: said, refused, and never taken for an empty database."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +98,28 @@ def test_a_copy_that_is_put_back_is_all_it_takes(call, drive, tmp_path):
     shutil.copy(tmp_path / index.name, index)
     code, counts, err = call(upload_data, drive)
     assert (code, counts["there"], counts["gone"]) == (0, 9, 1), err
+
+
+def test_an_index_that_is_moved_away_alone_damages_no_new_one(call, drive, tmp_path):
+    """A killed upload leaves changes in a file beside it, which SQLite would write into any."""
+    call(upload_data, drive)
+    index = path.database() / "index.sqlite"
+    changes = index.with_name("index.sqlite-wal")
+    with closing(sqlite3.connect(index)) as running:
+        running.execute("DELETE FROM labels WHERE id > 2")
+        running.commit()
+        left = changes.read_bytes()
+    index.rename(tmp_path / index.name)
+    changes.write_bytes(left)
+    code, counts, err = call(upload_data, drive, "--new-index")
+    assert (code, counts) == (1, None)
+    assert f"{changes} belongs" in err
+    assert not index.exists()
+    assert changes.read_bytes() == left
+    changes.rename(tmp_path / changes.name)
+    code, counts, err = call(upload_data, drive, "--new-index")
+    assert (code, counts["created"]) == (0, 10), err
+    assert call(search_and_download, "-p", tmp_path / "out")[1]["found"] == 10
 
 
 @pytest.mark.parametrize("lossy", ["team"], indirect=True)

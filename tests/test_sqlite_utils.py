@@ -253,9 +253,7 @@ def test_an_empty_file_is_no_database(index, file):
     file.parent.mkdir(parents=True)
     file.touch()
     for ask in asked(index):
-        with pytest.raises(
-            DatabaseError, match="layout 0, hence is no label index: put back a copy"
-        ):
+        with pytest.raises(DatabaseError, match=r"layout 0, hence is no label index: .* a copy"):
             ask()
 
 

@@ -68,14 +68,15 @@ def database(
 @contextmanager
 def _local(*, new_index: bool) -> Iterator[Database]:
     from get_data.database.local_store import LocalPictureStore
-    from get_data.database.sqlite_utils import SqliteIndex
+    from get_data.database.sqlite_utils import SIDE_FILES, SqliteIndex
 
     folder = path.database()
     _check_folder(folder)
     index, store = SqliteIndex(folder), LocalPictureStore(folder)
     try:
         if not new_index:
-            _check_not_lost(index, store, f"the pictures in {folder}", "a copy", tombstones=True)
+            copy = f"a copy, without the {' and '.join(SIDE_FILES)} of the lost one beside it"
+            _check_not_lost(index, store, f"the pictures in {folder}", copy, tombstones=True)
         yield Database(f"local, {folder}", index, store)
     finally:
         index.close()
@@ -130,8 +131,8 @@ def _check_not_lost(
     if lost := index.missing(tombstones=tombstones):  # else a first upload has just made it
         raise DatabaseError(
             f"{lost} is lost: {pictures} are there, the index that belongs to them is not. Put it "
-            f"back from {copy}. Without it corrections and deletions are lost: upload_data.py "
-            "--new-index starts an empty one, and deleted labels come back with their recordings"
+            f"back from {copy}. If there is none, upload_data.py --new-index starts an empty one: "
+            "corrections and deletions are lost, deleted labels come back with their recordings"
         )
 
 

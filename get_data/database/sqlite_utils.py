@@ -38,7 +38,11 @@ Result = TypeVar("Result")
 
 FILE_NAME = "index.sqlite"
 SCHEMA_VERSION = 1
-PUT_BACK = 'put back a copy of it; without one see README, "When something fails"'
+SIDE_FILES = (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")  # the newest changes to it, and who reads
+PUT_BACK = (
+    f"move it away together with {' and '.join(SIDE_FILES)} and put back a copy of it; without one "
+    'see README, "When something fails"'
+)
 
 _FROZEN = "mode=ro&immutable=1"
 _SHARED = "mode=ro&readonly_shm=1"
@@ -299,13 +303,21 @@ class SqliteIndex:
         may_write = _may_write(self._path) and _may_write(folder)
         if writing or may_write:
             return "mode=rw"
-        return _SHARED if folder.joinpath(f"{FILE_NAME}-wal").exists() else _FROZEN
+        return _SHARED if (folder / SIDE_FILES[0]).exists() else _FROZEN
 
     def _make(self) -> None:
-        """The file is there, whole from its first moment on."""
+        """Make the file unless it is there; it is whole from its first moment on.
+
+        Raises: DatabaseError where changes to an earlier one lie, which SQLite would take for its.
+        """
         if self._path.exists():
             return
         folder = self._path.parent
+        if (changes := folder / SIDE_FILES[0]).exists() and not self._path.exists():
+            raise DatabaseError(
+                f"{changes} belongs to the index that was here and would damage a new one: move "
+                f"it, and {SIDE_FILES[1]}, to where that index is now"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         drop_left_behind(folder, f"{FILE_NAME}.")
         with temporary_file(folder, f"{FILE_NAME}.") as file:
