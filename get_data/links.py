@@ -11,10 +11,12 @@ whatever is uploaded, drawn or shown is then what the folder itself holds (`pict
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from errors import InputError
+
+_SIDE_FILES = ("-wal", "-shm", "-journal")  # what SQLite opens beside a database
 
 
 def refuse_link(file: Path) -> None:
@@ -24,6 +26,19 @@ def refuse_link(file: Path) -> None:
             f"{file} is a link, which may lead out of its folder; move the link away, or put what "
             "it leads to in its place"
         )
+
+
+def refuse_side_files(database: Path) -> None:
+    """Raise InputError for a link, a pipe or anything else in the place of SQLite's side files.
+
+    SQLite would follow it, wait for it for ever, or blame the disk. Raises: OSError.
+    """
+    for suffix in _SIDE_FILES:
+        file = database.with_name(database.name + suffix)
+        refuse_link(file)
+        with suppress(FileNotFoundError):  # also when the last program to use it has just ended
+            if not stat.S_ISREG(file.lstat().st_mode):
+                raise _not_regular(file)
 
 
 def is_taken(file: Path) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from errors import DatabaseError, InputError
+from get_data import links
 from get_data.database.batches import batches
 from get_data.database.interfaces import Created, GoneLabel, StoredLabel
 from get_data.database.matching import queries
@@ -269,10 +270,8 @@ class SqliteIndex:
             if writing:
                 self._make()
             there = self._path.exists()
-            if there and not self._path.is_file():
-                raise DatabaseError(
-                    f"{self._path} cannot be opened: it is not a regular file; move it away"
-                )
+            if there:
+                self._check_files()
             how = self._way_in(writing=writing) if there else ""
             frozen = how == _FROZEN
             before = self._path.stat().st_mtime_ns if frozen else 0
@@ -290,6 +289,17 @@ class SqliteIndex:
                     raise DatabaseError(f"{self._path} was written to meanwhile; run again")
         except (sqlite3.Error, OSError) as error:
             self._complain(error)
+
+    def _check_files(self) -> None:
+        """Raise DatabaseError unless SQLite opens nothing but regular files."""
+        if not self._path.is_file():
+            raise DatabaseError(
+                f"{self._path} cannot be opened: it is not a regular file; move it away"
+            )
+        try:
+            links.refuse_side_files(self._path.resolve())
+        except InputError as error:
+            raise DatabaseError(str(error)) from error
 
     def _way_in(self, *, writing: bool) -> str:
         """How SQLite may open the file, so that it leaves nothing behind that others cannot use.

@@ -41,7 +41,6 @@ from get_data.labels import label
 SUFFIX = ".labelizer.sqlite3"
 HISTORY = 1000  # operations that a page learns of when it opens, and can undo
 
-_BESIDE = ("", "-wal", "-shm", "-journal")  # what SQLite opens: the file, and others beside it
 _VERSION = 1
 _APPLICATION = 0x50415441  # marks the file as ours
 _SCHEMA = """
@@ -351,11 +350,11 @@ def _hold(path: Path) -> int:
     A file system without locks lets two work on one file: SQLite's transactions and the lease, of
     which only the last one counts, keep what each of them saved.
 
-    Raises: BeingLabelled; InputError for a link in the place of a file of the work; WriteFailed.
+    Raises: BeingLabelled; InputError for what is no regular file in the place of a file of the
+    work; WriteFailed.
     """
-    for suffix in _BESIDE:
-        links.refuse_link(path.with_name(path.name + suffix))
     try:
+        links.refuse_side_files(path)
         descriptor = links.open_file(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise WriteFailed(f"{path} cannot be written: {error.strerror}") from error
