@@ -439,7 +439,8 @@ _decode = msgspec.json.Decoder(Document).decode
 def _seen(document: bytes, look: Callable[[Document], Result]) -> Result:
     """Return what a look at a label that the index holds gives. Raises: DatabaseError."""
     try:
-        is_composed = document.isascii() or unicodedata.is_normalized("NFC", document.decode())
+        text = str(document, "utf-8")  # a damaged index may hold anything
+        is_composed = text.isascii() or unicodedata.is_normalized("NFC", text)
         return look(_decode(document) if is_composed else composed(_decode(document)))
     except (ValueError, TypeError, RecursionError) as error:
         raise DatabaseError(f"the label index is damaged ({error}); {PUT_BACK}") from error

@@ -225,7 +225,7 @@ def test_a_changed_label_file_stops_and_carries_over(tmp_path, start, open_page,
     page.click("#carry")
     page.wait_for_load_state()
     ready(page)
-    expect(page.locator("#progress-count")).to_have_text("2 of 12 reviewed, 16 %")
+    expect(page.locator("#progress-count")).to_have_text("2 of 12 reviewed, 17 %")
     assert labelizer.rows(
         "SELECT img_id, direction, deleted FROM entry WHERE reviewed OR deleted"
     ) == [
