@@ -94,17 +94,27 @@ class World:
         self.seed = seed
         self.clock = clock
         self.max_throttle = max_throttle
-        self.started_s = clock.now()
-        # `Generator.spawn` came with numpy 1.25; this gives the same streams.
-        driver_rng, push_rng = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
-        self._driver = _Driver(self.track, max_throttle, driver_rng)
-        self._pushes = _Pushes(push_rate_hz, push_rng)
-        self._car = _Car(self.track.pose(0))
-        self._odometer = _Odometer(self.track)
+        self._push_rate_hz = push_rate_hz
         self._command = NEUTRAL
-        self._drove_s = self.started_s
-        self._steps = 0
         self._lock = Lock()
+        self.begin()
+
+    def begin(self) -> None:
+        """Start over now: the car at the start of the track, time and chance from the beginning.
+
+        For when a drive begins: how long it took to get ready must not decide where pushes come.
+        """
+        # `Generator.spawn` came with numpy 1.25; this gives the same streams.
+        driver_rng, push_rng = map(
+            np.random.default_rng, np.random.SeedSequence(self.seed).spawn(2)
+        )
+        with self._lock:
+            self.started_s = self._drove_s = self.clock.now()
+            self._driver = _Driver(self.track, self.max_throttle, driver_rng)
+            self._pushes = _Pushes(self._push_rate_hz, push_rng)
+            self._car = _Car(self.track.pose(0))
+            self._odometer = _Odometer(self.track)
+            self._steps = 0
 
     def state(self) -> CarState:
         """How the car is doing now."""
@@ -257,6 +267,7 @@ class SimulatedCamera:
         self._world = world
         self._rate_hz = rate_hz
         self._view = SimulatedView(world.track, width_px, height_px, seed=world.seed)
+        self._start_s = world.started_s
         self._number = -1
         self._missed = 0
         self._closed = False
@@ -274,6 +285,8 @@ class SimulatedCamera:
         if self._closed:
             raise CameraFailed("the simulated camera is closed")
         clock = self._world.clock
+        if self._start_s != self._world.started_s:  # begun again; never in the middle of a picture
+            self._start_s, self._number = self._world.started_s, -1
         due = max(self._number + 1, ceil(self._periods_gone(-_EARLY_S)))
         clock.sleep_until(self._moment_s(due))
         # Whoever wakes up late gets a later picture, since the car is further by now.
@@ -282,7 +295,7 @@ class SimulatedCamera:
         self._number = number
         captured_s = self._moment_s(self._number)
         pose = self._world.state().pose
-        pixels = self._view.picture(pose, captured_s - self._world.started_s, self._number)
+        pixels = self._view.picture(pose, captured_s - self._start_s, self._number)
         return Frame(pixels, captured_s)
 
     def close(self) -> None:
@@ -290,11 +303,11 @@ class SimulatedCamera:
         self._closed = True
 
     def _periods_gone(self, tolerance_s: float) -> float:
-        elapsed_s = self._world.clock.now() - self._world.started_s
+        elapsed_s = self._world.clock.now() - self._start_s
         return (elapsed_s + tolerance_s) * self._rate_hz
 
     def _moment_s(self, number: int) -> float:
-        return self._world.started_s + number / self._rate_hz
+        return self._start_s + number / self._rate_hz
 
 
 class SimulatedPad:
@@ -337,8 +350,9 @@ class SimulatedPad:
         return PadState(NEUTRAL if Button.ARM in pressed else command, frozenset(pressed))
 
     def forget_presses(self) -> None:
-        """The drive begins; this driver presses no button before."""
-        self._began_s = self._world.clock.now()
+        """The drive begins, and the world with it; this driver presses no button before."""
+        self._world.begin()
+        self._began_s = self._world.started_s
 
     def close(self) -> None:
         """The pad is gone. May be called twice."""

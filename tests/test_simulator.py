@@ -490,6 +490,27 @@ def test_a_driver_who_sees_the_car_stand_arms_it_again():
     assert pad.read().command.throttle > 0
 
 
+def drive_after(ready_s):
+    """What is seen and told in a drive that begins so long after its world was made."""
+    world = world_at_rest(push_rate_hz=1.0)
+    camera, pad, motors = camera_of(world), SimulatedPad(world), SimulatedMotors(world)
+    camera.capture()  # as the checks do
+    world.clock.sleep_until(ready_s)
+    pad.forget_presses()
+    told = []
+    for _ in range(100):
+        frame, state = camera.capture(), pad.read()
+        motors.apply(Command(state.command.steering, state.command.throttle * MAX_THROTTLE))
+        told.append((round(frame.captured_s - ready_s, 6), frame.pixels.tobytes(), state))
+    assert world.state().speed_m_s > 0
+    return told, camera.missed
+
+
+@pytest.mark.parametrize("ready_s", [0.111, 1.0, 7.77])
+def test_the_same_seed_gives_the_same_drive_however_long_it_took_to_get_ready(ready_s):
+    assert drive_after(ready_s) == drive_after(0.03)
+
+
 def test_a_driver_presses_menu_again_for_as_long_as_it_does_nothing():
     """Once a second and a bit, letting go between: a button that is held arms nothing."""
     world = world_at_rest()
