@@ -105,9 +105,7 @@ def test_an_exported_file_that_is_opened_again_says_so(page, labelizer, start, o
 def labels_found(call, tmp_path, query):
     """The labels that a search finds."""
     folder = tmp_path / "found"
-    code, _, err = call(
-        search_and_download, "-q", json.dumps(query), "-p", folder, "--allow-empty"
-    )
+    code, _, err = call(search_and_download, "-q", json.dumps(query), "-p", folder, "--allow-empty")
     assert code == 0, err
     return label_file.read(folder / label_file.NAME)
 
