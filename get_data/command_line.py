@@ -231,6 +231,11 @@ def say_whole(line: str) -> None:
         _silence(sys.stderr)
 
 
+def number_of(count: int, thing: str) -> str:
+    """Return how many there are of a thing, for people: "1 label", "2,031 labels"."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def say_database(name: str, notice: str) -> None:
     """Which database is talked to: the first line of every script that does."""
     say(f"database: {name}")
@@ -349,7 +354,8 @@ def say_repaired(folder: Path, merged: journal.Merged | None) -> None:
     if merged is None:
         return
     erased = f", {merged.erased} erased" if merged.erased else ""
-    say(f"{folder}: repaired an interrupted recording: {merged.labels} labels kept{erased}")
+    kept = number_of(merged.labels, "label")
+    say(f"{folder}: repaired an interrupted recording: {kept} kept{erased}")
     for name, reason in merged.damaged.items():
         say(f"  damaged: {name}: {reason}")
     if merged.damaged:
@@ -455,7 +461,8 @@ def labels_of(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str, D
             labels = journal.as_it_stands(folder)
     except OSError as error:
         raise InputError(f"{folder / journal.NAME} cannot be read: {error.strerror}") from error
-    say(f"{folder}: an interrupted recording, read without repairing it: {len(labels)} labels")
+    count = number_of(len(labels), "label")
+    say(f"{folder}: an interrupted recording, read without repairing it: {count}")
     return file, labels
 
 

@@ -25,6 +25,7 @@ from contextlib import closing
 import path
 from errors import InputError
 from get_data import command_line
+from get_data.command_line import number_of
 from get_data.database import known_fields
 from get_data.database.connection import database
 from get_data.database.download import Downloaded, download
@@ -156,10 +157,11 @@ def report(
     """
     found = sum(what[name] for name in ("fetched", "there", "listed", "failed"))
     if what["listed"]:
-        command_line.say(f"{found} pictures found and listed")
+        command_line.say(f"{number_of(found, 'picture')} found and listed")
     else:
         command_line.say(
-            f"{found} pictures found: {what['fetched']} fetched, {what['there']} here already"
+            f"{number_of(found, 'picture')} found: {what['fetched']:,} fetched, "
+            f"{what['there']:,} here already"
         )
     kept = keep_labels and found == len(failures)
     if kept:
@@ -171,7 +173,7 @@ def report(
         command_line.say(f"labels: {labels}")
     if what["others"]:
         command_line.say(
-            f"warning: {what['others']} more labels match, of the same pictures; "
+            f"warning: found for the same pictures: {number_of(what['others'], 'other label')}; "
             "the newest of each picture was kept"
         )
     command_line.report(

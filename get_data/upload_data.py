@@ -23,6 +23,7 @@ from dataclasses import replace
 
 from errors import InputError
 from get_data import command_line
+from get_data.command_line import number_of
 from get_data.database.connection import database
 from get_data.database.interfaces import Failed
 from get_data.database.upload import Entry, Uploaded, entries_of, upload
@@ -104,17 +105,18 @@ def report(results: Sequence[Uploaded], *, dry_run: bool) -> int:
     pictures = len({result.key for result in results if result.picture_sent})
     would = "would be " if dry_run else ""
     command_line.say(
-        f"{what['created']} labels {would}uploaded with {pictures} pictures, "
-        f"{what['there']} were there already"
+        f"{number_of(what['created'], 'label')} {would}uploaded with "
+        f"{number_of(pictures, 'picture')}, {what['there']:,} already there"
     )
     put_right = len({one.key for one in results if one.what == "there" and one.picture_sent})
     if put_right:
         command_line.say(
-            f"{put_right} pictures that the database had lost or damaged {would}put right"
+            f"lost or damaged in the database and {would}put right: "
+            f"{number_of(put_right, 'picture')}"
         )
     if what["gone"]:
         command_line.say(
-            f"{what['gone']} labels were corrected or deleted since and stay so; "
+            f"corrected or deleted since, and left so: {number_of(what['gone'], 'label')}; "
             "--restore brings them back"
         )
     failures = [Failed(one.img_id, one.reason) for one in results if one.what == "failed"]

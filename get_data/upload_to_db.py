@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from errors import InputError
 from get_data import command_line
+from get_data.command_line import number_of
 from get_data.database.connection import Database, database
 from get_data.database.corrections import Findings, Overtaken, survey
 from get_data.database.delete import Deleted, Target, delete, plan, target
@@ -166,14 +167,15 @@ def say_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
     """Say whose corrections and deletions came before, and what becomes of ours."""
     ours = "ours are left out" if skipped else "{}; --skip-overtaken leaves ours out"
     for what, subject, then in (
-        ("corrected", "pictures were corrected", ours.format("both labels stay, the newer counts")),
-        ("deleted", "pictures were deleted", ours.format("our labels bring them back")),
-        ("kept", "pictures to delete were corrected", "they stay, with their new labels"),
+        ("corrected", "corrected", ours.format("both labels stay, the newer counts")),
+        ("deleted", "deleted", ours.format("our corrections undo that")),
+        ("kept", "to delete corrected", "kept, with the new labels"),
     ):
         those = [one for one in overtaken if one.what == what]
         if those:
             by = ", ".join(sorted({one.by for one in those if one.by})) or "somebody"
-            command_line.say(f"{len(those)} {subject} meanwhile, by {by}: {then}")
+            pictures = number_of(len(those), "picture")
+            command_line.say(f"{pictures} {subject} meanwhile by {by}: {then}")
 
 
 def ask(
@@ -198,8 +200,8 @@ def ask(
 def foreign(findings: Findings, db: Database) -> str:
     """Return why the file does not seem to belong to the database."""
     return (
-        f"{findings.unknown} of the {findings.named} labels that the file replaces or deletes "
-        f"were never in the database {db.name}"
+        f"the database {db.name} never had {findings.unknown:,} of the "
+        f"{number_of(findings.named, 'label')} that the file replaces or deletes"
     )
 
 
@@ -277,11 +279,13 @@ def report(outcome: Outcome, findings: Findings, *, would: str) -> int:
     if counts.absent:
         never = min(findings.unknown, counts.absent)
         command_line.say(
-            f"labels to replace or delete that are absent: {counts.absent}; never in this "
-            f"database: {never}, replaced or deleted before: {counts.absent - never}"
+            f"absent: {number_of(counts.absent, 'label')} to replace or delete (never in this "
+            f"database: {never:,}; replaced or deleted before: {counts.absent - never:,})"
         )
     if counts.gone:
-        command_line.say(f"{counts.gone} labels were corrected or deleted before and stay so")
+        command_line.say(
+            f"corrected or deleted before, and left so: {number_of(counts.gone, 'label')}"
+        )
     command_line.report(asdict(counts))
     return command_line.list_failures(outcome.failures)
 
@@ -289,8 +293,8 @@ def report(outcome: Outcome, findings: Findings, *, would: str) -> int:
 def in_words(counts: Counts, would: str) -> str:
     """The counts as a sentence."""
     return (
-        f"{counts.created} labels {would}added, {counts.replaced} {would}replaced, "
-        f"{counts.deleted} {would}deleted with {counts.pictures_deleted} pictures"
+        f"{number_of(counts.created, 'label')} {would}added, {counts.replaced:,} {would}replaced, "
+        f"{counts.deleted:,} {would}deleted with {number_of(counts.pictures_deleted, 'picture')}"
     )
 
 

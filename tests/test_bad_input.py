@@ -1483,7 +1483,7 @@ PROCESSES = [
         1,
         "stdout cannot be written",
     ),
-    ("stdout is closed", "upload_data.py drive >&-", 0, "5 were there already"),
+    ("stdout is closed", "upload_data.py drive >&-", 0, "5 already there"),
     ("stdin is closed", "upload_to_db.py corrected <&-", 1, "There is no terminal to ask on"),
     ("stderr is closed", "upload_data.py none.json 2>&-", 2, ""),
     ("stderr is full", "upload_data.py none.json 2>/dev/full", 2, ""),

@@ -647,7 +647,7 @@ def test_an_interrupted_recording_is_repaired_aloud_and_continued(tmp_path, caps
     session.write(folder / session.NAME, {})
     run_manual.main(["-o", str(folder), "--simulate", "--duration", "0.3"])
     said = capsys.readouterr()
-    assert f"{folder}: repaired an interrupted recording: 1 labels kept" in said.err
+    assert f"{folder}: repaired an interrupted recording: 1 label kept" in said.err
     assert "this line of the journal is torn" in said.err
     labels = assert_whole(folder)
     assert len(labels) == json.loads(said.out)["pictures"] + 1

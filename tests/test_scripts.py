@@ -196,7 +196,7 @@ def test_an_interrupted_recording_is_repaired_aloud_by_each_script(call, tmp_pat
         folder = interrupted(tmp_path / str(number), [document(0)], torn=b"torn")
         code, _, err = call(script, folder)
         assert code == 0, err
-        assert f"{folder}: repaired an interrupted recording: 1 labels kept" in err
+        assert f"{folder}: repaired an interrupted recording: 1 label kept" in err
         assert "this line of the journal is torn" in err
         assert not (folder / journal.NAME).exists()
 
@@ -327,7 +327,7 @@ def test_corrections_and_deletions_are_applied(call, fetched, drive, tmp_path):
         "pictures_deleted": 2,
         "failed": 0,
     }
-    assert "1 labels added, 1 replaced, 2 deleted with 2 pictures" in err
+    assert "1 label added, 1 replaced, 2 deleted with 2 pictures" in err
     left = {"label.label_direction": {"type": "term", "value": 0}}
     assert found(call, left, tmp_path) == [document(number)["img_id"] for number in (0, 4)]
     right = {"label.label_direction": {"type": "term", "value": 4}}
@@ -335,7 +335,7 @@ def test_corrections_and_deletions_are_applied(call, fetched, drive, tmp_path):
     assert len(found(call, {}, tmp_path)) == 8
     code, counts, err = call(upload_data, drive)
     assert counts == {"created": 0, "there": 7, "gone": 3, "failed": 0, "pictures_sent": 0}
-    assert "3 labels were corrected or deleted since and stay so; --restore brings" in err
+    assert "corrected or deleted since, and left so: 3 labels; --restore brings" in err
     assert call(upload_data, drive, "--restore")[1]["created"] == 3
 
 
@@ -387,7 +387,7 @@ def test_replaced_labels_can_be_kept(call, fetched, tmp_path):
     assert document(4)["img_id"] in found(call, right, tmp_path)
     code, counts, err = call(search_and_download, "-p", tmp_path / "all")
     assert (code, counts["found"], counts["other_labels"]) == (0, 10, 1)
-    assert "warning: 1 more labels match, of the same pictures" in err
+    assert "warning: found for the same pictures: 1 other label;" in err
 
 
 def test_a_deleted_label_leaves_a_picture_that_has_another(call, fetched, tmp_path):
@@ -509,7 +509,7 @@ def test_deletion_without_a_terminal_is_refused(call, fetched, tmp_path):
     mark(fetched, 5)
     code, out, err = call(upload_to_db, fetched)
     assert (code, out) == (Declined.exit_code, None)
-    assert "1 will be deleted with 1 pictures. Go on? There is no terminal to ask on" in err
+    assert "1 will be deleted with 1 picture. Go on? There is no terminal to ask on" in err
     assert len(found(call, {}, tmp_path)) == 10
 
 
@@ -893,3 +893,10 @@ def test_every_script_runs_from_any_folder_and_helps(script, tmp_path):
     assert done.stdout.startswith(f"usage: {script.name}")
     assert f"python get_data/{script.name}" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(0, "0 labels"), (1, "1 label"), (2, "2 labels"), (2031, "2,031 labels")]
+)
+def test_a_number_and_its_noun_agree(count, told):
+    assert command_line.number_of(count, "label") == told

@@ -28,7 +28,8 @@ def page(
     has stopped the car.
     """
     seconds = report.duration_s
-    time = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
+    unit = "second" if round(seconds) == 1 else "seconds"
+    time = f"{seconds:.0f} {unit}" if seconds < 60 else f"{seconds / 60:.1f} minutes"
     late_ms, latest_ms = (1000 * control.percentile_s(percent) for percent in (99, 100))
     lines = [
         f"  pictures  {report.pictures} in {time}, {report.bytes_written / 1e6:.1f} MB",
