@@ -142,7 +142,6 @@ class RealCar:
 
     def _check_camera(self) -> Found:
         camera = self._open.enter_context(closing(self._open_camera()))
-        self.camera = camera
         come_hz = 0.0
         for _ in range(TRIES):  # a program that starts may take the processor for a moment
             come_hz = max(come_hz, camera.measured_rate_hz(TRIED_FOR_S))
@@ -155,6 +154,7 @@ class RealCar:
             )
         said = f"{camera.describe()}, {come_hz:.1f} Hz, {camera.colour_order()}"
         whole = camera.sees_more_with()
+        self.camera = camera  # one that failed is not asked for anything more
         return Found(
             said, f"--resolution {whole} shows all that this sensor mode sees" if whole else ""
         )

@@ -22,8 +22,8 @@ import pytest
 
 import path
 from car import parts
-from car.interfaces import Button
-from errors import InputError, PadLost
+from car.interfaces import Button, Frame
+from errors import CameraFailed, InputError, PadLost
 from get_data import command_line, run_manual
 from get_data.labels import label_file, session
 from get_data.labels.label import SESSION_KEYS, fingerprint, moment_of
@@ -825,6 +825,52 @@ def test_a_machine_that_is_no_car_is_told_line_by_line_and_nothing_is_made(tmp_p
     assert re.match("  space +unknown ", lines[-3])
     assert lines[-1] == "error: not ready to drive: pad, camera; nothing has moved"
     assert list(tmp_path.iterdir()) == []
+
+
+class StalledCamera:
+    """A camera that gives pictures until it is asked for one thing; then none any more."""
+
+    missed = 0
+
+    def __init__(self, stalls_at):
+        self.stalls_at, self.stalled = stalls_at, False
+
+    def answer(self, asked, answer):
+        self.stalled |= asked == self.stalls_at
+        if self.stalled:
+            raise CameraFailed("no picture comes")
+        return answer
+
+    def measured_rate_hz(self, _duration_s):
+        return self.answer("rate", 20.0)
+
+    def colour_order(self):
+        return self.answer("colours", "red is red")
+
+    def describe(self):
+        return "a camera"
+
+    def sees_more_with(self):
+        return ""
+
+    def capture(self):
+        return self.answer("picture", Frame(np.zeros((120, 160, 3), np.uint8), 0.0))
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("stalls_at", "failed"),
+    [("", []), ("rate", ["camera"]), ("colours", ["camera"]), ("picture", ["space"])],
+)
+def test_a_camera_that_stalls_fails_one_check(tmp_path, call, monkeypatch, stalls_at, failed):
+    monkeypatch.setattr(parts, "PiCamera", lambda *_, **__: StalledCamera(stalls_at))
+    code, _, err = call(run_manual, "-o", tmp_path / "drive", "--check")
+    assert code == 1  # there is no pad
+    rows = re.findall("(?m)^  (camera|space) +(ok|FAILED|unknown)", err)
+    assert [name for name, found in rows if found == "FAILED"] == failed
+    assert ("space", "unknown") in rows or "camera" not in failed
 
 
 def test_a_shape_that_costs_view_is_noted_with_the_one_that_does_not(tmp_path):
