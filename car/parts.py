@@ -171,7 +171,9 @@ class RealCar:
         said = motors.described(conf)
         if not self._timing:
             return Found(said)
-        how = f"by {self._timing.library}, told {self._timing.longer_by_us:g} us less"
+        how = f"timed by {self._timing.library}"
+        if longer_us := self._timing.longer_by_us:
+            how += f", which is asked for {longer_us:g} us less as its pulses leave longer"
         return Found(f"{said}, {how}", self._timing.advice)
 
     def settings(self) -> dict[str, object]:
