@@ -24,9 +24,9 @@ _renameat2 = getattr(_libc, "renameat2", None)
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 
-# What a file system answers that cannot sync one file or folder, such as old CIFS and some FUSE;
+# What a file system answers that lacks a call, such as old CIFS and some FUSE for syncs and names;
 # EPERM is how a container's filter says that there is no such call.
-_CANNOT_SYNC = frozenset(
+_LACKS_CALL = frozenset(
     (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOSYS, errno.EPERM)
 )
 
@@ -142,8 +142,8 @@ def rename_new(source: Path, target: Path) -> None:
         names = os.fsencode(source), os.fsencode(target)
         if _renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) == 0:
             return
-        if (code := ctypes.get_errno()) == errno.EEXIST:
-            raise FileExistsError(code, os.strerror(code), str(target))
+        if (code := ctypes.get_errno()) not in _LACKS_CALL:
+            raise OSError(code, os.strerror(code), str(target))  # FileExistsError for EEXIST
     if links.is_taken(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
@@ -159,7 +159,7 @@ def sync(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _CANNOT_SYNC:
+        if error.errno not in _LACKS_CALL:
             raise
         os.sync()
 
@@ -188,7 +188,7 @@ def sync_file_system(folder: Path) -> None:
     try:
         if _syncfs(descriptor) != 0:
             code = ctypes.get_errno()
-            if code not in _CANNOT_SYNC:
+            if code not in _LACKS_CALL:
                 raise OSError(code, os.strerror(code), str(folder))
             os.sync()
     finally:

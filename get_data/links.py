@@ -3,6 +3,8 @@
 A recording may come from a colleague, an archive or a stick, and a link in it may lead anywhere.
 Nothing is written, moved, repaired or removed through a link in such a folder: it is refused by
 name. A folder or a file that the user names is followed as ever; only what lies inside it is not.
+A file that has a second name elsewhere (a hard link, as `cp -al` makes them) is replaced as any
+other, which leaves the second name as it was, but never written to in place.
 
 Pictures may be links, as in a data set made of links, but only to a picture in the same folder:
 whatever is uploaded, drawn or shown is then what the folder itself holds (`picture_inside`).
@@ -53,7 +55,8 @@ def is_taken(file: Path) -> bool:
 def open_file(file: Path, flags: int = os.O_RDONLY) -> int:
     """Return a descriptor of a regular file; one that `flags` create has the umask's rights.
 
-    Raises: InputError for a link, and for a pipe or a device, which is not waited for; OSError.
+    Raises: InputError for a link, for a pipe or a device, which is not waited for, and to write
+    for a file of several names (hard links), which another folder may have too; OSError.
     """
     safe = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -63,9 +66,16 @@ def open_file(file: Path, flags: int = os.O_RDONLY) -> int:
         if is_taken(file) and not stat.S_ISREG(file.lstat().st_mode):
             raise _not_regular(file) from None
         raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    told = os.fstat(descriptor)
+    if not stat.S_ISREG(told.st_mode):
         os.close(descriptor)
         raise _not_regular(file)
+    if flags & os.O_ACCMODE != os.O_RDONLY and told.st_nlink > 1:
+        os.close(descriptor)
+        raise InputError(
+            f"{file} has {told.st_nlink} names (hard links): writing to it would change what "
+            "another folder holds; put a copy of it in its place"
+        )
     return descriptor
 
 

@@ -155,6 +155,18 @@ def test_a_torn_line_is_kept_aside_and_costs_only_itself(tmp_path, torn):
     assert (folder / "damaged" / document(1)["file_name"]).read_bytes() == picture(1)
 
 
+@pytest.mark.parametrize("wrong", [[], {}, None], ids=repr)
+def test_an_erasure_of_which_a_part_cannot_be_read_erases_nothing(wrong, tmp_path):
+    erasure = {journal.ERASED: [document(0)["img_id"], wrong]}
+    folder = interrupted(tmp_path, [document(0), document(1), erasure])
+    merged = journal.repair(folder)
+    kept = label_file.read(folder / label_file.NAME)
+    erased = folder / journal.ERASED / label_file.NAME
+    labels = kept | (label_file.read(erased) if erased.exists() else {})
+    assert labels.keys() == {document(number)["img_id"] for number in range(2)}
+    assert not [reason for reason in merged.damaged.values() if "picture" in reason]
+
+
 def test_two_repairs_keep_both_torn_lines(tmp_path):
     folder = interrupted(tmp_path, [document(0)], torn=b"first")
     journal.repair(folder)

@@ -138,6 +138,19 @@ def test_a_new_name_takes_nothings_place(way, tmp_path):
         durable.rename_new(tmp_path / "free", tmp_path / "dangling")
 
 
+@pytest.mark.parametrize("code", [*REAL, errno.EACCES], ids=names_of([*REAL, errno.EACCES]))
+def test_a_new_name_that_the_disk_refuses_is_not_given_by_a_weaker_call(
+    code, tmp_path, monkeypatch
+):
+    (tmp_path / "new").write_bytes(b"new")
+    failing(monkeypatch.setattr, "link", code)
+    monkeypatch.setattr(durable, "_renameat2", refusing(code))
+    with pytest.raises(OSError, match=os.strerror(code)) as raised:
+        durable.rename_new(tmp_path / "new", tmp_path / "target")
+    assert raised.value.errno == code
+    assert [file.name for file in tmp_path.iterdir()] == ["new"]
+
+
 @pytest.mark.parametrize("way", ["link", "renameat2"], indirect=True)
 def test_of_many_who_give_one_name_at_once_one_succeeds(way, tmp_path):
     barrier = Barrier(8)

@@ -3,6 +3,7 @@
 import errno
 import gc
 import json
+import os
 import random
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -273,6 +274,36 @@ def test_a_damaged_file_is_named(index, file):
     file.write_bytes(content)
     with pytest.raises(DatabaseError, match="damaged"):
         search(index)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["DELETE FROM labels", "VACUUM"],
+        ["DELETE FROM labels"],
+        ["UPDATE labels SET document = 'x'"],
+    ],
+    ids=["made smaller", "emptied", "rewritten"],
+)
+def test_a_reader_who_is_overtaken_by_a_writer_is_not_told_of_damage(
+    change, index, file, monkeypatch
+):
+    """Whoever may only read has no lock: what he reads then is half of the old and half of the new.
+
+    To put back a copy would lose what was written.
+    """
+    index.create([made(second) for second in range(600)])
+    monkeypatch.setattr(os, "access", lambda *_arguments, **_options: False)
+    with closing(index.search(EVERYTHING)) as documents:
+        next(documents)
+        with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+            for statement in change:
+                writer.execute(statement)
+        with pytest.raises(DatabaseError) as raised:
+            list(documents)
+    assert str(file) in str(raised.value)
+    assert "run again" in str(raised.value)
+    assert "put back" not in str(raised.value)
 
 
 def test_a_lock_that_lasts_is_said(index, file, monkeypatch):

@@ -23,7 +23,8 @@ from get_data import (
     search_and_download,
     upload_data,
 )
-from get_data.labelizer import work_file
+from get_data.labelizer import catalogue, work_file
+from get_data.labelizer.work_file import WorkFile
 from get_data.labels import label_file, session
 from get_data.labels.label import Classes
 from get_data.recording import journal
@@ -108,6 +109,36 @@ def test_the_labelizer_works_through_no_link(suffix, leads_to, drive, tmp_path, 
     assert code == 2
     assert f"{drive / (place.name + suffix)} is a link" in said
     assert snapshot(tmp_path) == before
+
+
+def test_the_labelizer_writes_into_no_file_that_another_folder_has_too(drive, tmp_path):
+    """As after `cp -al`, which makes hard links: the copy is to stay as it was."""
+    own = work_file.path_for(drive / label_file.NAME)
+    work = WorkFile(own)
+    work.begin(catalogue.read(drive / label_file.NAME, drive))
+    work.close()
+    shutil.copytree(drive, tmp_path / "copy", copy_function=os.link)
+    before = snapshot(tmp_path)
+    for folder in (drive, tmp_path / "copy"):
+        place = work_file.path_for(folder / label_file.NAME)
+        with pytest.raises(InputError, match=str(place)):
+            WorkFile(place)
+    assert snapshot(tmp_path) == before
+    shutil.copy(own, tmp_path / "copy of its own")
+    (tmp_path / "copy of its own").replace(own)
+    WorkFile(own).close()
+
+
+@pytest.mark.parametrize("wanted", [label_file.NAME, journal.DAMAGED_LABELS, journal.NAME])
+def test_a_repair_writes_into_no_file_that_another_folder_has_too(wanted, killed, tmp_path):
+    """It replaces them, and the other name keeps what it had."""
+    other = tmp_path / "other"
+    if not (killed / wanted).exists():
+        (killed / wanted).write_text("{}")
+    os.link(killed / wanted, other)
+    before = other.read_bytes()
+    assert journal.repair(killed)
+    assert other.read_bytes() == before
 
 
 @pytest.mark.parametrize("leads_to", ["all.json", "nowhere.json"])

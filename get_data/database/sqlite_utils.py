@@ -266,6 +266,7 @@ class SqliteIndex:
     @contextmanager
     def _connected(self, *, writing: bool = False) -> Iterator[sqlite3.Connection]:
         """A connection in one transaction; to an empty database in memory while there is none."""
+        frozen, before = False, 0
         try:
             if writing:
                 self._make()
@@ -274,7 +275,7 @@ class SqliteIndex:
                 self._check_files()
             how = self._way_in(writing=writing) if there else ""
             frozen = how == _FROZEN
-            before = self._path.stat().st_mtime_ns if frozen else 0
+            before = self._changed_ns() if frozen else 0
             with closing(
                 _connection(f"{self._path.as_uri()}?{how}" if there else "")
             ) as connection:
@@ -285,10 +286,25 @@ class SqliteIndex:
                 connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
                 yield connection
                 connection.execute("COMMIT")
-                if frozen and self._path.stat().st_mtime_ns != before:
-                    raise DatabaseError(f"{self._path} was written to meanwhile; run again")
-        except (sqlite3.Error, OSError) as error:
-            self._complain(error)
+        except Exception as error:
+            # Half of an old and half of a new file look damaged, and are not.
+            if frozen and self._changed_ns() != before:
+                raise DatabaseError(self._written_meanwhile()) from error
+            if isinstance(error, sqlite3.Error | OSError):
+                self._complain(error)
+            raise
+        if frozen and self._changed_ns() != before:
+            raise DatabaseError(self._written_meanwhile())
+
+    def _changed_ns(self) -> int:
+        """When the file was last written to; 0 when it is gone."""
+        try:
+            return self._path.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def _written_meanwhile(self) -> str:
+        return f"{self._path} was written to meanwhile; run again"
 
     def _check_files(self) -> None:
         """Raise DatabaseError unless SQLite opens nothing but regular files."""

@@ -251,7 +251,8 @@ def _read(path: Path) -> tuple[dict[str, Raw], dict[str, Raw], dict[str, str]]:
             try:
                 entry = strict_json.parse(line, NAME)  # as strictly as it will be read again
                 if entry.keys() == {ERASED}:  # a label may have a key of that name too
-                    erased |= {name: taken.pop(name) for name in entry[ERASED] if name in taken}
+                    names = [name for name in entry[ERASED] if name in taken]  # all, or it is torn
+                    erased |= {name: taken.pop(name) for name in dict.fromkeys(names)}
                 else:
                     taken[label.parse(entry).img_id] = Raw(line.removeprefix(BOM_UTF8).strip())
             except Exception:  # noqa: BLE001  a torn line may hold anything
