@@ -278,17 +278,13 @@ class SimulatedCamera:
         return self._missed
 
     def capture(self) -> Frame:
-        """The next picture; waits for it, a period at most.
+        """The next picture; waits for it, a period at most, or two if the world begins meanwhile.
 
         Raises: CameraFailed when the camera is closed.
         """
         if self._closed:
             raise CameraFailed("the simulated camera is closed")
-        clock = self._world.clock
-        if self._start_s != self._world.started_s:  # begun again; never in the middle of a picture
-            self._start_s, self._number = self._world.started_s, -1
-        due = max(self._number + 1, ceil(self._periods_gone(-_EARLY_S)))
-        clock.sleep_until(self._moment_s(due))
+        due = self._wait_for_next()
         # Whoever wakes up late gets a later picture, since the car is further by now.
         number = max(due, floor(self._periods_gone(_EARLY_S)))
         self._missed += number - self._number - 1 if self._number >= 0 else 0
@@ -297,6 +293,17 @@ class SimulatedCamera:
         pose = self._world.state().pose
         pixels = self._view.picture(pose, captured_s - self._start_s, self._number)
         return Frame(pixels, captured_s)
+
+    def _wait_for_next(self) -> int:
+        """Wait for the next picture; return its number, from the last time that the world began."""
+        while True:
+            start_s = self._world.started_s
+            if start_s != self._start_s:
+                self._start_s, self._number = start_s, -1
+            due = max(self._number + 1, ceil(self._periods_gone(-_EARLY_S)))
+            self._world.clock.sleep_until(self._moment_s(due))
+            if start_s == self._world.started_s:  # else it has begun meanwhile
+                return due
 
     def close(self) -> None:
         """There are no more pictures. May be called twice."""

@@ -215,6 +215,22 @@ def test_a_camera_that_wakes_up_late_gives_the_picture_of_that_time():
     assert moments == pytest.approx([0.2, 0.5, 0.8])
 
 
+def test_a_world_that_begins_while_its_camera_waits_is_seen_at_a_steady_rate_from_then_on():
+    class Beginning(VirtualClock):
+        def sleep_until(self, moment):
+            super().sleep_until(moment)
+            if world.started_s == 0.0:  # a little before the picture
+                world.clock = VirtualClock(moment - 0.003)
+                world.begin()
+                world.clock.sleep_until(moment)
+
+    world = World(seed=1, clock=Beginning())
+    camera = camera_of(world, rate_hz=10.0)
+    moments = [camera.capture().captured_s - world.started_s for _ in range(3)]
+    assert moments == pytest.approx([0.1, 0.2, 0.3])
+    assert camera.missed == 0
+
+
 def test_a_closed_camera_gives_no_picture():
     camera = camera_of(world_at_rest())
     camera.close()
