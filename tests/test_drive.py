@@ -2,16 +2,17 @@
 
 import math
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from car.clock import RealClock, VirtualClock
+from car import drive as car_drive
+from car.clock import VirtualClock
 from car.drive import HELD_UP, Drive, Rules, State, decide
 from car.interfaces import NEUTRAL, SILENCE_S, Button, Command, Frame, PadState
 from errors import CameraFailed, MotorsFailed, PadLost
+from tests.waiting import HANGS_S, wait_until
 
 PIXELS = np.zeros((12, 16, 3), np.uint8)
 
@@ -128,6 +129,38 @@ def test_a_dead_man_button_gives_throttle_only_while_it_is_held():
     assert let_go.state.armed  # holding it again is enough
 
 
+class TakingTurns(VirtualClock):
+    """A clock at each of whose moments the camera takes one picture, and then the drive goes on.
+
+    So no machine is too slow for a drive, and a picture belongs to a tick.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._of_camera, self._of_drive = threading.Semaphore(0), threading.Semaphore(0)
+        self._camera = None
+
+    def sleep_until(self, moment):
+        super().sleep_until(moment)
+        self._of_drive.acquire()  # the camera waits
+        self._of_camera.release()
+        self._of_drive.acquire()  # the picture has been taken, or the camera has failed
+        self._of_drive.release()
+        if self._camera:
+            self._camera.join()
+
+    def camera_waits(self, is_over):
+        """Return when it is the camera's turn, or the drive is over."""
+        self._of_drive.release()
+        while not self._of_camera.acquire(timeout=0.01) and not is_over():
+            pass
+
+    def camera_fails(self):
+        """From now on, the drive goes on when the camera's thread has ended."""
+        self._camera = threading.current_thread()
+        self._of_drive.release()
+
+
 class Parts:
     """A camera, a pad and motors that remember what they were told, and can be made to fail."""
 
@@ -141,7 +174,8 @@ class Parts:
         self.pictures = []
         self.erasures = 0
         self.pauses = 0
-        self.clock = RealClock()
+        self.clock = TakingTurns()
+        self.comes_after_s = 0.0  # a picture, after the light fell on the sensor
         self.held_up_s = {}  # for how long, by reading of the pad
 
     def drive(self):
@@ -162,10 +196,13 @@ class Parts:
             self.parts = parts
 
         def capture(self):
-            time.sleep(0.01)
+            clock = self.parts.clock
+            if isinstance(clock, TakingTurns):
+                clock.camera_waits(lambda: "motors" in self.parts.closed)
             if self.parts.camera_error:
+                clock.camera_fails()
                 raise self.parts.camera_error
-            return Frame(PIXELS, time.monotonic())
+            return Frame(PIXELS, clock.now() - self.parts.comes_after_s)
 
         def close(self):
             self.parts.closed.append("camera")
@@ -175,8 +212,8 @@ class Parts:
             self.parts, self.tick = parts, 0
 
         def read(self):
-            clock, held_up_s = self.parts.clock, self.parts.held_up_s.get(self.tick, 0.0)
-            clock.sleep_until(clock.now() + held_up_s)
+            if held_up_s := self.parts.held_up_s.get(self.tick):
+                self.parts.clock.sleep_until(self.parts.clock.now() + held_up_s)
             state = self.parts.script[min(self.tick, len(self.parts.script) - 1)]
             self.tick += 1
             if isinstance(state, Exception):
@@ -233,7 +270,6 @@ def test_the_pad_drives_the_wheels_and_ends_the_run():
 @pytest.mark.parametrize(("held_up_s", "stops"), [(0.15, 0), (0.2, 1), (0.6, 1)])
 def test_a_drive_that_was_held_up_stands_until_menu_is_pressed_and_counts_it(held_up_s, stops):
     parts = Parts([ARM, GO, GO, GO, ARM, GO, GO, ARM, GO, STOP])
-    parts.clock = VirtualClock()
     parts.held_up_s = {3: held_up_s}
     drive = parts.drive()
     drive.run()
@@ -245,7 +281,6 @@ def test_a_drive_that_was_held_up_stands_until_menu_is_pressed_and_counts_it(hel
 def test_every_stop_is_counted_by_its_reason():
     emergency, gone = pad(0.4, 1.0, Button.EMERGENCY_STOP), PadState(NEUTRAL, lost="gone")
     parts = Parts([ARM, GO, emergency, emergency, GO, ARM, GO, gone, gone, ARM, emergency, STOP])
-    parts.clock = VirtualClock()
     drive = parts.drive()
     drive.run()
     assert drive.stops == {"emergency stop": 2, "gone": 1}
@@ -275,19 +310,20 @@ def test_erasing_is_told_once_a_press():
 
 def test_the_duration_ends_the_run():
     parts = Parts([ARM, GO])
-    start = time.monotonic()
     parts.drive().run(duration_s=0.3)
-    assert 0.29 < time.monotonic() - start < 1.0
+    assert parts.clock.now() == pytest.approx(0.3, abs=0.02)
     assert_ended_safely(parts)
 
 
 def test_stop_ends_the_run_from_another_thread():
     parts = Parts([ARM, GO])
     drive = parts.drive()
-    timer = threading.Timer(0.1, drive.stop)
-    timer.start()
-    drive.run(duration_s=10)
-    timer.join()
+    stopping = threading.Thread(
+        target=lambda: [wait_until(lambda: len(parts.applied) > 5), drive.stop()]
+    )
+    stopping.start()
+    drive.run()
+    stopping.join()
     assert_ended_safely(parts)
 
 
@@ -310,44 +346,43 @@ def test_a_camera_that_fails_ends_the_run_at_neutral():
 def test_a_camera_that_fails_ends_the_run_at_once():
     parts = Parts([ARM, GO])
     parts.camera_error = RuntimeError("no frame")
-    start = time.monotonic()
     with pytest.raises(CameraFailed):
         parts.drive().run(duration_s=60)
-    assert time.monotonic() - start < 5
+    assert parts.clock.now() < 0.1
 
 
-@pytest.mark.slow
 def test_a_camera_that_hangs_does_not_keep_the_car_driving(monkeypatch):
+    """The motors are closed before anybody waits for the camera, and it is waited for."""
     parts = Parts([ARM, *[GO] * 10, STOP])
-    stopped_s = []
-    monkeypatch.setattr(Parts.Camera, "capture", lambda self: time.sleep(1.0))
-    real = Parts.Motors.close
-    monkeypatch.setattr(
-        Parts.Motors, "close", lambda self: (stopped_s.append(time.monotonic()), real(self))
-    )
-    start = time.monotonic()
+    parts.clock = VirtualClock()
+    monkeypatch.setattr(car_drive, "_CAMERA_ENDS_WITHIN_S", 2 * HANGS_S)
+    stands, went_on = threading.Event(), []
+
+    def hang(_camera):
+        went_on.append(stands.wait(HANGS_S))
+        return Frame(PIXELS, 0.0)
+
+    def close(motors, real=Parts.Motors.close):
+        real(motors)
+        stands.set()
+
+    monkeypatch.setattr(Parts.Camera, "capture", hang)
+    monkeypatch.setattr(Parts.Motors, "close", close)
     parts.drive().run()
-    assert stopped_s[0] - start < 0.6
-    assert time.monotonic() - start >= 0.9
+    assert went_on == [True]
+    assert_ended_safely(parts)
 
 
 def test_a_label_tells_what_the_wheels_did_when_the_picture_was_taken(monkeypatch):
     """A picture comes some time after the light fell on the sensor."""
-    delay_s = 0.2
-    monkeypatch.setattr(Parts.Camera, "capture", lambda self: late(delay_s))
-
-    def late(delay_s):
-        time.sleep(0.02)
-        return Frame(PIXELS, time.monotonic() - delay_s)
-
     parts = Parts([ARM, *[GO] * 20, pad(-0.4, 1.0)])
+    parts.comes_after_s = 0.2
     turned_s = []
-    real = Parts.Motors.apply
 
-    def apply(self, command):
+    def apply(motors, command, real=Parts.Motors.apply):
         if command.steering < 0 and not turned_s:
-            turned_s.append(time.monotonic())
-        real(self, command)
+            turned_s.append(parts.clock.now())
+        real(motors, command)
 
     monkeypatch.setattr(Parts.Motors, "apply", apply)
     parts.drive().run(duration_s=1.2)
@@ -355,8 +390,8 @@ def test_a_label_tells_what_the_wheels_did_when_the_picture_was_taken(monkeypatc
     right = [frame.captured_s for frame, command in parts.pictures if command.steering > 0]
     assert left
     assert right
-    assert max(right) <= turned_s[0] + 0.01
-    assert min(left) >= turned_s[0] - 0.01
+    assert max(right) <= turned_s[0] + 1e-6
+    assert min(left) >= turned_s[0] - 1e-6
 
 
 def test_motors_that_fail_end_the_run_and_close_the_other_parts(monkeypatch):
@@ -372,21 +407,17 @@ def test_motors_that_fail_end_the_run_and_close_the_other_parts(monkeypatch):
     assert sorted(parts.closed) == ["camera", "motors", "pad"]
 
 
-def test_ticks_that_could_not_be_made_are_counted():
+def test_ticks_that_could_not_be_made_are_counted(monkeypatch):
     parts = Parts([ARM, GO])
     drive = parts.drive()
-    real = parts.Motors.apply
-    slow = iter([0.1])
+    slow_s = iter([0.105])
 
-    def apply(self, command):
-        time.sleep(next(slow, 0.0))
-        real(self, command)
+    def apply(motors, command, real=Parts.Motors.apply):
+        parts.clock.sleep_until(parts.clock.now() + next(slow_s, 0.0))
+        real(motors, command)
 
-    parts.Motors.apply, before = apply, real
-    try:
-        drive.run(duration_s=0.4)
-    finally:
-        parts.Motors.apply = before
-    assert 3 <= drive.timing.skipped <= 6
-    assert drive.timing.ticks + drive.timing.skipped == pytest.approx(20, abs=2)
+    monkeypatch.setattr(Parts.Motors, "apply", apply)
+    drive.run(duration_s=0.4)
+    assert drive.timing.skipped == 4
+    assert drive.timing.ticks + drive.timing.skipped == pytest.approx(20, abs=1)
     assert drive.timing.percentile_s(100) >= drive.timing.percentile_s(50)
