@@ -807,11 +807,11 @@ def test_an_unplugged_pad_is_neutral_within_a_tick_and_is_taken_up_again(pi):
         reader.until(lambda line: line.get("lost") == "")
         thumbs.throttle(1.0)
         reader.until(lambda line: line["throttle"] == 1.0)
-        gone_s = time.monotonic()
         thumbs.unplug()
+        gone_s = time.monotonic()
         lost = reader.until(lambda line: line["lost"])
         assert lost["throttle"] == 0.0
-        assert lost["at_s"] - gone_s < 0.1
+        assert sum(one > gone_s for one in lost["began_s"]) <= 1
         thumbs.replug(event=9)
         again = reader.until(lambda line: not line["lost"])
         assert (again["throttle"], again["held"]) == (0.0, [])
@@ -832,6 +832,7 @@ def test_a_pad_that_stays_away_ends_the_reading(pi):
 
 
 FLOOD_HZ = 10_000
+READINGS_OF_A_FULL_PIPE = 65536 // EVENT.size // 256 + 2
 
 
 @in_namespace
@@ -839,19 +840,18 @@ def test_a_flood_of_ten_thousand_events_a_second_holds_no_tick_up(pi):
     with FifoPad(pi) as thumbs, reading(pi) as reader:
         reader.until(lambda line: line.get("lost") == "")
         start_s, sent = time.monotonic(), 0
-        while (passed_s := time.monotonic() - start_s) < 2.0:
-            for _ in range(int(passed_s * FLOOD_HZ / 10) - sent):
+        while sent * 10 < FLOOD_HZ * 2:
+            for _ in range(int((time.monotonic() - start_s) * FLOOD_HZ / 10) - sent):
                 thumbs.send(*[(ABS, CODES["ABS_RX"], value) for value in range(9)])
                 sent += 1
             time.sleep(0.002)
-        assert sent * 10 > FLOOD_HZ
         thumbs.throttle(1.0)
         flooded_s = time.monotonic()
         full = reader.until(lambda line: line["throttle"] == 1.0)
-        assert full["at_s"] - flooded_s < 1.0
+        assert sum(one > flooded_s for one in full["began_s"]) <= READINGS_OF_A_FULL_PIPE
         figures = reader.end()[-2]
-    assert figures["longest_cpu_s"] < 0.02
-    assert figures["cpu_s"] / figures["reads"] < 0.01
+    assert figures["read"]["most"] < 60 * figures["counted"]["most"]
+    assert figures["read"]["mean"] < 60 * figures["counted"]["mean"]
 
 
 @in_namespace
@@ -862,7 +862,7 @@ def test_a_silent_and_a_lost_pad_cost_next_to_nothing(pi):
         reader.until(lambda line: line["lost"])
         time.sleep(2.0)
         figures = reader.end()[-2]
-    assert figures["cpu_s"] / figures["reads"] < 0.002
+    assert figures["read"]["mean"] < 5 * figures["counted"]["mean"]
 
 
 @in_namespace
