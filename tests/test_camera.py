@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import path
+from car import camera as car_camera
 from car.camera import PiCamera, SensorMode, chosen_mode
 from car.hardware_conf import Camera
 from errors import CameraFailed
@@ -30,6 +31,21 @@ def fake(tmp_path, monkeypatch):
     camera = fake_camera.connected(tmp_path)
     camera.install(monkeypatch)
     return camera
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch):
+    """Restores limits of `car.camera` by name; in all other tests these only tell what hangs."""
+    names = ("_NO_PICTURE_S", "_NO_FIRST_PICTURE_S", "_SETTLES_WITHIN_S", "_CLOSES_WITHIN_S")
+    real = {name: getattr(car_camera, name) for name in names}
+    for name in names:
+        monkeypatch.setattr(car_camera, name, HANGS_S)
+
+    def restore(*names):
+        for name in names:
+            monkeypatch.setattr(car_camera, name, real[name])
+
+    return restore
 
 
 @pytest.fixture
@@ -278,21 +294,18 @@ def test_picture_and_moment_belong_together(open_camera):
 
 
 def test_a_moment_is_on_the_monotonic_clock(open_camera):
+    opened_s = time.monotonic()
     camera = open_camera()
     for _ in range(5):
-        camera.capture()
-        before_s = time.monotonic()
-        captured_s = camera.capture().captured_s
-        assert before_s - 0.3 < captured_s < time.monotonic()
+        assert opened_s < camera.capture().captured_s < time.monotonic()
 
 
 def test_a_moment_is_on_the_monotonic_clock_of_a_machine_that_has_slept(open_camera, monkeypatch):
     real = time.clock_gettime_ns
     slept_ns = {time.CLOCK_BOOTTIME: 3600 * 10**9}
     monkeypatch.setattr(time, "clock_gettime_ns", lambda of: real(of) + slept_ns.get(of, 0))
-    camera = open_camera()
-    before_s = time.monotonic()
-    assert before_s - 0.3 < camera.capture().captured_s < time.monotonic()
+    opened_s = time.monotonic()
+    assert opened_s < open_camera().capture().captured_s < time.monotonic()
 
 
 def test_pictures_that_nobody_fetched_are_counted(open_camera):
@@ -348,7 +361,8 @@ def test_a_picture_that_comes_again_is_not_taken_again(open_camera, fake):
 
 
 @pytest.mark.slow
-def test_a_camera_that_falls_silent_is_noticed_in_a_second(open_camera, fake, package):
+def test_a_camera_that_falls_silent_is_noticed_in_a_second(open_camera, fake, package, in_a_hurry):
+    in_a_hurry("_NO_PICTURE_S")
     camera = open_camera()
     fake.behaves("stall")
     start_s = time.monotonic()
@@ -366,6 +380,7 @@ def test_a_drive_that_was_held_up_does_not_blame_the_camera(
     open_camera, fake, package, monkeypatch, word
 ):
     """Once: a machine that is always late must not hide a camera that is dead."""
+    monkeypatch.setattr(car_camera, "_NO_PICTURE_S", 2.0)
     camera = open_camera()
     real = package.Picamera2.capture_request
     waits_s = []
@@ -388,7 +403,8 @@ def test_a_drive_that_was_held_up_does_not_blame_the_camera(
 
 
 @pytest.mark.slow
-def test_a_slow_camera_is_given_five_periods(open_camera, fake):
+def test_a_slow_camera_is_given_five_periods(open_camera, fake, in_a_hurry):
+    in_a_hurry("_NO_PICTURE_S")
     camera = open_camera(rate_hz=4)
     fake.behaves("stall")
     with pytest.raises(CameraFailed, match=r"^no picture for 1\.2 s"):
@@ -410,7 +426,10 @@ def test_exposure_and_white_balance_have_settled_before_the_first_picture(open_c
 
 @pytest.mark.slow
 @pytest.mark.parametrize("told", ["moody", "seeks", "seeks locks"])
-def test_light_that_never_stands_still_is_not_waited_for_any_longer(open_camera, fake, told):
+def test_light_that_never_stands_still_is_not_waited_for_any_longer(
+    open_camera, fake, told, in_a_hurry
+):
+    in_a_hurry("_SETTLES_WITHIN_S")
     fake.behaves(told)
     start_s = time.monotonic()
     camera = open_camera()
@@ -418,9 +437,9 @@ def test_light_that_never_stands_still_is_not_waited_for_any_longer(open_camera,
     camera.capture()
 
 
-def frames_until(camera, seen, within_s=HANGS_S):
-    """The first frame of which `seen` is true; None when there is none in time."""
-    give_up_s = time.monotonic() + within_s
+def frames_until(camera, seen):
+    """The first frame of which `seen` is true; None when there is none for ever."""
+    give_up_s = time.monotonic() + HANGS_S
     while time.monotonic() < give_up_s:
         frame = camera.capture()
         if seen(frame):
@@ -431,7 +450,8 @@ def frames_until(camera, seen, within_s=HANGS_S):
 def test_exposure_goes_on_when_it_is_not_locked(open_camera, fake):
     camera = open_camera()
     fake.behaves("dim")
-    assert not frames_until(camera, lambda _: False, within_s=0.5)
+    for _ in range(50):
+        camera.capture()
     assert grey(camera.capture()) == pytest.approx([GREY] * 3, abs=4)
 
 
@@ -444,7 +464,7 @@ def test_locked_exposure_stays(open_camera, fake, package):
         assert grey(camera.capture()) == pytest.approx([GREY] * 3, abs=4)
     fake.behaves("dim")
     assert frames_until(camera, lambda frame: grey(frame)[1] < GREY - 30)
-    assert not frames_until(camera, lambda frame: grey(frame)[1] > GREY - 30, within_s=0.4)
+    assert all(grey(camera.capture())[1] <= GREY - 30 for _ in range(40))
 
 
 def test_red_is_red_and_white_balance_is_as_it_was(open_camera, fake, package):
@@ -579,7 +599,8 @@ def test_a_camera_that_is_gone_says_so_also_through_an_older_library(
 
 
 @pytest.mark.slow
-def test_a_camera_that_gives_no_picture_at_all_is_closed_again(open_camera, fake):
+def test_a_camera_that_gives_no_picture_at_all_is_closed_again(open_camera, fake, in_a_hurry):
+    in_a_hurry("_NO_FIRST_PICTURE_S")
     fake.behaves("stall")
     with pytest.raises(CameraFailed, match=r"^no picture for 3\.0 s"):
         open_camera()
@@ -631,24 +652,21 @@ def capturing(camera):
 @pytest.mark.slow
 @pytest.mark.parametrize("word", ["", "stall"], ids=["while pictures come", "while none come"])
 def test_may_be_closed_while_another_thread_captures(open_camera, fake, word):
-    camera = open_camera(rate_hz=2, sensor_width=640, sensor_height=480)  # waits 2.5 s
+    camera = open_camera(rate_hz=2, sensor_width=640, sensor_height=480)
     with capturing(camera) as ended:
         fake.behaves(word)
-        time.sleep(0.7)
-        start_s = time.monotonic()
+        time.sleep(0.7)  # most likely the last one was fetched by now, if no more come
         camera.close()
-        assert time.monotonic() - start_s < 1.2
     assert [str(one) for one in ended] == ["the camera is closed"]
 
 
 @pytest.mark.slow
-def test_a_camera_that_does_not_close_is_given_up(open_camera, fake):
+def test_a_camera_that_does_not_close_is_given_up(open_camera, fake, in_a_hurry):
+    in_a_hurry("_CLOSES_WITHIN_S")
     camera = open_camera()
     fake.behaves("hang")
-    start_s = time.monotonic()
     with pytest.raises(CameraFailed, match=r"^the camera does not close within 3 s; check"):
         camera.close()
-    assert time.monotonic() - start_s < 4.5
     with pytest.raises(CameraFailed, match="closed"):
         camera.capture()
     fake.behaves()

@@ -773,7 +773,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(far_index, proxy):
 @pytest.mark.servers
 def test_a_server_that_stays_away_is_told_in_the_end(far_index, proxy, monkeypatch):
     monkeypatch.setattr(http, "PATIENCE_S", 0.5)
-    proxy.refuse(5)
+    proxy.refuse()
     with pytest.raises(DatabaseError, match="nothing answers there; check PATATE_ES_URL"):
         far_index.find(["a"])
 

@@ -15,6 +15,7 @@ import urllib.request
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -28,15 +29,21 @@ from get_data import command_line, run_manual
 from get_data.labels import label_file, session
 from get_data.labels.label import SESSION_KEYS, fingerprint, moment_of
 from get_data.recording import capture_clock, journal
+from tests import unhurried
 from tests.conftest import document, picture, save
 from tests.pi import fake_camera
 from tests.test_journal import interrupted
 from tests.test_live_view import free_port
 from tests.test_recorder import assert_whole
-from tests.waiting import wait_until
+from tests.waiting import HANGS_S, wait_until
 
 SCRIPT = path.ROOT / "get_data" / "run_manual.py"
 SAID = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "comment")]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_hurried(monkeypatch, tmp_path_factory):
+    unhurried.drives(monkeypatch, tmp_path_factory.mktemp("unhurried"))
 
 
 def start(folder, *options, **more):
@@ -52,7 +59,7 @@ def start(folder, *options, **more):
 
 def ran(folder, *options):
     process = start(folder, *options)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANGS_S)
     return process.returncode, out, err
 
 
@@ -68,7 +75,10 @@ def test_a_drive_becomes_labels_and_a_report(tmp_path):
     assert code == 0
     labels = assert_whole(folder)
     counts = json.loads(out)
-    assert counts["pictures"] == len(labels) == pytest.approx(60, abs=4)
+    moments = sorted(map(moment_of, labels))
+    periods = round((moments[-1] - moments[0]).total_seconds() * 30)
+    assert counts["pictures"] == len(labels)
+    assert len(labels) - 1 <= periods <= len(labels) - 1 + counts["missed"]
     assert sum(counts["directions"]) == sum(counts["speeds"]) == len(labels)
     assert counts["dropped"] == 0
     assert f"pictures  {len(labels)}" in err
@@ -101,7 +111,7 @@ def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
     process = start(folder)
     wait_until(recording(folder))
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=HANGS_S)
     assert process.returncode == 130
     assert json.loads(out)["pictures"] == len(assert_whole(folder)) >= 10
     assert "Traceback" not in err
@@ -121,7 +131,7 @@ def test_a_terminal_that_is_closed_ends_the_drive_and_everything_is_saved(tmp_pa
     os.close(slave)
     wait_until(recording(folder))
     os.close(master)
-    assert process.wait(30) == 130
+    assert process.wait(HANGS_S) == 130
     assert len(assert_whole(folder)) >= 10
 
 
@@ -132,7 +142,7 @@ def test_ctrl_c_twice_still_saves(tmp_path):
     wait_until(recording(folder))
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)
+    assert process.communicate(timeout=HANGS_S)
     assert process.returncode == 130
     assert len(assert_whole(folder)) >= 10
 
@@ -144,7 +154,7 @@ def test_ctrl_c_on_a_terminal_reaches_only_the_drive(tmp_path):
     process = start(folder, start_new_session=True)
     wait_until(recording(folder))
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=HANGS_S)
     assert process.returncode == 130
     assert len(assert_whole(folder)) >= 10
 
@@ -174,7 +184,7 @@ def test_a_folder_that_is_renamed_during_the_drive_and_made_anew_is_told(tmp_pat
     before = len(list(away.glob("*.jpg")))
     wait_until(lambda: len(list(away.glob("*.jpg"))) > before + 5)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANGS_S)
     assert process.returncode == 130
     assert str(away) in err
     counts = json.loads(out)
@@ -436,11 +446,14 @@ def test_erasing_and_pausing_from_the_pad(tmp_path, monkeypatch, capsys):
     code = run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "20"])
     counts = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert 5 <= counts["erased"] <= 21
-    assert 15 <= counts["pictures"] <= 33
-    assert counts["longest_gap_s"] < 0.9  # the pause took one second
-    assert len(assert_whole(tmp_path / "drive")) == counts["pictures"]
-    assert len(list((tmp_path / "drive" / "erased").glob("*.jpg"))) == counts["erased"]
+    kept = sorted(assert_whole(tmp_path / "drive"))
+    erased = sorted(file.stem for file in (tmp_path / "drive" / "erased").glob("*.jpg"))
+    assert (len(kept), len(erased)) == (counts["pictures"], counts["erased"])
+    assert erased[-1] < kept[0]
+    gaps_s = [(moment_of(b) - moment_of(a)).total_seconds() for a, b in pairwise(kept)]
+    pause_s = sum(gaps_s) - counts["duration_s"]  # it is no gap, and no time of the drive
+    assert pause_s > 0.9
+    assert min(abs(gap_s - pause_s) for gap_s in gaps_s) < 0.01
 
 
 @pytest.mark.slow
@@ -463,7 +476,7 @@ def test_a_terminal_sees_the_drive_in_less_than_eighty_columns(tmp_path):
     assert process.wait() == 0
     lines = [re.sub(r"\x1b\[K", "", line) for line in re.split(r"[\r\n]+", seen.decode())]
     live = [line for line in lines if "│" in line]
-    assert len(live) > 10
+    assert live
     assert all(len(line) < 80 for line in lines)
     shown = r"\d\.\d s +\d+ pictures +\d+\.\d Hz +[·█]+│[·█]+ +\d\.\d m/s +recording"
     assert any(re.search(shown, line) for line in live)
@@ -489,14 +502,13 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
             break
     os.set_blocking(slave, True)
     before = len(list(folder.glob("*.jpg")))
-    time.sleep(1.5)
-    assert len(list(folder.glob("*.jpg"))) - before >= 40
+    wait_until(recording(folder, before + 40))
     process.send_signal(signal.SIGHUP)
     wait_until(lambda: list(folder.glob("labels.*")) == [folder / label_file.NAME])
     assert len(assert_whole(folder)) >= before + 40
     os.close(slave)
     os.close(master)
-    process.wait(timeout=10)
+    process.wait(HANGS_S)
 
 
 @pytest.fixture
@@ -620,8 +632,9 @@ def test_a_simulated_road_that_the_labels_contradict_is_told_before_the_drive(
 
 
 @pytest.mark.slow
-def test_a_simulated_drive_that_was_stopped_goes_on_and_tells_it(tmp_path):
+def test_a_simulated_drive_that_was_stopped_goes_on_and_tells_it(tmp_path, monkeypatch):
     """Held up as a whole by a busy machine, a frozen container, a debugger."""
+    unhurried.hurry_up(monkeypatch)
     folder = tmp_path / "drive"
     process = start(folder)
     wait_until(recording(folder))
@@ -631,7 +644,7 @@ def test_a_simulated_drive_that_was_stopped_goes_on_and_tells_it(tmp_path):
     process.send_signal(signal.SIGCONT)
     wait_until(recording(folder, before + 40))
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=HANGS_S)
     stops = json.loads(out)["stops"]
     assert process.returncode == 130
     assert set(stops) <= {"the drive was held up", "commands came too late"}
@@ -685,7 +698,7 @@ def test_a_car_that_drives_on_without_recording_is_shown_as_driving(tmp_path, mo
 
     def watch():
         try:
-            wait_until(is_driving, 60)
+            wait_until(is_driving)
         finally:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -1017,23 +1030,42 @@ def test_a_folder_that_may_not_be_read_is_told_before_the_motors_come_on(
 
 @pytest.mark.slow
 def test_a_disk_that_stalls_costs_no_picture_and_no_tick(tmp_path, monkeypatch, capsys):
-    """The writing process stands still for a second, as an SD card can make it."""
-    real = run_manual.Recorder
+    """The writing process stands still for a while, as an SD card can make it."""
+    recorders, drives, stalled = [], [], []
 
-    def stalling(*arguments, **options):
-        recorder = real(*arguments, **options)
-        writer = recorder._writer.pid
-        for moment_s, number in ((0.7, signal.SIGSTOP), (1.7, signal.SIGCONT)):
-            threading.Timer(moment_s, os.kill, (writer, number)).start()
-        return recorder
+    class Recording(run_manual.Recorder):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.taken = 0
+            recorders.append(self)
 
-    monkeypatch.setattr(run_manual, "Recorder", stalling)
-    code = run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "3"])
-    said = capsys.readouterr()
-    counts = json.loads(said.out)
-    assert code == 0
+        def record(self, *arguments, **options):
+            self.taken += super().record(*arguments, **options)
+
+    class Driving(run_manual.Drive):
+        def __init__(self, **parts):
+            super().__init__(**parts)
+            drives.append(self)
+
+    def stall():
+        wait_until(lambda: recorders and recorders[0].taken >= 5)
+        (recorder,), (driving,) = recorders, drives
+        os.kill(recorder._writer.pid, signal.SIGSTOP)
+        try:
+            taken, ticks = recorder.taken, driving.timing.ticks
+            wait_until(lambda: recorder.taken >= taken + 20 and driving.timing.ticks >= ticks + 20)
+            stalled.append(True)
+        finally:
+            os.kill(recorder._writer.pid, signal.SIGCONT)
+            driving.stop()
+
+    monkeypatch.setattr(run_manual, "Recorder", Recording)
+    monkeypatch.setattr(run_manual, "Drive", Driving)
+    stalling = threading.Thread(target=stall)
+    stalling.start()
+    code = run_manual.main(["-o", str(tmp_path / "drive"), "--simulate"])
+    stalling.join()
+    counts = json.loads(capsys.readouterr().out)
+    assert (code, stalled) == (0, [True])
     assert counts["dropped"] == 0
-    assert counts["longest_gap_s"] < 0.5
-    assert len(assert_whole(tmp_path / "drive")) == pytest.approx(60, abs=4)
-    (skipped,) = re.findall(r"(\d+) of \d+ ticks skipped", said.err)
-    assert int(skipped) <= 15  # of 150: the machine may be busy, a wait for the disk costs 50
+    assert counts["pictures"] == len(assert_whole(tmp_path / "drive")) == recorders[0].taken

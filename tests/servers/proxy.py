@@ -101,9 +101,13 @@ class Proxy:
         """What comes in that time, from either side, waits for its end."""
         self.stalled_until = self.loop.time() + seconds
 
-    def refuse(self, seconds: float) -> None:
-        """Connections are reset, and new ones refused for that time."""
+    def refuse(self, seconds: float | None = None) -> None:
+        """Connections are reset, and new ones refused for that time, else until `accept`."""
         self._in_loop(self._refuse(seconds))
+
+    def accept(self) -> None:
+        """Connections are accepted again."""
+        self._in_loop(self._listen())
 
     def fault_for(self, request: Request) -> _Fault | None:
         """What shall happen to a request, which counts."""
@@ -124,12 +128,13 @@ class Proxy:
             lambda: _Client(_Connection(self)), _HOST, self._port
         )
 
-    async def _refuse(self, seconds: float) -> None:
+    async def _refuse(self, seconds: float | None) -> None:
         assert self._server
         self._server.close()
         for connection in list(self.connections):
             connection.end("reset")
-        self._listening_again = self.loop.create_task(self._listen_after(seconds))
+        if seconds is not None:
+            self._listening_again = self.loop.create_task(self._listen_after(seconds))
 
     async def _listen_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
