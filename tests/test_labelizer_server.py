@@ -367,14 +367,16 @@ IDLE = {
 def test_connections_that_strangers_hold_keep_nobody_out(shared, sent):
     """More than the server takes; a connection of the owner stays open all the while."""
     own, _ = shared.enter()
-    kept = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=60)
+    kept = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=HANGS_S)
     with ExitStack() as held:
         held.callback(kept.close)
         kept.request("GET", "/api/state", headers=own)
         kept.getresponse().read()
         before = kept.sock
         for number in range(300):
-            stranger = held.enter_context(socket.create_connection(("127.0.0.1", shared.port), 60))
+            stranger = held.enter_context(
+                socket.create_connection(("127.0.0.1", shared.port), HANGS_S)
+            )
             with contextlib.suppress(OSError):  # it may have had to make room by now
                 stranger.sendall(IDLE[sent])
             if number % 100 == 99:
@@ -409,7 +411,7 @@ def test_what_a_stranger_sends_is_not_kept(shared, length, address):
     """It is refused before the body is read, and goes to no disk."""
     chunk = b"x" * 100_000
     piece = b"186a0\r\n%s\r\n" % chunk if length == "chunked" else chunk
-    with socket.create_connection(("127.0.0.1", shared.port), 60) as stranger:
+    with socket.create_connection(("127.0.0.1", shared.port), HANGS_S) as stranger:
         head = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n\r\n"
         stranger.sendall(head % (address, LENGTHS[length]))
         sent = most = 0

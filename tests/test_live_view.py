@@ -309,7 +309,7 @@ def test_a_drive_that_is_killed_takes_its_view_along(tmp_path):
         view = LiveView(host="127.0.0.1", port={free_port()}, folder=Path({str(tmp_path)!r}),
                         resolution=(64, 48), rate_hz=20.0, jpeg_quality=90)
         print(view._server.pid, flush=True)
-        time.sleep(60)
+        time.sleep(9999)
     """)
     drive = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     server = int(drive.stdout.readline())
@@ -323,7 +323,7 @@ def test_whoever_waits_for_the_newest_skips_what_came_between():
     newest = Newest()
     for number in range(3):
         newest.put(Shown(bytes([number]), b"{}"))
-    assert newest.after(0, within_s=60) == (3, Shown(b"\x02", b"{}"))
+    assert newest.after(0, within_s=HANGS_S) == (3, Shown(b"\x02", b"{}"))
     assert newest.after(3, within_s=0.01) == (3, Shown(b"\x02", b"{}"))
     newest.end()
-    assert newest.after(3, within_s=60) == (3, None)
+    assert newest.after(3, within_s=HANGS_S) == (3, None)

@@ -140,11 +140,9 @@ def test_what_no_program_tells_is_not_guessed(program, name, answer, code):
 def test_a_program_that_hangs_is_not_waited_for(program, monkeypatch):
     monkeypatch.setattr(readiness, "_ANSWERS_WITHIN_S", 0.2)
     program("timedatectl", "yes")
-    Path(shutil.which("timedatectl")).write_text("#!/bin/sh\nexec /bin/sleep 60\n")
-    start_s = time.monotonic()
+    Path(shutil.which("timedatectl")).write_text("#!/bin/sh\nexec /bin/sleep 9999\n")
     with pytest.raises(Unknown):
         readiness.clock()
-    assert time.monotonic() - start_s < 60
 
 
 GIGABYTE = 10**9

@@ -50,7 +50,7 @@ def export(page: Page, labelizer: Labelizer) -> dict[str, Any]:
     saved(page)
     page.keyboard.press("Control+s")
     page.click("#export")
-    expect(page.locator("#exported-file")).to_be_visible(timeout=30_000)
+    expect(page.locator("#exported-file")).to_be_visible()
     file = Path(page.locator("#exported-file").inner_text())
     assert file.parent == labelizer.folder
     assert re.fullmatch(r"labels_[\dT-]+\.json", file.name)
