@@ -474,11 +474,13 @@ def _folder_and_file(argument: Path) -> tuple[Path, Path]:
 
 
 def _existing(file: Path, argument: Path) -> Path:
-    """The label file. Raises: InputError when there is none."""
+    """Return the label file. Raises: InputError when there is none, or it is a picture."""
     if not is_there(file):
         if argument.is_dir():
             raise InputError(f"{argument} has no {label_file.NAME}: not a folder of labels")
         raise InputError(f"{argument} does not exist")
+    if file.suffix.lower() in (".jpg", ".jpeg", ".png"):  # as a shell makes of DIR/*
+        raise InputError(f"{argument} is a picture; give its folder")
     return file
 
 

@@ -640,9 +640,9 @@ def a_folder_without_labels(tmp_path):
     return tmp_path
 
 
-def written(content):
+def written(content, name="labels.json"):
     def write(tmp_path):
-        file = tmp_path / "labels.json"
+        file = tmp_path / name
         file.write_bytes(content)
         return file
 
@@ -656,6 +656,7 @@ MISTAKES = [
     (written(b"[]"), "labels.json: not a label file"),
     (written(b'{"a": 3}'), "labels.json, entry 'a': Expected object, got int"),
     (written(b"\xff\xfe{\0}\0"), "labels.json is not UTF-8 text"),
+    (written(b"\xff\xd8", "1.JPG"), "1.JPG is a picture; give its folder"),
 ]
 
 
