@@ -11,7 +11,8 @@
     ├── RecordingFailed     1   pictures could not be written
     ├── StillRecording      1   the folder is being recorded into right now
     └── DatabaseError       1   the label index or the picture store failed
-        └── PictureMissing  1   the store holds no picture of that name
+        ├── PictureMissing     1   the store holds no picture of that name
+        └── PictureUnreadable  1   the store has it, and cannot give it
 
 A message names the thing, the place and the remedy. One failed item of many is a value, not an
 exception; a failed run is an exception.
@@ -68,3 +69,7 @@ class DatabaseError(ToolkitError):
 
 class PictureMissing(DatabaseError):
     """The store holds no picture of that name."""
+
+
+class PictureUnreadable(DatabaseError):
+    """The store has a picture that it cannot give; the others it may."""

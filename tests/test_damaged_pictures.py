@@ -160,3 +160,25 @@ def test_a_whole_old_copy_takes_the_place_of_a_damaged_picture_before_it_goes():
     store.age_s[old] = OLD_COPY_S + 1
     settle([], index, store, run="now")
     assert store.pictures == {KEY: picture(4)}
+
+
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, lambda file: file.symlink_to(file.name)], ids=["folder", "link to itself"]
+)
+def test_a_picture_that_cannot_be_read_costs_only_itself_until_it_is_put_right(
+    make, drive, tmp_path, home, call
+):
+    """As one on a bad sector, or of a colleague who gave nobody the right to read it."""
+    assert call(upload_data, drive)[0] == 0
+    broken = min((home / "database" / "pictures").rglob("*.jpg"))
+    broken.unlink()
+    make(broken)
+    code, counts, said = call(search_and_download, "-p", tmp_path / "out")
+    assert (code, counts["fetched"], counts["failed"]) == (3, 9, 1), said
+    assert document(0)["img_id"] in said
+    assert "upload_data.py" in said
+    if broken.is_dir():
+        broken.rmdir()
+    assert call(upload_data, drive, "--verify")[0] == 0
+    code, counts, said = call(search_and_download, "-p", tmp_path / "out")
+    assert (code, counts["fetched"], counts["there"]) == (0, 1, 9), said

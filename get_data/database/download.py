@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from errors import DatabaseError, PictureMissing
+from errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.batches import THREADS, batches, working
 from get_data.database.interfaces import PictureStore, stored
 from get_data.durable import drop_left_behind, sync_file_system, temporary_file
@@ -183,7 +183,7 @@ def _work(
             return Downloaded(img_id, "there", hit.others)
         try:
             _fetch(hit.says, store, target)
-        except (PictureMissing, _Damaged) as error:
+        except (PictureMissing, PictureUnreadable, _Damaged) as error:
             reason = f"{error}; {_REMEDY}"
             return Downloaded(img_id, "failed", hit.others, reason)
         except OSError as error:
@@ -210,7 +210,7 @@ def _is_whole(target: Path, says: PictureReference, *, verify: bool) -> bool:
 def _fetch(says: PictureReference, store: PictureStore, target: Path) -> None:
     """The picture is at `target`, whole.
 
-    Raises: PictureMissing, _Damaged, OSError; what was there before is as it was.
+    Raises: PictureMissing, PictureUnreadable, _Damaged, OSError; what was there before stays.
     """
     picture = stored(store, says.s3_key)
     if says.picture_sha256 not in (None, label.sha256(picture)) or not picture:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from errors import DatabaseError, PictureMissing
+from errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.search_query import SearchQuery
 from get_data.labels.label import Document, moment_of, sha256
 
@@ -196,7 +196,10 @@ class PictureStore(Protocol):
         """Put the picture, over whatever has its key."""
 
     def get(self, path: str) -> bytes:
-        """The picture under a key, or a copy. Raises: PictureMissing."""
+        """Return the picture under a key, or a copy.
+
+        Raises: PictureMissing; PictureUnreadable when only this one cannot be read.
+        """
 
     def look(self, keys: Collection[str]) -> dict[str, int]:
         """Those of the keys that are there, each with its size in bytes."""
@@ -224,17 +227,22 @@ class PictureStore(Protocol):
 def stored(store: PictureStore, key: str) -> bytes:
     """The picture of that key, also while a deletion has it aside.
 
-    A damaged one only where there is no whole one. Raises: PictureMissing.
+    A damaged one only where there is no whole one. Raises: PictureMissing, PictureUnreadable.
     """
-    damaged = None
+    damaged = unreadable = None
     for path in _places(store, key):
         try:
             picture = store.get(path)
         except PictureMissing:
             continue
+        except PictureUnreadable as error:
+            unreadable = error
+            continue
         if is_told_by(key, picture):
             return picture
         damaged = picture
+    if damaged is None and unreadable:
+        raise unreadable
     if damaged is None:
         raise PictureMissing(f"the store has no {key}")
     return damaged

@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from errors import DatabaseError, PictureMissing
+from errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.interfaces import (
     ASIDE,
     PICTURES,
@@ -103,11 +103,16 @@ class LocalPictureStore:
 
     @_in_our_words
     def get(self, path: str) -> bytes:
-        """The picture under a key, or a copy. Raises: PictureMissing."""
+        """Return the picture under a key, or a copy. Raises: PictureMissing, PictureUnreadable."""
+        checked = checked_path(path)
         try:
-            return bytes(self._store().get(checked_path(path)).bytes())
+            return bytes(self._store().get(checked).bytes())
         except FileNotFoundError as error:
             raise PictureMissing(f"{self._folder} holds no {path}") from error
+        except (BaseError, OSError) as error:
+            raise PictureUnreadable(
+                f"picture store: {_said(error)}; check the rights of {self._folder / path}"
+            ) from error
 
     @_in_our_words
     def look(self, keys: Collection[str]) -> dict[str, int]:
