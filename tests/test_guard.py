@@ -27,7 +27,7 @@ from car.wire import Message
 from errors import MotorsFailed
 from tests import lateness
 from tests.pi import bench
-from tests.waiting import wait_until
+from tests.waiting import HANGS_S, wait_until
 
 GO = Command(0.4, 0.5)
 LEFT = Command(-1.0, 0.5)
@@ -377,6 +377,7 @@ def test_a_drive_and_a_guard_that_were_held_up_together_leave_the_wheels_at_neut
 CATCHABLE = sorted(signal.valid_signals() - _SPARED)
 
 
+@pytest.mark.usefixtures("_late_answers_are_no_failure")
 @pytest.mark.parametrize("number", CATCHABLE[::6], ids=str)
 def test_any_signal_to_the_guard_is_the_end_at_neutral(wheels, number, late):
     motors = moving(wheels)
@@ -407,11 +408,19 @@ def follow(motors, wheels, command, done):
 
 
 def _until_it_fails(motors):
-    for _ in range(100):
+    give_up_s = time.monotonic() + HANGS_S
+    while time.monotonic() < give_up_s:
         motors.apply(GO)
         time.sleep(0.02)
 
 
+@pytest.fixture
+def _late_answers_are_no_failure(monkeypatch):
+    """For guards that end: on a busy machine they may seem not to answer before they have ended."""
+    monkeypatch.setattr(guarded_motors, "_ANSWERS_WITHIN_S", HANGS_S)
+
+
+@pytest.mark.usefixtures("_late_answers_are_no_failure")
 def test_a_guard_that_is_killed_is_noticed_and_the_wheels_are_stopped_without_it(wheels, late):
     motors = moving(wheels)
     os.kill(motors.pid, signal.SIGKILL)
@@ -444,6 +453,7 @@ def test_a_drive_that_ends_while_its_guard_does_not_answer_leaves_the_wheels_at_
     assert wheels.neutral_at(stopped_s) - stopped_s < TAKES_OVER_WITHIN_S + SLACK_S + late.allowed_s
 
 
+@pytest.mark.usefixtures("_late_answers_are_no_failure")
 def test_a_guard_that_had_ended_well_is_no_failure_when_the_drive_ends(wheels):
     motors = moving(wheels)
     os.kill(motors.pid, signal.SIGTERM)
