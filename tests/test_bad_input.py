@@ -217,6 +217,8 @@ LABEL_FILES = [
     ("900 deep in a setting", one_label(car_setting__x=nested(900)), ["nested too deep"]),
     ("25 deep in a setting", one_label(car_setting__x=nested(25)), ["car_setting", "nested too"]),
     ("25 deep in a key of a part", one_label(label__x=nested(25)), ["label: ", "nested too deep"]),
+    ("a zero byte in a setting", one_label(car_setting__x={"a\0b": None}), ["zero byte", "rename"]),
+    ("a long setting", one_label(car_setting__x={"k" * 30_000: ["v" * 8000]}), ["car_setting.x.k"]),
     ("NaN", one_label(label__raw_speed=float("nan")), ["NaN is not a number that JSON knows"]),
     ("Infinity", one_label(car_setting__x=float("-inf")), ["-Infinity is not a number"]),
     ("1e999", holds("drive/labels.json", '{"a": 1e999}'), ["the number 1e999 is too large"]),

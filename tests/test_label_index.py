@@ -227,6 +227,69 @@ def test_every_key_that_a_label_may_have_is_taken(index):
     assert index.create([made(2, **dict.fromkeys(own, "x"))]).refused == {}
 
 
+LONG = 32_766  # bytes of a term that Lucene takes
+SETTINGS = {
+    "zero byte": ({"a": {"b\0": 1}}, False),
+    "zero byte in a value": ({"a": "b\0"}, True),
+    "longest": ({"k" * (LONG - 1): ""}, True),
+    "longer": ({"k" * LONG: ""}, False),
+    "long inside": ({"k" * 20_000: {"j" * 20_000: [1]}}, False),
+    "long together": ({"k" * 30_000: ["short", "v" * 8000]}, False),
+    "long in bytes": ({"k" * 9000: "漢" * 8191}, False),
+    "long and empty": ({"k" * 40_000: None, "j" * 40_000: {}}, True),
+    "only kept": ({"k" * 40_000: "v" * 8192}, True),
+    "only kept, as Java counts": ({"k" * 32_000: "😀" * 4096}, True),
+    "one less": ({"k" * 32_000: "😀" * 4095}, False),
+}
+
+
+PARTS = [
+    *({"label": {key: "x"}} for key in ("", " ", ".", "a..b", ".a", "x. .y")),
+    *({"label": {key: "x"}} for key in ("label_speed.x", "label_speed.", "created_by.text")),
+    *({"resolution": {key: "x"}} for key in ("", "..", "horizontal.z")),
+    *({key: "x"} for key in ("label.", "resolution.", "car_setting.")),
+]
+
+
+@pytest.mark.parametrize("more", PARTS, ids=str)
+def test_a_key_inside_a_part_that_a_teams_index_refuses_is_refused_before(index, monkeypatch, more):
+    one = made(1)
+    for part, inside in more.items():
+        one[part] = {**one[part], **inside} if isinstance(inside, dict) else inside
+    with pytest.raises(InputError):
+        label.parse(one)
+    if isinstance(index, ElasticsearchIndex):
+        monkeypatch.setattr(label, "parse", lambda document: document)
+        assert index.create([one]).refused
+
+
+@pytest.mark.parametrize("key", ["_id", "a.", "x.y", "*", "label", "type", "a\0b", "k" * 40_000])
+@pytest.mark.parametrize("part", ["label", "resolution"])
+def test_other_keys_inside_a_part_are_taken(index, part, key):
+    one = made(1)
+    one[part] = {**one[part], key: "x"}
+    assert index.create([one]).refused == {}
+
+
+@pytest.mark.parametrize(("setting", "is_taken"), SETTINGS.values(), ids=SETTINGS)
+def test_a_label_is_valid_when_a_teams_index_takes_its_settings(
+    index, monkeypatch, setting, is_taken
+):
+    """The check comes before the pictures are sent; here the index is asked without it."""
+    one = made(1, car_setting=setting)
+    if is_taken:
+        label.parse(one)
+    else:
+        with pytest.raises(InputError):
+            label.parse(one)
+        [(key, value)] = setting.items()
+        with pytest.raises(InputError):
+            label.parse(made(1, **{f"car_setting.{key}": value}))
+    if isinstance(index, ElasticsearchIndex):
+        monkeypatch.setattr(label, "parse", lambda document: document)
+        assert bool(index.create([one]).created) == is_taken
+
+
 def test_keys_of_ones_own_are_not_used_up(index):
     """Nobody can take the number of keys that all may have, nor the shape of one."""
     documents = [

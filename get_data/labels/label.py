@@ -563,6 +563,7 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
     if label.replaces == label.label_fingerprint:
         yield "replaces", "names the label itself"
     if isinstance(document, dict):
+        yield from _inner_contradictions(document)
         for key, value in document.items():
             if key not in RESERVED and (fault := own_key_fault(key, document)):
                 yield repr(key), fault
@@ -570,6 +571,12 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
                 yield key, "a key of your own holds a text, a number, true, false or a list of them"
             elif isinstance(value, _CONTAINERS) and _is_deeper(value, MAX_DEPTH):
                 yield key, f"nested too deep; {MAX_DEPTH} objects or lists in each other are enough"
+            elif (
+                _is_flattened(key)
+                and not _is_plain({key: value})
+                and (fault := _flattened_fault(value, key))
+            ):
+                yield key, fault
 
 
 def _is_deeper(container: dict[str, Any] | list[Any], depth: int) -> bool:
@@ -580,13 +587,59 @@ def _is_deeper(container: dict[str, Any] | list[Any], depth: int) -> bool:
     )
 
 
+def _is_flattened(path: str) -> bool:
+    """Return whether that is a field whose values are all kept together, or is inside one."""
+    return INDEX_TYPES.get(path.partition(".")[0]) == "flattened"
+
+
+def _is_plain(setting: Document) -> bool:
+    """Return whether it is so short, and without a zero byte, that all of it is taken."""
+    try:
+        encoded = msgspec.json.encode(setting)
+    except (ValueError, OverflowError):  # half a character, say, or a number of 40 digits
+        return False
+    return len(encoded) <= _MAX_TERM_BYTES and b"\\u0000" not in encoded
+
+
+def _flattened_fault(value: Any, path: str) -> str:
+    """Return why a team's index refuses what is at a path of a flattened field, or inside.
+
+    "" where it takes it. Its terms are the path, a zero byte and the value.
+    """
+    if "\0" in path:
+        return f"the key {path!r} has a zero byte in it; rename it"
+    if isinstance(value, dict):
+        faults = (_flattened_fault(inside, f"{path}.{name}") for name, inside in value.items())
+        return next(filter(None, faults), "")
+    if isinstance(value, list):
+        return next(filter(None, (_flattened_fault(one, path) for one in value)), "")
+    text = "" if value is None else own_text(value)
+    is_indexed = value is not None and _utf16_length(text) <= MAX_KEYWORD
+    size = len(f"{path.partition('.')[2]}\0{text}".encode(errors="surrogatepass"))
+    if is_indexed and size > _MAX_TERM_BYTES:
+        return (
+            f"{_shortened(path)} and its value have {size:,} bytes, "
+            f"more than {_MAX_TERM_BYTES:,}; make one of them shorter"
+        )
+    return ""
+
+
+def _shortened(path: str) -> str:
+    return path if len(path) <= 80 else f"{path[:60]}...{path[-10:]}"
+
+
+def _utf16_length(text: str) -> int:
+    """Return the number of characters as Java counts them."""
+    return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
+
+
 def own_key_fault(key: str, keys: Collection[str]) -> str:
     """Why a team's index takes no label with this key of the user's own; "" where it takes it.
 
     `keys` are those beside it. A dot leads inside, as in a search.
     """
-    steps = key.rstrip(".").split(".")
-    if not all(step.strip() for step in steps):
+    steps = _steps(key)
+    if not steps:
         return "nothing is before or between the dots of the key; rename it"
     if steps[0] in _ELASTICSEARCH:
         return f"Elasticsearch has a {steps[0]} of its own; rename the key"
@@ -595,9 +648,31 @@ def own_key_fault(key: str, keys: Collection[str]) -> str:
     for count in range(1, len(steps) + 1):
         outer = ".".join(steps[:count])
         is_field = INDEX_TYPES.get(outer, "flattened") != "flattened"
-        if is_field or (outer in keys and outer not in RESERVED and outer != key):
+        is_again = outer in RESERVED and count == len(steps)  # with a dot at its end
+        if is_field or is_again or (outer in keys and outer not in RESERVED and outer != key):
             return f"there is a key {outer} already, and nothing can be inside it; rename this one"
     return ""
+
+
+def _steps(key: str) -> list[str]:
+    """Return the names that a key's dots lead through; none when one of them is blank."""
+    steps = key.rstrip(".").split(".")
+    return steps if all(step.strip() for step in steps) else []
+
+
+def _inner_contradictions(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield the keys inside the label's objects that no team's index takes, with the reason."""
+    for part in _OBJECTS:
+        value = document.get(part)
+        for key in value if isinstance(value, dict) else ():
+            if f"{part}.{key}" in INDEX_TYPES:
+                continue
+            steps = _steps(key)
+            if not steps:
+                yield f"{part}.{key!r}", "nothing is before or between the dots; rename the key"
+            for count in range(1, len(steps) + 1):
+                if (outer := ".".join((part, *steps[:count]))) in INDEX_TYPES:
+                    yield f"{part}.{key!r}", f"there is a key {outer} already; rename this one"
 
 
 def is_meta(path: str) -> bool:
@@ -677,7 +752,7 @@ def field_at(path: str) -> tuple[str, str]:
     sentence = path.removesuffix(".text")
     if sentence != path and INDEX_TYPES.get(sentence) == "keyword+text":
         return path, WORDS
-    if INDEX_TYPES.get(path.partition(".")[0]) == "flattened":
+    if _is_flattened(path):
         return path, "flattened"
     if path in _OBJECTS:
         return path, OBJECT
