@@ -87,3 +87,15 @@ def test_what_is_no_file_is_named_and_not_waited_for(
     if name != "drive/labels.json":
         assert len(label_file.read(drive / label_file.NAME)) == 10
     assert (drive / document(0)["file_name"]).exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, listening, device], ids=["pipe", "socket", "device"])
+def test_what_is_no_picture_in_the_store_is_one_picture_missing(call, drive, home, tmp_path, make):
+    call(upload_data, drive)
+    file = min((home / "database" / "pictures").rglob("*.jpg"))
+    file.unlink()
+    make(file)
+    code, counts, _ = call(search_and_download, "-p", tmp_path / "out")
+    assert (code, counts["fetched"], counts["failed"]) == (3, 9, 1)
+    assert call(upload_data, drive)[1]["pictures_sent"] == 1
+    assert call(search_and_download, "-p", tmp_path / "out")[0] == 0

@@ -5,6 +5,7 @@ exFAT and many network drives do not have.
 """
 
 import functools
+import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -106,13 +107,16 @@ class LocalPictureStore:
         """Return the picture under a key, or a copy. Raises: PictureMissing, PictureUnreadable."""
         checked = checked_path(path)
         try:
-            return bytes(self._store().get(checked).bytes())
-        except FileNotFoundError as error:
+            # a pipe or a device in the place of a picture has no end
+            if stat.S_ISREG((self._folder / checked).stat().st_mode):
+                return bytes(self._store().get(checked).bytes())
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise PictureMissing(f"{self._folder} holds no {path}") from error
         except (BaseError, OSError) as error:
             raise PictureUnreadable(
                 f"picture store: {_said(error)}; check the rights of {self._folder / path}"
             ) from error
+        raise PictureMissing(f"{self._folder} holds no regular file {path}")
 
     @_in_our_words
     def look(self, keys: Collection[str]) -> dict[str, int]:
@@ -141,8 +145,11 @@ class LocalPictureStore:
 
     def _examined(self, key: str) -> Found | None:
         """Return the state of one picture; None when it is not there."""
+        file = self._folder / key
         try:
-            picture = (self._folder / key).read_bytes()
+            if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+                return Found(0, is_whole=False)
+            picture = file.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:  # what cannot be read any more is as good as damaged
