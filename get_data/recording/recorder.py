@@ -261,7 +261,7 @@ class Recorder:
         if wait:
             why = self.progress.stopped or ("closed" if self._closed else "it takes no picture")
             raise RecordingFailed(
-                f"{self.folder}: recording has stopped: {why}; the pictures until then are saved"
+                f"{self.folder}: recording has stopped: {why}; what was written before is kept"
             )
         return False
 
