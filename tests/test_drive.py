@@ -139,15 +139,21 @@ class TakingTurns(VirtualClock):
         super().__init__()
         self._of_camera, self._of_drive = threading.Semaphore(0), threading.Semaphore(0)
         self._camera = None
+        self.is_told_to_stop = lambda: False
 
     def sleep_until(self, moment):
         super().sleep_until(moment)
-        self._of_drive.acquire()  # the camera waits
+        self._wait_for_camera()  # it waits
         self._of_camera.release()
-        self._of_drive.acquire()  # the picture has been taken, or the camera has failed
+        self._wait_for_camera()  # it has taken the picture, or has failed
         self._of_drive.release()
         if self._camera:
             self._camera.join()
+
+    def _wait_for_camera(self):
+        """Return when it is the drive's turn; a camera that was told to stop gives it none."""
+        while not self._of_drive.acquire(timeout=0.01) and not self.is_told_to_stop():
+            pass
 
     def camera_waits(self, is_over):
         """Return when it is the camera's turn, or the drive is over."""
@@ -179,7 +185,7 @@ class Parts:
         self.held_up_s = {}  # for how long, by reading of the pad
 
     def drive(self):
-        return Drive(
+        drive = Drive(
             camera=self.Camera(self),
             pad=self.Pad(self),
             motors=self.Motors(self),
@@ -190,6 +196,8 @@ class Parts:
             on_erase=lambda: setattr(self, "erasures", self.erasures + 1),
             on_pause=lambda: setattr(self, "pauses", self.pauses + 1),
         )
+        self.clock.is_told_to_stop = drive._stop.is_set
+        return drive
 
     class Camera:
         def __init__(self, parts):
