@@ -384,7 +384,7 @@ def test_journals_are_repaired_whatever_they_hold(prepared, lines, ending):
     Path("drive/labels.json").unlink()
     Path("drive", journal.NAME).write_bytes(b"\n".join(lines) + ending)
     place.begin_here()
-    code, _, err = call(upload_data, "drive", "--dry-run")
+    code, _, err = call(upload_data, "drive")
     assert code in CODES
     assert not Path("drive", journal.NAME).exists(), err
     label_file.read(Path("drive/labels.json"))
