@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,13 +27,19 @@ READS_ALL = "-all,+dac_read_search"  # the checkout and Python may be where only
 
 
 @pytest.fixture
+def tmp_path():
+    """A folder that others may enter: pytest's are root's alone again with each run that starts."""
+    with tempfile.TemporaryDirectory(prefix="patate-shared-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
 def team(tmp_path) -> Path:
     """A folder with the set-group-id bit, as a team shares one."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         assert not os.environ.get("CI"), "CI has the rights to be two users"
         pytest.skip("only root can be two users")
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        above.chmod(above.stat().st_mode | 0o111)
     folder = tmp_path / "team"
     folder.mkdir()
     os.chown(folder, 0, TEAM)
