@@ -430,13 +430,20 @@ ADDED_ON_THE_WAY = {"s3_bucket", "s3_key", "upload_date", "label"}
 
 @st.composite
 def valid(draw, number: int) -> dict:
-    """A label that is right, with whatever keys."""
+    """A label that is right, with whatever keys and settings a team's index takes."""
     one = document(number, steering=draw(st.floats(-1, 1)), **draw(OWN), **draw(SAID))
-    one["car_setting"] = draw(st.dictionaries(TEXTS, ANYTHING.filter(_fits), max_size=3))
+    settings = st.dictionaries(TEXTS, ANYTHING.filter(_fits), max_size=3)
+    one["car_setting"] = draw(settings.filter(_is_taken))
     one["dataset"] = draw(st.lists(TEXTS, max_size=3))
     one["label"] = {**one["label"], "created_by": draw(TEXTS.filter(bool))}
     one["label_fingerprint"] = label.fingerprint(one["img_id"], one["label"])
     return one
+
+
+def _is_taken(settings: dict) -> bool:
+    """Whether settings are short, and without a zero byte."""
+    text = json.dumps(settings)
+    return len(text) < 30_000 and "\\u0000" not in text
 
 
 def _fits(value: object) -> bool:

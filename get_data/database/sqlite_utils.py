@@ -266,7 +266,7 @@ class SqliteIndex:
     @contextmanager
     def _connected(self, *, writing: bool = False) -> Iterator[sqlite3.Connection]:
         """A connection in one transaction; to an empty database in memory while there is none."""
-        frozen, before = False, 0
+        how, frozen, before = "", False, 0
         try:
             if writing:
                 self._make()
@@ -290,6 +290,11 @@ class SqliteIndex:
             # Half of an old and half of a new file look damaged, and are not.
             if frozen and self._changed_ns() != before:
                 raise DatabaseError(self._written_meanwhile()) from error
+            if how == _SHARED and _error_name(error).startswith("SQLITE_READONLY"):
+                raise DatabaseError(
+                    f"{self._path} is being written to, or was by a program that was killed: run "
+                    "again, or let somebody who may write to it search it once"
+                ) from error
             if isinstance(error, sqlite3.Error | OSError):
                 self._complain(error)
             raise
@@ -368,7 +373,7 @@ class SqliteIndex:
 
     def _complain(self, error: sqlite3.Error | OSError) -> NoReturn:
         folder = self._path.parent
-        code = getattr(error, "sqlite_errorname", "")
+        code = _error_name(error)
         if isinstance(error, FileExistsError | NotADirectoryError):
             what = f"{folder} is not a folder; move the file away or set PATATE_HOME"
         elif code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -394,6 +399,11 @@ def _connection(uri: str) -> sqlite3.Connection:
     )
     connection.create_function("nfc", 1, composed, deterministic=True)
     return connection
+
+
+def _error_name(error: Exception) -> str:
+    """Return SQLite's name of the error, "" for any other error."""
+    return str(getattr(error, "sqlite_errorname", ""))
 
 
 def _may_write(place: Path) -> bool:
