@@ -822,9 +822,9 @@ def test_an_upload_with_nohup_outlives_the_terminal(tmp_path):
 FAKE_PYTHON = """#!/bin/sh
 case $2 in
 tests.servers) echo $$ >server; echo PATATE_ES_URL=x; while :; do sleep 0.1; done ;;
-*) echo $$ >script; sleep 9999 ;;
+*) echo $$ >script; exec sleep 9999 ;;
 esac
-"""
+"""  # `exec`, as a shell that is about to start a program may miss Ctrl-C
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
