@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from unittest.mock import patch
@@ -104,11 +105,18 @@ class Log:
 
     # The operations, as the process asks for them.
 
-    def open(self, real: Callable[..., int], file: object, flags: int, *more: object) -> int:
+    def open(
+        self,
+        real: Callable[..., int],
+        file: object,
+        flags: int,
+        *more: object,
+        dir_fd: int | None = None,
+    ) -> int:
         """os.open"""
         with self._lock:
-            descriptor = real(file, flags, *more)
-            if name := self._name(file):
+            descriptor = real(file, flags, *more, dir_fd=dir_fd)
+            if (name := self._name(file, dir_fd)) and not flags & os.O_DIRECTORY:
                 self._opened[descriptor] = name
                 if flags & os.O_CREAT and name not in self.inodes:
                     self._created(name, b"")
@@ -149,21 +157,29 @@ class Log:
             self._know(name)
             self.operations.append(SyncedFile(self.inodes[name]))
 
-    def rename(self, real: Callable[..., None], source: object, target: object) -> None:
+    def rename(
+        self,
+        real: Callable[..., None],
+        source: object,
+        target: object,
+        *,
+        src_dir_fd: int | None = None,
+        dst_dir_fd: int | None = None,
+    ) -> None:
         """os.rename and os.replace"""
         with self._lock:
-            old, new = self._name(source), self._name(target)
+            old, new = self._name(source, src_dir_fd), self._name(target, dst_dir_fd)
             if old is not None and new is not None:
                 self._know(old)
                 self.inodes[new] = self.inodes.pop(old)
                 self.operations.append(Name(self.inodes[new], new, old))
-            real(source, target)
+            real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
-    def unlink(self, real: Callable[..., None], file: object) -> None:
+    def unlink(self, real: Callable[..., None], file: object, *, dir_fd: int | None = None) -> None:
         """os.unlink"""
         with self._lock:
-            real(file)
-            name = self._name(file)
+            real(file, dir_fd=dir_fd)
+            name = self._name(file, dir_fd)
             if name is not None and name in self.inodes:
                 self.operations.append(Name(self.inodes.pop(name), "", name))
 
@@ -174,8 +190,11 @@ class Log:
         with self._lock:
             self.operations.append(SyncedAll(since))
 
-    def _name(self, file: object) -> str | None:
+    def _name(self, file: object, folder: int | None = None) -> str | None:
+        """The name below the root, of a path that counts from an open folder, if one is given."""
         file = Path(os.fspath(file))  # type: ignore[call-overload]
+        if folder is not None:
+            file = Path(f"/proc/self/fd/{folder}").readlink() / file
         return str(file.relative_to(self.root)) if file.is_relative_to(self.root) else None
 
     def _know(self, name: str) -> None:
@@ -306,7 +325,7 @@ def logging(log: Log) -> Iterator[None]:
 
     def through(method: Callable[..., object], name: str) -> object:
         real = getattr(os, name)
-        return patch.object(os, name, lambda *arguments: method(real, *arguments))
+        return patch.object(os, name, partial(method, real))
 
     patches = [
         through(log.open, "open"),
