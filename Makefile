@@ -30,10 +30,10 @@ check: lint
 	$(BIN)/python -m pytest $(QUICK)
 
 versions: $(READY_TO_TEST)
-	$(BIN)/python -m tests.versions $(QUICK)
+	$(BIN)/python -m tests.environments.versions $(QUICK)
 
 fresh:
-	for suite in $(or $(SUITE),bookworm trixie); do sh tests/fresh_machine.sh $$suite || exit; done
+	for suite in $(or $(SUITE),bookworm trixie); do sh tests/environments/fresh_machine.sh $$suite || exit; done
 
 lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
@@ -50,7 +50,7 @@ bench: $(READY_TO_TEST)
 	$(BIN)/python -m tests.benchmarks
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest demo patate.egg-info
+	rm -rf .venv .venv-lowest .venv-newest demo
 
 $(READY): requirements.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -66,5 +66,5 @@ $(READY): requirements.txt
 
 $(READY_TO_TEST): $(READY) pyproject.toml requirements-dev.txt
 	@echo "Installing requirements-dev.txt into .venv (first run only, about a minute)"
-	@$(PIP) --editable . -r requirements-dev.txt
+	@$(PIP) -r requirements-dev.txt
 	@touch $@

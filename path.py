@@ -6,7 +6,7 @@ Importing this module creates nothing.
 import os
 from pathlib import Path
 
-from errors import InputError
+from common.errors import InputError
 
 ROOT = Path(__file__).resolve().parent
 HARDWARE_CONF = ROOT / "hardware_conf.json"

@@ -26,7 +26,7 @@ from car.interfaces import (
     PadState,
 )
 from car.realtime import CAMERA, CONTROL, priority
-from errors import CameraFailed
+from common.errors import CameraFailed
 
 CONTROL_HZ = 50.0
 AT_REST = 0.05  # a throttle this near to 0 counts as released

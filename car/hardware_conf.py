@@ -10,8 +10,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-import strict_json
-from errors import InputError
+from common import strict_json
+from common.errors import InputError
 
 Pulse = Annotated[float, Meta(description="Length of a pulse, microseconds", ge=500, le=2500)]
 Channel = Annotated[

@@ -10,10 +10,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
-import interrupts
+from common import signals
 
 if __name__ == "__main__":
-    interrupts.end_at_once()  # the other imports take time
+    signals.end_at_once()  # the other imports take time
 
 import argparse
 import math
@@ -23,18 +23,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from errors import InputError
-from get_data import command_line
-from get_data.durable import replacing
+from common.atomic_files import replacing
+from common.errors import InputError
+from common.links import picture_inside
+from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.labelizer import pictures
-from get_data.labels import label
-from get_data.labels.label import Label
-from get_data.links import picture_inside
+from get_data.labels import validation
+from get_data.labels.schema import Label
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), blue green red
 
 WIDTH_PX, HEIGHT_PX, GAP_PX, BAND_PX = 200, 150, 6, 23
-MOST = command_line.whole_number_from(1, 2000, "pictures on a sheet")  # of half a gigabyte
+MOST = arguments.whole_number_from(1, 2000, "pictures on a sheet")  # of half a gigabyte
 PAPER = (32, 28, 26)
 INK = (235, 235, 235)
 NEEDLE = (60, 200, 255)
@@ -42,17 +42,17 @@ NEEDLE = (60, 200, 255)
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument(
         "pictures",
-        type=command_line.file_or_folder,
+        type=arguments.file_or_folder,
         metavar="DIR",
         help="pictures with a label file",
     )
     parser.add_argument(
         "-o",
         "--output",
-        type=command_line.file_or_folder,
+        type=arguments.file_or_folder,
         metavar="PNG",
         help="default: DIR/contact_sheet.png",
     )
@@ -65,28 +65,28 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    file, labels = command_line.labels_of(args.pictures)
+    file, labels = files.labels_of(args.pictures)
     folder = file.parent
-    chosen = evenly([label.parse(labels[img_id]) for img_id in sorted(labels)], args.most)
+    chosen = evenly([validation.parse(labels[img_id]) for img_id in sorted(labels)], args.most)
     if not chosen:
         raise InputError(f"{args.pictures} has no labels to draw")
-    output = args.output or folder / "contact_sheet.png"
-    command_line.check_output(output)
-    if output.suffix.lower() != ".png":
-        raise InputError(f"{output}: a sheet is a picture in PNG; name a file that ends in .png")
-    command_line.check_replaces(output, "a picture in PNG", is_png)
+    target = args.output or folder / "contact_sheet.png"
+    files.check_output(target)
+    if target.suffix.lower() != ".png":
+        raise InputError(f"{target}: a sheet is a picture in PNG; name a file that ends in .png")
+    files.check_replaces(target, "a picture in PNG", is_png)
     tiles = [
         tile(folder, one)
-        for one in command_line.bar(chosen, total=len(chosen), what="drawing", unit="picture")
+        for one in output.bar(chosen, total=len(chosen), what="drawing", unit="picture")
     ]
     encoded, png = cv2.imencode(".png", sheet(tiles))
     if not encoded:
-        raise InputError(f"{output} cannot be drawn")
-    with replacing(output) as drawing:
+        raise InputError(f"{target} cannot be drawn")
+    with replacing(target) as drawing:
         drawing.write(png.tobytes())
-    command_line.say(f"{len(chosen)} of {len(labels)} pictures drawn in {output}")
-    command_line.report({"labels": len(labels), "drawn": len(chosen), "file": str(output)})
-    return command_line.DONE
+    output.say(f"{len(chosen)} of {len(labels)} pictures drawn in {target}")
+    output.report({"labels": len(labels), "drawn": len(chosen), "file": str(target)})
+    return exit_codes.DONE
 
 
 def is_png(beginning: bytes) -> bool:
@@ -153,4 +153,4 @@ def sheet(tiles: Sequence[Pixels]) -> Pixels:
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(process.run(main))

@@ -12,40 +12,40 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
-import interrupts
+from common import signals
 
 if __name__ == "__main__":
-    interrupts.end_at_once()  # the other imports take time
+    signals.end_at_once()  # the other imports take time
 
 import argparse
 import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 
-import strict_json
-from errors import InputError
-from get_data import command_line
+from common import strict_json
+from common.errors import InputError
+from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.labelizer import applying, desktop, site
 from get_data.labelizer.access import Access
 from get_data.labelizer.catalogue import KINDS, Problems
 from get_data.labelizer.desk import open_desk
-from get_data.labels import label
+from get_data.labels import schema
 
 MOST_SIGNS = 100
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument(
         "pictures",
-        type=command_line.file_or_folder,
+        type=arguments.file_or_folder,
         metavar="PICTURES",
         help="folder of pictures with a label file",
     )
     parser.add_argument(
         "--labels",
-        type=command_line.file_or_folder,
+        type=arguments.file_or_folder,
         metavar="FILE",
         help="default: PICTURES/labels.json",
     )
@@ -57,7 +57,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--port",
-        type=command_line.PORT,
+        type=arguments.PORT,
         default=8000,
         metavar="N",
         help="on 127.0.0.1; default 8000",
@@ -66,10 +66,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _person(text: str) -> str:
-    name = unicodedata.normalize("NFC", command_line.sentence(text)).strip()
+    name = unicodedata.normalize("NFC", arguments.sentence(text)).strip()
     if not 0 < len(name) <= MOST_SIGNS or not name.isprintable():
         raise argparse.ArgumentTypeError(f"expected the name of a person, got {text!r}")
-    if name.casefold() == label.AUTO:
+    if name.casefold() == schema.AUTO:
         raise argparse.ArgumentTypeError(
             f"{text!r} means that no person made a label; give the name of a person"
         )
@@ -82,27 +82,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     user = args.user or login_name()
     folder = folder_of(args.pictures)
     with closing(site.listen(args.port)) as listener:
-        labels = command_line.label_file_of(args.labels or folder)
+        labels = files.label_file_of(args.labels or folder)
         with closing(open_desk(labels, folder, user, reading)) as desk:
             say_problems(desk.catalogue.problems)
             access = Access(args.port)
-            site.configure(desk, access, port=args.port)
+            server = site.create_server(desk, access, listener)
             desk.examination.start()
-            command_line.say(f"labelling as {user}: {labels}")
+            output.say(f"labelling as {user}: {labels}")
             with suppress(KeyboardInterrupt), desktop.opened(access.address, beside=labels):
-                command_line.say(f"open {access.address} in a browser; Ctrl-C ends it")
-                site.serve(listener, access)
+                output.say(f"open {access.address} in a browser; Ctrl-C ends it")
+                server.run()
             counts = desk.counts()
             if desk.last_export:
                 say_how_to_apply(desk.last_export, folder)
-            command_line.report({**counts, "file": str(desk.last_export or "")})
-    return command_line.DONE
+            output.report({**counts, "file": str(desk.last_export or "")})
+    return exit_codes.DONE
 
 
 def folder_of(pictures: Path) -> Path:
     """The folder of the pictures. Raises: InputError when it is none."""
     if not pictures.is_dir():
-        what = "is a file" if command_line.is_there(pictures) else "does not exist"
+        what = "is a file" if files.is_there(pictures) else "does not exist"
         raise InputError(f"{pictures} {what}; name the folder of the pictures")
     return pictures
 
@@ -110,31 +110,31 @@ def folder_of(pictures: Path) -> Path:
 def login_name() -> str:
     """Who corrects when nobody is named. Raises: InputError when that is no person's name."""
     try:
-        return _person(command_line.login_name())
+        return _person(process.login_name())
     except argparse.ArgumentTypeError as error:
         raise InputError(f"your login name will not do: {error}; say --user NAME") from error
 
 
 def reading(entries: Iterable[strict_json.Entry]) -> Iterable[strict_json.Entry]:
     """The entries, with a bar that counts them."""
-    return command_line.bar(entries, total=None, what="reading", unit="label")
+    return output.bar(entries, total=None, what="reading", unit="label")
 
 
 def say_how_to_apply(exported: Path, folder: Path) -> None:
     """Print the command that applies the file which was exported last."""
     apply = applying.applying(exported, folder)
-    command_line.say(f"apply {exported} to the database with")
-    command_line.say_whole(f"  {apply.command}")
+    output.say(f"apply {exported} to the database with")
+    output.say_whole(f"  {apply.command}")
     if apply.set_first:
-        command_line.say(f"where {', '.join(apply.set_first)} must be set as here")
+        output.say(f"where {', '.join(apply.set_first)} must be set as here")
 
 
 def say_problems(problems: Problems) -> None:
     """What is not as it should be, in numbers; the page tells each."""
     for kind, found in problems.items():
         if found:
-            command_line.say(f"warning: {KINDS[kind].many}: {len(found)}")
+            output.say(f"warning: {KINDS[kind].many}: {len(found)}")
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(process.run(main))

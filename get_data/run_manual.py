@@ -12,10 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
-import interrupts
+from common import signals
 
 if __name__ == "__main__":
-    interrupts.end_at_once()  # the other imports take time
+    signals.end_at_once()  # the other imports take time
 
 import argparse
 from collections.abc import Sequence
@@ -25,44 +25,47 @@ from datetime import datetime
 from functools import partial
 
 import path
-import preflight
-from car import hardware_conf, pad_picture, readiness
+from car import hardware_conf, pi_checks
+from car.assembly import SEEDS, Car, RealCar, SimulatedCar
 from car.drive import Drive, Rules
 from car.hardware_conf import HardwareConf
 from car.interfaces import Command, Frame
-from car.parts import SEEDS, Car, RealCar, SimulatedCar
-from car.track import TRACKS
-from errors import InputError, RecordingFailed, WriteFailed
-from get_data import command_line, session_questions
-from get_data.durable import temporary_file
+from car.pad import picture
+from car.simulator.track import TRACKS
+from common import preflight
+from common.atomic_files import temporary_file
+from common.errors import InputError, RecordingFailed, WriteFailed
+from common.preflight import Found, Unknown
+from get_data.cli import arguments, exit_codes, files, output, process, session_questions
 from get_data.labels import label_file, session
-from get_data.labels.label import MAX_CLASSES, SESSION_KEYS, Classes
-from get_data.recording import capture_clock, continued, disk, jpeg, live, live_view
+from get_data.labels.classes import Classes
+from get_data.labels.schema import MAX_CLASSES, SESSION_KEYS
+from get_data.live import terminal, web_view
+from get_data.live.terminal import Moment
+from get_data.live.web_view import LiveView
+from get_data.recording import capture_clock, continued, disk, jpeg
 from get_data.recording.capture_clock import CaptureClock
-from get_data.recording.live import Moment
-from get_data.recording.live_view import LiveView
 from get_data.recording.recorder import Recorder, check_free, check_names
 from get_data.recording.report import page
-from preflight import Found, Unknown
 
 ERASE_S = 5.0
 LAST_IMG_ID = "last_img_id"
 
-_RATE = command_line.number_from(0.1, 200, "pictures a second")
-_SHARE = command_line.number_from(0.01, 1, "of full throttle")
-_DIRECTIONS = command_line.whole_number_from(2, MAX_CLASSES, "classes")  # one tells nothing
-_SPEEDS = command_line.whole_number_from(1, MAX_CLASSES, "classes")  # one: driven at one speed
-_SEED = command_line.whole_number_from(0, SEEDS - 1, "as a seed")
+_RATE = arguments.number_from(0.1, 200, "pictures a second")
+_SHARE = arguments.number_from(0.01, 1, "of full throttle")
+_DIRECTIONS = arguments.whole_number_from(2, MAX_CLASSES, "classes")  # one tells nothing
+_SPEEDS = arguments.whole_number_from(1, MAX_CLASSES, "classes")  # one: driven at one speed
+_SEED = arguments.whole_number_from(0, SEEDS - 1, "as a seed")
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     add = parser.add_argument
     add(
         "-o",
         "--output",
-        type=command_line.file_or_folder,
+        type=arguments.file_or_folder,
         metavar="DIR",
         help="where the drive goes; --check and --check-pad do without",
     )
@@ -79,11 +82,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="only look whether all is ready to drive; at the disk too with -o",
     )
     add("--check-pad", action="store_true", help="only show what each control of the pad does")
-    add("--duration", type=command_line.positive_number, metavar="S", help="seconds to drive")
+    add("--duration", type=arguments.positive_number, metavar="S", help="seconds to drive")
     add("--rate", type=_RATE, default=20.0, metavar="HZ", help="pictures a second; default 20")
     add(
         "--resolution",
-        type=command_line.picture_size,
+        type=arguments.picture_size,
         default=(160, 120),
         metavar="WxH",
         help="default 160x120",
@@ -93,20 +96,20 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--max-throttle", type=_SHARE, metavar="X", help="what full trigger means, 0.01 to 1")
     add(
         "--view",
-        type=command_line.PORT,
+        type=arguments.PORT,
         metavar="PORT",
         help="show what the camera sees in a browser",
     )
     add(
         "--view-host",
-        type=command_line.sentence,
+        type=arguments.sentence,
         default="127.0.0.1",
         metavar="HOST",
         help="who may look: default only this machine; 0.0.0.0 for the whole network",
     )
     for key in SESSION_KEYS:
         option = f"--{key.replace('_', '-')}"
-        add(option, type=command_line.sentence, metavar="TEXT", help=f"the session's {key}")
+        add(option, type=arguments.sentence, metavar="TEXT", help=f"the session's {key}")
     args = parser.parse_args(argv)
     if not (args.output or args.check or args.check_pad):
         parser.error("-o DIR is needed: where the drive goes")
@@ -120,25 +123,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     conf = hardware_conf.read(path.HARDWARE_CONF)
     if args.check_pad:
-        pad_picture.check(conf.pad)
-        return command_line.DONE
+        picture.check(conf.pad)
+        return exit_codes.DONE
     last_img_id_file = path.database() / LAST_IMG_ID
     last_moment = capture_clock.remembered(last_img_id_file)
     newest = {last_img_id_file: last_moment}
     if args.output:
         newest[args.output / label_file.NAME] = check_folder(args, conf)
-    followed = capture_clock.followed(synchronised=readiness.synchronised())
+    followed = capture_clock.followed(synchronised=pi_checks.synchronised())
     ids = followed.told(newest)
     said = session_of(args)
     with view_of(args, conf) as view, closing(car_of(args, conf, said["track"])) as car:
         make_ready(car, args, conf, ids)
         if args.check:
-            return command_line.DONE
-        command_line.make_folders(args.output, path.database())
+            return exit_codes.DONE
+        files.make_folders(args.output, path.database())
         warn_of_memory(path.database())
         session_questions.keep(said, args.output / session.NAME)
         with recorder_of(args, conf, said, car.settings(), last_img_id_file) as recorder:
-            command_line.say_repaired(args.output, recorder.repaired)
+            files.say_repaired(args.output, recorder.repaired)
             moments = filter(None, (last_moment, *recorder.moments))
             captured = CaptureClock(after=followed.newest(moments), taken=recorder.has)
             return drive(car, recorder, captured, view, args, conf)
@@ -156,7 +159,7 @@ def check_folder(args: argparse.Namespace, conf: HardwareConf) -> datetime | Non
         car_setting(conf, args, {}), nb_dir=args.nb_dir, nb_speed=args.nb_speed
     )
     for difference in continued.check(args.output, earlier, setting):
-        command_line.say(f"warning: {difference}")
+        output.say(f"warning: {difference}")
     return earlier.newest
 
 
@@ -174,7 +177,7 @@ def view_of(
         rate_hz=args.rate,
         jpeg_quality=conf.jpeg_quality,
     )
-    command_line.say(f"what the camera sees: {live_view.address(args.view_host, args.view)}")
+    output.say(f"what the camera sees: {web_view.address(args.view_host, args.view)}")
     return view
 
 
@@ -185,7 +188,7 @@ def session_of(args: argparse.Namespace) -> session.Session:
     """
     given = {key: getattr(args, key) for key in SESSION_KEYS}
     template = args.output / session.NAME if args.output else None
-    known = session.read(template)["track"] if template and command_line.is_there(template) else ""
+    known = session.read(template)["track"] if template and files.is_there(template) else ""
     if args.simulate and not (known or args.track):
         given["track"] = args.sim_track or TRACKS[0]
     if not args.output:
@@ -206,7 +209,7 @@ def sim_track(args: argparse.Namespace, track: str) -> str:
             f"--sim-track {named}, or --track {road} and a folder of its own"
         )
     if track and not named:
-        command_line.say(f"warning: the road is {road!r}, and the labels say track {track!r}")
+        output.say(f"warning: the road is {road!r}, and the labels say track {track!r}")
     return road
 
 
@@ -246,12 +249,12 @@ def make_ready(
         checks += [("ids", partial(_same, found)) for found in ids]
     if told and args.output:
         checks += disk.checks(args.output, picture, rate_hz=args.rate)
-    say = command_line.say if told else lambda _line: None
+    say = output.say if told else lambda _line: None
     for found in () if told else ids:
-        command_line.say(f"warning: {found.said}; {found.todo}")
+        output.say(f"warning: {found.said}; {found.todo}")
     preflight.run(checks, say)
     if not args.simulate and sys.stdin.isatty():
-        command_line.confirm(
+        output.confirm(
             "The motors come on now. Are the wheels off the ground, or is the way free?",
             otherwise="",
         )
@@ -268,7 +271,7 @@ def warn_of_memory(folder: Path) -> None:
         with temporary_file(folder):
             pass
     except OSError as error:
-        command_line.say(
+        output.say(
             f"warning: {folder} cannot be written: {error.strerror}; check its rights, or ids may "
             "come twice when the clock is wrong"
         )
@@ -355,9 +358,9 @@ def drive(
         on_erase=lambda: recorder.erase(ERASE_S),
         on_pause=recorder.pause,
     )
-    with command_line.ended_by_signal(driving.stop) as signalled:
+    with process.ended_by_signal(driving.stop) as signalled:
         try:
-            with live.shown(now):
+            with terminal.shown(now):
                 driving.run(args.duration)
         finally:
             with suppress(RecordingFailed):  # `check_complete` tells it, after what ended the drive
@@ -368,18 +371,16 @@ def drive(
                 if not signalled.is_set():  # else the terminal was closed
                     raise
         recorder.check_complete()
-        return command_line.INTERRUPTED if signalled.is_set() else command_line.DONE
+        return exit_codes.INTERRUPTED if signalled.is_set() else exit_codes.DONE
 
 
 def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, missed: int) -> None:
     """What was recorded is said: a page for people, counts for programs."""
-    command_line.say(recorder.report.moved or f"{args.output}")
+    output.say(recorder.report.moved or f"{args.output}")
     if recorder.report.moved:
-        command_line.say(
-            f"warning: {args.output} was renamed; all pictures are in the folder above"
-        )
+        output.say(f"warning: {args.output} was renamed; all pictures are in the folder above")
     if recorder.report.unremembered:
-        command_line.say(f"warning: {recorder.report.unremembered}")
+        output.say(f"warning: {recorder.report.unremembered}")
     for line in page(
         recorder.report,
         missed=missed,
@@ -387,9 +388,9 @@ def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, miss
         control=driving.timing,
         stops=driving.stops,
     ):
-        command_line.say(line)
-    command_line.report({**asdict(recorder.report), "missed": missed, "stops": driving.stops})
+        output.say(line)
+    output.report({**asdict(recorder.report), "missed": missed, "stops": driving.stops})
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(process.run(main))

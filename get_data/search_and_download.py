@@ -11,10 +11,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
-import interrupts
+from common import signals
 
 if __name__ == "__main__":
-    interrupts.end_at_once()  # the other imports take time
+    signals.end_at_once()  # the other imports take time
 
 import argparse
 import os
@@ -23,28 +23,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 
 import path
-from errors import InputError
-from get_data import command_line
-from get_data.command_line import number_of
+from common.errors import InputError
+from get_data.cli import arguments, exit_codes, files, output, process
+from get_data.cli.output import number_of
 from get_data.database import known_fields
 from get_data.database.connection import database
 from get_data.database.download import Downloaded, download
 from get_data.database.interfaces import Failed
-from get_data.database.search_query import read_search_query
+from get_data.database.search.search_query import read_search_query
 from get_data.labels import label_file, session
 from get_data.recording import journal
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument(
         "-q", "--query", metavar="QUERY_FILE_OR_JSON", help="what to search; default: everything"
     )
     parser.add_argument(
         "-p",
         "--pictures",
-        type=command_line.file_or_folder,
+        type=arguments.file_or_folder,
         required=True,
         metavar="DIR",
         help="where pictures go",
@@ -52,7 +52,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "-o",
         "--output",
-        type=command_line.file_or_folder,
+        type=arguments.file_or_folder,
         metavar="LABELS_JSON",
         help="default: DIR/labels.json",
     )
@@ -62,7 +62,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--limit",
-        type=command_line.whole_number,
+        type=arguments.whole_number,
         metavar="N",
         help="at most N pictures, the oldest first",
     )
@@ -81,17 +81,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     labels: Path = args.output or args.pictures / label_file.NAME
     check_folder(args.pictures)
     check_folder(labels.parent)
-    command_line.check_output(labels)
-    command_line.check_replaces(labels, "a file of labels", label_file.is_beginning)
+    files.check_output(labels)
+    files.check_replaces(labels, "a file of labels", label_file.is_beginning)
     check_labels(labels)
     keep_labels = not args.allow_empty and not label_file.is_empty(labels)
     with database(for_search=True) as db:
-        command_line.say_database(db.name, db.notice)
+        output.say_database(db.name, db.notice)
         if missing := db.index.missing(tombstones=False):
-            command_line.say(f"warning: nothing was uploaded yet, there is no {missing}")
+            output.say(f"warning: nothing was uploaded yet, there is no {missing}")
         with closing(db.index.search(query)) as documents:
             known_fields.check(query, db.index)
-            command_line.make_folders(args.pictures, labels.parent)
+            files.make_folders(args.pictures, labels.parent)
             results = download(
                 documents,
                 db.store,
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 keep_labels=keep_labels,
             )
             # how many pictures they are, only the end of the one search tells
-            bar = command_line.bar(results, total=None, what="fetching", unit="picture")
+            bar = output.bar(results, total=None, what="fetching", unit="picture")
             what, failures = counted(bar)
     return report(what, failures, labels, keep_labels=keep_labels)
 
@@ -122,11 +122,11 @@ def counted(results: Iterable[Downloaded]) -> tuple[Counter[str], list[Failed]]:
 
 def check_folder(folder: Path) -> None:
     """The folder may be written to by a search. Raises: InputError when it is a recording's."""
-    command_line.check_outside_database(folder)
+    files.check_outside_database(folder)
     place = Path(os.path.realpath(path.absolute(folder)))
     if place.name in (journal.ERASED, journal.DAMAGED_PICTURES):  # a recording's own folders
         place = place.parent
-    if any(command_line.is_there(place / mark) for mark in (session.NAME, journal.NAME)):
+    if any(files.is_there(place / mark) for mark in (session.NAME, journal.NAME)):
         raise InputError(f"{place} is a recording; give a search a folder of its own")
 
 
@@ -157,26 +157,26 @@ def report(
     """
     found = sum(what[name] for name in ("fetched", "there", "listed", "failed"))
     if what["listed"]:
-        command_line.say(f"{number_of(found, 'picture')} found and listed")
+        output.say(f"{number_of(found, 'picture')} found and listed")
     else:
-        command_line.say(
+        output.say(
             f"{number_of(found, 'picture')} found: {what['fetched']:,} fetched, "
             f"{what['there']:,} here already"
         )
     kept = keep_labels and found == len(failures)
     if kept:
-        command_line.say(
+        output.say(
             f"warning: {labels} keeps its earlier labels, as there are none to take their place; "
             "--allow-empty empties it"
         )
     else:
-        command_line.say(f"labels: {labels}")
+        output.say(f"labels: {labels}")
     if what["others"]:
-        command_line.say(
+        output.say(
             f"warning: found for the same pictures: {number_of(what['others'], 'other label')}; "
             "the newest of each picture was kept"
         )
-    command_line.report(
+    output.report(
         {
             "found": found,
             "fetched": what["fetched"],
@@ -185,9 +185,9 @@ def report(
             "other_labels": what["others"],
         }
     )
-    code = command_line.list_failures(failures)
-    return command_line.FAILED if kept and not failures else code
+    code = output.list_failures(failures)
+    return exit_codes.FAILED if kept and not failures else code
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(process.run(main))

@@ -11,37 +11,37 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
-import interrupts
+from common import signals
 
 if __name__ == "__main__":
-    interrupts.end_at_once()  # the other imports take time
+    signals.end_at_once()  # the other imports take time
 
 import argparse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from errors import InputError
-from get_data import command_line
-from get_data.command_line import number_of
+from common.errors import InputError
+from get_data.cli import arguments, files, output, process
+from get_data.cli.output import number_of
 from get_data.database.connection import database
 from get_data.database.interfaces import Failed
 from get_data.database.upload import Entry, Uploaded, entries_of, upload
-from get_data.labels import label
+from get_data.labels import edits
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument(
         "labels",
         nargs="+",
-        type=command_line.file_or_folder,
+        type=arguments.file_or_folder,
         metavar="LABELS_OR_DIR",
         help="label file, or its folder",
     )
-    command_line.add_pictures_option(parser)
-    command_line.add_dry_run_option(parser)
+    arguments.add_pictures_option(parser)
+    arguments.add_dry_run_option(parser)
     parser.add_argument(
         "--restore", action="store_true", help="also bring back labels deleted or replaced since"
     )
@@ -74,24 +74,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         create_bucket=args.create_bucket and not args.dry_run,
         new_index=args.new_index,
     ) as db:
-        command_line.say_database(db.name, db.notice)
+        output.say_database(db.name, db.notice)
         results = upload(entries, db.index, db.store, dry_run=args.dry_run, verify=args.verify)
         total = len({entry.fingerprint for entry in entries})
-        done = list(command_line.bar(results, total=total, what="uploading", unit="label"))
+        done = list(output.bar(results, total=total, what="uploading", unit="label"))
     return report(done, dry_run=args.dry_run)
 
 
 def read(argument: Path, pictures: Path | None, *, repair: bool) -> list[Entry]:
     """The labels to upload. Raises: InputError for a file that asks for more than an upload."""
-    labels, documents = command_line.labels_of(argument, repair=repair)
+    labels, documents = files.labels_of(argument, repair=repair)
     entries = entries_of(labels, pictures, documents)
     for entry in entries:
-        if label.wants_deletion(entry.document) or label.replaced_by(entry.document):
+        if edits.wants_deletion(entry.document) or edits.replaced_by(entry.document):
             raise InputError(
                 f"{labels}, entry {entry.img_id!r}: asks for a correction or a deletion; "
                 "apply this file with upload_to_db.py"
             )
-    if entries and not any(command_line.is_there(entry.picture) for entry in entries):
+    if entries and not any(files.is_there(entry.picture) for entry in entries):
         folder = entries[0].picture.parent
         raise InputError(
             f"{folder} has none of the pictures of {labels}; say with -p where they are"
@@ -104,23 +104,23 @@ def report(results: Sequence[Uploaded], *, dry_run: bool) -> int:
     what = Counter(result.what for result in results)
     pictures = len({result.key for result in results if result.picture_sent})
     would = "would be " if dry_run else ""
-    command_line.say(
+    output.say(
         f"{number_of(what['created'], 'label')} {would}uploaded with "
         f"{number_of(pictures, 'picture')}, {what['there']:,} already there"
     )
     put_right = len({one.key for one in results if one.what == "there" and one.picture_sent})
     if put_right:
-        command_line.say(
+        output.say(
             f"lost or damaged in the database and {would}put right: "
             f"{number_of(put_right, 'picture')}"
         )
     if what["gone"]:
-        command_line.say(
+        output.say(
             f"corrected or deleted since, and left so: {number_of(what['gone'], 'label')}; "
             "--restore brings them back"
         )
     failures = [Failed(one.img_id, one.reason) for one in results if one.what == "failed"]
-    command_line.report(
+    output.report(
         {
             "created": what["created"],
             "there": what["there"],
@@ -129,8 +129,8 @@ def report(results: Sequence[Uploaded], *, dry_run: bool) -> int:
             "pictures_sent": pictures,
         }
     )
-    return command_line.list_failures(failures)
+    return output.list_failures(failures)
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(process.run(main))

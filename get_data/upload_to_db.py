@@ -12,24 +12,24 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
-import interrupts
+from common import signals
 
 if __name__ == "__main__":
-    interrupts.end_at_once()  # the other imports take time
+    signals.end_at_once()  # the other imports take time
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from errors import InputError
-from get_data import command_line
-from get_data.command_line import number_of
+from common.errors import InputError
+from get_data.cli import arguments, files, output, process
+from get_data.cli.output import number_of
 from get_data.database.connection import Database, database
 from get_data.database.corrections import Findings, Overtaken, survey
 from get_data.database.delete import Deleted, Target, delete, plan, target
 from get_data.database.interfaces import Failed
 from get_data.database.upload import Entry, Uploaded, entries_of, upload
-from get_data.labels import label
+from get_data.labels import edits
 
 RIGHT_DATABASE = (
     "choose the right one with PATATE_HOME or the variables of a team's database; if it is this "
@@ -39,15 +39,15 @@ RIGHT_DATABASE = (
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument(
         "labels",
-        type=command_line.file_or_folder,
+        type=arguments.file_or_folder,
         metavar="LABELS",
         help="label file, or its folder",
     )
-    command_line.add_pictures_option(parser)
-    command_line.add_dry_run_option(parser)
+    arguments.add_pictures_option(parser)
+    arguments.add_dry_run_option(parser)
     parser.add_argument(
         "-y", "--yes", action="store_true", help="do not ask before replacing or deleting"
     )
@@ -132,22 +132,22 @@ class Wishes:
         return [
             Target(entry.img_id, old, target(entry.document).key)
             for entry in self.add
-            if entry.fingerprint in done and (old := label.replaced_by(entry.document))
+            if entry.fingerprint in done and (old := edits.replaced_by(entry.document))
         ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    labels, documents = command_line.labels_of(args.labels, repair=not args.dry_run)
+    labels, documents = files.labels_of(args.labels, repair=not args.dry_run)
     entries = entries_of(labels, args.pictures, documents)
     wishes = Wishes(
-        add=[entry for entry in entries if not label.wants_deletion(entry.document)],
-        delete=[target(one.document) for one in entries if label.wants_deletion(one.document)],
+        add=[entry for entry in entries if not edits.wants_deletion(entry.document)],
+        delete=[target(one.document) for one in entries if edits.wants_deletion(one.document)],
         keep_replaced=args.keep_replaced,
     )
     with database(writing=not args.dry_run) as db:
-        command_line.say_database(db.name, db.notice)
+        output.say_database(db.name, db.notice)
         check_replaced(wishes, db)
         wishes = chosen_again(wishes, db)
         findings = survey(wishes.add, wishes.delete, db.index)
@@ -157,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say_overtaken(findings.overtaken, skipped=args.skip_overtaken)
         if args.dry_run:
             if findings.is_foreign:
-                command_line.say(f"warning: {foreign(findings, db)}; {RIGHT_DATABASE}")
+                output.say(f"warning: {foreign(findings, db)}; {RIGHT_DATABASE}")
             return report(planned, findings, would="would be ")
         ask(planned.counts, findings, db, is_agreed=args.yes, skipped=args.skip_overtaken)
         return report(apply(wishes, db), findings, would="")
@@ -175,7 +175,7 @@ def say_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
         if those:
             by = ", ".join(sorted({one.by for one in those if one.by})) or "somebody"
             pictures = number_of(len(those), "picture")
-            command_line.say(f"{pictures} {subject} meanwhile by {by}: {then}")
+            output.say(f"{pictures} {subject} meanwhile by {by}: {then}")
 
 
 def ask(
@@ -187,14 +187,12 @@ def ask(
     """
     changes = f"{in_words(counts, 'will be ')}. Go on?"
     if findings.is_foreign:
-        command_line.confirm(f"{foreign(findings, db)}. {changes}", otherwise=RIGHT_DATABASE)
+        output.confirm(f"{foreign(findings, db)}. {changes}", otherwise=RIGHT_DATABASE)
         return
     takes = counts.deleted or counts.replaced or counts.pictures_deleted
     meets = not skipped and any(one.what != "kept" for one in findings.overtaken)
     if (takes or meets) and not is_agreed:
-        command_line.confirm(
-            f"In the database {db.name}: {changes}", otherwise="give -y to say yes"
-        )
+        output.confirm(f"In the database {db.name}: {changes}", otherwise="give -y to say yes")
 
 
 def foreign(findings: Findings, db: Database) -> str:
@@ -207,7 +205,7 @@ def foreign(findings: Findings, db: Database) -> str:
 
 def check_replaced(wishes: Wishes, db: Database) -> None:
     """Each correction is of the same picture as the label that it replaces. Raises: InputError."""
-    pairs = [(one, old) for one in wishes.add if (old := label.replaced_by(one.document))]
+    pairs = [(one, old) for one in wishes.add if (old := edits.replaced_by(one.document))]
     ids = {one.fingerprint: one.img_id for one in wishes.add}
     ids |= {old: one.img_id for old, one in db.index.find({old for _, old in pairs}).items()}
     for one, old in pairs:
@@ -225,7 +223,7 @@ def chosen_again(wishes: Wishes, db: Database) -> Wishes:
     file that is applied once more finds that one gone, and brings nothing back.
     """
     gone = db.index.find_gone([entry.fingerprint for entry in wishes.add])
-    old = [label.replaced_by(entry.document) or "" for entry in wishes.add]
+    old = [edits.replaced_by(entry.document) or "" for entry in wishes.add]
     there = db.index.find(old)
     add = [
         replace(entry, restore=gone[entry.fingerprint].why == "replaced")
@@ -253,12 +251,12 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
     """First adds, then replaces, then deletes."""
     done = Outcome()
     adding = upload(wishes.add, db.index, db.store)
-    done.added = list(command_line.bar(adding, total=len(wishes.add), what="adding", unit="label"))
-    by = command_line.login_name()
+    done.added = list(output.bar(adding, total=len(wishes.add), what="adding", unit="label"))
+    by = process.login_name()
     replaced = wishes.replaced(done.added)
     replacing = delete(replaced, db.index, db.store, why="replaced", by=by)
     done.replaced = list(
-        command_line.bar(
+        output.bar(
             replacing,
             total=len({one.fingerprint for one in replaced}),
             what="replacing",
@@ -267,7 +265,7 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
     )
     deleting = delete(wishes.delete, db.index, db.store, why="deleted", by=by)
     done.deleted = list(
-        command_line.bar(deleting, total=len(wishes.delete), what="deleting", unit="label")
+        output.bar(deleting, total=len(wishes.delete), what="deleting", unit="label")
     )
     return done
 
@@ -275,19 +273,17 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
 def report(outcome: Outcome, findings: Findings, *, would: str) -> int:
     """Says what was done; returns the exit code."""
     counts = outcome.counts
-    command_line.say(in_words(counts, would))
+    output.say(in_words(counts, would))
     if counts.absent:
         never = min(findings.unknown, counts.absent)
-        command_line.say(
+        output.say(
             f"absent: {number_of(counts.absent, 'label')} to replace or delete (never in this "
             f"database: {never:,}; replaced or deleted before: {counts.absent - never:,})"
         )
     if counts.gone:
-        command_line.say(
-            f"corrected or deleted before, and left so: {number_of(counts.gone, 'label')}"
-        )
-    command_line.report(asdict(counts))
-    return command_line.list_failures(outcome.failures)
+        output.say(f"corrected or deleted before, and left so: {number_of(counts.gone, 'label')}")
+    output.report(asdict(counts))
+    return output.list_failures(outcome.failures)
 
 
 def in_words(counts: Counts, would: str) -> str:
@@ -299,4 +295,4 @@ def in_words(counts: Counts, would: str) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(process.run(main))

@@ -8,28 +8,28 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
 
-import interrupts
+from common import signals
 
 if __name__ == "__main__":
-    interrupts.end_at_once()  # the other imports take time
+    signals.end_at_once()  # the other imports take time
 
 import argparse
 from collections.abc import Sequence
 
 import msgspec
 
-from get_data import command_line
-from get_data.durable import replacing
-from get_data.labels import label
+from common.atomic_files import replacing
+from get_data.cli import arguments, exit_codes, files, output, process
+from get_data.labels import edits, schema
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument(
         "-o",
         "--output",
-        type=command_line.file_or_folder,
+        type=arguments.file_or_folder,
         metavar="FILE",
         help="default: the terminal",
     )
@@ -40,21 +40,21 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    content = label.json_schema() if args.json_schema else label.example()
+    content = schema.json_schema() if args.json_schema else edits.example()
     text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
     if args.output is None:
-        command_line.write_out(text)
-        return command_line.DONE
-    command_line.check_output(args.output)
+        output.write_out(text)
+        return exit_codes.DONE
+    files.check_output(args.output)
     if args.output.exists():
-        command_line.confirm(
+        output.confirm(
             f"{args.output} exists. Overwrite it?", otherwise="remove it, or name another file"
         )
     with replacing(args.output) as file:
         file.write(text.encode())
-    command_line.say(f"written to {args.output}")
-    return command_line.DONE
+    output.say(f"written to {args.output}")
+    return exit_codes.DONE
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(process.run(main))

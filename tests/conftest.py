@@ -13,18 +13,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from get_data import command_line
-from get_data.database.es import settings as es_settings
-from get_data.database.es_utils import ElasticsearchIndex
+from get_data.cli import process
+from get_data.database.es_utils import settings as es_settings
+from get_data.database.es_utils.label_index import ElasticsearchIndex
 from get_data.database.interfaces import LabelIndex, PictureStore
-from get_data.database.local_store import LocalPictureStore
-from get_data.database.s3 import settings as s3_settings
-from get_data.database.s3_utils import S3PictureStore
-from get_data.database.search_query import SearchQuery
-from get_data.database.sqlite_utils import SqliteIndex
-from get_data.labels import label, label_file, session
-from get_data.labels.label import Classes, Document
-from tests import jpeg_files
+from get_data.database.local.label_index import SqliteIndex
+from get_data.database.local.picture_store import LocalPictureStore
+from get_data.database.s3_utils import settings as s3_settings
+from get_data.database.s3_utils.picture_store import S3PictureStore
+from get_data.database.search.search_query import SearchQuery
+from get_data.labels import edits, ids, label_file, session
+from get_data.labels.classes import Classes
+from get_data.labels.schema import Document
+from tests.helpers import jpeg_files
 from tests.servers.addresses import Cluster, Gateway, new_name
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -80,7 +81,7 @@ def document(
     **own: object,
 ) -> Document:
     """The label of picture `number`, as a recording at 10 Hz makes it."""
-    made = label.recorded(
+    made = edits.recorded(
         captured=START + timedelta(milliseconds=100 * number),
         picture=picture(number),
         width=160,
@@ -93,7 +94,7 @@ def document(
     )
     if created_by != "auto":
         made["label"] = {**made["label"], "created_by": created_by}
-        made["label_fingerprint"] = label.fingerprint(made["img_id"], made["label"])
+        made["label_fingerprint"] = ids.fingerprint(made["img_id"], made["label"])
     return made
 
 
@@ -110,7 +111,7 @@ def save(folder: Path, documents: list[Document], *, pictures: bool = True) -> P
 
 def number_of(document: Document) -> int:
     """The number that a document was made with."""
-    moment = label.moment_of(document["img_id"])
+    moment = ids.moment_of(document["img_id"])
     assert moment is not None
     return round((moment - START) / timedelta(milliseconds=100))
 
@@ -165,7 +166,7 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any, st
     """Calls a script's main through the door that the shell uses: exit code, counts, stderr."""
 
     def run(script: ModuleType, *arguments: object) -> tuple[int, Any, str]:
-        code = command_line.run(lambda: script.main([str(one) for one in arguments]))
+        code = process.run(lambda: script.main([str(one) for one in arguments]))
         said = capsys.readouterr()
         return code, json.loads(said.out) if said.out else None, said.err
 

@@ -24,7 +24,6 @@ import pytest
 
 import path
 from get_data import (
-    command_line,
     contact_sheet,
     run_manual,
     search_and_download,
@@ -32,7 +31,8 @@ from get_data import (
     upload_to_db,
     write_label_template,
 )
-from get_data.labels import label, label_file
+from get_data.cli import exit_codes, process
+from get_data.labels import edits, ids, label_file
 from get_data.recording import journal
 from tests.conftest import document, save
 
@@ -162,7 +162,7 @@ def corrections(*pairs: tuple[int, int]) -> Make:
         corrected = {}
         for of, replaces in pairs:
             was = document(of, steering=STEERING[of])
-            one = label.corrected(was, created_by="Ada", direction=1, speed=1, on=START)
+            one = edits.corrected(was, created_by="Ada", direction=1, speed=1, on=START)
             one["replaces"] = document(replaces, steering=STEERING[replaces])["label_fingerprint"]
             corrected[one["img_id"]] = one
         holds("drive/labels.json", json.dumps(corrected))(place)
@@ -171,7 +171,7 @@ def corrections(*pairs: tuple[int, int]) -> Make:
 
 
 STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]  # of the drive
-START = label.moment_of(document(0)["img_id"])
+START = ids.moment_of(document(0)["img_id"])
 PICTURE = document(0)["file_name"]
 DEEP = 100_000
 
@@ -638,7 +638,7 @@ IN_THE_WAY = [
 def at_the_end_of_time() -> dict:
     one = document(0)
     one["img_id"] = "99991231T23-59-59-999999"
-    one["label_fingerprint"] = label.fingerprint(one["img_id"], one["label"])
+    one["label_fingerprint"] = ids.fingerprint(one["img_id"], one["label"])
     return one
 
 
@@ -1316,7 +1316,7 @@ def rights_count():
         assert libc.capset(head, own) == 0
 
 
-def ids(rows: list[Row]) -> list[str]:
+def ids_of(rows: list[Row]) -> list[str]:
     return [f"{row.script.__name__.split('.')[-1]}, {row.id}" for row in rows]
 
 
@@ -1332,11 +1332,11 @@ ROWS = table()
 
 
 def test_every_row_has_a_name_of_its_own():
-    assert len(set(ids(ROWS))) == len(ROWS) >= 70
+    assert len(set(ids_of(ROWS))) == len(ROWS) >= 70
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("row", [marked(row) for row in ROWS], ids=ids(ROWS))
+@pytest.mark.parametrize("row", [marked(row) for row in ROWS], ids=ids_of(ROWS))
 def test_bad_input_gets_one_line_and_changes_nothing(row, place, monkeypatch, capfd):
     row.make(place)
     for name, value in row.variables.items():
@@ -1383,7 +1383,7 @@ def test_a_store_that_may_only_be_read_is_said(place):
 def run(script: ModuleType, arguments: list[str]) -> int:
     """The exit code of a script that is called through the door that the shell uses."""
     try:
-        return command_line.run(lambda: script.main(arguments))
+        return process.run(lambda: script.main(arguments))
     except SystemExit as error:  # as argparse ends
         return error.code
 
@@ -1395,7 +1395,7 @@ def assert_one_line(out: str, err: str, code: int, words: list[str]) -> None:
     for one in words:
         assert one in err
     lines = err.removesuffix("\n").split("\n")
-    if code == command_line.SOME_ITEMS_FAILED:
+    if code == exit_codes.SOME_ITEMS_FAILED:
         assert json.loads(out)["failed"] == sum(one.startswith("failed: ") for one in lines) == 1
         return
     assert out == ""
@@ -1581,7 +1581,7 @@ def test_who_has_no_name_can_apply_corrections(place, monkeypatch, capsys):
     def nameless():
         raise KeyError("getpwuid(): uid not found: 4711")
 
-    monkeypatch.setattr(command_line.getpass, "getuser", nameless)
+    monkeypatch.setattr(process.getpass, "getuser", nameless)
     correction(0, replaces=0)(place)
     assert run(upload_to_db, ["drive", "-y"]) == 0
     assert json.loads(capsys.readouterr().out)["replaced"] == 1

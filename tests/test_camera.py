@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 import path
-from car import camera as car_camera
-from car.camera import PiCamera, SensorMode, chosen_mode
+from car.camera import pi_camera as car_camera
+from car.camera.pi_camera import PiCamera, SensorMode, chosen_mode
 from car.hardware_conf import Camera
-from errors import CameraFailed
-from tests.pi import fake_camera
-from tests.waiting import HANGS_S, wait_until
+from common.errors import CameraFailed
+from tests.fakes import fake_camera
+from tests.helpers.waiting import HANGS_S, wait_until
 
 WIDTH_PX, HEIGHT_PX = 160, 120
 FAST = {"sensor_width": 640, "sensor_height": 480}  # the mode of the imx219 for more than 42 Hz
@@ -35,7 +35,7 @@ def fake(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch):
-    """Restores limits of `car.camera` by name; in all other tests these only tell what hangs."""
+    """Restore the real time limits, by name; other tests have long ones."""
     names = ("_NO_PICTURE_S", "_NO_FIRST_PICTURE_S", "_SETTLES_WITHIN_S", "_CLOSES_WITHIN_S")
     real = {name: getattr(car_camera, name) for name in names}
     for name in names:

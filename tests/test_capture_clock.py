@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from errors import InputError
-from get_data.labels.label import img_id_of
+from common.errors import InputError
+from get_data.labels.ids import img_id_of
 from get_data.recording import capture_clock
 from get_data.recording.capture_clock import CaptureClock
 

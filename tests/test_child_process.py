@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import child_process
-from child_process import ChildFailed
-from tests.waiting import HANGS_S
+from common import child_process
+from common.child_process import ChildFailed
+from tests.helpers.waiting import HANGS_S
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 
 import path
 from get_data import search_and_download, upload_data, upload_to_db
-from get_data.labels import label, label_file
-from tests import terminal
+from get_data.labels import edits, label_file
 from tests.conftest import document, save
+from tests.helpers import terminal
 
 
 @pytest.fixture(params=["local", pytest.param("team", marks=pytest.mark.servers)])
@@ -31,7 +31,7 @@ def wish(folder, numbers, *, by="Ada", direction=0, delete=(), later_s=0):
     on = datetime.now(UTC) + timedelta(seconds=later_s)
     labels = {}
     for number in numbers:
-        new = label.corrected(document(number), created_by=by, direction=direction, speed=1, on=on)
+        new = edits.corrected(document(number), created_by=by, direction=direction, speed=1, on=on)
         labels[new["img_id"]] = new
     for number in delete:
         labels[document(number)["img_id"]] = document(number) | {"to_delete": True}

@@ -8,14 +8,14 @@ import pytest
 from get_data import search_and_download, upload_data, upload_to_db
 from get_data.database.delete import OLD_COPY_S, settle
 from get_data.database.interfaces import copy_path, picture_key
-from get_data.labels import label, label_file
+from get_data.labels import edits, ids, label_file
 from tests.conftest import document, picture
-from tests.memory_database import MemoryIndex, MemoryStore
+from tests.fakes.memory_database import MemoryIndex, MemoryStore
 from tests.servers.versity import Versity
 
 pytestmark = pytest.mark.timeout(300)
 
-KEY = picture_key(document(4)["img_id"], label.sha256(picture(4)))
+KEY = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
 
 
 class Local:
@@ -99,8 +99,8 @@ def test_a_damaged_picture_is_told_with_the_way_out_and_the_next_upload_puts_it_
 def corrected(drive: Path, number: int) -> None:
     """The recording has a correction of that picture, and nothing else, as its label file."""
     one = label_file.read(drive / label_file.NAME)[document(number)["img_id"]]
-    new = label.corrected(
-        one, created_by="Ada", direction=1, speed=1, on=label.moment_of(one["img_id"])
+    new = edits.corrected(
+        one, created_by="Ada", direction=1, speed=1, on=ids.moment_of(one["img_id"])
     )
     label_file.write(drive / label_file.NAME, {new["img_id"]: new})
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from errors import DatabaseError
+from common import times
+from common.errors import DatabaseError
 from get_data.database.delete import Target, delete, plan, settle, target
 from get_data.database.interfaces import copy_path, picture_key
 from get_data.database.upload import Entry, entries_of, upload
-from get_data.labels import label, label_file
+from get_data.labels import edits, ids, label_file
 from tests.conftest import document, picture
-from tests.faults import Call, Recording, names_of
+from tests.helpers.faults import Call, Recording, names_of
 from tests.test_upload import Meddling
 
 STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]
@@ -22,7 +23,7 @@ def in_drive(number):
 
 
 def key_of(number):
-    return picture_key(document(number)["img_id"], label.sha256(picture(number)))
+    return picture_key(document(number)["img_id"], ids.sha256(picture(number)))
 
 
 @pytest.fixture
@@ -122,12 +123,12 @@ def test_a_picture_labelled_in_the_last_moment_is_put_back(full, drive):
     second = document(0, steering=0.9, created_by="Ada")
 
     def label_it():
-        sent = label.sent(
+        sent = edits.sent(
             second,
             picture=picture(0),
             bucket="local",
             key=key_of(0),
-            uploaded=label.parse_moment("2024-05-02"),
+            uploaded=times.parse_moment("2024-05-02"),
         )
         full.index.create([sent])
 

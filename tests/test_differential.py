@@ -15,13 +15,13 @@ from random import Random
 import msgspec
 import pytest
 
-from errors import InputError
-from get_data.database.es import settings as es_settings
-from get_data.database.es_utils import ElasticsearchIndex
+from common.errors import InputError
+from get_data.database.es_utils import settings as es_settings
+from get_data.database.es_utils.label_index import ElasticsearchIndex
 from get_data.database.interfaces import picture_key
-from get_data.database.search_query import parse_search_query
-from get_data.database.sqlite_utils import SqliteIndex
-from get_data.labels import label
+from get_data.database.local.label_index import SqliteIndex
+from get_data.database.search.search_query import parse_search_query
+from get_data.labels import classes, edits, ids
 from tests.servers.addresses import new_name
 
 pytestmark = pytest.mark.servers
@@ -139,14 +139,14 @@ def made_label(random, number):
     """Any label; two or three speak of one picture."""
     moment = START + timedelta(seconds=number // 3)
     direction = random.randrange(5)
-    document = label.recorded(
+    document = edits.recorded(
         captured=moment,
         picture=b"a picture",
         width=160,
         height=120,
         steering=random.choice([0.1, -0.0, 0.0, -1, 1, 0.30000001, 0.5, 1e-9]),
         throttle=0.4,
-        classes=label.Classes(),
+        classes=classes.Classes(),
         session={
             "event": random.choice(SENTENCES),
             "track": random.choice(SENTENCES),
@@ -171,7 +171,7 @@ def made_label(random, number):
         document["weather"] = random.choice(OWN_VALUES)
     if random.random() < 0.5:
         document["q.b"] = random.choice(["x", "y"])
-    document["label_fingerprint"] = label.fingerprint(document["img_id"], said)
+    document["label_fingerprint"] = ids.fingerprint(document["img_id"], said)
     return document
 
 

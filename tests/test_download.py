@@ -3,15 +3,15 @@
 import msgspec
 import pytest
 
-from errors import DatabaseError
+from common.errors import DatabaseError
 from get_data.database.download import download, settled
 from get_data.database.interfaces import picture_key
-from get_data.database.search_query import SearchQuery
+from get_data.database.search.search_query import SearchQuery
 from get_data.database.upload import Entry, entries_of, upload
-from get_data.labels import label, label_file
+from get_data.labels import ids, label_file
 from tests.conftest import document, picture
-from tests.faults import calls_recorded, files_up_to
-from tests.memory_database import MemoryStore
+from tests.fakes.memory_database import MemoryStore
+from tests.helpers.faults import calls_recorded, files_up_to
 from tests.test_upload import Meddling
 
 EVERYTHING = SearchQuery(())
@@ -104,7 +104,7 @@ def test_of_labels_equally_new_the_smallest_fingerprint_is_kept(full, drive, tar
 
 
 def test_a_picture_that_the_store_lost_is_reported_and_its_label_left_out(full, target):
-    key = picture_key(document(4)["img_id"], label.sha256(picture(4)))
+    key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.delete(key)
     failed = [one for one in fetch(full, target) if one.what == "failed"]
     (lost,) = failed
@@ -115,7 +115,7 @@ def test_a_picture_that_the_store_lost_is_reported_and_its_label_left_out(full, 
 
 
 def test_a_picture_that_the_store_has_wrong_is_not_taken(full, target):
-    key = picture_key(document(4)["img_id"], label.sha256(picture(4)))
+    key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.delete(key)
     full.store.put_new(key, b"something else")
     (failed,) = [one for one in fetch(full, target) if one.what == "failed"]
@@ -124,7 +124,7 @@ def test_a_picture_that_the_store_has_wrong_is_not_taken(full, target):
 
 
 def test_a_picture_that_a_deletion_has_aside_is_found(full, target):
-    key = picture_key(document(4)["img_id"], label.sha256(picture(4)))
+    key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.put_aside(key, "run")
     full.store.delete(key)
     assert [one.what for one in fetch(full, target)] == ["fetched"] * 10
@@ -132,7 +132,7 @@ def test_a_picture_that_a_deletion_has_aside_is_found(full, target):
 
 def test_a_picture_that_was_put_back_meanwhile_is_found(full, target):
     """A deletion had it aside, found it named again, put it back, and dropped its copy."""
-    key = picture_key(document(4)["img_id"], label.sha256(picture(4)))
+    key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.delete(key)
     store = Meddling(full.store, copies=lambda: full.store.put_new(key, picture(4)))
     assert [one.what for one in fetch(full, target, store=store)] == ["fetched"] * 10
@@ -154,7 +154,7 @@ def test_a_picture_comes_whole_or_not_at_all(db, drive, target):
     """The disk takes only its beginning; what was there before stays, also when it is damaged."""
     large = document(0)
     content = picture(0) * 2000
-    large |= {"picture_size": len(content), "picture_sha256": label.sha256(content)}
+    large |= {"picture_size": len(content), "picture_sha256": ids.sha256(content)}
     (drive / large["file_name"]).write_bytes(content)
     list(upload([Entry(large, drive / large["file_name"])], db.index, db.store))
     (target / large["file_name"]).write_bytes(b"old")

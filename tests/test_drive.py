@@ -11,8 +11,8 @@ from car import drive as car_drive
 from car.clock import VirtualClock
 from car.drive import HELD_UP, Drive, Rules, State, decide
 from car.interfaces import NEUTRAL, SILENCE_S, Button, Command, Frame, PadState
-from errors import CameraFailed, MotorsFailed, PadLost
-from tests.waiting import HANGS_S, wait_until
+from common.errors import CameraFailed, MotorsFailed, PadLost
+from tests.helpers.waiting import HANGS_S, wait_until
 
 PIXELS = np.zeros((12, 16, 3), np.uint8)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import path
-from errors import WriteFailed
-from get_data.durable import replacing, sync_file_system
-from tests.faults import (
+from common.atomic_files import replacing, sync_file_system
+from common.errors import WriteFailed
+from tests.helpers.faults import (
     Call,
     calls_recorded,
     failing,
@@ -114,7 +114,7 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from get_data.durable import replacing
+from common.atomic_files import replacing
 
 with replacing(Path(sys.argv[1])) as file:
     file.write(b"theirs")

@@ -14,22 +14,21 @@ from threading import Barrier, Thread
 
 import pytest
 
-from errors import DatabaseError, InputError
-from get_data.database import es_utils
-from get_data.database.es import bulk, http, mapping
-from get_data.database.es import search as es_search
-from get_data.database.es.settings import Settings, from_environment
-from get_data.database.es_utils import ElasticsearchIndex, get_search_query_from_dict
+from common.errors import DatabaseError, InputError
+from get_data.database.es_utils import bulk, get_search_query_from_dict, http, label_index, mapping
+from get_data.database.es_utils import search as es_search
+from get_data.database.es_utils.label_index import ElasticsearchIndex
+from get_data.database.es_utils.settings import Settings, from_environment
 from get_data.database.interfaces import StoredLabel
-from get_data.database.search_query import parse_search_query
-from get_data.labels import label
-from get_data.labels.label import INDEX_TYPES
+from get_data.database.search.search_query import parse_search_query
+from get_data.labels import ids, schema
+from get_data.labels.schema import INDEX_TYPES
+from tests.helpers.waiting import HANGS_S
 from tests.servers.addresses import new_name
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.proxy import Proxy
 from tests.servers.server import free_port
 from tests.test_label_index import GARDEN, gone, made, name_of, names_of, search
-from tests.waiting import HANGS_S
 
 EVERYTHING = parse_search_query({})
 MANY = 10_500  # more than Elasticsearch gives in one answer
@@ -81,13 +80,13 @@ def far_index(settings, proxy):
 def many(count, **more):
     """Labels of one person after another; a fast way to a lot of them."""
     first = made(**more)
-    moment = label.moment_of(first["img_id"])
+    moment = ids.moment_of(first["img_id"])
     documents = [
-        {**first, "img_id": label.img_id_of(moment + timedelta(seconds=number))}
+        {**first, "img_id": ids.img_id_of(moment + timedelta(seconds=number))}
         for number in range(count)
     ]
     for one in documents:
-        one["label_fingerprint"] = label.fingerprint(one["img_id"], one["label"])
+        one["label_fingerprint"] = ids.fingerprint(one["img_id"], one["label"])
     return documents
 
 
@@ -252,7 +251,7 @@ def put_earlier_index(cluster, name):
     """An index as the toolkit made it before, with a field for each key of one's own."""
     definition = json.loads(json.dumps(mapping.labels()))
     mappings = definition["mappings"]
-    del mappings["dynamic"], mappings["properties"][label.OWN_TERMS]
+    del mappings["dynamic"], mappings["properties"][schema.OWN_TERMS]
     mappings["dynamic_templates"] = [
         {"objects": {"match_mapping_type": "object", "mapping": {"type": "object"}}},
         {
@@ -840,7 +839,7 @@ def test_an_index_that_was_just_made_is_waited_for():
 
 
 def test_an_index_that_stays_without_a_shard_is_told_and_is_not_empty(monkeypatch):
-    monkeypatch.setattr(es_utils, "PATIENCE_S", 0)
+    monkeypatch.setattr(label_index, "PATIENCE_S", 0)
     error = {"type": "no_shard_available_action_exception", "reason": "No shard"}
     answers = {"POST /labels/_mget": [(200, {"docs": [{"_id": "a", "error": error}]})]}
     with (

@@ -14,9 +14,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.fetching import Missing
-from tests.pi import fake_camera, wheels
-from tests.waiting import wait_until
+from tests.fakes import fake_camera
+from tests.helpers.waiting import wait_until
+from tests.pi import wheels
+from tests.servers.fetching import Missing
 
 RATE_HZ = 100
 PERIOD_NS = 10_000_000

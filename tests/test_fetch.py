@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import fetching, needs
-from tests.fetching import Missing
 from tests.pi import libraries, namespace, wheels
 from tests.servers import __main__ as servers_script
-from tests.servers import fetch
+from tests.servers import fetch, fetching, needs
+from tests.servers.fetching import Missing
 
 
 @pytest.fixture

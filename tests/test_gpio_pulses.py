@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from car import gpio_pulses
-from car.gpio_pulses import GpioPulses
 from car.hardware_conf import GpioMotors, Steering, Throttle
-from errors import MotorsFailed
+from car.motors import gpio_pulses
+from car.motors.gpio_pulses import GpioPulses
+from common.errors import MotorsFailed
 from tests.pi import bench, libraries
 from tests.pi.pulses import Level, Pulses, widths
 
-FAKES = Path(__file__).parent / "pi" / "fakes"
+FAKES = Path(__file__).parent / "fakes" / "libraries"
 STEERING, THROTTLE = 18, 13
 CONF = GpioMotors(
     steering=Steering(channel=STEERING, left_us=1100, centre_us=1500, right_us=1900),
@@ -270,8 +270,8 @@ DRIVER = """
 import gc, json, os, subprocess, sys, time, warnings
 warnings.simplefilter("error")
 import msgspec
-from car import motors
-from car.gpio_pulses import GpioPulses
+from car.motors import opening
+from car.motors.gpio_pulses import GpioPulses
 from car.hardware_conf import GpioMotors
 from car.interfaces import Command
 conf = msgspec.json.decode(sys.argv[1], type=GpioMotors)
@@ -310,7 +310,7 @@ STEPS = {  # steering and throttle, and the pulses of the pins
     (1.0, 1.0): {STEERING: 1900, THROTTLE: 2000},
 }
 STEP_BY_STEP = """
-with __import__("contextlib").closing(motors.opened(conf)) as wheels:
+with __import__("contextlib").closing(opening.opened(conf)) as wheels:
     for line in sys.stdin:
         wheels.apply(Command(*map(float, line.split())))
         print(time.monotonic(), flush=True)
@@ -349,7 +349,10 @@ def test_pulses_are_as_wide_as_asked_and_the_first_of_each_pin_is_neutral(pi):
 
 @pytest.mark.slow
 def test_the_real_library_is_told_from_the_other(pi):
-    code = "from car import gpio_pulses; t = gpio_pulses.timing(conf); say((t.library, t.advice))"
+    code = (
+        "from car.motors import gpio_pulses; t = gpio_pulses.timing(conf); "
+        "say((t.library, t.advice))"
+    )
     told = msgspec.structs.replace(CONF, longer_by_us=59)
     assert driven(pi, code, told) == [(f"RPi.GPIO {libraries.RPI_GPIO}", "")]
 
@@ -360,7 +363,7 @@ def test_the_pulses_come_fifty_times_a_second_after_many_commands(pi):
         begin, end = driven(
             pi,
             """
-wheels = motors.opened(conf)
+wheels = opening.opened(conf)
 say(time.monotonic())
 for number in range(300):
     wheels.apply(Command(number % 3 - 1, 0.2))
@@ -382,7 +385,7 @@ def test_neutral_goes_out_to_the_end_and_then_nothing(pi):
         told, closed = driven(
             pi,
             """
-wheels = motors.opened(conf)
+wheels = opening.opened(conf)
 wheels.apply(Command(-1.0, -1.0))
 time.sleep(0.4)
 say(time.monotonic())
@@ -426,13 +429,13 @@ def test_a_pin_that_a_killed_process_left_is_taken_with_every_warning_an_error(p
     """RPi.GPIO answers a warning that is raised with a SystemError."""
     driven(pi, "if not os.fork(): GpioPulses(conf); os.kill(os.getpid(), 9)\nos.wait()")
     with Pulses(pi) as seen:
-        driven(pi, "motors.opened(conf).close()")
+        driven(pi, "opening.opened(conf).close()")
         assert len(seen.all(THROTTLE)) > 10
 
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_sends_no_more_pulses(pi):
-    code = "wheels = motors.opened(conf); wheels.apply(Command(0, 1)); time.sleep(60)"
+    code = "wheels = opening.opened(conf); wheels.apply(Command(0, 1)); time.sleep(60)"
     given = [sys.executable, "-c", DRIVER + code, msgspec.json.encode(CONF).decode()]
     with Pulses(pi) as seen:
         driver = subprocess.Popen(pi.command(*given), env=bench.environment(pi))
@@ -450,7 +453,7 @@ SLOW_TO_END = """
 import ctypes
 libc = ctypes.CDLL(None)
 libc.__cxa_atexit(ctypes.cast(libc.getchar, ctypes.c_void_p), None, None)  # ends when told to
-wheels = motors.opened(conf)
+wheels = opening.opened(conf)
 ctypes.pythonapi.Py_IncRef(ctypes.py_object(wheels))  # so that Python does not drop it in time
 """
 
@@ -491,7 +494,7 @@ with open("/proc/cpuinfo", "w") as cpuinfo:
 subprocess.run(["umount", "/dev/gpiomem"], check=True)
 os.remove("/dev/gpiomem")
 try:
-    motors.opened(conf)
+    opening.opened(conf)
 except Exception as error:
     say(f"{type(error).__name__}: {error}")
 """,
@@ -503,7 +506,9 @@ except Exception as error:
 @pytest.mark.slow
 def test_the_real_library_refuses_a_machine_that_is_no_pi(pi):
     text = (
-        "from car import gpio_pulses\ntry: gpio_pulses._library()\nexcept Exception as e: print(e)"
+        "from car.motors import gpio_pulses\n"
+        "try: gpio_pulses._library()\n"
+        "except Exception as error: print(error)"
     )
     environment = bench.environment(pi)
     said = subprocess.run(

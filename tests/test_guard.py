@@ -17,17 +17,18 @@ from pathlib import Path
 import pytest
 
 import path
-from car import guarded_motors, hardware_conf, wire
+from car import hardware_conf
 from car.clock import since_boot_s
-from car.guard import _SPARED, Stop, Watch
-from car.guarded_motors import MotorsBehindGuard
 from car.interfaces import NEUTRAL, SILENCE_S, Command
-from car.motors import SimulatedWheels
-from car.wire import Message
-from errors import MotorsFailed
-from tests import lateness
+from car.motors import guarded, wire
+from car.motors.guard import _SPARED, Stop, Watch
+from car.motors.guarded import MotorsBehindGuard
+from car.motors.opening import SimulatedWheels
+from car.motors.wire import Message
+from common.errors import MotorsFailed
+from tests.helpers import lateness
+from tests.helpers.waiting import HANGS_S, wait_until
 from tests.pi import bench
-from tests.waiting import HANGS_S, wait_until
 
 GO = Command(0.4, 0.5)
 LEFT = Command(-1.0, 0.5)
@@ -245,9 +246,9 @@ DRIVE = """
     import ctypes, sys, time
     sys.path.insert(0, {root!r})
     from car.clock import since_boot_s
-    from car.guarded_motors import MotorsBehindGuard
+    from car.motors.guarded import MotorsBehindGuard
     from car.interfaces import Command
-    from car.motors import SimulatedWheels
+    from car.motors.opening import SimulatedWheels
     motors = MotorsBehindGuard(SimulatedWheels({told}), inherited=({told},))
     print("ready", motors.pid, flush=True)
     while True:
@@ -328,10 +329,10 @@ FROZEN_S = 0.5  # longer than silence
 GOES_ON = """
     import select, sys
     sys.path.insert(0, {root!r})
-    from car.guarded_motors import MotorsBehindGuard
+    from car.motors.guarded import MotorsBehindGuard
     from car.interfaces import Command
-    from car.motors import SimulatedWheels
-    from errors import MotorsFailed
+    from car.motors.opening import SimulatedWheels
+    from common.errors import MotorsFailed
     motors = MotorsBehindGuard(SimulatedWheels({told}), inherited=({told},))
     print("ready", motors.pid, flush=True)
     insists = False
@@ -417,7 +418,7 @@ def _until_it_fails(motors):
 @pytest.fixture
 def _late_answers_are_no_failure(monkeypatch):
     """For guards that end: on a busy machine they may seem not to answer before they have ended."""
-    monkeypatch.setattr(guarded_motors, "_ANSWERS_WITHIN_S", HANGS_S)
+    monkeypatch.setattr(guarded, "_ANSWERS_WITHIN_S", HANGS_S)
 
 
 @pytest.mark.usefixtures("_late_answers_are_no_failure")
@@ -464,7 +465,7 @@ def test_a_guard_that_had_ended_well_is_no_failure_when_the_drive_ends(wheels):
 def test_a_killed_guard_that_takes_its_time_to_die_is_not_waited_for(wheels, monkeypatch, late):
     """The kernel may keep it, in the middle of a call that cannot be interrupted."""
     motors = moving(wheels)
-    monkeypatch.setattr(guarded_motors, "_DIES_WITHIN_S", 0.2)
+    monkeypatch.setattr(guarded, "_DIES_WITHIN_S", 0.2)
     monkeypatch.setattr(motors._guard, "kill", lambda: os.kill(motors.pid, signal.SIGSTOP))
     os.kill(motors.pid, signal.SIGSTOP)
     stopped_s = since_boot_s()
@@ -490,7 +491,7 @@ def test_a_drive_that_was_held_up_gives_its_guard_time_to_answer(wheels, monkeyp
     os.kill(motors.pid, signal.SIGCONT)
     motors.rest()
     wait_until(lambda: wheels.command == NEUTRAL)
-    monkeypatch.setattr(guarded_motors, "_ANSWERS_WITHIN_S", HANGS_S)  # the end is not the point
+    monkeypatch.setattr(guarded, "_ANSWERS_WITHIN_S", HANGS_S)  # the end is not the point
     motors.close()
 
 
@@ -499,7 +500,7 @@ def test_a_guard_that_does_not_get_ready_is_killed(tmp_path, monkeypatch):
     stuck.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 60\n")
     stuck.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(stuck))
-    monkeypatch.setattr(guarded_motors, "_STARTS_WITHIN_S", 0.5)
+    monkeypatch.setattr(guarded, "_STARTS_WITHIN_S", 0.5)
     with pytest.raises(MotorsFailed, match=r"the motors' guard is not ready after 0\.5 s"):
         MotorsBehindGuard(SimulatedWheels(1))
     if (tmp_path / "pid").exists():  # else it had not even begun, on so busy a machine
@@ -526,7 +527,7 @@ def test_motors_that_cannot_be_opened_are_told_in_one_line():
 
 
 def test_the_guard_starts_without_what_only_the_drive_needs():
-    code = "import car.guard, sys; print(*sys.modules)"
+    code = "import car.motors.guard, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=path.ROOT, capture_output=True, text=True, check=True
     )

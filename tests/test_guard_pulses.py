@@ -21,11 +21,11 @@ import pytest
 
 from car.hardware_conf import GpioMotors, Steering, Throttle
 from car.realtime import GUARD
-from tests import lateness
-from tests.lateness import Lateness
+from tests.helpers import lateness
+from tests.helpers.lateness import Lateness
+from tests.helpers.waiting import wait_until
 from tests.pi import bench
 from tests.pi.pulses import Pulse, Pulses, widths
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -47,10 +47,10 @@ HELD_S = 0.4
 DRIVER = """
 import json, os, select, sys, time
 import msgspec
-from car.guarded_motors import MotorsBehindGuard
+from car.motors.guarded import MotorsBehindGuard
 from car.hardware_conf import GpioMotors
 from car.interfaces import Command
-from errors import MotorsFailed
+from common.errors import MotorsFailed
 
 def say(**facts):
     print(json.dumps({"moment_s": time.monotonic()} | facts), flush=True)

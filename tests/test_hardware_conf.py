@@ -11,7 +11,7 @@ import pytest
 import path
 from car import hardware_conf
 from car.hardware_conf import GpioMotors, Pca9685Motors
-from errors import InputError
+from common.errors import InputError
 
 GPIO = {
     "car": "patate",

@@ -8,11 +8,12 @@ import sys
 import pytest
 
 import path
+from tests.browser.server import free_port
 
 SCRIPTS = sorted(
     file.name
     for file in (path.ROOT / "get_data").glob("*.py")
-    if "command_line.run(main)" in file.read_text()
+    if "process.run(main)" in file.read_text()
 )
 WATCH = '''
 """Notes what a script imports, and stops it when it comes to a module."""
@@ -20,7 +21,7 @@ import os, sys, _signal
 
 class Watch:
     def find_spec(self, name, path=None, target=None):
-        ready = getattr(_signal.getsignal(_signal.SIGTERM), "__module__", "") == "interrupts"
+        ready = getattr(_signal.getsignal(_signal.SIGTERM), "__module__", "") == "common.signals"
         if ready and not hasattr(sys.modules["__main__"], "parse_args"):
             os.write(int(os.environ["NOTE"]), name.encode() + b"\\n")
             if name == os.environ.get("STOP_AT"):
@@ -66,7 +67,7 @@ def test_a_script_that_is_stopped_while_it_is_loaded_says_so_in_one_line(run, na
     ended, modules = run(name)
     assert ended.returncode == 2  # the option
     assert len(modules) > 20
-    chosen = [modules[0], modules[len(modules) // 2], modules[-1], "get_data.command_line"]
+    chosen = [modules[0], modules[len(modules) // 2], modules[-1], "get_data.cli.process"]
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     for position, module in enumerate(chosen):
         ended, _ = run(name, module, numbers[position % 3])
@@ -77,6 +78,35 @@ def test_a_script_that_ignores_a_signal_still_does_so(run):
     """As nohup has it."""
     ended, _ = run("write_label_template.py", "argparse", signal.SIGHUP, ignored=True)
     assert ended.returncode == 2
+
+
+SWALLOWS = """
+import logging.config, os, signal, sys
+from get_data import run_labelizer
+from get_data.cli import process
+
+def fails_when_interrupted():  # as a lock does that is released in a `finally`
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(100_000))  # the handler runs
+    except KeyboardInterrupt:
+        raise RuntimeError("cannot release un-acquired lock") from None
+
+logging.config._clearExistingHandlers = fails_when_interrupted
+raise SystemExit(process.run(run_labelizer.main))
+"""
+
+
+def test_a_labelizer_that_is_stopped_while_it_is_set_up_says_so_in_one_line(drive):
+    """Its libraries turn an exception from a signal handler into a failure of their own."""
+    ended = subprocess.run(
+        [sys.executable, "-c", SWALLOWS, drive, "--user", "Zoé", "--port", str(free_port())],
+        cwd=path.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n")
 
 
 def test_every_script_is_tried():

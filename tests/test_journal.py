@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import InputError, RecordingFailed, StillRecording
+from common.errors import InputError, RecordingFailed, StillRecording
 from get_data.labels import label_file
 from get_data.recording import journal
 from tests.conftest import document, number_of, picture

@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from errors import InputError
-from get_data.labels import label
-from get_data.labels.label import Classes
+from common.errors import InputError
+from get_data.labelizer import partial_label
+from get_data.labels import edits, ids, schema, validation
+from get_data.labels.classes import Classes
 
 
 def changed(path: str, value: object) -> dict[str, Any]:
     """The example label with one value changed, its fingerprint right again."""
-    document = json.loads(json.dumps(label.example()))
+    document = json.loads(json.dumps(edits.example()))
     where, keys = document, path.split(".")
     for key in keys[:-1]:
         where = where[key]
@@ -38,21 +39,21 @@ def test_fingerprint_is_the_published_one(created_by, direction, speed, expected
         "nb_dir": 5,
         "nb_speed": 2,
     }
-    assert label.fingerprint("20201231T15-45-55-123456", annotation) == expected
+    assert ids.fingerprint("20201231T15-45-55-123456", annotation) == expected
 
 
 def test_example_is_valid_and_has_every_key_but_those_of_corrections():
-    example = label.example()
-    label.parse(example)
-    assert set(example) == label.RESERVED - {"to_delete", "replaces"}
+    example = edits.example()
+    validation.parse(example)
+    assert set(example) == schema.RESERVED - {"to_delete", "replaces"}
 
 
 def test_parse_takes_a_label_with_keys_of_ones_own():
-    label.parse(changed("weather", "rain") | {"lap": 3, "helpers": ["Ada", "Bob"]})
+    validation.parse(changed("weather", "rain") | {"lap": 3, "helpers": ["Ada", "Bob"]})
 
 
 def test_parse_takes_raw_as_text():
-    assert label.parse(changed("raw", "true")).raw == "true"
+    assert validation.parse(changed("raw", "true")).raw == "true"
 
 
 @pytest.mark.parametrize(
@@ -89,35 +90,35 @@ def test_parse_takes_raw_as_text():
 )
 def test_parse_names_the_path_of_the_bad_value(path, value, complaint):
     with pytest.raises(InputError) as caught:
-        label.parse(changed(path, value))
+        validation.parse(changed(path, value))
     assert complaint in str(caught.value)
 
 
 def test_parse_names_a_missing_key():
-    document = label.example()
+    document = edits.example()
     del document["timestamp"]
     with pytest.raises(InputError, match="missing key timestamp"):
-        label.parse(document)
+        validation.parse(document)
 
 
 @pytest.mark.parametrize("document", [[], "label", 3, None])
 def test_parse_refuses_what_is_no_object(document):
     with pytest.raises(InputError, match="Expected object"):
-        label.parse(document)
+        validation.parse(document)
 
 
 def test_parse_refuses_a_label_that_replaces_itself():
-    document = label.example()
+    document = edits.example()
     document["replaces"] = document["label_fingerprint"]
     with pytest.raises(InputError, match="replaces: names the label itself"):
-        label.parse(document)
+        validation.parse(document)
 
 
 def test_stale_fingerprint_is_told_the_right_one():
     document = changed("label.label_direction", 0)
-    right = label.fingerprint(document["img_id"], document["label"])
+    right = ids.fingerprint(document["img_id"], document["label"])
     with pytest.raises(InputError, match=f"stale, this label's is {right}"):
-        label.parse(document)
+        validation.parse(document)
 
 
 @pytest.mark.parametrize(
@@ -137,16 +138,16 @@ def test_speed_classes_are_equal_bins_up_to_the_largest_throttle(throttle, expec
 
 def test_img_id_and_moment_tell_the_same_time():
     moment = datetime(2020, 12, 31, 15, 45, 55, 123456, tzinfo=UTC)
-    assert label.img_id_of(moment) == "20201231T15-45-55-123456"
-    assert label.moment_of("20201231T15-45-55-123456") == moment
-    assert label.moment_of("holiday_001") is None
-    assert label.moment_of("20201231T15-45-55-1") is None
+    assert ids.img_id_of(moment) == "20201231T15-45-55-123456"
+    assert ids.moment_of("20201231T15-45-55-123456") == moment
+    assert ids.moment_of("holiday_001") is None
+    assert ids.moment_of("20201231T15-45-55-1") is None
 
 
 def test_img_id_is_in_utc():
     paris = timezone(timedelta(hours=1))
     moment = datetime(2020, 12, 31, 16, 45, 55, 123456, tzinfo=paris)
-    assert label.img_id_of(moment) == "20201231T15-45-55-123456"
+    assert ids.img_id_of(moment) == "20201231T15-45-55-123456"
 
 
 def test_sent_fills_in_where_and_when_and_leaves_the_document_alone():
@@ -155,7 +156,7 @@ def test_sent_fills_in_where_and_when_and_leaves_the_document_alone():
     document["timestamp"] = "2020-12-31 16:45:55+01:00"
     before = json.dumps(document)
     uploaded = datetime(2021, 1, 1, tzinfo=UTC)
-    sent = label.sent(document, picture=b"jpeg", bucket="local", key="k", uploaded=uploaded)
+    sent = edits.sent(document, picture=b"jpeg", bucket="local", key="k", uploaded=uploaded)
     assert json.dumps(document) == before
     assert (sent["s3_bucket"], sent["s3_key"], sent["picture_size"]) == ("local", "k", 4)
     assert sent["upload_date"] == "2021-01-01T00:00:00.000000Z"
@@ -167,22 +168,22 @@ def test_sent_fills_in_where_and_when_and_leaves_the_document_alone():
 
 
 def test_corrected_names_what_it_replaces_and_is_valid():
-    document = label.example()
-    correction = label.corrected(
+    document = edits.example()
+    correction = edits.corrected(
         document, created_by="Ada", direction=0, speed=1, on=datetime(2021, 1, 1, tzinfo=UTC)
     )
-    label.parse(correction)
+    validation.parse(correction)
     assert correction["replaces"] == document["label_fingerprint"]
     assert correction["label"]["label_direction"] == 0
 
 
 def test_a_correction_leaves_what_only_the_old_label_had():
-    document = label.example() | {"dataset": ["first"], "to_delete": False, "our_key": [1]}
+    document = edits.example() | {"dataset": ["first"], "to_delete": False, "our_key": [1]}
     before = json.dumps(document)
-    correction = label.corrected(
+    correction = edits.corrected(
         document, created_by="Ada", direction=0, speed=1, on=datetime(2021, 1, 1, tzinfo=UTC)
     )
-    label.parse(correction)
+    validation.parse(correction)
     assert correction["dataset"] == []
     assert "to_delete" not in correction
     assert correction["our_key"] == [1]
@@ -190,9 +191,9 @@ def test_a_correction_leaves_what_only_the_old_label_had():
 
 
 def test_a_correction_to_the_same_label_replaces_nothing():
-    document = label.example()
+    document = edits.example()
     said = document["label"]
-    correction = label.corrected(
+    correction = edits.corrected(
         document,
         created_by="auto",
         direction=said["label_direction"],
@@ -205,8 +206,8 @@ def test_a_correction_to_the_same_label_replaces_nothing():
 
 @pytest.mark.parametrize("said", [None, "nothing", [1]])
 def test_a_label_that_says_nothing_can_be_corrected(said):
-    document = label.example() | {"label": said, "label_fingerprint": 5}
-    correction = label.corrected(
+    document = edits.example() | {"label": said, "label_fingerprint": 5}
+    correction = edits.corrected(
         document,
         created_by="Ada",
         direction=2,
@@ -215,21 +216,21 @@ def test_a_label_that_says_nothing_can_be_corrected(said):
         nb_dir=3,
         nb_speed=1,
     )
-    assert label.parse(correction).label.nb_dir == 3
+    assert validation.parse(correction).label.nb_dir == 3
     assert "replaces" not in correction
 
 
 def test_marked_and_unmarked():
-    document = label.example()
-    wish = label.marked(document | {"replaces": "0" * 32})
-    label.parse(wish)
-    assert label.wants_deletion(wish)
-    assert label.unmarked(wish) == document
-    assert label.unmarked(document) == document
+    document = edits.example()
+    wish = edits.marked(document | {"replaces": "0" * 32})
+    validation.parse(wish)
+    assert edits.wants_deletion(wish)
+    assert edits.unmarked(wish) == document
+    assert edits.unmarked(document) == document
 
 
 def test_a_glance_at_a_valid_label_says_what_it_says():
-    seen = label.glance(label.example())
+    seen = partial_label.glance(edits.example())
     assert seen.fault == ""
     assert (seen.direction, seen.speed, seen.nb_dir, seen.nb_speed) == (2, 1, 5, 2)
     assert (seen.steering, seen.throttle, seen.created_by) == (0.1, 0.4, "auto")
@@ -256,9 +257,9 @@ def test_a_glance_at_a_valid_label_says_what_it_says():
     ids=str,
 )
 def test_a_glance_at_an_invalid_label_says_what_is_usable(change, seen):
-    document = label.example()
+    document = edits.example()
     document["label"] |= change
-    found = label.glance(document)
+    found = partial_label.glance(document)
     assert {name: getattr(found, name) for name in seen} == seen
     assert found.fault != ""
 
@@ -267,7 +268,7 @@ def test_a_glance_at_an_invalid_label_says_what_is_usable(change, seen):
     "document", [None, 5, "x", [], {}, {"label": []}, {"label": None}], ids=str
 )
 def test_a_glance_takes_anything(document):
-    found = label.glance(document)
+    found = partial_label.glance(document)
     assert found.fault != ""
     assert (found.file_name, found.direction, found.marked) == (None, None, False)
 
@@ -280,7 +281,7 @@ def fields(schema: dict[str, Any]):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [pytest.param(*item, id=item[0]) for item in fields(label.json_schema())]
+    ("name", "says"), [pytest.param(*item, id=item[0]) for item in fields(schema.json_schema())]
 )
 def test_schema_describes_every_field_with_unit_and_range(name, says):
     if "$ref" in says:
@@ -294,15 +295,15 @@ def test_schema_describes_every_field_with_unit_and_range(name, says):
 
 def test_every_field_of_the_declaration_has_an_index_type():
     asked = {"to_delete", "replaces"}  # a wish of a label file, never in an index
-    top = {name.partition(".")[0] for name in label.INDEX_TYPES}
-    assert top == set(label.Label.__struct_fields__) - asked
+    top = {name.partition(".")[0] for name in schema.INDEX_TYPES}
+    assert top == set(schema.Label.__struct_fields__) - asked
 
 
 def test_parse_and_schema_agree_on_what_is_required():
-    required = label.json_schema()["$defs"]["Label"]["required"]
+    required = schema.json_schema()["$defs"]["Label"]["required"]
     for key in required:
-        document = label.example()
+        document = edits.example()
         del document[key]
         with pytest.raises(InputError, match=f"missing key {key}"):
-            label.parse(document)
-    msgspec.convert({key: label.example()[key] for key in required}, label.Label)
+            validation.parse(document)
+    msgspec.convert({key: edits.example()[key] for key in required}, schema.Label)

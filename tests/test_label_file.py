@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from errors import InputError, WriteFailed
+from common.errors import InputError, WriteFailed
 from get_data.labels import label_file, session
 from tests.conftest import document
 

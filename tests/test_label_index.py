@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import path
-from errors import InputError
-from get_data.database.es import settings as es_settings
-from get_data.database.es_utils import ElasticsearchIndex
+from common.errors import InputError
+from get_data.database.es_utils import settings as es_settings
+from get_data.database.es_utils.label_index import ElasticsearchIndex
 from get_data.database.interfaces import GoneLabel, StoredLabel, picture_key
-from get_data.database.search_query import parse_search_query, read_search_query
-from get_data.database.sqlite_utils import SqliteIndex
-from get_data.labels import label
-from tests.memory_database import MemoryIndex
+from get_data.database.local.label_index import SqliteIndex
+from get_data.database.search.search_query import parse_search_query, read_search_query
+from get_data.labels import classes, edits, ids, validation
+from tests.fakes.memory_database import MemoryIndex
 from tests.servers.addresses import new_name
 
 START = datetime(2020, 12, 31, 15, 45, 55, tzinfo=UTC)
@@ -80,22 +80,22 @@ def garden(request, tmp_path_factory):
 
 def made(second=0, *, picture=b"a picture", said=(), **more):
     """A label, as it is sent: `said` goes into its annotation, `more` beside it."""
-    document = label.example()
-    document |= label.recorded(
+    document = edits.example()
+    document |= edits.recorded(
         captured=START + timedelta(seconds=second),
         picture=picture,
         width=160,
         height=120,
         steering=0.1,
         throttle=0.4,
-        classes=label.Classes(),
+        classes=classes.Classes(),
         session={},
         car_setting={"car": "patate"},
     )
     document["s3_key"] = picture_key(document["img_id"], document["picture_sha256"])
     document |= more
     document["label"] |= dict(said)
-    document["label_fingerprint"] = label.fingerprint(document["img_id"], document["label"])
+    document["label_fingerprint"] = ids.fingerprint(document["img_id"], document["label"])
     return document
 
 
@@ -222,7 +222,7 @@ def test_every_key_that_a_label_may_have_is_taken(index):
     own = ["x.", "a .b", "a.c", "_mine", "é", "*", "\n-", "label.mood", "car_setting.x", "_x._id"]
     own += [".".join("b" * 20), "c" * 40_000]
     one = made(1, **dict.fromkeys(own, "x"))
-    assert label.parse(one)
+    assert validation.parse(one)
     assert index.create([one]).refused == {}
     assert index.create([made(2, **dict.fromkeys(own, "x"))]).refused == {}
 
@@ -257,9 +257,9 @@ def test_a_key_inside_a_part_that_a_teams_index_refuses_is_refused_before(index,
     for part, inside in more.items():
         one[part] = {**one[part], **inside} if isinstance(inside, dict) else inside
     with pytest.raises(InputError):
-        label.parse(one)
+        validation.parse(one)
     if isinstance(index, ElasticsearchIndex):
-        monkeypatch.setattr(label, "parse", lambda document: document)
+        monkeypatch.setattr(validation, "parse", lambda document: document)
         assert index.create([one]).refused
 
 
@@ -278,15 +278,15 @@ def test_a_label_is_valid_when_a_teams_index_takes_its_settings(
     """The check comes before the pictures are sent; here the index is asked without it."""
     one = made(1, car_setting=setting)
     if is_taken:
-        label.parse(one)
+        validation.parse(one)
     else:
         with pytest.raises(InputError):
-            label.parse(one)
+            validation.parse(one)
         [(key, value)] = setting.items()
         with pytest.raises(InputError):
-            label.parse(made(1, **{f"car_setting.{key}": value}))
+            validation.parse(made(1, **{f"car_setting.{key}": value}))
     if isinstance(index, ElasticsearchIndex):
-        monkeypatch.setattr(label, "parse", lambda document: document)
+        monkeypatch.setattr(validation, "parse", lambda document: document)
         assert bool(index.create([one]).created) == is_taken
 
 
@@ -535,9 +535,9 @@ def test_a_text_is_found_up_to_a_length(index, text, is_found):
 
 
 def test_search_sorts_ids_letter_by_letter(index):
-    ids = ["Z", "a", "a-1", "a.b", "a_1", "a1", "b"]
-    index.create([made(img_id=img_id, s3_key="k") for img_id in reversed(ids)])
-    assert [document["img_id"] for document in search(index)] == sorted(ids)
+    img_ids = ["Z", "a", "a-1", "a.b", "a_1", "a1", "b"]
+    index.create([made(img_id=img_id, s3_key="k") for img_id in reversed(img_ids)])
+    assert [document["img_id"] for document in search(index)] == sorted(img_ids)
 
 
 def test_search_has_no_cap(index):

@@ -14,8 +14,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from errors import InputError, StillRecording, WriteFailed
-from get_data import command_line, run_labelizer
+from common import times
+from common.errors import InputError, StillRecording, WriteFailed
+from get_data import run_labelizer
+from get_data.cli import process
 from get_data.labelizer import catalogue, operations, pictures, work_file
 from get_data.labelizer.catalogue import Flag
 from get_data.labelizer.desk import HELD_S, Desk
@@ -23,7 +25,7 @@ from get_data.labelizer.examination import Examination
 from get_data.labelizer.export import SourceChanged, export
 from get_data.labelizer.operations import Operation
 from get_data.labelizer.work_file import BeingLabelled, LeaseLost, WorkFile
-from get_data.labels import label, label_file
+from get_data.labels import ids, label_file
 from get_data.recording import journal
 from tests.browser.drives import document as seen
 from tests.browser.drives import drive as drive_of
@@ -164,7 +166,7 @@ def test_a_port_that_is_taken_is_told(folder, call):
 
 
 def test_a_login_name_that_is_no_person_needs_a_user(folder, call, monkeypatch):
-    monkeypatch.setattr(command_line.getpass, "getuser", lambda: "auto")
+    monkeypatch.setattr(process.getpass, "getuser", lambda: "auto")
     code, _, err = call(run_labelizer, folder, "--port", free_port())
     assert code == 2
     assert "your login name will not do" in err
@@ -231,7 +233,7 @@ def test_the_catalogue_is_in_the_order_of_time(tmp_path):
     for number, name in enumerate(["998", "999", "1000", "1001"]):
         one = document(number)
         one["img_id"] = name
-        one["label_fingerprint"] = label.fingerprint(name, one["label"])
+        one["label_fingerprint"] = ids.fingerprint(name, one["label"])
         labels[name] = one
     label_file.write(tmp_path / label_file.NAME, labels)
     assert catalogue_of(tmp_path).ids == ["998", "999", "1000", "1001"]
@@ -627,7 +629,7 @@ def test_decisions_are_carried_over_with_who_made_them(folder):
         (img_id(2), 1, "Ada"),
         (img_id(3), 2, "Ada"),
     ]
-    assert {one.changed_on for one in carried} == {label.iso(START)}
+    assert {one.changed_on for one in carried} == {times.iso(START)}
     assert [one.kind for one in desk.work.history()] == ["carry"]
     with sqlite3.connect(aside) as old:
         assert old.execute("SELECT count(*) FROM operation").fetchone() == (4,)
@@ -676,7 +678,7 @@ def test_a_label_that_comes_to_its_own_content_replaces_nothing(folder):
 
     def by_zoe(labels):
         labels[0]["label"]["created_by"] = "Zoé"
-        labels[0]["label_fingerprint"] = label.fingerprint(img_id(0), labels[0]["label"])
+        labels[0]["label_fingerprint"] = ids.fingerprint(img_id(0), labels[0]["label"])
 
     rewrite(folder, by_zoe)
     desk = Desk(catalogue_of(folder), "Zoé")

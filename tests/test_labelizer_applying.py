@@ -19,7 +19,7 @@ from get_data.labelizer.access import Access
 from get_data.labelizer.applying import applying, quoted
 from tests.browser.drives import drive
 from tests.browser.server import Labelizer
-from tests.waiting import wait_until
+from tests.helpers.waiting import wait_until
 
 README = (path.ROOT / "README.md").read_text()
 PATHS = [

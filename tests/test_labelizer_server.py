@@ -14,7 +14,7 @@ import pytest
 import path
 from tests.browser.drives import drive, img_id
 from tests.browser.server import running
-from tests.waiting import HANGS_S
+from tests.helpers.waiting import HANGS_S
 
 
 def ask(labelizer, method, address, body=None, **headers):

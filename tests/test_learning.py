@@ -2,8 +2,8 @@
 
 import pytest
 
-from car.track import TRACKS
-from tests import learning
+from car.simulator.track import TRACKS
+from tests.helpers import learning
 
 pytestmark = pytest.mark.slow
 

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 import path
-from errors import InputError
-from get_data.recording import live_view
-from get_data.recording.live import Moment
-from get_data.recording.live_view import MOST_A_SECOND, LiveView
+from common.errors import InputError
+from get_data.live import web_view
+from get_data.live.terminal import Moment
+from get_data.live.view_server import MOST_CONNECTIONS, MOST_VIEWERS, Newest, Shown
+from get_data.live.web_view import MOST_A_SECOND, LiveView
 from get_data.recording.recorder import Progress
-from get_data.recording.view_server import MOST_CONNECTIONS, MOST_VIEWERS, Newest, Shown
-from tests.waiting import HANGS_S, wait_until
+from tests.helpers.waiting import HANGS_S, wait_until
 
 RED = np.zeros((48, 64, 3), np.uint8)
 RED[:, :, 2] = 200
@@ -90,9 +90,9 @@ def test_the_page_and_what_belongs_to_it_are_served(view, place, kind, holds):
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_has_no_inline_script():
-    for file in (path.ROOT / "get_data/recording/view").iterdir():
+    for file in (path.ROOT / "get_data/live/page").iterdir():
         assert "http" not in file.read_text()
-    page = (path.ROOT / "get_data/recording/view/index.html").read_text()
+    page = (path.ROOT / "get_data/live/page/index.html").read_text()
     assert page.count("<script") == page.count('<script src="/view.js"') == 1
     assert "style=" not in page
 
@@ -286,7 +286,7 @@ def test_an_address_that_is_none_of_ours_is_told(tmp_path, host):
 )
 def test_the_address_is_one_that_a_browser_can_open(monkeypatch, host, name, address):
     monkeypatch.setattr(socket, "gethostname", lambda: name)
-    assert live_view.address(host, 8080) == address
+    assert web_view.address(host, 8080) == address
 
 
 def test_closing_ends_the_process_and_what_browsers_watch(view):
@@ -305,7 +305,7 @@ def test_a_drive_that_is_killed_takes_its_view_along(tmp_path):
         import sys, time
         sys.path.insert(0, {str(path.ROOT)!r})
         from pathlib import Path
-        from get_data.recording.live_view import LiveView
+        from get_data.live.web_view import LiveView
         view = LiveView(host="127.0.0.1", port={free_port()}, folder=Path({str(tmp_path)!r}),
                         resolution=(64, 48), rate_hz=20.0, jpeg_quality=90)
         print(view._server.pid, flush=True)

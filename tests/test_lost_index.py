@@ -10,8 +10,8 @@ import pytest
 
 import path
 from get_data import search_and_download, upload_data, upload_to_db
-from get_data.database.local_store import LocalPictureStore
-from get_data.database.s3_utils import S3PictureStore
+from get_data.database.local.picture_store import LocalPictureStore
+from get_data.database.s3_utils.picture_store import S3PictureStore
 from get_data.database.upload import entries_of, upload
 from get_data.labels import label_file
 from tests.servers.addresses import Cluster

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 import path
-from tests import terminal
+from tests.helpers import terminal
 
 
 def told(folder, *arguments):

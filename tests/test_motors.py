@@ -9,12 +9,12 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from car import gpio_pulses, motors, pca9685_pulses, wire
 from car.hardware_conf import GpioMotors, Pca9685Motors, Steering, Throttle
 from car.interfaces import NEUTRAL, Command
-from car.motors import NEUTRAL_LAST_S, ServoAndEsc, SimulatedWheels, width_us
-from errors import MotorsFailed
-from tests.pi.fake_pca9685 import Bus, Chip
+from car.motors import gpio_pulses, opening, pca9685_pulses, wire
+from car.motors.opening import NEUTRAL_LAST_S, ServoAndEsc, SimulatedWheels, width_us
+from common.errors import MotorsFailed
+from tests.fakes.fake_pca9685 import Bus, Chip
 
 STEERING, THROTTLE = 18, 13
 CONF = GpioMotors(
@@ -49,7 +49,7 @@ class Wires:
 def slept(monkeypatch) -> list[float]:
     """Nobody waits; how long they would have."""
     waits: list[float] = []
-    monkeypatch.setattr(motors.time, "sleep", waits.append)
+    monkeypatch.setattr(opening.time, "sleep", waits.append)
     return waits
 
 
@@ -158,7 +158,7 @@ def test_a_servo_that_cannot_be_told_keeps_no_esc_from_neutral():
 def test_gpio_motors_are_opened_on_pins(monkeypatch):
     made = []
     monkeypatch.setattr(gpio_pulses, "GpioPulses", lambda conf: made.append(conf) or Wires())
-    motors.opened(CONF).close()
+    opening.opened(CONF).close()
     assert made == [CONF]
 
 
@@ -170,7 +170,7 @@ def test_pca9685_motors_are_opened_on_the_bus(monkeypatch):
     chip = Chip()
     monkeypatch.setattr(pca9685_pulses, "_opened", lambda _number: Bus({0x40: chip}))
     monkeypatch.setattr(pca9685_pulses.time, "sleep", lambda s: _real_sleep(min(s, 0.002)))
-    wheels = motors.opened(conf)
+    wheels = opening.opened(conf)
     assert chip.pulse_us(0) == pytest.approx(1500, abs=3)
     wheels.close()
     assert chip.pulse_us(0) == 0
@@ -181,7 +181,7 @@ _real_sleep = time.sleep
 
 def test_simulated_wheels_are_opened_on_a_pipe():
     read, write = os.pipe()
-    wheels = motors.opened(SimulatedWheels(write))
+    wheels = opening.opened(SimulatedWheels(write))
     wheels.apply(Command(2, 0.5))
     wheels.close()
     os.close(write)
@@ -193,5 +193,5 @@ def test_simulated_wheels_are_opened_on_a_pipe():
 
 
 def test_neutral_comes_first_for_as_long_as_the_car_needs():
-    assert motors.neutral_first_s(CONF) == 2.0
-    assert motors.neutral_first_s(SimulatedWheels(0)) == 0.0
+    assert opening.neutral_first_s(CONF) == 2.0
+    assert opening.neutral_first_s(SimulatedWheels(0)) == 0.0

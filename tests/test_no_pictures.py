@@ -6,9 +6,9 @@ import pytest
 
 from get_data import contact_sheet, search_and_download, upload_data, upload_to_db
 from get_data.labelizer import pictures
-from get_data.labels import label
-from tests import jpeg_files
+from get_data.labels import ids
 from tests.conftest import document, picture, save
+from tests.helpers import jpeg_files
 from tests.test_scripts import correct
 
 NO_PICTURES = {
@@ -31,7 +31,7 @@ def bare(one):
 
 def vouched(one, content):
     """A label that tells both of these bytes, whatever they are."""
-    return {**one, "picture_size": max(len(content), 1), "picture_sha256": label.sha256(content)}
+    return {**one, "picture_size": max(len(content), 1), "picture_sha256": ids.sha256(content)}
 
 
 @pytest.mark.parametrize("script", [upload_data, upload_to_db])

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+from unittest.mock import Mock
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_what_is_no_file_is_named_and_not_waited_for(
     monkeypatch.setenv("PATATE_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(site, "listen", lambda _port: socket.socket())
-    monkeypatch.setattr(site, "serve", lambda *_: None)
+    monkeypatch.setattr(site, "create_server", lambda *_: Mock())
     call(upload_data, drive)
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)

@@ -15,17 +15,18 @@ from threading import Barrier
 
 import pytest
 
-from errors import RecordingFailed, WriteFailed
-from get_data import durable, run_manual, search_and_download, upload_data, upload_to_db
+from common import atomic_files
+from common.errors import RecordingFailed, WriteFailed
+from get_data import run_manual, search_and_download, upload_data, upload_to_db
 from get_data.labelizer import work_file
 from get_data.labelizer.work_file import WorkFile
 from get_data.labels import label_file
-from get_data.labels.label import Classes
+from get_data.labels.classes import Classes
 from get_data.recording import journal
 from get_data.recording.recorder import Recorder
-from tests import faults
 from tests.conftest import document
-from tests.faults import failing, lacking, refusing
+from tests.helpers import faults
+from tests.helpers.faults import failing, lacking, refusing
 from tests.test_journal import interrupted
 
 NO_LINKS = [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EACCES]
@@ -49,7 +50,7 @@ def test_the_whole_loop_works_where_all_of_them_are_missing(
     lacking(monkeypatch.setattr, code)
     with monkeypatch.context() as patch:
         faults.before_anything(
-            patch, folder, f"from tests.faults import lacking\nlacking(setattr, {code})"
+            patch, folder, f"from tests.helpers.faults import lacking\nlacking(setattr, {code})"
         )
         drive = tmp_path / "drive"
         done = call(run_manual, "-o", drive, "--simulate", "--duration", 1, "--event", "x")
@@ -76,7 +77,7 @@ def test_a_folder_that_cannot_be_synced_is_synced_with_all_others(code, tmp_path
     synced = []
     monkeypatch.setattr(os, "sync", lambda: synced.append(True))
     failing(monkeypatch.setattr, "fsync", code)
-    with durable.replacing(tmp_path / "x") as file:
+    with atomic_files.replacing(tmp_path / "x") as file:
         file.write(b"new")
     assert (tmp_path / "x").read_bytes() == b"new"
     assert synced
@@ -94,7 +95,7 @@ def test_a_disk_that_fails_after_the_renaming_is_not_told_as_before_it(code, tmp
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", sync)
-    with pytest.raises(WriteFailed) as raised, durable.replacing(target) as file:
+    with pytest.raises(WriteFailed) as raised, atomic_files.replacing(target) as file:
         file.write(b"new")
     assert target.read_bytes() == b"new"
     assert str(target) in str(raised.value)
@@ -107,8 +108,8 @@ def test_a_disk_that_fails_after_the_renaming_is_not_told_as_before_it(code, tmp
 def test_without_syncfs_all_is_synced(code, tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "sync", lambda: synced.append(True))
-    monkeypatch.setattr(durable, "_syncfs", code and refusing(code))
-    durable.sync_file_system(tmp_path)
+    monkeypatch.setattr(atomic_files, "_syncfs", code and refusing(code))
+    atomic_files.sync_file_system(tmp_path)
     assert synced
 
 
@@ -121,7 +122,7 @@ def way(request, monkeypatch):
     if request.param != "link":
         failing(monkeypatch.setattr, "link", errno.EPERM)
     if request.param == "neither":
-        monkeypatch.setattr(durable, "_renameat2", refusing(errno.EINVAL))
+        monkeypatch.setattr(atomic_files, "_renameat2", refusing(errno.EINVAL))
     return request.param
 
 
@@ -129,13 +130,13 @@ def test_a_new_name_takes_nothings_place(way, tmp_path):
     (tmp_path / "new").write_bytes(b"new")
     (tmp_path / "old").write_bytes(b"old")
     with pytest.raises(FileExistsError):
-        durable.rename_new(tmp_path / "new", tmp_path / "old")
+        atomic_files.rename_new(tmp_path / "new", tmp_path / "old")
     assert (tmp_path / "old").read_bytes() == b"old"
-    durable.rename_new(tmp_path / "new", tmp_path / "free")
+    atomic_files.rename_new(tmp_path / "new", tmp_path / "free")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["free", "old"]
     (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(FileExistsError):
-        durable.rename_new(tmp_path / "free", tmp_path / "dangling")
+        atomic_files.rename_new(tmp_path / "free", tmp_path / "dangling")
 
 
 @pytest.mark.parametrize("code", [*REAL, errno.EACCES], ids=names_of([*REAL, errno.EACCES]))
@@ -144,9 +145,9 @@ def test_a_new_name_that_the_disk_refuses_is_not_given_by_a_weaker_call(
 ):
     (tmp_path / "new").write_bytes(b"new")
     failing(monkeypatch.setattr, "link", code)
-    monkeypatch.setattr(durable, "_renameat2", refusing(code))
+    monkeypatch.setattr(atomic_files, "_renameat2", refusing(code))
     with pytest.raises(OSError, match=os.strerror(code)) as raised:
-        durable.rename_new(tmp_path / "new", tmp_path / "target")
+        atomic_files.rename_new(tmp_path / "new", tmp_path / "target")
     assert raised.value.errno == code
     assert [file.name for file in tmp_path.iterdir()] == ["new"]
 
@@ -160,7 +161,7 @@ def test_of_many_who_give_one_name_at_once_one_succeeds(way, tmp_path):
         file.write_bytes(bytes([number]))
         barrier.wait()
         with suppress(FileExistsError):
-            durable.rename_new(file, tmp_path / "one")
+            atomic_files.rename_new(file, tmp_path / "one")
             return number
         return None
 
@@ -214,7 +215,7 @@ def test_without_locks_a_journal_is_left_alone_and_nobody_is_blamed(without_lock
 def test_without_locks_what_may_be_another_processs_file_stays(without_locks, tmp_path):
     other = tmp_path / f".labels.json.{'0a' * 16}.tmp"
     other.write_bytes(b"half")
-    with durable.replacing(tmp_path / "labels.json") as file:
+    with atomic_files.replacing(tmp_path / "labels.json") as file:
         file.write(b"{}")
     assert {file.name for file in tmp_path.iterdir()} == {other.name, "labels.json"}
 
@@ -232,6 +233,6 @@ def test_a_lock_that_another_holds_is_still_told(tmp_path, monkeypatch):
 
 def test_a_pipe_under_a_temporary_name_holds_nobody_up(tmp_path):
     os.mkfifo(tmp_path / f".labels.json.{'0b' * 16}.tmp")
-    with durable.replacing(tmp_path / "labels.json") as file:
+    with atomic_files.replacing(tmp_path / "labels.json") as file:
         file.write(b"{}")
     assert json.loads((tmp_path / "labels.json").read_text()) == {}

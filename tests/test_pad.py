@@ -22,16 +22,17 @@ from pathlib import Path
 import pytest
 
 import path
-from car import hardware_conf, pad_devices
+from car import hardware_conf
 from car.clock import VirtualClock
 from car.drive import Rules, State, decide
 from car.interfaces import NEUTRAL, Button, Command
-from car.pad import XboxPad, beyond
-from car.pad_devices import EVIOCGABS, EVIOCGKEY, Folders, Node
-from errors import PadLost
+from car.pad import devices
+from car.pad.devices import EVIOCGABS, EVIOCGKEY, Folders, Node
+from car.pad.xbox_pad import XboxPad, beyond
+from common.errors import PadLost
+from tests.helpers.waiting import HANGS_S
 from tests.pi import bench, namespace
 from tests.pi.pad import ABS, CODES, EVENT, KEY, KINDS, SYN, SYN_DROPPED, FifoPad
-from tests.waiting import HANGS_S
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of devices on this machine that it cannot name
@@ -86,7 +87,7 @@ def device(monkeypatch):
 class Device:
     def __init__(self, monkeypatch):
         self.axes, self.down, self._real = {}, set(), fcntl.ioctl
-        monkeypatch.setattr(pad_devices.fcntl, "ioctl", self._ioctl)
+        monkeypatch.setattr(devices.fcntl, "ioctl", self._ioctl)
 
     def _ioctl(self, descriptor, request, room):
         if request == EVIOCGKEY and len(room) == 96:
@@ -432,7 +433,7 @@ def test_a_range_that_is_the_other_control_s_is_refused_before_a_thumb_moves(
 
 def own_map(pi, **changed):
     """A map of one's own, beside hardware_conf.json."""
-    content = json.loads((path.ROOT / "car/pad_maps/xpad.json").read_text())
+    content = json.loads((path.ROOT / "car/pad/maps/xpad.json").read_text())
     (pi.folder / "my_pad.json").write_text(json.dumps(content | changed))
     return "my_pad.json"
 
@@ -492,7 +493,7 @@ def test_a_device_that_says_it_is_gone_is_neutral_though_events_wait(opened, thu
     thumbs.throttle(1.0)
     pad.read()
     thumbs.throttle(0.9)
-    monkeypatch.setattr(pad_devices.os, "read", error_19)
+    monkeypatch.setattr(devices.os, "read", error_19)
     state = pad.read()
     assert (state.command, state.lost) == (NEUTRAL, "the pad is gone")
 
@@ -564,10 +565,10 @@ def test_a_node_that_is_nobody_s_yet_is_tried_again(opened, thumbs, clock, monke
     def refuses(*arguments):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(pad_devices.os, "open", refuses)
+    monkeypatch.setattr(devices.os, "open", refuses)
     clock.sleep_until(1.0)
     assert pad.read().lost == "the pad is gone"
-    monkeypatch.setattr(pad_devices.os, "open", really)
+    monkeypatch.setattr(devices.os, "open", really)
     clock.sleep_until(2.0)
     assert pad.read().lost == ""
 
@@ -579,9 +580,9 @@ def test_while_there_is_no_pad_nobody_looks_more_often_than_every_half_second(
     thumbs.unplug()
     pad.read()
     looks = []
-    real = pad_devices.Path.glob
+    real = devices.Path.glob
     monkeypatch.setattr(
-        pad_devices.Path, "glob", lambda self, pattern: looks.append(pattern) or real(self, pattern)
+        devices.Path, "glob", lambda self, pattern: looks.append(pattern) or real(self, pattern)
     )
     for tick in range(500):
         clock.sleep_until(tick * 0.02)

@@ -2,20 +2,19 @@
 
 import json
 import re
-import subprocess
 import sys
 import warnings
 from pathlib import Path
 
 import pytest
 
-import path
-from car import hardware_conf, pad_map
+from car import hardware_conf
 from car.clock import VirtualClock
 from car.interfaces import Button
-from car.pad import XboxPad
-from car.pad_map import AXES, BUTTONS, Trigger
-from errors import InputError
+from car.pad import pad_map
+from car.pad.pad_map import AXES, BUTTONS, Trigger
+from car.pad.xbox_pad import XboxPad
+from common.errors import InputError
 from tests.pi import bench
 from tests.pi.pad import CODES
 
@@ -78,15 +77,6 @@ def test_our_maps_are_those_of_the_drivers(name, axes, ends):
         Button.ERASE: ("BTN_NORTH", "X"),
         Button.DEAD_MAN: ("BTN_TL", "LB"),
     }
-
-
-def test_our_maps_are_installed_beside_the_module():
-    asked = "import car.pad_map; print(car.pad_map.OURS); car.pad_map.ours('xpad')"
-    done = subprocess.run(
-        [sys.executable, "-c", asked], cwd="/", capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == str(path.ROOT / "car/pad_maps")
-    assert 'car = ["pad_maps/*.json"]' in (path.ROOT / "pyproject.toml").read_text()
 
 
 def test_a_copy_of_one_of_ours_is_a_map_of_one_s_own(content, file):

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from car import pad_map
 from car.clock import VirtualClock
 from car.interfaces import NEUTRAL, Button, Command, PadState
-from car.pad_picture import WIDTH, change, picture, watch
-from errors import PadLost
+from car.pad import pad_map
+from car.pad.picture import WIDTH, change, picture, watch
+from common.errors import PadLost
 
 XPAD = pad_map.ours("xpad")
 

@@ -12,11 +12,11 @@ import smbus2
 
 from car.hardware_conf import Pca9685Motors, Steering, Throttle
 from car.interfaces import Command
-from car.motors import NEUTRAL_LAST_S, ServoAndEsc
-from car.pca9685_pulses import Pca9685Pulses
-from errors import MotorsFailed
-from tests.pi import fake_pca9685
-from tests.pi.fake_pca9685 import (
+from car.motors.opening import NEUTRAL_LAST_S, ServoAndEsc
+from car.motors.pca9685_pulses import Pca9685Pulses
+from common.errors import MotorsFailed
+from tests.fakes import fake_pca9685
+from tests.fakes.fake_pca9685 import (
     ALL_CHANNELS,
     AUTO_INCREMENT,
     FULL_OFF,

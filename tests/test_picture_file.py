@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from get_data.labels import picture_file
 from get_data.labels.picture_file import NotAPicture, Size
-from tests import jpeg_files
-from tests.jpeg_files import (
+from tests.helpers import jpeg_files
+from tests.helpers.jpeg_files import (
     BASELINE,
     COMMENT,
     END,

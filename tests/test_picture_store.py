@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from errors import DatabaseError, PictureMissing
+from common.atomic_files import temporary_file
+from common.errors import DatabaseError, PictureMissing
 from get_data.database.interfaces import Found, copy_path, picture_key, stored
-from get_data.database.local_store import LocalPictureStore
-from get_data.database.s3 import settings as s3_settings
-from get_data.database.s3_utils import S3PictureStore
-from get_data.durable import temporary_file
-from get_data.labels import label
-from tests.memory_database import MemoryStore
+from get_data.database.local.picture_store import LocalPictureStore
+from get_data.database.s3_utils import settings as s3_settings
+from get_data.database.s3_utils.picture_store import S3PictureStore
+from get_data.labels import ids
+from tests.fakes.memory_database import MemoryStore
 
 KEY = picture_key("20240501T12-00-00-000000", "ab" * 32)
 OTHER = picture_key("20240501T12-00-00-100000", "cd" * 32)
-WHOLE = picture_key("20240501T12-00-00-200000", label.sha256(b"picture"))
+WHOLE = picture_key("20240501T12-00-00-200000", ids.sha256(b"picture"))
 
 
 @pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.servers)])
@@ -145,7 +145,7 @@ def test_delete_leaves_nothing_and_may_be_repeated(store):
 
 
 def test_a_whole_copy_is_worth_more_than_a_damaged_picture(store):
-    key = picture_key("20240501T12-00-00-000000", label.sha256(b"picture"))
+    key = picture_key("20240501T12-00-00-000000", ids.sha256(b"picture"))
     store.put_new(key, b"picture")
     store.put_aside(key, "run-1")
     store.delete(key)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import preflight
-from car import readiness
-from errors import CameraFailed, NotReady, RecordingFailed
+from car import pi_checks
+from common import preflight
+from common.errors import CameraFailed, NotReady, RecordingFailed
+from common.preflight import Found, Unknown
 from get_data.recording import disk, jpeg
-from preflight import Found, Unknown
-from tests import faults
+from tests.helpers import faults
 
 
 def said_by(*checks):
@@ -88,7 +88,7 @@ def program(tmp_path, monkeypatch):
 )
 def test_the_clock_is_told(program, answer, said, todo):
     program("timedatectl", answer)
-    found = readiness.clock()
+    found = pi_checks.clock()
     assert found.said == said
     assert todo in found.todo
     assert bool(found.todo) == bool(todo)
@@ -106,7 +106,7 @@ def test_the_clock_is_told(program, answer, said, todo):
 )
 def test_the_supply_is_told(program, answer, said, todo):
     program("vcgencmd", answer)
-    found = readiness.supply()
+    found = pi_checks.supply()
     assert said in found.said
     assert todo in found.todo
     assert bool(found.todo) == bool(todo)
@@ -115,7 +115,7 @@ def test_the_supply_is_told(program, answer, said, todo):
 def test_a_pi_with_too_little_power_does_not_drive(program):
     program("vcgencmd", "throttled=0x50005")
     with pytest.raises(NotReady, match=r"under-voltage: .* 5 V"):
-        readiness.supply()
+        pi_checks.supply()
 
 
 @pytest.mark.parametrize(
@@ -132,17 +132,17 @@ def test_a_pi_with_too_little_power_does_not_drive(program):
 )
 def test_what_no_program_tells_is_not_guessed(program, name, answer, code):
     program(name, answer, code)
-    for check in (readiness.clock, readiness.supply):
+    for check in (pi_checks.clock, pi_checks.supply):
         with pytest.raises(Unknown):
             check()
 
 
 def test_a_program_that_hangs_is_not_waited_for(program, monkeypatch):
-    monkeypatch.setattr(readiness, "_ANSWERS_WITHIN_S", 0.2)
+    monkeypatch.setattr(pi_checks, "_ANSWERS_WITHIN_S", 0.2)
     program("timedatectl", "yes")
     Path(shutil.which("timedatectl")).write_text("#!/bin/sh\nexec /bin/sleep 9999\n")
     with pytest.raises(Unknown):
-        readiness.clock()
+        pi_checks.clock()
 
 
 GIGABYTE = 10**9

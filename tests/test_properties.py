@@ -14,26 +14,22 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import path
-from get_data import (
-    command_line,
-    contact_sheet,
-    run_manual,
-    search_and_download,
-    upload_data,
-    upload_to_db,
-)
-from get_data.labels import label, label_file, session
-from get_data.labels.label import RESERVED, SESSION_KEYS, own_key_fault
+from common.errors import Declined
+from get_data import contact_sheet, run_manual, search_and_download, upload_data, upload_to_db
+from get_data.cli import exit_codes, process
+from get_data.labels import classes, edits, ids, label_file, schema, session
+from get_data.labels.schema import RESERVED, SESSION_KEYS
+from get_data.labels.validation import own_key_fault
 from get_data.recording import journal
 from tests.conftest import document, picture, save
 
 pytestmark = pytest.mark.slow
 
 CODES = {
-    command_line.DONE,
-    command_line.FAILED,
-    command_line.WRONG_USAGE,
-    command_line.SOME_ITEMS_FAILED,
+    exit_codes.DONE,
+    exit_codes.FAILED,
+    exit_codes.WRONG_USAGE,
+    exit_codes.SOME_ITEMS_FAILED,
 }
 
 
@@ -203,7 +199,7 @@ def call(script, *arguments: str) -> tuple[int, str, str]:
     out, err = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = command_line.run(lambda: script.main(list(arguments)))
+            code = process.run(lambda: script.main(list(arguments)))
         except SystemExit as error:
             code = error.code
     return code, out.buffer.getvalue().decode(), err.getvalue()
@@ -218,7 +214,7 @@ def judge(place: Place, code: int, out: str, err: str) -> None:
         assert err.count("\n") <= 2
     else:
         assert json.loads(out)
-    if code == command_line.WRONG_USAGE:
+    if code == exit_codes.WRONG_USAGE:
         assert place.is_unchanged()
 
 
@@ -249,7 +245,7 @@ def test_labels_that_fit_their_fingerprint_are_taken_or_refused(prepared, data):
     for img_id, one in labels.items() if isinstance(labels, dict) else ():
         with contextlib.suppress(Exception):  # of a label that is too broken
             one["img_id"] = img_id
-            one["label_fingerprint"] = label.fingerprint(img_id, one["label"])
+            one["label_fingerprint"] = ids.fingerprint(img_id, one["label"])
             if data.draw(st.booleans()):
                 one |= data.draw(st.sampled_from([{"to_delete": True}, {"replaces": "0" * 32}]))
     Path("drive/labels.json").write_text(json.dumps(labels))
@@ -288,7 +284,9 @@ CLAUSE = st.fixed_dictionaries(
     },
 )
 FIELDS = st.one_of(
-    st.sampled_from([*label.INDEX_TYPES, "label", "event.text", "driver.keyword", "car_setting.x"]),
+    st.sampled_from(
+        [*schema.INDEX_TYPES, "label", "event.text", "driver.keyword", "car_setting.x"]
+    ),
     TEXTS,
     NASTY,
 )
@@ -341,27 +339,27 @@ def test_session_templates_are_taken_or_refused(prepared, content, driver):
     if code == 1:
         assert "it would be recorded" in err
         written = session.read(Path("drive/session_template.json"))
-        json.dumps(label.recorded(**{**RECORDED, "session": written}))
+        json.dumps(edits.recorded(**{**RECORDED, "session": written}))
         return
     judge(place, code, out, err)
-    assert code == command_line.WRONG_USAGE
+    assert code == exit_codes.WRONG_USAGE
 
 
 class Drove:
     """Stands for the recorder, and ends the run."""
 
     def __init__(self, *_arguments: object, **_options: object) -> None:
-        raise command_line.Declined("it would be recorded")
+        raise Declined("it would be recorded")
 
 
 RECORDED = {
-    "captured": label.moment_of(DRIVE[0]["img_id"]),
+    "captured": ids.moment_of(DRIVE[0]["img_id"]),
     "picture": b"x",
     "width": 160,
     "height": 120,
     "steering": 0.0,
     "throttle": 0.0,
-    "classes": label.Classes(),
+    "classes": classes.Classes(),
     "session": {},
     "car_setting": {},
 }
@@ -436,7 +434,7 @@ def valid(draw, number: int) -> dict:
     one["car_setting"] = draw(settings.filter(_is_taken))
     one["dataset"] = draw(st.lists(TEXTS, max_size=3))
     one["label"] = {**one["label"], "created_by": draw(TEXTS.filter(bool))}
-    one["label_fingerprint"] = label.fingerprint(one["img_id"], one["label"])
+    one["label_fingerprint"] = ids.fingerprint(one["img_id"], one["label"])
     return one
 
 

@@ -7,12 +7,12 @@ from threading import Thread
 import pytest
 import trustme
 
-from errors import DatabaseError, InputError
-from get_data.database.es.http import Http
-from get_data.database.es.settings import Settings as EsSettings
+from common.errors import DatabaseError, InputError
+from get_data.database.es_utils.http import Http
+from get_data.database.es_utils.settings import Settings as EsSettings
 from get_data.database.proxies import way_to
-from get_data.database.s3.settings import create_bucket, from_environment
-from get_data.database.s3_utils import S3PictureStore
+from get_data.database.s3_utils.picture_store import S3PictureStore
+from get_data.database.s3_utils.settings import create_bucket, from_environment
 from tests.servers.server import free_port
 from tests.servers.tunnel import Tunnel
 from tests.servers.versity import Versity

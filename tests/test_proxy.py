@@ -12,9 +12,9 @@ from threading import Thread
 
 import pytest
 
+from tests.helpers.waiting import HANGS_S, wait_until
 from tests.servers.addresses import Gateway
 from tests.servers.proxy import Proxy
-from tests.waiting import HANGS_S, wait_until
 
 BODY = bytes(10_000)
 

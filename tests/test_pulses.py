@@ -8,10 +8,10 @@ from math import inf
 
 import pytest
 
-from tests import lateness
+from tests.helpers import lateness
+from tests.helpers.waiting import HANGS_S, wait_until
 from tests.pi import bench, libraries, pulses
 from tests.pi.pulses import Blind, Edge, Level, Pulse, Pulses, composed, stopped_at
-from tests.waiting import HANGS_S, wait_until
 
 
 def edge(after_us: float, before_us: float, level: Level) -> Edge:

@@ -8,14 +8,16 @@ import subprocess
 import pytest
 from packaging.requirements import Requirement
 
-import errors
 import path
-from get_data import command_line
+from common import errors
+from get_data.cli import exit_codes
 from get_data.database import connection
-from tests.stopping import STOPS
+from tests.pi.stopping import STOPS
 from tests.test_scripts import SCRIPTS
 
 README = (path.ROOT / "README.md").read_text()
+ARCHITECTURE = (path.ROOT / "docs" / "architecture.md").read_text()
+TREE = ARCHITECTURE.split("## Packages")[1].split("\n\n")[1]
 
 
 @pytest.fixture
@@ -45,11 +47,11 @@ def test_every_option_of_a_script_is_told(script, options):
 def test_every_exit_code_is_told():
     table = dict(re.findall(r"^\| (\d+) \| (.*) \|$", README, re.MULTILINE))
     codes = {
-        command_line.DONE,
-        command_line.FAILED,
-        command_line.WRONG_USAGE,
-        command_line.SOME_ITEMS_FAILED,
-        command_line.INTERRUPTED,
+        exit_codes.DONE,
+        exit_codes.FAILED,
+        exit_codes.WRONG_USAGE,
+        exit_codes.SOME_ITEMS_FAILED,
+        exit_codes.INTERRUPTED,
         errors.ToolkitError.exit_code,
         errors.InputError.exit_code,
     }
@@ -74,7 +76,7 @@ def test_every_variable_is_told():
     )
     code = "".join(
         file.read_text()
-        for folder in ("car", "get_data")
+        for folder in ("common", "car", "get_data")
         for file in (path.ROOT / "path.py", *(path.ROOT / folder).rglob("*.py"))
     )
     read = set(re.findall(r"\bPATATE_[A-Z0-9_]*[A-Z0-9]\b", code))
@@ -96,22 +98,20 @@ def test_every_dependency_is_told_with_a_reason():
 
 
 def test_every_module_stands_in_the_tree():
-    tree = README.split("## The house")[1]
     modules = [
         file
-        for folder in ("car", "get_data")
+        for folder in ("common", "car", "get_data")
         for file in (path.ROOT / folder).rglob("*.py")
         if file.name != "__init__.py"
     ]
-    missing = [file.name for file in modules if file.name not in tree]
+    missing = [file.name for file in modules if file.name not in TREE]
     assert missing == []
 
 
 def test_every_file_of_the_tree_is_there():
-    tree = README.split("## The house")[1].split("\n\n")[1]
     there = {file.name for file in path.ROOT.rglob("*.*")}
     assert [
-        name for name in re.findall(r"\b\w+\.(?:py|json|sh)\b", tree) if name not in there
+        name for name in re.findall(r"\b\w+\.(?:py|json|sh)\b", TREE) if name not in there
     ] == []
 
 
@@ -187,7 +187,9 @@ def test_every_way_to_stop_is_on_the_safety_page():
     assert untold == {"the drive is told to end (SIGTERM)"}  # as Ctrl-C and a closed terminal
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/safety.md", "docs/raspberry_pi.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/architecture.md", "docs/safety.md", "docs/raspberry_pi.md"]
+)
 def test_every_link_to_a_file_leads_somewhere(page):
     file = path.ROOT / page
     links = re.findall(r"\]\(([^)#:]+)\)", file.read_text())

@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 
 import path
-from errors import InputError, RecordingFailed, StillRecording
-from get_data.labels import label, label_file
-from get_data.labels.label import Classes
+from common.errors import InputError, RecordingFailed, StillRecording
+from get_data.labels import ids, label_file
+from get_data.labels.classes import Classes
 from get_data.recording import capture_clock, journal
 from get_data.recording import recorder as recording_recorder
 from get_data.recording.recorder import Recorder
-from tests import jpeg_files
 from tests.conftest import START
-from tests.faults import before_anything, files_up_to
-from tests.waiting import wait_until
+from tests.helpers import jpeg_files
+from tests.helpers.faults import before_anything, files_up_to
+from tests.helpers.waiting import wait_until
 
 FRAME = np.full((12, 16, 3), (200, 30, 30), np.uint8)  # blue green red
 
@@ -68,7 +68,7 @@ def assert_whole(folder):
     labels = label_file.read(folder / label_file.NAME)
     for document in labels.values():
         content = (folder / document["file_name"]).read_bytes()
-        assert label.sha256(content) == document["picture_sha256"]
+        assert ids.sha256(content) == document["picture_sha256"]
         assert len(content) == document["picture_size"]
     assert {file.stem for file in folder.glob("*.jpg")} == set(labels)
     assert not list(folder.glob(".*.tmp"))
@@ -152,7 +152,7 @@ def test_erased_seconds_are_moved_aside_with_their_labels(tmp_path):
     erased = label_file.read(tmp_path / "erased" / "labels.json")
     assert len(labels) == 60
     assert sorted(erased) == [
-        label.img_id_of(START + timedelta(milliseconds=100 * number)) for number in range(50, 100)
+        ids.img_id_of(START + timedelta(milliseconds=100 * number)) for number in range(50, 100)
     ]
     assert {file.stem for file in (tmp_path / "erased").glob("*.jpg")} == set(erased)
     assert to.report.erased == 50
@@ -253,7 +253,7 @@ def test_what_waits_when_recording_stops_is_told_at_the_end(tmp_path):
     to = recorder(tmp_path)
     record(to, 1)
     wait_until(lambda: to.progress.written == 1)
-    (tmp_path / f"{label.img_id_of(START + timedelta(milliseconds=100))}.jpg").mkdir()
+    (tmp_path / f"{ids.img_id_of(START + timedelta(milliseconds=100))}.jpg").mkdir()
     record(to, 1, first=1, wait=True)
     with pytest.raises(RecordingFailed, match="stopped early"):
         to.close()
@@ -426,7 +426,7 @@ def record_until_stopped(to, picture=FRAME, *, first=0):
 
 @pytest.mark.slow
 def test_a_picture_that_cannot_get_its_name_leaves_nothing(tmp_path):
-    taken = tmp_path / f"{label.img_id_of(START + timedelta(milliseconds=300))}.jpg"
+    taken = tmp_path / f"{ids.img_id_of(START + timedelta(milliseconds=300))}.jpg"
     taken.mkdir()
     with recorder(tmp_path) as to:
         record_until_stopped(to)
@@ -450,9 +450,9 @@ def test_labels_that_cannot_be_merged_are_told_and_wait_in_the_journal(tmp_path)
 COUNT_SYNCS = """
 import time
 from pathlib import Path
-from get_data import durable
+from common import atomic_files
 
-real = durable._syncfs
+real = atomic_files._syncfs
 
 def counting(descriptor):
     result = real(descriptor)
@@ -460,7 +460,7 @@ def counting(descriptor):
         print(Path(f"/proc/self/fd/{{descriptor}}").readlink(), file=file)
     return result
 
-durable._syncfs = counting
+atomic_files._syncfs = counting
 """
 
 
@@ -479,7 +479,7 @@ def test_once_a_second_all_that_was_recorded_is_made_durable(tmp_path, monkeypat
 
 
 REFUSE_SYNCS = """
-from tests.faults import failing_sync_of_file_systems
+from tests.helpers.faults import failing_sync_of_file_systems
 
 failing_sync_of_file_systems(setattr)
 """
@@ -517,7 +517,7 @@ def test_what_cannot_be_recorded_is_refused_and_the_rest_is_recorded(running, wr
     assert running.record(captured=moment, **right)
     wait_until(lambda: running.progress.written == before + 1)
     (new,) = set(running.folder.glob("*.jpg")) - files
-    assert new.stem == label.img_id_of(moment)
+    assert new.stem == ids.img_id_of(moment)
 
 
 @pytest.mark.slow
@@ -549,7 +549,7 @@ def test_the_newest_moment_is_kept_for_the_next_run(tmp_path):
     memory = tmp_path / "last_img_id"
     with recorder(tmp_path / "drive", last_img_id_file=memory) as to:
         record(to, 10)
-    assert memory.read_text().strip() == label.img_id_of(START + timedelta(milliseconds=900))
+    assert memory.read_text().strip() == ids.img_id_of(START + timedelta(milliseconds=900))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What RPi.GPIO does, on which car/gpio_pulses.py relies: the real library, and the fake alike.
+"""The behaviour of RPi.GPIO that gpio_pulses.py relies on: the real library and the fake.
 
 Each line of the contract runs in a process of its own. The real library runs in a namespace that
 looks like a Raspberry Pi; rpi-lgpio, which needs a chip that no file can play, is the fake's word.
@@ -13,7 +13,7 @@ import pytest
 
 from tests.pi import bench
 
-FAKES = Path(__file__).parent / "pi" / "fakes"
+FAKES = Path(__file__).parent / "fakes" / "libraries"
 
 PREPARED = '''
 import gc, mmap, subprocess, os, time, warnings

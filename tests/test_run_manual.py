@@ -22,20 +22,22 @@ import numpy as np
 import pytest
 
 import path
-from car import parts
+from car import assembly
 from car.interfaces import Button, Frame
-from errors import CameraFailed, InputError, PadLost
-from get_data import command_line, run_manual
+from common.errors import CameraFailed, InputError, PadLost
+from get_data import run_manual
+from get_data.cli import process
 from get_data.labels import label_file, session
-from get_data.labels.label import SESSION_KEYS, fingerprint, moment_of
+from get_data.labels.ids import fingerprint, moment_of
+from get_data.labels.schema import SESSION_KEYS
 from get_data.recording import capture_clock, journal
-from tests import unhurried
 from tests.conftest import document, picture, save
-from tests.pi import fake_camera
+from tests.fakes import fake_camera
+from tests.helpers import unhurried
+from tests.helpers.waiting import HANGS_S, wait_until
 from tests.test_journal import interrupted
 from tests.test_live_view import free_port
 from tests.test_recorder import assert_whole
-from tests.waiting import HANGS_S, wait_until
 
 SCRIPT = path.ROOT / "get_data" / "run_manual.py"
 SAID = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "comment")]
@@ -441,8 +443,8 @@ def test_erasing_and_pausing_from_the_pad(tmp_path, monkeypatch, capsys):
         (2.5, Button.PAUSE),
         (3.5, Button.STOP_RUN),
     ]
-    real = parts.SimulatedPad
-    monkeypatch.setattr(parts, "SimulatedPad", lambda world: real(world, presses=presses))
+    real = assembly.SimulatedPad
+    monkeypatch.setattr(assembly, "SimulatedPad", lambda world: real(world, presses=presses))
     code = run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "20"])
     counts = json.loads(capsys.readouterr().out)
     assert code == 0
@@ -672,7 +674,7 @@ def test_an_interrupted_recording_is_repaired_aloud_and_continued(tmp_path, caps
 def test_a_recording_that_stopped_is_told_when_the_drive_is_over(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run_manual, "Recorder", partial(run_manual.Recorder, min_free_bytes=2**62))
     drive = ["-o", str(tmp_path / "drive"), "--simulate", "--duration", "1.3"]
-    code = command_line.run(lambda: run_manual.main(drive))
+    code = process.run(lambda: run_manual.main(drive))
     said = capsys.readouterr()
     assert code == 1
     assert "error: " in said.err
@@ -739,7 +741,7 @@ def test_a_writer_that_was_killed_is_told_and_hides_nothing(
     monkeypatch.setattr(run_manual.Recorder, "close", killed)
     monkeypatch.setattr(run_manual.Drive, "run", run)
     drive = ["-o", str(folder), "--simulate", "--duration", "1"]
-    code = command_line.run(lambda: run_manual.main(drive))
+    code = process.run(lambda: run_manual.main(drive))
     said = capsys.readouterr()
     assert code == 1
     assert says in said.err.splitlines()[-1]
@@ -761,7 +763,7 @@ def test_a_recording_that_cannot_be_merged_is_told(tmp_path, monkeypatch, capsys
 
     monkeypatch.setattr(run_manual, "Recorder", in_the_way)
     drive = ["-o", str(folder), "--simulate", "--duration", "0.3"]
-    code = command_line.run(lambda: run_manual.main(drive))
+    code = process.run(lambda: run_manual.main(drive))
     said = capsys.readouterr()
     assert code == 1
     counts = json.loads(said.out)
@@ -879,7 +881,7 @@ class StalledCamera:
     [("", []), ("rate", ["camera"]), ("colours", ["camera"]), ("picture", ["space"])],
 )
 def test_a_camera_that_stalls_fails_one_check(tmp_path, call, monkeypatch, stalls_at, failed):
-    monkeypatch.setattr(parts, "PiCamera", lambda *_, **__: StalledCamera(stalls_at))
+    monkeypatch.setattr(assembly, "PiCamera", lambda *_, **__: StalledCamera(stalls_at))
     code, _, err = call(run_manual, "-o", tmp_path / "drive", "--check")
     assert code == 1  # there is no pad
     rows = re.findall("(?m)^  (camera|space) +(ok|FAILED|unknown)", err)
@@ -977,7 +979,7 @@ def test_a_folder_that_is_no_recording_is_refused(tmp_path, name, content, compl
     folder = tmp_path / "drive"
     folder.mkdir()
     (folder / name).write_text(content)
-    code = command_line.run(lambda: run_manual.main(["-o", str(folder), "--simulate"]))
+    code = process.run(lambda: run_manual.main(["-o", str(folder), "--simulate"]))
     said = capsys.readouterr()
     assert (code, said.out) == (2, "")
     assert complaint in said.err
@@ -991,7 +993,7 @@ def no_motors(monkeypatch):
     def opened(_car):
         raise AssertionError("the motors came on")
 
-    monkeypatch.setattr(parts.SimulatedCar, "open_motors", opened)
+    monkeypatch.setattr(assembly.SimulatedCar, "open_motors", opened)
 
 
 @pytest.mark.parametrize("place", ["drive", "drive/monday"])

@@ -18,19 +18,19 @@ import pytest
 from obstore.exceptions import GenericError
 
 import path
-from errors import DatabaseError, InputError, PictureMissing
-from get_data.database import s3_utils
-from get_data.database.batches import THREADS
+from common.batching import THREADS
+from common.errors import DatabaseError, InputError, PictureMissing
 from get_data.database.interfaces import copy_path, picture_key
-from get_data.database.s3.refusals import Refusal
-from get_data.database.s3.settings import create_bucket, from_environment
-from get_data.database.s3_utils import S3PictureStore
-from get_data.labels import label
+from get_data.database.s3_utils import picture_store
+from get_data.database.s3_utils.picture_store import S3PictureStore
+from get_data.database.s3_utils.refusals import Refusal
+from get_data.database.s3_utils.settings import create_bucket, from_environment
+from get_data.labels import ids
+from tests.helpers.waiting import HANGS_S
 from tests.servers.addresses import new_name
 from tests.servers.proxy import Proxy
 from tests.servers.server import free_port
 from tests.servers.versity import Versity
-from tests.waiting import HANGS_S
 
 SECRET = "not+for/anybodys-eyes"
 KEY = picture_key("20240501T12-00-00-000000", "ab" * 32)
@@ -441,8 +441,8 @@ def test_variables_of_other_tools_change_no_request(stub, monkeypatch, name):
 
 def test_with_a_key_boto3_is_not_even_loaded():
     code = (
-        "import sys; from get_data.database.s3.settings import Settings\n"
-        "from get_data.database.s3_utils import S3PictureStore\n"
+        "import sys; from get_data.database.s3_utils.settings import Settings\n"
+        "from get_data.database.s3_utils.picture_store import S3PictureStore\n"
         "S3PictureStore(Settings('pictures', 'id', 'key')); print('botocore' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=path.ROOT, stdout=subprocess.PIPE)
@@ -599,7 +599,7 @@ def test_an_etag_that_is_no_hash_makes_no_picture_damaged(stub, tag):
     """Not that of an object in parts, nor, with SSE-KMS, one of the form of an MD5."""
     stub.tag = tag
     store = opened(stub.environment)
-    wanted = {picture_key(f"p{one}", label.sha256(bytes([one]))): bytes([one]) for one in range(90)}
+    wanted = {picture_key(f"p{one}", ids.sha256(bytes([one]))): bytes([one]) for one in range(90)}
     for key, content in wanted.items():
         assert store.put_new(key, content)
     stub.requests.clear()
@@ -721,7 +721,7 @@ def test_a_lost_server_costs_the_patience_once_however_much_is_to_do(environment
 
 
 def test_who_waited_for_his_turn_asks_a_lost_server_no_more(store, proxy, monkeypatch):
-    monkeypatch.setattr(s3_utils, "_LOSS_S", HANGS_S)
+    monkeypatch.setattr(picture_store, "_LOSS_S", HANGS_S)
     store = opened(
         {"PATATE_S3_BUCKET": store.name, "PATATE_S3_KEY_ID": "id", "PATATE_S3_KEY": SECRET},
         PATATE_S3_ENDPOINT_URL=proxy.url,
@@ -734,7 +734,7 @@ def test_who_waited_for_his_turn_asks_a_lost_server_no_more(store, proxy, monkey
     with pytest.raises(DatabaseError, match="503"):
         store.get(KEY)
     assert proxy.requests.total() == asked
-    monkeypatch.setattr(s3_utils, "_LOSS_S", 0.0)
+    monkeypatch.setattr(picture_store, "_LOSS_S", 0.0)
     with pytest.raises(DatabaseError, match="503"):
         store.get(KEY)
     assert proxy.requests.total() > asked

@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 
 import path
-from errors import Declined, StillRecording
+from common.errors import Declined, StillRecording
 from get_data import (
-    command_line,
     contact_sheet,
     run_manual,
     search_and_download,
@@ -26,16 +25,17 @@ from get_data import (
     upload_to_db,
     write_label_template,
 )
-from get_data.database.sqlite_utils import SqliteIndex
-from get_data.labels import label, label_file
+from get_data.cli import output, process
+from get_data.database.local.label_index import SqliteIndex
+from get_data.labels import edits, ids, label_file, validation
 from get_data.recording import journal
-from tests import jpeg_files
 from tests.conftest import document, picture, save
-from tests.faults import before_anything
+from tests.helpers import jpeg_files
+from tests.helpers.faults import before_anything
+from tests.helpers.waiting import HANGS_S, wait_until
 from tests.pi import namespace
 from tests.test_bad_input import rights_count
 from tests.test_journal import interrupted
-from tests.waiting import HANGS_S, wait_until
 
 STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]
 
@@ -109,7 +109,7 @@ def test_an_id_from_elsewhere_may_have_dots_side_by_side(call, drive, tmp_path):
     labels = label_file.read(drive / label_file.NAME)
     one = labels.pop(in_drive(3)["img_id"])
     one["img_id"] = "a..b"
-    one["label_fingerprint"] = label.fingerprint("a..b", one["label"])
+    one["label_fingerprint"] = ids.fingerprint("a..b", one["label"])
     label_file.write(drive / label_file.NAME, labels | {"a..b": one})
     planned = call(upload_data, drive, "--dry-run")
     code, counts, err = call(upload_data, drive)
@@ -147,7 +147,7 @@ def test_a_missing_picture_is_named_and_a_second_run_completes(call, drive):
 
 KILLED_BEFORE_THE_SYNC = """
 import os, signal
-from get_data.database.local_store import LocalPictureStore
+from get_data.database.local.picture_store import LocalPictureStore
 
 LocalPictureStore.make_durable = lambda store: os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -280,14 +280,14 @@ def test_two_searches_at_once_into_one_folder_leave_it_whole(call, tmp_path):
     assert len(names) == 600
     assert {file.name for file in training.iterdir()} == {*names, label_file.NAME}
     for one in labels.values():
-        assert label.sha256((training / one["file_name"]).read_bytes()) == one["picture_sha256"]
+        assert ids.sha256((training / one["file_name"]).read_bytes()) == one["picture_sha256"]
 
 
 def correct(folder, number, direction=0):
     """Ada corrects the direction of one picture in a label file."""
     labels = label_file.read(folder / label_file.NAME)
     img_id = document(number)["img_id"]
-    labels[img_id] = label.corrected(
+    labels[img_id] = edits.corrected(
         labels[img_id], created_by="Ada", direction=direction, speed=1, on=datetime.now(UTC)
     )
     label_file.write(folder / label_file.NAME, labels)
@@ -347,8 +347,8 @@ def test_why_a_label_is_gone_and_by_whom_is_kept(call, fetched, home):
     gone = index.find_gone([in_drive(number)["label_fingerprint"] for number in (4, 5)])
     index.close()
     assert {one.img_id: (one.why, one.by) for one in gone.values()} == {
-        in_drive(4)["img_id"]: ("replaced", command_line.login_name()),
-        in_drive(5)["img_id"]: ("deleted", command_line.login_name()),
+        in_drive(4)["img_id"]: ("replaced", process.login_name()),
+        in_drive(5)["img_id"]: ("deleted", process.login_name()),
     }
 
 
@@ -692,7 +692,7 @@ def test_a_query_that_cannot_be_answered_is_refused(call, drive, tmp_path, query
 def test_template_is_a_valid_label_on_stdout(call):
     code, example, err = call(write_label_template)
     assert (code, err) == (0, "")
-    label.parse(example)
+    validation.parse(example)
 
 
 def test_schema_is_one(call):
@@ -704,7 +704,7 @@ def test_schema_is_one(call):
 def test_template_is_written_and_never_over_another_file(call, tmp_path):
     file = tmp_path / "template.json"
     assert call(write_label_template, "-o", file)[0] == 0
-    label.parse(json.loads(file.read_text()))
+    validation.parse(json.loads(file.read_text()))
     file.write_text("mine")
     code, _, err = call(write_label_template, "-o", file)
     assert code == 1
@@ -900,4 +900,4 @@ def test_every_script_runs_from_any_folder_and_helps(script, tmp_path):
     ("count", "told"), [(0, "0 labels"), (1, "1 label"), (2, "2 labels"), (2031, "2,031 labels")]
 )
 def test_a_number_and_its_noun_agree(count, told):
-    assert command_line.number_of(count, "label") == told
+    assert output.number_of(count, "label") == told

@@ -6,9 +6,10 @@ import re
 import pytest
 
 import path
-from get_data import command_line, search_and_download, upload_data, upload_to_db
-from get_data.database.sqlite_utils import SqliteIndex
-from get_data.labels import label, label_file
+from get_data import search_and_download, upload_data, upload_to_db
+from get_data.cli import output
+from get_data.database.local.label_index import SqliteIndex
+from get_data.labels import edits, label_file
 from tests.conftest import START, document, save
 
 TERM = {"type": "term", "value": "x"}
@@ -139,7 +140,7 @@ def test_one_search_is_made_and_its_bar_counts_pictures(call, drive, tmp_path, m
     monkeypatch.setattr(
         SqliteIndex, "search", lambda self, query: searches.append(query) or search(self, query)
     )
-    monkeypatch.setattr(command_line, "shows_bars", lambda: True)
+    monkeypatch.setattr(output, "shows_bars", lambda: True)
     query = json.dumps({"driver": {"type": "term", "value": "Zoé"}})
     code, counts, err = call(search_and_download, "-q", query, "-p", tmp_path / "out")
     assert (code, counts["found"], counts["other_labels"]) == (0, 10, 1)
@@ -158,7 +159,7 @@ def test_the_samples_stay_right_after_corrections(call, drive, tmp_path):
     hard_left = [one for one in whole if one["label"]["label_direction"] == 0]
     straight = [one for one in whole if one["label"]["label_direction"] == 2]
     corrections = [
-        label.corrected(one, created_by="Zoé", direction=direction, speed=0, on=START)
+        edits.corrected(one, created_by="Zoé", direction=direction, speed=0, on=START)
         for one, direction in ((hard_left[0], 2), (straight[0], 0))
     ]
     file = tmp_path / "corrected.json"

@@ -5,15 +5,15 @@ import json
 import pytest
 
 import path
-from errors import InputError
-from get_data.database.matching.queries import compile_query
-from get_data.database.search_query import (
+from common.errors import InputError
+from get_data.database.search.matching import compile_query
+from get_data.database.search.search_query import (
     Clause,
     SearchQuery,
     parse_search_query,
     read_search_query,
 )
-from get_data.labels import label
+from get_data.labels import schema
 
 TERM = {"type": "term", "value": 2}
 
@@ -186,4 +186,4 @@ def test_the_starting_point_has_a_line_for_every_field_worth_asking():
     fields = json.loads((path.QUERIES / "search.json").read_text("utf-8"))
     asked = {name.split(".")[0] for name in fields}
     beside = {"file_name", "s3_bucket", "s3_key", "color", "picture_size", "picture_sha256"}
-    assert asked == {name.split(".")[0] for name in label.INDEX_TYPES} - beside
+    assert asked == {name.split(".")[0] for name in schema.INDEX_TYPES} - beside

@@ -16,11 +16,11 @@ from urllib.error import URLError
 import pytest
 
 import path
+from tests.helpers.waiting import HANGS_S, wait_until
 from tests.servers.addresses import Cluster, Gateway, Login, new_name
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.server import Server, ServerFailed
 from tests.servers.versity import Versity
-from tests.waiting import HANGS_S, wait_until
 
 
 def answers(url: str) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import path
-from get_data.durable import replacing
+from common.atomic_files import replacing
 from get_data.labels import label_file
 from tests.conftest import document, save
 
@@ -158,7 +158,7 @@ def test_a_group_that_cannot_be_kept_gives_its_rights_to_no_other(team, tmp_path
     code = f"""
 import os, sys
 from pathlib import Path
-from get_data.durable import replacing
+from common.atomic_files import replacing
 os.umask(0o022); os.setgroups([]); os.setgid({OTHER}); os.setuid({OTHER})
 with replacing(Path({str(file)!r})) as file:
     file.write(b"new")

@@ -14,18 +14,18 @@ import pytest
 from car.clock import RealClock, VirtualClock
 from car.drive import Drive, Rules
 from car.interfaces import NEUTRAL, Button, Command, Frame, PadState
-from car.simulated_view import SimulatedView
-from car.simulator import (
+from car.simulator.simulator import (
     GuardedSimulatedMotors,
     SimulatedCamera,
     SimulatedMotors,
     SimulatedPad,
     World,
 )
-from car.track import ROAD_WIDTH_M, TRACKS, Corner, Pose, Track, load
-from errors import CameraFailed, MotorsFailed, PadLost
-from get_data.labels.label import Classes
-from tests.waiting import HANGS_S
+from car.simulator.track import ROAD_WIDTH_M, TRACKS, Corner, Pose, Track, load
+from car.simulator.view import SimulatedView
+from common.errors import CameraFailed, MotorsFailed, PadLost
+from get_data.labels.classes import Classes
+from tests.helpers.waiting import HANGS_S
 
 MAX_THROTTLE = 0.5
 

@@ -13,12 +13,12 @@ from threading import Barrier
 
 import pytest
 
-from errors import DatabaseError
-from get_data.database import sqlite_utils
-from get_data.database.matching.queries import compile_query
-from get_data.database.search_query import parse_search_query
-from get_data.database.sqlite_utils import SqliteIndex
-from get_data.labels import label
+from common.errors import DatabaseError
+from get_data.database.local import label_index
+from get_data.database.local.label_index import SqliteIndex
+from get_data.database.search.matching import compile_query
+from get_data.database.search.search_query import parse_search_query
+from get_data.labels import schema
 from tests.test_label_index import GARDEN, gone, made, name_of, names_of, search
 
 EVERYTHING = parse_search_query({})
@@ -122,8 +122,8 @@ def test_documents_of_another_event_are_not_even_decoded(index, file):
 
 
 def test_every_column_belongs_to_a_field_of_one_value():
-    assert sqlite_utils._COLUMNS.keys() <= label.INDEX_TYPES.keys()
-    assert not sqlite_utils._COLUMNS.keys() & {"transformation", "dataset"}
+    assert label_index._COLUMNS.keys() <= schema.INDEX_TYPES.keys()
+    assert not label_index._COLUMNS.keys() & {"transformation", "dataset"}
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_every_column_belongs_to_a_field_of_one_value():
 )
 def test_a_search_goes_by_an_index(index, file, data, plan):
     index.create(GARDEN)
-    condition, values = sqlite_utils._narrowed(parse_search_query(data))
-    statement = f"SELECT id FROM labels WHERE {condition} ORDER BY {sqlite_utils._IN_ORDER}"
+    condition, values = label_index._narrowed(parse_search_query(data))
+    statement = f"SELECT id FROM labels WHERE {condition} ORDER BY {label_index._IN_ORDER}"
     with closing(sqlite3.connect(file)) as connection:
         steps = connection.execute("EXPLAIN QUERY PLAN " + statement, values).fetchall()
     assert any(plan in step[3] for step in steps)
@@ -307,7 +307,7 @@ def test_a_reader_who_is_overtaken_by_a_writer_is_not_told_of_damage(
 
 
 def test_a_lock_that_lasts_is_said(index, file, monkeypatch):
-    monkeypatch.setattr(sqlite_utils, "_WAIT_S", 0.05)
+    monkeypatch.setattr(label_index, "_WAIT_S", 0.05)
     index.create([made(1)])
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -319,14 +319,14 @@ def test_a_lock_that_lasts_is_said(index, file, monkeypatch):
 
 def connect_here(pragma, monkeypatch):
     """From now on every connection obeys the pragma."""
-    real = sqlite_utils._connection
+    real = label_index._connection
 
     def connect(uri):
         connection = real(uri)
         connection.execute(pragma)
         return connection
 
-    monkeypatch.setattr(sqlite_utils, "_connection", connect)
+    monkeypatch.setattr(label_index, "_connection", connect)
 
 
 def test_a_new_file_and_its_folders_outlive_a_power_cut_before_a_label_is_in(
@@ -338,7 +338,7 @@ def test_a_new_file_and_its_folders_outlive_a_power_cut_before_a_label_is_in(
         assert folder == file.parent
         at_sync.append(SqliteIndex(folder).count(EVERYTHING))
 
-    monkeypatch.setattr(sqlite_utils, "sync_file_system", sync)
+    monkeypatch.setattr(label_index, "sync_file_system", sync)
     index.create([made(1)])
     index.create([made(2)])
     assert at_sync == [0]

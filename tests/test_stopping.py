@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from get_data.recording import journal
+from tests.helpers.waiting import wait_until
 from tests.pi.car import (
     CONF,
     THROTTLE,
@@ -22,9 +23,8 @@ from tests.pi.car import (
 )
 from tests.pi.pad import FifoPad
 from tests.pi.pulses import Pulses
-from tests.stopping import STOPS, Stop
+from tests.pi.stopping import STOPS, Stop
 from tests.test_recorder import assert_whole
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -112,7 +112,7 @@ def test_a_car_that_was_held_up_as_a_whole_stands_until_menu_is_pressed(tmp_path
     with driving(tmp_path) as car:
         wait_until(lambda: car.pictures() >= 5)
         car.keep_going()
-        pids = {"drive": car.process.pid, "guard": car.child("car.guard")}
+        pids = {"drive": car.process.pid, "guard": car.child("car.motors.guard")}
         for name in names:
             os.kill(pids[name], signal.SIGSTOP)
         time.sleep(0.6)

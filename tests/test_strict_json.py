@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import strict_json
-from errors import InputError
+from common import strict_json
+from common.errors import InputError
 from get_data import upload_data
 from get_data.labels import label_file
 

@@ -13,11 +13,11 @@ import path
 from get_data import search_and_download, upload_data, upload_to_db
 from get_data.labels import label_file
 from tests.conftest import document, picture, save
+from tests.helpers.waiting import wait_until
 from tests.servers.addresses import new_name
 from tests.servers.proxy import Proxy
 from tests.soak.scripts import DOWNLOAD, UPLOAD
 from tests.soak.team import TeamHome
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from get_data import search_and_download, session_questions, upload_data
-from get_data.database.search_query import parse_search_query
-from get_data.database.sqlite_utils import SqliteIndex
+from get_data import search_and_download, upload_data
+from get_data.cli import session_questions
+from get_data.database.local.label_index import SqliteIndex
+from get_data.database.search.search_query import parse_search_query
 from get_data.database.upload import entries_of, upload
-from get_data.labels import label, label_file
+from get_data.labels import ids, label_file
 from get_data.labels.unicode_forms import as_one_name, composed
 from tests.conftest import document, picture, save
 
@@ -83,7 +84,7 @@ TEXTS = {"event": APART, "driver": APART, "comment": f"x {APART}", "mood": [APAR
 def by(text, entry):
     """The label as that person made it."""
     made = entry | {"label": entry["label"] | {"created_by": text}}
-    return made | {"label_fingerprint": label.fingerprint(made["img_id"], made["label"])}
+    return made | {"label_fingerprint": ids.fingerprint(made["img_id"], made["label"])}
 
 
 def test_a_session_is_kept_in_one_form(tmp_path):

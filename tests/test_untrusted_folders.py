@@ -14,19 +14,13 @@ import cv2
 import numpy as np
 import pytest
 
-from errors import InputError
-from get_data import (
-    contact_sheet,
-    links,
-    run_labelizer,
-    run_manual,
-    search_and_download,
-    upload_data,
-)
+from common import links
+from common.errors import InputError
+from get_data import contact_sheet, run_labelizer, run_manual, search_and_download, upload_data
 from get_data.labelizer import catalogue, work_file
 from get_data.labelizer.work_file import WorkFile
 from get_data.labels import label_file, session
-from get_data.labels.label import Classes
+from get_data.labels.classes import Classes
 from get_data.recording import journal
 from get_data.recording.recorder import Recorder
 from tests.conftest import document, picture, save

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from errors import DatabaseError, InputError
+from common.errors import DatabaseError, InputError
 from get_data.database.delete import delete, target
 from get_data.database.interfaces import picture_key
-from get_data.database.local_store import LocalPictureStore
-from get_data.database.sqlite_utils import SqliteIndex
+from get_data.database.local.label_index import SqliteIndex
+from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.upload import Entry, entries_of, upload
-from get_data.labels import label, label_file
+from get_data.labels import ids, label_file
 from tests.conftest import document, picture, save
-from tests.faults import Call, Recording, calls_recorded, names_of
+from tests.helpers.faults import Call, Recording, calls_recorded, names_of
 
 
 def entries(folder):
@@ -135,7 +135,7 @@ def test_a_label_from_elsewhere_gets_size_and_hash_of_its_picture(db, drive):
     outcome(db, [Entry(plain, drive / plain["file_name"])])
     (sent,) = db.labels().values()
     assert sent["picture_size"] == len(picture(0))
-    assert sent["picture_sha256"] == label.sha256(picture(0))
+    assert sent["picture_sha256"] == ids.sha256(picture(0))
 
 
 def test_a_picture_that_only_the_store_has_is_enough_for_another_label(db, drive):
@@ -152,7 +152,7 @@ def test_a_picture_that_a_killed_deletion_has_aside_is_enough(db, drive, was_the
     outcome(db, [entry])
     if not was_there:
         db.index.remove([entry.fingerprint])
-    key = picture_key(entry.img_id, label.sha256(picture(0)))
+    key = picture_key(entry.img_id, ids.sha256(picture(0)))
     assert db.store.put_aside(key, "run")
     db.store.delete(key)
     entry.picture.unlink()
@@ -165,7 +165,7 @@ def test_another_picture_of_the_same_id_is_a_conflict(db, drive, tmp_path):
     other = document(0, steering=0.9)
     file = tmp_path / other["file_name"]
     file.write_bytes(b"other content")
-    other |= {"picture_size": 13, "picture_sha256": label.sha256(b"other content")}
+    other |= {"picture_size": 13, "picture_sha256": ids.sha256(b"other content")}
     (result,) = upload([Entry(other, file)], db.index, db.store)
     assert result.what == "failed"
     assert result.reason == "conflict: the database has another picture of this id"
@@ -174,7 +174,7 @@ def test_another_picture_of_the_same_id_is_a_conflict(db, drive, tmp_path):
 
 def test_two_pictures_of_one_id_in_the_input_are_a_conflict_and_neither_is_sent(db, tmp_path):
     first, second = document(0), document(0, steering=0.9)
-    second |= {"picture_size": 5, "picture_sha256": label.sha256(b"other")}
+    second |= {"picture_size": 5, "picture_sha256": ids.sha256(b"other")}
     (tmp_path / "a.jpg").write_bytes(picture(0))
     (tmp_path / "b.jpg").write_bytes(b"other")
     both = [Entry(first, tmp_path / "a.jpg"), Entry(second, tmp_path / "b.jpg")]
@@ -199,7 +199,7 @@ def test_deleted_labels_stay_out_until_they_are_restored(db, drive):
 
 def test_another_picture_under_the_same_label_is_a_conflict_in_input_and_database(db, tmp_path):
     one, two = document(0), document(0)
-    two |= {"picture_size": 5, "picture_sha256": label.sha256(b"other")}
+    two |= {"picture_size": 5, "picture_sha256": ids.sha256(b"other")}
     (tmp_path / "a.jpg").write_bytes(picture(0))
     (tmp_path / "b.jpg").write_bytes(b"other")
     both = [Entry(one, tmp_path / "a.jpg"), Entry(two, tmp_path / "b.jpg")]
@@ -246,7 +246,7 @@ class Meddling:
 def test_a_picture_deleted_while_its_label_went_in_is_put_back(db, drive):
     """A deletion of another label took the picture between its upload and the label's."""
     entry = entries(drive)[0]
-    key = picture_key(entry.img_id, label.sha256(picture(0)))
+    key = picture_key(entry.img_id, ids.sha256(picture(0)))
     index = Meddling(db.index, create=lambda: db.store.delete(key))
     results = list(upload([entry], index, db.store))
     assert [one.what for one in results] == ["created"]
@@ -257,7 +257,7 @@ def test_pictures_are_durable_before_their_labels_are_in_and_looked_at_after(db,
     """Else a power cut, or somebody's deletion, leaves a label without its picture."""
     calls: list[Call] = []
     entry = entries(drive)[0]
-    key = picture_key(entry.img_id, label.sha256(picture(0)))
+    key = picture_key(entry.img_id, ids.sha256(picture(0)))
     losing = Meddling(db.index, create=lambda: db.store.delete(key))
     list(upload([entry], Recording(losing, calls), Recording(db.store, calls)))
     once = ["put_new", "make_durable", "create", "look"]
@@ -309,7 +309,7 @@ def test_a_picture_that_the_store_has_damaged_is_sent_again(db, drive, left):
 
 def test_a_picture_that_only_the_store_has_and_damaged_is_told(db, drive):
     outcome(db, entries(drive))
-    key = picture_key(document(0)["img_id"], label.sha256(picture(0)))
+    key = picture_key(document(0)["img_id"], ids.sha256(picture(0)))
     db.store.delete(key)
     db.store.put_new(key, b"")
     (drive / document(0)["file_name"]).unlink()

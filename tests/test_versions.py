@@ -7,14 +7,14 @@ import pytest
 from packaging.requirements import Requirement
 
 import path
-from tests import versions
+from tests.environments import versions
 
 
 def run(tmp_path, *, ci):
     """Run the tests of all versions on a machine that has no Python to offer."""
     environment = {"PATH": str(tmp_path), "HOME": str(tmp_path), **({"CI": "1"} if ci else {})}
     return subprocess.run(
-        [sys.executable, "-m", "tests.versions", "--collect-only"],
+        [sys.executable, "-m", "tests.environments.versions", "--collect-only"],
         cwd=path.ROOT,
         env=environment,
         capture_output=True,

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-from errors import InputError
+from common.errors import InputError
 
 _ADDRESS = re.compile(
     r"https?://(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import path
-from errors import DatabaseError, InputError
+from common.errors import DatabaseError, InputError
 from get_data.database.interfaces import LabelIndex, PictureStore
 
 CHOICE = "PATATE_DATABASE"
@@ -67,8 +67,8 @@ def database(
 
 @contextmanager
 def _local(*, new_index: bool) -> Iterator[Database]:
-    from get_data.database.local_store import LocalPictureStore
-    from get_data.database.sqlite_utils import SIDE_FILES, SqliteIndex
+    from get_data.database.local.label_index import SIDE_FILES, SqliteIndex
+    from get_data.database.local.picture_store import LocalPictureStore
 
     folder = path.database()
     _check_folder(folder)
@@ -92,10 +92,10 @@ def _team(
     new_index: bool,
 ) -> Iterator[Database]:
     """The store is checked first, which leaves nothing; then the index, which may be created."""
-    from get_data.database.es import settings as es_settings
-    from get_data.database.es_utils import ElasticsearchIndex
-    from get_data.database.s3 import settings as s3_settings
-    from get_data.database.s3_utils import S3PictureStore
+    from get_data.database.es_utils import settings as es_settings
+    from get_data.database.es_utils.label_index import ElasticsearchIndex
+    from get_data.database.s3_utils import settings as s3_settings
+    from get_data.database.s3_utils.picture_store import S3PictureStore
 
     labels = es_settings.from_environment(environment)
     pictures = s3_settings.from_environment(environment)

@@ -7,7 +7,7 @@ from typing import Literal
 from get_data.database.delete import Target, target
 from get_data.database.interfaces import GoneLabel, LabelIndex
 from get_data.database.upload import Entry
-from get_data.labels import label
+from get_data.labels import edits
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def survey(add: Sequence[Entry], going: Sequence[Target], index: LabelIndex) -> 
     What was applied before is not unknown: its labels are among those that are gone for good.
     """
     replaced = {
-        one.fingerprint: old for one in add if (old := label.replaced_by(one.document)) is not None
+        one.fingerprint: old for one in add if (old := edits.replaced_by(one.document)) is not None
     }
     there = index.find({*replaced, *replaced.values(), *(one.fingerprint for one in going)})
     gone = index.find_gone({*replaced.values(), *(one.fingerprint for one in going)})

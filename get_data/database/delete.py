@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import uuid4
 
-from errors import DatabaseError, PictureMissing
-from get_data.database.batches import THREADS, batches
+from common import times
+from common.batching import THREADS, batches
+from common.errors import DatabaseError, PictureMissing
 from get_data.database.interfaces import (
     GoneLabel,
     LabelIndex,
@@ -24,8 +25,8 @@ from get_data.database.interfaces import (
     is_told_by,
     picture_key,
 )
-from get_data.labels import label
-from get_data.labels.label import Document
+from get_data.labels import schema
+from get_data.labels.schema import Document
 
 OLD_COPY_S = 3600.0  # longer than any deletion of a batch takes
 
@@ -57,7 +58,7 @@ class Deleted:
 
 def target(document: Document) -> Target:
     """The deletion of the label that a document is."""
-    says = label.reference(document)
+    says = schema.reference(document)
     key = says.s3_key if is_picture_key(says.s3_key, says.img_id) else ""
     if not key and says.picture_sha256:
         key = picture_key(says.img_id, says.picture_sha256)
@@ -81,7 +82,7 @@ def delete(
     distinct = {one.fingerprint: one for one in targets}
     for batch in batches(distinct.values()):
         keys = _keys(batch, index)
-        now = label.iso(datetime.now(UTC))
+        now = times.iso(datetime.now(UTC))
         index.remember_gone(
             [
                 GoneLabel(one.fingerprint, one.img_id, keys[one.fingerprint], why, by, now)

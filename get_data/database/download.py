@@ -13,12 +13,12 @@ from typing import Literal
 
 import msgspec
 
-from errors import DatabaseError, PictureMissing, PictureUnreadable
-from get_data.database.batches import THREADS, batches, working
+from common.atomic_files import drop_left_behind, sync_file_system, temporary_file
+from common.batching import THREADS, batches, working
+from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.interfaces import PictureStore, stored
-from get_data.durable import drop_left_behind, sync_file_system, temporary_file
-from get_data.labels import label, label_file
-from get_data.labels.label import PictureReference
+from get_data.labels import ids, label_file, validation
+from get_data.labels.schema import PictureReference
 from get_data.labels.unicode_forms import as_one_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,7 +139,7 @@ class _Names:
         if name in self._others:
             return False
         id_of_name = name.removesuffix(".jpg").upper()
-        moment = label.moment_of(id_of_name)
+        moment = ids.moment_of(id_of_name)
         if moment is None:
             self._others.add(name)
             return True
@@ -156,7 +156,7 @@ class _Names:
 
 def _name_fault(says: PictureReference, names: _Names) -> str:
     """What keeps a picture from being written under its file name, if anything."""
-    if not label.is_file_name(says.file_name):
+    if not validation.is_file_name(says.file_name):
         return f"{says.file_name!r} is not a plain file name"
     if not names.take(says):
         return (
@@ -201,7 +201,7 @@ def _is_whole(target: Path, says: PictureReference, *, verify: bool) -> bool:
         if size == 0 or says.picture_size not in (None, size):
             return False
         if verify and says.picture_sha256:
-            return label.sha256(target.read_bytes()) == says.picture_sha256
+            return ids.sha256(target.read_bytes()) == says.picture_sha256
     except OSError:
         return False
     return True
@@ -213,7 +213,7 @@ def _fetch(says: PictureReference, store: PictureStore, target: Path) -> None:
     Raises: PictureMissing, PictureUnreadable, _Damaged, OSError; what was there before stays.
     """
     picture = stored(store, says.s3_key)
-    if says.picture_sha256 not in (None, label.sha256(picture)) or not picture:
+    if says.picture_sha256 not in (None, ids.sha256(picture)) or not picture:
         raise _Damaged(f"the store's {says.s3_key} is not the picture that its label tells")
     with temporary_file(target.parent) as file:
         file.write(picture)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from errors import DatabaseError, PictureMissing, PictureUnreadable
-from get_data.database.search_query import SearchQuery
-from get_data.labels.label import Document, moment_of, sha256
+from common.errors import DatabaseError, PictureMissing, PictureUnreadable
+from get_data.database.search.search_query import SearchQuery
+from get_data.labels.ids import moment_of, sha256
+from get_data.labels.schema import Document
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from contextlib import closing
 from difflib import get_close_matches
 
-from errors import InputError
+from common.errors import InputError
 from get_data.database.interfaces import LabelIndex
-from get_data.database.search_query import Clause, SearchQuery
-from get_data.labels.label import INDEX_TYPES, OWN, field_at, is_meta
+from get_data.database.search.search_query import Clause, SearchQuery
+from get_data.labels.schema import INDEX_TYPES, OWN, field_at, is_meta
 
 _ABOUT_NO_FIELD = ("ids", "match_all")
 _MOST_NAMES = 3

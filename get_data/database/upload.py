@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from errors import DatabaseError, InputError, PictureMissing
-from get_data.database.batches import THREADS, batches, working
+from common.batching import THREADS, batches, working
+from common.errors import DatabaseError, InputError, PictureMissing
 from get_data.database.delete import MAX_ROUNDS, Target, delete, settle
 from get_data.database.interfaces import (
     Found,
@@ -31,9 +31,9 @@ from get_data.database.interfaces import (
     picture_key,
     stored,
 )
-from get_data.labels import label, label_file, picture_file
-from get_data.labels.label import Document, PictureReference
+from get_data.labels import edits, ids, label_file, picture_file, schema
 from get_data.labels.picture_file import NotAPicture
+from get_data.labels.schema import Document, PictureReference
 from get_data.labels.unicode_forms import as_one_name
 
 _AHEAD = 2  # batches that are asked about or sent while the labels of another are indexed
@@ -51,7 +51,7 @@ class Entry:
     @cached_property
     def says(self) -> PictureReference:
         """What the label says of its picture."""
-        return label.reference(self.document)
+        return schema.reference(self.document)
 
     @property
     def img_id(self) -> str:
@@ -69,7 +69,7 @@ class Entry:
         if self.says.picture_sha256:
             return self.says.picture_sha256
         try:
-            return label.sha256(picture_file.read(self.picture))
+            return ids.sha256(picture_file.read(self.picture))
         except (OSError, NotAPicture):
             return None
 
@@ -157,7 +157,7 @@ def entries_of(
     if documents is None:
         documents = label_file.read(labels)
     for img_id, document in documents.items():
-        says = label.reference(document)
+        says = schema.reference(document)
         if says.s3_key and not is_picture_key(says.s3_key, img_id):
             raise InputError(
                 f"{labels}, entry {img_id!r}: s3_key: {says.s3_key!r} is no key of that picture; "
@@ -319,7 +319,7 @@ class _Run:
         )
 
     def _sent(self, one: _Sending, picture: bytes) -> Document:
-        return label.sent(
+        return edits.sent(
             one.entry.document,
             picture=picture,
             bucket=self.store.name,
@@ -348,7 +348,7 @@ class _Run:
             raise _Unusable(
                 f"{path} is damaged: {len(picture)} bytes instead of {says.picture_size}"
             )
-        content = label.sha256(picture)
+        content = ids.sha256(picture)
         if says.picture_sha256 not in (None, content):
             raise _Unusable(f"{path} is damaged: not the content that its label tells")
         return picture, content

@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import strict_json
-from errors import InputError
+from common import strict_json
+from common.errors import InputError
+from common.links import picture_inside
+from get_data.labelizer import partial_label
 from get_data.labelizer.operations import UNKNOWN
-from get_data.labels import label
-from get_data.labels.label import AUTO, Glance
-from get_data.links import picture_inside
+from get_data.labelizer.partial_label import Glance
+from get_data.labels import classes, edits, ids
+from get_data.labels.schema import AUTO
 
 MAX_CLASSES = 10  # a digit key each
 SUFFIXES = (".jpg", ".jpeg")
@@ -186,7 +188,7 @@ class _Row:
 
     @property
     def taken(self) -> datetime:
-        return self.says.taken or label.moment_of(self.img_id) or _LONG_AGO
+        return self.says.taken or ids.moment_of(self.img_id) or _LONG_AGO
 
 
 Progress = Callable[[Iterable[strict_json.Entry]], Iterable[strict_json.Entry]]
@@ -231,7 +233,7 @@ def read(labels: Path, folder: Path, progress: Progress = iter) -> Catalogue:
 
 
 def _row(entry: strict_json.Entry) -> _Row:
-    says = label.glance(entry.value)
+    says = partial_label.glance(entry.value)
     named = entry.value.get("img_id") if isinstance(entry.value, dict) else None
     fault = says.fault
     if isinstance(named, str) and named != entry.key:
@@ -242,7 +244,7 @@ def _row(entry: strict_json.Entry) -> _Row:
 
 def _can_be_corrected(entry: strict_json.Entry, says: Glance) -> bool:
     """Whether a direction and a speed are all that an invalid label lacks."""
-    correction = label.corrected(
+    correction = edits.corrected(
         entry.value,
         created_by="somebody",
         direction=0,
@@ -251,7 +253,7 @@ def _can_be_corrected(entry: strict_json.Entry, says: Glance) -> bool:
         nb_dir=says.nb_dir or 1,
         nb_speed=says.nb_speed or 1,
     )
-    return not label.glance(correction).fault
+    return not partial_label.glance(correction).fault
 
 
 def _group(row: _Row) -> Group | None:
@@ -274,7 +276,7 @@ def _groups(rows: Sequence[_Row], labels: Path) -> Counter[Group]:
 
 
 def _group_of_a_recording() -> Group:
-    usual = label.Classes()
+    usual = classes.Classes()
     return Group(usual.nb_dir, usual.nb_speed)
 
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-import strict_json
-from errors import ToolkitError
+from common import strict_json
+from common.errors import ToolkitError
 from get_data.labelizer import catalogue as catalogue_of
 from get_data.labelizer import export, pictures, work_file
 from get_data.labelizer.catalogue import KINDS, Catalogue, shown

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-import strict_json
-from errors import InputError, ToolkitError
+from common import strict_json
+from common.errors import InputError, ToolkitError
 from get_data.labelizer.catalogue import Catalogue, Flag
 from get_data.labelizer.work_file import Decision, WorkFile
-from get_data.labels import label, label_file
-from get_data.labels.label import Document
+from get_data.labels import edits, ids, label_file, validation
+from get_data.labels.schema import Document
 
 PREFIX = "labels_"
 
@@ -54,7 +54,7 @@ def export(catalogue: Catalogue, work: WorkFile, *, now: datetime) -> Exported:
     Raises: SourceChanged, WriteFailed; no file is written then.
     """
     decisions = {one.position: one for one in work.decisions()}
-    name = f"{PREFIX}{label.img_id_of(now)}.json"
+    name = f"{PREFIX}{ids.img_id_of(now)}.json"
     exported = Exported(catalogue.labels.absolute().with_name(name))
     with label_file.writing(exported.file) as file:
         for position, raw in _entries(catalogue):
@@ -116,7 +116,7 @@ def _entry(
     if not isinstance(document, dict):
         raise InputError("is no object")
     decided = document if decision is None else _decided(document, decision)
-    label.parse(decided)
+    validation.parse(decided)
     if decided.get("img_id") != catalogue.ids[position]:
         raise InputError(f"its img_id is {decided.get('img_id')!r}")
     if decision is None:
@@ -135,13 +135,13 @@ def _entry(
 def _decided(document: Document, decision: Decision) -> Document:
     """The document as the person wants it. Raises: InputError when that is not known whole."""
     if decision.deleted:
-        return label.marked(document)
+        return edits.marked(document)
     if not decision.reviewed and not decision.changes_classes:
-        return label.unmarked(document)
+        return edits.unmarked(document)
     for name, value in (("direction", decision.direction), ("speed", decision.speed)):
         if value < 0:
             raise InputError(f"has no {name} yet")
-    return label.corrected(
+    return edits.corrected(
         document,
         created_by=decision.changed_by,
         direction=decision.direction,

@@ -6,7 +6,7 @@ import msgspec
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from errors import InputError, ToolkitError, WriteFailed
+from common.errors import InputError, ToolkitError, WriteFailed
 from get_data.labelizer import access
 from get_data.labelizer.access import Access
 from get_data.labelizer.desk import OtherWork

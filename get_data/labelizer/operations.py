@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from errors import InputError
+from common.errors import InputError
 
 Attribute = Literal["direction", "speed", "reviewed", "deleted"]
 ATTRIBUTES: tuple[Attribute, ...] = ("direction", "speed", "reviewed", "deleted")

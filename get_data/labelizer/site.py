@@ -5,11 +5,11 @@ import secrets
 import socket
 from typing import Any
 
-import django
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from errors import InputError
+from common import signals
+from common.errors import InputError
 from get_data.labelizer import connections
 from get_data.labelizer.access import HOST, Access
 from get_data.labelizer.desk import Desk
@@ -26,17 +26,15 @@ def listen(port: int) -> socket.socket:
         raise InputError(f"port {port} cannot be used: {why}; name another with --port") from error
 
 
-def configure(desk: Desk, access: Access, *, port: int) -> None:
-    """Make Django serve this desk. Once a process."""
-    settings.configure(**_settings(desk, access, port))
-    django.setup()
+def create_server(desk: Desk, access: Access, listener: socket.socket) -> Any:
+    """Return a server of this desk whose `run()` answers until Ctrl-C. Once a process.
 
-
-def serve(listener: socket.socket, access: Access) -> None:
-    """Answer until interrupted."""
-    connections.create_server(
-        get_wsgi_application(), listener, access, largest_body=_LARGEST_REQUEST
-    ).run()
+    Signals wait meanwhile: Django's set-up turns an exception from a handler into one of its own.
+    """
+    with signals.deferred():
+        settings.configure(**_settings(desk, access, listener.getsockname()[1]))
+        application = get_wsgi_application()
+    return connections.create_server(application, listener, access, largest_body=_LARGEST_REQUEST)
 
 
 def _settings(desk: Desk, access: Access, port: int) -> dict[str, Any]:

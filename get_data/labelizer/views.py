@@ -10,7 +10,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from msgspec import Meta, Struct
 
-from errors import InputError
+from common.errors import InputError
 from get_data.labelizer import pictures
 from get_data.labelizer.applying import applying
 from get_data.labelizer.catalogue import shown

@@ -21,9 +21,9 @@ from uuid import uuid4
 import msgspec
 import numpy as np
 
-from errors import InputError, ToolkitError, WriteFailed
-from get_data import links, locks
-from get_data.durable import sync_folder
+from common import links, locks, times
+from common.atomic_files import sync_folder
+from common.errors import InputError, ToolkitError, WriteFailed
 from get_data.labelizer.catalogue import Catalogue, Flag
 from get_data.labelizer.operations import (
     ATTRIBUTES,
@@ -36,7 +36,7 @@ from get_data.labelizer.operations import (
     runs_of,
     values_of,
 )
-from get_data.labels import label
+from get_data.labels import ids
 
 SUFFIX = ".labelizer.sqlite3"
 HISTORY = 1000  # operations that a page learns of when it opens, and can undo
@@ -203,7 +203,7 @@ class WorkFile:
         with self._saving() as database:
             self.check_lease(epoch)
             for operation in operations:
-                self._apply(database, operation, (epoch, by, label.iso(on)))
+                self._apply(database, operation, (epoch, by, times.iso(on)))
 
     def _apply(
         self,
@@ -262,7 +262,7 @@ class WorkFile:
             return
         authors = [(one.changed_by, one.changed_on, position) for position, one in carried]
         with self._saving() as database:
-            self._apply(database, _carry_operation(carried), (self.epoch, by, label.iso(on)))
+            self._apply(database, _carry_operation(carried), (self.epoch, by, times.iso(on)))
             database.executemany(
                 "UPDATE entry SET changed_by = ?, changed_on = ? WHERE position = ?", authors
             )
@@ -316,7 +316,7 @@ class WorkFile:
 
         Raises: WriteFailed, and it is open under its own name.
         """
-        aside = self.path.with_suffix(f".{label.img_id_of(now)}.sqlite3")
+        aside = self.path.with_suffix(f".{ids.img_id_of(now)}.sqlite3")
         with self._lock:
             self.close()
             if _log(self.path).exists():  # on a full disk, say

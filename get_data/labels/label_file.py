@@ -9,11 +9,11 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Raw
 
-import strict_json
-from errors import InputError
-from get_data.durable import replacing
-from get_data.labels import label
-from get_data.labels.label import Document
+from common import strict_json
+from common.atomic_files import replacing
+from common.errors import InputError
+from get_data.labels import validation
+from get_data.labels.schema import Document
 
 NAME = "labels.json"
 
@@ -31,7 +31,7 @@ def read(path: Path) -> dict[str, Document]:
         raise InputError(f"{path}: not a label file: expected an object of labels by img_id")
     for img_id, document in labels.items():
         try:
-            named = label.parse(document).img_id
+            named = validation.parse(document).img_id
         except InputError as error:
             raise InputError(f"{path}, entry {img_id!r}: {error}") from error
         if named != img_id:
@@ -56,7 +56,7 @@ def is_beginning(raw: bytes) -> bool:
     text = raw.decode(errors="ignore")  # may end inside a character
     try:
         first = next(strict_json.entries(text.encode(), NAME), None)
-        return first is None or label.parse(first.value).img_id == first.key
+        return first is None or validation.parse(first.value).img_id == first.key
     except InputError:
         return False
 

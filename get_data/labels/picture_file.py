@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from errors import InputError
+from common.errors import InputError
 
 MIN_SIDE_PX = 8  # a block of JPEG
 MAX_PIXELS = 20_000_000  # 60 MB when decoded; the largest that is recorded has 4096x4096

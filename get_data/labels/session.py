@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-import strict_json
-from errors import InputError
-from get_data.durable import replacing
-from get_data.labels.label import RESERVED, SESSION_KEYS, is_own_value, own_key_fault
+from common import strict_json
+from common.atomic_files import replacing
+from common.errors import InputError
+from get_data.labels.schema import RESERVED, SESSION_KEYS
+from get_data.labels.validation import is_own_value, own_key_fault
 
 NAME = "session_template.json"
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import strict_json
-from errors import InputError, RecordingFailed
-from get_data.durable import replacing
+from common import strict_json
+from common.atomic_files import replacing
+from common.errors import InputError, RecordingFailed
+from common.preflight import Found
 from get_data.labels import label_file
-from get_data.labels.label import img_id_of, moment_of
-from preflight import Found
+from get_data.labels.ids import img_id_of, moment_of
 
 FOLLOWED_AHEAD = timedelta(hours=2)  # a drive goes on in its own time when the clock steps back
 LEASE = timedelta(seconds=10)  # more than can be recorded between two writings of the file

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from errors import InputError
-from get_data.labels.label import Resolution, moment_of
+from common.errors import InputError
+from get_data.labels.ids import moment_of
+from get_data.labels.schema import Resolution
 from get_data.recording import journal
 
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from errors import RecordingFailed
-from get_data.durable import sync
+from common.atomic_files import sync
+from common.errors import RecordingFailed
+from common.preflight import Check, Found
 from get_data.recording.recorder import MIN_FREE_BYTES, QUEUE_S
-from preflight import Check, Found
 
 PICTURES_TRIED = 20
 SLOW_S = 1.0

@@ -23,18 +23,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Raw
 
-import strict_json
-from errors import InputError, RecordingFailed, StillRecording
-from get_data import links, locks
-from get_data.durable import (
-    TEMPORARY_SUFFIX,
-    replacing,
-    sync,
-    sync_file_system,
-    sync_folder,
-)
-from get_data.labels import label, label_file
-from get_data.labels.label import Document, PictureReference
+from common import links, locks, strict_json
+from common.atomic_files import TEMPORARY_SUFFIX, replacing, sync, sync_file_system, sync_folder
+from common.errors import InputError, RecordingFailed, StillRecording
+from get_data.labels import ids, label_file, validation
+from get_data.labels.schema import Document, PictureReference
 
 NAME = "labels.journal"
 DAMAGED_LABELS = "labels.damaged.json"
@@ -254,9 +247,9 @@ def _read(path: Path) -> tuple[dict[str, Raw], dict[str, Raw], dict[str, str]]:
                     names = [name for name in entry[ERASED] if name in taken]  # all, or it is torn
                     erased |= {name: taken.pop(name) for name in dict.fromkeys(names)}
                 else:
-                    taken[label.parse(entry).img_id] = Raw(line.removeprefix(BOM_UTF8).strip())
+                    taken[validation.parse(entry).img_id] = Raw(line.removeprefix(BOM_UTF8).strip())
             except Exception:  # noqa: BLE001  a torn line may hold anything
-                unreadable[f"{label.img_id_of(written)} line {number}"] = line.decode(
+                unreadable[f"{ids.img_id_of(written)} line {number}"] = line.decode(
                     errors="replace"
                 )
     return taken, erased, unreadable
@@ -328,7 +321,7 @@ def _fault(folder: Path, reference: PictureReference) -> str | None:
         return "the picture is empty"
     if len(content) != reference.picture_size:
         return f"the picture has {len(content)} bytes instead of {reference.picture_size}"
-    if label.sha256(content) != reference.picture_sha256:
+    if ids.sha256(content) != reference.picture_sha256:
         return "the picture has other content than was recorded"
     return None
 
@@ -336,7 +329,7 @@ def _fault(folder: Path, reference: PictureReference) -> str | None:
 def _unlabelled(folder: Path, labelled: set[str]) -> Iterator[str]:
     """The ids of pictures of ours that no label speaks of."""
     for picture in folder.glob("*.jpg"):
-        if picture.stem not in labelled and label.moment_of(picture.stem):
+        if picture.stem not in labelled and ids.moment_of(picture.stem):
             yield picture.stem
 
 

@@ -24,12 +24,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-import child_process
 import path
-from child_process import ChildFailed
-from errors import InputError, RecordingFailed
+from common import child_process
+from common.child_process import ChildFailed
+from common.errors import InputError, RecordingFailed
 from get_data.labels import picture_file
-from get_data.labels.label import Classes, img_id_of, moment_of
+from get_data.labels.classes import Classes
+from get_data.labels.ids import img_id_of, moment_of
 from get_data.labels.picture_file import NotAPicture
 from get_data.recording import journal
 from get_data.recording.frame_queue import READER_COMES_EVERY_S, FrameQueue

@@ -26,10 +26,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from errors import InputError, ToolkitError, WriteFailed
-from get_data.durable import sync_file_system
-from get_data.labels import label
-from get_data.labels.label import Classes, Document
+from common.atomic_files import sync_file_system
+from common.errors import InputError, ToolkitError, WriteFailed
+from get_data.labels import edits
+from get_data.labels.classes import Classes
+from get_data.labels.schema import Document
 from get_data.recording import capture_clock, journal, jpeg
 from get_data.recording.frame_queue import FrameQueueReader, Handle, Item
 
@@ -159,7 +160,7 @@ class Writer:
             if kind == ERASURE:
                 self._erase(time_us)
                 return
-            document = label.recorded(
+            document = edits.recorded(
                 captured=moment(time_us),
                 picture=picture,
                 width=width,

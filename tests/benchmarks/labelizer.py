@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
-from get_data import command_line
+from get_data.cli import arguments
 from tests.benchmarks.recorder import say
 from tests.browser.conftest import ARGUMENTS, SIZE, ready
 from tests.browser.drives import drive, long_drive
@@ -153,7 +153,7 @@ def memory_mb(pid: int) -> tuple[float, float]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints both tables."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--pictures", type=int, default=300)
     parser.add_argument("--labels", type=int, default=100_000)
     args = parser.parse_args(argv)

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from car.track import TRACKS
-from get_data import command_line
-from tests import learning
+from car.simulator.track import TRACKS
+from get_data.cli import arguments
+from tests.helpers import learning
 
 HEADER = (
     "| seed | learned on | driven on | laps | R2 on another drive | rms offset m | pictures | s |",
@@ -42,7 +42,7 @@ def rows(*, seeds: int, laps: int, pictures: int, push_rate_hz: float) -> Iterat
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="how many drives to learn from")
     parser.add_argument("--laps", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=2000, help="how many to learn from")

@@ -15,11 +15,13 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from get_data import command_line
-from get_data.database.search_query import parse_search_query
-from get_data.database.sqlite_utils import SqliteIndex
-from get_data.labels import label
-from get_data.labels.label import Classes, Document
+from common import times
+from get_data.cli import arguments
+from get_data.database.local.label_index import SqliteIndex
+from get_data.database.search.search_query import parse_search_query
+from get_data.labels import edits
+from get_data.labels.classes import Classes
+from get_data.labels.schema import Document
 from tests.benchmarks.processes import run_script
 from tests.benchmarks.recorder import say
 from tests.conftest import START
@@ -34,7 +36,7 @@ def documents(count: int) -> Iterator[Document]:
     each = max(count // EVENTS, 1)
     for number in range(count):
         event, place = divmod(number, each)
-        yield label.recorded(
+        yield edits.recorded(
             captured=START + timedelta(days=event, milliseconds=50 * place),
             picture=str(number).encode(),
             width=160,
@@ -53,8 +55,8 @@ QUERIES = {
     "10 s of `timestamp`": lambda _: {
         "timestamp": {
             "type": "range",
-            "gte": label.iso(START),
-            "lt": label.iso(START + timedelta(seconds=10)),
+            "gte": times.iso(START),
+            "lt": times.iso(START + timedelta(seconds=10)),
         }
     },
     "one event": lambda _: {"event": {"type": "term", "value": "event 7"}},
@@ -84,7 +86,7 @@ def fill(index: SqliteIndex, count: int) -> tuple[float, list[str]]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--labels", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)

@@ -20,10 +20,10 @@ import numpy as np
 import path
 from car.clock import RealClock
 from car.drive import Drive, Rules
-from car.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
-from get_data import command_line
-from get_data.labels import label, label_file
-from get_data.labels.label import Classes
+from car.simulator.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
+from get_data.cli import arguments
+from get_data.labels import ids, label_file
+from get_data.labels.classes import Classes
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.recorder import Recorder
 
@@ -79,7 +79,7 @@ def held(folder: Path, rate_hz: float, seconds: float) -> str:
         stalling.join()
     burning.terminate()
     burning.join()
-    moments = [label.moment_of(one) for one in sorted(label_file.read(folder / label_file.NAME))]
+    moments = [ids.moment_of(one) for one in sorted(label_file.read(folder / label_file.NAME))]
     taken_s = np.array([one.timestamp() for one in moments if one])
     gaps = np.diff(taken_s) * rate_hz
     never_made = round((taken_s[-1] - taken_s[0]) * rate_hz) + 1 - len(taken_s)
@@ -95,7 +95,7 @@ def held(folder: Path, rate_hz: float, seconds: float) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     args = parser.parse_args(argv)
     print(  # noqa: T201

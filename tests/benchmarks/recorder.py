@@ -24,9 +24,9 @@ import numpy as np
 import path
 from car.clock import VirtualClock
 from car.interfaces import Command
-from car.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
-from get_data import command_line
-from get_data.labels.label import Classes
+from car.simulator.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
+from get_data.cli import arguments
+from get_data.labels.classes import Classes
 from get_data.recording.recorder import Recorder
 from tests.conftest import START
 
@@ -158,7 +158,7 @@ def say(line: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints both tables."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=3000)
     parser.add_argument("--paced-pictures", type=int, default=900)

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import path
-from get_data import command_line
-from get_data.database.batches import batches
-from get_data.database.es import settings as es_settings
-from get_data.database.es_utils import ElasticsearchIndex
+from common.batching import batches
+from get_data.cli import arguments
+from get_data.database.es_utils import settings as es_settings
+from get_data.database.es_utils.label_index import ElasticsearchIndex
 from tests.benchmarks import peers
 from tests.benchmarks.local_index import documents
 from tests.benchmarks.processes import Run, run_script
@@ -45,7 +45,7 @@ def fill(environment: dict[str, str], count: int) -> float:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--labels", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)
@@ -66,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         admin = server.cluster.admin
         for number in range(args.rounds):
             target = folder / f"dump-{number}"
-            arguments = ["--no-download", "-p", str(folder / f"found-{number}")]
-            ours.append(run_script("search_and_download.py", arguments, environment))
+            options = ["--no-download", "-p", str(folder / f"found-{number}")]
+            ours.append(run_script("search_and_download.py", options, environment))
             assert json.loads(ours[-1].output)["found"] == args.labels
             login = admin.name, admin.secret
             theirs.append(peers.elasticdump(server.cluster.url, index, login, target))

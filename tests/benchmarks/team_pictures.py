@@ -18,9 +18,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import path
-from get_data import command_line
-from get_data.labels import label, label_file, session
-from get_data.labels.label import Classes
+from get_data.cli import arguments
+from get_data.labels import edits, label_file, session
+from get_data.labels.classes import Classes
 from tests.benchmarks import peers
 from tests.benchmarks.distance import far
 from tests.benchmarks.processes import Run, run_script
@@ -44,7 +44,7 @@ def drive(folder: Path, count: int) -> Path:
     labels = {}
     for number in range(count):
         picture = b"\xff\xd8" + chance.randbytes(PICTURE_BYTES - 2)
-        document = label.recorded(
+        document = edits.recorded(
             captured=START + timedelta(milliseconds=50 * number),
             picture=picture,
             width=160,
@@ -239,10 +239,8 @@ def _told(proxy: Proxy) -> str:
 def start_up(team: Team, folder: Path, rounds: int) -> None:
     """The processor time of a search that finds nothing."""
     query = '{"event": {"type": "term", "value": "no such event"}}'
-    arguments = ["-q", query, "-p", str(folder / "nothing")]
-    runs = [
-        run_script("search_and_download.py", arguments, team.environment) for _ in range(rounds)
-    ]
+    options = ["-q", query, "-p", str(folder / "nothing")]
+    runs = [run_script("search_and_download.py", options, team.environment) for _ in range(rounds)]
     cpu_s = statistics.median(one.cpu_s for one in runs)
     say("")
     say(f"`search_and_download.py`, nothing found: {cpu_s:.2f} s of processor time (asked: 0.6).")
@@ -250,7 +248,7 @@ def start_up(team: Team, folder: Path, rounds: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the tables."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--up", type=int, default=10_000, help="pictures to upload")
     parser.add_argument("--down", type=int, default=3000, help="pictures to download")

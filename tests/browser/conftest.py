@@ -18,9 +18,9 @@ from playwright.sync_api import (
 
 from tests.browser.drives import drive
 from tests.browser.server import Labelizer
-from tests.fetching import Missing
+from tests.helpers.waiting import HANGS_S
 from tests.servers import fetch
-from tests.waiting import HANGS_S
+from tests.servers.fetching import Missing
 
 expect.set_options(timeout=HANGS_S * 1000)
 SIZE = {"width": 1280, "height": 720}

@@ -7,8 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from get_data.labels import label, label_file
-from get_data.labels.label import Classes, Document
+from get_data.labels import edits, ids, label_file
+from get_data.labels.classes import Classes
+from get_data.labels.schema import Document
 from tests.conftest import START
 
 WIDTH_PX, HEIGHT_PX = 160, 120
@@ -26,7 +27,7 @@ def picture(number: int) -> bytes:
 
 def document(number: int, content: bytes, steering: float | None = None, **own: object) -> Document:
     """The label of picture `number`; directions go 0 1 2 3 4 0 1 ... unless told otherwise."""
-    return label.recorded(
+    return edits.recorded(
         captured=START + timedelta(seconds=number / RATE_HZ),
         picture=content,
         width=WIDTH_PX,
@@ -41,7 +42,7 @@ def document(number: int, content: bytes, steering: float | None = None, **own: 
 
 def img_id(number: int) -> str:
     """The id of picture `number`."""
-    return label.img_id_of(START + timedelta(seconds=number / RATE_HZ))
+    return ids.img_id_of(START + timedelta(seconds=number / RATE_HZ))
 
 
 def drive(folder: Path, count: int = 12, **own: object) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import path
-from get_data import command_line
+from get_data.cli import arguments, exit_codes
 from tests.benchmarks.processes import run_script
 from tests.browser.conftest import ARGUMENTS, ready
 from tests.browser.server import running
@@ -32,8 +32,8 @@ QUALITY = 82
 def drive(folder: Path) -> None:
     """A simulated drive of twenty seconds."""
     session = [f"--{name}=demo" for name in ("event", "track", "track-type", "driver", "comment")]
-    arguments = ["-o", str(folder), "--simulate", "--duration", "20", *session]
-    run_script("run_manual.py", arguments, {"PATATE_HOME": str(folder.parent)})
+    options = ["-o", str(folder), "--simulate", "--duration", "20", *session]
+    run_script("run_manual.py", options, {"PATATE_HOME": str(folder.parent)})
 
 
 def work(page: Page) -> None:
@@ -81,7 +81,7 @@ def open_page(browser: Browser, url: str, screen: tuple[int, int], scheme: str) 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draws them."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--sizes", type=Path, metavar="DIR")
     sizes = parser.parse_args(argv).sizes
     with TemporaryDirectory(prefix="screenshots-") as temporary, sync_playwright() as playwright:
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         page.screenshot(path=sizes / f"{view}-{screen[0]}-{scheme}.png")
                     page.close()
         browser.close()
-    return command_line.DONE
+    return exit_codes.DONE
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 import path
 from get_data.labels import label_file
-from tests.waiting import HANGS_S, wait_until
+from tests.helpers.waiting import HANGS_S, wait_until
 
 SCRIPT = path.ROOT / "get_data" / "run_labelizer.py"
 

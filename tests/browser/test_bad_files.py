@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from get_data.labels import label, label_file
+from get_data.labels import label_file, validation
 from tests.browser.conftest import ready
 from tests.browser.drives import document, drive, img_id, picture
 from tests.browser.words import AWAY, current, export, keys, pressed, saved
@@ -150,7 +150,7 @@ def test_invalid_labels_can_be_mended(broken, start, open_page):
     expect(page.locator("[data-kind=invalid] li")).to_contain_text([img_id(11)])
     exported = export(page, labelizer)
     for number, direction in ((7, 3), (8, 4), (9, 2), (14, 4)):
-        one = label.parse(exported[img_id(number)])
+        one = validation.parse(exported[img_id(number)])
         assert one.label.label_direction == direction
         assert one.label.created_by == "Zoé"
     assert exported[img_id(14)]["replaces"] == "0" * 32

@@ -6,7 +6,7 @@ import json
 from playwright.sync_api import expect
 
 from get_data import run_manual, search_and_download, upload_data, upload_to_db
-from get_data.labels import label, label_file
+from get_data.labels import edits, ids, label_file, validation
 from tests.browser.drives import img_id
 from tests.browser.words import current, export, keys
 
@@ -33,7 +33,7 @@ def test_the_export_differs_only_where_it_should(page, labelizer, call):
     assert changed == [img_id(0), img_id(1), img_id(2)]
     for number, direction in ((0, 4), (1, 1)):
         one, old = exported[img_id(number)], source[img_id(number)]
-        checked = label.parse(one)
+        checked = validation.parse(one)
         assert (checked.label.label_direction, checked.label.created_by) == (direction, "Zoé")
         assert one["replaces"] == old["label_fingerprint"] != one["label_fingerprint"]
         assert one["dataset"] == []
@@ -122,12 +122,12 @@ def test_the_whole_loop(call, tmp_path, home, start, open_page):
     before = label_file.read(training / label_file.NAME)
     names = list(before)
     # A second label of one of the pictures that will lose its first.
-    second = label.corrected(
+    second = edits.corrected(
         before[names[23]],
         created_by="Ada",
         direction=0,
         speed=0,
-        on=label.moment_of(names[23]),
+        on=ids.moment_of(names[23]),
     )
     second.pop("replaces")
     both = tmp_path / "second" / label_file.NAME

@@ -5,8 +5,8 @@ import socket
 import numpy as np
 import pytest
 
-from get_data.recording.live import Moment
-from get_data.recording.live_view import LiveView, address
+from get_data.live.terminal import Moment
+from get_data.live.web_view import LiveView, address
 from get_data.recording.recorder import Progress
 
 FRAME = np.zeros((48, 64, 3), np.uint8)

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import ARGUMENTS, SIZE, ready
 from tests.browser.drives import drive, img_id
 from tests.browser.words import AWAY, current, keys, saved
-from tests.waiting import wait_until
+from tests.helpers.waiting import wait_until
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from collections import Counter
 import pytest
 from playwright.sync_api import expect
 
-from get_data.labels import label, label_file
+from get_data.labels import ids, label_file
 from tests.browser.conftest import ready
 from tests.browser.drives import document, drive, img_id, picture
 from tests.browser.words import counts, current, export, keys, saved, toast
-from tests.waiting import wait_until
+from tests.helpers.waiting import wait_until
 
 DIRECTIONS = [number % 5 for number in range(40)]
 
@@ -469,7 +469,7 @@ def test_an_edit_of_many_stays_with_the_same_classes(tmp_path, start, open_page)
     for number in (3, 4):
         one = labels[img_id(number)]
         one["label"] |= {"nb_dir": 3, "label_direction": 1}
-        one["label_fingerprint"] = label.fingerprint(img_id(number), one["label"])
+        one["label_fingerprint"] = ids.fingerprint(img_id(number), one["label"])
     label_file.write(folder / label_file.NAME, labels)
     labelizer = start(folder)
     page = open_page(labelizer)

@@ -16,7 +16,7 @@ from tests.browser.conftest import SIZE, Watch, ready
 from tests.browser.drives import drive, img_id, long_drive
 from tests.browser.server import running
 from tests.browser.words import export, keys, saved, toast
-from tests.waiting import wait_until
+from tests.helpers.waiting import wait_until
 
 MANY = 100_000
 FEW = 2_000

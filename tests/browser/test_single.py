@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from get_data.labels import label, label_file
+from get_data.labels import label_file, validation
 from tests.browser.conftest import ready
 from tests.browser.drives import img_id
 from tests.browser.words import current, export, keys, pressed, saved, toast
@@ -35,7 +35,7 @@ def test_a_digit_sets_the_class_and_goes_on(page, labelizer):
     assert exported[img_id(0)]["label"]["label_direction"] == 3
     assert exported[img_id(0)]["label"]["created_by"] == "Zoé"
     assert type(exported[img_id(0)]["label"]["label_direction"]) is int
-    label.parse(exported[img_id(0)])
+    validation.parse(exported[img_id(0)])
 
 
 def test_a_digit_that_is_no_class_says_so_and_changes_nothing(page, labelizer):

@@ -25,14 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import path
-from tests import lateness
-from tests.lateness import Lateness
-from tests.pi import bench, fake_camera
-from tests.pi.fake_camera import FakeCamera
+from tests.fakes import fake_camera
+from tests.fakes.fake_camera import FakeCamera
+from tests.helpers import lateness
+from tests.helpers.lateness import Lateness
+from tests.helpers.waiting import wait_until
+from tests.pi import bench
 from tests.pi.namespace import Pi
 from tests.pi.pad import FifoPad
 from tests.pi.pulses import LONGEST_US, Pulse, Pulses
-from tests.waiting import wait_until
 
 SILENCE_S = 1.0
 JUST_BEFORE_S = 0.1
@@ -251,7 +252,7 @@ def prepared(
     trigger = folder / "now"
     script: list[object] = [path.ROOT / "get_data" / "run_manual.py"]
     if fault:
-        script = ["-m", "tests.pi.broken_drive", fault, trigger]
+        script = ["-m", "tests.fakes.broken_drive", fault, trigger]
     environment = bench.environment(pi) | {"PATATE_HOME": str(folder / "home")}
     found = (environment["PYTHONPATH"], camera.environment["PYTHONPATH"])
     environment |= camera.environment | {"PYTHONPATH": os.pathsep.join(found)}

@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from tests import fetching, needs
-from tests.needs import Need
+from tests.servers import fetching, needs
+from tests.servers.needs import Need
 
 RPI_GPIO = "0.7.1"
 

@@ -22,7 +22,7 @@ from struct import Struct
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
-from errors import ToolkitError
+from common.errors import ToolkitError
 from tests.pi import libraries, namespace
 from tests.pi.namespace import Pi
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from car import hardware_conf
 from car.clock import RealClock
-from car.pad import XboxPad
-from errors import ToolkitError
+from car.pad.xbox_pad import XboxPad
+from common.errors import ToolkitError
 
 COUNTED = 10_000
 

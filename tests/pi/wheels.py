@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tests import fetching
+from tests.servers import fetching
 
 PICAMERA2 = "0.3.38"
 

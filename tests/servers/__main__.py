@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from get_data import command_line
-from tests import needs
-from tests.fetching import Missing
+from get_data.cli import arguments, exit_codes, output, process
 from tests.pi import libraries, namespace, pulses, wheels
-from tests.servers import fetch
+from tests.servers import fetch, needs
 from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.fetching import Missing
 from tests.servers.server import Server
 from tests.servers.versity import Versity
 
@@ -30,7 +29,7 @@ _LOOKS_EVERY_S = 0.5
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--data", type=Path, metavar="DIR", help="where pictures and labels stay")
     parser.add_argument("--fetch", action="store_true", help="only bring what the tests use")
     return parser.parse_args(argv)
@@ -41,24 +40,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if args.fetch:
         fetch_all()
-        return command_line.DONE
+        return exit_codes.DONE
     needs.require(fetch.needed(fetch.ELASTICSEARCH_8))
     with ExitStack() as running:
-        command_line.say("starting Elasticsearch and versitygw; that takes some ten seconds")
+        output.say("starting Elasticsearch and versitygw; that takes some ten seconds")
         elasticsearch = running.enter_context(Elasticsearch(folder=_below(args.data, "labels")))
         s3 = running.enter_context(Versity(_below(args.data, "pictures")))
         if not (s3.folder / "buckets" / BUCKET).exists():
             s3.gateway.make_bucket(BUCKET)
         told = s3.gateway.environment(BUCKET) | elasticsearch.cluster.environment(INDEX)
-        command_line.write_out(_exports(told))
-        command_line.say("both run; paste the lines above into another terminal. Ctrl-C ends them")
+        output.write_out(_exports(told))
+        output.say("both run; paste the lines above into another terminal. Ctrl-C ends them")
         _wait(elasticsearch, s3)
-    command_line.say(
+    output.say(
         f"both have ended; their data are in {args.data}"
         if args.data
         else "both have ended, and their data are gone"
     )
-    return command_line.DONE
+    return exit_codes.DONE
 
 
 def fetch_all() -> None:
@@ -79,7 +78,7 @@ def fetch_all() -> None:
         raise Missing(needs.told(refused))
     for lack in lacks:
         use = "Elasticsearch 9" if lack.need == newer_java else "a browser"
-        command_line.say(f"without {use}: {needs.told([lack])}")
+        output.say(f"without {use}: {needs.told([lack])}")
     for version in versions:
         fetch.elasticsearch(version)
     fetch.versitygw()
@@ -110,4 +109,4 @@ def _wait(*servers: Server) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(process.run(main))

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests import fetching, needs
-from tests.fetching import Missing
-from tests.needs import Need
+from tests.servers import fetching, needs
+from tests.servers.fetching import Missing
+from tests.servers.needs import Need
 
 ELASTICSEARCH_8 = "8.19.21"
 ELASTICSEARCH_9 = "9.5.3"

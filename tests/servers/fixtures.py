@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from tests.fetching import Missing
 from tests.servers import fetch
 from tests.servers.addresses import Cluster, Gateway
 from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.fetching import Missing
 from tests.servers.server import Server
 from tests.servers.versity import Versity
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from errors import ToolkitError
+from common.errors import ToolkitError
 from tests.servers import supervisor
 from tests.servers.addresses import Login
 

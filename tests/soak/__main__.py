@@ -16,7 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import path
-from get_data import command_line
+from get_data.cli import arguments, exit_codes, output, process
 from tests.soak import (
     full_disk,
     jumping_clock,
@@ -44,12 +44,12 @@ PROPERTIES = {
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = command_line.parser(__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("--only", choices=PROPERTIES, metavar="NAME", help=", ".join(PROPERTIES))
     parser.add_argument("--seed", type=int, metavar="N", help="only this trial of --only, again")
     parser.add_argument(
         "--trials-scale",
-        type=command_line.positive_number,
+        type=arguments.positive_number,
         default=1.0,
         metavar="X",
         help="as many times the usual trials; at least one of each",
@@ -85,13 +85,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(planned: Sequence[tuple[Property, int]], state: State, work: Path) -> None:
     """The trials are done, one after the other, and their results in the state."""
-    with tqdm(planned, unit="trial", disable=not command_line.shows_bars()) as bar:
+    with tqdm(planned, unit="trial", disable=not output.shows_bars()) as bar:
         for subject, seed in bar:
             bar.set_description(subject.name)
             result = attempt(subject, seed, work)
             state.add(subject.name, seed, result)
             if result.fault:
-                command_line.say(f"{subject.name}, seed {seed}: {result.fault}")
+                output.say(f"{subject.name}, seed {seed}: {result.fault}")
 
 
 def report(results: dict[Property, dict[int, Result]], work: Path) -> int:
@@ -100,8 +100,8 @@ def report(results: dict[Property, dict[int, Result]], work: Path) -> int:
         sys.stdout.write(line + "\n")
     everything = [one for found in results.values() for one in found.values()]
     failed = any(one.fault and (one.possible or os.environ.get("CI")) for one in everything)
-    return command_line.FAILED if failed else command_line.DONE
+    return exit_codes.FAILED if failed else exit_codes.DONE
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(process.run(main))

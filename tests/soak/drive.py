@@ -12,9 +12,10 @@ from random import Random
 
 import numpy as np
 
-from errors import RecordingFailed
-from get_data import command_line
-from get_data.labels.label import Classes, img_id_of
+from common.errors import RecordingFailed
+from get_data.cli import exit_codes, process
+from get_data.labels.classes import Classes
+from get_data.labels.ids import img_id_of
 from get_data.recording.capture_clock import CaptureClock, remembered
 from get_data.recording.recorder import Recorder
 
@@ -74,8 +75,8 @@ def main() -> int:
         to.close()
     if to.report.stopped or to.report.unmerged:
         raise RecordingFailed(f"{args.folder}: {to.report.stopped}{to.report.unmerged}")
-    return command_line.DONE
+    return exit_codes.DONE
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(process.run(main))

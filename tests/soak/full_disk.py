@@ -13,6 +13,7 @@ import numpy as np
 
 from get_data.labels import label_file
 from get_data.recording import journal
+from tests.helpers.waiting import wait_until
 from tests.soak import drive
 from tests.soak.scripts import (
     DOWNLOAD,
@@ -25,7 +26,6 @@ from tests.soak.scripts import (
 )
 from tests.soak.trials import NotPossible, Property, Seen
 from tests.soak.uploads_and_downloads import assert_same_files, recorded
-from tests.waiting import wait_until
 
 DISK_BYTES = 24_000_000
 BALLAST = "ballast"
@@ -34,9 +34,9 @@ BLOCK_BYTES = 4096
 # The drive as users run it, but for the floor of free space at which it stops by itself.
 RUN_MANUAL_TO_THE_END = [
     "-c",
-    "import functools; from get_data import command_line, run_manual as it; "
+    "import functools; from get_data import run_manual as it; from get_data.cli import process; "
     "it.Recorder = functools.partial(it.Recorder, min_free_bytes=0); "
-    "raise SystemExit(command_line.run(it.main))",
+    "raise SystemExit(process.run(it.main))",
 ]
 
 

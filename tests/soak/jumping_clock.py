@@ -10,15 +10,15 @@ from random import Random
 import numpy as np
 import pytest
 
-from errors import RecordingFailed
-from get_data.labels.label import img_id_of
+from common.errors import RecordingFailed
+from get_data.labels.ids import img_id_of
 from get_data.recording import journal
 from get_data.recording.capture_clock import CaptureClock, remembered
 from tests.conftest import START
+from tests.helpers.waiting import wait_until
 from tests.soak import drive
 from tests.soak.scripts import assert_whole_recording
 from tests.soak.trials import Property, Seen
-from tests.waiting import wait_until
 
 JUMPS_S = (-3600.0, 0.0, 3600.0)
 

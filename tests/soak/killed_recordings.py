@@ -13,9 +13,10 @@ from random import Random
 import numpy as np
 
 from get_data.labels import label_file
-from get_data.labels.label import img_id_of
+from get_data.labels.ids import img_id_of
 from get_data.recording import journal
 from get_data.recording.recorder import QUEUE_S
+from tests.helpers.waiting import wait_until
 from tests.soak import drive
 from tests.soak.scripts import (
     RUN_MANUAL,
@@ -27,7 +28,6 @@ from tests.soak.scripts import (
     start,
 )
 from tests.soak.trials import Property, Seen
-from tests.waiting import wait_until
 
 DRIVE = ["-m", "tests.soak.drive"]
 RATE_HZ = 300.0

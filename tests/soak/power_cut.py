@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 
 from get_data.labels import label_file
-from get_data.labels.label import Classes, Document
+from get_data.labels.classes import Classes
+from get_data.labels.schema import Document
 from get_data.recording import journal, writer
 from get_data.recording.frame_queue import FrameQueue, FrameQueueReader
 from get_data.recording.writer import ERASURE, FRAME, HEAD, Settings, Writer, microseconds

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import msgspec
 
 import path
+from common.atomic_files import TEMPORARY_SUFFIX
 from get_data.database.interfaces import picture_key
-from get_data.database.local_store import LOCAL, LocalPictureStore
-from get_data.database.sqlite_utils import FILE_NAME, SqliteIndex
-from get_data.durable import TEMPORARY_SUFFIX
-from get_data.labels import label
-from get_data.labels.label import Document
+from get_data.database.local.label_index import FILE_NAME, SqliteIndex
+from get_data.database.local.picture_store import LOCAL, LocalPictureStore
+from get_data.labels import edits, ids
+from get_data.labels.schema import Document
 from get_data.recording import journal
 from tests.conftest import Database, number_of, picture
 from tests.test_recorder import assert_whole
@@ -170,8 +170,8 @@ def uploaded(documents: Iterable[Document]) -> Contents:
     whole = Contents({}, {})
     for document in documents:
         content = picture(number_of(document))
-        key = picture_key(document["img_id"], label.sha256(content))
-        sent = label.sent(document, picture=content, bucket="", key=key, uploaded=datetime.now(UTC))
+        key = picture_key(document["img_id"], ids.sha256(content))
+        sent = edits.sent(document, picture=content, bucket="", key=key, uploaded=datetime.now(UTC))
         del sent["upload_date"], sent["s3_bucket"]
         whole.labels[document["label_fingerprint"]] = sent
         whole.files[key] = content

@@ -9,9 +9,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from get_data.database.batches import batches
-from get_data.database.es import settings as es_settings
-from get_data.database.es_utils import ElasticsearchIndex
+from common.batching import batches
+from get_data.database.es_utils import settings as es_settings
+from get_data.database.es_utils.label_index import ElasticsearchIndex
 from tests.benchmarks.local_index import documents
 from tests.benchmarks.processes import run_script
 from tests.servers.addresses import Cluster, Gateway, new_name

@@ -12,7 +12,7 @@ from random import Random
 
 import msgspec
 
-from get_data.durable import replacing
+from common.atomic_files import replacing
 
 STATE = "state.json"
 FAULT = "fault.txt"

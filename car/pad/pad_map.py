@@ -1,0 +1,181 @@
+"""A map says which control of a pad does what: the files of `pad_maps/`, or one of your own.
+
+    {"about": "Xbox pad by cable",
+     "steering": {"stick": "ABS_X", "name": "left stick", "left": -32768, "right": 32767},
+     "throttle": {"trigger": "ABS_RZ", "name": "right trigger", "full": 1023},
+     "brake": {"trigger": "ABS_Z", "name": "left trigger", "full": 1023},
+     "buttons": {"arm": {"code": "BTN_START", "name": "Menu"}, ...}}
+
+Codes are the kernel's, `name` is what people call the control. A range counts only where the pad
+does not tell its own; then `full_by_name` has another `full` for pads with that text in their name.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, field
+
+from car.hardware_conf import Conf
+from car.interfaces import Button
+from common import strict_json
+from common.errors import InputError
+
+OURS = Path(__file__).resolve().parent / "maps"
+LARGEST_TRIGGER = 1023  # no pad's trigger says more, and no pad's stick says so little
+
+AXES = {
+    "ABS_X": 0x00,
+    "ABS_Y": 0x01,
+    "ABS_Z": 0x02,
+    "ABS_RX": 0x03,
+    "ABS_RY": 0x04,
+    "ABS_RZ": 0x05,
+    "ABS_THROTTLE": 0x06,
+    "ABS_RUDDER": 0x07,
+    "ABS_WHEEL": 0x08,
+    "ABS_GAS": 0x09,
+    "ABS_BRAKE": 0x0A,
+}
+BUTTONS = {
+    "BTN_SOUTH": 0x130,
+    "BTN_EAST": 0x131,
+    "BTN_C": 0x132,
+    "BTN_NORTH": 0x133,
+    "BTN_WEST": 0x134,
+    "BTN_Z": 0x135,
+    "BTN_TL": 0x136,
+    "BTN_TR": 0x137,
+    "BTN_TL2": 0x138,
+    "BTN_TR2": 0x139,
+    "BTN_SELECT": 0x13A,
+    "BTN_START": 0x13B,
+    "BTN_MODE": 0x13C,
+    "BTN_THUMBL": 0x13D,
+    "BTN_THUMBR": 0x13E,
+    "BTN_DPAD_UP": 0x220,
+    "BTN_DPAD_DOWN": 0x221,
+    "BTN_DPAD_LEFT": 0x222,
+    "BTN_DPAD_RIGHT": 0x223,
+    "KEY_MENU": 139,
+    "KEY_BACK": 158,
+    "KEY_RECORD": 167,
+    "KEY_HOMEPAGE": 172,
+}
+
+Name = Annotated[str, Meta(min_length=1, max_length=20)]
+Full = Annotated[int, Meta(ge=1, le=LARGEST_TRIGGER)]
+End = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+
+
+class Stick(Conf, frozen=True, kw_only=True):
+    """An axis that rests in the middle between `left` and `right`."""
+
+    stick: str
+    name: Name
+    left: End
+    right: End
+
+
+class Trigger(Conf, frozen=True, kw_only=True):
+    """An axis that rests at 0 and says `full` when it is pressed all the way."""
+
+    trigger: str
+    name: Name
+    full: Full
+    full_by_name: dict[Name, Full] = field(default_factory=dict)
+
+    def full_of(self, device: str) -> int:
+        """What a full press says on the device of that name."""
+        fulls = (full for text, full in self.full_by_name.items() if text in device)
+        return next(fulls, self.full)
+
+
+class Key(Conf, frozen=True, kw_only=True):
+    """A button."""
+
+    code: str
+    name: Name
+
+
+class _Buttons(Conf, frozen=True, kw_only=True):
+    arm: Key
+    stop_run: Key
+    emergency_stop: Key
+    pause: Key
+    erase: Key
+    dead_man: Key
+
+
+class _File(Conf, frozen=True, kw_only=True):
+    about: Annotated[str, Meta(max_length=60)] = ""
+    steering: Stick
+    throttle: Trigger
+    brake: Trigger
+    buttons: _Buttons
+
+
+@dataclass(frozen=True, slots=True)
+class PadMap:
+    """What each control does; `name` is that of a map of ours, or of one's own file."""
+
+    name: str
+    about: str
+    steering: Stick
+    throttle: Trigger
+    brake: Trigger
+    buttons: Mapping[Button, Key]
+
+    @property
+    def axes(self) -> tuple[str, str, str]:
+        """The codes of the axes."""
+        return self.steering.stick, self.throttle.trigger, self.brake.trigger
+
+
+def ours(name: str) -> PadMap:
+    """The map of that name in `pad_maps/`. Raises: InputError."""
+    return _read(OURS / f"{name}.json", name)
+
+
+def read(file: Path) -> PadMap:
+    """The checked content of a map file.
+
+    Raises: InputError that names the file, the key and what it should be.
+    """
+    return _read(file, file.name)
+
+
+def _read(file: Path, name: str) -> PadMap:
+    content = strict_json.read(file)
+    try:
+        checked = msgspec.convert(content, _File)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).replace("`", "").partition(" - at $.")
+        raise InputError(f"{file}: {where + ': ' if where else ''}{what}") from error
+    keys = {button: getattr(checked.buttons, button.name.lower()) for button in Button}
+    controls = PadMap(name, checked.about, checked.steering, checked.throttle, checked.brake, keys)
+    for key, complaint in _complaints(controls):
+        raise InputError(f"{file}: {key}: {complaint}")
+    return controls
+
+
+def _complaints(controls: PadMap) -> Iterator[tuple[str, str]]:
+    """What types and ranges alone do not show."""
+    keys = ("steering.stick", "throttle.trigger", "brake.trigger")
+    yield from _codes(dict(zip(keys, controls.axes, strict=True)), AXES, "an axis")
+    codes = {f"buttons.{one.name.lower()}.code": key.code for one, key in controls.buttons.items()}
+    yield from _codes(codes, BUTTONS, "a button")
+    if abs(controls.steering.right - controls.steering.left) < 2:
+        yield "steering.right", "a stick goes from left to right, through a middle"
+
+
+def _codes(codes: dict[str, str], known: dict[str, int], what: str) -> Iterator[tuple[str, str]]:
+    used: dict[str, str] = {}
+    for key, code in codes.items():
+        if code not in known:
+            yield key, f"{code} is not {what}; those are {', '.join(known)}"
+        if code in used:
+            yield key, f"{code} is that of {used[code]} too"
+        used[code] = key

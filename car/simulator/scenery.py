@@ -1,0 +1,241 @@
+"""What there is to see at a track: the ground from above, and all that stands around.
+
+Colours are blue, green, red, 0 to 255. Whatever is random comes from the track's name, so that a
+place looks the same in every drive.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, radians
+from zlib import crc32
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from car.interfaces import Pixels
+from car.simulator.track import ROAD_WIDTH_M, Floats, Track
+
+Colour = tuple[int, int, int]
+
+_MARGIN_M = 4.0  # of ground around the road
+_BORDER_M = 0.04
+_DASH_M = 0.3  # and as much between two dashes
+_DASH_WIDTH_M = 0.03
+_KERB_M = 0.2
+_KERB_WIDTH_M = 0.08
+_KERB_CURVATURE_PER_M = 0.7  # tighter bends have kerbs
+
+_WHITE = (236, 238, 238)
+_KERB_COLOURS = ((60, 52, 196), _WHITE)
+_ROAD = (74, 70, 68)
+_CLOUD = (250, 250, 250)
+
+_PANORAMA_PX = (3600, 300)  # all round, and from the horizon up: ten a degree
+PANORAMA_ELEVATION_RAD = radians(30)
+_SUBPIXEL_BITS = 4
+_FINER = 2  # the ground is drawn at twice its scale, for smooth edges
+
+
+@dataclass(frozen=True, slots=True)
+class Scenery:
+    """The colours and things of a place."""
+
+    ground: Colour
+    confetti: tuple[Colour, ...]  # flowers, chalk
+    slab_m: float  # 0 where the ground is not paved
+    zenith: Colour
+    haze: Colour
+    hills: Colour
+    trees: Colour
+    houses: tuple[Colour, ...]
+
+
+SCENERIES = {
+    "school": Scenery(
+        ground=(132, 142, 148),
+        confetti=((190, 170, 110), (120, 190, 210), (170, 130, 200), (200, 205, 205)),
+        slab_m=1.0,
+        zenith=(205, 150, 92),
+        haze=(228, 220, 206),
+        hills=(176, 160, 138),
+        trees=(92, 118, 96),
+        houses=((112, 140, 178), (150, 172, 190), (104, 118, 160)),
+    ),
+    "park": Scenery(
+        ground=(70, 134, 96),
+        confetti=((240, 240, 240), (80, 210, 240), (190, 150, 230)),
+        slab_m=0.0,
+        zenith=(214, 158, 88),
+        haze=(232, 222, 204),
+        hills=(170, 160, 128),
+        trees=(62, 104, 66),
+        houses=(),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A track seen from above, and the matrix that leads from metres to its pixels."""
+
+    pixels: Pixels
+    to_pixels: Floats
+
+
+def draw_ground(track: Track, pixels_per_m: float) -> Ground:
+    """The track, with what lies around it, seen from above."""
+    scenery = SCENERIES[track.name]
+    rng = np.random.default_rng(crc32(track.name.encode()))
+    left_m, top_m = track.x_m.min() - _MARGIN_M, track.y_m.max() + _MARGIN_M
+    width = ceil((track.x_m.max() + _MARGIN_M - left_m) * pixels_per_m)
+    height = ceil((top_m - track.y_m.min() + _MARGIN_M) * pixels_per_m)
+    from_corner_m = np.array([[1, 0, -left_m], [0, -1, top_m], [0, 0, 1]], np.float64)
+    to_pixels = _scale(pixels_per_m) @ from_corner_m
+    canvas = np.full((height * _FINER, width * _FINER, 3), scenery.ground, np.uint8)
+    _scatter(canvas, scenery.confetti, pixels_per_m * _FINER, rng)
+    _lay_slabs(canvas, scenery.slab_m * pixels_per_m * _FINER)
+    _paint_road(canvas, track, _scale(_FINER) @ to_pixels)
+    pixels = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
+    return Ground(_weathered(np.asarray(pixels, np.uint8), pixels_per_m, rng), to_pixels)
+
+
+def _scale(factor: float) -> Floats:
+    """The matrix that makes a plane larger."""
+    return np.diag([factor, factor, 1.0])
+
+
+def _scatter(
+    canvas: Pixels, colours: Sequence[Colour], pixels_per_m: float, rng: np.random.Generator
+) -> None:
+    """Small things lie about in loose groups."""
+    height, width = canvas.shape[:2]
+    for _ in range(80):
+        middle = rng.uniform((0, 0), (width, height))
+        colour = colours[int(rng.integers(len(colours)))]
+        for spot in rng.normal(middle, 0.4 * pixels_per_m, (16, 2)):
+            _dot(canvas, spot, rng.uniform(0.008, 0.025) * pixels_per_m, colour)
+
+
+def _dot(canvas: Pixels, middle: Floats, radius_px: float, colour: Colour) -> None:
+    (x, y), radius = _fixed(middle), round(radius_px * 2**_SUBPIXEL_BITS)
+    cv2.circle(canvas, (x, y), radius, colour, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def _lay_slabs(canvas: Pixels, slab_px: float) -> None:
+    """Joints between slabs cross the ground, where it is paved."""
+    if not slab_px:
+        return
+    height, width = canvas.shape[:2]
+    darker = [int(0.86 * level) for level in canvas[0, 0]]
+    for at in np.arange(slab_px, max(width, height), slab_px).astype(int):
+        cv2.line(canvas, (at, 0), (at, height), darker, max(1, round(slab_px * 0.02)))
+        cv2.line(canvas, (0, at), (width, at), darker, max(1, round(slab_px * 0.02)))
+
+
+def _paint_road(canvas: Pixels, track: Track, to_pixels: Floats) -> None:
+    """Each layer leaves the edge of the one below to be seen: kerbs, borders, road, dashes."""
+
+    def fill(outlines: Sequence[Floats], colour: Colour) -> None:
+        corners = [_fixed(outline @ to_pixels[:2].T) for outline in outlines]
+        cv2.fillPoly(canvas, corners, colour, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+    def fill_stretch(start: int, end: int, width_m: float, colour: Colour) -> None:
+        left, right = _edges(track, np.arange(start, end) % len(track), width_m)
+        fill([np.concatenate([left, right[::-1]])], colour)
+
+    kerb = track.points_ahead(_KERB_M)
+    for number, start in enumerate(range(0, len(track), kerb)):
+        if abs(track.curvatures_per_m[start]) > _KERB_CURVATURE_PER_M:
+            colour = _KERB_COLOURS[number % len(_KERB_COLOURS)]
+            fill_stretch(start, start + kerb + 1, ROAD_WIDTH_M + 2 * _KERB_WIDTH_M, colour)
+    everywhere = np.arange(len(track))
+    fill(_edges(track, everywhere, ROAD_WIDTH_M), _WHITE)
+    fill(_edges(track, everywhere, ROAD_WIDTH_M - 2 * _BORDER_M), _ROAD)
+    dash = track.points_ahead(_DASH_M)
+    for start in range(0, len(track) - dash, 2 * dash):
+        fill_stretch(start, start + dash, _DASH_WIDTH_M, _WHITE)
+
+
+def _edges(track: Track, indices: NDArray[np.intp], width_m: float) -> tuple[Floats, Floats]:
+    """The left and the right edge of a band along the road, as rows of (x, y, 1) in metres."""
+    headings_rad = track.headings_rad[indices]
+    middle = np.stack([track.x_m[indices], track.y_m[indices], np.ones(len(indices))], axis=1)
+    left = np.stack([-np.sin(headings_rad), np.cos(headings_rad), 0 * headings_rad], axis=1)
+    return middle + left * width_m / 2, middle - left * width_m / 2
+
+
+def _fixed(points: Floats) -> NDArray[np.int32]:
+    """Points as OpenCV wants them where it counts in parts of a pixel."""
+    return np.asarray(np.rint(points * 2**_SUBPIXEL_BITS), np.int32)
+
+
+def _weathered(canvas: Pixels, pixels_per_m: float, rng: np.random.Generator) -> Pixels:
+    """The same with patches a metre wide and grain as fine as can be."""
+    height, width = canvas.shape[:2]
+    patches = _smooth_noise((height, width), 0.9 * pixels_per_m, rng)
+    specks = _smooth_noise((height, width), 0.08 * pixels_per_m, rng)
+    grain = rng.standard_normal((height, width), np.float32)
+    brightness = 1 + 0.06 * patches + 0.04 * specks + 0.04 * grain
+    return np.asarray(np.clip(canvas * brightness[..., None], 0, 255), np.uint8)
+
+
+def _smooth_noise(
+    shape: tuple[int, int], grain_px: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Noise whose hills are `grain_px` apart, without a seam between its right and left edge."""
+    height, width = shape
+    rows, columns = int(height / grain_px) + 1, max(1, round(width / grain_px))
+    once = rng.standard_normal((rows, columns), np.float32)
+    cells = np.pad(once, ((0, 0), (2, 2)), mode="wrap")
+    wide = cv2.resize(cells, (width + round(4 * grain_px), height), interpolation=cv2.INTER_CUBIC)
+    start = round(2 * grain_px)
+    return np.asarray(wide[:, start : start + width], np.float32)
+
+
+def draw_panorama(name: str) -> Pixels:
+    """What stands around a track from the horizon up; the columns go once round, clockwise."""
+    scenery = SCENERIES[name]
+    rng = np.random.default_rng(crc32(name.encode()))
+    width, height = _PANORAMA_PX
+    up = np.linspace(1, 0, height)[:, None, None]
+    canvas = up**0.7 * np.array(scenery.zenith) + (1 - up**0.7) * np.array(scenery.haze)
+    clouds = sum(size * _smooth_noise((height, width), 120 * size, rng) for size in (1, 0.4, 0.2))
+    cover = np.clip(0.8 * clouds, 0, 0.8)[..., None] * np.sqrt(up)
+    canvas = canvas * (1 - cover) + cover * np.array(_CLOUD)
+    pixels = np.asarray(canvas, np.uint8)
+    _raise(pixels, _skyline(rng, height_px=26, change_px=10, length_px=400), scenery.hills)
+    houses = scenery.houses * 3
+    for number, colour in enumerate(houses):
+        left = (number + rng.uniform(0.0, 0.3)) * width / len(houses)
+        _build(pixels, round(left), colour, rng)
+    crowns = _skyline(rng, height_px=0, change_px=3, length_px=16)
+    _raise(pixels, _skyline(rng, height_px=18, change_px=7, length_px=70) + crowns, scenery.trees)
+    return pixels
+
+
+def _skyline(
+    rng: np.random.Generator, *, height_px: float, change_px: float, length_px: float
+) -> NDArray[np.float32]:
+    """The height of each column of a line that goes up and down."""
+    ups_and_downs = _smooth_noise((1, _PANORAMA_PX[0]), length_px, rng)[0]
+    return np.asarray(height_px + change_px * ups_and_downs, np.float32)
+
+
+def _raise(pixels: Pixels, heights_px: NDArray[np.float32], colour: Colour) -> None:
+    """Something of one colour stands on the horizon."""
+    up_px = np.arange(len(pixels))[::-1, None]
+    pixels[up_px < heights_px] = colour
+
+
+def _build(pixels: Pixels, left: int, colour: Colour, rng: np.random.Generator) -> None:
+    """A house with rows of windows stands on the horizon."""
+    bottom = len(pixels)
+    width, floors = 10 + 20 * int(rng.integers(6, 13)), int(rng.integers(2, 5))
+    top = bottom - 10 - 22 * floors
+    pixels[top:, left : left + width] = colour
+    pixels[top : top + 4, left - 4 : left + width + 4] = np.array(colour) * 0.7
+    glass = np.array(colour) * 0.55
+    for y in range(top + 9, bottom - 13, 22):
+        for x in range(left + 10, left + width - 10, 20):
+            pixels[y : y + 12, x : x + 10] = glass

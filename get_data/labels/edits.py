@@ -1,0 +1,167 @@
+"""New labels: recorded, corrected, marked for deletion, ready to be sent."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from common.times import iso, parse_moment
+from get_data.labels.classes import Classes
+from get_data.labels.ids import fingerprint, img_id_of, sha256
+from get_data.labels.schema import AUTO, MD5, Document
+from get_data.labels.unicode_forms import composed
+
+
+def recorded(
+    *,
+    captured: datetime,
+    picture: bytes,
+    width: int,
+    height: int,
+    steering: float,
+    throttle: float,
+    classes: Classes,
+    session: Mapping[str, Any],
+    car_setting: Mapping[str, Any],
+) -> Document:
+    """The document of a picture just taken.
+
+    `picture` is a JPEG file, width and height in pixels, steering and throttle -1 .. 1.
+    """
+    img_id = img_id_of(captured)
+    moment = iso(captured)
+    annotation = {
+        "created_by": AUTO,
+        "created_on_date": moment,
+        "label_direction": classes.direction(steering),
+        "label_speed": classes.speed(throttle),
+        "nb_dir": classes.nb_dir,
+        "nb_speed": classes.nb_speed,
+        "raw_direction": steering,
+        "raw_speed": throttle,
+    }
+    return {
+        "img_id": img_id,
+        "file_name": f"{img_id}.jpg",
+        "s3_bucket": "",
+        "s3_key": "",
+        "raw": True,
+        "color": "rgb",
+        "timestamp": moment,
+        "resolution": {"horizontal": width, "vertical": height},
+        "picture_size": len(picture),
+        "picture_sha256": sha256(picture),
+        **composed(dict(session)),
+        "car_setting": car_setting,
+        "label": annotation,
+        "transformation": [],
+        "dataset": [],
+        "upload_date": "",
+        "label_fingerprint": fingerprint(img_id, annotation),
+    }
+
+
+def sent(
+    document: Document, *, picture: bytes, bucket: str, key: str, uploaded: datetime
+) -> Document:
+    """The document as it goes into the index: where its picture is, and when it was sent.
+
+    Its times are told in UTC, in the one form that every index reads, its texts in NFC.
+
+    What only a label file may ask (`to_delete`, `replaces`) stays behind; `document` is unchanged.
+    """
+    annotation = composed(document["label"])
+    created = parse_moment(annotation.get("created_on_date", ""))
+    if created:
+        annotation["created_on_date"] = iso(created)
+    taken = parse_moment(document["timestamp"])
+    known = {
+        **composed(document),
+        "file_name": document["file_name"],  # as the disk has it
+        "s3_bucket": bucket,
+        "s3_key": key,
+        "raw": document.get("raw", True) in (True, "true"),
+        "picture_size": len(picture),
+        "picture_sha256": sha256(picture),
+        "timestamp": iso(taken) if taken else document["timestamp"],
+        "label": annotation,
+        "upload_date": iso(uploaded),
+    }
+    return {name: value for name, value in known.items() if name not in ("to_delete", "replaces")}
+
+
+def corrected(
+    document: Document,
+    *,
+    created_by: str,
+    direction: int,
+    speed: int,
+    on: datetime,
+    nb_dir: int | None = None,
+    nb_speed: int | None = None,
+) -> Document:
+    """The label by which a person corrects `document`; it names the one that it replaces.
+
+    `nb_dir` and `nb_speed` are for a document that does not say of how many classes it speaks. The
+    sets that the old label belonged to are not those of the new one.
+    """
+    said = document.get("label")
+    annotation: Document = {
+        **(said if isinstance(said, dict) else {}),
+        "created_by": created_by,
+        "created_on_date": iso(on),
+        "label_direction": direction,
+        "label_speed": speed,
+    }
+    for name, count in (("nb_dir", nb_dir), ("nb_speed", nb_speed)):
+        if count is not None:
+            annotation[name] = count
+    named, old = fingerprint(document["img_id"], annotation), document.get("label_fingerprint")
+    correction = {**document, "label": annotation, "dataset": [], "label_fingerprint": named}
+    correction.pop("to_delete", None)
+    correction.pop("replaces", None)
+    names_one = isinstance(old, str) and re.fullmatch(MD5, old) and old != named
+    return {**correction, "replaces": old} if names_one else correction
+
+
+def marked(document: Document) -> Document:
+    """The label as it stands, with the wish that it be deleted; it replaces nothing then."""
+    wish = {**document, "to_delete": True}
+    wish.pop("replaces", None)
+    return wish
+
+
+def unmarked(document: Document) -> Document:
+    """The label without the wish that it be deleted."""
+    return {key: value for key, value in document.items() if key != "to_delete"}
+
+
+def wants_deletion(document: Document) -> bool:
+    """Whether a label file asks for this label to be deleted."""
+    return document.get("to_delete", False) is True
+
+
+def replaced_by(document: Document) -> str | None:
+    """The fingerprint of the label that this one corrects, if it corrects one."""
+    return document.get("replaces")
+
+
+def example() -> Document:
+    """A valid and complete label, as a recording writes it."""
+    return recorded(
+        captured=datetime(2020, 12, 31, 15, 45, 55, 123456, tzinfo=UTC),
+        picture=b"the bytes of a JPEG file",
+        width=160,
+        height=120,
+        steering=0.1,
+        throttle=0.4,
+        classes=Classes(max_throttle=0.5),
+        session={
+            "event": "Sunday race",
+            "track": "school yard, clockwise",
+            "track_type": "tape on asphalt",
+            "driver": "Zoé",
+            "comment": "low sun from the left",
+        },
+        car_setting={"car": "patate"},
+    )

@@ -1,0 +1,242 @@
+"""The fields of a label: types, limits, and how a search sees each of them.
+
+This is the only package that spells a key of a label. From the one declaration below come the
+parser, the checks, the JSON Schema, the template, and the types that an index gives the fields.
+
+A label travels as the plain `dict` that was read, its *document*, so that unknown keys survive
+every step; `validation.parse` returns the checked view of one.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Document = dict[str, Any]
+AUTO = "auto"  # who made a label that no person made
+MAX_CLASSES = 99
+MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
+OWN_TERMS = "_own"  # the field that an index keeps them in; no label has a key of that name
+MAX_TERM_BYTES = 32_766  # of Lucene
+MAX_KEYWORD = 8191  # characters that a search looks at; Lucene takes 32,766 bytes
+_IMG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+FILE_NAME = r"^[^/\\\x00-\x1f\x7f]+\.[jJ][pP][eE]?[gG]$"
+_SHA256 = "^[0-9a-f]{64}$"
+MD5 = "^[0-9a-f]{32}$"
+ELASTICSEARCH_FIELDS = frozenset(  # its own fields, which no label may have
+    (
+        *("_data_stream_timestamp", "_doc_count", "_field_names", "_id", "_ignored"),
+        *("_ignored_source", "_index", "_nested_path", "_primary_term", "_routing", "_seq_no"),
+        *("_source", "_tier", "_version", OWN_TERMS),
+    )
+)
+
+
+def _meta(description: str, unit: str, index: str, **limits: Any) -> Meta:
+    """Describes a field. `index` is the type that a search gives it (see `INDEX_TYPES`)."""
+    return Meta(
+        description=description,
+        extra_json_schema={"unit": unit},
+        extra={"index": index},
+        **limits,
+    )
+
+
+Text = Annotated[str, _meta("A sentence by the driver", "none", "keyword+text")]
+Keyword = Annotated[str, _meta("A word by the driver", "none", "keyword")]
+Moment = "ISO 8601, UTC"
+
+
+class Resolution(Struct, frozen=True, kw_only=True):
+    """The size of the picture."""
+
+    horizontal: Annotated[int, _meta("Width of the picture", "pixels", "integer", ge=1, le=65535)]
+    vertical: Annotated[int, _meta("Height of the picture", "pixels", "integer", ge=1, le=65535)]
+
+
+class Annotation(Struct, frozen=True, kw_only=True):
+    """Which way and how fast: the part of a label that people correct."""
+
+    created_by: Annotated[
+        str,
+        _meta(
+            '"auto" for the driver\'s own command, else a person', "none", "keyword", min_length=1
+        ),
+    ]
+    created_on_date: Annotated[
+        str, _meta("When this was said; absent is oldest", Moment, "date")
+    ] = ""
+    label_direction: Annotated[
+        int, _meta("Direction class, 0 is hardest left", "class", "integer", ge=0, lt=MAX_CLASSES)
+    ]
+    label_speed: Annotated[
+        int, _meta("Speed class, 0 is slowest", "class", "integer", ge=0, lt=MAX_CLASSES)
+    ]
+    nb_dir: Annotated[
+        int, _meta("Number of direction classes", "classes", "integer", ge=1, le=MAX_CLASSES)
+    ]
+    nb_speed: Annotated[
+        int, _meta("Number of speed classes", "classes", "integer", ge=1, le=MAX_CLASSES)
+    ]
+    raw_direction: (
+        Annotated[float, _meta("Steering, -1 left to 1 right", "full lock", "float", ge=-1, le=1)]
+        | UnsetType
+    ) = UNSET
+    raw_speed: (
+        Annotated[float, _meta("Throttle, -1 to 1", "full throttle", "float", ge=-1, le=1)]
+        | UnsetType
+    ) = UNSET
+
+
+class Label(Struct, frozen=True, kw_only=True):
+    """One picture's label, as it stands in `labels.json` and in the index."""
+
+    img_id: Annotated[
+        str,
+        _meta(
+            "UTC time of capture; from elsewhere any plain name", "none", "keyword", pattern=_IMG_ID
+        ),
+    ]
+    file_name: Annotated[
+        str,
+        _meta("Name of the picture file, without a folder", "none", "keyword", pattern=FILE_NAME),
+    ]
+    s3_bucket: Annotated[
+        str, _meta('Where the picture is; "" in a local file', "none", "keyword")
+    ] = ""
+    s3_key: Annotated[str, _meta('Its key in there; "" in a local file', "none", "keyword")] = ""
+    raw: Annotated[
+        bool | Literal["true", "false"],
+        _meta("True when the picture is as the camera gave it", "none", "boolean"),
+    ] = True
+    color: Annotated[str, _meta("Colour space of the picture", "none", "keyword")] = "rgb"
+    timestamp: Annotated[str, _meta("Moment of capture", Moment, "date")]
+    resolution: Resolution | UnsetType = UNSET
+    picture_size: (
+        Annotated[int, _meta("Size of the picture file", "bytes", "long", ge=1, le=2**53)]
+        | UnsetType
+    ) = UNSET
+    picture_sha256: (
+        Annotated[
+            str, _meta("SHA-256 of the picture file", "hex digits", "keyword", pattern=_SHA256)
+        ]
+        | UnsetType
+    ) = UNSET
+    event: Text = ""
+    track: Text = ""
+    track_type: Keyword = ""
+    driver: Keyword = ""
+    comment: Text = ""
+    car_setting: Annotated[
+        dict[str, Any], _meta("hardware_conf.json and the settings of the run", "none", "flattened")
+    ] = {}
+    label: Annotation
+    transformation: Annotated[
+        list[str], _meta("What was done to the picture since it was taken", "none", "keyword")
+    ] = []
+    dataset: Annotated[
+        list[str], _meta("Names of the sets this belongs to", "none", "keyword")
+    ] = []
+    upload_date: Annotated[str, _meta('When this was uploaded; "" until then', Moment, "date")] = ""
+    label_fingerprint: Annotated[
+        str,
+        _meta("Names this label by its content", "MD5, hex digits", "keyword", pattern=MD5),
+    ]
+    to_delete: (
+        Annotated[bool, _meta("True asks upload_to_db.py to delete this label", "none", "none")]
+        | UnsetType
+    ) = UNSET
+    replaces: (
+        Annotated[
+            str,
+            _meta(
+                "Fingerprint of the label that this one corrects",
+                "MD5, hex digits",
+                "none",
+                pattern=MD5,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+RESERVED = frozenset(Label.__struct_fields__)
+SESSION_KEYS = ("event", "track", "track_type", "driver", "comment")
+
+
+class PictureReference(Struct, frozen=True, kw_only=True):
+    """The keys of a document that say where its picture is; a fast way past all the others."""
+
+    img_id: str
+    file_name: str
+    s3_key: str = ""
+    picture_size: int | None = None
+    picture_sha256: str | None = None
+    label_fingerprint: str
+
+
+def reference(document: Document) -> PictureReference:
+    """What a checked document says of its picture."""
+    return msgspec.convert(document, PictureReference)
+
+
+def is_flattened(path: str) -> bool:
+    """Return whether that is a field whose values are all kept together, or is inside one."""
+    return INDEX_TYPES.get(path.partition(".")[0]) == "flattened"
+
+
+def is_meta(path: str) -> bool:
+    """Return whether a search means a field of Elasticsearch's own, such as `_id`."""
+    return path.partition(".")[0] in ELASTICSEARCH_FIELDS
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a label: every field with a description, its unit and its range."""
+    return msgspec.json.schema(Label)
+
+
+def _index_types(struct: type[Struct], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for field in msgspec.inspect.type_info(struct).fields:  # type: ignore[attr-defined]
+        yield from _index_type(field.type, prefix + field.name)
+
+
+def _index_type(kind: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        for member in kind.types:
+            yield from _index_type(member, path)
+    elif isinstance(kind, msgspec.inspect.StructType):
+        yield from _index_types(kind.cls, path + ".")
+    elif isinstance(kind, msgspec.inspect.Metadata) and kind.extra:
+        yield path, kind.extra["index"]
+
+
+INDEX_TYPES: Mapping[str, str] = {
+    path: kind for path, kind in _index_types(Label) if kind != "none"
+}
+"""How a search sees each field, by dotted path: `keyword`, `keyword+text` (a keyword with a `text`
+sub-field), `integer`, `long`, `float`, `boolean`, `date`, `flattened`. Other keys are keywords; an
+index keeps them together in one field (`own_terms`), so that their number has no limit."""
+OWN = "own"  # the kind of a field that the declaration does not know
+OBJECT = "object"
+WORDS = "words"
+OBJECTS = frozenset(path.rpartition(".")[0] for path in INDEX_TYPES if "." in path)
+
+
+def field_at(path: str) -> tuple[str, str]:
+    """Return the name under which a search finds a field, and its kind.
+
+    The kind is one of `INDEX_TYPES`, or `words` for the words of a sentence (`event.text`),
+    `object`, `own`. `driver.keyword` is another name of `driver`.
+    """
+    sentence = path.removesuffix(".text")
+    if sentence != path and INDEX_TYPES.get(sentence) == "keyword+text":
+        return path, WORDS
+    if is_flattened(path):
+        return path, "flattened"
+    if path in OBJECTS:
+        return path, OBJECT
+    whole = path.removesuffix(".keyword")
+    if INDEX_TYPES.get(whole, OWN) in ("keyword", "keyword+text", OWN):
+        path = whole
+    return path, INDEX_TYPES.get(path, OWN)

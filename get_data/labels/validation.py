@@ -1,0 +1,201 @@
+"""Checks of a label that was read from somewhere."""
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from common.errors import InputError
+from common.times import parse_moment
+from get_data.labels.ids import fingerprint
+from get_data.labels.own_fields import own_text
+from get_data.labels.schema import (
+    ELASTICSEARCH_FIELDS,
+    FILE_NAME,
+    INDEX_TYPES,
+    MAX_DEPTH,
+    MAX_KEYWORD,
+    MAX_TERM_BYTES,
+    OBJECTS,
+    RESERVED,
+    Document,
+    Label,
+    is_flattened,
+)
+
+_MAX_FILE_NAME_BYTES = 255
+_CONTAINERS = (dict, list)
+
+
+def parse(document: object) -> Label:
+    """The checked view of a document.
+
+    Raises: InputError with the path of the first bad value, what it is and what it should be.
+    """
+    try:
+        label = msgspec.convert(document, Label)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        path = where.strip("`").removeprefix("$").removeprefix(".")
+        text = what.replace("`", "").replace("Object missing required field", "missing key")
+        raise InputError(f"{path}: {text}" if path else text) from error
+    for path, complaint in _contradictions(label, document):
+        raise InputError(f"{path}: {complaint}")
+    return label
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a picture may be called so: a plain name, no folder, no way out of one."""
+    return (
+        re.fullmatch(FILE_NAME, name) is not None
+        and ".." not in name
+        and len(name.encode(errors="surrogatepass")) <= _MAX_FILE_NAME_BYTES
+    )
+
+
+def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]:
+    """What types and ranges alone do not show."""
+    if label.img_id.endswith("\n"):
+        yield "img_id", "ends with a line break"
+    if not is_file_name(label.file_name):
+        yield "file_name", f"{label.file_name!r} is not a plain file name"
+    if parse_moment(label.timestamp) is None:
+        yield "timestamp", f"{label.timestamp!r} is not an ISO 8601 time"
+    said = label.label
+    if said.created_on_date and parse_moment(said.created_on_date) is None:
+        yield "label.created_on_date", f"{said.created_on_date!r} is not an ISO 8601 time"
+    if label.upload_date and parse_moment(label.upload_date) is None:
+        yield "upload_date", f"{label.upload_date!r} is not an ISO 8601 time"
+    if said.label_direction >= said.nb_dir:
+        yield "label.label_direction", f"{said.label_direction} is not below nb_dir {said.nb_dir}"
+    if said.label_speed >= said.nb_speed:
+        yield "label.label_speed", f"{said.label_speed} is not below nb_speed {said.nb_speed}"
+    right = fingerprint(label.img_id, msgspec.structs.asdict(said))
+    if label.label_fingerprint != right:
+        yield (
+            "label_fingerprint",
+            (
+                f"{label.label_fingerprint} is stale, this label's is {right}; "
+                "give a corrected label that fingerprint, and name the old one in `replaces`"
+            ),
+        )
+    if label.to_delete is True and label.replaces is not UNSET:
+        yield "replaces", "a label to be deleted replaces nothing; give the one or the other"
+    if label.replaces == label.label_fingerprint:
+        yield "replaces", "names the label itself"
+    if isinstance(document, dict):
+        yield from _inner_contradictions(document)
+        for key, value in document.items():
+            if key not in RESERVED and (fault := own_key_fault(key, document)):
+                yield repr(key), fault
+            elif key not in RESERVED and not is_own_value(value):
+                yield key, "a key of your own holds a text, a number, true, false or a list of them"
+            elif isinstance(value, _CONTAINERS) and _is_deeper(value, MAX_DEPTH):
+                yield key, f"nested too deep; {MAX_DEPTH} objects or lists in each other are enough"
+            elif (
+                is_flattened(key)
+                and not _is_plain({key: value})
+                and (fault := _flattened_fault(value, key))
+            ):
+                yield key, fault
+
+
+def _is_deeper(container: dict[str, Any] | list[Any], depth: int) -> bool:
+    """Whether more than so many lists and objects are in each other."""
+    inside = container.values() if isinstance(container, dict) else container
+    return depth == 0 or any(
+        _is_deeper(one, depth - 1) for one in inside if isinstance(one, _CONTAINERS)
+    )
+
+
+def _is_plain(setting: Document) -> bool:
+    """Return whether it is so short, and without a zero byte, that all of it is taken."""
+    try:
+        encoded = msgspec.json.encode(setting)
+    except (ValueError, OverflowError):  # half a character, say, or a number of 40 digits
+        return False
+    return len(encoded) <= MAX_TERM_BYTES and b"\\u0000" not in encoded
+
+
+def _flattened_fault(value: Any, path: str) -> str:
+    """Return why a team's index refuses what is at a path of a flattened field, or inside.
+
+    "" where it takes it. Its terms are the path, a zero byte and the value.
+    """
+    if "\0" in path:
+        return f"the key {path!r} has a zero byte in it; rename it"
+    if isinstance(value, dict):
+        faults = (_flattened_fault(inside, f"{path}.{name}") for name, inside in value.items())
+        return next(filter(None, faults), "")
+    if isinstance(value, list):
+        return next(filter(None, (_flattened_fault(one, path) for one in value)), "")
+    text = "" if value is None else own_text(value)
+    is_indexed = value is not None and _utf16_length(text) <= MAX_KEYWORD
+    size = len(f"{path.partition('.')[2]}\0{text}".encode(errors="surrogatepass"))
+    if is_indexed and size > MAX_TERM_BYTES:
+        return (
+            f"{_shortened(path)} and its value have {size:,} bytes, "
+            f"more than {MAX_TERM_BYTES:,}; make one of them shorter"
+        )
+    return ""
+
+
+def _shortened(path: str) -> str:
+    return path if len(path) <= 80 else f"{path[:60]}...{path[-10:]}"
+
+
+def _utf16_length(text: str) -> int:
+    """Return the number of characters as Java counts them."""
+    return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
+
+
+def own_key_fault(key: str, keys: Collection[str]) -> str:
+    """Why a team's index takes no label with this key of the user's own; "" where it takes it.
+
+    `keys` are those beside it. A dot leads inside, as in a search.
+    """
+    steps = _steps(key)
+    if not steps:
+        return "nothing is before or between the dots of the key; rename it"
+    if steps[0] in ELASTICSEARCH_FIELDS:
+        return f"Elasticsearch has a {steps[0]} of its own; rename the key"
+    if len(steps) > MAX_DEPTH:
+        return f"the key has more than {MAX_DEPTH - 1} dots; rename it"
+    for count in range(1, len(steps) + 1):
+        outer = ".".join(steps[:count])
+        is_field = INDEX_TYPES.get(outer, "flattened") != "flattened"
+        is_again = outer in RESERVED and count == len(steps)  # with a dot at its end
+        if is_field or is_again or (outer in keys and outer not in RESERVED and outer != key):
+            return f"there is a key {outer} already, and nothing can be inside it; rename this one"
+    return ""
+
+
+def _steps(key: str) -> list[str]:
+    """Return the names that a key's dots lead through; none when one of them is blank."""
+    steps = key.rstrip(".").split(".")
+    return steps if all(step.strip() for step in steps) else []
+
+
+def _inner_contradictions(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield the keys inside the label's objects that no team's index takes, with the reason."""
+    for part in OBJECTS:
+        value = document.get(part)
+        for key in value if isinstance(value, dict) else ():
+            if f"{part}.{key}" in INDEX_TYPES:
+                continue
+            steps = _steps(key)
+            if not steps:
+                yield f"{part}.{key!r}", "nothing is before or between the dots; rename the key"
+            for count in range(1, len(steps) + 1):
+                if (outer := ".".join((part, *steps[:count]))) in INDEX_TYPES:
+                    yield f"{part}.{key!r}", f"there is a key {outer} already; rename this one"
+
+
+def is_own_value(value: object) -> bool:
+    """Whether a key of the user's own may hold this: a scalar or a list of scalars."""
+    scalars = str | int | float | bool | None
+    if isinstance(value, list):
+        return all(isinstance(item, scalars) for item in value)
+    return isinstance(value, scalars)

@@ -1,0 +1,183 @@
+"""A label index and a picture store in memory: the smallest that keep the contract.
+
+For tests that go through thousands of databases. They pass the same contract suites as the real
+ones, and can tell their whole state.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
+
+from common import times
+from common.errors import PictureMissing
+from get_data.database.interfaces import (
+    ASIDE,
+    Copy,
+    Created,
+    Found,
+    GoneLabel,
+    StoredLabel,
+    copy_path,
+    is_told_by,
+)
+from get_data.database.search import matching
+from get_data.database.search.search_query import SearchQuery
+from get_data.labels import own_fields, validation
+from get_data.labels.schema import Document
+
+
+class MemoryIndex:
+    """Labels and gone labels in two dicts."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self.labels: dict[str, Document] = {}
+        self.gone: dict[str, GoneLabel] = {}
+
+    def find(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+        return {
+            one: StoredLabel(self.labels[one]["img_id"], self.labels[one]["s3_key"])
+            for one in fingerprints
+            if one in self.labels
+        }
+
+    def find_gone(self, fingerprints: Collection[str]) -> dict[str, GoneLabel]:
+        return {one: self.gone[one] for one in fingerprints if one in self.gone}
+
+    def hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for one in self.labels.values():
+            if one["img_id"] in img_ids and one.get("picture_sha256"):
+                found.setdefault(one["img_id"], set()).add(one["picture_sha256"])
+        return found
+
+    def missing(self, *, tombstones: bool) -> str:
+        return ""
+
+    def make(self) -> None:
+        pass
+
+    def create(self, documents: Sequence[Document]) -> Created:
+        result = Created()
+        for document in documents:
+            fingerprint = document.get("label_fingerprint")
+            try:
+                validation.parse(document)
+                text = json.dumps(document, allow_nan=False)
+                text.encode()
+            except Exception as error:  # noqa: BLE001
+                result.refused[str(fingerprint)] = str(error)
+                continue
+            copy = json.loads(text)
+            is_new = self.labels.setdefault(fingerprint, copy) is copy
+            (result.created if is_new else result.there).add(fingerprint)
+        return result
+
+    def remember_gone(self, gone: Sequence[GoneLabel]) -> None:
+        for one in gone:
+            self.gone.setdefault(one.fingerprint, one)
+
+    def forget_gone(self, fingerprints: Collection[str]) -> None:
+        for one in fingerprints:
+            self.gone.pop(one, None)
+
+    def remove(self, fingerprints: Collection[str]) -> set[str]:
+        return {one for one in set(fingerprints) if self.labels.pop(one, None)}
+
+    def named(self, keys: Collection[str]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for fingerprint, one in self.labels.items():
+            if one["s3_key"] in keys:
+                found.setdefault(one["s3_key"], set()).add(fingerprint)
+        return found
+
+    def search(self, query: SearchQuery) -> Iterator[bytes]:
+        matches = matching.compile_query(query)
+        found = [one for one in list(self.labels.values()) if matches(one)]
+        found.sort(key=lambda one: one["label_fingerprint"])
+        found.sort(key=lambda one: _created(one), reverse=True)
+        found.sort(key=lambda one: one["img_id"])
+        return (one for one in [msgspec.json.encode(one) for one in found])
+
+    def count(self, query: SearchQuery) -> int:
+        return sum(1 for _ in self.search(query))
+
+    def own_fields(self) -> set[str]:
+        return {path for one in self.labels.values() for path in own_fields.own_values(one)}
+
+    def close(self) -> None:
+        pass
+
+    def state(self) -> object:
+        """All there is, comparable and hashable; moments of uploads and deletions left out."""
+        labels = frozenset((one, it["s3_key"]) for one, it in self.labels.items())
+        return labels, frozenset(self.gone)
+
+
+def _created(document: Document) -> str:
+    moment = times.findable_moment(document["label"].get("created_on_date", ""))
+    return times.iso(moment) if moment else ""
+
+
+class MemoryStore:
+    """Pictures in a dict; copies are as young as a test says."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self.pictures: dict[str, bytes] = {}
+        self.age_s: dict[str, float] = {}
+
+    def put_new(self, key: str, picture: bytes) -> bool:
+        if self.pictures.get(key) == picture:
+            return False
+        self.pictures[key] = picture
+        return True
+
+    def has_pictures(self) -> bool:
+        return any(not path.startswith(ASIDE) for path in self.pictures)
+
+    def put(self, key: str, picture: bytes) -> None:
+        self.pictures[key] = picture
+
+    def get(self, path: str) -> bytes:
+        try:
+            return self.pictures[path]
+        except KeyError as error:
+            raise PictureMissing(f"memory holds no {path}") from error
+
+    def look(self, keys: Collection[str]) -> dict[str, int]:
+        return {key: len(self.pictures[key]) for key in keys if key in self.pictures}
+
+    def examine(self, pictures: Collection[str], *, read: bool = False) -> dict[str, Found]:
+        return {
+            key: Found(len(self.pictures[key]), is_told_by(key, self.pictures[key]))
+            for key in pictures
+            if key in self.pictures
+        }
+
+    def make_durable(self) -> None:
+        pass
+
+    def copies(self) -> dict[str, list[Copy]]:
+        found: dict[str, list[Copy]] = {}
+        for path in self.pictures:
+            if path.startswith(ASIDE):
+                key = path.removeprefix(ASIDE).rpartition("/")[0]
+                found.setdefault(key, []).append(Copy(path, self.age_s.get(path, 0.0)))
+        return found
+
+    def put_aside(self, key: str, run: str) -> bool:
+        if key not in self.pictures:
+            return False
+        self.pictures[copy_path(key, run)] = self.pictures[key]
+        return True
+
+    def delete(self, path: str) -> None:
+        self.pictures.pop(path, None)
+
+    def state(self) -> object:
+        """All there is, comparable and hashable."""
+        return frozenset(self.pictures.items())
