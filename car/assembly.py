@@ -136,7 +136,7 @@ class RealCar:
     def _check_pad(self) -> Found:
         pad = self._open.enter_context(closing(self._open_pad()))
         self.pad = pad
-        if wrong := pad.read().lost:
+        if wrong := pad.read().fault:
             raise PadLost(
                 f"{pad.describe()}: {wrong}; name a map of your own in hardware_conf.json"
             )

@@ -1,45 +1,45 @@
-"""The clocks of a drive: the real one, one that jumps for tests, and that of the watchdogs."""
+"""Clocks: the real one, one that jumps for tests, and the time base of the guard's watchdog."""
 
 import time
 from threading import Lock
 
 # macOS has no CLOCK_BOOTTIME; its CLOCK_MONOTONIC counts sleep.
-_WITH_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_INCLUDING_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def since_boot_s() -> float:
-    """Return seconds since the machine started, time asleep included.
+    """Return seconds since the machine started, suspended time included.
 
-    The clock of watchdogs: time.monotonic() stands still while Linux sleeps, so a command from
-    before would look fresh afterwards. Both ends of a pipe on one machine share it.
+    Watchdogs need this clock: time.monotonic() stands still while Linux is suspended, so a command
+    sent before would look fresh afterwards. All processes of a machine share it.
     """
-    return time.clock_gettime(_WITH_SLEEP)
+    return time.clock_gettime(_INCLUDING_SLEEP)
 
 
 class RealClock:
     """The machine's monotonic clock."""
 
     def now(self) -> float:
-        """Seconds now."""
+        """Return the current time in seconds."""
         return time.monotonic()
 
     def sleep_until(self, moment: float) -> None:
-        """Returns at `moment`, at once if that is past."""
+        """Sleep until `moment`; return at once when it is past."""
         time.sleep(max(0.0, moment - self.now()))
 
 
 class VirtualClock:
-    """A clock that stands still until somebody sleeps, and then jumps: nobody ever waits."""
+    """A clock that advances only when somebody sleeps, and then jumps without waiting."""
 
     def __init__(self, now_s: float = 0.0) -> None:
         self._now_s = now_s
         self._lock = Lock()
 
     def now(self) -> float:
-        """Seconds now."""
+        """Return the current time in seconds."""
         return self._now_s
 
     def sleep_until(self, moment: float) -> None:
-        """It is `moment` now, unless that was past already."""
+        """Advance to `moment`; do nothing when it is past."""
         with self._lock:
             self._now_s = max(self._now_s, moment)

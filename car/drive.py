@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from car.interfaces import (
+    COMMAND_TIMEOUT_S,
     NEUTRAL,
-    SILENCE_S,
     Button,
     Camera,
     Clock,
@@ -30,7 +30,7 @@ from common.errors import CameraFailed
 
 CONTROL_HZ = 50.0
 AT_REST = 0.05  # a throttle this near to 0 counts as released
-HELD_UP = "the drive was held up"
+STALLED = "the drive was held up"
 
 _CAMERA_ENDS_WITHIN_S = 2.0
 _REMEMBERED_S = 2.0  # longer than any picture takes from the sensor to us
@@ -53,19 +53,19 @@ class Rules:
 class State:
     """Whether the wheels follow the pad, and whether pictures are wanted.
 
-    `stopped` is what stopped the car last, or keeps it from being armed; "" when nothing does.
+    `stop_reason` is what stopped the car last, or keeps it from being armed; "" when nothing does.
     """
 
     armed: bool = False
     paused: bool = False
     over: bool = False
-    stopped: str = ""
+    stop_reason: str = ""
 
     @property
     def name(self) -> str:
         """What a driver would call it."""
         if not self.armed:
-            return f"{self.stopped}; press Menu" if self.stopped else "press Menu"
+            return f"{self.stop_reason}; press Menu" if self.stop_reason else "press Menu"
         return "paused" if self.paused else "recording"
 
 
@@ -79,7 +79,7 @@ class Decision:
 
 
 def decide(
-    state: State, pad: PadState, rules: Rules, *, motors_stopped: str = "", gap_s: float = 0.0
+    state: State, pad: PadState, rules: Rules, *, motors_stop_reason: str = "", gap_s: float = 0.0
 ) -> Decision:
     """What the wheels do now, `gap_s` after the reading before.
 
@@ -91,11 +91,11 @@ def decide(
     throttle = 0.0 if rules.dead_man and Button.DEAD_MAN not in pad.held else pad.command.throttle
     if abs(throttle) <= AT_REST:
         throttle = 0.0
-    if why := _stops(pad, throttle, rules, motors_stopped, gap_s):
-        state = replace(state, armed=False, stopped=why)
+    if why := _stops(pad, throttle, rules, motors_stop_reason, gap_s):
+        state = replace(state, armed=False, stop_reason=why)
     elif Button.ARM in pressed and not state.armed:
-        at_rest = max(abs(pad.command.throttle), pad.unheard) <= AT_REST
-        state = replace(state, armed=at_rest, stopped="" if at_rest else "release the throttle")
+        at_rest = max(abs(pad.command.throttle), pad.unreported_throttle) <= AT_REST
+        state = replace(state, armed=at_rest, stop_reason="" if at_rest else "release the throttle")
     if Button.PAUSE in pressed:
         state = replace(state, paused=not state.paused)
     if Button.STOP_RUN in pressed:
@@ -106,18 +106,20 @@ def decide(
     return Decision(state, command, erase=Button.ERASE in pressed)
 
 
-def _stops(pad: PadState, throttle: float, rules: Rules, motors_stopped: str, gap_s: float) -> str:
+def _stops(
+    pad: PadState, throttle: float, rules: Rules, motors_stop_reason: str, gap_s: float
+) -> str:
     """Why the car has to stand, in a few words; "" when it may drive."""
     if Button.EMERGENCY_STOP in pad.pressed:
         return "emergency stop"
-    if pad.lost:
-        return pad.lost
+    if pad.fault:
+        return pad.fault
     if throttle and pad.silent_s > rules.silence_s:
         return "the pad is silent"
     # The thumb may have let go or pressed Menu long ago: what was said in a gap is no consent.
-    if gap_s >= SILENCE_S:
-        return HELD_UP
-    return motors_stopped
+    if gap_s >= COMMAND_TIMEOUT_S:
+        return STALLED
+    return motors_stop_reason
 
 
 @dataclass(slots=True)
@@ -190,7 +192,7 @@ class Drive:
             ending.callback(self._motors.close)
             ending.callback(self._end)
             camera.start()
-            self._pad.forget_presses()  # Menu, for one, while the car was looked at
+            self._pad.discard_presses()  # Menu, for one, while the car was looked at
             # Inherited by what times the pulses, if the motors have to be taken over.
             with priority(CONTROL, inherited=True):
                 self._control(duration_s)
@@ -222,17 +224,21 @@ class Drive:
         now_s = self._clock.now()
         gap_s, self._read_s = now_s - self._read_s, now_s
         decision = decide(
-            before, self._pad.read(), self._rules, motors_stopped=self._motors.stopped, gap_s=gap_s
+            before,
+            self._pad.read(),
+            self._rules,
+            motors_stop_reason=self._motors.stop_reason,
+            gap_s=gap_s,
         )
         if decision.state.armed:
             self._motors.apply(decision.command)
         else:
-            self._motors.rest()
+            self._motors.disarm()
         self._commands.append((self._clock.now(), decision.command))
         self.command = decision.command
         self.state = decision.state
-        if before.armed and self.state.stopped:
-            self.stops[self.state.stopped] += 1
+        if before.armed and self.state.stop_reason:
+            self.stops[self.state.stop_reason] += 1
         if decision.erase:
             self._on_erase()
         if _wanted(before) and not _wanted(self.state):

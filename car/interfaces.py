@@ -1,7 +1,7 @@
-"""What a car is made of: the parts that stand between the thumb and the wheel.
+"""Camera, pad, motors and clock as Protocols, and the values that pass between them.
 
-Parts speak in physical values. Steering goes from -1 (hardest left) to 1 (hardest right), throttle
-from -1 (full reverse) to 1 (full ahead). Times are seconds of one monotonic clock.
+Parts speak in physical values: steering from -1 (full left) to 1 (full right), throttle from -1
+(full reverse) to 1 (full ahead), times in seconds of one monotonic clock.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from enum import Enum
 from math import isnan
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-if TYPE_CHECKING:  # the guard moves the wheels, sees no picture, and has to start fast
+if TYPE_CHECKING:  # the guard handles no pictures and must start fast
     import numpy as np
     from numpy.typing import NDArray
 
 Pixels: TypeAlias = "NDArray[np.uint8]"
-"""(height, width, 3), blue green red, as OpenCV and picamera2's "RGB888" have it."""
+"""(height, width, 3), BGR: the order of OpenCV and of picamera2's "RGB888"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What the wheels are told: steering -1 left .. 1 right, throttle -1 .. 1."""
+    """Steering and throttle for the wheels, each from -1 to 1."""
 
     steering: float
     throttle: float
@@ -30,35 +30,36 @@ class Command:
 
 NEUTRAL = Command(steering=0.0, throttle=0.0)
 
-SILENCE_S = 0.2
-"""Commands further apart than this count as silence: the car stops until it is armed again."""
+COMMAND_TIMEOUT_S = 0.2
+"""A gap of this length between two commands stops the car until it is armed again."""
 
 
-def checked(command: Command) -> Command:
-    """The command within -1 .. 1: what every kind of motors does before anything moves.
+def clamp_command(command: Command) -> Command:
+    """Clamp the command to -1..1. All motors do so before anything moves.
 
-    Raises: ValueError for a value that is not a number.
+    Raises:
+        ValueError: a value is not a number.
     """
     if isnan(command.steering) or isnan(command.throttle):
         raise ValueError(f"{command} is not a number")
-    return Command(clamped(command.steering), clamped(command.throttle))
+    return Command(clamp(command.steering), clamp(command.throttle))
 
 
-def clamped(value: float) -> float:
-    """The value, at least -1 and at most 1."""
+def clamp(value: float) -> float:
+    """Clamp the value to -1..1."""
     return min(max(value, -1.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture and the moment of its exposure."""
+    """A picture and the time of its exposure."""
 
     pixels: Pixels
     captured_s: float
 
 
 class Button(Enum):
-    """What the driver can ask for besides driving, named by what it does."""
+    """Actions that the driver triggers by a button."""
 
     ARM = "arm"
     STOP_RUN = "stop the run"
@@ -70,93 +71,108 @@ class Button(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PadState:
-    """Where the driver's thumbs are, and the buttons pressed since the last reading.
+    """Stick, trigger and buttons of the pad at one reading.
 
-    `silent_s` is how long the pad has said nothing, which also a thumb held still brings about;
-    `lost` why there is no pad at the moment, in a few words, and "" while there is one. `unheard`
-    is how far a trigger is pulled that has said nothing yet, so that `command` does without it; 0
-    where that cannot be known.
+    `pressed` holds the buttons pressed since the previous reading, `held` those that are down now.
+    `silent_s`: seconds since the last event. Holding a stick still also produces none.
+    `fault`: why the pad cannot be used at the moment; "" while it works.
+    `unreported_throttle`: how far a trigger is pulled that has sent no event yet, so that `command`
+    does not include it; 0 where the device cannot be asked.
     """
 
     command: Command
     pressed: frozenset[Button] = frozenset()
     held: frozenset[Button] = frozenset()
     silent_s: float = 0.0
-    lost: str = ""
-    unheard: float = 0.0
+    fault: str = ""
+    unreported_throttle: float = 0.0
 
 
 class Camera(Protocol):
-    """Takes pictures at a steady rate."""
+    """Source of pictures at a steady rate."""
 
     @property
     def missed(self) -> int:
-        """Pictures that were made, and not fetched before the next one was."""
+        """Number of pictures that were replaced by the next one before they were fetched."""
 
     def capture(self) -> Frame:
-        """The next picture; waits for it.
+        """Wait for the next picture and return it.
 
-        Raises: CameraFailed when none came for far longer than a period.
+        Raises:
+            CameraFailed: no picture came for much longer than a period.
         """
 
     def close(self) -> None:
-        """The device is free again. May be called twice."""
+        """Release the device. May be called twice."""
 
 
 class Pad(Protocol):
-    """Tells what the driver wants."""
+    """Source of the driver's commands."""
 
     def read(self) -> PadState:
-        """The state now; never waits. A pad that comes back is taken up again.
+        """Return the current state without waiting, reconnecting to a pad that has come back.
 
-        Raises: PadLost when the device has been gone for too long.
+        Raises:
+            PadLost: the device has been missing for too long.
         """
 
-    def forget_presses(self) -> None:
-        """The buttons pressed until now do not count. Raises: PadLost as `read` does."""
+    def discard_presses(self) -> None:
+        """Discard the buttons pressed so far.
+
+        Raises:
+            PadLost: the device has been missing for too long.
+        """
 
     def close(self) -> None:
-        """The device is free again. May be called twice."""
+        """Release the device. May be called twice."""
 
 
 class Motors(Protocol):
-    """Moves the wheels; the last gate: refuses NaN, clamps to -1 .. 1."""
+    """Steering and drive of the car.
+
+    The last check before the wheels: refuses NaN and clamps to -1..1.
+    """
 
     def apply(self, command: Command) -> None:
-        """The wheels follow the command.
+        """Move the wheels by the command.
 
-        Raises: ValueError for a value that is not a number, MotorsFailed.
+        Raises:
+            ValueError: a value is not a number.
+            MotorsFailed: the motors cannot be reached.
         """
 
     def close(self) -> None:
-        """The car is at neutral and the device is free again. May be called twice."""
+        """Bring the wheels to neutral and release the device. May be called twice."""
 
 
 class GuardedMotors(Motors, Protocol):
-    """Motors that go to neutral, and stay there, when the commands stop coming."""
+    """Motors that go to neutral, and stay there, when commands stop coming."""
 
     @property
-    def stopped(self) -> str:
-        """Why the wheels stay at neutral whatever they are told; "" while they follow.
+    def stop_reason(self) -> str:
+        """Why the wheels stay at neutral whatever the command; "" while they follow.
 
-        Raises: MotorsFailed.
+        Raises:
+            MotorsFailed: the guard has failed.
         """
 
-    def rest(self) -> None:
-        """The wheels are at neutral, and follow the next command, whatever stopped them.
+    def disarm(self) -> None:
+        """Bring the wheels to neutral and clear `stop_reason`, so that they follow again.
 
-        Raises: MotorsFailed.
+        Raises:
+            MotorsFailed: the guard has failed.
         """
 
 
 class Clock(Protocol):
-    """The one clock of a drive, in seconds; only differences mean something."""
+    """Monotonic clock of a drive, in seconds; only differences have a meaning."""
 
     def now(self) -> float:
-        """Seconds now."""
+        """Return the current time in seconds."""
 
     def sleep_until(self, moment: float) -> None:
-        """Returns at `moment`, at once if that is past."""
+        """Sleep until `moment`; return at once when it is past."""
 
 
 FrameSink = Callable[[Frame, Command], object]
+"""Receives each picture to record, with the command at the time of its exposure."""

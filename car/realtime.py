@@ -1,6 +1,6 @@
-"""Priority over every program that is no real-time one, where the user may have it.
+"""Real-time priority for the threads that keep the car safe, where the user is allowed to have it.
 
-On a Raspberry Pi a line in `/etc/security/limits.d` allows it; docs/safety.md tells which.
+On a Raspberry Pi a line in `/etc/security/limits.d` grants it, see docs/safety.md.
 """
 
 import os
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 GUARD, CONTROL, CAMERA = 10, 8, 6
-"""Priorities of the process that can stop the car, of the control loop, of the camera's thread."""
+"""Priorities of the guard's process, of the control loop and of the camera's thread."""
 
 
 @contextmanager
 def priority(level: int, *, inherited: bool = False) -> Iterator[None]:
-    """While the block runs, this thread goes first.
+    """Run the block at the real-time priority `level`, or unchanged where that is not allowed.
 
-    Threads and processes that it starts do so too if `inherited`, and also after the block.
+    Threads and processes started within the block get it too if `inherited`, and keep it.
     """
     before = None
     with suppress(OSError, AttributeError):  # not allowed, or not Linux
-        # Only root may clear the flag, so it stays.
+        # Only root may clear this flag once it is set, so it is kept.
         flag = 0 if inherited else os.SCHED_RESET_ON_FORK
         before = os.sched_getscheduler(0) | flag, os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_FIFO | flag, os.sched_param(level))

@@ -9,8 +9,8 @@ import pytest
 
 from car import drive as car_drive
 from car.clock import VirtualClock
-from car.drive import HELD_UP, Drive, Rules, State, decide
-from car.interfaces import NEUTRAL, SILENCE_S, Button, Command, Frame, PadState
+from car.drive import STALLED, Drive, Rules, State, decide
+from car.interfaces import COMMAND_TIMEOUT_S, NEUTRAL, Button, Command, Frame, PadState
 from common.errors import CameraFailed, MotorsFailed, PadLost
 from tests.helpers.waiting import HANGS_S, wait_until
 
@@ -60,39 +60,39 @@ RULES = Rules(0.5, silence_s=1.5)
 
 
 @pytest.mark.parametrize(
-    ("reading", "motors_stopped", "why"),
+    ("reading", "motors_stop_reason", "why"),
     [
         (pad(0.2, 1.0, Button.EMERGENCY_STOP), "", "emergency stop"),
-        (PadState(NEUTRAL, lost="the pad is gone"), "", "the pad is gone"),
+        (PadState(NEUTRAL, fault="the pad is gone"), "", "the pad is gone"),
         (replace(pad(0.2, 1.0), silent_s=1.6), "", "the pad is silent"),
         (pad(0.2, 1.0), "commands came too late", "commands came too late"),
     ],
     ids=lambda value: str(value)[:20],
 )
 def test_whatever_stops_the_car_keeps_it_until_the_throttle_is_at_rest_and_menu_pressed(
-    reading, motors_stopped, why
+    reading, motors_stop_reason, why
 ):
-    stopped = decide(ARMED, reading, RULES, motors_stopped=motors_stopped)
+    stopped = decide(ARMED, reading, RULES, motors_stop_reason=motors_stop_reason)
     assert (stopped.command, stopped.state.armed) == (NEUTRAL, False)
     assert stopped.state.name == f"{why}; press Menu"
     assert decide(stopped.state, pad(0.2, 1.0), RULES).command == NEUTRAL
     held = decide(stopped.state, pad(0.2, 1.0, Button.ARM), RULES)
     assert (held.state.armed, held.state.name) == (False, "release the throttle; press Menu")
     again = decide(held.state, pad(0.2, 0.0, Button.ARM), RULES)
-    assert (again.state.armed, again.state.stopped) == (True, "")
+    assert (again.state.armed, again.state.stop_reason) == (True, "")
 
 
 @pytest.mark.parametrize(
-    ("gap_s", "stopped"), [(0.02, ""), (0.19, ""), (SILENCE_S, HELD_UP), (60.0, HELD_UP)]
+    ("gap_s", "stopped"), [(0.02, ""), (0.19, ""), (COMMAND_TIMEOUT_S, STALLED), (60.0, STALLED)]
 )
 def test_a_reading_that_comes_too_late_stops_the_car(gap_s, stopped):
     decision = decide(ARMED, pad(0.2, 1.0), RULES, gap_s=gap_s)
-    assert decision.state == State(armed=not stopped, stopped=stopped)
+    assert decision.state == State(armed=not stopped, stop_reason=stopped)
     assert (decision.command == NEUTRAL) == bool(stopped)
 
 
 def test_menu_that_was_pressed_while_the_drive_was_held_up_does_not_arm():
-    decision = decide(State(), pad(0.2, 0.0, Button.ARM), RULES, gap_s=SILENCE_S)
+    decision = decide(State(), pad(0.2, 0.0, Button.ARM), RULES, gap_s=COMMAND_TIMEOUT_S)
     assert not decision.state.armed
     assert decide(decision.state, pad(0.2, 0.0, Button.ARM), RULES, gap_s=0.02).state.armed
 
@@ -228,19 +228,19 @@ class Parts:
                 raise state
             return state
 
-        def forget_presses(self):
+        def discard_presses(self):
             self.parts.forgotten_at.append(self.tick)
 
         def close(self):
             self.parts.closed.append("pad")
 
     class Motors:
-        stopped = ""
+        stop_reason = ""
 
         def __init__(self, parts):
             self.parts = parts
 
-        def rest(self):
+        def disarm(self):
             self.apply(NEUTRAL)
 
         def apply(self, command):
@@ -281,13 +281,13 @@ def test_a_drive_that_was_held_up_stands_until_menu_is_pressed_and_counts_it(hel
     parts.held_up_s = {3: held_up_s}
     drive = parts.drive()
     drive.run()
-    assert drive.stops == ({HELD_UP: stops} if stops else {})
+    assert drive.stops == ({STALLED: stops} if stops else {})
     throttles = [command.throttle for command in parts.applied[4:9]]  # after it was held up
     assert throttles == ([0, 0, 0, 0, 0.5] if stops else [0, 0.5, 0.5, 0, 0.5])
 
 
 def test_every_stop_is_counted_by_its_reason():
-    emergency, gone = pad(0.4, 1.0, Button.EMERGENCY_STOP), PadState(NEUTRAL, lost="gone")
+    emergency, gone = pad(0.4, 1.0, Button.EMERGENCY_STOP), PadState(NEUTRAL, fault="gone")
     parts = Parts([ARM, GO, emergency, emergency, GO, ARM, GO, gone, gone, ARM, emergency, STOP])
     drive = parts.drive()
     drive.run()

@@ -19,7 +19,7 @@ import pytest
 import path
 from car import hardware_conf
 from car.clock import since_boot_s
-from car.interfaces import NEUTRAL, SILENCE_S, Command
+from car.interfaces import COMMAND_TIMEOUT_S, NEUTRAL, Command
 from car.motors import guarded, wire
 from car.motors.guard import _SPARED, Stop, Watch
 from car.motors.guarded import MotorsBehindGuard
@@ -128,7 +128,7 @@ def test_the_watch_decides(events, command, stop):
 
 def test_a_command_that_came_late_counts_from_when_it_was_sent():
     watch = watched(armed(1.0))
-    assert watch.deadline_s == pytest.approx(1.0 + SILENCE_S)
+    assert watch.deadline_s == pytest.approx(1.0 + COMMAND_TIMEOUT_S)
     assert watched(armed(1.0), unarmed(1.1)).deadline_s == inf
 
 
@@ -185,8 +185,8 @@ def driven(wheels):
     def command():
         with suppress(MotorsFailed):
             while not over.wait(0.02):
-                if motors.stopped:  # the machine is busy
-                    motors.rest()
+                if motors.stop_reason:  # the machine is busy
+                    motors.disarm()
                 motors.apply(GO)
 
     thread = threading.Thread(target=command)
@@ -203,9 +203,9 @@ def driven(wheels):
 
 def test_the_wheels_follow_and_end_at_neutral(wheels):
     motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
-    assert motors.stopped == ""
+    assert motors.stop_reason == ""
     follow(motors, wheels, Command(0.4, 3.0), Command(0.4, 1.0))
-    motors.rest()
+    motors.disarm()
     wait_until(lambda: wheels.command == NEUTRAL)
     follow(motors, wheels, LEFT, LEFT)
     motors.close()
@@ -221,7 +221,7 @@ def test_what_is_not_a_number_is_refused_before_the_guard(wheels, broken):
     with driven(wheels) as motors:
         with pytest.raises(ValueError, match="not a number"):
             motors.apply(broken)
-        wait_until(lambda: not motors.stopped and wheels.command == GO)
+        wait_until(lambda: not motors.stop_reason and wheels.command == GO)
     assert {one.command for one in wheels.messages} <= {NEUTRAL, GO}
 
 
@@ -229,15 +229,15 @@ def test_silence_stops_the_wheels_until_the_drive_says_that_it_is_not_armed(whee
     motors = moving(wheels)
     sent_s = since_boot_s()
     motors.apply(GO)
-    wait_until(lambda: motors.stopped)
-    assert motors.stopped == "commands came too late"
+    wait_until(lambda: motors.stop_reason)
+    assert motors.stop_reason == "commands came too late"
     assert wheels.neutral_at(0) - sent_s < WITHIN_S + SLACK_S + late.allowed_s
     for _ in range(10):
         motors.apply(GO)
         time.sleep(0.01)
     assert wheels.command == NEUTRAL
-    motors.rest()
-    wait_until(lambda: not motors.stopped)
+    motors.disarm()
+    wait_until(lambda: not motors.stop_reason)
     follow(motors, wheels, GO, GO)
     motors.close()
 
@@ -253,9 +253,9 @@ DRIVE = """
     print("ready", motors.pid, flush=True)
     while True:
         time.sleep(0.02)
-        if motors.stopped:
-            print(motors.stopped, flush=True)
-            motors.rest()
+        if motors.stop_reason:
+            print(motors.stop_reason, flush=True)
+            motors.disarm()
         motors.apply(Command(0.4, 0.5))
         {stuck}
 """
@@ -337,16 +337,16 @@ GOES_ON = """
     print("ready", motors.pid, flush=True)
     insists = False
     try:
-        while not (insists and motors.stopped):
+        while not (insists and motors.stop_reason):
             if not insists and select.select([0], [], [], 0.02)[0]:
                 insists = sys.stdin.readline()
                 print("insists", flush=True)
             elif insists:
                 select.select([], [], [], 0.02)
-            elif motors.stopped:
-                motors.rest()
+            elif motors.stop_reason:
+                motors.disarm()
             motors.apply(Command(0.4, 0.5))
-        print(motors.stopped, flush=True)
+        print(motors.stop_reason, flush=True)
     except MotorsFailed as error:
         print(error, flush=True)
     sys.stdin.read()
@@ -400,8 +400,8 @@ def follow(motors, wheels, command, done):
     """Tell the motors until the wheels have `done` it, as a busy machine may be late."""
 
     def follows():
-        if motors.stopped:
-            motors.rest()
+        if motors.stop_reason:
+            motors.disarm()
         motors.apply(command)
         return wheels.command == done
 
@@ -482,14 +482,14 @@ def test_a_killed_guard_that_takes_its_time_to_die_is_not_waited_for(wheels, mon
 def test_a_drive_that_was_held_up_gives_its_guard_time_to_answer(wheels, monkeypatch):
     """What held up the one may have held up the other."""
     motors = moving(wheels)
-    motors.rest()
-    wait_until(lambda: not motors.stopped and not motors._unanswered)
+    motors.disarm()
+    wait_until(lambda: not motors.stop_reason and not motors._unanswered)
     os.kill(motors.pid, signal.SIGSTOP)
     for _ in range(3):
         motors.apply(GO)
         time.sleep(0.15)
     os.kill(motors.pid, signal.SIGCONT)
-    motors.rest()
+    motors.disarm()
     wait_until(lambda: wheels.command == NEUTRAL)
     monkeypatch.setattr(guarded, "_ANSWERS_WITHIN_S", HANGS_S)  # the end is not the point
     motors.close()
@@ -512,8 +512,8 @@ def test_a_drive_that_was_away_does_not_take_its_guard_for_dead(wheels):
     motors = moving(wheels)
     time.sleep(0.8)
     motors.apply(GO)
-    wait_until(lambda: motors.stopped)
-    assert motors.stopped == "commands came too late"
+    wait_until(lambda: motors.stop_reason)
+    assert motors.stop_reason == "commands came too late"
     motors.close()
 
 

@@ -68,9 +68,9 @@ try:
         if doing == "go":
             wheels.apply(Command(0.0, -1.0))
         elif doing == "rest":
-            wheels.rest()
-        if wheels.stopped != stopped:
-            stopped = wheels.stopped
+            wheels.disarm()
+        if wheels.stop_reason != stopped:
+            stopped = wheels.stop_reason
             say(stopped=stopped)
     wheels.close()
     say(closed=True)

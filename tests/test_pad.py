@@ -127,7 +127,7 @@ def test_the_map_is_that_of_the_driver_and_both_ends_are_reached(pi, opened, kin
         state = pad.read()
         assert state.command.throttle == pytest.approx(0.5, abs=3e-3)
         assert state.command.steering == pytest.approx(0.0, abs=1e-4)
-        assert state.lost == ""
+        assert state.fault == ""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -270,7 +270,7 @@ def test_what_was_pressed_can_be_forgotten_however_much_it_is_and_what_is_held_s
         thumbs.tap("Y")
     thumbs.press("Menu")
     thumbs.throttle(1.0)
-    pad.forget_presses()
+    pad.discard_presses()
     state = pad.read()
     assert (state.pressed, state.held) == (set(), {Button.ARM})
     assert state.command.throttle == 1.0
@@ -396,18 +396,18 @@ def test_what_an_axis_cannot_say_is_refused_until_the_next_pad(
     pad = opened()
     thumbs.throttle(1.0)
     thumbs.axis(code, raw)
-    assert (pad.read().command, pad.read().lost) == (NEUTRAL, why)
+    assert (pad.read().command, pad.read().fault) == (NEUTRAL, why)
     thumbs.axis(code, 0)
     thumbs.throttle(1.0)
     thumbs.tap("A")
     state = pad.read()
-    assert (state.command, state.lost) == (NEUTRAL, why)
+    assert (state.command, state.fault) == (NEUTRAL, why)
     assert state.pressed == {Button.STOP_RUN}  # a run must be able to end
     thumbs.unplug()
     pad.read()
     thumbs.replug()
     clock.sleep_until(1.0)
-    assert pad.read().lost == ""
+    assert pad.read().fault == ""
 
 
 @pytest.mark.parametrize(
@@ -425,10 +425,10 @@ def test_a_range_that_is_the_other_control_s_is_refused_before_a_thumb_moves(
 ):
     device.axes = axes
     pad = opened()
-    assert pad.read().lost == why
+    assert pad.read().fault == why
     thumbs.throttle(1.0)
     thumbs.steer(0.001)
-    assert (pad.read().command, pad.read().lost) == (NEUTRAL, why)
+    assert (pad.read().command, pad.read().fault) == (NEUTRAL, why)
 
 
 def own_map(pi, **changed):
@@ -453,13 +453,13 @@ def test_a_stick_as_narrow_as_a_trigger_is_one_where_the_map_says_so(pi, opened,
     stick = {"stick": "ABS_X", "name": "left stick", "left": 0, "right": 255}
     pad = opened(map=own_map(pi, steering=stick))
     thumbs.axis("ABS_X", 255)
-    assert (pad.read().lost, pad.read().command) == ("", Command(1.0, 0.0))
+    assert (pad.read().fault, pad.read().command) == ("", Command(1.0, 0.0))
 
 
 def test_a_map_that_names_what_the_pad_does_not_have_is_refused(pi, opened, thumbs):
     gas = {"trigger": "ABS_GAS", "name": "right trigger", "full": 1023}
     pad = opened(map=own_map(pi, throttle=gas))
-    assert pad.read().lost == "the pad has no ABS_GAS: wrong map"
+    assert pad.read().fault == "the pad has no ABS_GAS: wrong map"
 
 
 def test_the_sticks_of_another_driver_are_not_taken_for_triggers(pi, opened):
@@ -467,7 +467,7 @@ def test_the_sticks_of_another_driver_are_not_taken_for_triggers(pi, opened):
         pad = opened(map=own_map(pi))
         thumbs.axis("ABS_RZ", 32768)  # the right stick at rest
         assert pad.read().command == NEUTRAL
-        assert pad.read().lost == "ABS_RZ is a stick, not a trigger: wrong map"
+        assert pad.read().fault == "ABS_RZ is a stick, not a trigger: wrong map"
 
 
 # Gone, and there again
@@ -480,7 +480,7 @@ def test_a_pad_that_is_gone_is_neutral_in_that_very_reading(opened, thumbs):
     assert pad.read().command.throttle == 1.0
     thumbs.unplug()
     state = pad.read()
-    assert (state.command, state.held, state.lost) == (NEUTRAL, set(), "the pad is gone")
+    assert (state.command, state.held, state.fault) == (NEUTRAL, set(), "the pad is gone")
 
 
 def error_19(*_arguments):
@@ -495,7 +495,7 @@ def test_a_device_that_says_it_is_gone_is_neutral_though_events_wait(opened, thu
     thumbs.throttle(0.9)
     monkeypatch.setattr(devices.os, "read", error_19)
     state = pad.read()
-    assert (state.command, state.lost) == (NEUTRAL, "the pad is gone")
+    assert (state.command, state.fault) == (NEUTRAL, "the pad is gone")
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["node removed", "node replaced"])
@@ -508,7 +508,7 @@ def test_a_node_that_is_not_there_any_more_is_a_pad_that_is_gone(opened, thumbs,
     if again:
         os.mkfifo(thumbs.node)
     state = pad.read()
-    assert (state.command, state.lost) == (NEUTRAL, "the pad is gone")
+    assert (state.command, state.fault) == (NEUTRAL, "the pad is gone")
     assert state.pressed == {Button.STOP_RUN}  # what was pressed before was pressed
     if not again:
         (thumbs.node.parent / "elsewhere").rename(thumbs.node)
@@ -522,7 +522,7 @@ def test_a_fifo_that_nobody_writes_to_any_more_is_a_pad_that_is_gone(opened, thu
     state = pad.read()
     assert state.command.throttle == 1.0  # it was said before
     state = pad.read()
-    assert (state.command, state.lost) == (NEUTRAL, "the pad is gone")
+    assert (state.command, state.fault) == (NEUTRAL, "the pad is gone")
 
 
 def test_a_pad_that_comes_back_is_taken_up_all_neutral_whatever_its_number(opened, thumbs, clock):
@@ -534,10 +534,10 @@ def test_a_pad_that_comes_back_is_taken_up_all_neutral_whatever_its_number(opene
     pad.read()
     thumbs.replug(event=12)
     clock.sleep_until(0.4)
-    assert pad.read().lost == "the pad is gone"
+    assert pad.read().fault == "the pad is gone"
     clock.sleep_until(0.6)
     state = pad.read()
-    assert (state.command, state.held, state.lost, state.silent_s) == (NEUTRAL, set(), "", 0.0)
+    assert (state.command, state.held, state.fault, state.silent_s) == (NEUTRAL, set(), "", 0.0)
     assert pad.name.endswith("/event12")
     thumbs.steer(1.0)
     assert pad.read().command == Command(1.0, 0.0)
@@ -546,7 +546,7 @@ def test_a_pad_that_comes_back_is_taken_up_all_neutral_whatever_its_number(opene
 def test_a_pad_of_another_kind_that_comes_instead_has_its_own_map(pi, opened, clock):
     with FifoPad(pi, "xpad"):
         pad = opened()
-    assert pad.read().lost
+    assert pad.read().fault
     with FifoPad(pi, "stock_bluetooth") as thumbs:
         clock.sleep_until(1.0)
         pad.read()
@@ -567,10 +567,10 @@ def test_a_node_that_is_nobody_s_yet_is_tried_again(opened, thumbs, clock, monke
 
     monkeypatch.setattr(devices.os, "open", refuses)
     clock.sleep_until(1.0)
-    assert pad.read().lost == "the pad is gone"
+    assert pad.read().fault == "the pad is gone"
     monkeypatch.setattr(devices.os, "open", really)
     clock.sleep_until(2.0)
-    assert pad.read().lost == ""
+    assert pad.read().fault == ""
 
 
 def test_while_there_is_no_pad_nobody_looks_more_often_than_every_half_second(
@@ -596,7 +596,7 @@ def test_a_pad_that_stays_away_ends_the_run(opened, thumbs, clock):
     thumbs.unplug()
     pad.read()
     clock.sleep_until(12.9)
-    assert pad.read().lost == "the pad is gone"
+    assert pad.read().fault == "the pad is gone"
     clock.sleep_until(13.5)
     with pytest.raises(
         PadLost, match=r"has been gone for 3 s: plug it in and start again \(no pad"
@@ -604,7 +604,7 @@ def test_a_pad_that_stays_away_ends_the_run(opened, thumbs, clock):
         pad.read()
     thumbs.replug()
     clock.sleep_until(14.5)
-    assert pad.read().lost == ""
+    assert pad.read().fault == ""
 
 
 def descriptors():

@@ -71,14 +71,14 @@ def test_each_button_is_lit_alone_beside_what_it_does(button, how):
 
 
 def test_a_pad_that_cannot_drive_says_why():
-    state = PadState(NEUTRAL, lost="ABS_RZ is a stick, not a trigger: wrong map")
+    state = PadState(NEUTRAL, fault="ABS_RZ is a stick, not a trigger: wrong map")
     assert lines(state)[-1] == "no driving: ABS_RZ is a stick, not a trigger: wrong map"
 
 
 @pytest.mark.parametrize("about", ["", "é" * 60])
 @pytest.mark.parametrize("name", ["", "Manette de Zoé \x1b[2J" * 20])
 def test_no_line_is_too_long_or_moves_the_cursor_and_there_are_always_as_many(name, about):
-    for state in (PadState(Command(-1, -1), silent_s=1e9, lost="é" * 200), PadState(NEUTRAL)):
+    for state in (PadState(Command(-1, -1), silent_s=1e9, fault="é" * 200), PadState(NEUTRAL)):
         shown = lines(state, replace(XPAD, about=about, name="m" * 70), name)
         assert len(shown) == 13
         assert all(len(line) <= WIDTH < 80 for line in shown)
@@ -90,7 +90,7 @@ def test_a_line_of_changes_names_what_is_pressed():
     assert change(state, XPAD) == (
         "steering 0.50, throttle -0.25; Menu: arm; Y: pause or resume recording"
     )
-    gone = PadState(NEUTRAL, lost="the pad is gone")
+    gone = PadState(NEUTRAL, fault="the pad is gone")
     assert change(gone, XPAD) == "no driving: the pad is gone; steering 0.00, throttle 0.00"
 
 

@@ -513,7 +513,7 @@ def drive_after(ready_s):
     camera, pad, motors = camera_of(world), SimulatedPad(world), SimulatedMotors(world)
     camera.capture()  # as the checks do
     world.clock.sleep_until(ready_s)
-    pad.forget_presses()
+    pad.discard_presses()
     told = []
     for _ in range(100):
         frame, state = camera.capture(), pad.read()
@@ -546,7 +546,7 @@ def test_a_drive_that_was_stopped_goes_on_with_one_press_of_menu():
 
     class Stopping(SimulatedMotors):
         @property
-        def stopped(self):
+        def stop_reason(self):
             return "commands came too late" if 2.0 <= world.clock.now() <= 2.1 else ""
 
         def apply(self, command):
@@ -726,7 +726,7 @@ def test_a_real_clock_waits_until_the_moment_and_not_for_one_that_is_past():
 @pytest.mark.slow
 def test_a_simulated_car_drives_in_real_time(monkeypatch):
     """All parts together, the way a run puts them together."""
-    monkeypatch.setattr("car.drive.SILENCE_S", HANGS_S)  # a busy machine holds it up
+    monkeypatch.setattr("car.drive.COMMAND_TIMEOUT_S", HANGS_S)  # a busy machine holds it up
     clock = RealClock()
     world = World(seed=1, clock=clock, max_throttle=MAX_THROTTLE)
     frames = []

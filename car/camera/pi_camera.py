@@ -15,7 +15,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from car import hardware_conf
-from car.interfaces import SILENCE_S, Frame, Pixels
+from car.interfaces import COMMAND_TIMEOUT_S, Frame, Pixels
 from common.errors import CameraFailed
 
 _BUFFERS = 6  # one in our hands, one waiting for us, the others on their way through the ISP
@@ -330,7 +330,7 @@ class PiCamera:
                     except TimeoutError:
                         self._camera.cancel_all_and_flush()
                         late_s = time.monotonic() - give_up_s
-                        if held_up or late_s < SILENCE_S:
+                        if held_up or late_s < COMMAND_TIMEOUT_S:
                             break
                         # This process was held up, which says nothing of the camera: once more.
                         held_up, give_up_s = True, time.monotonic() + within_s

@@ -4,9 +4,9 @@ Started by `guarded_motors.py`, never by hand. It is told the motors as JSON, he
 standard input and answers on standard output with a byte that says why the wheels are stopped, if
 they are. The wheels go to neutral and stay there
 
-- when the newest command is older than `SILENCE_S`, or was sent or read so long after the one
-  before: the drive is dead, stopped or stuck, or this process was held up, or both. They stay there
-  until the drive reports the car disarmed;
+- when the newest command is older than `COMMAND_TIMEOUT_S`, or was sent or read that long after the
+  one before: the drive is dead, stopped or stuck, or this process was held up, or both. They stay
+  there until the drive reports the car disarmed;
 - when standard input ends, on any signal, and when the motors fail: then the guard ends too.
 """
 
@@ -21,7 +21,7 @@ from math import inf
 import msgspec
 
 from car.clock import since_boot_s
-from car.interfaces import NEUTRAL, SILENCE_S, Command, Motors
+from car.interfaces import COMMAND_TIMEOUT_S, NEUTRAL, Command, Motors
 from car.motors import opening, wire
 from car.motors.opening import AnyMotors
 from car.realtime import GUARD, priority
@@ -74,7 +74,7 @@ class Watch:
         self.look(max(message.sent_s, now_s))
         if not self.stop:
             self.command = message.command
-            self.deadline_s = min(message.sent_s, now_s) + SILENCE_S
+            self.deadline_s = min(message.sent_s, now_s) + COMMAND_TIMEOUT_S
             self.look(now_s)  # it may be too old itself, being the first
 
     def look(self, now_s: float) -> None:

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import msgspec
 
-from car.interfaces import NEUTRAL, Command, checked
+from car.interfaces import NEUTRAL, Command, clamp_command
 from car.motors import opening, wire
 from car.motors.guard import Stop
 from car.motors.opening import AnyMotors
@@ -72,7 +72,7 @@ class MotorsBehindGuard:
         return self._guard.pid
 
     @property
-    def stopped(self) -> str:
+    def stop_reason(self) -> str:
         """Why the wheels stay at neutral whatever they are told; "" while they follow.
 
         Raises: MotorsFailed.
@@ -85,9 +85,9 @@ class MotorsBehindGuard:
 
         Raises: ValueError for a value that is not a number, MotorsFailed.
         """
-        self._tell(checked(command), armed=True)
+        self._tell(clamp_command(command), armed=True)
 
-    def rest(self) -> None:
+    def disarm(self) -> None:
         """The guard is told that the car is not armed. Raises: MotorsFailed."""
         self._tell(NEUTRAL, armed=False)
 

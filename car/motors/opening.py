@@ -7,7 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from car.hardware_conf import GpioMotors, Pca9685Motors, PulseMotors
-from car.interfaces import NEUTRAL, Command, Motors, checked
+from car.interfaces import NEUTRAL, Command, Motors, clamp_command
 from car.motors import gpio_pulses, pca9685_pulses
 from car.motors.wire import WireMotors
 
@@ -51,7 +51,7 @@ class ServoAndEsc:
 
         Raises: ValueError for a value that is not a number, MotorsFailed.
         """
-        command = checked(command)
+        command = clamp_command(command)
         steering, throttle = self._conf.steering, self._conf.throttle
         self._pulses.send(
             throttle.channel,

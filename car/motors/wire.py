@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from car.clock import since_boot_s
-from car.interfaces import NEUTRAL, Command, checked
+from car.interfaces import NEUTRAL, Command, clamp_command
 
 _LAYOUT = Struct("<d?dd")  # when it was sent, whether the car is armed, steering, throttle
 _AT_ONCE = 256  # messages in one reading
@@ -51,7 +51,7 @@ class WireMotors:
 
     def apply(self, command: Command) -> None:
         """The other end is told the command. Raises: ValueError for what is not a number."""
-        send(self._descriptor, checked(command), armed=True)
+        send(self._descriptor, clamp_command(command), armed=True)
 
     def close(self) -> None:
         """The other end is told to be at neutral. May be called twice."""

@@ -56,7 +56,7 @@ def picture(state: PadState, controls: PadMap, name: str) -> list[str]:
         mark = "*" if button in lit else " "
         lines.append(f"[{mark}] {controls.buttons[button].name:<20}  {button.value}")
     lines.append(f"last event {state.silent_s:.1f} s ago")
-    lines.append(f"no driving: {state.lost}" if state.lost else "")
+    lines.append(f"no driving: {state.fault}" if state.fault else "")
     return [_fitting(_plain(line)) for line in lines]
 
 
@@ -64,7 +64,7 @@ def change(state: PadState, controls: PadMap) -> str:
     """The state in one line of printable ASCII, which stays the same while the pad does."""
     command = state.command
     lit = state.held | state.pressed
-    parts = [f"no driving: {state.lost}"] if state.lost else []
+    parts = [f"no driving: {state.fault}"] if state.fault else []
     parts.append(f"steering {_number(command.steering)}, throttle {_number(command.throttle)}")
     parts += [f"{controls.buttons[one].name}: {one.value}" for one in Button if one in lit]
     return _plain("; ".join(parts))

@@ -73,7 +73,7 @@ class XboxPad:
     def read(self) -> PadState:
         """The state now; never waits. A pad that comes back is taken up again.
 
-        Where the pad does not fit the map, `lost` says so, and only the buttons count. Raises:
+        Where the pad does not fit the map, `fault` says so, and only the buttons count. Raises:
         PadLost when there has been no pad for `lost_s`, and when this is closed.
         """
         if self._closed:
@@ -81,7 +81,7 @@ class XboxPad:
         now_s = self._clock.now()
         pad = self._pad or self._look_again(now_s)
         if pad is None:
-            return PadState(NEUTRAL, silent_s=now_s - self._heard_s, lost=_GONE)
+            return PadState(NEUTRAL, silent_s=now_s - self._heard_s, fault=_GONE)
         try:
             pad.listen()
             if pad.heard:
@@ -92,17 +92,17 @@ class XboxPad:
             self._gone_s, self._next_look_s = now_s, now_s + _LOOKS_EVERY_S
             self._trouble = ""
             silent_s = now_s - self._heard_s
-            return PadState(NEUTRAL, pad.take_pressed(), silent_s=silent_s, lost=_GONE)
+            return PadState(NEUTRAL, pad.take_pressed(), silent_s=silent_s, fault=_GONE)
         return PadState(
             command=NEUTRAL if pad.wrong else pad.command,
             pressed=pad.take_pressed(),
             held=frozenset(pad.held),
             silent_s=now_s - self._heard_s,
-            lost=pad.wrong,
-            unheard=pad.unheard,
+            fault=pad.wrong,
+            unreported_throttle=pad.unheard,
         )
 
-    def forget_presses(self) -> None:
+    def discard_presses(self) -> None:
         """The buttons pressed until now do not count. Raises: PadLost as `read` does."""
         self.read()
         while self._pad and self._pad.heard == _EVENTS_AT_ONCE:  # more may wait

@@ -18,7 +18,7 @@ from threading import Lock, Thread
 
 import numpy as np
 
-from car.interfaces import NEUTRAL, Button, Clock, Command, Frame, PadState, checked, clamped
+from car.interfaces import NEUTRAL, Button, Clock, Command, Frame, PadState, clamp, clamp_command
 from car.motors import wire
 from car.motors.guarded import MotorsBehindGuard
 from car.motors.opening import SimulatedWheels
@@ -154,7 +154,7 @@ class World:
             self._odometer.note(place)
             self._driver.think(self._car.pose, place)
         push = self._pushes.steering(self._steps * _STEP_S)
-        self._car.step(clamped(self._command.steering + push), self._command.throttle)
+        self._car.step(clamp(self._command.steering + push), self._command.throttle)
         self._steps += 1
 
 
@@ -239,7 +239,7 @@ class _Driver:
         self._unrest = fades * self._unrest + sqrt(1 - fades**2) * self._rng.standard_normal(2)
         steering = self._steering(*self._seen[0]) + _STEERING_NOISE * float(self._unrest[0])
         throttle = self._throttle(place) + _THROTTLE_NOISE * float(self._unrest[1])
-        self.wish = Command(clamped(steering), self._max_throttle * max(0.0, min(throttle, 1.0)))
+        self.wish = Command(clamp(steering), self._max_throttle * max(0.0, min(throttle, 1.0)))
 
     def _steering(self, pose: Pose, place: Place) -> float:
         """Turns the wheels so that the car's arc meets the middle of the road ahead."""
@@ -356,7 +356,7 @@ class SimulatedPad:
         # A car arms only with the throttle at rest, and drivers know it.
         return PadState(NEUTRAL if Button.ARM in pressed else command, frozenset(pressed))
 
-    def forget_presses(self) -> None:
+    def discard_presses(self) -> None:
         """The drive begins, and the world with it; this driver presses no button before."""
         self._world.begin()
         self._began_s = self._world.started_s
@@ -369,7 +369,7 @@ class SimulatedPad:
 class SimulatedMotors:
     """The wheels of the world's car, without a guard: nothing here can die by itself."""
 
-    stopped = ""
+    stop_reason = ""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -382,9 +382,9 @@ class SimulatedMotors:
         """
         if self._closed:
             raise RuntimeError("the simulated motors are closed")
-        self._world.obey(checked(command))
+        self._world.obey(clamp_command(command))
 
-    def rest(self) -> None:
+    def disarm(self) -> None:
         """The car is at neutral. Raises: RuntimeError when closed."""
         self.apply(NEUTRAL)
 

@@ -22,7 +22,7 @@ import sys
 run = " ".join(sys.orig_argv)
 if "run_manual" in run or "car.motors.guard" in run:
     from car import interfaces
-    interfaces.SILENCE_S = {HANGS_S}
+    interfaces.COMMAND_TIMEOUT_S = {HANGS_S}
 if "run_manual" in run:
     from car.motors import guarded as guarded_motors
     for name in {_LIMITS}:
@@ -50,7 +50,7 @@ class UnhurriedDrive(drive.Drive):
 
 def drives(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Drives of this process, and of those that are started from now on, are not hurried."""
-    monkeypatch.setattr(drive, "SILENCE_S", HANGS_S)
+    monkeypatch.setattr(drive, "COMMAND_TIMEOUT_S", HANGS_S)
     for name in _LIMITS:
         monkeypatch.setattr(guarded, name, HANGS_S)
     monkeypatch.setattr(run_manual, "Drive", UnhurriedDrive)

@@ -57,7 +57,7 @@ def watch(pad, clock):
             "throttle": state.command.throttle,
             "pressed": sorted(one.name for one in state.pressed),
             "held": sorted(one.name for one in state.held),
-            "lost": state.lost,
+            "lost": state.fault,
         }
         if told != before:
             say(**told, silent_s=state.silent_s, began_s=list(began_s), map=pad.map_name)
