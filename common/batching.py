@@ -1,4 +1,4 @@
-"""Long work in pieces: how large, and how many at once."""
+"""Batches of work: how large, and how many requests at once."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
@@ -8,23 +8,23 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-BATCH = 1000  # as many as S3 lists at once
-THREADS = 64  # pictures on their way at once: far servers need many, near ones do not mind
+BATCH_SIZE = 1000  # as many keys as S3 lists in one response
+THREADS = 64  # concurrent picture transfers: a distant server needs many, a near one does not mind
 
 
-def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
-    """The items in lists of `size`, the last one shorter."""
+def batches(items: Iterable[Item], size: int = BATCH_SIZE) -> Iterator[list[Item]]:
+    """Yield the items in lists of `size`; the last one may be shorter."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
 
 
 @contextmanager
-def working(threads: Executor) -> Iterator[Executor]:
-    """The threads, which begin nothing more when the block fails or is interrupted."""
-    with threads:
+def cancel_on_error(executor: Executor) -> Iterator[Executor]:
+    """Cancel the executor's pending tasks when the block fails or is interrupted."""
+    with executor:
         try:
-            yield threads
+            yield executor
         except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
             raise

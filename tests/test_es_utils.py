@@ -14,8 +14,9 @@ from threading import Barrier, Thread
 
 import pytest
 
+from common import retry
 from common.errors import DatabaseError, InputError
-from get_data.database.es_utils import bulk, get_search_query_from_dict, http, label_index, mapping
+from get_data.database.es_utils import bulk, get_search_query_from_dict, http, mapping
 from get_data.database.es_utils import search as es_search
 from get_data.database.es_utils.label_index import ElasticsearchIndex
 from get_data.database.es_utils.settings import Settings, from_environment
@@ -396,7 +397,7 @@ WRONG = {
 @pytest.fixture
 def _in_a_hurry(monkeypatch):
     """A server that does not answer is not waited for."""
-    monkeypatch.setattr(http, "FIRST_PATIENCE_S", 0.3)
+    monkeypatch.setattr(retry, "FIRST_CONTACT_TIMEOUT_S", 0.3)
 
 
 def told_by(settings, *, writing=True):
@@ -572,7 +573,7 @@ def test_http_where_https_is_spoken_is_told(own_server, name):
 def test_a_server_that_is_killed_has_lost_nothing_but_the_search(own_server, name, monkeypatch):
     monkeypatch.setattr(es_search, "FIRST_PAGE", 2)
     monkeypatch.setattr(es_search, "LARGEST_PAGE", 3)
-    monkeypatch.setattr(http, "PATIENCE_S", 300)
+    monkeypatch.setattr(retry, "TIMEOUT_S", 300)
     documents = [made(second) for second in range(30)]
     with (
         opened(from_environment(own_server.cluster.environment(name))) as index,
@@ -770,7 +771,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(far_index, proxy):
 
 @pytest.mark.servers
 def test_a_server_that_stays_away_is_told_in_the_end(far_index, proxy, monkeypatch):
-    monkeypatch.setattr(http, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(retry, "TIMEOUT_S", 0.5)
     proxy.refuse()
     with pytest.raises(DatabaseError, match="nothing answers there; check PATATE_ES_URL"):
         far_index.find(["a"])
@@ -839,7 +840,7 @@ def test_an_index_that_was_just_made_is_waited_for():
 
 
 def test_an_index_that_stays_without_a_shard_is_told_and_is_not_empty(monkeypatch):
-    monkeypatch.setattr(label_index, "PATIENCE_S", 0)
+    monkeypatch.setattr(retry, "TIMEOUT_S", 0)
     error = {"type": "no_shard_available_action_exception", "reason": "No shard"}
     answers = {"POST /labels/_mget": [(200, {"docs": [{"_id": "a", "error": error}]})]}
     with (
@@ -851,7 +852,7 @@ def test_an_index_that_stays_without_a_shard_is_told_and_is_not_empty(monkeypatc
 
 
 def test_what_stays_rejected_is_told_and_never_dropped(monkeypatch):
-    monkeypatch.setattr(bulk, "PATIENCE_S", 0)
+    monkeypatch.setattr(retry, "TIMEOUT_S", 0)
     made_here = {"labels": mapping.labels()}
     rejected = {"items": [{"create": {"status": 429, "error": REJECTED}}]}
     answers = {

@@ -162,7 +162,7 @@ def test_a_proxy_that_does_not_answer_is_named_for_both(certificate, tmp_path, m
         "PATATE_S3_KEY": "key",
         "PATATE_S3_ENDPOINT_URL": f"https://{S3}",
     }
-    store = S3PictureStore(from_environment(environment), patience_s=0.1)
+    store = S3PictureStore(from_environment(environment), retry_timeout_s=0.1)
     http = Http(EsSettings(f"https://{ES}:9200", ca_certs=tmp_path / "ca.pem"))
     for ask in (
         lambda: store.check(writing=False),
@@ -187,7 +187,7 @@ def test_servers_over_http_are_reached_past_a_proxy(elastic, monkeypatch):
         "PATATE_S3_ENDPOINT_URL": elastic,  # which answers, though not as S3
     }
     with pytest.raises(DatabaseError, match=r"not what S3 answers.*http_proxy"):
-        S3PictureStore(from_environment(environment), patience_s=0.1).check(writing=False)
+        S3PictureStore(from_environment(environment), retry_timeout_s=0.1).check(writing=False)
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,10 @@ def keys(count, *, day="20240502", step=1):
     ]
 
 
-def opened(environment, *, patience_s=HANGS_S, **changes):
+def opened(environment, *, retry_timeout_s=HANGS_S, **changes):
     """The store that the variables lead to, without those that are changed to nothing."""
     settings = from_environment({**environment, **changes})
-    return S3PictureStore(settings, patience_s=patience_s)
+    return S3PictureStore(settings, retry_timeout_s=retry_timeout_s)
 
 
 def put_all(store, wanted):
@@ -239,7 +239,7 @@ def test_a_wrong_set_up_is_told_in_a_line_that_names_the_variable(environment, c
         url = environment["PATATE_S3_ENDPOINT_URL"]
         changes["PATATE_S3_ENDPOINT_URL"] = url.replace("http:", "https:")
     with pytest.raises(DatabaseError, match=told) as raised:
-        opened(environment, patience_s=0.5, **changes).check(writing=False)
+        opened(environment, retry_timeout_s=0.5, **changes).check(writing=False)
     assert_tells_no_secret(raised.value, environment["PATATE_S3_KEY"])
 
 
@@ -265,7 +265,7 @@ def error(code):
 def test_what_a_server_answers_is_told_in_plain_words(stub, status, answer, told):
     stub.answers += [("GET", status, answer)] * 20
     with pytest.raises(DatabaseError, match=told) as raised:
-        opened(stub.environment, patience_s=0.5).check(writing=False)
+        opened(stub.environment, retry_timeout_s=0.5).check(writing=False)
     assert_tells_no_secret(raised.value)
 
 
@@ -427,7 +427,7 @@ def test_variables_of_other_tools_change_no_request(stub, monkeypatch, name):
     def requests():
         stub.requests.clear()
         stub.objects.clear()
-        store = opened(stub.environment, patience_s=0.5)
+        store = opened(stub.environment, retry_timeout_s=0.5)
         store.put_new(KEY, b"picture")
         store.put_aside(KEY, "run-1")
         store.look([KEY])
@@ -636,7 +636,7 @@ def test_the_age_of_a_copy_is_by_the_clock_of_the_store(stub, ahead_h):
 
 
 def test_a_copy_that_failed_behind_a_good_status_is_no_copy(stub):
-    store = opened(stub.environment, patience_s=0.5)
+    store = opened(stub.environment, retry_timeout_s=0.5)
     answer = ("PUT", 200, error("InternalError"))
     stub.answers += [answer] * 20
     with pytest.raises(DatabaseError, match="InternalError"):
@@ -705,12 +705,12 @@ def test_pictures_of_a_bucket_that_is_gone_are_not_missing(stub):
 
 def test_a_lost_server_costs_the_patience_once_however_much_is_to_do(environment):
     lost = {**environment, "PATATE_S3_ENDPOINT_URL": nobody_listens()}
-    store = opened(lost, patience_s=1.5)
+    store = opened(lost, retry_timeout_s=1.5)
     began = time.monotonic()
     with pytest.raises(DatabaseError):
         store.get(KEY)
     one_s = time.monotonic() - began
-    store = opened(lost, patience_s=1.5)
+    store = opened(lost, retry_timeout_s=1.5)
     began = time.monotonic()
     with ThreadPoolExecutor(16) as threads:
         failed = [threads.submit(store.get, key) for key in keys(200)]
@@ -725,7 +725,7 @@ def test_who_waited_for_his_turn_asks_a_lost_server_no_more(store, proxy, monkey
     store = opened(
         {"PATATE_S3_BUCKET": store.name, "PATATE_S3_KEY_ID": "id", "PATATE_S3_KEY": SECRET},
         PATATE_S3_ENDPOINT_URL=proxy.url,
-        patience_s=0.3,
+        retry_timeout_s=0.3,
     )
     proxy.answer(503, times=100)
     with pytest.raises(DatabaseError, match="503"):

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from common.atomic_files import drop_left_behind, sync_file_system, temporary_file
-from common.batching import THREADS, batches, working
+from common.batching import THREADS, batches, cancel_on_error
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.interfaces import PictureStore, stored
 from get_data.labels import ids, label_file, validation
@@ -100,7 +100,7 @@ def download(
     if fetch:
         drop_left_behind(pictures)
     with (
-        working(threads(THREADS)) as pool,
+        cancel_on_error(threads(THREADS)) as pool,
         suppress(_NothingToList),
         label_file.writing(labels) as file,
     ):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from common.batching import THREADS, batches, working
+from common.batching import THREADS, batches, cancel_on_error
 from common.errors import DatabaseError, InputError, PictureMissing
 from get_data.database.delete import MAX_ROUNDS, Target, delete, settle
 from get_data.database.interfaces import (
@@ -217,9 +217,9 @@ def upload(
             distinct[entry.fingerprint] = entry
     run = _Run(index, store, dry_run, verify, _contents_by_id(given), threads)
     with (
-        working(threads(1)) as asking,
-        working(threads(1)) as sending,
-        working(threads(THREADS)) as run.threads,
+        cancel_on_error(threads(1)) as asking,
+        cancel_on_error(threads(1)) as sending,
+        cancel_on_error(threads(THREADS)) as run.threads,
     ):
         under_way: deque[Future[_Batch]] = deque()
         for batch in batches(distinct.values()):

@@ -1,13 +1,12 @@
 """Many changes to an index of Elasticsearch at once, each of which has an outcome of its own."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
 
-from common.retry import PATIENCE_S, delays
+from common import retry
 from get_data.database.es_utils.errors import BLOCKED, MAY_PASS, cause_of
 from get_data.database.es_utils.http import Http
 
@@ -82,8 +81,8 @@ def _chunks(operations: Iterable[tuple[str, bytes]]) -> Iterator[dict[str, bytes
 def _send(http: Http, index: str, operations: dict[str, bytes]) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     waiting = operations
-    until = time.monotonic() + PATIENCE_S
-    for delay_s in delays():
+    backoff = retry.Backoff()
+    while True:
         answer = http.ask(
             "POST", f"/{index}/_bulk", b"".join(waiting.values()), filter_path=_WANTED
         )
@@ -91,10 +90,8 @@ def _send(http: Http, index: str, operations: dict[str, bytes]) -> dict[str, Out
             [done] = item.values()
             outcomes[name] = _outcome(http, done, is_repeated=answer.is_repeated)
         waiting = {name: waiting[name] for name in waiting if outcomes[name].status in MAY_PASS}
-        if not waiting or time.monotonic() + delay_s > until:
-            break
-        time.sleep(delay_s)
-    return outcomes
+        if not waiting or not backoff.wait(retry.TIMEOUT_S):
+            return outcomes
 
 
 def _outcome(http: Http, item: _Item, *, is_repeated: bool) -> Outcome:

@@ -7,7 +7,6 @@ rule for the rest).
     └── Refused     the server answered: no
 """
 
-import time
 import warnings
 from base64 import b64encode
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ import msgspec
 from elastic_transport import Serializer, TransportError
 from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, UnsupportedProductError
 
+from common import retry
 from common.errors import DatabaseError
-from common.retry import FIRST_PATIENCE_S, PATIENCE_S, REQUEST_S, delays
 from get_data.database.es_utils import errors as es_errors
 from get_data.database.es_utils.errors import BLOCKED, MAY_PASS, NO_INDEX, cause
 from get_data.database.es_utils.proxied_node import node_class
@@ -87,7 +86,7 @@ class Http:
             options["node_class"] = node_class(self._way.proxy)
         self._client = Elasticsearch(
             settings.url,
-            request_timeout=REQUEST_S,
+            request_timeout=retry.REQUEST_TIMEOUT_S,
             max_retries=0,
             retry_on_status=(),
             retry_on_timeout=False,
@@ -114,24 +113,22 @@ class Http:
 
         Raises: DatabaseError, Refused.
         """
-        started = time.monotonic()
-        failures = 0
-        for delay_s in delays():
+        backoff = retry.Backoff()
+        is_repeated = False
+        while True:
             try:
                 response = self._client.perform_request(
                     method, path, params=parameters, headers=_HEADERS, body=body
                 )
             except (TransportError, ApiError) as error:
-                failures += 1
                 self._has_answered |= isinstance(error, ApiError)
-                waited_s = time.monotonic() - started
-                if not is_worth_waiting or not self._may_pass(error, waited_s + delay_s):
-                    raise self._told(error, waited_s) from error
+                timeout_s = self._retry_timeout_s(error) if is_worth_waiting else 0.0
+                if not backoff.wait(timeout_s):
+                    raise self._told(error, backoff.elapsed_s) from error
+                is_repeated = True
             else:
                 self._has_answered = True
-                return Answer(response.body, is_repeated=failures > 0)
-            time.sleep(delay_s)
-        raise AssertionError("delays never end")
+                return Answer(response.body, is_repeated=is_repeated)
 
     def talk(self, method: str, path: str, body: object = None, **parameters: Any) -> Any:
         """The decoded answer to a decoded body. Raises: DatabaseError, Refused."""
@@ -151,15 +148,15 @@ class Http:
         """No connection is open."""
         self._client.close()
 
-    def _may_pass(self, error: TransportError | ApiError, waited_s: float) -> bool:
-        """Whether it is worth to try again, having waited so long."""
+    def _retry_timeout_s(self, error: TransportError | ApiError) -> float:
+        """Return how long a request that failed so is retried, 0 for a permanent error."""
         if isinstance(error, ApiError):
             kind, _ = cause(error.body)
-            is_passing = error.meta.status in MAY_PASS and kind != BLOCKED
-            return is_passing and waited_s < PATIENCE_S
+            is_transient = error.meta.status in MAY_PASS and kind != BLOCKED
+            return retry.TIMEOUT_S if is_transient else 0.0
         if self._has_answered:
-            return waited_s < PATIENCE_S
-        return not es_errors.is_certain(error) and waited_s < FIRST_PATIENCE_S
+            return retry.TIMEOUT_S
+        return 0.0 if es_errors.is_certain(error) else retry.FIRST_CONTACT_TIMEOUT_S
 
     def _told(self, error: TransportError | ApiError, waited_s: float) -> DatabaseError:
         if isinstance(error, TransportError):

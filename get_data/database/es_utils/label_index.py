@@ -7,16 +7,15 @@ and before a question that has to be answered from all that was written.
 """
 
 import json
-import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from common import retry
 from common.batching import batches
 from common.errors import DatabaseError, InputError
-from common.retry import PATIENCE_S, delays
 from get_data.database.es_utils import bulk, search
 from get_data.database.es_utils.bulk import Outcome
 from get_data.database.es_utils.errors import NOT_READY, cause_of
@@ -205,15 +204,13 @@ class ElasticsearchIndex:
     def _looked_up(self, index: str, names: Sequence[str], wanted: str) -> list[_Found]:
         """What is known of each name; an index that was just made, or restarts, is waited for."""
         body = msgspec.json.encode({"ids": names})
-        until = time.monotonic() + PATIENCE_S
-        for delay_s in delays():
+        backoff = retry.Backoff()
+        while True:
             answer = self._http.ask("POST", f"/{index}/_mget", body, _source=wanted)
             docs = msgspec.json.decode(answer.body, type=_AllFound).docs
             is_ready = all(cause_of(one.error)[0] not in NOT_READY for one in docs if one.error)
-            if is_ready or time.monotonic() + delay_s > until:
+            if is_ready or not backoff.wait(retry.TIMEOUT_S):
                 return docs
-            time.sleep(delay_s)
-        raise AssertionError("delays never end")
 
     def _pass_if_missing(self, error: Mapping[str, Any]) -> None:
         kind, reason = cause_of(error)

@@ -23,9 +23,9 @@ from uuid import uuid4
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
+from common import retry
 from common.batching import THREADS
 from common.errors import DatabaseError, PictureMissing
-from common.retry import FIRST_PATIENCE_S, PATIENCE_S, REQUEST_S, delays
 from get_data.database.interfaces import (
     ASIDE,
     PICTURES,
@@ -66,13 +66,13 @@ class Refused(DatabaseError):
 
 
 class S3PictureStore:
-    """Pictures as objects in a bucket; `patience_s` as `patience` has it, or less."""
+    """Pictures as objects in a bucket; transient failures are retried for `retry_timeout_s`."""
 
-    def __init__(self, settings: Settings, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, settings: Settings, *, retry_timeout_s: float = retry.TIMEOUT_S) -> None:
         login = Login.of(settings)
         self._settings = settings
         self._url = login.url
-        self._patience_s = patience_s
+        self._retry_timeout_s = retry_timeout_s
         self._lost = (-math.inf, Refusal("", ""))  # when a request was given up last, and why
         self._knows_create_only = True
         self._tells_md5 = True  # an ETag may be something else, as with SSE-KMS
@@ -81,7 +81,7 @@ class S3PictureStore:
         client_options: ClientConfig = {
             "allow_http": login.url.startswith("http:"),
             "connect_timeout": timedelta(seconds=_CONNECT_S),
-            "timeout": timedelta(seconds=REQUEST_S),
+            "timeout": timedelta(seconds=retry.REQUEST_TIMEOUT_S),
         }
         if self._way.proxy:
             client_options["proxy_url"] = self._way.proxy
@@ -117,8 +117,8 @@ class S3PictureStore:
 
         Raises: DatabaseError that names the variable to look at; nothing stays changed.
         """
-        patience_s = min(self._patience_s, FIRST_PATIENCE_S)
-        self._try(lambda: self._page(_PROBES), "", patience_s=patience_s)
+        timeout_s = min(self._retry_timeout_s, retry.FIRST_CONTACT_TIMEOUT_S)
+        self._try(lambda: self._page(_PROBES), "", timeout_s=timeout_s)
         with suppress(PictureMissing):
             self.get("pictures/probe")
         if not writing:
@@ -331,7 +331,7 @@ class S3PictureStore:
         about: str,
         through: type[Exception] | tuple[()] = (),
         *,
-        patience_s: float | None = None,
+        timeout_s: float | None = None,
     ) -> Result:
         """What the request returns, sent again while it fails of what may pass.
 
@@ -340,27 +340,24 @@ class S3PictureStore:
 
         Raises: Refused, and what is to go `through`.
         """
-        patience_s = self._patience_s if patience_s is None else patience_s
-        began = time.monotonic()
+        timeout_s = self._retry_timeout_s if timeout_s is None else timeout_s
         lost_at, why = self._lost
-        if began < lost_at + _LOSS_S:
+        if time.monotonic() < lost_at + _LOSS_S:
             raise self._refused(why, about, 0.0)
-        for delay_s in delays():
+        backoff = retry.Backoff()
+        while True:
             try:
                 return request()
             except (BaseError, OSError) as error:
                 refusal = Refusal.of(error, self._settings)
                 if isinstance(error, through) and refusal.code != "NoSuchBucket":
                     raise
-                now = time.monotonic()
-                over = now + delay_s > began + patience_s
-                if over or not refusal.may_pass:
-                    if refusal.may_pass:
-                        self._lost = (now, refusal)
-                    error.args = (self._settings.without_secrets(str(error)),)
-                    raise self._refused(refusal, about, now - began) from error
-            time.sleep(delay_s)
-        raise AssertionError("delays never end")
+                if refusal.may_pass and backoff.wait(timeout_s):
+                    continue
+                if refusal.may_pass:
+                    self._lost = (time.monotonic(), refusal)
+                error.args = (self._settings.without_secrets(str(error)),)
+                raise self._refused(refusal, about, backoff.elapsed_s) from error
 
     def _refused(self, refusal: Refusal, about: str, tried_s: float) -> Refused:
         place = f"bucket {self.name!r} at {self._url}" + (f", {about}" if about else "")
