@@ -6,13 +6,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END = datetime(2262, 4, 11, 23, 47, 16, 854775, tzinfo=UTC)  # of 63 bits of nanoseconds
 
 
-def iso(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """`moment` (aware) as ISO 8601 in UTC with microseconds and a Z."""
     text = moment.astimezone(UTC).isoformat(timespec="microseconds")
     return text.removesuffix("+00:00") + "Z"
 
 
-def parse_moment(text: str) -> datetime | None:
+def parse_time(text: str) -> datetime | None:
     """The time that an ISO 8601 text tells, UTC where it names no zone; None for other texts."""
     try:
         moment = datetime.fromisoformat(text)
@@ -21,7 +21,7 @@ def parse_moment(text: str) -> datetime | None:
         return None
 
 
-def findable_moment(text: str) -> datetime | None:
+def indexable_time(text: str) -> datetime | None:
     """The same, where a search can find it; it counts from 1970 in nanoseconds."""
-    moment = parse_moment(text)
+    moment = parse_time(text)
     return moment if moment and EPOCH <= moment <= END else None

@@ -241,7 +241,7 @@ def make_ready(
     def picture() -> bytes:
         if not car.camera:
             raise Unknown("the minutes left depend on the size of a picture from the camera")
-        return jpeg.encoded(car.camera.capture().pixels, conf.jpeg_quality)
+        return jpeg.encode_jpeg(car.camera.capture().pixels, conf.jpeg_quality)
 
     checks = list(car.checks())
     told = args.check or not args.simulate  # a simulated car is always ready

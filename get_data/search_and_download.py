@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_folder(args.pictures)
     check_folder(labels.parent)
     files.check_output(labels)
-    files.check_replaces(labels, "a file of labels", label_file.is_beginning)
+    files.check_replaces(labels, "a file of labels", label_file.starts_like_label_file)
     check_labels(labels)
     keep_labels = not args.allow_empty and not label_file.is_empty(labels)
     with database(for_search=True) as db:

@@ -86,7 +86,9 @@ def read(argument: Path, pictures: Path | None, *, repair: bool) -> list[Entry]:
     labels, documents = files.labels_of(argument, repair=repair)
     entries = entries_of(labels, pictures, documents)
     for entry in entries:
-        if edits.wants_deletion(entry.document) or edits.replaced_by(entry.document):
+        if edits.is_marked_for_deletion(entry.document) or edits.replaced_fingerprint(
+            entry.document
+        ):
             raise InputError(
                 f"{labels}, entry {entry.img_id!r}: asks for a correction or a deletion; "
                 "apply this file with upload_to_db.py"

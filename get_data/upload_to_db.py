@@ -132,7 +132,7 @@ class Wishes:
         return [
             Target(entry.img_id, old, target(entry.document).key)
             for entry in self.add
-            if entry.fingerprint in done and (old := edits.replaced_by(entry.document))
+            if entry.fingerprint in done and (old := edits.replaced_fingerprint(entry.document))
         ]
 
 
@@ -142,8 +142,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     labels, documents = files.labels_of(args.labels, repair=not args.dry_run)
     entries = entries_of(labels, args.pictures, documents)
     wishes = Wishes(
-        add=[entry for entry in entries if not edits.wants_deletion(entry.document)],
-        delete=[target(one.document) for one in entries if edits.wants_deletion(one.document)],
+        add=[entry for entry in entries if not edits.is_marked_for_deletion(entry.document)],
+        delete=[
+            target(one.document) for one in entries if edits.is_marked_for_deletion(one.document)
+        ],
         keep_replaced=args.keep_replaced,
     )
     with database(writing=not args.dry_run) as db:
@@ -205,7 +207,7 @@ def foreign(findings: Findings, db: Database) -> str:
 
 def check_replaced(wishes: Wishes, db: Database) -> None:
     """Each correction is of the same picture as the label that it replaces. Raises: InputError."""
-    pairs = [(one, old) for one in wishes.add if (old := edits.replaced_by(one.document))]
+    pairs = [(one, old) for one in wishes.add if (old := edits.replaced_fingerprint(one.document))]
     ids = {one.fingerprint: one.img_id for one in wishes.add}
     ids |= {old: one.img_id for old, one in db.index.find({old for _, old in pairs}).items()}
     for one, old in pairs:
@@ -223,7 +225,7 @@ def chosen_again(wishes: Wishes, db: Database) -> Wishes:
     file that is applied once more finds that one gone, and brings nothing back.
     """
     gone = db.index.find_gone([entry.fingerprint for entry in wishes.add])
-    old = [edits.replaced_by(entry.document) or "" for entry in wishes.add]
+    old = [edits.replaced_fingerprint(entry.document) or "" for entry in wishes.add]
     there = db.index.find(old)
     add = [
         replace(entry, restore=gone[entry.fingerprint].why == "replaced")

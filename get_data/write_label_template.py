@@ -40,7 +40,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    content = schema.json_schema() if args.json_schema else edits.example()
+    content = schema.json_schema() if args.json_schema else edits.example_label()
     text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
     if args.output is None:
         output.write_out(text)

@@ -81,7 +81,7 @@ def document(
     **own: object,
 ) -> Document:
     """The label of picture `number`, as a recording at 10 Hz makes it."""
-    made = edits.recorded(
+    made = edits.new_label(
         captured=START + timedelta(milliseconds=100 * number),
         picture=picture(number),
         width=160,
@@ -111,7 +111,7 @@ def save(folder: Path, documents: list[Document], *, pictures: bool = True) -> P
 
 def number_of(document: Document) -> int:
     """The number that a document was made with."""
-    moment = ids.moment_of(document["img_id"])
+    moment = ids.parse_img_id(document["img_id"])
     assert moment is not None
     return round((moment - START) / timedelta(milliseconds=100))
 

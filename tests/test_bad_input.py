@@ -162,7 +162,7 @@ def corrections(*pairs: tuple[int, int]) -> Make:
         corrected = {}
         for of, replaces in pairs:
             was = document(of, steering=STEERING[of])
-            one = edits.corrected(was, created_by="Ada", direction=1, speed=1, on=START)
+            one = edits.corrected(was, created_by="Ada", direction=1, speed=1, created_on=START)
             one["replaces"] = document(replaces, steering=STEERING[replaces])["label_fingerprint"]
             corrected[one["img_id"]] = one
         holds("drive/labels.json", json.dumps(corrected))(place)
@@ -171,7 +171,7 @@ def corrections(*pairs: tuple[int, int]) -> Make:
 
 
 STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]  # of the drive
-START = ids.moment_of(document(0)["img_id"])
+START = ids.parse_img_id(document(0)["img_id"])
 PICTURE = document(0)["file_name"]
 DEEP = 100_000
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.errors import InputError
-from get_data.labels.ids import img_id_of
+from get_data.labels.ids import format_img_id
 from get_data.recording import capture_clock
 from get_data.recording.capture_clock import CaptureClock
 
@@ -103,7 +103,7 @@ def test_every_file_that_is_far_ahead_is_told_with_its_id(tmp_path, synchronised
     assert len(told) == 2
     for number, found in zip((4, 5), told, strict=True):
         assert str(tmp_path / str(number)) in found.said
-        assert img_id_of(NOW + HOURS[number]) in found.said
+        assert format_img_id(NOW + HOURS[number]) in found.said
         assert found.todo
 
 

@@ -31,7 +31,9 @@ def wish(folder, numbers, *, by="Ada", direction=0, delete=(), later_s=0):
     on = datetime.now(UTC) + timedelta(seconds=later_s)
     labels = {}
     for number in numbers:
-        new = edits.corrected(document(number), created_by=by, direction=direction, speed=1, on=on)
+        new = edits.corrected(
+            document(number), created_by=by, direction=direction, speed=1, created_on=on
+        )
         labels[new["img_id"]] = new
     for number in delete:
         labels[document(number)["img_id"]] = document(number) | {"to_delete": True}

@@ -100,7 +100,7 @@ def corrected(drive: Path, number: int) -> None:
     """The recording has a correction of that picture, and nothing else, as its label file."""
     one = label_file.read(drive / label_file.NAME)[document(number)["img_id"]]
     new = edits.corrected(
-        one, created_by="Ada", direction=1, speed=1, on=ids.moment_of(one["img_id"])
+        one, created_by="Ada", direction=1, speed=1, created_on=ids.parse_img_id(one["img_id"])
     )
     label_file.write(drive / label_file.NAME, {new["img_id"]: new})
 

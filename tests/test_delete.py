@@ -123,12 +123,12 @@ def test_a_picture_labelled_in_the_last_moment_is_put_back(full, drive):
     second = document(0, steering=0.9, created_by="Ada")
 
     def label_it():
-        sent = edits.sent(
+        sent = edits.uploaded(
             second,
             picture=picture(0),
             bucket="local",
             key=key_of(0),
-            uploaded=times.parse_moment("2024-05-02"),
+            upload_time=times.parse_time("2024-05-02"),
         )
         full.index.create([sent])
 

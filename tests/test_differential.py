@@ -139,7 +139,7 @@ def made_label(random, number):
     """Any label; two or three speak of one picture."""
     moment = START + timedelta(seconds=number // 3)
     direction = random.randrange(5)
-    document = edits.recorded(
+    document = edits.new_label(
         captured=moment,
         picture=b"a picture",
         width=160,

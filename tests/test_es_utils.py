@@ -81,9 +81,9 @@ def far_index(settings, proxy):
 def many(count, **more):
     """Labels of one person after another; a fast way to a lot of them."""
     first = made(**more)
-    moment = ids.moment_of(first["img_id"])
+    moment = ids.parse_img_id(first["img_id"])
     documents = [
-        {**first, "img_id": ids.img_id_of(moment + timedelta(seconds=number))}
+        {**first, "img_id": ids.format_img_id(moment + timedelta(seconds=number))}
         for number in range(count)
     ]
     for one in documents:
@@ -252,7 +252,7 @@ def put_earlier_index(cluster, name):
     """An index as the toolkit made it before, with a field for each key of one's own."""
     definition = json.loads(json.dumps(mapping.labels()))
     mappings = definition["mappings"]
-    del mappings["dynamic"], mappings["properties"][schema.OWN_TERMS]
+    del mappings["dynamic"], mappings["properties"][schema.CUSTOM_TERMS]
     mappings["dynamic_templates"] = [
         {"objects": {"match_mapping_type": "object", "mapping": {"type": "object"}}},
         {

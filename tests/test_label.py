@@ -15,7 +15,7 @@ from get_data.labels.classes import Classes
 
 def changed(path: str, value: object) -> dict[str, Any]:
     """The example label with one value changed, its fingerprint right again."""
-    document = json.loads(json.dumps(edits.example()))
+    document = json.loads(json.dumps(edits.example_label()))
     where, keys = document, path.split(".")
     for key in keys[:-1]:
         where = where[key]
@@ -43,7 +43,7 @@ def test_fingerprint_is_the_published_one(created_by, direction, speed, expected
 
 
 def test_example_is_valid_and_has_every_key_but_those_of_corrections():
-    example = edits.example()
+    example = edits.example_label()
     validation.parse(example)
     assert set(example) == schema.RESERVED - {"to_delete", "replaces"}
 
@@ -95,7 +95,7 @@ def test_parse_names_the_path_of_the_bad_value(path, value, complaint):
 
 
 def test_parse_names_a_missing_key():
-    document = edits.example()
+    document = edits.example_label()
     del document["timestamp"]
     with pytest.raises(InputError, match="missing key timestamp"):
         validation.parse(document)
@@ -108,7 +108,7 @@ def test_parse_refuses_what_is_no_object(document):
 
 
 def test_parse_refuses_a_label_that_replaces_itself():
-    document = edits.example()
+    document = edits.example_label()
     document["replaces"] = document["label_fingerprint"]
     with pytest.raises(InputError, match="replaces: names the label itself"):
         validation.parse(document)
@@ -138,16 +138,16 @@ def test_speed_classes_are_equal_bins_up_to_the_largest_throttle(throttle, expec
 
 def test_img_id_and_moment_tell_the_same_time():
     moment = datetime(2020, 12, 31, 15, 45, 55, 123456, tzinfo=UTC)
-    assert ids.img_id_of(moment) == "20201231T15-45-55-123456"
-    assert ids.moment_of("20201231T15-45-55-123456") == moment
-    assert ids.moment_of("holiday_001") is None
-    assert ids.moment_of("20201231T15-45-55-1") is None
+    assert ids.format_img_id(moment) == "20201231T15-45-55-123456"
+    assert ids.parse_img_id("20201231T15-45-55-123456") == moment
+    assert ids.parse_img_id("holiday_001") is None
+    assert ids.parse_img_id("20201231T15-45-55-1") is None
 
 
 def test_img_id_is_in_utc():
     paris = timezone(timedelta(hours=1))
     moment = datetime(2020, 12, 31, 16, 45, 55, 123456, tzinfo=paris)
-    assert ids.img_id_of(moment) == "20201231T15-45-55-123456"
+    assert ids.format_img_id(moment) == "20201231T15-45-55-123456"
 
 
 def test_sent_fills_in_where_and_when_and_leaves_the_document_alone():
@@ -156,7 +156,7 @@ def test_sent_fills_in_where_and_when_and_leaves_the_document_alone():
     document["timestamp"] = "2020-12-31 16:45:55+01:00"
     before = json.dumps(document)
     uploaded = datetime(2021, 1, 1, tzinfo=UTC)
-    sent = edits.sent(document, picture=b"jpeg", bucket="local", key="k", uploaded=uploaded)
+    sent = edits.uploaded(document, picture=b"jpeg", bucket="local", key="k", upload_time=uploaded)
     assert json.dumps(document) == before
     assert (sent["s3_bucket"], sent["s3_key"], sent["picture_size"]) == ("local", "k", 4)
     assert sent["upload_date"] == "2021-01-01T00:00:00.000000Z"
@@ -168,9 +168,13 @@ def test_sent_fills_in_where_and_when_and_leaves_the_document_alone():
 
 
 def test_corrected_names_what_it_replaces_and_is_valid():
-    document = edits.example()
+    document = edits.example_label()
     correction = edits.corrected(
-        document, created_by="Ada", direction=0, speed=1, on=datetime(2021, 1, 1, tzinfo=UTC)
+        document,
+        created_by="Ada",
+        direction=0,
+        speed=1,
+        created_on=datetime(2021, 1, 1, tzinfo=UTC),
     )
     validation.parse(correction)
     assert correction["replaces"] == document["label_fingerprint"]
@@ -178,10 +182,14 @@ def test_corrected_names_what_it_replaces_and_is_valid():
 
 
 def test_a_correction_leaves_what_only_the_old_label_had():
-    document = edits.example() | {"dataset": ["first"], "to_delete": False, "our_key": [1]}
+    document = edits.example_label() | {"dataset": ["first"], "to_delete": False, "our_key": [1]}
     before = json.dumps(document)
     correction = edits.corrected(
-        document, created_by="Ada", direction=0, speed=1, on=datetime(2021, 1, 1, tzinfo=UTC)
+        document,
+        created_by="Ada",
+        direction=0,
+        speed=1,
+        created_on=datetime(2021, 1, 1, tzinfo=UTC),
     )
     validation.parse(correction)
     assert correction["dataset"] == []
@@ -191,14 +199,14 @@ def test_a_correction_leaves_what_only_the_old_label_had():
 
 
 def test_a_correction_to_the_same_label_replaces_nothing():
-    document = edits.example()
+    document = edits.example_label()
     said = document["label"]
     correction = edits.corrected(
         document,
         created_by="auto",
         direction=said["label_direction"],
         speed=said["label_speed"],
-        on=datetime(2021, 1, 1, tzinfo=UTC),
+        created_on=datetime(2021, 1, 1, tzinfo=UTC),
     )
     assert correction["label_fingerprint"] == document["label_fingerprint"]
     assert "replaces" not in correction
@@ -206,13 +214,13 @@ def test_a_correction_to_the_same_label_replaces_nothing():
 
 @pytest.mark.parametrize("said", [None, "nothing", [1]])
 def test_a_label_that_says_nothing_can_be_corrected(said):
-    document = edits.example() | {"label": said, "label_fingerprint": 5}
+    document = edits.example_label() | {"label": said, "label_fingerprint": 5}
     correction = edits.corrected(
         document,
         created_by="Ada",
         direction=2,
         speed=0,
-        on=datetime(2021, 1, 1, tzinfo=UTC),
+        created_on=datetime(2021, 1, 1, tzinfo=UTC),
         nb_dir=3,
         nb_speed=1,
     )
@@ -221,16 +229,16 @@ def test_a_label_that_says_nothing_can_be_corrected(said):
 
 
 def test_marked_and_unmarked():
-    document = edits.example()
-    wish = edits.marked(document | {"replaces": "0" * 32})
+    document = edits.example_label()
+    wish = edits.marked_for_deletion(document | {"replaces": "0" * 32})
     validation.parse(wish)
-    assert edits.wants_deletion(wish)
+    assert edits.is_marked_for_deletion(wish)
     assert edits.unmarked(wish) == document
     assert edits.unmarked(document) == document
 
 
 def test_a_glance_at_a_valid_label_says_what_it_says():
-    seen = partial_label.glance(edits.example())
+    seen = partial_label.glance(edits.example_label())
     assert seen.fault == ""
     assert (seen.direction, seen.speed, seen.nb_dir, seen.nb_speed) == (2, 1, 5, 2)
     assert (seen.steering, seen.throttle, seen.created_by) == (0.1, 0.4, "auto")
@@ -257,7 +265,7 @@ def test_a_glance_at_a_valid_label_says_what_it_says():
     ids=str,
 )
 def test_a_glance_at_an_invalid_label_says_what_is_usable(change, seen):
-    document = edits.example()
+    document = edits.example_label()
     document["label"] |= change
     found = partial_label.glance(document)
     assert {name: getattr(found, name) for name in seen} == seen
@@ -302,8 +310,8 @@ def test_every_field_of_the_declaration_has_an_index_type():
 def test_parse_and_schema_agree_on_what_is_required():
     required = schema.json_schema()["$defs"]["Label"]["required"]
     for key in required:
-        document = edits.example()
+        document = edits.example_label()
         del document[key]
         with pytest.raises(InputError, match=f"missing key {key}"):
             validation.parse(document)
-    msgspec.convert({key: edits.example()[key] for key in required}, schema.Label)
+    msgspec.convert({key: edits.example_label()[key] for key in required}, schema.Label)

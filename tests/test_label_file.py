@@ -52,7 +52,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     label_file.write(path, {})
 
     def fail():
-        with label_file.writing(path) as file:
+        with label_file.open_writer(path) as file:
             file.add("a", b"{}")
             raise RuntimeError("stop")
 

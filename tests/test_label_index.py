@@ -80,8 +80,8 @@ def garden(request, tmp_path_factory):
 
 def made(second=0, *, picture=b"a picture", said=(), **more):
     """A label, as it is sent: `said` goes into its annotation, `more` beside it."""
-    document = edits.example()
-    document |= edits.recorded(
+    document = edits.example_label()
+    document |= edits.new_label(
         captured=START + timedelta(seconds=second),
         picture=picture,
         width=160,
@@ -313,7 +313,7 @@ def test_keys_of_ones_own_are_not_used_up(index):
 
 def test_the_fields_of_ones_own_are_known_by_name(index):
     index.create([made(1, **{"a=b\\": 1, "q.b": "x", "none": None}), made(2, said={"remark": 1})])
-    assert index.own_fields() == {"a=b\\", "q.b", "label.remark"}
+    assert index.custom_fields() == {"a=b\\", "q.b", "label.remark"}
 
 
 ODD_KEYS = ["a", "a=b", "a\\", "a\\=b", "a.b", "A", "*", "a?", "é", "_mine", "a]", "ab", "a>"]

@@ -629,7 +629,7 @@ def test_decisions_are_carried_over_with_who_made_them(folder):
         (img_id(2), 1, "Ada"),
         (img_id(3), 2, "Ada"),
     ]
-    assert {one.changed_on for one in carried} == {times.iso(START)}
+    assert {one.changed_on for one in carried} == {times.format_time(START)}
     assert [one.kind for one in desk.work.history()] == ["carry"]
     with sqlite3.connect(aside) as old:
         assert old.execute("SELECT count(*) FROM operation").fetchone() == (4,)

@@ -16,7 +16,7 @@ from get_data.labels import edits
 
 def document_with(field, value):
     """A label in which a dotted field has a value; `...` takes the field away."""
-    document = copy.deepcopy(edits.example())
+    document = copy.deepcopy(edits.example_label())
     *outer, last = field.split(".")
     node = document
     for name in outer:
@@ -347,12 +347,12 @@ def test_a_date_that_only_a_label_may_write_so_is_found_too():
 
 
 def test_a_key_of_ones_own_may_have_a_dot_in_its_name():
-    document = edits.example() | {"sky.colour": "blue"}
+    document = edits.example_label() | {"sky.colour": "blue"}
     assert matches(document, {"sky.colour": term("blue")})
 
 
 def test_ids_asks_for_fingerprints():
-    document = edits.example()
+    document = edits.example_label()
     mine = document["label_fingerprint"]
     assert matches(document, {"any name": {"type": "ids", "values": ["x", mine]}})
     assert matches(document, {"_id": {"type": "ids", "values": [mine]}})
@@ -361,8 +361,8 @@ def test_ids_asks_for_fingerprints():
 
 
 def test_match_all_matches_and_its_opposite_does_not():
-    assert matches(edits.example(), {"all": {"type": "match_all"}})
-    assert not matches(edits.example(), {"all": {"type": "match_all", "bool": "must_not"}})
+    assert matches(edits.example_label(), {"all": {"type": "match_all"}})
+    assert not matches(edits.example_label(), {"all": {"type": "match_all", "bool": "must_not"}})
 
 
 YES = {"type": "match_all"}
@@ -390,7 +390,7 @@ NO = {"type": "ids", "values": []}
 )
 def test_clauses_add_up(clauses, expected):
     data = {"any": [clause | {"bool": occur} for occur, clause in clauses]}
-    assert matches(edits.example(), data) is expected
+    assert matches(edits.example_label(), data) is expected
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_what_is_no_picture_and_in_the_database_already_can_be_fetched_and_corre
     folder = save(tmp_path / "drive", [vouched(document(0), content)])
     (folder / document(0)["file_name"]).write_bytes(content)
     with monkeypatch.context() as before:
-        before.setattr("get_data.labels.picture_file.size_of", lambda _content: None)
+        before.setattr("get_data.labels.picture_file.read_size", lambda _content: None)
         assert call(upload_data, folder)[0] == 0
     assert call(upload_data, folder)[1]["there"] == 1
     fetched = tmp_path / "fetched"

@@ -55,20 +55,20 @@ def test_what_opencv_encodes_is_a_picture(
         *(cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)),
         *(cv2.IMWRITE_JPEG_OPTIMIZE, int(optimize), cv2.IMWRITE_JPEG_RST_INTERVAL, restart),
     )
-    assert picture_file.size_of(jpeg) == Size(width, height)
+    assert picture_file.read_size(jpeg) == Size(width, height)
 
 
 @pytest.mark.parametrize("sampling", [0x111111, 0x211111, 0x121111, 0x221111, 0x411111])
 def test_every_chroma_sampling_is_a_picture(sampling):
     jpeg = encoded(PIXELS, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling)
-    assert picture_file.size_of(jpeg) == Size(64, 48)
+    assert picture_file.read_size(jpeg) == Size(64, 48)
 
 
 @pytest.mark.parametrize("quality", [1, 100])
 def test_the_largest_that_is_recorded_is_a_picture(quality):
     noise = np.random.default_rng(2).integers(0, 255, (4096, 4096, 3), np.uint8)
     jpeg = encoded(noise, cv2.IMWRITE_JPEG_QUALITY, quality)
-    assert picture_file.size_of(jpeg) == Size(4096, 4096)
+    assert picture_file.read_size(jpeg) == Size(4096, 4096)
 
 
 WHOLE = encoded(PIXELS)
@@ -93,7 +93,7 @@ LADEN = (  # what cameras put in: a preview, a colour profile, comments, fill by
     ids=["laden", "padded", "trailing", "a second one", "flat", "extended"],
 )
 def test_what_cameras_write_is_a_picture(jpeg):
-    assert picture_file.size_of(jpeg) == Size(64, 48)
+    assert picture_file.read_size(jpeg) == Size(64, 48)
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_what_cameras_write_is_a_picture(jpeg):
     ids=["flat", "baseline", "progressive", "restart markers", "with a preview"],
 )
 def test_a_picture_that_is_cut_anywhere_is_none(jpeg):
-    picture_file.size_of(jpeg)
+    picture_file.read_size(jpeg)
     for end in range(len(jpeg)):
         with pytest.raises(NotAPicture):
-            picture_file.size_of(jpeg[:end])
+            picture_file.read_size(jpeg[:end])
         with pytest.raises(NotAPicture):  # as a power cut leaves it on some file systems
-            picture_file.size_of(jpeg[:end] + bytes(len(jpeg) - end))
+            picture_file.read_size(jpeg[:end] + bytes(len(jpeg) - end))
 
 
 def other_formats():
@@ -180,7 +180,7 @@ BAD = {
 @pytest.mark.parametrize("content", BAD.values(), ids=BAD)
 def test_everything_else_is_no_picture(content):
     with pytest.raises(NotAPicture):
-        picture_file.size_of(content)
+        picture_file.read_size(content)
 
 
 @given(st.binary(max_size=60), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255))))
@@ -192,7 +192,7 @@ def test_bytes_of_any_kind_are_told(tail, changes):
         damaged[at % len(damaged)] = value
     for content in (bytes(damaged), START + tail, HEAD + tail, HEAD + frame(64, 48) + tail):
         with suppress(NotAPicture):
-            picture_file.size_of(content)
+            picture_file.read_size(content)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_the_time_it_takes_grows_with_the_file_and_no_faster(head, filler):
         for _ in range(3):
             before = time.process_time()
             with pytest.raises(NotAPicture):
-                picture_file.size_of(content)
+                picture_file.read_size(content)
             least = min(least, time.process_time() - before)
         return least
 

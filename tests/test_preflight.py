@@ -224,5 +224,5 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):
 
 def test_a_picture_is_a_jpeg_file_and_what_is_none_is_refused():
     frame = np.zeros((12, 16, 3), np.uint8)
-    assert jpeg.encoded(frame, 90).startswith(b"\xff\xd8")
-    assert len(jpeg.encoded(frame, 10)) <= len(jpeg.encoded(frame, 90))
+    assert jpeg.encode_jpeg(frame, 90).startswith(b"\xff\xd8")
+    assert len(jpeg.encode_jpeg(frame, 10)) <= len(jpeg.encode_jpeg(frame, 90))

@@ -19,7 +19,7 @@ from get_data import contact_sheet, run_manual, search_and_download, upload_data
 from get_data.cli import exit_codes, process
 from get_data.labels import classes, edits, ids, label_file, schema, session
 from get_data.labels.schema import RESERVED, SESSION_KEYS
-from get_data.labels.validation import own_key_fault
+from get_data.labels.validation import custom_key_fault
 from get_data.recording import journal
 from tests.conftest import document, picture, save
 
@@ -339,7 +339,7 @@ def test_session_templates_are_taken_or_refused(prepared, content, driver):
     if code == 1:
         assert "it would be recorded" in err
         written = session.read(Path("drive/session_template.json"))
-        json.dumps(edits.recorded(**{**RECORDED, "session": written}))
+        json.dumps(edits.new_label(**{**RECORDED, "session": written}))
         return
     judge(place, code, out, err)
     assert code == exit_codes.WRONG_USAGE
@@ -353,7 +353,7 @@ class Drove:
 
 
 RECORDED = {
-    "captured": ids.moment_of(DRIVE[0]["img_id"]),
+    "captured": ids.parse_img_id(DRIVE[0]["img_id"]),
     "picture": b"x",
     "width": 160,
     "height": 120,
@@ -421,7 +421,7 @@ OWN = st.dictionaries(
         st.lists(st.one_of(st.booleans(), st.integers(-9, 9), TEXTS), max_size=3),
     ),
     max_size=4,
-).filter(lambda own: not any(own_key_fault(key, own) for key in own))
+).filter(lambda own: not any(custom_key_fault(key, own) for key in own))
 SAID = st.fixed_dictionaries(dict.fromkeys(SESSION_KEYS, TEXTS))
 ADDED_ON_THE_WAY = {"s3_bucket", "s3_key", "upload_date", "label"}
 

@@ -152,7 +152,7 @@ def test_erased_seconds_are_moved_aside_with_their_labels(tmp_path):
     erased = label_file.read(tmp_path / "erased" / "labels.json")
     assert len(labels) == 60
     assert sorted(erased) == [
-        ids.img_id_of(START + timedelta(milliseconds=100 * number)) for number in range(50, 100)
+        ids.format_img_id(START + timedelta(milliseconds=100 * number)) for number in range(50, 100)
     ]
     assert {file.stem for file in (tmp_path / "erased").glob("*.jpg")} == set(erased)
     assert to.report.erased == 50
@@ -253,7 +253,7 @@ def test_what_waits_when_recording_stops_is_told_at_the_end(tmp_path):
     to = recorder(tmp_path)
     record(to, 1)
     wait_until(lambda: to.progress.written == 1)
-    (tmp_path / f"{ids.img_id_of(START + timedelta(milliseconds=100))}.jpg").mkdir()
+    (tmp_path / f"{ids.format_img_id(START + timedelta(milliseconds=100))}.jpg").mkdir()
     record(to, 1, first=1, wait=True)
     with pytest.raises(RecordingFailed, match="stopped early"):
         to.close()
@@ -426,7 +426,7 @@ def record_until_stopped(to, picture=FRAME, *, first=0):
 
 @pytest.mark.slow
 def test_a_picture_that_cannot_get_its_name_leaves_nothing(tmp_path):
-    taken = tmp_path / f"{ids.img_id_of(START + timedelta(milliseconds=300))}.jpg"
+    taken = tmp_path / f"{ids.format_img_id(START + timedelta(milliseconds=300))}.jpg"
     taken.mkdir()
     with recorder(tmp_path) as to:
         record_until_stopped(to)
@@ -517,7 +517,7 @@ def test_what_cannot_be_recorded_is_refused_and_the_rest_is_recorded(running, wr
     assert running.record(captured=moment, **right)
     wait_until(lambda: running.progress.written == before + 1)
     (new,) = set(running.folder.glob("*.jpg")) - files
-    assert new.stem == ids.img_id_of(moment)
+    assert new.stem == ids.format_img_id(moment)
 
 
 @pytest.mark.slow
@@ -549,7 +549,7 @@ def test_the_newest_moment_is_kept_for_the_next_run(tmp_path):
     memory = tmp_path / "last_img_id"
     with recorder(tmp_path / "drive", last_img_id_file=memory) as to:
         record(to, 10)
-    assert memory.read_text().strip() == ids.img_id_of(START + timedelta(milliseconds=900))
+    assert memory.read_text().strip() == ids.format_img_id(START + timedelta(milliseconds=900))
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from common.errors import CameraFailed, InputError, PadLost
 from get_data import run_manual
 from get_data.cli import process
 from get_data.labels import label_file, session
-from get_data.labels.ids import fingerprint, moment_of
+from get_data.labels.ids import fingerprint, parse_img_id
 from get_data.labels.schema import SESSION_KEYS
 from get_data.recording import capture_clock, journal
 from tests.conftest import document, picture, save
@@ -77,7 +77,7 @@ def test_a_drive_becomes_labels_and_a_report(tmp_path):
     assert code == 0
     labels = assert_whole(folder)
     counts = json.loads(out)
-    moments = sorted(map(moment_of, labels))
+    moments = sorted(map(parse_img_id, labels))
     periods = round((moments[-1] - moments[0]).total_seconds() * 30)
     assert counts["pictures"] == len(labels)
     assert len(labels) - 1 <= periods <= len(labels) - 1 + counts["missed"]
@@ -376,7 +376,7 @@ def test_ids_ahead_of_a_clock_that_the_network_has_set_are_told_and_not_followed
     new = assert_whole(tmp_path / "drive").keys() - {FUTURE}
     assert len(new) == counts["pictures"] > 0
     assert all((one > FUTURE) == follows for one in new)
-    assert capture_clock.remembered(home / "database" / "last_img_id") == moment_of(max(new))
+    assert capture_clock.remembered(home / "database" / "last_img_id") == parse_img_id(max(new))
 
 
 def test_a_clock_that_was_an_hour_ahead_is_still_followed(tmp_path, home, call, network_time):
@@ -388,7 +388,7 @@ def test_a_clock_that_was_an_hour_ahead_is_still_followed(tmp_path, home, call, 
     code, _, err = drive_on(call, tmp_path / "drive")
     assert code == 0
     assert "last_img_id" not in err
-    assert min(map(moment_of, assert_whole(tmp_path / "drive"))) > last
+    assert min(map(parse_img_id, assert_whole(tmp_path / "drive"))) > last
 
 
 def test_a_check_needs_no_folder(tmp_path, call, monkeypatch):
@@ -452,7 +452,7 @@ def test_erasing_and_pausing_from_the_pad(tmp_path, monkeypatch, capsys):
     erased = sorted(file.stem for file in (tmp_path / "drive" / "erased").glob("*.jpg"))
     assert (len(kept), len(erased)) == (counts["pictures"], counts["erased"])
     assert erased[-1] < kept[0]
-    gaps_s = [(moment_of(b) - moment_of(a)).total_seconds() for a, b in pairwise(kept)]
+    gaps_s = [(parse_img_id(b) - parse_img_id(a)).total_seconds() for a, b in pairwise(kept)]
     pause_s = sum(gaps_s) - counts["duration_s"]  # it is no gap, and no time of the drive
     assert pause_s > 0.9
     assert min(abs(gap_s - pause_s) for gap_s in gaps_s) < 0.01

@@ -288,7 +288,7 @@ def correct(folder, number, direction=0):
     labels = label_file.read(folder / label_file.NAME)
     img_id = document(number)["img_id"]
     labels[img_id] = edits.corrected(
-        labels[img_id], created_by="Ada", direction=direction, speed=1, on=datetime.now(UTC)
+        labels[img_id], created_by="Ada", direction=direction, speed=1, created_on=datetime.now(UTC)
     )
     label_file.write(folder / label_file.NAME, labels)
     return labels[img_id]

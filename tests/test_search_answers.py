@@ -159,7 +159,7 @@ def test_the_samples_stay_right_after_corrections(call, drive, tmp_path):
     hard_left = [one for one in whole if one["label"]["label_direction"] == 0]
     straight = [one for one in whole if one["label"]["label_direction"] == 2]
     corrections = [
-        edits.corrected(one, created_by="Zoé", direction=direction, speed=0, on=START)
+        edits.corrected(one, created_by="Zoé", direction=direction, speed=0, created_on=START)
         for one, direction in ((hard_left[0], 2), (straight[0], 0))
     ]
     file = tmp_path / "corrected.json"

@@ -157,9 +157,9 @@ def seconds(read: Callable[[bytes], object], raw: bytes) -> float:
     [
         lambda raw: strict_json.parse(raw, "f.json"),
         lambda raw: list(strict_json.entries(raw, "f.json")),
-        label_file.is_beginning,
+        label_file.starts_like_label_file,
     ],
-    ids=["parse", "entries", "is_beginning"],
+    ids=["parse", "entries", "starts_like_label_file"],
 )
 @pytest.mark.parametrize("made", LARGE.values(), ids=LARGE)
 def test_the_time_it_takes_grows_with_the_text_and_no_faster(read, made):

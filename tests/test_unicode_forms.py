@@ -10,7 +10,7 @@ from get_data.database.local.label_index import SqliteIndex
 from get_data.database.search.search_query import parse_search_query
 from get_data.database.upload import entries_of, upload
 from get_data.labels import ids, label_file
-from get_data.labels.unicode_forms import as_one_name, composed
+from get_data.labels.unicode_forms import file_name_key, to_nfc
 from tests.conftest import document, picture, save
 
 COMPOSED, APART = "Zo\u00e9", "Zoe\u0301"
@@ -29,12 +29,12 @@ TWO_NAMES = [("a.jpg", "b.jpg"), ("e.jpg", "\u00e9.jpg"), ("a.jpg", "a.jpeg")]
 
 @pytest.mark.parametrize(("one", "other"), ONE_NAME)
 def test_names_that_a_disk_may_fold_are_one(one, other):
-    assert as_one_name(one) == as_one_name(other)
+    assert file_name_key(one) == file_name_key(other)
 
 
 @pytest.mark.parametrize(("one", "other"), TWO_NAMES)
 def test_other_names_are_two(one, other):
-    assert as_one_name(one) != as_one_name(other)
+    assert file_name_key(one) != file_name_key(other)
 
 
 @pytest.mark.parametrize("options", [[], ["--no-download"]], ids=["fetched", "listed"])
@@ -92,7 +92,7 @@ def test_a_session_is_kept_in_one_form(tmp_path):
     kept = session_questions.session_of(tmp_path / "new", given, may_ask=False)
     assert kept["driver"] == COMPOSED
     recorded = document(0, **TEXTS)
-    assert recorded == composed(recorded)
+    assert recorded == to_nfc(recorded)
     assert recorded["who"] == COMPOSED
 
 
@@ -102,7 +102,7 @@ def test_an_upload_stores_texts_in_one_form_and_a_search_finds_them(asked, db, t
     folder = save(tmp_path / "drive", [entry])
     list(upload(entries_of(folder / label_file.NAME), db.index, db.store))
     (stored,) = db.labels().values()
-    assert stored == composed(stored)
+    assert stored == to_nfc(stored)
     assert stored["label_fingerprint"] == entry["label_fingerprint"]
     for field in ("event", "driver", "mood", "who", "label.created_by"):
         query = parse_search_query({field: {"type": "term", "value": asked}})

@@ -7,7 +7,7 @@ from pathlib import Path
 from common.errors import InputError
 from get_data.cli import files, output
 from get_data.labels import label_file, session
-from get_data.labels.unicode_forms import composed
+from get_data.labels.unicode_forms import to_nfc
 from get_data.recording import journal
 
 
@@ -30,11 +30,11 @@ def session_of(
         raise InputError(f"{folder} has labels that were not recorded there; choose another folder")
     else:
         kept = dict.fromkeys(given, "")
-    told = {key: composed(value) for key, value in given.items() if value is not None}
+    told = {key: to_nfc(value) for key, value in given.items() if value is not None}
     _check_same(template, kept, told)
     if may_ask and not recorded and sys.stdin.isatty():
         asked = [key for key in given if not kept[key] and key not in told]
-        told |= {key: composed(output.ask(f"{key}: ")) for key in asked}
+        told |= {key: to_nfc(output.ask(f"{key}: ")) for key in asked}
     filled = {key: value for key, value in told.items() if value and not kept[key]}
     content = {**kept, **filled}
     session.check(content, "the session")
@@ -47,7 +47,7 @@ def _check_same(template: Path, kept: session.Session, given: Mapping[str, str])
     """Raise InputError when the template has another value than an option gives."""
     for key, value in given.items():
         before = kept[key]
-        if before and composed(before) != value:
+        if before and to_nfc(before) != value:
             raise InputError(
                 f"{template}: {key} is {before!r}, but --{key.replace('_', '-')} is {value!r}; "
                 "record into another folder, or correct the template"

@@ -43,7 +43,9 @@ def survey(add: Sequence[Entry], going: Sequence[Target], index: LabelIndex) -> 
     What was applied before is not unknown: its labels are among those that are gone for good.
     """
     replaced = {
-        one.fingerprint: old for one in add if (old := edits.replaced_by(one.document)) is not None
+        one.fingerprint: old
+        for one in add
+        if (old := edits.replaced_fingerprint(one.document)) is not None
     }
     there = index.find({*replaced, *replaced.values(), *(one.fingerprint for one in going)})
     gone = index.find_gone({*replaced.values(), *(one.fingerprint for one in going)})

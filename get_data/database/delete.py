@@ -58,7 +58,7 @@ class Deleted:
 
 def target(document: Document) -> Target:
     """The deletion of the label that a document is."""
-    says = schema.reference(document)
+    says = schema.picture_reference(document)
     key = says.s3_key if is_picture_key(says.s3_key, says.img_id) else ""
     if not key and says.picture_sha256:
         key = picture_key(says.img_id, says.picture_sha256)
@@ -82,7 +82,7 @@ def delete(
     distinct = {one.fingerprint: one for one in targets}
     for batch in batches(distinct.values()):
         keys = _keys(batch, index)
-        now = times.iso(datetime.now(UTC))
+        now = times.format_time(datetime.now(UTC))
         index.remember_gone(
             [
                 GoneLabel(one.fingerprint, one.img_id, keys[one.fingerprint], why, by, now)

@@ -19,7 +19,7 @@ from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.interfaces import PictureStore, stored
 from get_data.labels import ids, label_file, validation
 from get_data.labels.schema import PictureReference
-from get_data.labels.unicode_forms import as_one_name
+from get_data.labels.unicode_forms import file_name_key
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -102,7 +102,7 @@ def download(
     with (
         cancel_on_error(threads(THREADS)) as pool,
         suppress(_NothingToList),
-        label_file.writing(labels) as file,
+        label_file.open_writer(labels) as file,
     ):
         for batch in batches(islice(settled(documents), limit)):
             work = _work(pictures, store, fetch=fetch, verify=verify)
@@ -135,11 +135,11 @@ class _Names:
 
     def take(self, says: PictureReference) -> bool:
         """The name is taken now; False when another picture has it."""
-        name = as_one_name(says.file_name)
+        name = file_name_key(says.file_name)
         if name in self._others:
             return False
         id_of_name = name.removesuffix(".jpg").upper()
-        moment = ids.moment_of(id_of_name)
+        moment = ids.parse_img_id(id_of_name)
         if moment is None:
             self._others.add(name)
             return True

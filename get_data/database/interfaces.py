@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.search.search_query import SearchQuery
-from get_data.labels.ids import moment_of, sha256
+from get_data.labels.ids import parse_img_id, sha256
 from get_data.labels.schema import Document
 
 
@@ -29,7 +29,7 @@ ASIDE = "deleting/"  # where a deletion keeps copies until it is sure
 
 def picture_key(img_id: str, sha256: str) -> str:
     """The key of a picture in the store. It tells the content: two contents never share a key."""
-    day = img_id[:8] if moment_of(img_id) else "other"
+    day = img_id[:8] if parse_img_id(img_id) else "other"
     return f"{PICTURES}{day}/{img_id}-{sha256[:12]}.jpg"
 
 
@@ -146,7 +146,7 @@ class LabelIndex(Protocol):
     def count(self, query: SearchQuery) -> int:
         """How many labels match."""
 
-    def own_fields(self) -> set[str]:
+    def custom_fields(self) -> set[str]:
         """Return the dotted names of the fields that labels have beyond the declared ones."""
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from common.errors import InputError
 from get_data.database.interfaces import LabelIndex
 from get_data.database.search.search_query import Clause, SearchQuery
-from get_data.labels.schema import INDEX_TYPES, OWN, field_at, is_meta
+from get_data.labels.schema import CUSTOM, INDEX_TYPES, is_elasticsearch_field, resolve_field
 
 _ABOUT_NO_FIELD = ("ids", "match_all")
 _MOST_NAMES = 3
@@ -23,7 +23,7 @@ def check(query: SearchQuery, index: LabelIndex) -> None:
     paths = dict.fromkeys(clause.path for clause in query.clauses if _is_of_labels(clause))
     unknown = [path for path in paths if not _has(index, Clause(path, "exists"))]
     if unknown and index.count(SearchQuery()):
-        names = nearest(unknown[0], {*INDEX_TYPES, *index.own_fields()})
+        names = nearest(unknown[0], {*INDEX_TYPES, *index.custom_fields()})
         hint = f"; similar fields: {', '.join(names)}" if names else ""
         raise InputError(f"the query, {unknown[0]}: no label has such a field{hint}")
 
@@ -45,11 +45,11 @@ def _last(path: str) -> str:
 
 def _is_of_labels(clause: Clause) -> bool:
     """Return whether only the labels can tell if there is such a field."""
-    path, kind = field_at(clause.path)
+    path, kind = resolve_field(clause.path)
     is_inside = kind == "flattened" and path not in INDEX_TYPES
-    if clause.type in _ABOUT_NO_FIELD or is_meta(path) or "*" in path:
+    if clause.type in _ABOUT_NO_FIELD or is_elasticsearch_field(path) or "*" in path:
         return False
-    return kind == OWN or is_inside
+    return kind == CUSTOM or is_inside
 
 
 def _has(index: LabelIndex, clause: Clause) -> bool:

@@ -34,7 +34,7 @@ from get_data.database.interfaces import (
 from get_data.labels import edits, ids, label_file, picture_file, schema
 from get_data.labels.picture_file import NotAPicture
 from get_data.labels.schema import Document, PictureReference
-from get_data.labels.unicode_forms import as_one_name
+from get_data.labels.unicode_forms import file_name_key
 
 _AHEAD = 2  # batches that are asked about or sent while the labels of another are indexed
 
@@ -51,7 +51,7 @@ class Entry:
     @cached_property
     def says(self) -> PictureReference:
         """What the label says of its picture."""
-        return schema.reference(self.document)
+        return schema.picture_reference(self.document)
 
     @property
     def img_id(self) -> str:
@@ -157,7 +157,7 @@ def entries_of(
     if documents is None:
         documents = label_file.read(labels)
     for img_id, document in documents.items():
-        says = schema.reference(document)
+        says = schema.picture_reference(document)
         if says.s3_key and not is_picture_key(says.s3_key, img_id):
             raise InputError(
                 f"{labels}, entry {img_id!r}: s3_key: {says.s3_key!r} is no key of that picture; "
@@ -175,7 +175,7 @@ def _without_namesakes(entries: Sequence[Entry]) -> list[Entry]:
     first: dict[str, Entry] = {}
     checked: list[Entry] = []
     for entry in entries:
-        namesake = first.setdefault(as_one_name(entry.says.file_name), entry)
+        namesake = first.setdefault(file_name_key(entry.says.file_name), entry)
         is_other = namesake.says.file_name != entry.says.file_name
         if is_other and _is_same_file(namesake.picture, entry.picture):
             entry = replace(entry, namesake=namesake.says.file_name)
@@ -297,7 +297,7 @@ class _Run:
             return "conflict: the database has another picture of this id"
         if one.img_id not in known:  # what the database has already is not judged again
             try:
-                picture_file.size_of(picture)
+                picture_file.read_size(picture)
             except NotAPicture as error:
                 return (
                     f"{one.entry.picture} {error}: copy it again from where it was taken, "
@@ -319,12 +319,12 @@ class _Run:
         )
 
     def _sent(self, one: _Sending, picture: bytes) -> Document:
-        return edits.sent(
+        return edits.uploaded(
             one.entry.document,
             picture=picture,
             bucket=self.store.name,
             key=one.key,
-            uploaded=datetime.now(UTC),
+            upload_time=datetime.now(UTC),
         )
 
     def _picture(self, one: _Sending) -> tuple[bytes, str]:

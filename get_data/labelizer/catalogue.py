@@ -188,7 +188,7 @@ class _Row:
 
     @property
     def taken(self) -> datetime:
-        return self.says.taken or ids.moment_of(self.img_id) or _LONG_AGO
+        return self.says.taken or ids.parse_img_id(self.img_id) or _LONG_AGO
 
 
 Progress = Callable[[Iterable[strict_json.Entry]], Iterable[strict_json.Entry]]
@@ -249,7 +249,7 @@ def _can_be_corrected(entry: strict_json.Entry, says: Glance) -> bool:
         created_by="somebody",
         direction=0,
         speed=0,
-        on=_LONG_AGO,
+        created_on=_LONG_AGO,
         nb_dir=says.nb_dir or 1,
         nb_speed=says.nb_speed or 1,
     )

@@ -54,9 +54,9 @@ def export(catalogue: Catalogue, work: WorkFile, *, now: datetime) -> Exported:
     Raises: SourceChanged, WriteFailed; no file is written then.
     """
     decisions = {one.position: one for one in work.decisions()}
-    name = f"{PREFIX}{ids.img_id_of(now)}.json"
+    name = f"{PREFIX}{ids.format_img_id(now)}.json"
     exported = Exported(catalogue.labels.absolute().with_name(name))
-    with label_file.writing(exported.file) as file:
+    with label_file.open_writer(exported.file) as file:
         for position, raw in _entries(catalogue):
             img_id = catalogue.ids[position]
             try:
@@ -135,7 +135,7 @@ def _entry(
 def _decided(document: Document, decision: Decision) -> Document:
     """The document as the person wants it. Raises: InputError when that is not known whole."""
     if decision.deleted:
-        return edits.marked(document)
+        return edits.marked_for_deletion(document)
     if not decision.reviewed and not decision.changes_classes:
         return edits.unmarked(document)
     for name, value in (("direction", decision.direction), ("speed", decision.speed)):
@@ -146,7 +146,7 @@ def _decided(document: Document, decision: Decision) -> Document:
         created_by=decision.changed_by,
         direction=decision.direction,
         speed=decision.speed,
-        on=datetime.fromisoformat(decision.changed_on),
+        created_on=datetime.fromisoformat(decision.changed_on),
         nb_dir=decision.nb_dir,
         nb_speed=decision.nb_speed,
     )

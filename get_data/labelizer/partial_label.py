@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import UNSET
 
 from common.errors import InputError
-from common.times import parse_moment
+from common.times import parse_time
 from get_data.labels.schema import AUTO, MAX_CLASSES
 from get_data.labels.validation import is_file_name, parse
 
@@ -49,7 +49,7 @@ def glance(document: object) -> Glance:
     return Glance(
         fault="",
         file_name=label.file_name,
-        taken=parse_moment(label.timestamp),
+        taken=parse_time(label.timestamp),
         picture_size=None if label.picture_size is UNSET else label.picture_size,
         created_by=said.created_by,
         direction=said.label_direction,
@@ -75,7 +75,7 @@ def _glance_at_invalid(document: object, fault: str) -> Glance:
     return Glance(
         fault=fault,
         file_name=name if isinstance(name, str) and is_file_name(name) else None,
-        taken=parse_moment(taken) if isinstance(taken, str) else None,
+        taken=parse_time(taken) if isinstance(taken, str) else None,
         created_by=by if isinstance(by, str) else AUTO,
         direction=_whole(direction, 0, last_dir),
         speed=_whole(speed, 0, last_speed),

@@ -51,7 +51,7 @@ def fault_of(content: bytes) -> str:
     if not content:
         return "the picture is empty or cannot be read"
     try:
-        picture_file.size_of(content)
+        picture_file.read_size(content)
     except NotAPicture as error:
         return f"the picture {error}"
     return ""
@@ -84,7 +84,7 @@ def decoded(content: bytes, *, least_width_px: int, least_height_px: int) -> Pix
     None for what is no picture. Only a whole JPEG of sane size reaches the decoder.
     """
     try:
-        size = picture_file.size_of(content)
+        size = picture_file.read_size(content)
     except NotAPicture:
         return None
     for part, how in _REDUCED.items():

@@ -203,7 +203,7 @@ class WorkFile:
         with self._saving() as database:
             self.check_lease(epoch)
             for operation in operations:
-                self._apply(database, operation, (epoch, by, times.iso(on)))
+                self._apply(database, operation, (epoch, by, times.format_time(on)))
 
     def _apply(
         self,
@@ -262,7 +262,9 @@ class WorkFile:
             return
         authors = [(one.changed_by, one.changed_on, position) for position, one in carried]
         with self._saving() as database:
-            self._apply(database, _carry_operation(carried), (self.epoch, by, times.iso(on)))
+            self._apply(
+                database, _carry_operation(carried), (self.epoch, by, times.format_time(on))
+            )
             database.executemany(
                 "UPDATE entry SET changed_by = ?, changed_on = ? WHERE position = ?", authors
             )
@@ -316,7 +318,7 @@ class WorkFile:
 
         Raises: WriteFailed, and it is open under its own name.
         """
-        aside = self.path.with_suffix(f".{ids.img_id_of(now)}.sqlite3")
+        aside = self.path.with_suffix(f".{ids.format_img_id(now)}.sqlite3")
         with self._lock:
             self.close()
             if _log(self.path).exists():  # on a full disk, say

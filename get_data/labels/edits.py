@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from common.times import iso, parse_moment
+from common.times import format_time, parse_time
 from get_data.labels.classes import Classes
-from get_data.labels.ids import fingerprint, img_id_of, sha256
+from get_data.labels.ids import fingerprint, format_img_id, sha256
 from get_data.labels.schema import AUTO, MD5, Document
-from get_data.labels.unicode_forms import composed
+from get_data.labels.unicode_forms import to_nfc
 
 
-def recorded(
+def new_label(
     *,
     captured: datetime,
     picture: bytes,
@@ -28,8 +28,8 @@ def recorded(
 
     `picture` is a JPEG file, width and height in pixels, steering and throttle -1 .. 1.
     """
-    img_id = img_id_of(captured)
-    moment = iso(captured)
+    img_id = format_img_id(captured)
+    moment = format_time(captured)
     annotation = {
         "created_by": AUTO,
         "created_on_date": moment,
@@ -51,7 +51,7 @@ def recorded(
         "resolution": {"horizontal": width, "vertical": height},
         "picture_size": len(picture),
         "picture_sha256": sha256(picture),
-        **composed(dict(session)),
+        **to_nfc(dict(session)),
         "car_setting": car_setting,
         "label": annotation,
         "transformation": [],
@@ -61,8 +61,8 @@ def recorded(
     }
 
 
-def sent(
-    document: Document, *, picture: bytes, bucket: str, key: str, uploaded: datetime
+def uploaded(
+    document: Document, *, picture: bytes, bucket: str, key: str, upload_time: datetime
 ) -> Document:
     """The document as it goes into the index: where its picture is, and when it was sent.
 
@@ -70,22 +70,22 @@ def sent(
 
     What only a label file may ask (`to_delete`, `replaces`) stays behind; `document` is unchanged.
     """
-    annotation = composed(document["label"])
-    created = parse_moment(annotation.get("created_on_date", ""))
+    annotation = to_nfc(document["label"])
+    created = parse_time(annotation.get("created_on_date", ""))
     if created:
-        annotation["created_on_date"] = iso(created)
-    taken = parse_moment(document["timestamp"])
+        annotation["created_on_date"] = format_time(created)
+    taken = parse_time(document["timestamp"])
     known = {
-        **composed(document),
+        **to_nfc(document),
         "file_name": document["file_name"],  # as the disk has it
         "s3_bucket": bucket,
         "s3_key": key,
         "raw": document.get("raw", True) in (True, "true"),
         "picture_size": len(picture),
         "picture_sha256": sha256(picture),
-        "timestamp": iso(taken) if taken else document["timestamp"],
+        "timestamp": format_time(taken) if taken else document["timestamp"],
         "label": annotation,
-        "upload_date": iso(uploaded),
+        "upload_date": format_time(upload_time),
     }
     return {name: value for name, value in known.items() if name not in ("to_delete", "replaces")}
 
@@ -96,7 +96,7 @@ def corrected(
     created_by: str,
     direction: int,
     speed: int,
-    on: datetime,
+    created_on: datetime,
     nb_dir: int | None = None,
     nb_speed: int | None = None,
 ) -> Document:
@@ -109,7 +109,7 @@ def corrected(
     annotation: Document = {
         **(said if isinstance(said, dict) else {}),
         "created_by": created_by,
-        "created_on_date": iso(on),
+        "created_on_date": format_time(created_on),
         "label_direction": direction,
         "label_speed": speed,
     }
@@ -124,7 +124,7 @@ def corrected(
     return {**correction, "replaces": old} if names_one else correction
 
 
-def marked(document: Document) -> Document:
+def marked_for_deletion(document: Document) -> Document:
     """The label as it stands, with the wish that it be deleted; it replaces nothing then."""
     wish = {**document, "to_delete": True}
     wish.pop("replaces", None)
@@ -136,19 +136,19 @@ def unmarked(document: Document) -> Document:
     return {key: value for key, value in document.items() if key != "to_delete"}
 
 
-def wants_deletion(document: Document) -> bool:
+def is_marked_for_deletion(document: Document) -> bool:
     """Whether a label file asks for this label to be deleted."""
     return document.get("to_delete", False) is True
 
 
-def replaced_by(document: Document) -> str | None:
+def replaced_fingerprint(document: Document) -> str | None:
     """The fingerprint of the label that this one corrects, if it corrects one."""
     return document.get("replaces")
 
 
-def example() -> Document:
+def example_label() -> Document:
     """A valid and complete label, as a recording writes it."""
-    return recorded(
+    return new_label(
         captured=datetime(2020, 12, 31, 15, 45, 55, 123456, tzinfo=UTC),
         picture=b"the bytes of a JPEG file",
         width=160,

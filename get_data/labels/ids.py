@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-IMG_ID_FORM = "%Y%m%dT%H-%M-%S-%f"
+IMG_ID_FORMAT = "%Y%m%dT%H-%M-%S-%f"
 _OWN_IMG_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{6})", re.ASCII)
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
-def img_id_of(moment: datetime) -> str:
+def format_img_id(moment: datetime) -> str:
     """The id of the picture taken at `moment` (aware)."""
-    return moment.astimezone(UTC).strftime(IMG_ID_FORM)
+    return moment.astimezone(UTC).strftime(IMG_ID_FORMAT)
 
 
-def moment_of(img_id: str) -> datetime | None:
+def parse_img_id(img_id: str) -> datetime | None:
     """The UTC time that an id of our own form tells; None for an id from elsewhere."""
     told = _OWN_IMG_ID.fullmatch(img_id)
     if not told:

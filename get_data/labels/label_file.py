@@ -51,7 +51,7 @@ def entries(path: Path) -> Iterator[tuple[str, Raw]]:
         yield entry.key, Raw(msgspec.json.format(raw[entry.start : entry.end], indent=-1))
 
 
-def is_beginning(raw: bytes) -> bool:
+def starts_like_label_file(raw: bytes) -> bool:
     """Whether a file that begins so holds labels: the first is one, or it holds nothing at all."""
     text = raw.decode(errors="ignore")  # may end inside a character
     try:
@@ -77,7 +77,7 @@ def write(path: Path, labels: Mapping[str, Document | Raw]) -> None:
 
     Raises: WriteFailed.
     """
-    with writing(path) as file:
+    with open_writer(path) as file:
         for img_id in sorted(labels):
             file.add(img_id, msgspec.json.encode(labels[img_id]))
 
@@ -101,7 +101,7 @@ class LabelFileWriter:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[LabelFileWriter]:
+def open_writer(path: Path) -> Iterator[LabelFileWriter]:
     """A writer whose labels stand at `path` once the block has ended without an error."""
     with replacing(path) as file:
         writer = LabelFileWriter(file)

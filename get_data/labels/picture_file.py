@@ -92,7 +92,7 @@ def read(file: Path) -> bytes:
     return file.read_bytes()
 
 
-def size_of(content: bytes) -> Size:
+def read_size(content: bytes) -> Size:
     """Return the size of the picture. Raises: NotAPicture for what is no whole JPEG."""
     if not content:
         raise NotAPicture("is empty")

@@ -17,7 +17,7 @@ Document = dict[str, Any]
 AUTO = "auto"  # who made a label that no person made
 MAX_CLASSES = 99
 MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
-OWN_TERMS = "_own"  # the field that an index keeps them in; no label has a key of that name
+CUSTOM_TERMS = "_own"  # the field that an index keeps them in; no label has a key of that name
 MAX_TERM_BYTES = 32_766  # of Lucene
 MAX_KEYWORD = 8191  # characters that a search looks at; Lucene takes 32,766 bytes
 _IMG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -28,7 +28,7 @@ ELASTICSEARCH_FIELDS = frozenset(  # its own fields, which no label may have
     (
         *("_data_stream_timestamp", "_doc_count", "_field_names", "_id", "_ignored"),
         *("_ignored_source", "_index", "_nested_path", "_primary_term", "_routing", "_seq_no"),
-        *("_source", "_tier", "_version", OWN_TERMS),
+        *("_source", "_tier", "_version", CUSTOM_TERMS),
     )
 )
 
@@ -176,7 +176,7 @@ class PictureReference(Struct, frozen=True, kw_only=True):
     label_fingerprint: str
 
 
-def reference(document: Document) -> PictureReference:
+def picture_reference(document: Document) -> PictureReference:
     """What a checked document says of its picture."""
     return msgspec.convert(document, PictureReference)
 
@@ -186,7 +186,7 @@ def is_flattened(path: str) -> bool:
     return INDEX_TYPES.get(path.partition(".")[0]) == "flattened"
 
 
-def is_meta(path: str) -> bool:
+def is_elasticsearch_field(path: str) -> bool:
     """Return whether a search means a field of Elasticsearch's own, such as `_id`."""
     return path.partition(".")[0] in ELASTICSEARCH_FIELDS
 
@@ -216,14 +216,14 @@ INDEX_TYPES: Mapping[str, str] = {
 }
 """How a search sees each field, by dotted path: `keyword`, `keyword+text` (a keyword with a `text`
 sub-field), `integer`, `long`, `float`, `boolean`, `date`, `flattened`. Other keys are keywords; an
-index keeps them together in one field (`own_terms`), so that their number has no limit."""
-OWN = "own"  # the kind of a field that the declaration does not know
+index keeps them together in one field (`custom_terms`), so that their number has no limit."""
+CUSTOM = "own"  # the kind of a field that the declaration does not know
 OBJECT = "object"
-WORDS = "words"
+TEXT = "words"
 OBJECTS = frozenset(path.rpartition(".")[0] for path in INDEX_TYPES if "." in path)
 
 
-def field_at(path: str) -> tuple[str, str]:
+def resolve_field(path: str) -> tuple[str, str]:
     """Return the name under which a search finds a field, and its kind.
 
     The kind is one of `INDEX_TYPES`, or `words` for the words of a sentence (`event.text`),
@@ -231,12 +231,12 @@ def field_at(path: str) -> tuple[str, str]:
     """
     sentence = path.removesuffix(".text")
     if sentence != path and INDEX_TYPES.get(sentence) == "keyword+text":
-        return path, WORDS
+        return path, TEXT
     if is_flattened(path):
         return path, "flattened"
     if path in OBJECTS:
         return path, OBJECT
     whole = path.removesuffix(".keyword")
-    if INDEX_TYPES.get(whole, OWN) in ("keyword", "keyword+text", OWN):
+    if INDEX_TYPES.get(whole, CUSTOM) in ("keyword", "keyword+text", CUSTOM):
         path = whole
-    return path, INDEX_TYPES.get(path, OWN)
+    return path, INDEX_TYPES.get(path, CUSTOM)

@@ -15,7 +15,7 @@ from common import strict_json
 from common.atomic_files import replacing
 from common.errors import InputError
 from get_data.labels.schema import RESERVED, SESSION_KEYS
-from get_data.labels.validation import is_own_value, own_key_fault
+from get_data.labels.validation import custom_key_fault, is_custom_value
 
 NAME = "session_template.json"
 
@@ -44,9 +44,9 @@ def check(session: Session, where: str) -> None:
                 raise InputError(f"{where}: {key}: expected a text, got {reprlib.repr(value)}")
         elif key in RESERVED:
             raise InputError(f"{where}: {key}: every label has a key of that name; choose another")
-        elif fault := own_key_fault(key, session):
+        elif fault := custom_key_fault(key, session):
             raise InputError(f"{where}: {key!r}: {fault}")
-        elif not is_own_value(value):
+        elif not is_custom_value(value):
             raise InputError(
                 f"{where}: {key}: expected a text, a number, true, false or a list of them"
             )

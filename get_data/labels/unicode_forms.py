@@ -8,26 +8,26 @@ import unicodedata
 from typing import Any
 
 
-def composed(value: Any) -> Any:
+def to_nfc(value: Any) -> Any:
     """Return the value with every text in it in NFC, also in keys; what is in NFC is not copied."""
     if isinstance(value, str):
         return value if value.isascii() else unicodedata.normalize("NFC", value)
     if isinstance(value, list):
-        return [composed(item) for item in value]
+        return [to_nfc(item) for item in value]
     if isinstance(value, dict):
-        keys = {key: composed(key) for key in value}
+        keys = {key: to_nfc(key) for key in value}
         if len(set(keys.values())) != len(keys):  # two keys would become one
             keys = {key: key for key in value}
-        return {keys[key]: composed(item) for key, item in value.items()}
+        return {keys[key]: to_nfc(item) for key, item in value.items()}
     return value
 
 
-def decomposed(text: str) -> str:
+def to_nfd(text: str) -> str:
     """Return the text as macOS may have written it: each accent a character of its own."""
     return unicodedata.normalize("NFD", text)
 
 
-def as_one_name(file_name: str) -> str:
+def file_name_key(file_name: str) -> str:
     """Return what is equal for two file names that a disk may take for one.
 
     Source: the Unicode Standard, section 3.13, D145 (canonical caseless matching).

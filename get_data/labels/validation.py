@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET
 
 from common.errors import InputError
-from common.times import parse_moment
+from common.times import parse_time
+from get_data.labels.custom_fields import term_text
 from get_data.labels.ids import fingerprint
-from get_data.labels.own_fields import own_text
 from get_data.labels.schema import (
     ELASTICSEARCH_FIELDS,
     FILE_NAME,
@@ -61,12 +61,12 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
         yield "img_id", "ends with a line break"
     if not is_file_name(label.file_name):
         yield "file_name", f"{label.file_name!r} is not a plain file name"
-    if parse_moment(label.timestamp) is None:
+    if parse_time(label.timestamp) is None:
         yield "timestamp", f"{label.timestamp!r} is not an ISO 8601 time"
     said = label.label
-    if said.created_on_date and parse_moment(said.created_on_date) is None:
+    if said.created_on_date and parse_time(said.created_on_date) is None:
         yield "label.created_on_date", f"{said.created_on_date!r} is not an ISO 8601 time"
-    if label.upload_date and parse_moment(label.upload_date) is None:
+    if label.upload_date and parse_time(label.upload_date) is None:
         yield "upload_date", f"{label.upload_date!r} is not an ISO 8601 time"
     if said.label_direction >= said.nb_dir:
         yield "label.label_direction", f"{said.label_direction} is not below nb_dir {said.nb_dir}"
@@ -88,9 +88,9 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
     if isinstance(document, dict):
         yield from _inner_contradictions(document)
         for key, value in document.items():
-            if key not in RESERVED and (fault := own_key_fault(key, document)):
+            if key not in RESERVED and (fault := custom_key_fault(key, document)):
                 yield repr(key), fault
-            elif key not in RESERVED and not is_own_value(value):
+            elif key not in RESERVED and not is_custom_value(value):
                 yield key, "a key of your own holds a text, a number, true, false or a list of them"
             elif isinstance(value, _CONTAINERS) and _is_deeper(value, MAX_DEPTH):
                 yield key, f"nested too deep; {MAX_DEPTH} objects or lists in each other are enough"
@@ -131,7 +131,7 @@ def _flattened_fault(value: Any, path: str) -> str:
         return next(filter(None, faults), "")
     if isinstance(value, list):
         return next(filter(None, (_flattened_fault(one, path) for one in value)), "")
-    text = "" if value is None else own_text(value)
+    text = "" if value is None else term_text(value)
     is_indexed = value is not None and _utf16_length(text) <= MAX_KEYWORD
     size = len(f"{path.partition('.')[2]}\0{text}".encode(errors="surrogatepass"))
     if is_indexed and size > MAX_TERM_BYTES:
@@ -151,7 +151,7 @@ def _utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
 
 
-def own_key_fault(key: str, keys: Collection[str]) -> str:
+def custom_key_fault(key: str, keys: Collection[str]) -> str:
     """Why a team's index takes no label with this key of the user's own; "" where it takes it.
 
     `keys` are those beside it. A dot leads inside, as in a search.
@@ -193,7 +193,7 @@ def _inner_contradictions(document: Document) -> Iterator[tuple[str, str]]:
                     yield f"{part}.{key!r}", f"there is a key {outer} already; rename this one"
 
 
-def is_own_value(value: object) -> bool:
+def is_custom_value(value: object) -> bool:
     """Whether a key of the user's own may hold this: a scalar or a list of scalars."""
     scalars = str | int | float | bool | None
     if isinstance(value, list):

@@ -253,7 +253,7 @@ def show(queue: FrameQueueReader, newest: Newest, settings: Settings) -> None:
     for batch in queue.batches():
         head = msgspec.json.decode(batch[-1].head)
         frame = np.frombuffer(batch[-1].body, np.uint8).reshape(head["height"], head["width"], 3)
-        picture = jpeg.encoded(frame, settings.jpeg_quality)
+        picture = jpeg.encode_jpeg(frame, settings.jpeg_quality)
         for _ in batch:
             queue.release()
         moment = head["moment"]

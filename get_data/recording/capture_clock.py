@@ -23,7 +23,7 @@ from common.atomic_files import replacing
 from common.errors import InputError, RecordingFailed
 from common.preflight import Found
 from get_data.labels import label_file
-from get_data.labels.ids import img_id_of, moment_of
+from get_data.labels.ids import format_img_id, parse_img_id
 
 FOLLOWED_AHEAD = timedelta(hours=2)  # a drive goes on in its own time when the clock steps back
 LEASE = timedelta(seconds=10)  # more than can be recorded between two writings of the file
@@ -99,7 +99,7 @@ class Followed:
         far = (
             f"{ahead.days:,} days" if ahead.days > 1 else f"{ahead / timedelta(hours=1):.0f} hours"
         )
-        said = f"{file} has the id {img_id_of(moment)}, {far} ahead of the clock"
+        said = f"{file} has the id {format_img_id(moment)}, {far} ahead of the clock"
         if self.until:
             return Found(
                 f"{said}, which the network has set: new pictures get the time of the clock",
@@ -124,7 +124,7 @@ def followed(*, synchronised: bool | None, now: datetime | None = None) -> Follo
 def _check_room(after: datetime | None) -> None:
     if after and after >= _TOO_LATE:
         raise RecordingFailed(
-            f"no picture can be later than {img_id_of(after)}, which is there already; "
+            f"no picture can be later than {format_img_id(after)}, which is there already; "
             "record into another folder"
         )
 
@@ -144,7 +144,7 @@ def remembered(file: Path) -> datetime | None:
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error
     text = strict_json.bytes_of(file, "an id of a picture").decode(errors="replace")
-    moment = moment_of(text.strip())
+    moment = parse_img_id(text.strip())
     if moment is None or moment >= _TOO_LATE:
         raise InputError(f"{file} holds no id of a picture; delete it if the clock is right")
     return moment
@@ -153,4 +153,4 @@ def remembered(file: Path) -> datetime | None:
 def remember(file: Path, moment: datetime) -> None:
     """The next run starts after `moment`. Raises: WriteFailed."""
     with replacing(file) as target:
-        target.write(img_id_of(moment).encode() + b"\n")
+        target.write(format_img_id(moment).encode() + b"\n")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from common.errors import InputError
-from get_data.labels.ids import moment_of
+from get_data.labels.ids import parse_img_id
 from get_data.labels.schema import Resolution
 from get_data.recording import journal
 
@@ -89,7 +89,7 @@ def read(folder: Path) -> Earlier:
     settings: set[Setting] = set()
     newest = None
     for img_id, line in journal.documents_of(folder):
-        moment = moment_of(img_id)
+        moment = parse_img_id(img_id)
         newest = max(filter(None, (newest, moment)), default=None)
         settings.update(_settings_of(line))
     return Earlier(newest, frozenset(settings))

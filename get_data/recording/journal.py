@@ -249,7 +249,7 @@ def _read(path: Path) -> tuple[dict[str, Raw], dict[str, Raw], dict[str, str]]:
                 else:
                     taken[validation.parse(entry).img_id] = Raw(line.removeprefix(BOM_UTF8).strip())
             except Exception:  # noqa: BLE001  a torn line may hold anything
-                unreadable[f"{ids.img_id_of(written)} line {number}"] = line.decode(
+                unreadable[f"{ids.format_img_id(written)} line {number}"] = line.decode(
                     errors="replace"
                 )
     return taken, erased, unreadable
@@ -329,7 +329,7 @@ def _fault(folder: Path, reference: PictureReference) -> str | None:
 def _unlabelled(folder: Path, labelled: set[str]) -> Iterator[str]:
     """The ids of pictures of ours that no label speaks of."""
     for picture in folder.glob("*.jpg"):
-        if picture.stem not in labelled and ids.moment_of(picture.stem):
+        if picture.stem not in labelled and ids.parse_img_id(picture.stem):
             yield picture.stem
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def encoded(frame: NDArray[np.uint8], quality: int) -> bytes:
+def encode_jpeg(frame: NDArray[np.uint8], quality: int) -> bytes:
     """The JPEG file of a frame (height, width, 3), blue green red; quality is 1 to 100.
 
     Raises: OSError.

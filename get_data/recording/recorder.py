@@ -30,7 +30,7 @@ from common.child_process import ChildFailed
 from common.errors import InputError, RecordingFailed
 from get_data.labels import picture_file
 from get_data.labels.classes import Classes
-from get_data.labels.ids import img_id_of, moment_of
+from get_data.labels.ids import format_img_id, parse_img_id
 from get_data.labels.picture_file import NotAPicture
 from get_data.recording import journal
 from get_data.recording.frame_queue import READER_COMES_EVERY_S, FrameQueue
@@ -175,7 +175,7 @@ class Recorder:
     @property
     def moments(self) -> Iterator[datetime]:
         """The moments of the pictures that are in the folder."""
-        return filter(None, map(moment_of, self._img_ids))
+        return filter(None, map(parse_img_id, self._img_ids))
 
     @property
     def newest(self) -> datetime | None:
@@ -184,7 +184,7 @@ class Recorder:
 
     def has(self, moment: datetime) -> bool:
         """Return whether the folder has a picture of that moment."""
-        return img_id_of(moment) in self._img_ids
+        return format_img_id(moment) in self._img_ids
 
     @property
     def progress(self) -> Progress:
@@ -217,7 +217,7 @@ class Recorder:
         self._waited |= wait
         if self._closed or self.progress.stopped:
             return self._drop(wait=wait)
-        img_id = img_id_of(captured)
+        img_id = format_img_id(captured)
         if img_id in self._img_ids:
             raise InputError(f"{self.folder} has a picture of {img_id} already")
         if not (-1 <= steering <= 1 and -1 <= throttle <= 1):
@@ -370,7 +370,7 @@ def check_names(*folders: Path) -> None:
 def _size_of(jpeg: bytes) -> tuple[int, int]:
     """Height and width of an encoded picture in pixels. Raises: InputError."""
     try:
-        size = picture_file.size_of(jpeg)
+        size = picture_file.read_size(jpeg)
     except NotAPicture as error:
         raise InputError(f"the bytes are not a picture in JPEG: it {error}") from error
     return size.height_px, size.width_px

@@ -160,7 +160,7 @@ class Writer:
             if kind == ERASURE:
                 self._erase(time_us)
                 return
-            document = edits.recorded(
+            document = edits.new_label(
                 captured=moment(time_us),
                 picture=picture,
                 width=width,
@@ -197,7 +197,7 @@ class Writer:
         if kind != FRAME or self._queue.counters.stopped:
             return bytes(item.body)
         frame = np.frombuffer(item.body, np.uint8).reshape(height, width, 3)
-        return jpeg.encoded(frame, self._settings.jpeg_quality)
+        return jpeg.encode_jpeg(frame, self._settings.jpeg_quality)
 
     def _write(self, picture: bytes, document: Document) -> None:
         """The picture is there whole, then its label is; on OSError neither."""

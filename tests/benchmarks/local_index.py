@@ -36,7 +36,7 @@ def documents(count: int) -> Iterator[Document]:
     each = max(count // EVENTS, 1)
     for number in range(count):
         event, place = divmod(number, each)
-        yield edits.recorded(
+        yield edits.new_label(
             captured=START + timedelta(days=event, milliseconds=50 * place),
             picture=str(number).encode(),
             width=160,
@@ -55,8 +55,8 @@ QUERIES = {
     "10 s of `timestamp`": lambda _: {
         "timestamp": {
             "type": "range",
-            "gte": times.iso(START),
-            "lt": times.iso(START + timedelta(seconds=10)),
+            "gte": times.format_time(START),
+            "lt": times.format_time(START + timedelta(seconds=10)),
         }
     },
     "one event": lambda _: {"event": {"type": "term", "value": "event 7"}},

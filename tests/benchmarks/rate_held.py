@@ -79,7 +79,7 @@ def held(folder: Path, rate_hz: float, seconds: float) -> str:
         stalling.join()
     burning.terminate()
     burning.join()
-    moments = [ids.moment_of(one) for one in sorted(label_file.read(folder / label_file.NAME))]
+    moments = [ids.parse_img_id(one) for one in sorted(label_file.read(folder / label_file.NAME))]
     taken_s = np.array([one.timestamp() for one in moments if one])
     gaps = np.diff(taken_s) * rate_hz
     never_made = round((taken_s[-1] - taken_s[0]) * rate_hz) + 1 - len(taken_s)

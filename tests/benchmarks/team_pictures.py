@@ -44,7 +44,7 @@ def drive(folder: Path, count: int) -> Path:
     labels = {}
     for number in range(count):
         picture = b"\xff\xd8" + chance.randbytes(PICTURE_BYTES - 2)
-        document = edits.recorded(
+        document = edits.new_label(
             captured=START + timedelta(milliseconds=50 * number),
             picture=picture,
             width=160,

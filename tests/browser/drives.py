@@ -27,7 +27,7 @@ def picture(number: int) -> bytes:
 
 def document(number: int, content: bytes, steering: float | None = None, **own: object) -> Document:
     """The label of picture `number`; directions go 0 1 2 3 4 0 1 ... unless told otherwise."""
-    return edits.recorded(
+    return edits.new_label(
         captured=START + timedelta(seconds=number / RATE_HZ),
         picture=content,
         width=WIDTH_PX,
@@ -42,7 +42,7 @@ def document(number: int, content: bytes, steering: float | None = None, **own: 
 
 def img_id(number: int) -> str:
     """The id of picture `number`."""
-    return ids.img_id_of(START + timedelta(seconds=number / RATE_HZ))
+    return ids.format_img_id(START + timedelta(seconds=number / RATE_HZ))
 
 
 def drive(folder: Path, count: int = 12, **own: object) -> Path:
@@ -62,7 +62,7 @@ def long_drive(folder: Path, count: int, files: int = 2000) -> Path:
     """A folder with so many labels, whose pictures are hard links to a few."""
     folder.mkdir(parents=True)
     contents = [picture(number) for number in range(min(files, count))]
-    with label_file.writing(folder / label_file.NAME) as file:
+    with label_file.open_writer(folder / label_file.NAME) as file:
         for number in range(count):
             one = document(number, contents[number % len(contents)])
             target = folder / one["file_name"]

@@ -127,7 +127,7 @@ def test_the_whole_loop(call, tmp_path, home, start, open_page):
         created_by="Ada",
         direction=0,
         speed=0,
-        on=ids.moment_of(names[23]),
+        created_on=ids.parse_img_id(names[23]),
     )
     second.pop("replaces")
     both = tmp_path / "second" / label_file.NAME

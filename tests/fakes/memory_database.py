@@ -23,7 +23,7 @@ from get_data.database.interfaces import (
 )
 from get_data.database.search import matching
 from get_data.database.search.search_query import SearchQuery
-from get_data.labels import own_fields, validation
+from get_data.labels import custom_fields, validation
 from get_data.labels.schema import Document
 
 
@@ -104,8 +104,8 @@ class MemoryIndex:
     def count(self, query: SearchQuery) -> int:
         return sum(1 for _ in self.search(query))
 
-    def own_fields(self) -> set[str]:
-        return {path for one in self.labels.values() for path in own_fields.own_values(one)}
+    def custom_fields(self) -> set[str]:
+        return {path for one in self.labels.values() for path in custom_fields.custom_values(one)}
 
     def close(self) -> None:
         pass
@@ -117,8 +117,8 @@ class MemoryIndex:
 
 
 def _created(document: Document) -> str:
-    moment = times.findable_moment(document["label"].get("created_on_date", ""))
-    return times.iso(moment) if moment else ""
+    moment = times.indexable_time(document["label"].get("created_on_date", ""))
+    return times.format_time(moment) if moment else ""
 
 
 class MemoryStore:

@@ -65,8 +65,8 @@ def holding(*labels):
         if labels:
             database.store.put_new(KEY, CONTENT)
         for name in labels:
-            sent = edits.sent(
-                LABELS[name], picture=CONTENT, bucket="memory", key=KEY, uploaded=START
+            sent = edits.uploaded(
+                LABELS[name], picture=CONTENT, bucket="memory", key=KEY, upload_time=START
             )
             database.index.create([sent])
         return database

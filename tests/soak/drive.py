@@ -15,7 +15,7 @@ import numpy as np
 from common.errors import RecordingFailed
 from get_data.cli import exit_codes, process
 from get_data.labels.classes import Classes
-from get_data.labels.ids import img_id_of
+from get_data.labels.ids import format_img_id
 from get_data.recording.capture_clock import CaptureClock, remembered
 from get_data.recording.recorder import Recorder
 
@@ -65,7 +65,7 @@ def main() -> int:
                 break
             moment = captured.at(time.monotonic())
             if to.record(noise(pixels), captured=moment, steering=0.0, throttle=0.3):
-                print(img_id_of(moment), to.progress.written, flush=True)  # noqa: T201
+                print(format_img_id(moment), to.progress.written, flush=True)  # noqa: T201
             if random.random() < 0.02:
                 to.erase(random.uniform(0.01, 0.2))
             if random.random() < 0.02:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from common.errors import RecordingFailed
-from get_data.labels.ids import img_id_of
+from get_data.labels.ids import format_img_id
 from get_data.recording import journal
 from get_data.recording.capture_clock import CaptureClock, remembered
 from tests.conftest import START
@@ -82,7 +82,7 @@ def _record(to, captured: CaptureClock, clocks: Clocks, random: Random) -> list[
             clocks.wall_s += random.choice(JUMPS_S)
         moment = captured.at(clocks.passed_s)
         assert to.record(drive.noise(pixels), captured=moment, steering=0.0, throttle=0.3)
-        ids.append(img_id_of(moment))
+        ids.append(format_img_id(moment))
         if random.random() < 0.05:
             to.erase(random.uniform(0.1, 5.0))
     return ids

@@ -13,7 +13,7 @@ from random import Random
 import numpy as np
 
 from get_data.labels import label_file
-from get_data.labels.ids import img_id_of
+from get_data.labels.ids import format_img_id
 from get_data.recording import journal
 from get_data.recording.recorder import QUEUE_S
 from tests.helpers.waiting import wait_until
@@ -190,7 +190,7 @@ def _recorded_again(folder: Path, home: Path) -> None:
         for moment in moments:
             assert to.record(drive.noise(pixels), captured=moment, steering=0.0, throttle=0.3)
     labels, _ = assert_whole_recording(folder)
-    new = [img_id_of(moment) for moment in moments]
+    new = [format_img_id(moment) for moment in moments]
     assert set(new) <= labels.keys()
     assert min(new) > max(before, default="")
 

@@ -171,7 +171,9 @@ def uploaded(documents: Iterable[Document]) -> Contents:
     for document in documents:
         content = picture(number_of(document))
         key = picture_key(document["img_id"], ids.sha256(content))
-        sent = edits.sent(document, picture=content, bucket="", key=key, uploaded=datetime.now(UTC))
+        sent = edits.uploaded(
+            document, picture=content, bucket="", key=key, upload_time=datetime.now(UTC)
+        )
         del sent["upload_date"], sent["s3_bucket"]
         whole.labels[document["label_fingerprint"]] = sent
         whole.files[key] = content

@@ -62,10 +62,10 @@ class Indices:
         """Raises: DatabaseError when there is one that does not fit."""
         return self._look(index) is not None
 
-    def own_fields(self) -> Iterator[str]:
+    def custom_fields(self) -> Iterator[str]:
         """The dotted names of the fields that an index from an earlier version has for own keys."""
         actual = self._look(self.labels) or {}
-        yield from mapping.own_fields(actual)
+        yield from mapping.custom_fields(actual)
 
     def _extend(self, index: str, actual: mapping.Definition) -> None:
         """Add what an index from an earlier version lacks. Raises: DatabaseError."""

@@ -25,7 +25,7 @@ from get_data.database.es_utils.query import check, query_body
 from get_data.database.es_utils.settings import Settings
 from get_data.database.interfaces import Created, GoneLabel, StoredLabel
 from get_data.database.search.search_query import SearchQuery
-from get_data.labels import own_fields, schema, validation
+from get_data.labels import custom_fields, schema, validation
 from get_data.labels.schema import Document
 
 _MAX_NAMES = 5000  # in one question
@@ -173,11 +173,11 @@ class ElasticsearchIndex:
         self._show_what_was_written()
         return search.total(self._http, self._indices.labels, query)
 
-    def own_fields(self) -> set[str]:
+    def custom_fields(self) -> set[str]:
         """Return the dotted names of the fields that labels have beyond the declared ones."""
         self._show_what_was_written()
         terms = search.own_names(self._http, self._indices.labels)
-        return {*terms, *self._indices.own_fields()}
+        return {*terms, *self._indices.custom_fields()}
 
     def close(self) -> None:
         """No connection is open, and what was written is found by whoever searches next."""
@@ -266,7 +266,7 @@ class ElasticsearchIndex:
 def _line(document: Document) -> bytes:
     """A label as JSON. Raises: InputError, ValueError, TypeError for what is none."""
     validation.parse(document)
-    if terms := own_fields.own_terms(document):
-        document = {**document, schema.OWN_TERMS: terms}
+    if terms := custom_fields.custom_terms(document):
+        document = {**document, schema.CUSTOM_TERMS: terms}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode()

@@ -6,7 +6,7 @@
 - flattened: all values inside are keywords.
 - Keys that the declaration does not know cost no field each, for an index takes 1,000 in all and
   labels that need one more are refused: all of them go into one, as terms such as `weather=sunny`
-  (`label.own_terms`). An index from before that has a field for each of them. Those stay, are asked
+  (`custom_terms`). An index from before that has a field for each of them. Those stay, are asked
   as well, and the one field is added by the next writer.
 
 The index is sorted as a search answers, so that no answer has to be sorted.
@@ -15,7 +15,7 @@ The index is sorted as a search answers, so that no answer has to be sorted.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from get_data.labels.schema import INDEX_TYPES, MAX_KEYWORD, OWN, OWN_TERMS, field_at
+from get_data.labels.schema import CUSTOM, CUSTOM_TERMS, INDEX_TYPES, MAX_KEYWORD, resolve_field
 
 LABEL_VERSION = 1
 ORDER = {"img_id": "asc", "label.created_on_date": "desc", "label_fingerprint": "asc"}
@@ -43,7 +43,7 @@ def labels() -> Definition:
             "_meta": {"label_version": LABEL_VERSION},
             "date_detection": False,
             **_NO_OTHERS,
-            "properties": {**_properties(), OWN_TERMS: {"type": "keyword"}},
+            "properties": {**_properties(), CUSTOM_TERMS: {"type": "keyword"}},
         },
     }
 
@@ -93,7 +93,7 @@ def misfit(wanted: Definition, actual: Definition) -> str:
     return ""
 
 
-def own_fields(actual: Definition) -> Iterator[str]:
+def custom_fields(actual: Definition) -> Iterator[str]:
     """The dotted names of the fields that an index has beyond those of the declaration."""
     yield from _own_fields(actual.get("mappings", {}).get("properties", {}), "")
 
@@ -102,7 +102,7 @@ def _own_fields(properties: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for name, field in properties.items():
         if "properties" in field:
             yield from _own_fields(field["properties"], f"{prefix}{name}.")
-        elif field_at(prefix + name)[1] == OWN and name != OWN_TERMS:
+        elif resolve_field(prefix + name)[1] == CUSTOM and name != CUSTOM_TERMS:
             yield prefix + name
 
 

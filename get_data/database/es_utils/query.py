@@ -7,9 +7,9 @@ from typing import Any
 
 from common.errors import InputError
 from get_data.database.search.search_query import Clause, SearchQuery, parse_search_query
-from get_data.labels.own_fields import own_name, own_term, own_text
-from get_data.labels.schema import OWN, OWN_TERMS, field_at, is_meta
-from get_data.labels.unicode_forms import decomposed
+from get_data.labels.custom_fields import field_term, term_text, value_term
+from get_data.labels.schema import CUSTOM, CUSTOM_TERMS, is_elasticsearch_field, resolve_field
+from get_data.labels.unicode_forms import to_nfd
 
 # The types that find a text in whichever form it is asked: in a regular expression an accent of
 # its own would belong to what stands behind it, and a range goes by the form that is stored.
@@ -96,9 +96,9 @@ def _in_the_other_form(clause: Clause) -> Clause | None:
     name = _ALIKE_IN_BOTH_FORMS.get(clause.type)
     asked = clause.arguments.get(name) if name else None
     if isinstance(asked, list):
-        other: object = [decomposed(one) if isinstance(one, str) else one for one in asked]
+        other: object = [to_nfd(one) if isinstance(one, str) else one for one in asked]
     else:
-        other = decomposed(asked) if isinstance(asked, str) else asked
+        other = to_nfd(asked) if isinstance(asked, str) else asked
     if name is None or other == asked:
         return None
     return replace(clause, arguments={**clause.arguments, name: other})
@@ -122,11 +122,11 @@ def _clause_body(clause: Clause) -> dict[str, Any]:
         return {"ids": dict(clause.arguments)}
     if clause.type == "terms":
         _check_list(clause, "value")
-    path = field_at(clause.path)[0]
+    path = resolve_field(clause.path)[0]
     asked = _question(clause.type, path, clause.arguments)
     if not _is_own(clause) or not (of_terms := _of_own_terms(clause, path)):
         return asked
-    # an index from before `OWN_TERMS` has labels of which only the field itself tells
+    # an index from before `CUSTOM_TERMS` has labels of which only the field itself tells
     return {"bool": {"should": [of_terms, asked]}}
 
 
@@ -141,19 +141,19 @@ def _question(kind: str, path: str, arguments: Mapping[str, Any]) -> dict[str, A
 
 
 def _is_own(clause: Clause) -> bool:
-    path, kind = field_at(clause.path)
-    return kind == OWN and not is_meta(path) and "*" not in path
+    path, kind = resolve_field(clause.path)
+    return kind == CUSTOM and not is_elasticsearch_field(path) and "*" not in path
 
 
 def _of_own_terms(clause: Clause, path: str) -> dict[str, Any] | None:
-    """Return the clause as a question about `OWN_TERMS`; None where there is no such question."""
+    """Return the clause as a query of `CUSTOM_TERMS`; None where there is no such query."""
     arguments = {name: value for name, value in clause.arguments.items() if name not in _OF_WORDS}
-    start = own_term(path, "")
+    start = value_term(path, "")
     match clause.type:
         case "exists":
-            return _question("term", OWN_TERMS, {**arguments, "value": own_name(path)})
+            return _question("term", CUSTOM_TERMS, {**arguments, "value": field_term(path)})
         case "terms":
-            arguments["value"] = [start + own_text(value) for value in arguments["value"]]
+            arguments["value"] = [start + term_text(value) for value in arguments["value"]]
         case "range":
             arguments = _within(start, arguments)
         case "term" | "match" | "match_phrase" | "prefix" | "wildcard" | "regexp":
@@ -161,14 +161,14 @@ def _of_own_terms(clause: Clause, path: str) -> dict[str, Any] | None:
             value = arguments.pop(name, None)
             if not isinstance(value, str | int | float):
                 return None  # which the question about the field itself is refused for
-            arguments["value"] = _begun(clause.type, start, own_text(value))
+            arguments["value"] = _begun(clause.type, start, term_text(value))
         case _:
             return None
     kind = "term" if clause.type.startswith("match") else clause.type
-    asked = _question(kind, OWN_TERMS, arguments)
+    asked = _question(kind, CUSTOM_TERMS, arguments)
     if not arguments.get("case_insensitive"):
         return asked
-    has_key = _question("term", OWN_TERMS, {"value": own_name(path)})  # whose case does count
+    has_key = _question("term", CUSTOM_TERMS, {"value": field_term(path)})  # whose case does count
     return {"bool": {"filter": [has_key, asked]}}
 
 
@@ -184,7 +184,7 @@ def _begun(kind: str, start: str, value: str) -> str:
 def _within(start: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the limits of a range, none of which leads to terms that begin in another way."""
     limits = {
-        name: start + own_text(value) if name in _LIMITS else value
+        name: start + term_text(value) if name in _LIMITS else value
         for name, value in arguments.items()
         if value is not None
     }

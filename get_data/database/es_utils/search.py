@@ -12,8 +12,8 @@ from get_data.database.es_utils import mapping
 from get_data.database.es_utils.http import Http, Refused, is_missing
 from get_data.database.es_utils.query import query_body
 from get_data.database.search.search_query import SearchQuery
-from get_data.labels.own_fields import own_path
-from get_data.labels.schema import OWN_TERMS
+from get_data.labels.custom_fields import path_of_term
+from get_data.labels.schema import CUSTOM_TERMS
 
 LARGEST_PAGE = 10_000  # documents, the most that Elasticsearch gives at once
 FIRST_PAGE = 1000  # whose size tells how many documents make up PAGE_BYTES
@@ -88,10 +88,10 @@ def _wrong(query: SearchQuery, error: Refused) -> InputError:
 
 def own_names(http: Http, index: str) -> list[str]:
     """Return the names of fields of the users' own that documents have; the most frequent ones."""
-    terms = {"field": OWN_TERMS, "include": _NAME_ALONE, "size": LARGEST_PAGE}
+    terms = {"field": CUSTOM_TERMS, "include": _NAME_ALONE, "size": LARGEST_PAGE}
     body = {"size": 0, "aggs": {"names": {"terms": terms}}}
     answer = http.talk("POST", f"/{index}/_search", body, allow_partial_search_results="false")
-    return [own_path(one["key"]) for one in answer["aggregations"]["names"]["buckets"]]
+    return [path_of_term(one["key"]) for one in answer["aggregations"]["names"]["buckets"]]
 
 
 def everything(
@@ -136,7 +136,7 @@ def in_order(http: Http, index: str, query: Mapping[str, Any]) -> Generator[byte
     body = {
         "query": query,
         "sort": _ORDER,
-        "_source": {"excludes": [OWN_TERMS]},
+        "_source": {"excludes": [CUSTOM_TERMS]},
         "track_total_hits": False,
         "size": FIRST_PAGE,
     }

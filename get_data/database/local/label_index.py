@@ -25,9 +25,9 @@ from get_data.database.search import matching
 from get_data.database.search.fields import Matcher
 from get_data.database.search.matching import Span
 from get_data.database.search.search_query import SearchQuery
-from get_data.labels import own_fields, validation
+from get_data.labels import custom_fields, validation
 from get_data.labels.schema import Document
-from get_data.labels.unicode_forms import composed
+from get_data.labels.unicode_forms import to_nfc
 
 Result = TypeVar("Result")
 
@@ -227,12 +227,12 @@ class SqliteIndex:
         with self._connected() as connection:
             return int(connection.execute("SELECT count(*) FROM labels").fetchone()[0])
 
-    def own_fields(self) -> set[str]:
+    def custom_fields(self) -> set[str]:
         """Return the dotted names of the fields that labels have beyond the declared ones."""
         names: set[str] = set()
         with self._connected() as connection:
             for (document,) in connection.execute("SELECT document FROM labels"):
-                names.update(_seen(document, own_fields.own_values))
+                names.update(_seen(document, custom_fields.custom_values))
         return names
 
     def close(self) -> None:
@@ -391,7 +391,7 @@ def _connection(uri: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri or ":memory:", timeout=_WAIT_S, isolation_level=None, check_same_thread=False, uri=True
     )
-    connection.create_function("nfc", 1, composed, deterministic=True)
+    connection.create_function("nfc", 1, to_nfc, deterministic=True)
     return connection
 
 
@@ -420,10 +420,10 @@ def _row(document: Document) -> dict[str, Any]:
     """The columns of a label. Raises: InputError, ValueError, TypeError for what is none."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     checked = validation.parse(document)
-    created = times.findable_moment(checked.label.created_on_date)
+    created = times.indexable_time(checked.label.created_on_date)
     return {
         **{column: next(iter(values(document)), None) for column, values in _VALUES.items()},
-        "created": times.iso(created) if created else "",
+        "created": times.format_time(created) if created else "",
         "s3_key": checked.s3_key,
         "picture_sha256": checked.picture_sha256 or "",
         "document": text.encode(),
@@ -461,7 +461,7 @@ def _seen(document: bytes, look: Callable[[Document], Result]) -> Result:
     try:
         text = str(document, "utf-8")  # a damaged index may hold anything
         is_composed = text.isascii() or unicodedata.is_normalized("NFC", text)
-        return look(_decode(document) if is_composed else composed(_decode(document)))
+        return look(_decode(document) if is_composed else to_nfc(_decode(document)))
     except (ValueError, TypeError, RecursionError) as error:
         raise DatabaseError(f"the label index is damaged ({error}); {PUT_BACK}") from error
 

@@ -28,13 +28,13 @@ from itertools import chain
 from typing import Any, NoReturn
 
 from common.errors import InputError
-from common.times import EPOCH, parse_moment
+from common.times import EPOCH, parse_time
 from get_data.database.search.patterns import NotKnown
 from get_data.database.search.search_query import Clause
 from get_data.database.search.tokenizer import words
-from get_data.labels import own_fields, schema
-from get_data.labels.own_fields import own_text as text_of
-from get_data.labels.schema import MAX_KEYWORD, OBJECT, OWN, Document
+from get_data.labels import custom_fields, schema
+from get_data.labels.custom_fields import term_text as text_of
+from get_data.labels.schema import CUSTOM, MAX_KEYWORD, OBJECT, Document
 
 Matcher = Callable[[Document], bool]
 
@@ -134,7 +134,7 @@ def _date_edges(value: Any) -> tuple[int, int]:
 
 
 def _other_date_edges(value: str) -> tuple[int, int]:
-    moment = parse_moment(value)  # forms of ISO 8601 that only labels from elsewhere have
+    moment = parse_time(value)  # forms of ISO 8601 that only labels from elsewhere have
     if moment is None:
         raise NotKnown(_A_TIME)
     nanoseconds = _since_epoch(moment)
@@ -194,10 +194,12 @@ class Field:
 def field_of(clause: Clause) -> Field:
     """The field that a clause asks. Raises: InputError for one that only Elasticsearch has."""
     path = FINGERPRINT if clause.type == "ids" else clause.path
-    if clause.type not in ("ids", "match_all") and (schema.is_meta(path) or "*" in path):
+    if clause.type not in ("ids", "match_all") and (
+        schema.is_elasticsearch_field(path) or "*" in path
+    ):
         refuse(clause, f"the field {path!r}; ask one field by its name, fingerprints with ids")
-    path, kind = schema.field_at(path)
-    if kind == schema.WORDS:
+    path, kind = schema.resolve_field(path)
+    if kind == schema.TEXT:
         raw = scalars_at(path.removesuffix(".text"))
         return Field(
             path,
@@ -211,7 +213,7 @@ def field_of(clause: Clause) -> Field:
     if kind == OBJECT:
         inside = _leaves_at(path, "")
         return Field(path, _KEYWORD, lambda document: [], lambda document: bool(inside(document)))
-    if kind == OWN:
+    if kind == CUSTOM:
         return _kept_field(path, _KEYWORD, _own_values_at(path))
     return _kept_field(path, _KINDS[kind], scalars_at(path))
 
@@ -238,8 +240,8 @@ def _own_values_at(path: str) -> Callable[[Document], list[Any]]:
     """Return a function that gives the values of a field of the user's own that can be found."""
 
     def values(document: Document) -> list[Any]:
-        found = own_fields.own_values(document).get(path, ())
-        return [value for value in found if own_fields.is_findable(path, value)]
+        found = custom_fields.custom_values(document).get(path, ())
+        return [value for value in found if custom_fields.is_searchable(path, value)]
 
     return values
 

@@ -14,7 +14,7 @@ from get_data.database.search.fields import WORDS, Edges, Field, Matcher, field_
 from get_data.database.search.patterns import NotKnown, regexp, wildcard
 from get_data.database.search.search_query import Clause, SearchQuery
 from get_data.database.search.tokenizer import words
-from get_data.labels.own_fields import own_text as text_of
+from get_data.labels.custom_fields import term_text as text_of
 from get_data.labels.schema import Document
 
 _ARGUMENTS: Mapping[str, frozenset[str]] = {

@@ -50,7 +50,7 @@ from typing import Any, Literal, get_args
 import path
 from common import strict_json
 from common.errors import InputError
-from get_data.labels.unicode_forms import composed
+from get_data.labels.unicode_forms import to_nfc
 
 Occur = Literal["must", "filter", "should", "must_not"]
 
@@ -105,7 +105,7 @@ def parse_search_query(data: object) -> SearchQuery:
 
 def _parsed(data: object, where: str) -> SearchQuery:
     with suppress(RecursionError):  # no clause is nested so deep; it is refused as what it is
-        data = composed(data)
+        data = to_nfc(data)
     if not isinstance(data, dict):
         raise InputError(f'{where}: expected an object such as {{"event": {{"type": "exists"}}}}')
     return SearchQuery(tuple(_clauses(data, where)))

@@ -10,11 +10,11 @@ from get_data.labels.schema import (
     MAX_TERM_BYTES,
     OBJECTS,
     RESERVED,
-    field_at,
+    resolve_field,
 )
 
 
-def own_values(document: Mapping[str, Any]) -> dict[str, list[Any]]:
+def custom_values(document: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return the values of the fields that the declaration does not know, by dotted path.
 
     They are scalars; a field without any (`null`, `[]`) is left out.
@@ -25,7 +25,7 @@ def own_values(document: Mapping[str, Any]) -> dict[str, list[Any]]:
             for name, inside in value.items():
                 if (path := f"{key}.{name}") not in INDEX_TYPES:
                     _add_own(path, inside, found)
-        elif key not in RESERVED and field_at(key)[1] != "flattened":
+        elif key not in RESERVED and resolve_field(key)[1] != "flattened":
             _add_own(key, value, found)
     return found
 
@@ -41,42 +41,42 @@ def _add_own(path: str, value: Any, found: dict[str, list[Any]]) -> None:
         found.setdefault(path, []).append(value)
 
 
-def own_text(value: Any) -> str:
+def term_text(value: Any) -> str:
     """Return a scalar as a search compares it: a text as it is, all else as JSON spells it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
 
 
-def own_name(path: str) -> str:
+def field_term(path: str) -> str:
     """Return the term by which an index knows that a label has a field of the user's own."""
     return path.replace("\\", r"\\").replace("=", r"\=")
 
 
-def own_path(name: str) -> str:
-    """Return the path of the field whose `own_name` that is."""
+def path_of_term(name: str) -> str:
+    """Return the path of the field whose `field_term` that is."""
     return re.sub(r"\\(.)", r"\1", name)
 
 
-def own_term(path: str, value: Any) -> str:
+def value_term(path: str, value: Any) -> str:
     """Return the term by which an index knows one value of such a field: `weather=sunny`."""
-    return f"{own_name(path)}={own_text(value)}"
+    return f"{field_term(path)}={term_text(value)}"
 
 
-def is_findable(path: str, value: Any) -> bool:
+def is_searchable(path: str, value: Any) -> bool:
     """Return whether a search can find the value of such a field; it may be too long."""
     return (
-        len(own_text(value)) <= MAX_KEYWORD
-        and len(own_term(path, value).encode(errors="surrogatepass")) <= MAX_TERM_BYTES
+        len(term_text(value)) <= MAX_KEYWORD
+        and len(value_term(path, value).encode(errors="surrogatepass")) <= MAX_TERM_BYTES
     )
 
 
-def own_terms(document: Mapping[str, Any]) -> list[str]:
+def custom_terms(document: Mapping[str, Any]) -> list[str]:
     """Return the terms of all fields of the user's own, for an index to keep in one field."""
     terms: dict[str, None] = {}
-    for path, values in own_values(document).items():
+    for path, values in custom_values(document).items():
         for value in values:
-            if is_findable(path, value):
-                terms[own_name(path)] = None
-                terms[own_term(path, value)] = None
+            if is_searchable(path, value):
+                terms[field_term(path)] = None
+                terms[value_term(path, value)] = None
     return list(terms)
