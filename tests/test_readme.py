@@ -1,21 +1,31 @@
 """The README and the code say the same."""
 
 import importlib
+import json
 import re
+import shlex
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from packaging.requirements import Requirement
 
 import path
 from common import errors
+from get_data import search_and_download, upload_data
 from get_data.cli import exit_codes
 from get_data.database import connection
+from tests.conftest import START, document, save
 from tests.pi.stopping import STOPS
 from tests.test_scripts import SCRIPTS
 
 README = (path.ROOT / "README.md").read_text()
+SCRIPTS_PAGE = (path.ROOT / "docs" / "scripts.md").read_text()
+TEAM_PAGE = (path.ROOT / "docs" / "team_database.md").read_text()
+DEPENDENCIES_PAGE = (path.ROOT / "docs" / "dependencies.md").read_text()
+SEARCHING_PAGE = (path.ROOT / "docs" / "searching.md").read_text()
+CONTRIBUTING = (path.ROOT / "CONTRIBUTING.md").read_text()
 ARCHITECTURE = (path.ROOT / "docs" / "architecture.md").read_text()
 TREE = ARCHITECTURE.split("## Packages")[1].split("\n\n")[1]
 
@@ -27,13 +37,28 @@ def options(script, capsys):
     with pytest.raises(SystemExit):
         module.parse_args(["--help"])
     shown = capsys.readouterr().out
-    return set(re.findall(r"--[a-z][a-z-]+", shown)) - {"--help"}
+    return set(re.findall(r"--[a-z][a-z-]+", shown)) - {"--help", "--version"}
 
 
 def paragraph(script):
-    """What the README says of a script."""
-    (found,) = re.findall(rf"^\*\*`{script.name}.*?(?=\n\n)", README, re.DOTALL | re.MULTILINE)
+    """The paragraph of a script on the page of all scripts."""
+    (found,) = re.findall(
+        rf"^\*\*`{script.name}.*?(?=\n\n|\Z)", SCRIPTS_PAGE, re.DOTALL | re.MULTILINE
+    )
     return found
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
+def test_the_readme_has_a_paragraph_and_a_command_for_every_script(script):
+    found = re.findall(rf"^\*\*`{script.name}`\*\*", README, re.MULTILINE)
+    commands = re.findall(rf"^    python get_data/{script.name} .*$", README, re.MULTILINE)
+    assert (len(found), len(commands)) == (1, 1)
+    module = importlib.import_module(f"get_data.{script.stem}")
+    module.parse_args(shlex.split(commands[0])[2:])
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
@@ -70,7 +95,7 @@ def test_every_error_is_in_the_tree_of_its_module():
 
 def test_every_variable_is_told():
     """Each that the code reads has its row in the table, and the table has no others."""
-    table = README.split("## Environment variables")[1].split("\n## ")[0]
+    table = TEAM_PAGE.split("## Environment variables")[1].split("\n## ")[0]
     told = re.findall(
         r"`([A-Z0-9_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE))
     )
@@ -86,7 +111,7 @@ def test_every_variable_is_told():
 
 
 def test_every_dependency_is_told_with_a_reason():
-    table = README.split("## Dependencies")[1].split("\n## ")[0]
+    table = DEPENDENCIES_PAGE
     told = set(re.findall(r"[\w-]+", " ".join(re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE))))
     needed = {
         re.split(r"[<>=;]", line)[0].strip()
@@ -117,7 +142,7 @@ def test_every_file_of_the_tree_is_there():
 
 def test_the_two_commands_are_targets():
     targets = re.findall(r"^(\w+):", (path.ROOT / "Makefile").read_text(), re.MULTILINE)
-    told = re.findall(r"\bmake ([a-z]+)\b", README)
+    told = re.findall(r"`make ([a-z]+)\b", README + CONTRIBUTING)
     assert set(told) <= set(targets)
 
 
@@ -194,3 +219,43 @@ def test_every_link_to_a_file_leads_somewhere(page):
     file = path.ROOT / page
     links = re.findall(r"\]\(([^)#:]+)\)", file.read_text())
     assert [link for link in links if not (file.parent / link).exists()] == []
+
+
+SUNDAY = datetime(2026, 11, 22, 15, tzinfo=UTC)
+EXPECTED = [{0}, {1}, {1, 2}, {2}, {3}, {5, 6}, {7}, {1, 2}, set(range(10)), {8}]
+
+
+def drive_to_ask_about():
+    """Labels of which each differs from the usual one in what some question is about."""
+    usual = {"event": "practice", "driver": "Bob", "throttle": 0.1}
+    differences = [
+        {},
+        {"steering": -0.9},
+        {"steering": 0.9, "throttle": 0.4},
+        {"event": "Sunday race"},
+        {"event": "race trial"},
+        {"driver": "Zoé"},
+        {"driver": "ADA L."},
+        {"created_by": "Zoé"},
+        {"weather": "rain"},
+        {"weather": "sunny"},
+        {"raw": False},
+    ]
+    after = (SUNDAY - START) // timedelta(milliseconds=100)
+    return [
+        document(number or after, **usual | difference)
+        for number, difference in enumerate(differences)
+    ]
+
+
+def test_every_question_to_copy_finds_what_it_asks_for(tmp_path, call):
+    documents = drive_to_ask_about()
+    assert call(upload_data, save(tmp_path / "drive", documents))[0] == 0
+    numbers = {one["img_id"]: number for number, one in enumerate(documents)}
+    questions = re.findall(r"```json\n(.*?)```", SEARCHING_PAGE, re.DOTALL)
+    assert len(questions) == len(EXPECTED)
+    for number, (question, expected) in enumerate(zip(questions, EXPECTED, strict=True)):
+        out = tmp_path / str(number)
+        assert call(search_and_download, "-q", question, "-p", out)[0] == 0, question
+        labels = json.loads((out / "labels.json").read_text())
+        assert {numbers[img_id] for img_id in labels} == expected, question
