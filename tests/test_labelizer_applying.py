@@ -21,7 +21,7 @@ from tests.browser.drives import drive
 from tests.browser.server import Labelizer
 from tests.helpers.waiting import wait_until
 
-README = (path.ROOT / "README.md").read_text()
+TEAM_PAGE = (path.ROOT / "docs" / "team_database.md").read_text()
 PATHS = [
     "plain",
     "with space",
@@ -37,8 +37,8 @@ TEAM = {"PATATE_ES_URL": "https://example.org:9200", "PATATE_S3_BUCKET": "pictur
 
 
 def variables():
-    """Those of README's table of what chooses the database, and whether they are never printed."""
-    rows = re.findall(r"^\| (`PATATE_[^|]*) \| (.*) \|$", README, re.MULTILINE)
+    """Those of the table of what chooses the database, and whether they are never printed."""
+    rows = re.findall(r"^\| (`PATATE_[^|]*) \| (.*) \|$", TEAM_PAGE, re.MULTILINE)
     return {
         name: "never printed" in told
         for names, told in rows
@@ -53,7 +53,7 @@ def settings_of(command):
 
 
 def test_the_command_tells_each_variable_and_no_secret(tmp_path, monkeypatch):
-    """All that the README names; a new one is told or named too."""
+    """All that the page names; a new one is told or named too."""
     told = variables()
     assert len(told) > 10
     environment = {name: f"value-of-{name.lower()}" for name in told}

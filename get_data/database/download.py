@@ -64,7 +64,7 @@ def settled(documents: Iterable[bytes]) -> Iterator[Hit]:
         except (ValueError, TypeError, RecursionError) as error:
             raise DatabaseError(
                 f"the label index is damaged ({error}); put back a copy of it, or name another in "
-                'PATATE_ES_INDEX; without one see README, "When something fails"'
+                "PATATE_ES_INDEX; without one see docs/troubleshooting.md"
             ) from error
         if kept and kept.says.img_id == says.img_id:
             kept = replace(kept, others=kept.others + 1)

@@ -36,7 +36,7 @@ SCHEMA_VERSION = 1
 SIDE_FILES = (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")  # the newest changes to it, and who reads
 PUT_BACK = (
     f"move it away together with {' and '.join(SIDE_FILES)} and put back a copy of it; without one "
-    'see README, "When something fails"'
+    "see docs/troubleshooting.md"
 )
 
 _FROZEN = "mode=ro&immutable=1"
