@@ -16,10 +16,10 @@ QUERIES = ROOT / "get_data" / "queries"
 def home() -> Path:
     """The folder that holds the local database: `PATATE_HOME`, else the checkout."""
     told = os.environ.get("PATATE_HOME")
-    return absolute(expanded(told)) if told else ROOT
+    return absolute(expand_user(told)) if told else ROOT
 
 
-def expanded(text: str) -> Path:
+def expand_user(text: str) -> Path:
     """The path that a text means: `~` is the home folder, which not every shell puts in its place.
 
     A `~name` that nobody is called stays as it is.
@@ -35,6 +35,6 @@ def absolute(path: Path) -> Path:
         raise InputError(f"{path}: the folder that you are in is gone; cd to another") from error
 
 
-def database() -> Path:
+def database_folder() -> Path:
     """The folder of the local database: `index.sqlite`, `pictures/`, `last_img_id`."""
     return home() / "database"

@@ -18,7 +18,7 @@ from car.pad import pad_map
 from car.pad.xbox_pad import XboxPad
 from car.simulator.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
 from common.errors import CameraFailed, PadLost
-from common.preflight import Check, Found
+from common.preflight import Check, CheckResult
 
 TRIED_FOR_S = 1.0
 TRIES = 3
@@ -37,7 +37,7 @@ class Car(Protocol):
     def checks(self) -> Sequence[tuple[str, Check]]:
         """What is looked at before anything moves."""
 
-    def open_motors(self) -> Found:
+    def open_motors(self) -> CheckResult:
         """The motors are at neutral. Raises: MotorsFailed."""
 
     def settings(self) -> dict[str, object]:
@@ -81,10 +81,10 @@ class SimulatedCar:
         """What is looked at before anything moves: nothing, a simulated car is always ready."""
         return ()
 
-    def open_motors(self) -> Found:
+    def open_motors(self) -> CheckResult:
         """The motors are at neutral. Raises: MotorsFailed."""
         self.motors = self._open.enter_context(closing(GuardedSimulatedMotors(self._world)))
-        return Found("simulated, behind a guard")
+        return CheckResult("simulated, behind a guard")
 
     def settings(self) -> dict[str, object]:
         """Return what makes this drive come again: the road, and the seed of chance."""
@@ -133,16 +133,16 @@ class RealCar:
             ("supply", pi_checks.supply),
         )
 
-    def _check_pad(self) -> Found:
+    def _check_pad(self) -> CheckResult:
         pad = self._open.enter_context(closing(self._open_pad()))
         self.pad = pad
         if wrong := pad.read().fault:
             raise PadLost(
                 f"{pad.describe()}: {wrong}; name a map of your own in hardware_conf.json"
             )
-        return Found(pad.describe())
+        return CheckResult(pad.describe())
 
-    def _check_camera(self) -> Found:
+    def _check_camera(self) -> CheckResult:
         camera = self._open.enter_context(closing(self._open_camera()))
         come_hz = 0.0
         for _ in range(TRIES):  # a program that starts may take the processor for a moment
@@ -157,11 +157,11 @@ class RealCar:
         said = f"{camera.describe()}, {come_hz:.1f} Hz, {camera.colour_order()}"
         whole = camera.sees_more_with()
         self.camera = camera  # one that failed is not asked for anything more
-        return Found(
+        return CheckResult(
             said, f"--resolution {whole} shows all that this sensor mode sees" if whole else ""
         )
 
-    def open_motors(self) -> Found:
+    def open_motors(self) -> CheckResult:
         """The motors are at neutral, and have been for as long as the ESC wants.
 
         Raises: MotorsFailed.
@@ -172,11 +172,11 @@ class RealCar:
         self.motors = self._open.enter_context(closing(MotorsBehindGuard(conf)))
         said = opening.described(conf)
         if not self._timing:
-            return Found(said)
+            return CheckResult(said)
         how = f"timed by {self._timing.library}"
         if longer_us := self._timing.longer_by_us:
             how += f", which is asked for {longer_us:g} us less as its pulses leave longer"
-        return Found(f"{said}, {how}", self._timing.advice)
+        return CheckResult(f"{said}, {how}", self._timing.advice)
 
     def settings(self) -> dict[str, object]:
         """Return what only the parts know of how they are set, by key, for the labels."""

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from common import strict_json
+from common import strict_json, structs
 from common.errors import InputError
 
 Pulse = Annotated[float, Meta(description="Length of a pulse, microseconds", ge=500, le=2500)]
@@ -113,10 +113,9 @@ def read(file: Path) -> HardwareConf:
     """
     content = strict_json.read(file)
     try:
-        conf = msgspec.convert(content, HardwareConf)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).replace("`", "").partition(" - at $.")
-        raise InputError(f"{file}: {where + ': ' if where else ''}{what}") from error
+        conf = structs.convert(content, HardwareConf)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
     for key, complaint in _contradictions(conf):
         raise InputError(f"{file}: {key}: {complaint}")
     return conf

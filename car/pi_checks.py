@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 from common.errors import NotReady
-from common.preflight import Found, Unknown
+from common.preflight import CheckResult, CheckUnknown
 
 _ANSWERS_WITHIN_S = 3.0
 
@@ -24,29 +24,29 @@ def synchronised() -> bool | None:
     return {"yes": True, "no": False}.get(answer)
 
 
-def clock() -> Found:
+def clock() -> CheckResult:
     """Whether the wall clock is right, so that pictures get the time at which they were taken.
 
     Raises: Unknown.
     """
     match synchronised():
         case True:
-            return Found("set by the network")
+            return CheckResult("set by the network")
         case False:
-            return Found(
+            return CheckResult(
                 "not set by the network yet",
                 "pictures may get a wrong time; wait for the network, or: sudo timedatectl "
                 "set-ntp true",
             )
-    raise Unknown("no NTP status on this machine")
+    raise CheckUnknown("no NTP status on this machine")
 
 
-def supply() -> Found:
+def supply() -> CheckResult:
     """Whether the Pi has enough power. Raises: NotReady while it has too little, Unknown."""
     answer = _asked("vcgencmd", "get_throttled")
     told = re.fullmatch(r"throttled=(0x[0-9a-fA-F]+)", answer)
     if not told:
-        raise Unknown("no vcgencmd that answers on this machine")
+        raise CheckUnknown("no vcgencmd that answers on this machine")
     flags = int(told[1], 16)
     if flags & _UNDER_VOLTAGE:
         raise NotReady(
@@ -54,13 +54,15 @@ def supply() -> Found:
             "of 5 V and at least 3 A"
         )
     if flags & _THROTTLED:
-        return Found("the Pi is too hot and slows down", "let it cool; a rate may not be held")
+        return CheckResult(
+            "the Pi is too hot and slows down", "let it cool; a rate may not be held"
+        )
     if flags >> _SINCE_START & (_UNDER_VOLTAGE | _THROTTLED):
-        return Found(
+        return CheckResult(
             "enough now, but not always since the start",
             "watch it: motors that pull hard can lower the voltage",
         )
-    return Found("enough")
+    return CheckResult("enough")
 
 
 def _asked(program: str, *arguments: str) -> str:

@@ -32,7 +32,7 @@ _LACKS_CALL = frozenset(
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
+def atomic_write(target: Path) -> Iterator[BinaryIO]:
     """A file to write to, which takes the name `target` when the block ends without an error.
 
     Until then, and for ever when it does not, whatever stood at `target` stays as it was. What a
@@ -41,9 +41,9 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
 
     Raises: InputError when `target` is a link; WriteFailed, with nothing left behind.
     """
-    links.refuse_link(target)
+    links.check_not_link(target)
     start = f"{target.name[:40]}."  # a name may be so long that nothing can be added to it
-    drop_left_behind(target.parent, start)
+    remove_stale_files(target.parent, start)
     try:
         with temporary_file(target.parent, start) as file:
             _keep_rights(file, target)
@@ -87,16 +87,16 @@ def temporary_file(folder: Path, start: str = "") -> Iterator[BinaryIO]:
 
     Its name is nobody else's, and it is locked while the block runs: unlike a process's number that
     holds also where several machines or containers write into one folder. Where there are no locks
-    `drop_left_behind` removes nothing.
+    `remove_stale_files` removes nothing.
 
     Raises: OSError.
     """
     while True:
         temporary = folder / f".{start}{uuid4().hex}{TEMPORARY_SUFFIX}"
         with temporary.open("xb") as file:
-            with suppress(locks.NotLockable):
-                locks.take(file, wait=True)
-            if not links.is_taken(temporary):  # taken for left behind before the lock
+            with suppress(locks.LocksUnsupported):
+                locks.acquire(file, wait=True)
+            if not links.lexists(temporary):  # taken for left behind before the lock
                 continue
             try:
                 yield file
@@ -106,22 +106,22 @@ def temporary_file(folder: Path, start: str = "") -> Iterator[BinaryIO]:
             return
 
 
-def drop_left_behind(folder: Path, start: str = "") -> None:
+def remove_stale_files(folder: Path, start: str = "") -> None:
     """What killed processes have left of `temporary_file` is gone.
 
     Where the file system has no locks it stays: another process may be writing it.
     """
     for left in folder.glob(f".{escape(start)}{_RANDOM}{TEMPORARY_SUFFIX}"):
-        with suppress(OSError, InputError, locks.NotLockable):
+        with suppress(OSError, InputError, locks.LocksUnsupported):
             descriptor = links.open_file(left)
             try:
-                if locks.take(descriptor):
+                if locks.acquire(descriptor):
                     left.unlink()
             finally:
                 os.close(descriptor)
 
 
-def rename_new(source: Path, target: Path) -> None:
+def rename_exclusive(source: Path, target: Path) -> None:
     """Give a file a name that nothing has yet: of several who try at once, one succeeds.
 
     By a hard link where the file system has them, else (exFAT, many network drives) by the one call
@@ -144,7 +144,7 @@ def rename_new(source: Path, target: Path) -> None:
             return
         if (code := ctypes.get_errno()) not in _LACKS_CALL:
             raise OSError(code, os.strerror(code), str(target))  # FileExistsError for EEXIST
-    if links.is_taken(target):
+    if links.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
 

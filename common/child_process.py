@@ -1,38 +1,42 @@
-"""Python processes of our own that work beside the one that starts them.
+"""Child processes that run a module of the toolkit beside their parent.
 
-    child = child_process.started("car.motors.guard", conf, name="the guard", stdin=subprocess.PIPE)
+    child = start_process("car.motors.guard", conf, name="the guard", stdin=subprocess.PIPE)
 
-A child says "ready" on standard output once it can work, and why it cannot in the last line on
-standard error. The terminal's signals are not for it.
+The child calls `report_ready()` once it can work. One that cannot start writes the reason as the
+last line on stderr and exits. A child does not receive the signals of the parent's terminal.
 """
 
+import os
 import select
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _READY = b"ready\n"
+_STDOUT = 1
 _ROOT = Path(__file__).resolve().parents[1]
 
 
 class ChildFailed(Exception):
-    """A child did not start; the message is the last it said."""
+    """A child process that did not start; the message is the last line of its stderr."""
 
 
-def started(
+def start_process(
     module: str,
     argument: str,
     *,
     name: str,
-    inherited: tuple[int, ...] = (),
+    inherited_fds: tuple[int, ...] = (),
     stdin: int = subprocess.DEVNULL,
-    within_s: float | None = None,
+    timeout_s: float | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """The module runs as a process that is ready to work.
+    """Run a module as a child process and wait until it is ready.
 
-    `name` is what a message calls it, `inherited` are descriptors that it needs.
+    `name` stands for the child in messages; `inherited_fds` stay open in it.
 
-    Raises: ChildFailed when it ends before, or is not ready within that time.
+    Raises:
+        ChildFailed: the child exited, or was not ready in time and was killed.
     """
     child = subprocess.Popen(
         [sys.executable, "-m", module, argument],
@@ -40,11 +44,11 @@ def started(
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        pass_fds=inherited,
+        pass_fds=inherited_fds,
         start_new_session=True,
     )
     try:
-        _wait_until_ready(child, name, within_s)
+        _wait_until_ready(child, name, timeout_s)
     except BaseException:  # also Ctrl-C
         child.kill()
         child.communicate()
@@ -52,22 +56,37 @@ def started(
     return child
 
 
-def _wait_until_ready(child: "subprocess.Popen[bytes]", name: str, within_s: float | None) -> None:
-    """Raises: ChildFailed."""
-    assert child.stdout is not None
-    if not select.select([child.stdout], [], [], within_s)[0]:
-        raise ChildFailed(f"{name} is not ready after {within_s:g} s")
-    if child.stdout.readline() != _READY:
-        raise ChildFailed(last_words(child, name=name))
+def report_ready() -> None:
+    """Tell the parent that this child process is ready.
 
-
-def last_words(
-    child: "subprocess.Popen[bytes]", *, name: str, within_s: float | None = None
-) -> str:
-    """The child's input has ended, and so has the child; returns the last line it said.
-
-    Raises: subprocess.TimeoutExpired.
+    The line does not pass through `sys.stdout`, so that nothing stays in a buffer. A parent that
+    has died meanwhile is no error here: the child notices when its input ends.
     """
-    _, said = child.communicate(timeout=within_s)
-    lines = said.decode(errors="replace").strip().splitlines()
+    with suppress(BrokenPipeError):
+        os.write(_STDOUT, _READY)
+
+
+def _wait_until_ready(child: "subprocess.Popen[bytes]", name: str, timeout_s: float | None) -> None:
+    """Wait for the child's `report_ready()`.
+
+    Raises:
+        ChildFailed: the child exited first, or the time is up.
+    """
+    assert child.stdout is not None
+    if not select.select([child.stdout], [], [], timeout_s)[0]:
+        raise ChildFailed(f"{name} is not ready after {timeout_s:g} s")
+    if child.stdout.readline() != _READY:
+        raise ChildFailed(end_process(child, name=name))
+
+
+def end_process(
+    child: "subprocess.Popen[bytes]", *, name: str, timeout_s: float | None = None
+) -> str:
+    """Close the child's stdin, wait until it exits, and return the last line of its stderr.
+
+    Raises:
+        subprocess.TimeoutExpired: the child still runs.
+    """
+    _, stderr = child.communicate(timeout=timeout_s)
+    lines = stderr.decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else f"{name} ended with {child.returncode}"

@@ -7,7 +7,7 @@ A file that has a second name elsewhere (a hard link, as `cp -al` makes them) is
 other, which leaves the second name as it was, but never written to in place.
 
 Pictures may be links, as in a data set made of links, but only to a picture in the same folder:
-whatever is uploaded, drawn or shown is then what the folder itself holds (`picture_inside`).
+whatever is uploaded, drawn or shown is then what the folder itself holds (`resolve_picture`).
 """
 
 import os
@@ -21,7 +21,7 @@ from common.errors import InputError
 _SIDE_FILES = ("-wal", "-shm", "-journal")  # what SQLite opens beside a database
 
 
-def refuse_link(file: Path) -> None:
+def check_not_link(file: Path) -> None:
     """Raise InputError when the name is a symbolic link, whether or not it leads anywhere."""
     if file.is_symlink():
         raise InputError(
@@ -30,20 +30,20 @@ def refuse_link(file: Path) -> None:
         )
 
 
-def refuse_side_files(database: Path) -> None:
+def check_side_files(database: Path) -> None:
     """Raise InputError for a link, a pipe or anything else in the place of SQLite's side files.
 
     SQLite would follow it, wait for it for ever, or blame the disk. Raises: OSError.
     """
     for suffix in _SIDE_FILES:
         file = database.with_name(database.name + suffix)
-        refuse_link(file)
+        check_not_link(file)
         with suppress(FileNotFoundError):  # also when the last program to use it has just ended
             if not stat.S_ISREG(file.lstat().st_mode):
                 raise _not_regular(file)
 
 
-def is_taken(file: Path) -> bool:
+def lexists(file: Path) -> bool:
     """Return whether something has that name, also a link that leads nowhere. Raises: OSError."""
     try:
         file.lstat()
@@ -62,8 +62,8 @@ def open_file(file: Path, flags: int = os.O_RDONLY) -> int:
     try:
         descriptor = os.open(file, flags | safe, 0o666)
     except OSError:
-        refuse_link(file)
-        if is_taken(file) and not stat.S_ISREG(file.lstat().st_mode):
+        check_not_link(file)
+        if lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
             raise _not_regular(file) from None
         raise
     told = os.fstat(descriptor)
@@ -84,7 +84,7 @@ def _not_regular(file: Path) -> InputError:
 
 
 @contextmanager
-def opened_folder(folder: Path, inner: str = "") -> Iterator[int]:
+def open_folder(folder: Path, inner: str = "") -> Iterator[int]:
     """A descriptor of the folder, or of the one called `inner` in it, for the `dir_fd` of `os`.
 
     What is done through it stays in that folder, also when its name becomes a link meanwhile.
@@ -102,7 +102,7 @@ def opened_folder(folder: Path, inner: str = "") -> Iterator[int]:
                     dir_fd=outer,
                 )
             except OSError:
-                refuse_link(folder / inner)
+                check_not_link(folder / inner)
                 raise
             os.close(outer)
         yield descriptor
@@ -110,7 +110,7 @@ def opened_folder(folder: Path, inner: str = "") -> Iterator[int]:
         os.close(descriptor)
 
 
-def picture_inside(folder: Path, name: str) -> Path | None:
+def resolve_picture(folder: Path, name: str) -> Path | None:
     """Return the regular file of that name; None when there is none, or it leads out of the folder.
 
     The path has no links in it.

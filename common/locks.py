@@ -12,19 +12,19 @@ import fcntl
 from typing import BinaryIO
 
 
-class NotLockable(Exception):
+class LocksUnsupported(Exception):
     """The file system has no locks; the text is the system's reason."""
 
 
-def take(file: int | BinaryIO, *, wait: bool = False) -> bool:
+def acquire(file: int | BinaryIO, *, wait: bool = False) -> bool:
     """Lock the file or folder until its descriptor is closed; return False when another holds it.
 
-    With `wait` the other one is waited for. Raises: NotLockable.
+    With `wait` the other one is waited for. Raises: LocksUnsupported.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno == errno.EWOULDBLOCK:
             return False
-        raise NotLockable(error.strerror) from error
+        raise LocksUnsupported(error.strerror) from error
     return True

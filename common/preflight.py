@@ -7,18 +7,18 @@ from common.errors import NotReady, ToolkitError
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a check found. `todo` is what had better be done, though one can drive without."""
+class CheckResult:
+    """What a check found. `note` is what had better be done, though one can drive without."""
 
-    said: str
-    todo: str = ""
+    message: str
+    note: str = ""
 
 
-class Unknown(Exception):
+class CheckUnknown(Exception):
     """A check that tells nothing on this machine, or not without a part whose check failed."""
 
 
-Check = Callable[[], Found]
+Check = Callable[[], CheckResult]
 """Looks at one thing.
 
 Raises: ToolkitError when one cannot drive like that, with what to do; Unknown.
@@ -31,14 +31,14 @@ def run(checks: Iterable[tuple[str, Check]], say: Callable[[str], None]) -> None
     for name, check in checks:
         try:
             found = check()
-        except Unknown as reason:
+        except CheckUnknown as reason:
             say(f"  {name:8} unknown {reason}")
         except ToolkitError as error:
             failed.append(name)
             say(f"  {name:8} FAILED  {error}")
         else:
-            say(f"  {name:8} {'ok':6}  {found.said}")
-            if found.todo:
-                say(f"  {'':8} {'note':6}  {found.todo}")
+            say(f"  {name:8} {'ok':6}  {found.message}")
+            if found.note:
+                say(f"  {'':8} {'note':6}  {found.note}")
     if failed:
         raise NotReady(f"not ready to drive: {', '.join(failed)}; nothing has moved")

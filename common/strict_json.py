@@ -17,10 +17,10 @@ _BLANK = frozenset(" \t\n\r")
 
 def read(path: Path) -> Any:
     """The content of a JSON file. Raises: InputError that names the file and what is wrong."""
-    return parse(bytes_of(path, "a JSON file"), str(path))
+    return parse(read_bytes(path, "a JSON file"), str(path))
 
 
-def bytes_of(path: Path, what: str) -> bytes:
+def read_bytes(path: Path, what: str) -> bytes:
     """The bytes of a file, which a message calls `what`. Raises: InputError.
 
     Not of a pipe or a device, which may never end.
@@ -60,7 +60,7 @@ class Entry:
     end: int
 
 
-def entries(raw: bytes, where: str) -> Iterator[Entry]:
+def iter_entries(raw: bytes, where: str) -> Iterator[Entry]:
     """The entries of an object, each as strictly read as by `parse`, one in memory at a time.
 
     Raises: InputError, also for what is no object.

@@ -1,27 +1,42 @@
-"""Times as text: ISO 8601, UTC."""
+"""Times as ISO 8601 text in UTC, and as whole microseconds since 1970."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-END = datetime(2262, 4, 11, 23, 47, 16, 854775, tzinfo=UTC)  # of 63 bits of nanoseconds
+MICROSECOND = timedelta(microseconds=1)
+INDEXABLE_END = datetime(2262, 4, 11, 23, 47, 16, 854775, tzinfo=UTC)
+"""The last time that fits into 63 bits of nanoseconds since 1970."""
 
 
-def format_time(moment: datetime) -> str:
-    """`moment` (aware) as ISO 8601 in UTC with microseconds and a Z."""
-    text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+def format_time(time: datetime) -> str:
+    """Return an aware time as ISO 8601 in UTC, with microseconds and a Z."""
+    text = time.astimezone(UTC).isoformat(timespec="microseconds")
     return text.removesuffix("+00:00") + "Z"
 
 
 def parse_time(text: str) -> datetime | None:
-    """The time that an ISO 8601 text tells, UTC where it names no zone; None for other texts."""
+    """Return the UTC time of an ISO 8601 text, or None for any other text.
+
+    A text without a zone is taken as UTC.
+    """
     try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):  # such as New Year of the year 1, east of Greenwich
         return None
 
 
 def indexable_time(text: str) -> datetime | None:
-    """The same, where a search can find it; it counts from 1970 in nanoseconds."""
-    moment = parse_time(text)
-    return moment if moment and EPOCH <= moment <= END else None
+    """Like parse_time(), but None outside the range of `date_nanos` (1970 to 2262)."""
+    time = parse_time(text)
+    return time if time and EPOCH <= time <= INDEXABLE_END else None
+
+
+def to_microseconds(time: datetime) -> int:
+    """Return an aware time as microseconds since 1970, exactly."""
+    return (time - EPOCH) // MICROSECOND
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """Return the UTC time of microseconds since 1970."""
+    return EPOCH + microseconds * MICROSECOND

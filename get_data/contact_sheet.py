@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 from common import signals
 
 if __name__ == "__main__":
-    signals.end_at_once()  # the other imports take time
+    signals.exit_on_signal()  # the other imports take time
 
 import argparse
 import math
@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from common.atomic_files import replacing
+from common.atomic_files import atomic_write
 from common.errors import InputError
-from common.links import picture_inside
+from common.links import resolve_picture
 from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.labelizer import pictures
 from get_data.labels import validation
@@ -34,7 +34,7 @@ from get_data.labels.schema import Label
 Pixels = NDArray[np.uint8]  # (height, width, 3), blue green red
 
 WIDTH_PX, HEIGHT_PX, GAP_PX, BAND_PX = 200, 150, 6, 23
-MOST = arguments.whole_number_from(1, 2000, "pictures on a sheet")  # of half a gigabyte
+MOST = arguments.integer_between(1, 2000, "pictures on a sheet")  # of half a gigabyte
 PAPER = (32, 28, 26)
 INK = (235, 235, 235)
 NEEDLE = (60, 200, 255)
@@ -42,17 +42,17 @@ NEEDLE = (60, 200, 255)
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "pictures",
-        type=arguments.file_or_folder,
+        type=arguments.path_argument,
         metavar="DIR",
         help="pictures with a label file",
     )
     parser.add_argument(
         "-o",
         "--output",
-        type=arguments.file_or_folder,
+        type=arguments.path_argument,
         metavar="PNG",
         help="default: DIR/contact_sheet.png",
     )
@@ -65,7 +65,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    file, labels = files.labels_of(args.pictures)
+    file, labels = files.read_labels(args.pictures)
     folder = file.parent
     chosen = evenly([validation.parse(labels[img_id]) for img_id in sorted(labels)], args.most)
     if not chosen:
@@ -74,18 +74,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     files.check_output(target)
     if target.suffix.lower() != ".png":
         raise InputError(f"{target}: a sheet is a picture in PNG; name a file that ends in .png")
-    files.check_replaces(target, "a picture in PNG", is_png)
+    files.check_overwrites(target, "a picture in PNG", is_png)
     tiles = [
         tile(folder, one)
-        for one in output.bar(chosen, total=len(chosen), what="drawing", unit="picture")
+        for one in output.progress_bar(
+            chosen, total=len(chosen), description="drawing", unit="picture"
+        )
     ]
     encoded, png = cv2.imencode(".png", sheet(tiles))
     if not encoded:
         raise InputError(f"{target} cannot be drawn")
-    with replacing(target) as drawing:
+    with atomic_write(target) as drawing:
         drawing.write(png.tobytes())
-    output.say(f"{len(chosen)} of {len(labels)} pictures drawn in {target}")
-    output.report({"labels": len(labels), "drawn": len(chosen), "file": str(target)})
+    output.print_message(f"{len(chosen)} of {len(labels)} pictures drawn in {target}")
+    output.write_json({"labels": len(labels), "drawn": len(chosen), "file": str(target)})
     return exit_codes.DONE
 
 
@@ -102,7 +104,7 @@ def evenly(labels: Sequence[Label], most: int) -> list[Label]:
 
 def tile(folder: Path, one: Label) -> Pixels:
     """A picture with its label drawn on it; grey where there is no picture."""
-    file = picture_inside(folder, one.file_name)
+    file = resolve_picture(folder, one.file_name)
     pixels = picture(file) if file else None
     if pixels is None:
         canvas = np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 from common import signals
 
 if __name__ == "__main__":
-    signals.end_at_once()  # the other imports take time
+    signals.exit_on_signal()  # the other imports take time
 
 import argparse
 import unicodedata
@@ -36,16 +36,16 @@ MOST_SIGNS = 100
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "pictures",
-        type=arguments.file_or_folder,
+        type=arguments.path_argument,
         metavar="PICTURES",
         help="folder of pictures with a label file",
     )
     parser.add_argument(
         "--labels",
-        type=arguments.file_or_folder,
+        type=arguments.path_argument,
         metavar="FILE",
         help="default: PICTURES/labels.json",
     )
@@ -66,7 +66,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _person(text: str) -> str:
-    name = unicodedata.normalize("NFC", arguments.sentence(text)).strip()
+    name = unicodedata.normalize("NFC", arguments.utf8_text(text)).strip()
     if not 0 < len(name) <= MOST_SIGNS or not name.isprintable():
         raise argparse.ArgumentTypeError(f"expected the name of a person, got {text!r}")
     if name.casefold() == schema.AUTO:
@@ -82,27 +82,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     user = args.user or login_name()
     folder = folder_of(args.pictures)
     with closing(site.listen(args.port)) as listener:
-        labels = files.label_file_of(args.labels or folder)
+        labels = files.find_label_file(args.labels or folder)
         with closing(open_desk(labels, folder, user, reading)) as desk:
             say_problems(desk.catalogue.problems)
             access = Access(args.port)
             server = site.create_server(desk, access, listener)
             desk.examination.start()
-            output.say(f"labelling as {user}: {labels}")
+            output.print_message(f"labelling as {user}: {labels}")
             with suppress(KeyboardInterrupt), desktop.opened(access.address, beside=labels):
-                output.say(f"open {access.address} in a browser; Ctrl-C ends it")
+                output.print_message(f"open {access.address} in a browser; Ctrl-C ends it")
                 server.run()
             counts = desk.counts()
             if desk.last_export:
                 say_how_to_apply(desk.last_export, folder)
-            output.report({**counts, "file": str(desk.last_export or "")})
+            output.write_json({**counts, "file": str(desk.last_export or "")})
     return exit_codes.DONE
 
 
 def folder_of(pictures: Path) -> Path:
     """The folder of the pictures. Raises: InputError when it is none."""
     if not pictures.is_dir():
-        what = "is a file" if files.is_there(pictures) else "does not exist"
+        what = "is a file" if files.exists(pictures) else "does not exist"
         raise InputError(f"{pictures} {what}; name the folder of the pictures")
     return pictures
 
@@ -117,23 +117,23 @@ def login_name() -> str:
 
 def reading(entries: Iterable[strict_json.Entry]) -> Iterable[strict_json.Entry]:
     """The entries, with a bar that counts them."""
-    return output.bar(entries, total=None, what="reading", unit="label")
+    return output.progress_bar(entries, total=None, description="reading", unit="label")
 
 
 def say_how_to_apply(exported: Path, folder: Path) -> None:
     """Print the command that applies the file which was exported last."""
     apply = applying.applying(exported, folder)
-    output.say(f"apply {exported} to the database with")
-    output.say_whole(f"  {apply.command}")
+    output.print_message(f"apply {exported} to the database with")
+    output.print_verbatim(f"  {apply.command}")
     if apply.set_first:
-        output.say(f"where {', '.join(apply.set_first)} must be set as here")
+        output.print_message(f"where {', '.join(apply.set_first)} must be set as here")
 
 
 def say_problems(problems: Problems) -> None:
     """What is not as it should be, in numbers; the page tells each."""
     for kind, found in problems.items():
         if found:
-            output.say(f"warning: {KINDS[kind].many}: {len(found)}")
+            output.print_message(f"warning: {KINDS[kind].many}: {len(found)}")
 
 
 if __name__ == "__main__":

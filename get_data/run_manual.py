@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 from common import signals
 
 if __name__ == "__main__":
-    signals.end_at_once()  # the other imports take time
+    signals.exit_on_signal()  # the other imports take time
 
 import argparse
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ from car.simulator.track import TRACKS
 from common import preflight
 from common.atomic_files import temporary_file
 from common.errors import InputError, RecordingFailed, WriteFailed
-from common.preflight import Found, Unknown
+from common.preflight import CheckResult
 from get_data.cli import arguments, exit_codes, files, output, process, session_questions
 from get_data.labels import label_file, session
 from get_data.labels.classes import Classes
@@ -51,21 +51,21 @@ from get_data.recording.report import page
 ERASE_S = 5.0
 LAST_IMG_ID = "last_img_id"
 
-_RATE = arguments.number_from(0.1, 200, "pictures a second")
-_SHARE = arguments.number_from(0.01, 1, "of full throttle")
-_DIRECTIONS = arguments.whole_number_from(2, MAX_CLASSES, "classes")  # one tells nothing
-_SPEEDS = arguments.whole_number_from(1, MAX_CLASSES, "classes")  # one: driven at one speed
-_SEED = arguments.whole_number_from(0, SEEDS - 1, "as a seed")
+_RATE = arguments.number_between(0.1, 200, "pictures a second")
+_SHARE = arguments.number_between(0.01, 1, "of full throttle")
+_DIRECTIONS = arguments.integer_between(2, MAX_CLASSES, "classes")  # one tells nothing
+_SPEEDS = arguments.integer_between(1, MAX_CLASSES, "classes")  # one: driven at one speed
+_SEED = arguments.integer_between(0, SEEDS - 1, "as a seed")
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     add = parser.add_argument
     add(
         "-o",
         "--output",
-        type=arguments.file_or_folder,
+        type=arguments.path_argument,
         metavar="DIR",
         help="where the drive goes; --check and --check-pad do without",
     )
@@ -102,14 +102,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--view-host",
-        type=arguments.sentence,
+        type=arguments.utf8_text,
         default="127.0.0.1",
         metavar="HOST",
         help="who may look: default only this machine; 0.0.0.0 for the whole network",
     )
     for key in SESSION_KEYS:
         option = f"--{key.replace('_', '-')}"
-        add(option, type=arguments.sentence, metavar="TEXT", help=f"the session's {key}")
+        add(option, type=arguments.utf8_text, metavar="TEXT", help=f"the session's {key}")
     args = parser.parse_args(argv)
     if not (args.output or args.check or args.check_pad):
         parser.error("-o DIR is needed: where the drive goes")
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.check_pad:
         picture.check(conf.pad)
         return exit_codes.DONE
-    last_img_id_file = path.database() / LAST_IMG_ID
+    last_img_id_file = path.database_folder() / LAST_IMG_ID
     last_moment = capture_clock.remembered(last_img_id_file)
     newest = {last_img_id_file: last_moment}
     if args.output:
@@ -137,11 +137,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_ready(car, args, conf, ids)
         if args.check:
             return exit_codes.DONE
-        files.make_folders(args.output, path.database())
-        warn_of_memory(path.database())
-        session_questions.keep(said, args.output / session.NAME)
+        files.create_folders(args.output, path.database_folder())
+        warn_of_memory(path.database_folder())
+        session_questions.save_template(said, args.output / session.NAME)
         with recorder_of(args, conf, said, car.settings(), last_img_id_file) as recorder:
-            files.say_repaired(args.output, recorder.repaired)
+            files.print_repair(args.output, recorder.repaired)
             moments = filter(None, (last_moment, *recorder.moments))
             captured = CaptureClock(after=followed.newest(moments), taken=recorder.has)
             return drive(car, recorder, captured, view, args, conf)
@@ -152,14 +152,14 @@ def check_folder(args: argparse.Namespace, conf: HardwareConf) -> datetime | Non
 
     Raises: InputError, RecordingFailed, StillRecording.
     """
-    check_names(args.output, path.database())
+    check_names(args.output, path.database_folder())
     check_free(args.output)
     earlier = continued.read(args.output)
     setting = continued.setting_of(
         car_setting(conf, args, {}), nb_dir=args.nb_dir, nb_speed=args.nb_speed
     )
     for difference in continued.check(args.output, earlier, setting):
-        output.say(f"warning: {difference}")
+        output.print_message(f"warning: {difference}")
     return earlier.newest
 
 
@@ -177,7 +177,7 @@ def view_of(
         rate_hz=args.rate,
         jpeg_quality=conf.jpeg_quality,
     )
-    output.say(f"what the camera sees: {web_view.address(args.view_host, args.view)}")
+    output.print_message(f"what the camera sees: {web_view.address(args.view_host, args.view)}")
     return view
 
 
@@ -188,12 +188,12 @@ def session_of(args: argparse.Namespace) -> session.Session:
     """
     given = {key: getattr(args, key) for key in SESSION_KEYS}
     template = args.output / session.NAME if args.output else None
-    known = session.read(template)["track"] if template and files.is_there(template) else ""
+    known = session.read(template)["track"] if template and files.exists(template) else ""
     if args.simulate and not (known or args.track):
         given["track"] = args.sim_track or TRACKS[0]
     if not args.output:
         return {key: value or "" for key, value in given.items()}
-    return session_questions.session_of(args.output, given, may_ask=not args.check)
+    return session_questions.resolve_session(args.output, given, may_ask=not args.check)
 
 
 def sim_track(args: argparse.Namespace, track: str) -> str:
@@ -209,7 +209,7 @@ def sim_track(args: argparse.Namespace, track: str) -> str:
             f"--sim-track {named}, or --track {road} and a folder of its own"
         )
     if track and not named:
-        output.say(f"warning: the road is {road!r}, and the labels say track {track!r}")
+        output.print_message(f"warning: the road is {road!r}, and the labels say track {track!r}")
     return road
 
 
@@ -229,7 +229,7 @@ def car_of(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
 
 
 def make_ready(
-    car: Car, args: argparse.Namespace, conf: HardwareConf, ids: Sequence[Found]
+    car: Car, args: argparse.Namespace, conf: HardwareConf, ids: Sequence[CheckResult]
 ) -> None:
     """Everything that can fail was looked at and said, and the motors are at neutral.
 
@@ -240,7 +240,7 @@ def make_ready(
 
     def picture() -> bytes:
         if not car.camera:
-            raise Unknown("the minutes left depend on the size of a picture from the camera")
+            raise CheckUnknown("the minutes left depend on the size of a picture from the camera")
         return jpeg.encode_jpeg(car.camera.capture().pixels, conf.jpeg_quality)
 
     checks = list(car.checks())
@@ -249,9 +249,9 @@ def make_ready(
         checks += [("ids", partial(_same, found)) for found in ids]
     if told and args.output:
         checks += disk.checks(args.output, picture, rate_hz=args.rate)
-    say = output.say if told else lambda _line: None
+    say = output.print_message if told else lambda _line: None
     for found in () if told else ids:
-        output.say(f"warning: {found.said}; {found.todo}")
+        output.print_message(f"warning: {found.message}; {found.note}")
     preflight.run(checks, say)
     if not args.simulate and sys.stdin.isatty():
         output.confirm(
@@ -261,7 +261,7 @@ def make_ready(
     preflight.run([("motors", car.open_motors)], say)
 
 
-def _same(found: Found) -> Found:
+def _same(found: CheckResult) -> CheckResult:
     return found
 
 
@@ -271,7 +271,7 @@ def warn_of_memory(folder: Path) -> None:
         with temporary_file(folder):
             pass
     except OSError as error:
-        output.say(
+        output.print_message(
             f"warning: {folder} cannot be written: {error.strerror}; check its rights, or ids may "
             "come twice when the clock is wrong"
         )
@@ -358,7 +358,7 @@ def drive(
         on_erase=lambda: recorder.erase(ERASE_S),
         on_pause=recorder.pause,
     )
-    with process.ended_by_signal(driving.stop) as signalled:
+    with process.stop_on_signal(driving.stop) as signalled:
         try:
             with terminal.shown(now):
                 driving.run(args.duration)
@@ -376,11 +376,13 @@ def drive(
 
 def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, missed: int) -> None:
     """What was recorded is said: a page for people, counts for programs."""
-    output.say(recorder.report.moved or f"{args.output}")
+    output.print_message(recorder.report.moved or f"{args.output}")
     if recorder.report.moved:
-        output.say(f"warning: {args.output} was renamed; all pictures are in the folder above")
+        output.print_message(
+            f"warning: {args.output} was renamed; all pictures are in the folder above"
+        )
     if recorder.report.unremembered:
-        output.say(f"warning: {recorder.report.unremembered}")
+        output.print_message(f"warning: {recorder.report.unremembered}")
     for line in page(
         recorder.report,
         missed=missed,
@@ -388,8 +390,8 @@ def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, miss
         control=driving.timing,
         stops=driving.stops,
     ):
-        output.say(line)
-    output.report({**asdict(recorder.report), "missed": missed, "stops": driving.stops})
+        output.print_message(line)
+    output.write_json({**asdict(recorder.report), "missed": missed, "stops": driving.stops})
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 from common import signals
 
 if __name__ == "__main__":
-    signals.end_at_once()  # the other imports take time
+    signals.exit_on_signal()  # the other imports take time
 
 import argparse
 import os
@@ -25,7 +25,7 @@ from contextlib import closing
 import path
 from common.errors import InputError
 from get_data.cli import arguments, exit_codes, files, output, process
-from get_data.cli.output import number_of
+from get_data.cli.output import pluralize
 from get_data.database import known_fields
 from get_data.database.connection import database
 from get_data.database.download import Downloaded, download
@@ -37,14 +37,14 @@ from get_data.recording import journal
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "-q", "--query", metavar="QUERY_FILE_OR_JSON", help="what to search; default: everything"
     )
     parser.add_argument(
         "-p",
         "--pictures",
-        type=arguments.file_or_folder,
+        type=arguments.path_argument,
         required=True,
         metavar="DIR",
         help="where pictures go",
@@ -52,7 +52,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "-o",
         "--output",
-        type=arguments.file_or_folder,
+        type=arguments.path_argument,
         metavar="LABELS_JSON",
         help="default: DIR/labels.json",
     )
@@ -62,7 +62,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--limit",
-        type=arguments.whole_number,
+        type=arguments.positive_integer,
         metavar="N",
         help="at most N pictures, the oldest first",
     )
@@ -82,16 +82,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_folder(args.pictures)
     check_folder(labels.parent)
     files.check_output(labels)
-    files.check_replaces(labels, "a file of labels", label_file.starts_like_label_file)
+    files.check_overwrites(labels, "a file of labels", label_file.starts_like_label_file)
     check_labels(labels)
     keep_labels = not args.allow_empty and not label_file.is_empty(labels)
     with database(for_search=True) as db:
-        output.say_database(db.name, db.notice)
+        output.print_database(db.name, db.notice)
         if missing := db.index.missing(tombstones=False):
-            output.say(f"warning: nothing was uploaded yet, there is no {missing}")
+            output.print_message(f"warning: nothing was uploaded yet, there is no {missing}")
         with closing(db.index.search(query)) as documents:
             known_fields.check(query, db.index)
-            files.make_folders(args.pictures, labels.parent)
+            files.create_folders(args.pictures, labels.parent)
             results = download(
                 documents,
                 db.store,
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 keep_labels=keep_labels,
             )
             # how many pictures they are, only the end of the one search tells
-            bar = output.bar(results, total=None, what="fetching", unit="picture")
+            bar = output.progress_bar(results, total=None, description="fetching", unit="picture")
             what, failures = counted(bar)
     return report(what, failures, labels, keep_labels=keep_labels)
 
@@ -126,7 +126,7 @@ def check_folder(folder: Path) -> None:
     place = Path(os.path.realpath(path.absolute(folder)))
     if place.name in (journal.ERASED, journal.DAMAGED_PICTURES):  # a recording's own folders
         place = place.parent
-    if any(files.is_there(place / mark) for mark in (session.NAME, journal.NAME)):
+    if any(files.exists(place / mark) for mark in (session.NAME, journal.NAME)):
         raise InputError(f"{place} is a recording; give a search a folder of its own")
 
 
@@ -157,26 +157,26 @@ def report(
     """
     found = sum(what[name] for name in ("fetched", "there", "listed", "failed"))
     if what["listed"]:
-        output.say(f"{number_of(found, 'picture')} found and listed")
+        output.print_message(f"{pluralize(found, 'picture')} found and listed")
     else:
-        output.say(
-            f"{number_of(found, 'picture')} found: {what['fetched']:,} fetched, "
+        output.print_message(
+            f"{pluralize(found, 'picture')} found: {what['fetched']:,} fetched, "
             f"{what['there']:,} here already"
         )
     kept = keep_labels and found == len(failures)
     if kept:
-        output.say(
+        output.print_message(
             f"warning: {labels} keeps its earlier labels, as there are none to take their place; "
             "--allow-empty empties it"
         )
     else:
-        output.say(f"labels: {labels}")
+        output.print_message(f"labels: {labels}")
     if what["others"]:
-        output.say(
-            f"warning: found for the same pictures: {number_of(what['others'], 'other label')}; "
+        output.print_message(
+            f"warning: found for the same pictures: {pluralize(what['others'], 'other label')}; "
             "the newest of each picture was kept"
         )
-    output.report(
+    output.write_json(
         {
             "found": found,
             "fetched": what["fetched"],
@@ -185,7 +185,7 @@ def report(
             "other_labels": what["others"],
         }
     )
-    code = output.list_failures(failures)
+    code = output.print_failures(failures)
     return exit_codes.FAILED if kept and not failures else code
 
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 from common import signals
 
 if __name__ == "__main__":
-    signals.end_at_once()  # the other imports take time
+    signals.exit_on_signal()  # the other imports take time
 
 import argparse
 from collections import Counter
@@ -23,7 +23,7 @@ from dataclasses import replace
 
 from common.errors import InputError
 from get_data.cli import arguments, files, output, process
-from get_data.cli.output import number_of
+from get_data.cli.output import pluralize
 from get_data.database.connection import database
 from get_data.database.interfaces import Failed
 from get_data.database.upload import Entry, Uploaded, entries_of, upload
@@ -32,11 +32,11 @@ from get_data.labels import edits
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "labels",
         nargs="+",
-        type=arguments.file_or_folder,
+        type=arguments.path_argument,
         metavar="LABELS_OR_DIR",
         help="label file, or its folder",
     )
@@ -74,16 +74,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         create_bucket=args.create_bucket and not args.dry_run,
         new_index=args.new_index,
     ) as db:
-        output.say_database(db.name, db.notice)
+        output.print_database(db.name, db.notice)
         results = upload(entries, db.index, db.store, dry_run=args.dry_run, verify=args.verify)
         total = len({entry.fingerprint for entry in entries})
-        done = list(output.bar(results, total=total, what="uploading", unit="label"))
+        done = list(
+            output.progress_bar(results, total=total, description="uploading", unit="label")
+        )
     return report(done, dry_run=args.dry_run)
 
 
 def read(argument: Path, pictures: Path | None, *, repair: bool) -> list[Entry]:
     """The labels to upload. Raises: InputError for a file that asks for more than an upload."""
-    labels, documents = files.labels_of(argument, repair=repair)
+    labels, documents = files.read_labels(argument, repair=repair)
     entries = entries_of(labels, pictures, documents)
     for entry in entries:
         if edits.is_marked_for_deletion(entry.document) or edits.replaced_fingerprint(
@@ -93,7 +95,7 @@ def read(argument: Path, pictures: Path | None, *, repair: bool) -> list[Entry]:
                 f"{labels}, entry {entry.img_id!r}: asks for a correction or a deletion; "
                 "apply this file with upload_to_db.py"
             )
-    if entries and not any(files.is_there(entry.picture) for entry in entries):
+    if entries and not any(files.exists(entry.picture) for entry in entries):
         folder = entries[0].picture.parent
         raise InputError(
             f"{folder} has none of the pictures of {labels}; say with -p where they are"
@@ -106,23 +108,23 @@ def report(results: Sequence[Uploaded], *, dry_run: bool) -> int:
     what = Counter(result.what for result in results)
     pictures = len({result.key for result in results if result.picture_sent})
     would = "would be " if dry_run else ""
-    output.say(
-        f"{number_of(what['created'], 'label')} {would}uploaded with "
-        f"{number_of(pictures, 'picture')}, {what['there']:,} already there"
+    output.print_message(
+        f"{pluralize(what['created'], 'label')} {would}uploaded with "
+        f"{pluralize(pictures, 'picture')}, {what['there']:,} already there"
     )
     put_right = len({one.key for one in results if one.what == "there" and one.picture_sent})
     if put_right:
-        output.say(
+        output.print_message(
             f"lost or damaged in the database and {would}put right: "
-            f"{number_of(put_right, 'picture')}"
+            f"{pluralize(put_right, 'picture')}"
         )
     if what["gone"]:
-        output.say(
-            f"corrected or deleted since, and left so: {number_of(what['gone'], 'label')}; "
+        output.print_message(
+            f"corrected or deleted since, and left so: {pluralize(what['gone'], 'label')}; "
             "--restore brings them back"
         )
     failures = [Failed(one.img_id, one.reason) for one in results if one.what == "failed"]
-    output.report(
+    output.write_json(
         {
             "created": what["created"],
             "there": what["there"],
@@ -131,7 +133,7 @@ def report(results: Sequence[Uploaded], *, dry_run: bool) -> int:
             "pictures_sent": pictures,
         }
     )
-    return output.list_failures(failures)
+    return output.print_failures(failures)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 from common import signals
 
 if __name__ == "__main__":
-    signals.end_at_once()  # the other imports take time
+    signals.exit_on_signal()  # the other imports take time
 
 import argparse
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from common.errors import InputError
 from get_data.cli import arguments, files, output, process
-from get_data.cli.output import number_of
+from get_data.cli.output import pluralize
 from get_data.database.connection import Database, database
 from get_data.database.corrections import Findings, Overtaken, survey
 from get_data.database.delete import Deleted, Target, delete, plan, target
@@ -39,10 +39,10 @@ RIGHT_DATABASE = (
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "labels",
-        type=arguments.file_or_folder,
+        type=arguments.path_argument,
         metavar="LABELS",
         help="label file, or its folder",
     )
@@ -139,7 +139,7 @@ class Wishes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
-    labels, documents = files.labels_of(args.labels, repair=not args.dry_run)
+    labels, documents = files.read_labels(args.labels, repair=not args.dry_run)
     entries = entries_of(labels, args.pictures, documents)
     wishes = Wishes(
         add=[entry for entry in entries if not edits.is_marked_for_deletion(entry.document)],
@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keep_replaced=args.keep_replaced,
     )
     with database(writing=not args.dry_run) as db:
-        output.say_database(db.name, db.notice)
+        output.print_database(db.name, db.notice)
         check_replaced(wishes, db)
         wishes = chosen_again(wishes, db)
         findings = survey(wishes.add, wishes.delete, db.index)
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say_overtaken(findings.overtaken, skipped=args.skip_overtaken)
         if args.dry_run:
             if findings.is_foreign:
-                output.say(f"warning: {foreign(findings, db)}; {RIGHT_DATABASE}")
+                output.print_message(f"warning: {foreign(findings, db)}; {RIGHT_DATABASE}")
             return report(planned, findings, would="would be ")
         ask(planned.counts, findings, db, is_agreed=args.yes, skipped=args.skip_overtaken)
         return report(apply(wishes, db), findings, would="")
@@ -176,8 +176,8 @@ def say_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
         those = [one for one in overtaken if one.what == what]
         if those:
             by = ", ".join(sorted({one.by for one in those if one.by})) or "somebody"
-            pictures = number_of(len(those), "picture")
-            output.say(f"{pictures} {subject} meanwhile by {by}: {then}")
+            pictures = pluralize(len(those), "picture")
+            output.print_message(f"{pictures} {subject} meanwhile by {by}: {then}")
 
 
 def ask(
@@ -201,7 +201,7 @@ def foreign(findings: Findings, db: Database) -> str:
     """Return why the file does not seem to belong to the database."""
     return (
         f"the database {db.name} never had {findings.unknown:,} of the "
-        f"{number_of(findings.named, 'label')} that the file replaces or deletes"
+        f"{pluralize(findings.named, 'label')} that the file replaces or deletes"
     )
 
 
@@ -253,21 +253,25 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
     """First adds, then replaces, then deletes."""
     done = Outcome()
     adding = upload(wishes.add, db.index, db.store)
-    done.added = list(output.bar(adding, total=len(wishes.add), what="adding", unit="label"))
+    done.added = list(
+        output.progress_bar(adding, total=len(wishes.add), description="adding", unit="label")
+    )
     by = process.login_name()
     replaced = wishes.replaced(done.added)
     replacing = delete(replaced, db.index, db.store, why="replaced", by=by)
     done.replaced = list(
-        output.bar(
+        output.progress_bar(
             replacing,
             total=len({one.fingerprint for one in replaced}),
-            what="replacing",
+            description="replacing",
             unit="label",
         )
     )
     deleting = delete(wishes.delete, db.index, db.store, why="deleted", by=by)
     done.deleted = list(
-        output.bar(deleting, total=len(wishes.delete), what="deleting", unit="label")
+        output.progress_bar(
+            deleting, total=len(wishes.delete), description="deleting", unit="label"
+        )
     )
     return done
 
@@ -275,24 +279,26 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
 def report(outcome: Outcome, findings: Findings, *, would: str) -> int:
     """Says what was done; returns the exit code."""
     counts = outcome.counts
-    output.say(in_words(counts, would))
+    output.print_message(in_words(counts, would))
     if counts.absent:
         never = min(findings.unknown, counts.absent)
-        output.say(
-            f"absent: {number_of(counts.absent, 'label')} to replace or delete (never in this "
+        output.print_message(
+            f"absent: {pluralize(counts.absent, 'label')} to replace or delete (never in this "
             f"database: {never:,}; replaced or deleted before: {counts.absent - never:,})"
         )
     if counts.gone:
-        output.say(f"corrected or deleted before, and left so: {number_of(counts.gone, 'label')}")
-    output.report(asdict(counts))
-    return output.list_failures(outcome.failures)
+        output.print_message(
+            f"corrected or deleted before, and left so: {pluralize(counts.gone, 'label')}"
+        )
+    output.write_json(asdict(counts))
+    return output.print_failures(outcome.failures)
 
 
 def in_words(counts: Counts, would: str) -> str:
     """The counts as a sentence."""
     return (
-        f"{number_of(counts.created, 'label')} {would}added, {counts.replaced:,} {would}replaced, "
-        f"{counts.deleted:,} {would}deleted with {number_of(counts.pictures_deleted, 'picture')}"
+        f"{pluralize(counts.created, 'label')} {would}added, {counts.replaced:,} {would}replaced, "
+        f"{counts.deleted:,} {would}deleted with {pluralize(counts.pictures_deleted, 'picture')}"
     )
 
 

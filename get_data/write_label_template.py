@@ -11,25 +11,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled
 from common import signals
 
 if __name__ == "__main__":
-    signals.end_at_once()  # the other imports take time
+    signals.exit_on_signal()  # the other imports take time
 
 import argparse
 from collections.abc import Sequence
 
 import msgspec
 
-from common.atomic_files import replacing
+from common.atomic_files import atomic_write
 from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.labels import edits, schema
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options, checked for what argparse can check."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "-o",
         "--output",
-        type=arguments.file_or_folder,
+        type=arguments.path_argument,
         metavar="FILE",
         help="default: the terminal",
     )
@@ -43,16 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     content = schema.json_schema() if args.json_schema else edits.example_label()
     text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
     if args.output is None:
-        output.write_out(text)
+        output.write_stdout(text)
         return exit_codes.DONE
     files.check_output(args.output)
     if args.output.exists():
         output.confirm(
             f"{args.output} exists. Overwrite it?", otherwise="remove it, or name another file"
         )
-    with replacing(args.output) as file:
+    with atomic_write(args.output) as file:
         file.write(text.encode())
-    output.say(f"written to {args.output}")
+    output.print_message(f"written to {args.output}")
     return exit_codes.DONE
 
 

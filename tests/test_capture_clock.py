@@ -102,9 +102,9 @@ def test_every_file_that_is_far_ahead_is_told_with_its_id(tmp_path, synchronised
     told = followed.told({**newest, tmp_path / "none": None})
     assert len(told) == 2
     for number, found in zip((4, 5), told, strict=True):
-        assert str(tmp_path / str(number)) in found.said
-        assert format_img_id(NOW + HOURS[number]) in found.said
-        assert found.todo
+        assert str(tmp_path / str(number)) in found.message
+        assert format_img_id(NOW + HOURS[number]) in found.message
+        assert found.note
 
 
 def test_moments_that_a_folder_has_are_stepped_over():

@@ -28,7 +28,7 @@ def test_a_child_is_ready_and_hears_and_outlives_the_signals_of_the_terminal(mod
         "print('ready', flush=True)\n"
         "print(sys.argv[1], sys.stdin.read(), os.getsid(0) == os.getpid())"
     )
-    child = child_process.started(name, "told", name="the child", stdin=subprocess.PIPE)
+    child = child_process.start_process(name, "told", name="the child", stdin=subprocess.PIPE)
     assert child.communicate(b"heard", timeout=HANGS_S)[0] == b"told heard True\n"
 
 
@@ -42,7 +42,7 @@ def test_a_child_is_ready_and_hears_and_outlives_the_signals_of_the_terminal(mod
 )
 def test_a_child_that_does_not_start_says_why(module, source, said):
     with pytest.raises(ChildFailed) as failed:
-        child_process.started(module(source), "", name="the child")
+        child_process.start_process(module(source), "", name="the child")
     assert str(failed.value) == said
 
 
@@ -53,7 +53,7 @@ def test_a_child_that_is_not_ready_in_time_is_ended(module, tmp_path):
         "time.sleep(9999)"
     )
     with pytest.raises(ChildFailed, match=r"^the child is not ready after 2 s$"):
-        child_process.started(name, "", name="the child", within_s=2)
+        child_process.start_process(name, "", name="the child", timeout_s=2)
     if not pid.exists():  # so busy a machine that it had not even begun
         return
     assert not Path(f"/proc/{pid.read_text()}").exists()

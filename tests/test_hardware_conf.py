@@ -196,13 +196,13 @@ def test_a_wrong_value_of_a_board_is_named_with_its_key(key, value, said, tmp_pa
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("car", "Object missing required field car"),
-        ("max_throttle", "Object missing required field max_throttle"),
-        ("jpeg_quality", "Object missing required field jpeg_quality"),
-        ("motors", "Object missing required field motors"),
-        ("motors.driver", "motors: Object missing required field driver"),
-        ("motors.steering", "motors: Object missing required field steering"),
-        ("motors.throttle.neutral_us", "motors.throttle: Object missing required field neutral_us"),
+        ("car", "missing key car"),
+        ("max_throttle", "missing key max_throttle"),
+        ("jpeg_quality", "missing key jpeg_quality"),
+        ("motors", "missing key motors"),
+        ("motors.driver", "motors: missing key driver"),
+        ("motors.steering", "motors: missing key steering"),
+        ("motors.throttle.neutral_us", "motors.throttle: missing key neutral_us"),
     ],
 )
 def test_what_is_missing_is_named_with_its_place(key, said, tmp_path):

@@ -31,7 +31,7 @@ class Lossy:
         if self.cluster:
             assert self.cluster.ask("DELETE", f"/{self.parts[part]}")[0] == 200
             return
-        for file in path.database().glob(INDEX_FILES):
+        for file in path.database_folder().glob(INDEX_FILES):
             file.unlink()
 
 
@@ -91,7 +91,7 @@ def test_who_knows_what_is_lost_may_start_anew(call, lossy, drive, tmp_path):
 def test_a_copy_that_is_put_back_is_all_it_takes(call, drive, tmp_path):
     call(upload_data, drive)
     call(upload_to_db, marked(drive, 0), "-y")
-    index = path.database() / "index.sqlite"
+    index = path.database_folder() / "index.sqlite"
     shutil.copy(index, tmp_path)
     index.unlink()
     assert call(upload_data, drive)[0] == 1
@@ -103,7 +103,7 @@ def test_a_copy_that_is_put_back_is_all_it_takes(call, drive, tmp_path):
 def test_an_index_that_is_moved_away_alone_damages_no_new_one(call, drive, tmp_path):
     """A killed upload leaves changes in a file beside it, which SQLite would write into any."""
     call(upload_data, drive)
-    index = path.database() / "index.sqlite"
+    index = path.database_folder() / "index.sqlite"
     changes = index.with_name("index.sqlite-wal")
     with closing(sqlite3.connect(index)) as running:
         running.execute("DELETE FROM labels WHERE id > 2")

@@ -77,7 +77,7 @@ def test_a_folder_that_cannot_be_synced_is_synced_with_all_others(code, tmp_path
     synced = []
     monkeypatch.setattr(os, "sync", lambda: synced.append(True))
     failing(monkeypatch.setattr, "fsync", code)
-    with atomic_files.replacing(tmp_path / "x") as file:
+    with atomic_files.atomic_write(tmp_path / "x") as file:
         file.write(b"new")
     assert (tmp_path / "x").read_bytes() == b"new"
     assert synced
@@ -95,7 +95,7 @@ def test_a_disk_that_fails_after_the_renaming_is_not_told_as_before_it(code, tmp
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", sync)
-    with pytest.raises(WriteFailed) as raised, atomic_files.replacing(target) as file:
+    with pytest.raises(WriteFailed) as raised, atomic_files.atomic_write(target) as file:
         file.write(b"new")
     assert target.read_bytes() == b"new"
     assert str(target) in str(raised.value)
@@ -130,13 +130,13 @@ def test_a_new_name_takes_nothings_place(way, tmp_path):
     (tmp_path / "new").write_bytes(b"new")
     (tmp_path / "old").write_bytes(b"old")
     with pytest.raises(FileExistsError):
-        atomic_files.rename_new(tmp_path / "new", tmp_path / "old")
+        atomic_files.rename_exclusive(tmp_path / "new", tmp_path / "old")
     assert (tmp_path / "old").read_bytes() == b"old"
-    atomic_files.rename_new(tmp_path / "new", tmp_path / "free")
+    atomic_files.rename_exclusive(tmp_path / "new", tmp_path / "free")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["free", "old"]
     (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(FileExistsError):
-        atomic_files.rename_new(tmp_path / "free", tmp_path / "dangling")
+        atomic_files.rename_exclusive(tmp_path / "free", tmp_path / "dangling")
 
 
 @pytest.mark.parametrize("code", [*REAL, errno.EACCES], ids=names_of([*REAL, errno.EACCES]))
@@ -147,7 +147,7 @@ def test_a_new_name_that_the_disk_refuses_is_not_given_by_a_weaker_call(
     failing(monkeypatch.setattr, "link", code)
     monkeypatch.setattr(atomic_files, "_renameat2", refusing(code))
     with pytest.raises(OSError, match=os.strerror(code)) as raised:
-        atomic_files.rename_new(tmp_path / "new", tmp_path / "target")
+        atomic_files.rename_exclusive(tmp_path / "new", tmp_path / "target")
     assert raised.value.errno == code
     assert [file.name for file in tmp_path.iterdir()] == ["new"]
 
@@ -161,7 +161,7 @@ def test_of_many_who_give_one_name_at_once_one_succeeds(way, tmp_path):
         file.write_bytes(bytes([number]))
         barrier.wait()
         with suppress(FileExistsError):
-            atomic_files.rename_new(file, tmp_path / "one")
+            atomic_files.rename_exclusive(file, tmp_path / "one")
             return number
         return None
 
@@ -215,7 +215,7 @@ def test_without_locks_a_journal_is_left_alone_and_nobody_is_blamed(without_lock
 def test_without_locks_what_may_be_another_processs_file_stays(without_locks, tmp_path):
     other = tmp_path / f".labels.json.{'0a' * 16}.tmp"
     other.write_bytes(b"half")
-    with atomic_files.replacing(tmp_path / "labels.json") as file:
+    with atomic_files.atomic_write(tmp_path / "labels.json") as file:
         file.write(b"{}")
     assert {file.name for file in tmp_path.iterdir()} == {other.name, "labels.json"}
 
@@ -233,6 +233,6 @@ def test_a_lock_that_another_holds_is_still_told(tmp_path, monkeypatch):
 
 def test_a_pipe_under_a_temporary_name_holds_nobody_up(tmp_path):
     os.mkfifo(tmp_path / f".labels.json.{'0b' * 16}.tmp")
-    with atomic_files.replacing(tmp_path / "labels.json") as file:
+    with atomic_files.atomic_write(tmp_path / "labels.json") as file:
         file.write(b"{}")
     assert json.loads((tmp_path / "labels.json").read_text()) == {}

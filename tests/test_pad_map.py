@@ -96,8 +96,8 @@ def test_a_trigger_s_range_may_hang_on_the_pad_s_name(text):
 @pytest.mark.parametrize(
     ("key", "value", "complaint"),
     [
-        ("throttle", None, "Object missing required field throttle"),
-        ("buttons.emergency_stop", None, "buttons: Object missing required field emergency_stop"),
+        ("throttle", None, "missing key throttle"),
+        ("buttons.emergency_stop", None, "buttons: missing key emergency_stop"),
         ("buttons.honk", {"code": "BTN_TR", "name": "RB"}, "buttons: Object contains unknown"),
         ("wheels", 4, "Object contains unknown field wheels"),
         ("steering.left", "far", "steering.left: Expected int, got str"),

@@ -14,7 +14,7 @@ import pytest
 from car import pi_checks
 from common import preflight
 from common.errors import CameraFailed, NotReady, RecordingFailed
-from common.preflight import Found, Unknown
+from common.preflight import CheckResult, CheckUnknown
 from get_data.recording import disk, jpeg
 from tests.helpers import faults
 
@@ -27,7 +27,8 @@ def said_by(*checks):
 
 def test_each_check_is_a_line_and_what_had_better_be_done_another():
     lines = said_by(
-        ("pad", lambda: Found("Xbox pad")), ("clock", lambda: Found("not set", "wait for it"))
+        ("pad", lambda: CheckResult("Xbox pad")),
+        ("clock", lambda: CheckResult("not set", "wait for it")),
     )
     assert lines == [
         "  pad      ok      Xbox pad",
@@ -43,7 +44,8 @@ def test_all_that_fails_is_said_before_the_car_counts_as_not_ready():
     lines = []
     with pytest.raises(NotReady, match="not ready to drive: camera, other; nothing has moved"):
         preflight.run(
-            [("camera", broken), ("pad", lambda: Found("fine")), ("other", broken)], lines.append
+            [("camera", broken), ("pad", lambda: CheckResult("fine")), ("other", broken)],
+            lines.append,
         )
     assert lines == [
         "  camera   FAILED  no camera: plug it in",
@@ -54,7 +56,7 @@ def test_all_that_fails_is_said_before_the_car_counts_as_not_ready():
 
 def test_what_cannot_be_told_is_neither_ok_nor_a_failure():
     def tells_nothing():
-        raise Unknown("no camera to ask")
+        raise CheckUnknown("no camera to ask")
 
     def broken():
         raise CameraFailed("no camera: plug it in")
@@ -89,9 +91,9 @@ def program(tmp_path, monkeypatch):
 def test_the_clock_is_told(program, answer, said, todo):
     program("timedatectl", answer)
     found = pi_checks.clock()
-    assert found.said == said
-    assert todo in found.todo
-    assert bool(found.todo) == bool(todo)
+    assert found.message == said
+    assert todo in found.note
+    assert bool(found.note) == bool(todo)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +109,9 @@ def test_the_clock_is_told(program, answer, said, todo):
 def test_the_supply_is_told(program, answer, said, todo):
     program("vcgencmd", answer)
     found = pi_checks.supply()
-    assert said in found.said
-    assert todo in found.todo
-    assert bool(found.todo) == bool(todo)
+    assert said in found.message
+    assert todo in found.note
+    assert bool(found.note) == bool(todo)
 
 
 def test_a_pi_with_too_little_power_does_not_drive(program):
@@ -133,7 +135,7 @@ def test_a_pi_with_too_little_power_does_not_drive(program):
 def test_what_no_program_tells_is_not_guessed(program, name, answer, code):
     program(name, answer, code)
     for check in (pi_checks.clock, pi_checks.supply):
-        with pytest.raises(Unknown):
+        with pytest.raises(CheckUnknown):
             check()
 
 
@@ -141,7 +143,7 @@ def test_a_program_that_hangs_is_not_waited_for(program, monkeypatch):
     monkeypatch.setattr(pi_checks, "_ANSWERS_WITHIN_S", 0.2)
     program("timedatectl", "yes")
     Path(shutil.which("timedatectl")).write_text("#!/bin/sh\nexec /bin/sleep 9999\n")
-    with pytest.raises(Unknown):
+    with pytest.raises(CheckUnknown):
         pi_checks.clock()
 
 
@@ -170,9 +172,9 @@ def test_the_minutes_left_count_blocks_labels_and_the_room_that_stays(free):
 def test_the_disk_is_told_in_minutes(tmp_path, free):
     free(10 * GIGABYTE)
     found = disk.space(tmp_path / "not" / "there" / "yet", picture_bytes=6_700, rate_hz=20)
-    assert found == Found("10.0 GB free, 843 minutes at 20 Hz")
+    assert found == CheckResult("10.0 GB free, 843 minutes at 20 Hz")
     free(GIGABYTE // 4)
-    assert disk.space(tmp_path, picture_bytes=6_700, rate_hz=20).todo == "delete what is uploaded"
+    assert disk.space(tmp_path, picture_bytes=6_700, rate_hz=20).note == "delete what is uploaded"
 
 
 def test_a_disk_that_is_nearly_full_is_not_ready(tmp_path, free):
@@ -191,16 +193,16 @@ def test_the_time_that_a_picture_takes_is_measured_and_nothing_is_left(tmp_path,
 
     monkeypatch.setattr(os, "fsync", slow)
     found = disk.latency(tmp_path / "drive")
-    middle_ms, most_ms = map(int, re.findall(r"\d+", found.said))
+    middle_ms, most_ms = map(int, re.findall(r"\d+", found.message))
     assert most_ms >= 30
     assert middle_ms <= most_ms
-    assert not found.todo
+    assert not found.note
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_slow_card_is_noted_and_one_slower_than_the_queue_is_not_ready(tmp_path, monkeypatch):
     monkeypatch.setattr(disk, "SLOW_S", 0.0)
-    assert disk.latency(tmp_path).todo == "a faster card drops no pictures"
+    assert disk.latency(tmp_path).note == "a faster card drops no pictures"
     monkeypatch.setattr(disk, "QUEUE_S", 0.0)
     with pytest.raises(RecordingFailed, match="slower than recording can wait; use another card"):
         disk.latency(tmp_path)
@@ -209,7 +211,7 @@ def test_a_slow_card_is_noted_and_one_slower_than_the_queue_is_not_ready(tmp_pat
 def test_a_disk_that_cannot_sync_one_file_can_be_recorded_to(tmp_path, monkeypatch):
     """Old CIFS, some FUSE: recording itself syncs all of them there."""
     faults.failing(monkeypatch.setattr, "fsync", errno.EINVAL)
-    assert "is safe after" in disk.latency(tmp_path).said
+    assert "is safe after" in disk.latency(tmp_path).message
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):

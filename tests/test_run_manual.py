@@ -950,7 +950,7 @@ BROKEN_CONF = [
     ("{", "line 1, column 2: not JSON"),
     ('{"car": "x", "max_throttle": "fast", "jpeg_quality": 90}', "max_throttle: Expected float"),
     ('{"car": "x", "max_throttle": 2, "jpeg_quality": 90}', "max_throttle: Expected float <= 1"),
-    ('{"car": "x", "max_throttle": 0.5}', "missing required field jpeg_quality"),
+    ('{"car": "x", "max_throttle": 0.5}', "missing key jpeg_quality"),
     ('{"car": "x", "max_throtle": 1}', "unknown field max_throtle"),
 ]
 

@@ -793,7 +793,7 @@ def test_an_upload_ended_by_a_signal_says_so_and_is_completed_by_a_second(call, 
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until((path.database() / "pictures").is_dir)
+    wait_until((path.database_folder() / "pictures").is_dir)
     process.send_signal(number)
     out, err = process.communicate(timeout=HANGS_S)
     assert (process.returncode, out) == (130, "")
@@ -813,7 +813,7 @@ def test_an_upload_with_nohup_outlives_the_terminal(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until((path.database() / "pictures").is_dir)
+    wait_until((path.database_folder() / "pictures").is_dir)
     process.send_signal(signal.SIGHUP)
     out, err = process.communicate(timeout=HANGS_S)
     assert (process.returncode, json.loads(out)["created"]) == (0, 1500), err
@@ -900,4 +900,4 @@ def test_every_script_runs_from_any_folder_and_helps(script, tmp_path):
     ("count", "told"), [(0, "0 labels"), (1, "1 label"), (2, "2 labels"), (2031, "2,031 labels")]
 )
 def test_a_number_and_its_noun_agree(count, told):
-    assert output.number_of(count, "label") == told
+    assert output.pluralize(count, "label") == told

@@ -92,7 +92,7 @@ def test_pictures_that_all_fail_replace_no_labels(call, drive, tmp_path):
     call(upload_data, drive)
     call(search_and_download, "-p", out)
     before = (out / label_file.NAME).read_bytes()
-    for file in [*out.glob("*.jpg"), *(path.database() / "pictures").rglob("*.jpg")]:
+    for file in [*out.glob("*.jpg"), *(path.database_folder() / "pictures").rglob("*.jpg")]:
         file.unlink()
     code, counts, _ = call(search_and_download, "-p", out)
     assert (code, counts["failed"]) == (3, 10)
@@ -140,7 +140,7 @@ def test_one_search_is_made_and_its_bar_counts_pictures(call, drive, tmp_path, m
     monkeypatch.setattr(
         SqliteIndex, "search", lambda self, query: searches.append(query) or search(self, query)
     )
-    monkeypatch.setattr(output, "shows_bars", lambda: True)
+    monkeypatch.setattr(output, "shows_progress", lambda: True)
     query = json.dumps({"driver": {"type": "term", "value": "Zoé"}})
     code, counts, err = call(search_and_download, "-q", query, "-p", tmp_path / "out")
     assert (code, counts["found"], counts["other_labels"]) == (0, 10, 1)

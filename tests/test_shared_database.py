@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import path
-from common.atomic_files import replacing
+from common.atomic_files import atomic_write
 from get_data.labels import label_file
 from tests.conftest import document, save
 
@@ -138,7 +138,7 @@ def test_a_file_that_is_replaced_keeps_its_rights(mode, umask, tmp_path):
     before = os.umask(umask)
     try:
         for name in ("labels.json", "new.json"):
-            with replacing(tmp_path / name) as file:
+            with atomic_write(tmp_path / name) as file:
                 file.write(b"[]")
     finally:
         os.umask(before)
@@ -158,9 +158,9 @@ def test_a_group_that_cannot_be_kept_gives_its_rights_to_no_other(team, tmp_path
     code = f"""
 import os, sys
 from pathlib import Path
-from common.atomic_files import replacing
+from common.atomic_files import atomic_write
 os.umask(0o022); os.setgroups([]); os.setgid({OTHER}); os.setuid({OTHER})
-with replacing(Path({str(file)!r})) as file:
+with atomic_write(Path({str(file)!r})) as file:
     file.write(b"new")
 """
     subprocess.run([sys.executable, "-c", code], cwd=path.ROOT, check=True)

@@ -70,7 +70,7 @@ def test_parse_refuses(raw, complaint):
 )
 def test_entries_refuse_what_parse_refuses(raw, complaint):
     with pytest.raises(InputError) as caught:
-        list(strict_json.entries(raw, "f.json"))
+        list(strict_json.iter_entries(raw, "f.json"))
     assert str(caught.value).startswith("f.json")
     assert complaint in str(caught.value)
 
@@ -93,7 +93,7 @@ def test_entries_are_those_that_parse_reads(content, indent, ascii_only, mark, b
     """However it is written: each value, and the very bytes of it."""
     text = json.dumps(content, indent=indent, ensure_ascii=ascii_only)
     raw = f"{mark}{blank}{text}{blank}".encode()
-    entries = list(strict_json.entries(raw, "f.json"))
+    entries = list(strict_json.iter_entries(raw, "f.json"))
     assert {one.key: one.value for one in entries} == strict_json.parse(raw, "f.json")
     for one in entries:
         assert strict_json.parse(raw[one.start : one.end], "f.json") == one.value
@@ -156,7 +156,7 @@ def seconds(read: Callable[[bytes], object], raw: bytes) -> float:
     "read",
     [
         lambda raw: strict_json.parse(raw, "f.json"),
-        lambda raw: list(strict_json.entries(raw, "f.json")),
+        lambda raw: list(strict_json.iter_entries(raw, "f.json")),
         label_file.starts_like_label_file,
     ],
     ids=["parse", "entries", "starts_like_label_file"],

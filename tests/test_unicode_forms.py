@@ -89,7 +89,7 @@ def by(text, entry):
 
 def test_a_session_is_kept_in_one_form(tmp_path):
     given = {"event": APART, "track": "", "track_type": "", "driver": APART, "comment": ""}
-    kept = session_questions.session_of(tmp_path / "new", given, may_ask=False)
+    kept = session_questions.resolve_session(tmp_path / "new", given, may_ask=False)
     assert kept["driver"] == COMPOSED
     recorded = document(0, **TEXTS)
     assert recorded == to_nfc(recorded)

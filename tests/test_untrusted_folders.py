@@ -76,16 +76,16 @@ def test_a_recording_does_not_begin_where_a_link_would_lead_it_away(
 
 def test_a_link_that_takes_a_folders_place_meanwhile_is_not_followed(killed, theirs):
     """What is moved goes through the folder that was looked at, not through its name."""
-    with links.opened_folder(killed, "") as recording:
+    with links.open_folder(killed, "") as recording:
         (killed / journal.ERASED).mkdir()
-        with links.opened_folder(killed, journal.ERASED) as erased:
+        with links.open_folder(killed, journal.ERASED) as erased:
             shutil.move(killed / journal.ERASED, killed / "moved away")
             (killed / journal.ERASED).symlink_to(theirs)
             name = document(0)["file_name"]
             os.rename(name, name, src_dir_fd=recording, dst_dir_fd=erased)
     assert (killed / "moved away" / name).exists()
     assert not (theirs / name).exists()
-    with pytest.raises(InputError, match="is a link"), links.opened_folder(killed, journal.ERASED):
+    with pytest.raises(InputError, match="is a link"), links.open_folder(killed, journal.ERASED):
         pass
 
 

@@ -25,9 +25,8 @@ from car.interfaces import COMMAND_TIMEOUT_S, NEUTRAL, Command, Motors
 from car.motors import opening, wire
 from car.motors.opening import AnyMotors
 from car.realtime import GUARD, priority
+from common.child_process import report_ready
 from common.errors import ToolkitError
-
-READY = b"ready\n"
 
 _COMMANDS, _ANSWERS = 0, 1  # descriptors
 _SPARED = {  # what cannot be caught, what only tells, and the faults that Python cannot outlive
@@ -90,8 +89,7 @@ def main() -> int:
     try:
         with priority(GUARD, inherited=True), closing(opening.opened(conf)) as wheels:
             if not select.select([signals], [], [], opening.neutral_first_s(conf))[0]:
-                with suppress(BrokenPipeError):  # the drive is gone already
-                    os.write(_ANSWERS, READY)
+                report_ready()
                 os.set_blocking(_ANSWERS, False)  # the guard waits for nobody
                 guard(wheels, signals)
     except ToolkitError as error:

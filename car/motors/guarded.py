@@ -49,13 +49,13 @@ class MotorsBehindGuard:
         self._unanswered_since_s = 0.0
         self._closed = False
         try:
-            self._guard = child_process.started(
+            self._guard = child_process.start_process(
                 GUARD_MODULE,
                 msgspec.json.encode(conf).decode(),
                 name=_NAME,
-                inherited=inherited,
+                inherited_fds=inherited,
                 stdin=subprocess.PIPE,
-                within_s=_STARTS_WITHIN_S + opening.neutral_first_s(conf),
+                timeout_s=_STARTS_WITHIN_S + opening.neutral_first_s(conf),
             )
         except ChildFailed as error:
             raise MotorsFailed(str(error)) from error
@@ -168,4 +168,4 @@ class MotorsBehindGuard:
 
         Raises: subprocess.TimeoutExpired.
         """
-        return child_process.last_words(self._guard, name=_NAME, within_s=within_s)
+        return child_process.end_process(self._guard, name=_NAME, timeout_s=within_s)

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, field
 
 from car.hardware_conf import Conf
 from car.interfaces import Button
-from common import strict_json
+from common import strict_json, structs
 from common.errors import InputError
 
 OURS = Path(__file__).resolve().parent / "maps"
@@ -150,10 +149,9 @@ def read(file: Path) -> PadMap:
 def _read(file: Path, name: str) -> PadMap:
     content = strict_json.read(file)
     try:
-        checked = msgspec.convert(content, _File)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).replace("`", "").partition(" - at $.")
-        raise InputError(f"{file}: {where + ': ' if where else ''}{what}") from error
+        checked = structs.convert(content, _File)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
     keys = {button: getattr(checked.buttons, button.name.lower()) for button in Button}
     controls = PadMap(name, checked.about, checked.steering, checked.throttle, checked.brake, keys)
     for key, complaint in _complaints(controls):

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import NoReturn
 
 import path
-from get_data.cli.output import one_line
+from get_data.cli.output import sanitize
 
 _LARGEST_NUMBER = 10**9
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        super().error(one_line(message))
+        super().error(sanitize(message))
 
 
-def parser(docstring: str | None) -> argparse.ArgumentParser:
+def create_parser(docstring: str | None) -> argparse.ArgumentParser:
     """A parser whose help is the script's docstring."""
     return _Parser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
 
@@ -27,7 +27,7 @@ def add_pictures_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-p",
         "--pictures",
-        type=file_or_folder,
+        type=path_argument,
         metavar="DIR",
         help="default: beside the label file",
     )
@@ -38,7 +38,7 @@ def add_dry_run_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
 
 
-def whole_number(text: str) -> int:
+def positive_integer(text: str) -> int:
     """An option that is a whole number above 0. Raises: argparse's error."""
     number = int(text) if text.isdecimal() and len(text) < 20 else 0
     if not 0 < number <= _LARGEST_NUMBER:
@@ -57,7 +57,7 @@ def positive_number(text: str) -> float:
     return number
 
 
-def number_from(low: float, high: float, what: str) -> Callable[[str], float]:
+def number_between(low: float, high: float, what: str) -> Callable[[str], float]:
     """The kind of an option that is a number in a range; `what` is what it counts."""
 
     def number(text: str) -> float:
@@ -72,7 +72,7 @@ def number_from(low: float, high: float, what: str) -> Callable[[str], float]:
     return number
 
 
-def whole_number_from(low: int, high: int, what: str) -> Callable[[str], int]:
+def integer_between(low: int, high: int, what: str) -> Callable[[str], int]:
     """The kind of an option that is a whole number in a range; `what` is what it counts."""
 
     def number(text: str) -> int:
@@ -93,14 +93,14 @@ def picture_size(text: str) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-PORT = whole_number_from(1, 65535, "as a port")
+PORT = integer_between(1, 65535, "as a port")
 
 
-def file_or_folder(text: str) -> Path:
+def path_argument(text: str) -> Path:
     """An option that is a path, whether or not something is there. Raises: argparse's error."""
     if not text:
         raise argparse.ArgumentTypeError(f"expected a file or a folder, got {text!r}")
-    place = path.expanded(text)
+    place = path.expand_user(text)
     try:
         place.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -111,7 +111,7 @@ def file_or_folder(text: str) -> Path:
     return place
 
 
-def sentence(text: str) -> str:
+def utf8_text(text: str) -> str:
     """An option that is text to be kept. Raises: argparse's error."""
     try:
         text.encode()

@@ -8,7 +8,7 @@ from pathlib import Path
 import path
 from common import links
 from common.errors import InputError
-from get_data.cli.output import number_of, say
+from get_data.cli.output import pluralize, print_message
 from get_data.labels import label_file
 from get_data.labels.schema import Document
 from get_data.recording import journal
@@ -16,20 +16,22 @@ from get_data.recording import journal
 _BEGINNING_BYTES = 1_000_000
 
 
-def say_repaired(folder: Path, merged: journal.Merged | None) -> None:
+def print_repair(folder: Path, merged: journal.Merged | None) -> None:
     """What a killed recording left, and that it is repaired, is said aloud."""
     if merged is None:
         return
     erased = f", {merged.erased} erased" if merged.erased else ""
-    kept = number_of(merged.labels, "label")
-    say(f"{folder}: repaired an interrupted recording: {kept} kept{erased}")
+    kept = pluralize(merged.labels, "label")
+    print_message(f"{folder}: repaired an interrupted recording: {kept} kept{erased}")
     for name, reason in merged.damaged.items():
-        say(f"  damaged: {name}: {reason}")
+        print_message(f"  damaged: {name}: {reason}")
     if merged.damaged:
-        say(f"  see {folder / journal.DAMAGED_LABELS} and {folder / journal.DAMAGED_PICTURES}/")
+        print_message(
+            f"  see {folder / journal.DAMAGED_LABELS} and {folder / journal.DAMAGED_PICTURES}/"
+        )
 
 
-def make_folders(*folders: Path) -> None:
+def create_folders(*folders: Path) -> None:
     """The folders are there, or, on InputError, none that was not there before."""
     made: list[Path] = []
     for folder in folders:
@@ -44,7 +46,7 @@ def make_folders(*folders: Path) -> None:
             raise InputError(f"{folder} cannot be made a folder: {error.strerror}") from error
 
 
-def is_there(file: Path) -> bool:
+def exists(file: Path) -> bool:
     """Whether there is such a file or folder. Raises: InputError when that cannot be known."""
     try:
         return file.exists()
@@ -64,24 +66,24 @@ def check_output(file: Path) -> None:
         raise InputError(f"{file} is a folder; name a file")
     if file.exists() and not file.is_file():
         raise InputError(f"{file} is not a regular file; name another")
-    links.refuse_link(file)
+    links.check_not_link(file)
     check_outside_database(file.parent)
 
 
 def check_outside_database(folder: Path) -> None:
     """The folder is not one of the local database's. Raises: InputError."""
     if Path(os.path.realpath(path.absolute(folder))).is_relative_to(
-        os.path.realpath(path.database())
+        os.path.realpath(path.database_folder())
     ):
         raise InputError(f"{folder} is inside the local database; name a place of your own")
 
 
-def check_replaces(file: Path, what: str, is_one: Callable[[bytes], bool]) -> None:
+def check_overwrites(file: Path, what: str, is_one: Callable[[bytes], bool]) -> None:
     """Nothing is there but `what`, as the beginning of the file tells, or an empty file.
 
     Raises: InputError.
     """
-    if not is_there(file):
+    if not exists(file):
         return
     try:
         with file.open("rb") as content:
@@ -92,18 +94,18 @@ def check_replaces(file: Path, what: str, is_one: Callable[[bytes], bool]) -> No
         raise InputError(f"{file} is not {what}; move it away, or name another file with -o")
 
 
-def label_file_of(argument: Path) -> Path:
+def find_label_file(argument: Path) -> Path:
     """The label file that an argument means: itself, or a folder's `labels.json`.
 
     What a killed recording left beside it is repaired first, and said. Raises: InputError.
     """
     folder, file = _folder_and_file(argument)
     if _has_journal(folder):
-        say_repaired(folder, journal.repair(folder))
+        print_repair(folder, journal.repair(folder))
     return _existing(file, argument)
 
 
-def labels_of(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str, Document]]:
+def read_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str, Document]]:
     """The label file that an argument means, and its labels, all of them checked.
 
     Without `repair`, and in a folder that cannot be written, the journal of a killed recording is
@@ -111,7 +113,7 @@ def labels_of(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str, D
     """
     folder, file = _folder_and_file(argument)
     if not _has_journal(folder) or (repair and _may_write(folder)):
-        file = label_file_of(argument)
+        file = find_label_file(argument)
         return file, label_file.read(file)
     if file.name != label_file.NAME:
         return file, label_file.read(_existing(file, argument))
@@ -120,8 +122,8 @@ def labels_of(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str, D
             labels = journal.as_it_stands(folder)
     except OSError as error:
         raise InputError(f"{folder / journal.NAME} cannot be read: {error.strerror}") from error
-    count = number_of(len(labels), "label")
-    say(f"{folder}: an interrupted recording, read without repairing it: {count}")
+    count = pluralize(len(labels), "label")
+    print_message(f"{folder}: an interrupted recording, read without repairing it: {count}")
     return file, labels
 
 
@@ -134,7 +136,7 @@ def _folder_and_file(argument: Path) -> tuple[Path, Path]:
 
 def _existing(file: Path, argument: Path) -> Path:
     """Return the label file. Raises: InputError when there is none, or it is a picture."""
-    if not is_there(file):
+    if not exists(file):
         if argument.is_dir():
             raise InputError(f"{argument} has no {label_file.NAME}: not a folder of labels")
         raise InputError(f"{argument} does not exist")
@@ -146,7 +148,7 @@ def _existing(file: Path, argument: Path) -> Path:
 def _has_journal(folder: Path) -> bool:
     """Whether a recording was interrupted there, or still runs. Raises: InputError."""
     try:
-        return links.is_taken(folder / journal.NAME)
+        return links.lexists(folder / journal.NAME)
     except OSError as error:
         raise InputError(f"{folder / journal.NAME} cannot be read: {error.strerror}") from error
 

@@ -15,49 +15,49 @@ _LONGEST_LINE = 1000
 Item = TypeVar("Item")
 
 
-def say(line: str) -> None:
+def print_message(line: str) -> None:
     """A line for people, on stderr; if that takes none, the work goes on all the same."""
-    say_whole(one_line(line))
+    print_verbatim(sanitize(line))
 
 
-def say_whole(line: str) -> None:
+def print_verbatim(line: str) -> None:
     """Print a line on stderr as it is, however long: a command to copy, whose signs are safe."""
     try:
         tqdm.write(line, file=sys.stderr)
     except OSError:
-        silence(sys.stderr)
+        discard_output(sys.stderr)
 
 
-def number_of(count: int, thing: str) -> str:
+def pluralize(count: int, thing: str) -> str:
     """Return how many there are of a thing, for people: "1 label", "2,031 labels"."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
-def say_database(name: str, notice: str) -> None:
+def print_database(name: str, notice: str) -> None:
     """Which database is talked to: the first line of every script that does."""
-    say(f"database: {name}")
+    print_message(f"database: {name}")
     if notice:
-        say(f"warning: {notice}")
+        print_message(f"warning: {notice}")
 
 
-def one_line(text: str) -> str:
+def sanitize(text: str) -> str:
     """The text without what a terminal or a log would not show as it is, and not endless."""
     if len(text) > _LONGEST_LINE:
         text = f"{text[: _LONGEST_LINE // 2]} ... {text[-_LONGEST_LINE // 2 :]}"
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
-def silence(stream: TextIO) -> None:
+def discard_output(stream: TextIO) -> None:
     """The stream takes everything from here on, also what it still holds, and drops it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def report(counts: object) -> None:
+def write_json(counts: object) -> None:
     """The result for programs, on stdout. Raises: WriteFailed."""
-    write_out(json.dumps(counts) + "\n")
+    write_stdout(json.dumps(counts) + "\n")
 
 
-def write_out(text: str) -> None:
+def write_stdout(text: str) -> None:
     """The text is on stdout, or whoever read there, `head` perhaps, has enough.
 
     Raises: WriteFailed.
@@ -66,18 +66,20 @@ def write_out(text: str) -> None:
         sys.stdout.buffer.write(text.encode())  # JSON is UTF-8, whatever the terminal speaks
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        silence(sys.stdout)
+        discard_output(sys.stdout)
     except OSError as error:
-        silence(sys.stdout)
+        discard_output(sys.stdout)
         raise WriteFailed(f"stdout cannot be written: {error.strerror}") from error
 
 
-def shows_bars() -> bool:
+def shows_progress() -> bool:
     """Whether somebody is there to see a bar."""
     return sys.stderr.isatty()
 
 
-def bar(items: Iterable[Item], *, total: int | None, what: str, unit: str) -> Iterable[Item]:
+def progress_bar(
+    items: Iterable[Item], *, total: int | None, description: str, unit: str
+) -> Iterable[Item]:
     """The items, with a progress bar on stderr when that is a terminal.
 
     `total` is how many units come, None when only the end tells.
@@ -92,10 +94,10 @@ def bar(items: Iterable[Item], *, total: int | None, what: str, unit: str) -> It
         miniters=max(1, (total or 0) // 1000),
         mininterval=0,
         smoothing=0,
-        desc=what,
+        desc=description,
         unit=unit,
         file=sys.stderr,
-        disable=not shows_bars(),
+        disable=not shows_progress(),
         dynamic_ncols=True,
         leave=False,
     )
@@ -109,14 +111,14 @@ def confirm(question: str, *, otherwise: str) -> None:
     if not sys.stdin.isatty():
         raise Declined(f"{question} There is no terminal to ask on: {otherwise}")
     try:
-        answer = ask(f"{question} [y/N] ")
+        answer = prompt(f"{question} [y/N] ")
     except InputError:  # no yes
         answer = ""
     if answer.lower() not in ("y", "yes"):
         raise Declined("nothing was changed")
 
 
-def ask(question: str) -> str:
+def prompt(question: str) -> str:
     """Return what the user answers on the terminal.
 
     Raises: InputError for bytes that are no text, whatever the terminal speaks; Declined when
@@ -126,7 +128,7 @@ def ask(question: str) -> str:
         sys.stderr.write(question)
         sys.stderr.flush()
     except OSError:
-        silence(sys.stderr)
+        discard_output(sys.stderr)
     try:
         answer = sys.stdin.readline()
         answer.encode()  # what is no text may come as half characters
@@ -139,8 +141,8 @@ def ask(question: str) -> str:
     return answer.strip()
 
 
-def list_failures(failures: Sequence[Any]) -> int:
+def print_failures(failures: Sequence[Any]) -> int:
     """Each failed item is named on stderr; returns the exit code that goes with them."""
     for failed in failures:
-        say(f"failed: {failed.img_id}: {failed.reason}")
+        print_message(f"failed: {failed.img_id}: {failed.reason}")
     return SOME_ITEMS_FAILED if failures else DONE

@@ -14,7 +14,7 @@ from typing import NoReturn
 from common import signals
 from common.errors import ToolkitError
 from get_data.cli.exit_codes import INTERRUPTED
-from get_data.cli.output import say
+from get_data.cli.output import print_message
 
 
 def run(main: Callable[[], int]) -> int:
@@ -30,11 +30,11 @@ def run(main: Callable[[], int]) -> int:
         if os.environ.get("DEBUG"):
             for part in traceback.format_exception(error):
                 for line in part.rstrip("\n").split("\n"):
-                    say(line)
-        say(f"error: {error}")
+                    print_message(line)
+        print_message(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        say("interrupted")
+        print_message("interrupted")
         return INTERRUPTED
 
 
@@ -57,7 +57,7 @@ def _interruptible() -> Iterator[None]:
 
     Afterwards they do what they did before: a second Ctrl-C meets no code of ours.
     """
-    before = {number: signal.getsignal(number) for number in signals.SIGNALS}
+    before = {number: signal.getsignal(number) for number in signals.STOP_SIGNALS}
     heard = {number for number, handler in before.items() if handler != signal.SIG_IGN}  # nohup
     for number in heard:
         signal.signal(number, _interrupt)
@@ -73,7 +73,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 @contextmanager
-def ended_by_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
+def stop_on_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
     """While the block runs, Ctrl-C, a lost terminal or a kill stop the drive and nothing else."""
     signalled = threading.Event()
 
@@ -81,7 +81,7 @@ def ended_by_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
         signalled.set()
         stop()
 
-    before = {number: signal.signal(number, handle) for number in signals.SIGNALS}
+    before = {number: signal.signal(number, handle) for number in signals.STOP_SIGNALS}
     try:
         yield signalled
     finally:

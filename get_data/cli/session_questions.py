@@ -11,7 +11,7 @@ from get_data.labels.unicode_forms import to_nfc
 from get_data.recording import journal
 
 
-def session_of(
+def resolve_session(
     folder: Path, given: Mapping[str, str | None], *, may_ask: bool = True
 ) -> session.Session:
     """Return the session of a folder: its template, with the empty fields filled by what is given.
@@ -24,7 +24,7 @@ def session_of(
     """
     template = folder / session.NAME
     recorded = any((folder / name).exists() for name in (label_file.NAME, journal.NAME))
-    if files.is_there(template):
+    if files.exists(template):
         kept = session.read(template)
     elif (folder / label_file.NAME).exists():
         raise InputError(f"{folder} has labels that were not recorded there; choose another folder")
@@ -34,12 +34,12 @@ def session_of(
     _check_same(template, kept, told)
     if may_ask and not recorded and sys.stdin.isatty():
         asked = [key for key in given if not kept[key] and key not in told]
-        told |= {key: to_nfc(output.ask(f"{key}: ")) for key in asked}
+        told |= {key: to_nfc(output.prompt(f"{key}: ")) for key in asked}
     filled = {key: value for key, value in told.items() if value and not kept[key]}
     content = {**kept, **filled}
     session.check(content, "the session")
     if recorded and filled:
-        output.say(f"warning: {folder}: earlier pictures have no {', '.join(filled)}")
+        output.print_message(f"warning: {folder}: earlier pictures have no {', '.join(filled)}")
     return content
 
 
@@ -54,7 +54,7 @@ def _check_same(template: Path, kept: session.Session, given: Mapping[str, str])
             )
 
 
-def keep(said: session.Session, template: Path) -> None:
+def save_template(said: session.Session, template: Path) -> None:
     """Write the template, unless it says so already. Raises: InputError, WriteFailed."""
     if not template.exists() or session.read(template) != said:
         session.write(template, said)

@@ -70,7 +70,7 @@ def _local(*, new_index: bool) -> Iterator[Database]:
     from get_data.database.local.label_index import SIDE_FILES, SqliteIndex
     from get_data.database.local.picture_store import LocalPictureStore
 
-    folder = path.database()
+    folder = path.database_folder()
     _check_folder(folder)
     index, store = SqliteIndex(folder), LocalPictureStore(folder)
     try:

@@ -6,23 +6,21 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from common.atomic_files import drop_left_behind, sync_file_system, temporary_file
+from common.atomic_files import remove_stale_files, sync_file_system, temporary_file
 from common.batching import THREADS, batches, cancel_on_error
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
+from common.times import to_microseconds
 from get_data.database.interfaces import PictureStore, stored
 from get_data.labels import ids, label_file, validation
 from get_data.labels.schema import PictureReference
 from get_data.labels.unicode_forms import file_name_key
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _REMEDY = "upload_data.py --verify, given the folder of its recording, puts it right"
 
 
@@ -98,7 +96,7 @@ def download(
     """
     names = _Names()
     if fetch:
-        drop_left_behind(pictures)
+        remove_stale_files(pictures)
     with (
         cancel_on_error(threads(THREADS)) as pool,
         suppress(_NothingToList),
@@ -143,7 +141,7 @@ class _Names:
         if moment is None:
             self._others.add(name)
             return True
-        moment_us = (moment - _EPOCH) // _MICROSECOND
+        moment_us = to_microseconds(moment)
         if id_of_name == says.img_id:
             self._moments_us.append(moment_us)
             return True

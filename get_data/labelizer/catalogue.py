@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from common import strict_json
 from common.errors import InputError
-from common.links import picture_inside
+from common.links import resolve_picture
 from get_data.labelizer import partial_label
 from get_data.labelizer.operations import UNKNOWN
 from get_data.labelizer.partial_label import Glance
@@ -162,7 +162,7 @@ class Catalogue:
     def picture(self, position: int) -> Path | None:
         """The file of a picture in the folder; None where there is none that may be shown."""
         name = self.file_names[position]
-        return picture_inside(self.folder, name) if name else None
+        return resolve_picture(self.folder, name) if name else None
 
     def raw(self, position: int) -> bytes:
         """The bytes of an entry's label, as they stand in the file. Raises: InputError."""
@@ -200,8 +200,8 @@ def read(labels: Path, folder: Path, progress: Progress = iter) -> Catalogue:
     `progress` passes the entries on and may show how far it is. Raises: InputError for what is no
     label file at all, has no labels, or has too many classes for keys.
     """
-    raw = strict_json.bytes_of(labels, "a label file")
-    rows = [_row(entry) for entry in progress(strict_json.entries(raw, str(labels)))]
+    raw = strict_json.read_bytes(labels, "a label file")
+    rows = [_row(entry) for entry in progress(strict_json.iter_entries(raw, str(labels)))]
     if not rows:
         raise InputError(f"{labels} has no labels to correct")
     rows.sort(key=lambda row: (row.taken, row.img_id))
@@ -314,7 +314,7 @@ def _files(folder: Path) -> dict[str, _File]:
     try:
         with os.scandir(folder) as found:
             for one in found:
-                if one.is_symlink() and picture_inside(folder, one.name) is None:
+                if one.is_symlink() and resolve_picture(folder, one.name) is None:
                     continue
                 if one.is_file() and not one.name.startswith(_OF_MACOS):
                     told = one.stat()

@@ -31,7 +31,7 @@ def create_server(desk: Desk, access: Access, listener: socket.socket) -> Any:
 
     Signals wait meanwhile: Django's set-up turns an exception from a handler into one of its own.
     """
-    with signals.deferred():
+    with signals.defer_signals():
         settings.configure(**_settings(desk, access, listener.getsockname()[1]))
         application = get_wsgi_application()
     return connections.create_server(application, listener, access, largest_body=_LARGEST_REQUEST)

@@ -356,12 +356,12 @@ def _hold(path: Path) -> int:
     work; WriteFailed.
     """
     try:
-        links.refuse_side_files(path)
+        links.check_side_files(path)
         descriptor = links.open_file(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise WriteFailed(f"{path} cannot be written: {error.strerror}") from error
-    with suppress(locks.NotLockable):
-        if not locks.take(descriptor):
+    with suppress(locks.LocksUnsupported):
+        if not locks.acquire(descriptor):
             os.close(descriptor)
             raise BeingLabelled(
                 f"{path} is open in another labelizer; use that one, or end it first"

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from common import strict_json
-from common.atomic_files import replacing
+from common.atomic_files import atomic_write
 from common.errors import InputError
 from get_data.labels import validation
 from get_data.labels.schema import Document
@@ -46,8 +46,8 @@ def entries(path: Path) -> Iterator[tuple[str, Raw]]:
 
     Raises: InputError.
     """
-    raw = strict_json.bytes_of(path, "a label file")
-    for entry in strict_json.entries(raw, str(path)):
+    raw = strict_json.read_bytes(path, "a label file")
+    for entry in strict_json.iter_entries(raw, str(path)):
         yield entry.key, Raw(msgspec.json.format(raw[entry.start : entry.end], indent=-1))
 
 
@@ -55,7 +55,7 @@ def starts_like_label_file(raw: bytes) -> bool:
     """Whether a file that begins so holds labels: the first is one, or it holds nothing at all."""
     text = raw.decode(errors="ignore")  # may end inside a character
     try:
-        first = next(strict_json.entries(text.encode(), NAME), None)
+        first = next(strict_json.iter_entries(text.encode(), NAME), None)
         return first is None or validation.parse(first.value).img_id == first.key
     except InputError:
         return False
@@ -103,7 +103,7 @@ class LabelFileWriter:
 @contextmanager
 def open_writer(path: Path) -> Iterator[LabelFileWriter]:
     """A writer whose labels stand at `path` once the block has ended without an error."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         writer = LabelFileWriter(file)
         yield writer
         writer.close()

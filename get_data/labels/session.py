@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from common import strict_json
-from common.atomic_files import replacing
+from common.atomic_files import atomic_write
 from common.errors import InputError
 from get_data.labels.schema import RESERVED, SESSION_KEYS
 from get_data.labels.validation import custom_key_fault, is_custom_value
@@ -61,5 +61,5 @@ def check(session: Session, where: str) -> None:
 
 def write(path: Path, session: Mapping[str, Any]) -> None:
     """The template holds these values. Raises: WriteFailed."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(msgspec.json.format(msgspec.json.encode(session), indent=2) + b"\n")

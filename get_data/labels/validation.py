@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from common import structs
 from common.errors import InputError
 from common.times import parse_time
 from get_data.labels.custom_fields import term_text
@@ -34,13 +35,7 @@ def parse(document: object) -> Label:
 
     Raises: InputError with the path of the first bad value, what it is and what it should be.
     """
-    try:
-        label = msgspec.convert(document, Label)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at ")
-        path = where.strip("`").removeprefix("$").removeprefix(".")
-        text = what.replace("`", "").replace("Object missing required field", "missing key")
-        raise InputError(f"{path}: {text}" if path else text) from error
+    label = structs.convert(document, Label)
     for path, complaint in _contradictions(label, document):
         raise InputError(f"{path}: {complaint}")
     return label

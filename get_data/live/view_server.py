@@ -27,6 +27,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from common.child_process import report_ready
 from common.errors import InputError
 from get_data.live.terminal import Rate
 from get_data.live.web_view import Settings
@@ -307,8 +308,7 @@ def main(told: dict[str, Any]) -> int:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     threading.Thread(target=server.serve_forever, name="serve", daemon=True).start()
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    report_ready()
     show(FrameQueueReader(Handle(**told["queue"])), newest, settings)
     newest.end()
     server.shutdown()

@@ -80,11 +80,11 @@ class LiveView:
         settings = Settings(host, port, str(folder.absolute()), rate_hz, jpeg_quality)
         told = msgspec.json.encode({"settings": asdict(settings), "queue": asdict(handle)})
         try:
-            self._server = child_process.started(
+            self._server = child_process.start_process(
                 "get_data.live.view_server",
                 told.decode(),
                 name=f"what serves port {port}",
-                inherited=(handle.memory_fd, handle.pipe_fd),
+                inherited_fds=(handle.memory_fd, handle.pipe_fd),
             )
         except ChildFailed as error:
             self._queue.close()

@@ -19,17 +19,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from common import strict_json
-from common.atomic_files import replacing
 from common.errors import InputError, RecordingFailed
-from common.preflight import Found
+from common.preflight import CheckResult
+from common.times import EPOCH, MICROSECOND
 from get_data.labels import label_file
 from get_data.labels.ids import format_img_id, parse_img_id
 
 FOLLOWED_AHEAD = timedelta(hours=2)  # a drive goes on in its own time when the clock steps back
 LEASE = timedelta(seconds=10)  # more than can be recorded between two writings of the file
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_STEP = timedelta(microseconds=1)
 _TOO_LATE = datetime(9999, 1, 1, tzinfo=UTC)  # few moments are left that can be told
 
 
@@ -55,16 +53,16 @@ class CaptureClock:
         self._taken = taken
         self._monotonic = monotonic
         self._wall = wall
-        self._last = (after or _EPOCH) + timedelta(milliseconds=1)
+        self._last = (after or EPOCH) + timedelta(milliseconds=1)
         self._offset_s = max(wall(), self._last.timestamp()) - monotonic()
 
     def at(self, monotonic_s: float) -> datetime:
         """The moment of a picture taken at `monotonic_s`; later than every one told before."""
         self._offset_s = max(self._offset_s, self._wall() - self._monotonic())
         moment = datetime.fromtimestamp(monotonic_s + self._offset_s, UTC)
-        self._last = max(moment, self._last + _STEP)
+        self._last = max(moment, self._last + MICROSECOND)
         while self._taken(self._last):
-            self._last += _STEP
+            self._last += MICROSECOND
         return self._last
 
 
@@ -79,7 +77,7 @@ class Followed:
         """Return the last of the moments that are followed, if there is one."""
         return max((one for one in moments if not self.until or one <= self.until), default=None)
 
-    def told(self, newest: Mapping[Path, datetime | None]) -> list[Found]:
+    def told(self, newest: Mapping[Path, datetime | None]) -> list[CheckResult]:
         """Return what to say of files whose newest id is far ahead of the clock.
 
         The file that remembers the last id can be deleted, a folder's label file cannot.
@@ -94,14 +92,14 @@ class Followed:
         }
         return [self._told(file, moment) for file, moment in ahead.items()]
 
-    def _told(self, file: Path, moment: datetime) -> Found:
+    def _told(self, file: Path, moment: datetime) -> CheckResult:
         ahead = moment - self.now
         far = (
             f"{ahead.days:,} days" if ahead.days > 1 else f"{ahead / timedelta(hours=1):.0f} hours"
         )
         said = f"{file} has the id {format_img_id(moment)}, {far} ahead of the clock"
         if self.until:
-            return Found(
+            return CheckResult(
                 f"{said}, which the network has set: new pictures get the time of the clock",
                 "what was recorded while the clock was wrong keeps its ids"
                 + (
@@ -109,7 +107,9 @@ class Followed:
                 ),
             )
         remedy = "record into another folder" if _of_labels(file) else f"delete {file}"
-        return Found(f"{said}: new pictures get ids after it", f"if the clock is right, {remedy}")
+        return CheckResult(
+            f"{said}: new pictures get ids after it", f"if the clock is right, {remedy}"
+        )
 
 
 def followed(*, synchronised: bool | None, now: datetime | None = None) -> Followed:
@@ -143,7 +143,7 @@ def remembered(file: Path) -> datetime | None:
             return None
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error
-    text = strict_json.bytes_of(file, "an id of a picture").decode(errors="replace")
+    text = strict_json.read_bytes(file, "an id of a picture").decode(errors="replace")
     moment = parse_img_id(text.strip())
     if moment is None or moment >= _TOO_LATE:
         raise InputError(f"{file} holds no id of a picture; delete it if the clock is right")
@@ -152,5 +152,5 @@ def remembered(file: Path) -> datetime | None:
 
 def remember(file: Path, moment: datetime) -> None:
     """The next run starts after `moment`. Raises: WriteFailed."""
-    with replacing(file) as target:
+    with atomic_write(file) as target:
         target.write(format_img_id(moment).encode() + b"\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common.atomic_files import sync
 from common.errors import RecordingFailed
-from common.preflight import Check, Found
+from common.preflight import Check, CheckResult
 from get_data.recording.recorder import MIN_FREE_BYTES, QUEUE_S
 
 PICTURES_TRIED = 20
@@ -37,7 +37,7 @@ def checks(
     ]
 
 
-def space(folder: Path, *, picture_bytes: int, rate_hz: float) -> Found:
+def space(folder: Path, *, picture_bytes: int, rate_hz: float) -> CheckResult:
     """How long the disk of a folder lasts, whether or not the folder is there yet.
 
     Raises: RecordingFailed when nothing would be recorded.
@@ -51,10 +51,10 @@ def space(folder: Path, *, picture_bytes: int, rate_hz: float) -> Found:
             f"{MIN_FREE_BYTES / 1e9:.1f} GB: delete what is uploaded"
         )
     todo = "delete what is uploaded" if left < SOON_FULL_MINUTES else ""
-    return Found(f"{free / 1e9:.1f} GB free, {left:,.0f} minutes at {rate_hz:g} Hz", todo)
+    return CheckResult(f"{free / 1e9:.1f} GB free, {left:,.0f} minutes at {rate_hz:g} Hz", todo)
 
 
-def latency(folder: Path) -> Found:
+def latency(folder: Path) -> CheckResult:
     """How long the disk takes to have a picture for sure.
 
     Raises: RecordingFailed when it cannot be written to, or is slower than the queue is long.
@@ -79,7 +79,7 @@ def latency(folder: Path) -> Found:
     if worst_s > QUEUE_S:
         raise RecordingFailed(f"{said}: slower than recording can wait; use another card")
     todo = "a faster card drops no pictures" if worst_s > SLOW_S else ""
-    return Found(said, todo)
+    return CheckResult(said, todo)
 
 
 def nearest(folder: Path) -> Path:

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Raw
 
 from common import links, locks, strict_json
-from common.atomic_files import TEMPORARY_SUFFIX, replacing, sync, sync_file_system, sync_folder
+from common.atomic_files import TEMPORARY_SUFFIX, atomic_write, sync, sync_file_system, sync_folder
 from common.errors import InputError, RecordingFailed, StillRecording
 from get_data.labels import ids, label_file, validation
 from get_data.labels.schema import Document, PictureReference
@@ -104,14 +104,14 @@ def lock(folder: Path) -> int:
 def _wait_for_lock(descriptor: int, folder: Path) -> None:
     give_up = time.monotonic() + WAIT_FOR_LOCK_S
     try:
-        while not locks.take(descriptor):
+        while not locks.acquire(descriptor):
             if time.monotonic() >= give_up:
                 raise StillRecording(
                     f"{folder} is being recorded into by another process; wait until that has ended"
                 )
             time.sleep(0.05)
-    except locks.NotLockable as error:
-        if links.is_taken(folder / NAME):
+    except locks.LocksUnsupported as error:
+        if links.lexists(folder / NAME):
             raise RecordingFailed(
                 f"{folder} holds an interrupted recording, and its file system has no locks "
                 f"({error}), so that one that still runs would not be noticed; copy the folder to "
@@ -136,7 +136,7 @@ def repair(folder: Path) -> Merged | None:
     cannot be read or a name of a recording is a link; RecordingFailed when the folder cannot be
     written to. The journal stays then.
     """
-    if not links.is_taken(folder / NAME):
+    if not links.lexists(folder / NAME):
         return None
     try:
         with locked(folder):
@@ -147,7 +147,7 @@ def repair(folder: Path) -> Merged | None:
 
 def repair_held(folder: Path) -> Merged | None:
     """`repair` for whoever holds the folder's lock. Raises: InputError, RecordingFailed."""
-    if not links.is_taken(folder / NAME):
+    if not links.lexists(folder / NAME):
         return None
     try:
         return merge(folder, check_pictures=True)
@@ -219,8 +219,8 @@ def as_it_stands(folder: Path) -> dict[str, Document]:
 def check_links(folder: Path) -> None:
     """Raise InputError when a link is in the place of what a recording or a repair writes to."""
     for name in (NAME, DAMAGED_LABELS, DAMAGED_PICTURES, ERASED, label_file.NAME):
-        links.refuse_link(folder / name)
-    links.refuse_link(folder / ERASED / label_file.NAME)
+        links.check_not_link(folder / name)
+    links.check_not_link(folder / ERASED / label_file.NAME)
 
 
 def temporary_name(file_name: str) -> str:
@@ -344,7 +344,7 @@ def _damaged_of(folder: Path) -> Document:
 
 def _put_damaged_aside(folder: Path, damaged: Document, known: Document) -> None:
     """The pictures lie in `damaged/`, what is wrong with them stands in the list."""
-    with replacing(folder / DAMAGED_LABELS) as file:
+    with atomic_write(folder / DAMAGED_LABELS) as file:
         content = msgspec.json.encode({**damaged, **known})
         file.write(msgspec.json.format(content, indent=1) + b"\n")
     for source in ("", ERASED):
@@ -354,7 +354,7 @@ def _put_damaged_aside(folder: Path, damaged: Document, known: Document) -> None
 
 def _drop_half_written(folder: Path, inner: str = "") -> None:
     """What a killed writing left in the folder, or in one within it, is gone."""
-    with links.opened_folder(folder, inner) as descriptor:
+    with links.open_folder(folder, inner) as descriptor:
         names = os.listdir(descriptor)  # noqa: PTH208  a path would be looked up again
         for name in fnmatch.filter(names, HALF_WRITTEN):
             kind = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
@@ -374,11 +374,11 @@ def _move(file_names: Sequence[str], folder: Path, target: str, *, source: str =
     if not (folder / source).is_dir():
         return
     with (
-        links.opened_folder(folder, source) as moved_from,
-        links.opened_folder(folder, target) as moved_to,
+        links.open_folder(folder, source) as moved_from,
+        links.open_folder(folder, target) as moved_to,
     ):
         for name in file_names:
-            if links.is_taken(folder / source / name):
+            if links.lexists(folder / source / name):
                 os.rename(name, name, src_dir_fd=moved_from, dst_dir_fd=moved_to)
 
 

@@ -28,6 +28,7 @@ import path
 from common import child_process
 from common.child_process import ChildFailed
 from common.errors import InputError, RecordingFailed
+from common.times import to_microseconds
 from get_data.labels import picture_file
 from get_data.labels.classes import Classes
 from get_data.labels.ids import format_img_id, parse_img_id
@@ -44,7 +45,6 @@ from get_data.recording.writer import (
     RECORDING,
     Report,
     Settings,
-    microseconds,
 )
 
 STOPPED = {RECORDING: "", DISK_NEARLY_FULL: "disk full", DISK_FAILED: "disk failed"}
@@ -160,11 +160,11 @@ class Recorder:
         }
         arguments = msgspec.json.encode(told)
         try:
-            return child_process.started(
+            return child_process.start_process(
                 "get_data.recording.writer",
                 arguments.decode(),
                 name="the writing process",
-                inherited=(handle.memory_fd, handle.pipe_fd, self._lock),
+                inherited_fds=(handle.memory_fd, handle.pipe_fd, self._lock),
             )
         except ChildFailed as error:
             self._queue.close()
@@ -230,7 +230,7 @@ class Recorder:
             height, width = picture.shape[:2]
         else:
             raise InputError(f"not a frame: {picture.dtype} {picture.shape}, not uint8 (h, w, 3)")
-        moment_us = microseconds(captured)
+        moment_us = to_microseconds(captured)
         head = HEAD.pack(kind, self._after_pause, moment_us, width, height, steering, throttle)
         put = self._put_when_there_is_room if wait else self._put
         if not put(head, body):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +27,9 @@ import msgspec
 import numpy as np
 
 from common.atomic_files import sync_file_system
+from common.child_process import report_ready
 from common.errors import InputError, ToolkitError, WriteFailed
+from common.times import from_microseconds, to_microseconds
 from get_data.labels import edits
 from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
@@ -46,19 +48,6 @@ HEAD = struct.Struct("<B?qHHdd")
 FRAME, JPEG, ERASURE = range(3)
 
 RECORDING, DISK_NEARLY_FULL, DISK_FAILED = range(3)
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def microseconds(moment: datetime) -> int:
-    """A moment (aware) as microseconds since 1970, exactly."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment(microseconds: int) -> datetime:
-    """The UTC moment of microseconds since 1970."""
-    return _EPOCH + microseconds * _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +150,7 @@ class Writer:
                 self._erase(time_us)
                 return
             document = edits.new_label(
-                captured=moment(time_us),
+                captured=from_microseconds(time_us),
                 picture=picture,
                 width=width,
                 height=height,
@@ -260,13 +249,13 @@ class Writer:
         """
         with self._remembering:
             if self._settings.last_img_id_file and self._newest_us:
-                until = moment(self._newest_us) + ahead
+                until = from_microseconds(self._newest_us) + ahead
                 try:
                     capture_clock.remember(Path(self._settings.last_img_id_file), until)
                     self._report.unremembered = ""
                 except (WriteFailed, InputError) as error:
                     self._report.unremembered = str(error)
-                self._remembered_us = microseconds(until)  # not tried again for each picture
+                self._remembered_us = to_microseconds(until)  # not tried again for each picture
 
     def _stop(self, error: Exception) -> None:
         """Nothing more is recorded; what is there stays."""
@@ -323,8 +312,7 @@ def main(arguments: Mapping[str, Any]) -> None:
     os.fchdir(arguments["folder_fd"])
     queue = FrameQueueReader(Handle(**arguments["queue"]))
     writer = Writer(replace(settings, folder="."), queue)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    report_ready()
     report = writer.run()
     report.moved = moved(settings.folder)
     try:

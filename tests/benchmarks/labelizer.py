@@ -153,7 +153,7 @@ def memory_mb(pid: int) -> tuple[float, float]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints both tables."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--pictures", type=int, default=300)
     parser.add_argument("--labels", type=int, default=100_000)
     args = parser.parse_args(argv)

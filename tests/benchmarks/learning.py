@@ -42,7 +42,7 @@ def rows(*, seeds: int, laps: int, pictures: int, push_rate_hz: float) -> Iterat
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="how many drives to learn from")
     parser.add_argument("--laps", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=2000, help="how many to learn from")

@@ -86,7 +86,7 @@ def fill(index: SqliteIndex, count: int) -> tuple[float, list[str]]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--labels", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)

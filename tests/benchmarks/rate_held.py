@@ -95,7 +95,7 @@ def held(folder: Path, rate_hz: float, seconds: float) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     args = parser.parse_args(argv)
     print(  # noqa: T201

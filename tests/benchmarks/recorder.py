@@ -158,7 +158,7 @@ def say(line: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints both tables."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=3000)
     parser.add_argument("--paced-pictures", type=int, default=900)

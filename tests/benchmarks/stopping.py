@@ -43,7 +43,7 @@ def drives_on(car: Car) -> None:
 def measured(stop: Stop, trials: int) -> list[float]:
     """So many trials, in one drive where the drive outlives them, else in one each."""
     taken_s: list[float] = []
-    with tqdm(total=trials, desc=stop.name, disable=not output.shows_bars()) as bar:
+    with tqdm(total=trials, desc=stop.name, disable=not output.shows_progress()) as bar:
         while len(taken_s) < trials:
             with ExitStack() as stack:
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="patate-stop-"))
@@ -69,7 +69,7 @@ def row(stop: Stop, taken_s: Sequence[float]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--only", default="", metavar="WORDS", help="what happens, or a part of it")
     args = parser.parse_args(argv)

@@ -45,7 +45,7 @@ def fill(environment: dict[str, str], count: int) -> float:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--labels", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)

@@ -248,7 +248,7 @@ def start_up(team: Team, folder: Path, rounds: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the tables."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--up", type=int, default=10_000, help="pictures to upload")
     parser.add_argument("--down", type=int, default=3000, help="pictures to download")

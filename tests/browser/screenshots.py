@@ -81,7 +81,7 @@ def open_page(browser: Browser, url: str, screen: tuple[int, int], scheme: str) 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draws them."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--sizes", type=Path, metavar="DIR")
     sizes = parser.parse_args(argv).sizes
     with TemporaryDirectory(prefix="screenshots-") as temporary, sync_playwright() as playwright:

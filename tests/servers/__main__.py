@@ -29,7 +29,7 @@ _LOOKS_EVERY_S = 0.5
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--data", type=Path, metavar="DIR", help="where pictures and labels stay")
     parser.add_argument("--fetch", action="store_true", help="only bring what the tests use")
     return parser.parse_args(argv)
@@ -43,16 +43,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_codes.DONE
     needs.require(fetch.needed(fetch.ELASTICSEARCH_8))
     with ExitStack() as running:
-        output.say("starting Elasticsearch and versitygw; that takes some ten seconds")
+        output.print_message("starting Elasticsearch and versitygw; that takes some ten seconds")
         elasticsearch = running.enter_context(Elasticsearch(folder=_below(args.data, "labels")))
         s3 = running.enter_context(Versity(_below(args.data, "pictures")))
         if not (s3.folder / "buckets" / BUCKET).exists():
             s3.gateway.make_bucket(BUCKET)
         told = s3.gateway.environment(BUCKET) | elasticsearch.cluster.environment(INDEX)
-        output.write_out(_exports(told))
-        output.say("both run; paste the lines above into another terminal. Ctrl-C ends them")
+        output.write_stdout(_exports(told))
+        output.print_message(
+            "both run; paste the lines above into another terminal. Ctrl-C ends them"
+        )
         _wait(elasticsearch, s3)
-    output.say(
+    output.print_message(
         f"both have ended; their data are in {args.data}"
         if args.data
         else "both have ended, and their data are gone"
@@ -78,7 +80,7 @@ def fetch_all() -> None:
         raise Missing(needs.told(refused))
     for lack in lacks:
         use = "Elasticsearch 9" if lack.need == newer_java else "a browser"
-        output.say(f"without {use}: {needs.told([lack])}")
+        output.print_message(f"without {use}: {needs.told([lack])}")
     for version in versions:
         fetch.elasticsearch(version)
     fetch.versitygw()

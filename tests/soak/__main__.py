@@ -44,7 +44,7 @@ PROPERTIES = {
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = arguments.parser(__doc__)
+    parser = arguments.create_parser(__doc__)
     parser.add_argument("--only", choices=PROPERTIES, metavar="NAME", help=", ".join(PROPERTIES))
     parser.add_argument("--seed", type=int, metavar="N", help="only this trial of --only, again")
     parser.add_argument(
@@ -85,13 +85,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(planned: Sequence[tuple[Property, int]], state: State, work: Path) -> None:
     """The trials are done, one after the other, and their results in the state."""
-    with tqdm(planned, unit="trial", disable=not output.shows_bars()) as bar:
+    with tqdm(planned, unit="trial", disable=not output.shows_progress()) as bar:
         for subject, seed in bar:
             bar.set_description(subject.name)
             result = attempt(subject, seed, work)
             state.add(subject.name, seed, result)
             if result.fault:
-                output.say(f"{subject.name}, seed {seed}: {result.fault}")
+                output.print_message(f"{subject.name}, seed {seed}: {result.fault}")
 
 
 def report(results: dict[Property, dict[int, Result]], work: Path) -> int:

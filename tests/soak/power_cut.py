@@ -10,12 +10,13 @@ from unittest.mock import patch
 import msgspec
 import numpy as np
 
+from common.times import to_microseconds
 from get_data.labels import label_file
 from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
 from get_data.recording import journal, writer
 from get_data.recording.frame_queue import FrameQueue, FrameQueueReader
-from get_data.recording.writer import ERASURE, FRAME, HEAD, Settings, Writer, microseconds
+from get_data.recording.writer import ERASURE, FRAME, HEAD, Settings, Writer
 from tests.conftest import START, document, save
 from tests.soak.disk_log import Log, Name, Write, logging
 from tests.soak.drive import SIZE, noise
@@ -74,7 +75,7 @@ def _record(folder: Path, random: Random) -> None:
             if random.random() < 0.03:
                 length_us = random.randrange(100_000, 3_000_000)
                 queue.put(HEAD.pack(ERASURE, False, length_us, 0, 0, 0.0, 0.0), b"")
-            moment_us = microseconds(START + timedelta(milliseconds=100 * number))
+            moment_us = to_microseconds(START + timedelta(milliseconds=100 * number))
             head = HEAD.pack(FRAME, False, moment_us, *SIZE, 0.0, 0.3)
             assert queue.put(head, noise(pixels).data.cast("B"))
             time.sleep(random.uniform(0, 0.003))

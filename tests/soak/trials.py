@@ -12,7 +12,7 @@ from random import Random
 
 import msgspec
 
-from common.atomic_files import replacing
+from common.atomic_files import atomic_write
 
 STATE = "state.json"
 FAULT = "fault.txt"
@@ -78,7 +78,7 @@ class State:
             known: {number: asdict(one) for number, one in results.items()}
             for known, results in self._results.items()
         }
-        with replacing(self._path) as file:
+        with atomic_write(self._path) as file:
             file.write(msgspec.json.encode(content))
 
 

@@ -60,7 +60,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     return Settings(
         _checked_url(environment.get(URL, "")),
         index,
-        _checked_certificates(path.expanded(ca_certs)) if ca_certs else None,
+        _checked_certificates(path.expand_user(ca_certs)) if ca_certs else None,
         user,
         password,
     )

@@ -17,7 +17,13 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from common import links, times
-from common.atomic_files import drop_left_behind, rename_new, sync, sync_file_system, temporary_file
+from common.atomic_files import (
+    remove_stale_files,
+    rename_exclusive,
+    sync,
+    sync_file_system,
+    temporary_file,
+)
 from common.batching import batches
 from common.errors import DatabaseError, InputError
 from get_data.database.interfaces import Created, GoneLabel, StoredLabel
@@ -312,7 +318,7 @@ class SqliteIndex:
                 f"{self._path} cannot be opened: it is not a regular file; move it away"
             )
         try:
-            links.refuse_side_files(self._path.resolve())
+            links.check_side_files(self._path.resolve())
         except InputError as error:
             raise DatabaseError(str(error)) from error
 
@@ -344,13 +350,13 @@ class SqliteIndex:
                 f"it, and {SIDE_FILES[1]}, to where that index is now"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        drop_left_behind(folder, f"{FILE_NAME}.")
+        remove_stale_files(folder, f"{FILE_NAME}.")
         with temporary_file(folder, f"{FILE_NAME}.") as file:
             file.write(_empty_file())
             file.flush()
             sync(file.fileno())
             with suppress(FileExistsError):  # another program was faster
-                rename_new(Path(file.name), self._path)
+                rename_exclusive(Path(file.name), self._path)
         sync_file_system(folder)  # with the folders that were made for it
 
     def _check_version(self, connection: sqlite3.Connection) -> None:

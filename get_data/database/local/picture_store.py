@@ -15,7 +15,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from common.atomic_files import drop_left_behind, rename_new, sync_file_system, temporary_file
+from common.atomic_files import (
+    remove_stale_files,
+    rename_exclusive,
+    sync_file_system,
+    temporary_file,
+)
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.interfaces import (
     ASIDE,
@@ -80,7 +85,7 @@ class LocalPictureStore:
         with self._incoming(picture) as incoming:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                rename_new(incoming, target)
+                rename_exclusive(incoming, target)
             except FileExistsError:
                 with suppress(DatabaseError):  # gone meanwhile, or not to be read any more
                     if self.get(key) == picture:
@@ -219,6 +224,6 @@ class LocalPictureStore:
         if self._opened is None:
             if not create and not self._folder.is_dir():
                 raise FileNotFoundError(f"{self._folder} does not exist")
-            drop_left_behind(self._folder / INCOMING)
+            remove_stale_files(self._folder / INCOMING)
             self._opened = LocalStore(self._folder, mkdir=create)
         return self._opened

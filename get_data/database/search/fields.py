@@ -28,7 +28,7 @@ from itertools import chain
 from typing import Any, NoReturn
 
 from common.errors import InputError
-from common.times import EPOCH, parse_time
+from common.times import parse_time, to_microseconds
 from get_data.database.search.patterns import NotKnown
 from get_data.database.search.search_query import Clause
 from get_data.database.search.tokenizer import words
@@ -160,7 +160,7 @@ def _offset(zone: str | None) -> timedelta:
 
 
 def _since_epoch(moment: datetime, more_nanoseconds: int = 0) -> int:
-    nanoseconds = (moment - EPOCH) // timedelta(microseconds=1) * 1000 + more_nanoseconds
+    nanoseconds = to_microseconds(moment) * 1000 + more_nanoseconds
     if not 0 <= nanoseconds < 2**63:
         raise NotKnown("a time from 1970 to 2262-04-11")
     return nanoseconds

@@ -95,7 +95,7 @@ def read_search_query(text_or_path: str | None) -> SearchQuery:
     if text_or_path.lstrip().startswith(("{", "[")):
         raw, where = text_or_path.encode(errors="surrogatepass"), "the query"
         return _parsed(strict_json.parse(raw, where), where)
-    return _parsed(strict_json.read(path.expanded(text_or_path)), text_or_path)
+    return _parsed(strict_json.read(path.expand_user(text_or_path)), text_or_path)
 
 
 def parse_search_query(data: object) -> SearchQuery:

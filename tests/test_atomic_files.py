@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import path
-from common.atomic_files import replacing, sync_file_system
+from common.atomic_files import atomic_write, sync_file_system
 from common.errors import WriteFailed
 from tests.helpers.faults import (
     Call,
@@ -26,7 +26,7 @@ HALF_WRITTEN = f".labels.json.{'0a' * 16}.tmp"
 def test_the_new_content_stands_there_once_all_is_written(tmp_path):
     target = tmp_path / "labels.json"
     target.write_bytes(b"old")
-    with replacing(target) as file:
+    with atomic_write(target) as file:
         file.write(b"new")
         assert target.read_bytes() == b"old"
     assert target.read_bytes() == b"new"
@@ -38,7 +38,7 @@ def test_a_failed_writing_leaves_what_was_there_and_nothing_else(tmp_path):
     target.write_bytes(b"old")
 
     def write_some():
-        with replacing(target) as file:
+        with atomic_write(target) as file:
             file.write(b"ne")
             raise OSError(28, "No space left on device")
 
@@ -52,7 +52,7 @@ def test_the_content_is_on_the_disk_before_its_name_and_then_that_is_too(tmp_pat
     """After a power cut the name leads to the old content or to the new, whole."""
     target = tmp_path / "labels.json"
     calls = calls_recorded(monkeypatch.setattr)
-    with replacing(target) as file:
+    with atomic_write(target) as file:
         file.write(b"new")
     assert [(call.name, call.content) for call in calls] == [
         ("fsync", b"new"),
@@ -69,7 +69,7 @@ def test_a_disk_that_refuses_leaves_what_was_there_and_nothing_else(tmp_path, mo
     failing(monkeypatch.setattr, name, errno.EIO)
     with (
         pytest.raises(WriteFailed, match=r"labels\.json cannot be written: Input/output error"),
-        replacing(target) as file,
+        atomic_write(target) as file,
     ):
         file.write(b"new")
     assert target.read_bytes() == b"old"
@@ -82,7 +82,7 @@ def test_a_disk_that_takes_only_the_beginning_leaves_what_was_there(tmp_path):
     with (
         files_up_to(50_000),
         pytest.raises(WriteFailed, match=r"labels\.json cannot be written"),
-        replacing(target) as file,
+        atomic_write(target) as file,
     ):
         file.write(b"new" * 100_000)
     assert target.read_bytes() == b"old"
@@ -106,7 +106,7 @@ def test_a_file_system_that_cannot_be_synced_is_told(tmp_path, monkeypatch):
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
     target = tmp_path / "labels.json"
     (tmp_path / HALF_WRITTEN).write_bytes(b"hal")
-    with replacing(target) as file:
+    with atomic_write(target) as file:
         file.write(b"new")
     assert list(tmp_path.iterdir()) == [target]
 
@@ -114,9 +114,9 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from common.atomic_files import replacing
+from common.atomic_files import atomic_write
 
-with replacing(Path(sys.argv[1])) as file:
+with atomic_write(Path(sys.argv[1])) as file:
     file.write(b"theirs")
     file.flush()
     print("writing", flush=True)
@@ -152,7 +152,7 @@ def test_a_file_that_is_swept_before_it_is_locked_is_made_again(tmp_path, monkey
         real(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", sweep_once)
-    with replacing(tmp_path / "labels.json") as file:
+    with atomic_write(tmp_path / "labels.json") as file:
         file.write(b"new")
     assert len(swept) == 1
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"new"]
