@@ -35,7 +35,7 @@ from car.simulator.track import TRACKS
 from common import preflight
 from common.atomic_files import temporary_file
 from common.errors import InputError, RecordingFailed, WriteFailed
-from common.preflight import CheckResult
+from common.preflight import CheckResult, CheckUnknown
 from get_data.cli import arguments, exit_codes, files, output, process, session_questions
 from get_data.labels import label_file, session
 from get_data.labels.classes import Classes

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from common import strict_json
+from common.atomic_files import atomic_write
 from common.errors import InputError, RecordingFailed
 from common.preflight import CheckResult
 from common.times import EPOCH, MICROSECOND
