@@ -26,8 +26,8 @@ from get_data.cli import arguments, files, output, process
 from get_data.cli.output import pluralize
 from get_data.database.connection import Database, database
 from get_data.database.corrections import Findings, Overtaken, survey
-from get_data.database.delete import Deleted, Target, delete, plan, target
-from get_data.database.interfaces import Failed
+from get_data.database.delete import Deleted, delete, plan, target
+from get_data.database.interfaces import Failed, LabelReference
 from get_data.database.upload import Entry, Uploaded, entries_of, upload
 from get_data.labels import edits
 
@@ -116,7 +116,7 @@ class Wishes:
     """What a label file asks for."""
 
     add: list[Entry]
-    delete: list[Target]
+    delete: list[LabelReference]
     keep_replaced: bool
 
     def without(self, overtaken: Sequence[Overtaken]) -> "Wishes":
@@ -124,13 +124,13 @@ class Wishes:
         left_out = {one.fingerprint for one in overtaken}
         return replace(self, add=[one for one in self.add if one.fingerprint not in left_out])
 
-    def replaced(self, added: Sequence[Uploaded]) -> list[Target]:
+    def replaced(self, added: Sequence[Uploaded]) -> list[LabelReference]:
         """The labels whose corrections are in."""
         if self.keep_replaced:
             return []
         done = {one.fingerprint for one in added if one.what in ("created", "there")}
         return [
-            Target(entry.img_id, old, target(entry.document).key)
+            LabelReference(old, entry.img_id, target(entry.document).s3_key)
             for entry in self.add
             if entry.fingerprint in done and (old := edits.replaced_fingerprint(entry.document))
         ]
@@ -224,11 +224,11 @@ def chosen_again(wishes: Wishes, db: Database) -> Wishes:
     Such a label is gone, and comes back when the one that it replaces now is in the index; an old
     file that is applied once more finds that one gone, and brings nothing back.
     """
-    gone = db.index.find_gone([entry.fingerprint for entry in wishes.add])
+    gone = db.index.find_tombstones([entry.fingerprint for entry in wishes.add])
     old = [edits.replaced_fingerprint(entry.document) or "" for entry in wishes.add]
     there = db.index.find(old)
     add = [
-        replace(entry, restore=gone[entry.fingerprint].why == "replaced")
+        replace(entry, restore=gone[entry.fingerprint].reason == "replaced")
         if entry.fingerprint in gone and replaced in there
         else entry
         for entry, replaced in zip(wishes.add, old, strict=True)
@@ -258,7 +258,7 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
     )
     by = process.login_name()
     replaced = wishes.replaced(done.added)
-    replacing = delete(replaced, db.index, db.store, why="replaced", by=by)
+    replacing = delete(replaced, db.index, db.store, reason="replaced", removed_by=by)
     done.replaced = list(
         output.progress_bar(
             replacing,
@@ -267,7 +267,7 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
             unit="label",
         )
     )
-    deleting = delete(wishes.delete, db.index, db.store, why="deleted", by=by)
+    deleting = delete(wishes.delete, db.index, db.store, reason="deleted", removed_by=by)
     done.deleted = list(
         output.progress_bar(
             deleting, total=len(wishes.delete), description="deleting", unit="label"

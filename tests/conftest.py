@@ -139,7 +139,7 @@ class Database:
     def pictures(self) -> dict[str, bytes]:
         """All pictures that the labels name and the store has, by key."""
         keys = {one["s3_key"] for one in self.labels().values()}
-        return {key: self.store.get(key) for key in self.store.look(keys)}
+        return {key: self.store.get(key) for key in self.store.sizes(keys)}
 
 
 @pytest.fixture(params=["local", pytest.param("team", marks=pytest.mark.servers)])

@@ -7,7 +7,7 @@ import pytest
 
 from get_data import search_and_download, upload_data, upload_to_db
 from get_data.database.delete import OLD_COPY_S, settle
-from get_data.database.interfaces import copy_path, picture_key
+from get_data.database.interfaces import backup_path, picture_key
 from get_data.labels import edits, ids, label_file
 from tests.conftest import document, picture
 from tests.fakes.memory_database import MemoryIndex, MemoryStore
@@ -155,7 +155,7 @@ def test_a_whole_old_copy_takes_the_place_of_a_damaged_picture_before_it_goes():
     index, store = MemoryIndex(), MemoryStore()
     index.create([document(4) | {"s3_key": KEY}])
     store.put(KEY, flipped(picture(4)))
-    old = copy_path(KEY, "killed")
+    old = backup_path(KEY, "killed")
     store.put(old, picture(4))
     store.age_s[old] = OLD_COPY_S + 1
     settle([], index, store, run="now")

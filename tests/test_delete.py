@@ -6,8 +6,8 @@ import pytest
 
 from common import times
 from common.errors import DatabaseError
-from get_data.database.delete import Target, delete, plan, settle, target
-from get_data.database.interfaces import copy_path, picture_key
+from get_data.database.delete import delete, plan, settle, target
+from get_data.database.interfaces import LabelReference, backup_path, picture_key
 from get_data.database.upload import Entry, entries_of, upload
 from get_data.labels import edits, ids, label_file
 from tests.conftest import document, picture
@@ -35,15 +35,17 @@ def full(db, drive):
 
 def remove(db, documents, store=None, index=None):
     targets = [target(one) for one in documents]
-    return list(delete(targets, index or db.index, store or db.store, why="deleted", by="Ada"))
+    return list(
+        delete(targets, index or db.index, store or db.store, reason="deleted", removed_by="Ada")
+    )
 
 
 def test_labels_and_their_pictures_are_out(full):
     results = remove(full, [in_drive(0), in_drive(1)])
     assert [(one.what, one.picture) for one in results] == [("deleted", "deleted")] * 2
     assert len(full.labels()) == len(full.pictures()) == 8
-    assert full.store.look([key_of(0), key_of(1)]) == {}
-    assert full.store.copies() == {}
+    assert full.store.sizes([key_of(0), key_of(1)]) == {}
+    assert full.store.backup_copies() == {}
 
 
 def test_a_picture_with_another_label_stays(full, drive):
@@ -54,7 +56,7 @@ def test_a_picture_with_another_label_stays(full, drive):
     assert full.store.get(key_of(0)) == picture(0)
     (result,) = remove(full, [second])
     assert (result.what, result.picture) == ("deleted", "deleted")
-    assert full.store.look([key_of(0)]) == {}
+    assert full.store.sizes([key_of(0)]) == {}
 
 
 def test_two_pictures_with_second_labels_both_stay(full, drive):
@@ -63,7 +65,7 @@ def test_two_pictures_with_second_labels_both_stay(full, drive):
     list(upload([Entry(one, drive / one["file_name"]) for one in seconds], full.index, full.store))
     results = remove(full, [in_drive(0), in_drive(1)])
     assert [one.picture for one in results] == ["kept", "kept"]
-    assert set(full.store.look([key_of(0), key_of(1)])) == {key_of(0), key_of(1)}
+    assert set(full.store.sizes([key_of(0), key_of(1)])) == {key_of(0), key_of(1)}
 
 
 def test_deleting_again_changes_nothing(full):
@@ -75,10 +77,10 @@ def test_deleting_again_changes_nothing(full):
 
 def test_who_deleted_what_is_kept(full):
     remove(full, [in_drive(0)])
-    (gone,) = full.index.find_gone([in_drive(0)["label_fingerprint"]]).values()
-    assert (gone.img_id, gone.why, gone.by) == (in_drive(0)["img_id"], "deleted", "Ada")
+    (gone,) = full.index.find_tombstones([in_drive(0)["label_fingerprint"]]).values()
+    assert (gone.img_id, gone.reason, gone.removed_by) == (in_drive(0)["img_id"], "deleted", "Ada")
     assert gone.s3_key == key_of(0)
-    assert gone.when.endswith("Z")
+    assert gone.removed_at.endswith("Z")
 
 
 def test_a_label_never_uploaded_stays_out_later_too(db, drive):
@@ -92,7 +94,7 @@ def test_more_labels_than_a_batch_holds(full):
     results = remove(full, [*absent, *map(in_drive, range(10))])
     assert [one.what for one in results] == ["absent"] * 800 + ["deleted"] * 10
     assert full.labels() == {}
-    assert full.store.look([key_of(number) for number in range(10)]) == {}
+    assert full.store.sizes([key_of(number) for number in range(10)]) == {}
 
 
 def test_the_plan_tells_what_the_deletion_does(full, drive):
@@ -102,7 +104,9 @@ def test_the_plan_tells_what_the_deletion_does(full, drive):
     before = (full.labels(), full.pictures())
     planned = list(plan(going, full.index, full.store))
     assert (full.labels(), full.pictures()) == before
-    assert planned == list(delete(going, full.index, full.store, why="deleted", by="Ada"))
+    assert planned == list(
+        delete(going, full.index, full.store, reason="deleted", removed_by="Ada")
+    )
     assert [one.picture for one in planned] == ["kept", "deleted", "absent"]
 
 
@@ -135,14 +139,14 @@ def test_a_picture_labelled_in_the_last_moment_is_put_back(full, drive):
     (result,) = remove(full, [in_drive(0)], store=Meddling(full.store, delete=label_it))
     assert (result.what, result.picture) == ("deleted", "kept")
     assert full.store.get(key_of(0)) == picture(0)
-    assert full.store.copies() == {}
+    assert full.store.backup_copies() == {}
 
 
 def test_a_picture_is_aside_for_good_before_it_is_deleted(full):
     calls: list[Call] = []
     remove(full, [in_drive(0)], store=Recording(full.store, calls))
     # The second deletion is that of the copy.
-    order = ["put_aside", "make_durable", "delete"]
+    order = ["back_up", "make_durable", "delete"]
     assert names_of(calls, *order)[:3] == order
 
 
@@ -152,11 +156,11 @@ def test_a_picture_whose_copy_is_not_there_is_not_deleted(full):
     store = Recording(full.store, calls)
     asked = []
 
-    def put_aside(key, run):
-        asked.append(full.store.look([key]))
-        return len(asked) > 1 and full.store.put_aside(key, run)
+    def back_up(key, run):
+        asked.append(full.store.sizes([key]))
+        return len(asked) > 1 and full.store.back_up(key, run)
 
-    store.put_aside = put_aside
+    store.back_up = back_up
     deleted_at = []
     store.delete = lambda path: (deleted_at.append(len(asked)), full.store.delete(path))
     (result,) = remove(full, [in_drive(0)], store=store)
@@ -169,7 +173,7 @@ def test_a_picture_that_cannot_be_copied_stays(full):
     def unreachable():
         raise DatabaseError("no space")
 
-    store = Meddling(full.store, put_aside=unreachable)
+    store = Meddling(full.store, back_up=unreachable)
     with pytest.raises(DatabaseError):
         remove(full, [in_drive(0)], store=store)
     assert full.store.get(key_of(0)) == picture(0)
@@ -179,8 +183,10 @@ def test_copies_are_listed_before_the_index_is_asked_and_pictures_looked_at_afte
     """A copy made after the question may be the last of a picture named since."""
     calls: list[Call] = []
     remove(full, [in_drive(0)], Recording(full.store, calls), Recording(full.index, calls))
-    asked = [call.name for call in calls if call.name in ("copies", "named", "look")]
-    assert asked == ["copies", "named", "look"] * 2
+    asked = [
+        call.name for call in calls if call.name in ("backup_copies", "find_references", "sizes")
+    ]
+    assert asked == ["backup_copies", "find_references", "sizes"] * 2
 
 
 class Killed(BaseException):
@@ -188,12 +194,12 @@ class Killed(BaseException):
 
 
 CALLS = [
-    ("index", "remember_gone"),
+    ("index", "add_tombstones"),
     ("index", "remove"),
-    ("store", "copies"),
-    ("index", "named"),
-    ("store", "look"),
-    ("store", "put_aside"),
+    ("store", "backup_copies"),
+    ("index", "find_references"),
+    ("store", "sizes"),
+    ("store", "back_up"),
     ("store", "delete"),
 ]
 
@@ -207,10 +213,10 @@ def test_a_killed_deletion_is_completed_by_a_second_run(full, part, call):
     with pytest.raises(Killed):
         remove(full, [in_drive(0)], **meddling)
     for one in full.labels().values():
-        assert full.store.look([one["s3_key"]])
+        assert full.store.sizes([one["s3_key"]])
     remove(full, [in_drive(0)])
     assert in_drive(0)["label_fingerprint"] not in full.labels()
-    assert full.store.look([key_of(0)]) == {}
+    assert full.store.sizes([key_of(0)]) == {}
 
 
 class Aged:
@@ -224,54 +230,54 @@ class Aged:
     def __getattr__(self, name):
         return getattr(self._real, name)
 
-    def copies(self):
+    def backup_copies(self):
         return {
             key: [
                 replace(copy, age_s=self._age_s) if copy.path.endswith(self._run) else copy
                 for copy in copies
             ]
-            for key, copies in self._real.copies().items()
+            for key, copies in self._real.backup_copies().items()
         }
 
 
 def test_an_old_copy_is_dropped_by_the_next_deletion(full):
-    full.store.put_aside(key_of(5), "killed run")
+    full.store.back_up(key_of(5), "killed run")
     remove(full, [in_drive(0)], store=Aged(full.store, "killed run"))
-    assert full.store.copies() == {}
+    assert full.store.backup_copies() == {}
     assert full.store.get(key_of(5)) == picture(5)
 
 
 def test_a_picture_that_a_killed_deletion_left_aside_is_put_back(full):
-    full.store.put_aside(key_of(5), "killed run")
+    full.store.back_up(key_of(5), "killed run")
     full.store.delete(key_of(5))
     remove(full, [in_drive(0)], store=Aged(full.store, "killed run"))
     assert full.store.get(key_of(5)) == picture(5)
-    assert full.store.copies() == {}
+    assert full.store.backup_copies() == {}
 
 
 def test_a_copy_that_is_damaged_is_not_put_back(full):
     """It would take the place of the whole one that an upload puts there at the same time."""
     full.store.delete(key_of(5))
     full.store.put_new(key_of(5), b"")
-    full.store.put_aside(key_of(5), "killed run")
+    full.store.back_up(key_of(5), "killed run")
     full.store.delete(key_of(5))
     assert settle([key_of(5)], full.index, full.store, run="r") == {key_of(5): "lost"}
-    assert full.store.look([key_of(5)]) == {}
+    assert full.store.sizes([key_of(5)]) == {}
 
 
 def test_a_young_copy_of_another_deletion_is_left_alone(full):
-    full.store.put_aside(key_of(5), "other run")
+    full.store.back_up(key_of(5), "other run")
     remove(full, [in_drive(0)])
-    assert set(full.store.copies()) == {key_of(5)}
+    assert set(full.store.backup_copies()) == {key_of(5)}
 
 
 @pytest.mark.parametrize("number", [0, 5])
 def test_a_copy_that_is_not_an_hour_old_may_be_needed(full, number):
     """Also one of the picture that is deleted: its deletion runs in two places."""
-    full.store.put_aside(key_of(number), "other run")
+    full.store.back_up(key_of(number), "other run")
     remove(full, [in_drive(0)], store=Aged(full.store, "other run", age_s=3500.0))
-    (copy,) = full.store.copies()[key_of(number)]
-    assert copy.path == copy_path(key_of(number), "other run")
+    (copy,) = full.store.backup_copies()[key_of(number)]
+    assert copy.path == backup_path(key_of(number), "other run")
 
 
 def test_a_picture_that_a_label_names_and_nobody_has_is_told(full):
@@ -281,6 +287,6 @@ def test_a_picture_that_a_label_names_and_nobody_has_is_told(full):
 
 def test_the_key_is_known_from_the_index_where_the_file_does_not_tell(full):
     says = in_drive(0)
-    unknown = Target(says["img_id"], says["label_fingerprint"])
-    (result,) = delete([unknown], full.index, full.store, why="deleted", by="Ada")
+    unknown = LabelReference(says["label_fingerprint"], says["img_id"])
+    (result,) = delete([unknown], full.index, full.store, reason="deleted", removed_by="Ada")
     assert result.picture == "deleted"

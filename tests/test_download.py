@@ -125,7 +125,7 @@ def test_a_picture_that_the_store_has_wrong_is_not_taken(full, target):
 
 def test_a_picture_that_a_deletion_has_aside_is_found(full, target):
     key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
-    full.store.put_aside(key, "run")
+    full.store.back_up(key, "run")
     full.store.delete(key)
     assert [one.what for one in fetch(full, target)] == ["fetched"] * 10
 
@@ -134,7 +134,7 @@ def test_a_picture_that_was_put_back_meanwhile_is_found(full, target):
     """A deletion had it aside, found it named again, put it back, and dropped its copy."""
     key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.delete(key)
-    store = Meddling(full.store, copies=lambda: full.store.put_new(key, picture(4)))
+    store = Meddling(full.store, backup_copies=lambda: full.store.put_new(key, picture(4)))
     assert [one.what for one in fetch(full, target, store=store)] == ["fetched"] * 10
     assert (target / document(4)["file_name"]).read_bytes() == picture(4)
 

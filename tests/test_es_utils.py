@@ -20,7 +20,7 @@ from get_data.database.es_utils import bulk, get_search_query_from_dict, http, m
 from get_data.database.es_utils import search as es_search
 from get_data.database.es_utils.label_index import ElasticsearchIndex
 from get_data.database.es_utils.settings import Settings, from_environment
-from get_data.database.interfaces import StoredLabel
+from get_data.database.interfaces import LabelReference
 from get_data.database.search.search_query import parse_search_query
 from get_data.labels import ids, schema
 from get_data.labels.schema import INDEX_TYPES
@@ -287,7 +287,7 @@ def test_an_index_from_before_is_read_and_written_on(settings, cluster, name):
     with opened(settings) as writer:
         writer.check(writing=True)
         crowd = [made(20 + one, **{f"k{one} {n}": n for n in range(600)}) for one in range(3)]
-        assert writer.create([*LATER, *crowd]).refused == {}
+        assert writer.create([*LATER, *crowd]).rejected == {}
     with opened(settings) as reader:
         reader.check(writing=False)
         for question, expected in [
@@ -436,7 +436,7 @@ def test_a_user_who_may_only_read_is_told_what_is_missing(settings, cluster, nam
         reading.check(writing=False)
         with pytest.raises(DatabaseError, match="ES_USER_ID lacks the index privilege"):
             reading.create(GARDEN)
-        assert reading.named(["a key"]) == {}
+        assert reading.find_references(["a key"]) == {}
 
 
 @pytest.mark.servers
@@ -455,12 +455,12 @@ def test_what_was_written_is_found_by_who_may_only_read(settings, cluster, name)
 def test_a_full_disk_is_told_at_once_and_as_what_it_is(index, cluster, name, index_of):
     index.check(writing=True)
     index.create(GARDEN)
-    index.remember_gone([gone(made(9))])
+    index.add_tombstones([gone(made(9))])
     blocked = {"index.blocks.read_only_allow_delete": True}
     assert cluster.ask("PUT", f"/{name}{index_of}/_settings", blocked)[0] == 200
     write = {
         "": lambda: index.create([made(9)]),
-        "-gone": lambda: index.remember_gone([gone(made())]),
+        "-gone": lambda: index.add_tombstones([gone(made())]),
     }
     with pytest.raises(DatabaseError, match=r"read-only .*flood-stage.* free some disk"):
         write[index_of]()
@@ -619,7 +619,7 @@ def test_a_search_finds_more_than_fits_one_answer(full_index, crowd):
 @pytest.mark.servers
 def test_all_labels_of_a_picture_are_told_however_many(full_index, crowd):
     key = crowd[0]["s3_key"]
-    assert full_index.named([key]) == {key: names_of(crowd)}
+    assert full_index.find_references([key]) == {key: names_of(crowd)}
 
 
 @pytest.mark.servers
@@ -660,7 +660,7 @@ def test_pages_part_nowhere_that_shows(index, monkeypatch):
         monkeypatch.setattr(es_search, "LARGEST_PAGE", size)
         assert search(index) == whole
         keys = {one["s3_key"] for one in documents}
-        assert set().union(*index.named(keys).values()) == names_of(documents)
+        assert set().union(*index.find_references(keys).values()) == names_of(documents)
 
 
 @pytest.mark.servers
@@ -731,8 +731,8 @@ def test_one_bad_label_among_thousands_is_refused_alone(index):
     documents[1234] = {**documents[1234], "picture_size": "large"}
     result = index.create(documents)
     bad = name_of(documents[1234])
-    assert result.refused.keys() == {bad}
-    assert "picture_size" in result.refused[bad]
+    assert result.rejected.keys() == {bad}
+    assert "picture_size" in result.rejected[bad]
     assert result.created == names_of(documents) - {bad}
 
 
@@ -784,7 +784,7 @@ def test_a_label_counts_as_created_when_only_the_answer_was_lost(far_index, prox
     proxy.cut(0, kind="_bulk")
     result = far_index.create([made(1), made(2)])
     assert proxy.requests["POST", "_bulk"] == 3
-    assert (result.created, result.there) == ({name_of(made(2))}, {name_of(made(1))})
+    assert (result.created, result.existing) == ({name_of(made(2))}, {name_of(made(1))})
 
 
 @pytest.mark.servers
@@ -798,8 +798,8 @@ def test_a_label_counts_as_removed_when_only_the_answer_was_lost(far_index, prox
 @pytest.mark.servers
 def test_a_gone_label_is_remembered_when_the_answer_was_lost(far_index, proxy):
     proxy.cut(0, kind="_bulk")
-    far_index.remember_gone([gone(made(1))])
-    assert far_index.find_gone([name_of(made(1))]) == {name_of(made(1)): gone(made(1))}
+    far_index.add_tombstones([gone(made(1))])
+    assert far_index.find_tombstones([name_of(made(1))]) == {name_of(made(1)): gone(made(1))}
 
 
 REJECTED = {"type": "es_rejected_execution_exception", "reason": "the queue is full"}
@@ -835,7 +835,7 @@ def test_an_index_that_was_just_made_is_waited_for():
         stub({"POST /labels/_mget": [not_yet, not_yet, found]}) as (url, asked),
         opened(Settings(url)) as index,
     ):
-        assert index.find(["a", "b"]) == {"a": StoredLabel("1", "k")}
+        assert index.find(["a", "b"]) == {"a": LabelReference("a", "1", "k")}
         assert len(asked["POST /labels/_mget"]) == 3
 
 
@@ -864,9 +864,9 @@ def test_what_stays_rejected_is_told_and_never_dropped(monkeypatch):
     }
     with stub(answers) as (url, _), opened(Settings(url)) as index:
         result = index.create([made()])
-        assert result.refused == {name_of(made()): REJECTED["reason"]}
+        assert result.rejected == {name_of(made()): REJECTED["reason"]}
         with pytest.raises(DatabaseError, match="the queue is full"):
-            index.remember_gone([gone(made())])
+            index.add_tombstones([gone(made())])
 
 
 def test_many_changes_travel_two_at_a_time():
@@ -884,11 +884,11 @@ def test_an_answer_of_some_shards_only_is_none():
         opened(Settings(url)) as index,
         pytest.raises(DatabaseError, match="could not be refreshed"),
     ):
-        index.named(["a key"])
+        index.find_references(["a key"])
 
 
 def test_a_label_without_a_key_of_a_picture_is_found():
     document = {"_id": "a", "found": True, "_source": {"img_id": "1"}}
     answers = {"POST /labels/_mget": [(200, {"docs": [document]})]}
     with stub(answers) as (url, _), opened(Settings(url)) as index:
-        assert index.find(["a"]) == {"a": StoredLabel("1", "")}
+        assert index.find(["a"]) == {"a": LabelReference("a", "1", "")}

@@ -12,7 +12,7 @@ import path
 from common.errors import InputError
 from get_data.database.es_utils import settings as es_settings
 from get_data.database.es_utils.label_index import ElasticsearchIndex
-from get_data.database.interfaces import GoneLabel, StoredLabel, picture_key
+from get_data.database.interfaces import LabelReference, Tombstone, picture_key
 from get_data.database.local.label_index import SqliteIndex
 from get_data.database.search.search_query import parse_search_query, read_search_query
 from get_data.labels import classes, edits, ids, validation
@@ -111,9 +111,11 @@ def search(index, data=None):
     return [json.loads(document) for document in index.search(parse_search_query(data or {}))]
 
 
-def gone(document, why="deleted", by="Zoé"):
+def gone(document, reason="deleted", removed_by="Zoé"):
     when = "2021-01-01T00:00:00.000000Z"
-    return GoneLabel(name_of(document), document["img_id"], document["s3_key"], why, by, when)
+    return Tombstone(
+        name_of(document), document["img_id"], document["s3_key"], reason, removed_by, when
+    )
 
 
 # --- an empty index
@@ -122,21 +124,21 @@ def gone(document, why="deleted", by="Zoé"):
 def test_an_empty_index_answers_every_question(index):
     unknown = ["4f793167d5c25875fd2eff9825a5d201"]
     assert index.find(unknown) == {}
-    assert index.find_gone(unknown) == {}
-    assert index.hashes(unknown) == {}
-    assert index.named(unknown) == {}
+    assert index.find_tombstones(unknown) == {}
+    assert index.picture_hashes(unknown) == {}
+    assert index.find_references(unknown) == {}
     assert index.remove(unknown) == set()
     assert search(index) == []
     assert index.count(parse_search_query({})) == 0
-    index.forget_gone(unknown)
+    index.remove_tombstones(unknown)
 
 
 def test_an_index_is_missing_until_it_is_made(index):
-    index.make()
-    index.make()
-    assert index.missing(tombstones=True) == ""
+    index.ensure_exists()
+    index.ensure_exists()
+    assert index.missing_part(tombstones=True) == ""
     assert search(index) == []
-    assert index.find_gone(["unknown"]) == {}
+    assert index.find_tombstones(["unknown"]) == {}
 
 
 def test_an_index_has_a_name(index):
@@ -156,13 +158,13 @@ def test_an_index_may_be_closed_twice(open_index):
 def test_create_says_what_is_new(index):
     documents = [made(1), made(2)]
     result = index.create(documents)
-    assert (result.created, result.there, result.refused) == (names_of(documents), set(), {})
+    assert (result.created, result.existing, result.rejected) == (names_of(documents), set(), {})
 
 
 def test_a_label_that_was_there_stays_as_it_was(index):
     index.create([made(1, comment="first")])
     result = index.create([made(1, comment="second"), made(2)])
-    assert (result.created, result.there) == ({name_of(made(2))}, {name_of(made(1))})
+    assert (result.created, result.existing) == ({name_of(made(2))}, {name_of(made(1))})
     assert [document["comment"] for document in search(index, {"img_id": by_id(1)})] == ["first"]
 
 
@@ -178,7 +180,7 @@ def test_of_one_label_given_twice_the_first_goes_in(index):
 
 def test_create_of_nothing_does_nothing(index):
     result = index.create([])
-    assert (result.created, result.there, result.refused) == (set(), set(), {})
+    assert (result.created, result.existing, result.rejected) == (set(), set(), {})
 
 
 def test_create_leaves_the_documents_as_they_were(index):
@@ -213,8 +215,8 @@ def test_a_bad_document_is_refused_alone_with_a_reason(index):
     wrong_object = made(3, resolution="160x120")
     result = index.create([made(1), wrong_class, wrong_object, made(4)])
     assert result.created == {name_of(made(1)), name_of(made(4))}
-    assert result.refused.keys() == {name_of(wrong_class), name_of(wrong_object)}
-    assert all(result.refused.values())
+    assert result.rejected.keys() == {name_of(wrong_class), name_of(wrong_object)}
+    assert all(result.rejected.values())
     assert len(search(index)) == 2
 
 
@@ -223,8 +225,8 @@ def test_every_key_that_a_label_may_have_is_taken(index):
     own += [".".join("b" * 20), "c" * 40_000]
     one = made(1, **dict.fromkeys(own, "x"))
     assert validation.parse(one)
-    assert index.create([one]).refused == {}
-    assert index.create([made(2, **dict.fromkeys(own, "x"))]).refused == {}
+    assert index.create([one]).rejected == {}
+    assert index.create([made(2, **dict.fromkeys(own, "x"))]).rejected == {}
 
 
 LONG = 32_766  # bytes of a term that Lucene takes
@@ -260,7 +262,7 @@ def test_a_key_inside_a_part_that_a_teams_index_refuses_is_refused_before(index,
         validation.parse(one)
     if isinstance(index, ElasticsearchIndex):
         monkeypatch.setattr(validation, "parse", lambda document: document)
-        assert index.create([one]).refused
+        assert index.create([one]).rejected
 
 
 @pytest.mark.parametrize("key", ["_id", "a.", "x.y", "*", "label", "type", "a\0b", "k" * 40_000])
@@ -268,7 +270,7 @@ def test_a_key_inside_a_part_that_a_teams_index_refuses_is_refused_before(index,
 def test_other_keys_inside_a_part_are_taken(index, part, key):
     one = made(1)
     one[part] = {**one[part], key: "x"}
-    assert index.create([one]).refused == {}
+    assert index.create([one]).rejected == {}
 
 
 @pytest.mark.parametrize(("setting", "is_taken"), SETTINGS.values(), ids=SETTINGS)
@@ -299,7 +301,7 @@ def test_keys_of_ones_own_are_not_used_up(index):
     documents += [made(10, a="x"), made(11, **{"a.b": "x"}), made(12, said={"remark": {"c": 1}})]
     documents += [made(13, said={"remark": "x"})]
     result = index.create(documents)
-    assert (result.created, result.refused) == (names_of(documents), {})
+    assert (result.created, result.rejected) == (names_of(documents), {})
     assert search(index) == documents
     for field, value, expected in [
         ("key 3 299", 299, documents[3]),
@@ -379,7 +381,7 @@ def test_find_tells_what_is_there(index):
     one, two = made(1), made(2)
     index.create([one, two])
     assert index.find([name_of(one), "unknown"]) == {
-        name_of(one): StoredLabel(one["img_id"], one["s3_key"])
+        name_of(one): LabelReference(name_of(one), one["img_id"], one["s3_key"])
     }
 
 
@@ -389,10 +391,10 @@ def test_what_was_written_is_found_at_once_from_elsewhere(open_index):
         document = made(second)
         here.create([document])
         assert name_of(document) in there.find([name_of(document)])
-        assert document["s3_key"] in there.named([document["s3_key"]])
+        assert document["s3_key"] in there.find_references([document["s3_key"]])
         here.remove([name_of(document)])
         assert there.find([name_of(document)]) == {}
-        assert there.named([document["s3_key"]]) == {}
+        assert there.find_references([document["s3_key"]]) == {}
 
 
 def test_hashes_tells_every_picture_of_an_id(index):
@@ -401,7 +403,7 @@ def test_hashes_tells_every_picture_of_an_id(index):
     without = made(2)
     del without["picture_sha256"]
     index.create([one, other, without, made(3)])
-    assert index.hashes([one["img_id"], without["img_id"], "unknown"]) == {
+    assert index.picture_hashes([one["img_id"], without["img_id"], "unknown"]) == {
         one["img_id"]: {one["picture_sha256"], other["picture_sha256"]}
     }
 
@@ -409,7 +411,7 @@ def test_hashes_tells_every_picture_of_an_id(index):
 def test_named_tells_the_labels_of_each_key(index):
     one, same, other = made(1), made(1, said={"created_by": "Zoé"}), made(2)
     index.create([one, same, other, made(3)])
-    assert index.named([one["s3_key"], other["s3_key"], "unknown"]) == {
+    assert index.find_references([one["s3_key"], other["s3_key"], "unknown"]) == {
         one["s3_key"]: {name_of(one), name_of(same)},
         other["s3_key"]: {name_of(other)},
     }
@@ -418,15 +420,15 @@ def test_named_tells_the_labels_of_each_key(index):
 def test_a_question_may_name_very_many(index):
     document = made()
     index.create([document])
-    index.remember_gone([gone(document)])
+    index.add_tombstones([gone(document)])
     names = [f"unknown {number}" for number in range(MANY)]
     assert index.find([*names, name_of(document)]).keys() == {name_of(document)}
-    assert index.find_gone([*names, name_of(document)]).keys() == {name_of(document)}
-    assert index.hashes([*names, document["img_id"]]).keys() == {document["img_id"]}
-    assert index.named([*names, document["s3_key"]]).keys() == {document["s3_key"]}
+    assert index.find_tombstones([*names, name_of(document)]).keys() == {name_of(document)}
+    assert index.picture_hashes([*names, document["img_id"]]).keys() == {document["img_id"]}
+    assert index.find_references([*names, document["s3_key"]]).keys() == {document["s3_key"]}
     assert index.remove([*names, name_of(document)]) == {name_of(document)}
-    index.forget_gone([*names, name_of(document)])
-    assert index.find_gone([name_of(document)]) == {}
+    index.remove_tombstones([*names, name_of(document)])
+    assert index.find_tombstones([name_of(document)]) == {}
 
 
 # --- remove, gone
@@ -439,7 +441,7 @@ def test_remove_says_what_was_there(index):
     assert index.remove([name_of(one)]) == set()
     assert names_of(search(index)) == {name_of(two)}
     assert index.count(parse_search_query({})) == 1
-    assert index.hashes([one["img_id"]]) == {}
+    assert index.picture_hashes([one["img_id"]]) == {}
 
 
 def test_a_removed_label_may_be_created_again(index):
@@ -449,9 +451,9 @@ def test_a_removed_label_may_be_created_again(index):
 
 
 def test_gone_labels_are_remembered(index):
-    one, two = gone(made(1)), gone(made(2), why="replaced", by="Ada")
-    index.remember_gone([one, two])
-    assert index.find_gone([one.fingerprint, two.fingerprint, "unknown"]) == {
+    one, two = gone(made(1)), gone(made(2), reason="replaced", removed_by="Ada")
+    index.add_tombstones([one, two])
+    assert index.find_tombstones([one.fingerprint, two.fingerprint, "unknown"]) == {
         one.fingerprint: one,
         two.fingerprint: two,
     }
@@ -460,23 +462,23 @@ def test_gone_labels_are_remembered(index):
 
 
 def test_of_a_label_gone_twice_the_older_record_stays(index):
-    older, later = gone(made(), by="Ada"), gone(made(), by="Zoé", why="replaced")
-    index.remember_gone([older])
-    index.remember_gone([later, gone(made(1))])
-    assert index.find_gone([older.fingerprint]) == {older.fingerprint: older}
-    assert len(index.find_gone([gone(made(1)).fingerprint])) == 1
+    older, later = gone(made(), removed_by="Ada"), gone(made(), removed_by="Zoé", reason="replaced")
+    index.add_tombstones([older])
+    index.add_tombstones([later, gone(made(1))])
+    assert index.find_tombstones([older.fingerprint]) == {older.fingerprint: older}
+    assert len(index.find_tombstones([gone(made(1)).fingerprint])) == 1
 
 
 def test_a_label_can_be_forgotten_to_be_gone(index):
     one, two = gone(made(1)), gone(made(2))
-    index.remember_gone([one, two])
-    index.forget_gone([one.fingerprint, "unknown"])
-    assert index.find_gone([one.fingerprint, two.fingerprint]).keys() == {two.fingerprint}
+    index.add_tombstones([one, two])
+    index.remove_tombstones([one.fingerprint, "unknown"])
+    assert index.find_tombstones([one.fingerprint, two.fingerprint]).keys() == {two.fingerprint}
 
 
 def test_remembering_nothing_does_nothing(index):
-    index.remember_gone([])
-    index.forget_gone([])
+    index.add_tombstones([])
+    index.remove_tombstones([])
     assert index.remove([]) == set()
 
 

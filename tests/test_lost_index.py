@@ -154,7 +154,7 @@ def test_an_index_is_there_before_the_first_picture(db, drive):
         with pytest.raises(Killed):
             list(upload(entries_of(drive / label_file.NAME), db.index, db.store))
     assert db.store.has_pictures()
-    assert not db.index.missing(tombstones=True)
+    assert not db.index.missing_part(tombstones=True)
     assert db.labels() == {}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from common.atomic_files import temporary_file
 from common.errors import DatabaseError, PictureMissing
-from get_data.database.interfaces import Found, copy_path, picture_key, stored
+from get_data.database.interfaces import PictureState, backup_path, picture_key, read_picture
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.s3_utils import settings as s3_settings
 from get_data.database.s3_utils.picture_store import S3PictureStore
@@ -42,9 +42,9 @@ def test_the_key_tells_day_id_and_content():
 def test_a_picture_comes_back_byte_for_byte(store, key):
     assert store.put_new(key, b"\0\xff jpeg")
     assert store.get(key) == b"\0\xff jpeg"
-    assert store.look([key]) == {key: 7}
-    assert store.put_aside(key, "run-1")
-    assert list(store.copies()) == [key]
+    assert store.sizes([key]) == {key: 7}
+    assert store.back_up(key, "run-1")
+    assert list(store.backup_copies()) == [key]
 
 
 def test_a_picture_that_is_there_stays_as_it_was(store):
@@ -80,21 +80,21 @@ def test_a_picture_is_put_over_whatever_has_its_key(store):
 def test_whole_pictures_are_told_from_damaged_ones(store, content, is_whole, read):
     store.put_new(WHOLE, content)
     found = store.examine({WHOLE: lambda: b"picture", OTHER: lambda: None}, read=read)
-    assert found == {WHOLE: Found(7, is_whole)}
+    assert found == {WHOLE: PictureState(7, is_whole)}
 
 
 @pytest.mark.parametrize("content", [b"picture", bytes(7)])
 def test_without_a_copy_to_compare_with_a_picture_can_still_be_read(store, content):
     store.put_new(WHOLE, content)
     found = store.examine({WHOLE: lambda: None}, read=True)
-    assert found == {WHOLE: Found(7, is_whole=content == b"picture")}
+    assert found == {WHOLE: PictureState(7, is_intact=content == b"picture")}
 
 
 def test_a_local_picture_that_cannot_be_read_is_damaged_and_makes_room(tmp_path):
     store = LocalPictureStore(tmp_path)
     store.put_new(OTHER, b"x")
     (tmp_path / WHOLE).symlink_to(WHOLE.rpartition("/")[2])
-    assert not store.examine({WHOLE: lambda: None})[WHOLE].is_whole
+    assert not store.examine({WHOLE: lambda: None})[WHOLE].is_intact
     store.put(WHOLE, b"picture")
     assert store.get(WHOLE) == b"picture"
 
@@ -118,76 +118,78 @@ def test_a_store_tells_whether_it_has_pictures(store):
     assert not store.has_pictures()
     store.put_new(KEY, b"picture")
     assert store.has_pictures()
-    store.put_aside(KEY, "run-1")
+    store.back_up(KEY, "run-1")
     store.delete(KEY)
     assert not store.has_pictures()
 
 
 def test_look_tells_what_is_there_and_how_large(store):
-    assert store.look([KEY, OTHER]) == {}
+    assert store.sizes([KEY, OTHER]) == {}
     store.put_new(KEY, b"12345")
-    assert store.look([KEY, OTHER]) == {KEY: 5}
+    assert store.sizes([KEY, OTHER]) == {KEY: 5}
 
 
 def test_look_takes_thousands_of_keys(store):
     keys = [picture_key(f"20240501T12-00-00-{number:06}", "ab" * 32) for number in range(2500)]
     for key in keys[::2]:
         store.put_new(key, b"x")
-    assert set(store.look(keys)) == set(keys[::2])
+    assert set(store.sizes(keys)) == set(keys[::2])
 
 
 def test_delete_leaves_nothing_and_may_be_repeated(store):
     store.put_new(KEY, b"x")
     store.delete(KEY)
     store.delete(KEY)
-    assert store.look([KEY]) == {}
+    assert store.sizes([KEY]) == {}
     assert store.put_new(KEY, b"again")
 
 
 def test_a_whole_copy_is_worth_more_than_a_damaged_picture(store):
     key = picture_key("20240501T12-00-00-000000", ids.sha256(b"picture"))
     store.put_new(key, b"picture")
-    store.put_aside(key, "run-1")
+    store.back_up(key, "run-1")
     store.delete(key)
     store.put_new(key, b"pic")
-    assert stored(store, key) == b"picture"
-    store.delete(copy_path(key, "run-1"))
-    assert stored(store, key) == b"pic"  # for the caller to say that it is damaged
+    assert read_picture(store, key) == b"picture"
+    store.delete(backup_path(key, "run-1"))
+    assert read_picture(store, key) == b"pic"  # for the caller to say that it is damaged
 
 
 def test_a_copy_put_aside_outlives_the_picture(store):
     store.put_new(KEY, b"x")
-    assert store.put_aside(KEY, "run-1")
+    assert store.back_up(KEY, "run-1")
     store.delete(KEY)
-    assert [copy.path for copy in store.copies()[KEY]] == [copy_path(KEY, "run-1")]
-    assert store.get(copy_path(KEY, "run-1")) == stored(store, KEY) == b"x"
-    store.delete(copy_path(KEY, "run-1"))
-    assert store.copies() == {}
+    assert [copy.path for copy in store.backup_copies()[KEY]] == [backup_path(KEY, "run-1")]
+    assert store.get(backup_path(KEY, "run-1")) == read_picture(store, KEY) == b"x"
+    store.delete(backup_path(KEY, "run-1"))
+    assert store.backup_copies() == {}
     with pytest.raises(PictureMissing, match=KEY):
-        stored(store, KEY)
+        read_picture(store, KEY)
 
 
 def test_there_is_no_copy_of_a_picture_that_is_not_there(store):
-    assert not store.put_aside(KEY, "run-1")
-    assert store.copies() == {}
+    assert not store.back_up(KEY, "run-1")
+    assert store.backup_copies() == {}
 
 
 def test_copies_of_several_runs_and_pictures_are_told_apart(store):
     for key in (KEY, OTHER):
         store.put_new(key, b"x")
-    store.put_aside(KEY, "run-1")
-    store.put_aside(KEY, "run-2")
-    store.put_aside(OTHER, "run-1")
-    found = {key: sorted(copy.path for copy in copies) for key, copies in store.copies().items()}
+    store.back_up(KEY, "run-1")
+    store.back_up(KEY, "run-2")
+    store.back_up(OTHER, "run-1")
+    found = {
+        key: sorted(copy.path for copy in copies) for key, copies in store.backup_copies().items()
+    }
     assert found == {
-        KEY: [copy_path(KEY, "run-1"), copy_path(KEY, "run-2")],
-        OTHER: [copy_path(OTHER, "run-1")],
+        KEY: [backup_path(KEY, "run-1"), backup_path(KEY, "run-2")],
+        OTHER: [backup_path(OTHER, "run-1")],
     }
 
 
 def test_pictures_are_no_copies(store):
     store.put_new(KEY, b"x")
-    assert store.copies() == {}
+    assert store.backup_copies() == {}
 
 
 def test_make_durable_may_be_called_at_any_time(store):
@@ -200,19 +202,19 @@ def test_local_copy_is_young_even_of_an_old_picture(tmp_path):
     store = LocalPictureStore(tmp_path)
     store.put_new(KEY, b"x")
     os.utime(tmp_path / KEY, (0, 0))
-    store.put_aside(KEY, "run-1")
-    (copy,) = store.copies()[KEY]
+    store.back_up(KEY, "run-1")
+    (copy,) = store.backup_copies()[KEY]
     assert 0 <= copy.age_s < 60
 
 
 def test_local_copy_ages_by_the_file_systems_clock(tmp_path):
     store = LocalPictureStore(tmp_path)
     store.put_new(KEY, b"x")
-    store.put_aside(KEY, "run-1")
-    file = tmp_path / copy_path(KEY, "run-1")
+    store.back_up(KEY, "run-1")
+    file = tmp_path / backup_path(KEY, "run-1")
     before = file.stat().st_mtime
     os.utime(file, (before - 4000, before - 4000))
-    (copy,) = store.copies()[KEY]
+    (copy,) = store.backup_copies()[KEY]
     assert copy.age_s == pytest.approx(4000, abs=60)
 
 
@@ -228,18 +230,18 @@ def test_what_a_killed_upload_left_half_written_goes_with_the_next_one(tmp_path)
 def test_a_local_picture_that_is_put_again_leaves_nothing_else(tmp_path):
     store = LocalPictureStore(tmp_path)
     store.put_new(KEY, b"x")
-    store.put_aside(KEY, "run-1")
+    store.back_up(KEY, "run-1")
     store.put_new(KEY, b"x")
     assert {file for file in tmp_path.rglob("*") if file.is_file()} == {
         tmp_path / KEY,
-        tmp_path / copy_path(KEY, "run-1"),
+        tmp_path / backup_path(KEY, "run-1"),
     }
 
 
 def test_asking_a_local_store_creates_nothing(tmp_path):
     store = LocalPictureStore(tmp_path / "database")
-    store.look([KEY])
-    store.copies()
+    store.sizes([KEY])
+    store.backup_copies()
     store.delete(KEY)
     with pytest.raises(PictureMissing):
         store.get(KEY)

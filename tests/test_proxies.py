@@ -146,8 +146,8 @@ def test_pictures_go_through_the_proxy_in_the_way_of_addressing_that_is_wanted(
         store.check(writing=True)
         key = "pictures/other/one-0123456789ab.jpg"
         assert store.put_new(key, b"picture")
-        assert store.look([key]) == {key: 7}
-        assert store.put_aside(key, "run")
+        assert store.sizes([key]) == {key: 7}
+        assert store.back_up(key, "run")
         assert store.get(key) == b"picture"
         assert (server.folder / "buckets" / "pictures" / key).read_bytes() == b"picture"
         host = f"pictures.{S3}:9443" if addressing == "virtual" else f"{S3}:9443"

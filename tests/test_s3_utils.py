@@ -20,7 +20,7 @@ from obstore.exceptions import GenericError
 import path
 from common.batching import THREADS
 from common.errors import DatabaseError, InputError, PictureMissing
-from get_data.database.interfaces import copy_path, picture_key
+from get_data.database.interfaces import backup_path, picture_key
 from get_data.database.s3_utils import picture_store
 from get_data.database.s3_utils.picture_store import S3PictureStore
 from get_data.database.s3_utils.refusals import Refusal
@@ -319,7 +319,7 @@ def test_the_login_may_be_one_that_boto3_finds_in_the_environment(s3, environmen
     store = opened(environment)
     store.check(writing=True)
     put_all(store, keys(50))
-    assert len(store.look(keys(50))) == 50
+    assert len(store.sizes(keys(50))) == 50
 
 
 @pytest.fixture
@@ -429,8 +429,8 @@ def test_variables_of_other_tools_change_no_request(stub, monkeypatch, name):
         stub.objects.clear()
         store = opened(stub.environment, retry_timeout_s=0.5)
         store.put_new(KEY, b"picture")
-        store.put_aside(KEY, "run-1")
-        store.look([KEY])
+        store.back_up(KEY, "run-1")
+        store.sizes([KEY])
         return [(method, path, sorted(headers)) for method, path, headers, _ in stub.requests]
 
     before = requests()
@@ -503,17 +503,17 @@ def test_a_thousand_neighbours_cost_one_list(store, proxy):
     there = keys(1000)
     put_all(store, there)
     proxy.requests.clear()
-    assert len(store.look(there)) == 1000
+    assert len(store.sizes(there)) == 1000
     assert proxy.requests == {("GET", "list"): 1}
 
 
 def test_neighbours_are_found_in_the_middle_of_a_full_folder(store, proxy):
     put_all(store, keys(2400))
     proxy.requests.clear()
-    assert set(store.look(keys(2400)[700:1200])) == set(keys(2400)[700:1200])
+    assert set(store.sizes(keys(2400)[700:1200])) == set(keys(2400)[700:1200])
     assert proxy.requests == {("GET", "list"): 1}
     proxy.requests.clear()
-    assert set(store.look(keys(2600))) == set(keys(2400))
+    assert set(store.sizes(keys(2600))) == set(keys(2400))
     assert proxy.requests == {("GET", "list"): 3}
 
 
@@ -521,7 +521,7 @@ def test_keys_that_lie_sparse_are_asked_for_one_by_one(store, proxy):
     put_all(store, keys(2400))
     sparse = keys(2400, step=70)
     proxy.requests.clear()
-    assert set(store.look(sparse)) == set(sparse)
+    assert set(store.sizes(sparse)) == set(sparse)
     assert proxy.requests["GET", "list"] == 1
     assert proxy.requests["HEAD", "object"] < len(sparse)
 
@@ -530,18 +530,18 @@ def test_what_lies_between_two_days_is_not_read(store, proxy):
     first, last = keys(100, day="20240501"), keys(100, day="20240503")
     put_all(store, first[1:] + last)
     proxy.requests.clear()
-    assert len(store.look(first + last)) == 200
+    assert len(store.sizes(first + last)) == 200
     assert proxy.requests == {("GET", "list"): 2}
 
 
 def test_a_few_keys_cost_no_list(store, proxy):
-    assert set(store.look(keys(10, day="20240501"))) == {KEY}
+    assert set(store.sizes(keys(10, day="20240501"))) == {KEY}
     assert proxy.requests == {("HEAD", "object"): 10}
 
 
 @pytest.mark.parametrize("key", ["", "/", "index.sqlite", "pictures/../labels", "elsewhere/a.jpg"])
 def test_what_is_no_key_of_a_picture_is_not_touched(store, proxy, key):
-    assert store.look([key]) == {}
+    assert store.sizes([key]) == {}
     for method in (store.get, store.delete, lambda key: store.put_new(key, b"")):
         with pytest.raises(DatabaseError, match="no key of a picture"):
             method(key)
@@ -559,7 +559,7 @@ def test_a_picture_deleted_from_a_bucket_with_versions_comes_back():
         assert store.put_new(KEY, b"picture")
         assert not store.put_new(KEY, b"picture")
         store.delete(KEY)
-        assert store.look([KEY]) == {}
+        assert store.sizes([KEY]) == {}
         assert store.put_new(KEY, b"picture")
         assert store.get(KEY) == b"picture"
 
@@ -604,7 +604,7 @@ def test_an_etag_that_is_no_hash_makes_no_picture_damaged(stub, tag):
         assert store.put_new(key, content)
     stub.requests.clear()
     own = {key: partial(bytes, content) for key, content in wanted.items()}
-    assert all(one.is_whole for one in store.examine(own).values())
+    assert all(one.is_intact for one in store.examine(own).values())
     reads = [one for one in stub.requests if one[0] == "GET" and "list-type" not in one[1]]
     assert len(reads) <= THREADS  # whose answers were under way when the first was known
     store.check(writing=True)
@@ -618,8 +618,8 @@ def test_a_copy_is_young_even_of_an_old_picture(environment, store):
     time.sleep(2.1)
     began = time.time()
     store.check(writing=True)
-    store.put_aside(KEY, "run-1")
-    (copy,) = store.copies()[KEY]
+    store.back_up(KEY, "run-1")
+    (copy,) = store.backup_copies()[KEY]
     assert copy.age_s < time.time() - began + 1  # S3 tells whole seconds
 
 
@@ -629,8 +629,8 @@ def test_the_age_of_a_copy_is_by_the_clock_of_the_store(stub, ahead_h):
     store = opened(stub.environment)
     store.check(writing=True)
     written = datetime.now(UTC) + stub.ahead - timedelta(seconds=600)
-    stub.objects[copy_path(KEY, "run-1")] = (b"picture", written)
-    (copy,) = store.copies()[KEY]
+    stub.objects[backup_path(KEY, "run-1")] = (b"picture", written)
+    (copy,) = store.backup_copies()[KEY]
     since = datetime.now(UTC) + stub.ahead - written
     assert 599 <= copy.age_s <= since.total_seconds() + 1  # HTTP tells whole seconds
 
@@ -640,19 +640,19 @@ def test_a_copy_that_failed_behind_a_good_status_is_no_copy(stub):
     answer = ("PUT", 200, error("InternalError"))
     stub.answers += [answer] * 20
     with pytest.raises(DatabaseError, match="InternalError"):
-        store.put_aside(KEY, "run-1")
+        store.back_up(KEY, "run-1")
 
 
 # What passes by itself
 
 REQUESTS = {
     "get": (lambda store: store.get(KEY), b"whole" * 2000),
-    "head": (lambda store: store.look([KEY]), {KEY: 10_000}),
-    "list": (lambda store: store.look([KEY, *keys(20, day="20240501")]), {KEY: 10_000}),
+    "head": (lambda store: store.sizes([KEY]), {KEY: 10_000}),
+    "list": (lambda store: store.sizes([KEY, *keys(20, day="20240501")]), {KEY: 10_000}),
     "put": (lambda store: [store.put_new(keys(1)[0], b"new"), store.get(keys(1)[0])][1], b"new"),
-    "copy": (lambda store: store.put_aside(KEY, "run-1"), True),
+    "copy": (lambda store: store.back_up(KEY, "run-1"), True),
     "delete": (lambda store: store.delete(KEY), None),
-    "copies": (lambda store: store.copies(), {}),
+    "copies": (lambda store: store.backup_copies(), {}),
 }
 
 FAULTS = {

@@ -344,9 +344,9 @@ def test_why_a_label_is_gone_and_by_whom_is_kept(call, fetched, home):
     mark(fetched, 5)
     call(upload_to_db, fetched, "-y")
     index = SqliteIndex(home / "database")
-    gone = index.find_gone([in_drive(number)["label_fingerprint"] for number in (4, 5)])
+    gone = index.find_tombstones([in_drive(number)["label_fingerprint"] for number in (4, 5)])
     index.close()
-    assert {one.img_id: (one.why, one.by) for one in gone.values()} == {
+    assert {one.img_id: (one.reason, one.removed_by) for one in gone.values()} == {
         in_drive(4)["img_id"]: ("replaced", process.login_name()),
         in_drive(5)["img_id"]: ("deleted", process.login_name()),
     }

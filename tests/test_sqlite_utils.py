@@ -37,18 +37,18 @@ def file(tmp_path):
 def test_asking_makes_no_files(index, tmp_path):
     name = name_of(made())
     index.find([name])
-    index.find_gone([name])
-    index.named(["key"])
-    index.hashes(["id"])
+    index.find_tombstones([name])
+    index.find_references(["key"])
+    index.picture_hashes(["id"])
     index.remove([name])
-    index.forget_gone([name])
+    index.remove_tombstones([name])
     assert search(index) == []
     assert index.count(EVERYTHING) == 0
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_refused_label_makes_no_files(index, tmp_path):
-    assert index.create([{"label_fingerprint": "f"}]).refused.keys() == {"f"}
+    assert index.create([{"label_fingerprint": "f"}]).rejected.keys() == {"f"}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -59,7 +59,7 @@ def test_the_first_label_makes_the_file(index, file):
 
 
 def test_the_first_gone_label_makes_the_file_too(index, file):
-    index.remember_gone([gone(made())])
+    index.add_tombstones([gone(made())])
     assert file.exists()
 
 
@@ -221,7 +221,7 @@ def test_a_document_that_is_no_label_is_refused_alone(index, change, says):
     bad = made(1) | change
     result = index.create([bad, made(2)])
     assert result.created == {name_of(made(2))}
-    assert says in result.refused[name_of(bad)]
+    assert says in result.rejected[name_of(bad)]
 
 
 # --- what goes wrong
@@ -230,12 +230,12 @@ def test_a_document_that_is_no_label_is_refused_alone(index, change, says):
 def asked(index):
     """Every method, each of which must say the same."""
     yield lambda: index.find(["f"])
-    yield lambda: index.find_gone(["f"])
-    yield lambda: index.hashes(["f"])
-    yield lambda: index.named(["f"])
+    yield lambda: index.find_tombstones(["f"])
+    yield lambda: index.picture_hashes(["f"])
+    yield lambda: index.find_references(["f"])
     yield lambda: index.create([made()])
-    yield lambda: index.remember_gone([gone(made())])
-    yield lambda: index.forget_gone(["f"])
+    yield lambda: index.add_tombstones([gone(made())])
+    yield lambda: index.remove_tombstones(["f"])
     yield lambda: index.remove(["f"])
     yield lambda: list(index.search(EVERYTHING))
     yield lambda: index.count(EVERYTHING)

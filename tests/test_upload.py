@@ -75,7 +75,7 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(db, drive):
     (drive / document(5)["file_name"]).write_bytes(b"")
     planned = list(upload(entries(drive), db.index, db.store, dry_run=True))
     assert len(db.labels()) == 3
-    assert db.store.look([one.key for one in planned if one.what == "created"]) == {}
+    assert db.store.sizes([one.key for one in planned if one.what == "created"]) == {}
     done = list(upload(entries(drive), db.index, db.store))
     assert [(one.what, one.picture_sent) for one in planned] == [
         (one.what, one.picture_sent) for one in done
@@ -153,7 +153,7 @@ def test_a_picture_that_a_killed_deletion_has_aside_is_enough(db, drive, was_the
     if not was_there:
         db.index.remove([entry.fingerprint])
     key = picture_key(entry.img_id, ids.sha256(picture(0)))
-    assert db.store.put_aside(key, "run")
+    assert db.store.back_up(key, "run")
     db.store.delete(key)
     entry.picture.unlink()
     assert outcome(db, [entry]) == ["there" if was_there else "created"]
@@ -186,7 +186,15 @@ def test_two_pictures_of_one_id_in_the_input_are_a_conflict_and_neither_is_sent(
 
 def test_deleted_labels_stay_out_until_they_are_restored(db, drive):
     outcome(db, entries(drive))
-    list(delete([target(document(0, steering=-0.9))], db.index, db.store, why="deleted", by="Ada"))
+    list(
+        delete(
+            [target(document(0, steering=-0.9))],
+            db.index,
+            db.store,
+            reason="deleted",
+            removed_by="Ada",
+        )
+    )
     assert outcome(db, entries(drive)) == ["gone"] + ["there"] * 9
     assert len(db.labels()) == 9
     assert outcome(db, restored(drive), dry_run=True)[0] == "created"
@@ -288,7 +296,7 @@ def test_a_picture_that_is_lost_is_put_back_by_a_second_upload(db, drive):
 
 def test_pictures_that_another_program_keeps_deleting_are_told_with_place_and_remedy(db, drive):
     store = Meddling(db.store)
-    store.look = lambda _keys: {}
+    store.sizes = lambda _keys: {}
     says = f"^picture store {db.store.name!r}: another program deletes .*; end that one"
     with pytest.raises(DatabaseError, match=says):
         list(upload(entries(drive)[:1], db.index, store))
@@ -324,9 +332,9 @@ def test_a_label_deleted_while_it_went_in_stays_out(db, drive):
     going = [target(entry.document)]
 
     def delete_it():
-        list(delete(going, db.index, db.store, why="deleted", by="Ada"))
+        list(delete(going, db.index, db.store, reason="deleted", removed_by="Ada"))
 
-    store = Meddling(db.store, look=delete_it)
+    store = Meddling(db.store, sizes=delete_it)
     results = list(upload([entry], db.index, store))
     assert [one.what for one in results] == ["gone"]
     assert db.labels() == {}

@@ -126,9 +126,9 @@ def _check_not_lost(
 
     Raises: DatabaseError.
     """
-    if not index.missing(tombstones=tombstones) or not store.has_pictures():
+    if not index.missing_part(tombstones=tombstones) or not store.has_pictures():
         return
-    if lost := index.missing(tombstones=tombstones):  # else a first upload has just made it
+    if lost := index.missing_part(tombstones=tombstones):  # else a first upload has just made it
         raise DatabaseError(
             f"{lost} is lost: {pictures} are there, the index that belongs to them is not. Put it "
             f"back from {copy}. If there is none, upload_data.py --new-index starts an empty one: "

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from get_data.database.delete import Target, target
-from get_data.database.interfaces import GoneLabel, LabelIndex
+from get_data.database.delete import target
+from get_data.database.interfaces import LabelIndex, LabelReference, Tombstone
 from get_data.database.upload import Entry
 from get_data.labels import edits
 
@@ -37,7 +37,7 @@ class Findings:
         return 2 * self.unknown > self.named
 
 
-def survey(add: Sequence[Entry], going: Sequence[Target], index: LabelIndex) -> Findings:
+def survey(add: Sequence[Entry], going: Sequence[LabelReference], index: LabelIndex) -> Findings:
     """Return what the index knows of the labels that corrections replace, or that are to go.
 
     What was applied before is not unknown: its labels are among those that are gone for good.
@@ -48,7 +48,7 @@ def survey(add: Sequence[Entry], going: Sequence[Target], index: LabelIndex) -> 
         if (old := edits.replaced_fingerprint(one.document)) is not None
     }
     there = index.find({*replaced, *replaced.values(), *(one.fingerprint for one in going)})
-    gone = index.find_gone({*replaced.values(), *(one.fingerprint for one in going)})
+    gone = index.find_tombstones({*replaced.values(), *(one.fingerprint for one in going)})
     known = there.keys() | gone.keys()
     applied = {old for new, old in replaced.items() if new in there}
     named = {*replaced.values(), *(one.fingerprint for one in going)}
@@ -68,33 +68,37 @@ def survey(add: Sequence[Entry], going: Sequence[Target], index: LabelIndex) -> 
 def _corrections(
     late: Sequence[Entry],
     replaced: Mapping[str, str],
-    gone: Mapping[str, GoneLabel],
+    gone: Mapping[str, Tombstone],
     index: LabelIndex,
 ) -> list[Overtaken]:
     """Return the corrections that are new and come too late; what is gone itself stays out."""
-    stays_out = index.find_gone([one.fingerprint for one in late])
+    stays_out = index.find_tombstones([one.fingerprint for one in late])
     late = [one for one in late if one.fingerprint not in stays_out]
     keys = {one.fingerprint: _key(one, gone[replaced[one.fingerprint]]) for one in late}
-    named = index.named({key for key in keys.values() if key})
+    named = index.find_references({key for key in keys.values() if key})
     return [
         Overtaken(
             one.fingerprint,
             "corrected" if named.get(keys[one.fingerprint]) else "deleted",
-            gone[replaced[one.fingerprint]].by,
+            gone[replaced[one.fingerprint]].removed_by,
         )
         for one in late
     ]
 
 
 def _deletions(
-    going: Sequence[Target], gone: Mapping[str, GoneLabel], index: LabelIndex
+    going: Sequence[LabelReference], gone: Mapping[str, Tombstone], index: LabelIndex
 ) -> list[Overtaken]:
     """Return the deletions of labels that are replaced, whose pictures stay for other labels."""
     late = [gone[one.fingerprint] for one in going if one.fingerprint in gone]
-    named = index.named({one.s3_key for one in late if one.s3_key and one.why == "replaced"})
-    return [Overtaken(one.fingerprint, "kept", one.by) for one in late if one.s3_key in named]
+    named = index.find_references(
+        {one.s3_key for one in late if one.s3_key and one.reason == "replaced"}
+    )
+    return [
+        Overtaken(one.fingerprint, "kept", one.removed_by) for one in late if one.s3_key in named
+    ]
 
 
-def _key(entry: Entry, before: GoneLabel) -> str:
+def _key(entry: Entry, before: Tombstone) -> str:
     """Return the key of the entry's picture."""
-    return before.s3_key or target(entry.document).key
+    return before.s3_key or target(entry.document).s3_key

@@ -17,12 +17,14 @@ from common import times
 from common.batching import THREADS, batches
 from common.errors import DatabaseError, PictureMissing
 from get_data.database.interfaces import (
-    GoneLabel,
     LabelIndex,
+    LabelReference,
     PictureStore,
-    copy_path,
+    RemovalReason,
+    Tombstone,
+    backup_path,
     is_picture_key,
-    is_told_by,
+    key_matches,
     picture_key,
 )
 from get_data.labels import schema
@@ -31,15 +33,6 @@ from get_data.labels.schema import Document
 OLD_COPY_S = 3600.0  # longer than any deletion of a batch takes
 
 MAX_ROUNDS = 20  # of making good what another program keeps undoing
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A label to delete; `key` names its picture where the label file tells it."""
-
-    img_id: str
-    fingerprint: str
-    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +49,22 @@ class Deleted:
     picture: Literal["deleted", "kept", "absent", "lost"]
 
 
-def target(document: Document) -> Target:
+def target(document: Document) -> LabelReference:
     """The deletion of the label that a document is."""
     says = schema.picture_reference(document)
     key = says.s3_key if is_picture_key(says.s3_key, says.img_id) else ""
     if not key and says.picture_sha256:
         key = picture_key(says.img_id, says.picture_sha256)
-    return Target(says.img_id, says.label_fingerprint, key)
+    return LabelReference(says.label_fingerprint, says.img_id, key)
 
 
 def delete(
-    targets: Iterable[Target],
+    targets: Iterable[LabelReference],
     index: LabelIndex,
     store: PictureStore,
     *,
-    why: Literal["deleted", "replaced"],
-    by: str,
+    reason: RemovalReason,
+    removed_by: str,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[Deleted]:
     """The labels are out for good, with the pictures that no other label names.
@@ -83,9 +76,11 @@ def delete(
     for batch in batches(distinct.values()):
         keys = _keys(batch, index)
         now = times.format_time(datetime.now(UTC))
-        index.remember_gone(
+        index.add_tombstones(
             [
-                GoneLabel(one.fingerprint, one.img_id, keys[one.fingerprint], why, by, now)
+                Tombstone(
+                    one.fingerprint, one.img_id, keys[one.fingerprint], reason, removed_by, now
+                )
                 for one in batch
             ]
         )
@@ -102,7 +97,7 @@ def delete(
 
 
 def plan(
-    targets: Sequence[Target],
+    targets: Sequence[LabelReference],
     index: LabelIndex,
     store: PictureStore,
     *,
@@ -113,8 +108,8 @@ def plan(
     for batch in batches({one.fingerprint: one for one in targets}.values()):
         keys = _keys(batch, index)
         there = index.find([one.fingerprint for one in batch])
-        named = index.named(set(keys.values()))
-        present = store.look({key for key in keys.values() if key})
+        named = index.find_references(set(keys.values()))
+        present = store.sizes({key for key in keys.values() if key})
         for one in batch:
             key = keys[one.fingerprint]
             what: Literal["deleted", "absent"] = "absent"
@@ -126,12 +121,12 @@ def plan(
             yield Deleted(one.img_id, one.fingerprint, what, picture)
 
 
-def _keys(targets: Sequence[Target], index: LabelIndex) -> dict[str, str]:
+def _keys(targets: Sequence[LabelReference], index: LabelIndex) -> dict[str, str]:
     """The key of each label's picture: as the index tells it, else the list of those gone, else
     the label file; "" where nobody knows."""
     fingerprints = [one.fingerprint for one in targets]
-    keys = {one.fingerprint: one.key for one in targets}
-    gone = index.find_gone(fingerprints)
+    keys = {one.fingerprint: one.s3_key for one in targets}
+    gone = index.find_tombstones(fingerprints)
     keys |= {name: one.s3_key for name, one in gone.items() if one.s3_key}
     keys |= {name: stored.s3_key for name, stored in index.find(fingerprints).items()}
     return keys
@@ -159,8 +154,8 @@ def settle(
     unsettled = {*keys, *old}
     with threads(THREADS) as pool:
         for _ in range(MAX_ROUNDS):
-            named = index.named(unsettled)
-            there = store.look(unsettled)
+            named = index.find_references(unsettled)
+            there = store.sizes(unsettled)
             agreed = sorted(key for key in unsettled if (key in named) == (key in there))
             # an old copy may be the only whole one: what is put right from it is asked about again
             with_copies = [key for key in agreed if key in there and key in old]
@@ -169,14 +164,14 @@ def settle(
             agreed = [key for key in agreed if key not in put_right]
             missing = sorted(unsettled & named.keys() - there.keys())
             needless = sorted(unsettled & there.keys() - named.keys())
-            copies = [path for key in agreed for path in {copy_path(key, run), *old.get(key, ())}]
+            copies = [path for key in agreed for path in {backup_path(key, run), *old.get(key, ())}]
             _all(pool.map(store.delete, copies))
             for key in agreed:
                 outcome[key] = "kept" if key in there else outcome.get(key, "absent")
             put_back = list(pool.map(lambda key: _put_back(key, store, store.put_new), missing))
             lost = [key for key, is_back in zip(missing, put_back, strict=True) if not is_back]
             outcome |= dict.fromkeys(lost, "lost")
-            copied = list(pool.map(lambda key: store.put_aside(key, run), needless))
+            copied = list(pool.map(lambda key: store.back_up(key, run), needless))
             store.make_durable()  # what was put back or aside, before anything is deleted for it
             going = [key for key, is_aside in zip(needless, copied, strict=True) if is_aside]
             _all(pool.map(store.delete, going))
@@ -204,7 +199,7 @@ def _old_copies(store: PictureStore) -> dict[str, list[str]]:
     """
     old = {
         key: [copy.path for copy in copies if copy.age_s > OLD_COPY_S]
-        for key, copies in store.copies().items()
+        for key, copies in store.backup_copies().items()
     }
     return {key: paths for key, paths in old.items() if paths}
 
@@ -212,7 +207,7 @@ def _old_copies(store: PictureStore) -> dict[str, list[str]]:
 def _put_right(key: str, store: PictureStore) -> bool:
     """Put a whole copy in the place of a damaged picture; return whether that was done."""
     try:
-        is_whole = is_told_by(key, store.get(key))
+        is_whole = key_matches(key, store.get(key))
     except PictureMissing:
         return False
     return not is_whole and _put_back(key, store, store.put)
@@ -220,12 +215,12 @@ def _put_right(key: str, store: PictureStore) -> bool:
 
 def _put_back(key: str, store: PictureStore, put: Callable[[str, bytes], object]) -> bool:
     """Put the picture from a whole copy; return False when there is none."""
-    for copy in store.copies().get(key, ()):
+    for copy in store.backup_copies().get(key, ()):
         try:
             picture = store.get(copy.path)
         except PictureMissing:
             continue
-        if is_told_by(key, picture):  # a damaged one must not take a whole one's place
+        if key_matches(key, picture):  # a damaged one must not take a whole one's place
             put(key, picture)
             return True
     return False

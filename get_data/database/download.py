@@ -16,7 +16,7 @@ from common.atomic_files import remove_stale_files, sync_file_system, temporary_
 from common.batching import THREADS, batches, cancel_on_error
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from common.times import to_microseconds
-from get_data.database.interfaces import PictureStore, stored
+from get_data.database.interfaces import PictureStore, read_picture
 from get_data.labels import ids, label_file, validation
 from get_data.labels.schema import PictureReference
 from get_data.labels.unicode_forms import file_name_key
@@ -210,7 +210,7 @@ def _fetch(says: PictureReference, store: PictureStore, target: Path) -> None:
 
     Raises: PictureMissing, PictureUnreadable, _Damaged, OSError; what was there before stays.
     """
-    picture = stored(store, says.s3_key)
+    picture = read_picture(store, says.s3_key)
     if says.picture_sha256 not in (None, ids.sha256(picture)) or not picture:
         raise _Damaged(f"the store's {says.s3_key} is not the picture that its label tells")
     with temporary_file(target.parent) as file:

@@ -23,17 +23,17 @@ class Failed:
     reason: str
 
 
-PICTURES = "pictures/"
-ASIDE = "deleting/"  # where a deletion keeps copies until it is sure
+PICTURE_PREFIX = "pictures/"
+BACKUP_PREFIX = "deleting/"  # where a deletion keeps copies until it is sure
 
 
 def picture_key(img_id: str, sha256: str) -> str:
     """The key of a picture in the store. It tells the content: two contents never share a key."""
     day = img_id[:8] if parse_img_id(img_id) else "other"
-    return f"{PICTURES}{day}/{img_id}-{sha256[:12]}.jpg"
+    return f"{PICTURE_PREFIX}{day}/{img_id}-{sha256[:12]}.jpg"
 
 
-def is_told_by(key: str, picture: bytes) -> bool:
+def key_matches(key: str, picture: bytes) -> bool:
     """Whether the key of a picture tells this content."""
     return key[-16:-4] == sha256(picture)[:12]
 
@@ -43,45 +43,49 @@ def is_picture_key(key: str, img_id: str) -> bool:
     return key == picture_key(img_id, key[-16:-4]) and key[-16:-4].isalnum()
 
 
-def is_path(path: str) -> bool:
+def is_store_path(path: str) -> bool:
     """Whether a picture, or a copy of one, may lie there; a label may name anything."""
-    return path.startswith((PICTURES, ASIDE)) and ".." not in path.split("/")
+    return path.startswith((PICTURE_PREFIX, BACKUP_PREFIX)) and ".." not in path.split("/")
 
 
 def checked_path(path: str) -> str:
     """The path, when it is one of a picture: beside these lies the index. Raises: DatabaseError."""
-    if not is_path(path):
+    if not is_store_path(path):
         raise DatabaseError(f"picture store: {path!r} is no key of a picture")
     return path
 
 
 @dataclass(frozen=True, slots=True)
-class StoredLabel:
-    """What the index knows of a label that it holds."""
+class LabelReference:
+    """A label by its fingerprint, and its picture by id and key; "" for a key that is unknown."""
 
+    fingerprint: str
     img_id: str
-    s3_key: str
+    s3_key: str = ""
+
+
+RemovalReason = Literal["deleted", "replaced"]
 
 
 @dataclass(frozen=True, slots=True)
-class GoneLabel:
-    """A label that is gone for good, so that uploading its recording again does not undo that."""
+class Tombstone:
+    """The record of a deleted or replaced label, which keeps a later upload from restoring it."""
 
     fingerprint: str
     img_id: str
     s3_key: str
-    why: Literal["deleted", "replaced"]
-    by: str
-    when: str
+    reason: RemovalReason
+    removed_by: str
+    removed_at: str
 
 
 @dataclass(slots=True)
-class Created:
-    """What became of the labels given to `LabelIndex.create`, by fingerprint."""
+class CreateResult:
+    """The outcome of `LabelIndex.create` by fingerprint; `rejected` maps to the reason."""
 
     created: set[str] = field(default_factory=set)
-    there: set[str] = field(default_factory=set)
-    refused: dict[str, str] = field(default_factory=dict)
+    existing: set[str] = field(default_factory=set)
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
 class LabelIndex(Protocol):
@@ -94,40 +98,40 @@ class LabelIndex(Protocol):
     def name(self) -> str:
         """What to call this index in a message: a path or an address."""
 
-    def find(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+    def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
         """Those of the labels that are there, in real time: whatever was written before is seen."""
 
-    def find_gone(self, fingerprints: Collection[str]) -> dict[str, GoneLabel]:
+    def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         """Those of the labels that are gone for good, in real time."""
 
-    def hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
+    def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         """The SHA-256 of the pictures that the labels of each id speak of."""
 
-    def missing(self, *, tombstones: bool) -> str:
+    def missing_part(self, *, tombstones: bool) -> str:
         """Return what to call the part of the index that is not there, "" when all is there.
 
         `tombstones`: their list counts as a part.
         """
 
-    def make(self) -> None:
+    def ensure_exists(self) -> None:
         """Create the index where there is none.
 
         Called before the first picture goes in: a store of pictures without an index has lost it.
         """
 
-    def create(self, documents: Sequence[Document]) -> Created:
+    def create(self, documents: Sequence[Document]) -> CreateResult:
         """The labels are in, each that was not there; one that was there stays as it was."""
 
-    def remember_gone(self, gone: Sequence[GoneLabel]) -> None:
+    def add_tombstones(self, gone: Sequence[Tombstone]) -> None:
         """The labels count as gone for good; of one that did already the older record stays."""
 
-    def forget_gone(self, fingerprints: Collection[str]) -> None:
+    def remove_tombstones(self, fingerprints: Collection[str]) -> None:
         """The labels may be created again. Those that were not gone are passed over."""
 
     def remove(self, fingerprints: Collection[str]) -> set[str]:
         """The labels are out; returns those that were there."""
 
-    def named(self, keys: Collection[str]) -> dict[str, set[str]]:
+    def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         """The fingerprints of the labels that name each picture key; keys without one are left out.
 
         Counts all writes before the call.
@@ -154,7 +158,7 @@ class LabelIndex(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class BackupCopy:
     """A copy of a picture that a deletion has put aside."""
 
     path: str
@@ -162,14 +166,14 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PictureState:
     """A picture that the store has: its size in bytes, and whether its content is the key's."""
 
     size: int
-    is_whole: bool
+    is_intact: bool
 
 
-OwnCopy = Callable[[], bytes | None]  # a picture as the caller has it, whole; None without one
+CopyReader = Callable[[], bytes | None]  # a picture as the caller has it, whole; None without one
 
 
 class PictureStore(Protocol):
@@ -202,10 +206,12 @@ class PictureStore(Protocol):
         Raises: PictureMissing; PictureUnreadable when only this one cannot be read.
         """
 
-    def look(self, keys: Collection[str]) -> dict[str, int]:
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
         """Those of the keys that are there, each with its size in bytes."""
 
-    def examine(self, pictures: Mapping[str, OwnCopy], *, read: bool = False) -> dict[str, Found]:
+    def examine(
+        self, pictures: Mapping[str, CopyReader], *, read: bool = False
+    ) -> dict[str, PictureState]:
         """Return those of the pictures that are there, and whether each is whole.
 
         A store that charges for reading compares the hash that it lists with the caller's own copy,
@@ -215,17 +221,17 @@ class PictureStore(Protocol):
     def make_durable(self) -> None:
         """All that was put before outlives a power cut."""
 
-    def copies(self) -> dict[str, list[Copy]]:
+    def backup_copies(self) -> dict[str, list[BackupCopy]]:
         """The copies that deletions have put aside, by key; ages by the store's own clock."""
 
-    def put_aside(self, key: str, run: str) -> bool:
-        """A copy lies under `copy_path(key, run)`; False when there was no picture to copy."""
+    def back_up(self, key: str, run: str) -> bool:
+        """A copy lies under `backup_path(key, run)`; False when there was no picture to copy."""
 
     def delete(self, path: str) -> None:
         """Nothing is under that key, or copy's path."""
 
 
-def stored(store: PictureStore, key: str) -> bytes:
+def read_picture(store: PictureStore, key: str) -> bytes:
     """The picture of that key, also while a deletion has it aside.
 
     A damaged one only where there is no whole one. Raises: PictureMissing, PictureUnreadable.
@@ -239,7 +245,7 @@ def stored(store: PictureStore, key: str) -> bytes:
         except PictureUnreadable as error:
             unreadable = error
             continue
-        if is_told_by(key, picture):
+        if key_matches(key, picture):
             return picture
         damaged = picture
     if damaged is None and unreadable:
@@ -252,10 +258,10 @@ def stored(store: PictureStore, key: str) -> bytes:
 def _places(store: PictureStore, key: str) -> Iterator[str]:
     """Where a picture may be, asked for one after the other."""
     yield key
-    yield from (copy.path for copy in store.copies().get(key, ()))
+    yield from (copy.path for copy in store.backup_copies().get(key, ()))
     yield key  # which may have been put back meanwhile
 
 
-def copy_path(key: str, run: str) -> str:
+def backup_path(key: str, run: str) -> str:
     """Where the deletion `run` puts its copy of a picture."""
-    return f"{ASIDE}{key}/{run}"
+    return f"{BACKUP_PREFIX}{key}/{run}"

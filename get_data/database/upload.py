@@ -21,15 +21,16 @@ from uuid import uuid4
 
 from common.batching import THREADS, batches, cancel_on_error
 from common.errors import DatabaseError, InputError, PictureMissing
-from get_data.database.delete import MAX_ROUNDS, Target, delete, settle
+from get_data.database.delete import MAX_ROUNDS, delete, settle
 from get_data.database.interfaces import (
-    Found,
     LabelIndex,
+    LabelReference,
+    PictureState,
     PictureStore,
     is_picture_key,
-    is_told_by,
+    key_matches,
     picture_key,
-    stored,
+    read_picture,
 )
 from get_data.labels import edits, ids, label_file, picture_file, schema
 from get_data.labels.picture_file import NotAPicture
@@ -77,9 +78,9 @@ class Entry:
         """Whether a picture of so many bytes, 0 for none, may be the one that the label means."""
         return size > 0 and self.says.picture_size in (None, size)
 
-    def fits_whole(self, found: Found | None) -> bool:
+    def fits_whole(self, found: PictureState | None) -> bool:
         """Return whether the picture that the store has is there, and the one of its key."""
-        return found is not None and found.is_whole and self.fits(found.size)
+        return found is not None and found.is_intact and self.fits(found.size)
 
 
 What = Literal["created", "there", "gone", "failed"]
@@ -247,7 +248,7 @@ class _Run:
         """Which labels are new, and which of them may be sent."""
         batch = _Batch([_Sending(one, one.img_id, one.fingerprint) for one in entries])
         there = self.index.find([one.fingerprint for one in batch.sending])
-        gone = self.index.find_gone([one.fingerprint for one in batch.sending])
+        gone = self.index.find_tombstones([one.fingerprint for one in batch.sending])
         for one in batch.sending:
             one.was_there = one.fingerprint in there
             if one.fingerprint in gone and not one.entry.restore:
@@ -268,8 +269,8 @@ class _Run:
             if one.entry.restore and one.fingerprint in gone
         ]
         if restored and not self.dry_run:
-            self.index.forget_gone(restored)
-        batch.known = self.index.hashes([one.img_id for one in batch.new()])
+            self.index.remove_tombstones(restored)
+        batch.known = self.index.picture_hashes([one.img_id for one in batch.new()])
         return batch
 
     def send_pictures(self, asked: Future[_Batch]) -> _Batch:
@@ -277,7 +278,7 @@ class _Run:
         batch = asked.result()
         new = batch.new()
         if new and not self.dry_run:
-            self.index.make()  # before any picture: one without an index tells that it was lost
+            self.index.ensure_exists()  # before any picture: pictures without an index have lost it
         reasons = self.threads.map(lambda one: self._send(one, batch.known), new)
         for one, reason in zip(new, reasons, strict=True):
             if reason:
@@ -307,12 +308,12 @@ class _Run:
         one.document = self._sent(one, picture)
         if self.dry_run:
             there = self._examined([one]).get(one.key)
-            one.picture_sent = there is None or not there.is_whole
+            one.picture_sent = there is None or not there.is_intact
         else:
             one.picture_sent = self.store.put_new(one.key, picture)
         return ""
 
-    def _examined(self, sending: Sequence[_Sending]) -> dict[str, Found]:
+    def _examined(self, sending: Sequence[_Sending]) -> dict[str, PictureState]:
         """Return those of the pictures that the store has, and whether each is whole."""
         return self.store.examine(
             {one.key: partial(_own_copy, one) for one in sending}, read=self.verify
@@ -364,8 +365,8 @@ class _Run:
             key = picture_key(one.img_id, says.picture_sha256)
         if key:
             with suppress(PictureMissing):
-                picture = stored(self.store, key)
-                if is_told_by(key, picture):
+                picture = read_picture(self.store, key)
+                if key_matches(key, picture):
                     return picture
         raise _Unusable(f"{one.entry.picture} does not exist, and the store has no such picture")
 
@@ -408,9 +409,9 @@ class _Run:
 
     def _complete_deletion(self, gone: Sequence[_Sending]) -> None:
         """The labels are out, as somebody asked for, with the pictures that nobody names."""
-        going = [Target(one.img_id, one.fingerprint, one.key) for one in gone]
+        going = [LabelReference(one.fingerprint, one.img_id, one.key) for one in gone]
         for _ in delete(
-            going, self.index, self.store, why="deleted", by="", threads=self.new_threads
+            going, self.index, self.store, reason="deleted", removed_by="", threads=self.new_threads
         ):
             pass
 
@@ -422,14 +423,14 @@ class _Run:
         """
         self.store.make_durable()
         outcome = self.index.create([one.document for one in sending])
-        gone = self.index.find_gone([one.fingerprint for one in sending])
+        gone = self.index.find_tombstones([one.fingerprint for one in sending])
         self._complete_deletion([one for one in sending if one.fingerprint in gone])
         for one in sending:
-            if reason := outcome.refused.get(one.fingerprint):
+            if reason := outcome.rejected.get(one.fingerprint):
                 batch.end(one, "failed", f"the index refuses the label: {reason}")
             elif one.fingerprint in gone:
                 batch.end(one, "gone")
-        return outcome.there
+        return outcome.existing
 
     def _missing_or_damaged(self, batch: _Batch) -> list[_Sending]:
         """Return the labels that are in and whose picture is not, or is another content.
@@ -455,7 +456,7 @@ class _Run:
         """Return those of the labels whose picture is not there, or has another size."""
         if not waiting:
             return []
-        sizes = self.store.look({one.key for one in waiting})
+        sizes = self.store.sizes({one.key for one in waiting})
         return [one for one in waiting if not one.entry.fits(sizes.get(one.key, 0))]
 
     def _put_back(self, missing: Sequence[_Sending], batch: _Batch) -> None:
@@ -506,7 +507,7 @@ def _own_copy(one: _Sending) -> bytes | None:
         picture = _read(one.entry.picture)
     except (FileNotFoundError, _Unusable):
         return None
-    return picture if is_told_by(one.key, picture) else None
+    return picture if key_matches(one.key, picture) else None
 
 
 def _contents_by_id(entries: Iterable[Entry]) -> dict[str, set[str]]:

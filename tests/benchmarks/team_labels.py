@@ -38,7 +38,7 @@ def fill(environment: dict[str, str], count: int) -> float:
         start = time.perf_counter()
         index.create(batch)
         seconds += time.perf_counter() - start
-    index.named([document()["s3_key"]])  # which sees all that was written
+    index.find_references([document()["s3_key"]])  # which sees all that was written
     index.close()
     return count / seconds
 

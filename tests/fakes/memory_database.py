@@ -12,14 +12,14 @@ import msgspec
 from common import times
 from common.errors import PictureMissing
 from get_data.database.interfaces import (
-    ASIDE,
-    Copy,
-    Created,
-    Found,
-    GoneLabel,
-    StoredLabel,
-    copy_path,
-    is_told_by,
+    BACKUP_PREFIX,
+    BackupCopy,
+    CreateResult,
+    LabelReference,
+    PictureState,
+    Tombstone,
+    backup_path,
+    key_matches,
 )
 from get_data.database.search import matching
 from get_data.database.search.search_query import SearchQuery
@@ -34,33 +34,33 @@ class MemoryIndex:
 
     def __init__(self) -> None:
         self.labels: dict[str, Document] = {}
-        self.gone: dict[str, GoneLabel] = {}
+        self.gone: dict[str, Tombstone] = {}
 
-    def find(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+    def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
         return {
-            one: StoredLabel(self.labels[one]["img_id"], self.labels[one]["s3_key"])
+            one: LabelReference(one, self.labels[one]["img_id"], self.labels[one]["s3_key"])
             for one in fingerprints
             if one in self.labels
         }
 
-    def find_gone(self, fingerprints: Collection[str]) -> dict[str, GoneLabel]:
+    def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         return {one: self.gone[one] for one in fingerprints if one in self.gone}
 
-    def hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
+    def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for one in self.labels.values():
             if one["img_id"] in img_ids and one.get("picture_sha256"):
                 found.setdefault(one["img_id"], set()).add(one["picture_sha256"])
         return found
 
-    def missing(self, *, tombstones: bool) -> str:
+    def missing_part(self, *, tombstones: bool) -> str:
         return ""
 
-    def make(self) -> None:
+    def ensure_exists(self) -> None:
         pass
 
-    def create(self, documents: Sequence[Document]) -> Created:
-        result = Created()
+    def create(self, documents: Sequence[Document]) -> CreateResult:
+        result = CreateResult()
         for document in documents:
             fingerprint = document.get("label_fingerprint")
             try:
@@ -68,25 +68,25 @@ class MemoryIndex:
                 text = json.dumps(document, allow_nan=False)
                 text.encode()
             except Exception as error:  # noqa: BLE001
-                result.refused[str(fingerprint)] = str(error)
+                result.rejected[str(fingerprint)] = str(error)
                 continue
             copy = json.loads(text)
             is_new = self.labels.setdefault(fingerprint, copy) is copy
-            (result.created if is_new else result.there).add(fingerprint)
+            (result.created if is_new else result.existing).add(fingerprint)
         return result
 
-    def remember_gone(self, gone: Sequence[GoneLabel]) -> None:
+    def add_tombstones(self, gone: Sequence[Tombstone]) -> None:
         for one in gone:
             self.gone.setdefault(one.fingerprint, one)
 
-    def forget_gone(self, fingerprints: Collection[str]) -> None:
+    def remove_tombstones(self, fingerprints: Collection[str]) -> None:
         for one in fingerprints:
             self.gone.pop(one, None)
 
     def remove(self, fingerprints: Collection[str]) -> set[str]:
         return {one for one in set(fingerprints) if self.labels.pop(one, None)}
 
-    def named(self, keys: Collection[str]) -> dict[str, set[str]]:
+    def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for fingerprint, one in self.labels.items():
             if one["s3_key"] in keys:
@@ -137,7 +137,7 @@ class MemoryStore:
         return True
 
     def has_pictures(self) -> bool:
-        return any(not path.startswith(ASIDE) for path in self.pictures)
+        return any(not path.startswith(BACKUP_PREFIX) for path in self.pictures)
 
     def put(self, key: str, picture: bytes) -> None:
         self.pictures[key] = picture
@@ -148,12 +148,12 @@ class MemoryStore:
         except KeyError as error:
             raise PictureMissing(f"memory holds no {path}") from error
 
-    def look(self, keys: Collection[str]) -> dict[str, int]:
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
         return {key: len(self.pictures[key]) for key in keys if key in self.pictures}
 
-    def examine(self, pictures: Collection[str], *, read: bool = False) -> dict[str, Found]:
+    def examine(self, pictures: Collection[str], *, read: bool = False) -> dict[str, PictureState]:
         return {
-            key: Found(len(self.pictures[key]), is_told_by(key, self.pictures[key]))
+            key: PictureState(len(self.pictures[key]), key_matches(key, self.pictures[key]))
             for key in pictures
             if key in self.pictures
         }
@@ -161,18 +161,18 @@ class MemoryStore:
     def make_durable(self) -> None:
         pass
 
-    def copies(self) -> dict[str, list[Copy]]:
-        found: dict[str, list[Copy]] = {}
+    def backup_copies(self) -> dict[str, list[BackupCopy]]:
+        found: dict[str, list[BackupCopy]] = {}
         for path in self.pictures:
-            if path.startswith(ASIDE):
-                key = path.removeprefix(ASIDE).rpartition("/")[0]
-                found.setdefault(key, []).append(Copy(path, self.age_s.get(path, 0.0)))
+            if path.startswith(BACKUP_PREFIX):
+                key = path.removeprefix(BACKUP_PREFIX).rpartition("/")[0]
+                found.setdefault(key, []).append(BackupCopy(path, self.age_s.get(path, 0.0)))
         return found
 
-    def put_aside(self, key: str, run: str) -> bool:
+    def back_up(self, key: str, run: str) -> bool:
         if key not in self.pictures:
             return False
-        self.pictures[copy_path(key, run)] = self.pictures[key]
+        self.pictures[backup_path(key, run)] = self.pictures[key]
         return True
 
     def delete(self, path: str) -> None:

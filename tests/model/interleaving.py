@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from greenlet import greenlet
 
-from get_data.database.interfaces import Copy, Created, GoneLabel, copy_path
+from get_data.database.interfaces import BackupCopy, CreateResult, Tombstone, backup_path
 from tests.fakes.memory_database import MemoryIndex, MemoryStore
 
 OLD_S, YOUNG_S = 7200.0, 1.0
@@ -45,11 +45,11 @@ class TrustingIndex(MemoryIndex):
     """Takes any label for a good one, since the same four are created a million times."""
 
     def create(self, documents):
-        result = Created()
+        result = CreateResult()
         for one in documents:
             fingerprint = one["label_fingerprint"]
             known = fingerprint in self.labels
-            (result.there if known else result.created).add(fingerprint)
+            (result.existing if known else result.created).add(fingerprint)
             self.labels.setdefault(fingerprint, one)
         return result
 
@@ -89,18 +89,18 @@ class Steps:
 class IndexSteps(Steps):
     """Labels go in and out one by one, as they do where an index keeps them apart."""
 
-    def make(self):
+    def ensure_exists(self):
         """Nothing that anybody could see: the index is there from the beginning."""
 
     def create(self, documents):
-        result = Created()
+        result = CreateResult()
         for one in documents:
             self._run.wait()
             created = self._real.create([one])
             result.created |= created.created
-            result.there |= created.there
-            result.refused |= created.refused
-        self._run.saw("create", (sorted(result.created), sorted(result.there)))
+            result.existing |= created.existing
+            result.rejected |= created.rejected
+        self._run.saw("create", (sorted(result.created), sorted(result.existing)))
         return result
 
     def remove(self, fingerprints):
@@ -118,25 +118,25 @@ class StoreSteps(Steps):
     def make_durable(self):
         """Nothing that anybody could see."""
 
-    def put_aside(self, key, run):
+    def back_up(self, key, run):
         self._run.wait()
         picture = self._real.pictures.get(key)
         self._run.saw("read", picture)
         if picture is None:
             return False
         self._run.wait()
-        self._real.pictures[copy_path(key, run)] = picture
+        self._real.pictures[backup_path(key, run)] = picture
         return True
 
-    def copies(self):
+    def backup_copies(self):
         self._run.wait()
         over = self._run.database.over
         found = {
             key: [
-                Copy(copy.path, OLD_S if copy.path.rpartition("/")[2] in over else YOUNG_S)
+                BackupCopy(copy.path, OLD_S if copy.path.rpartition("/")[2] in over else YOUNG_S)
                 for copy in copies
             ]
-            for key, copies in self._real.copies().items()
+            for key, copies in self._real.backup_copies().items()
         }
         self._run.saw("copies", sorted((key, str(copies)) for key, copies in found.items()))
         return found
@@ -209,7 +209,7 @@ def _plain(result: object) -> str:
         return str(sorted((key, _plain(value)) for key, value in result.items()))
     if isinstance(result, set | frozenset):
         return str(sorted(result))
-    if isinstance(result, GoneLabel):
+    if isinstance(result, Tombstone):
         return result.fingerprint  # the moment is not the same twice
     return str(result)
 
@@ -264,7 +264,7 @@ class Moment:
                 possible.append(Choice("again", name))
         return possible
 
-    def make(self, choice: Choice) -> None:
+    def ensure_exists(self, choice: Choice) -> None:
         """The choice is made."""
         run = self.runs[choice.name]
         match choice.do:

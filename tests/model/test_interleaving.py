@@ -15,7 +15,7 @@ from get_data.database import delete as deletion
 from get_data.database import upload as uploading_module
 from get_data.database.delete import delete, settle, target
 from get_data.database.download import download
-from get_data.database.interfaces import ASIDE, picture_key
+from get_data.database.interfaces import BACKUP_PREFIX, picture_key
 from get_data.database.search.search_query import SearchQuery
 from get_data.database.upload import Entry, upload
 from get_data.labels import edits, ids
@@ -93,12 +93,12 @@ def uploading(file, *names):
     return program
 
 
-def deleting(*names, why="deleted"):
+def deleting(*names, reason="deleted"):
     """D: somebody deletes labels."""
 
     def program(index, store):
         going = [target(LABELS[n]) for n in names]
-        list(delete(going, index, store, why=why, by="test", threads=SerialExecutor))
+        list(delete(going, index, store, reason=reason, removed_by="test", threads=SerialExecutor))
         return Reported(deleted=names)
 
     return program
@@ -111,7 +111,7 @@ def relabelling(file, new, old):
         added = reported(upload([Entry(LABELS[new], file)], index, store, threads=SerialExecutor))
         if not added.safe:
             return added
-        deleting(old, why="replaced")(index, store)
+        deleting(old, reason="replaced")(index, store)
         return Reported(added.safe, added.failed, deleted=(old,))
 
     return program
@@ -157,7 +157,7 @@ def check(moment, *, going, hole=False):
     database = moment.database
     labels = {NAMES[one] for one in database.index.labels}
     there = database.store.pictures.get(KEY) == CONTENT
-    aside = [path for path in database.store.pictures if path.startswith(ASIDE)]
+    aside = [path for path in database.store.pictures if path.startswith(BACKUP_PREFIX)]
     anywhere = there or aside
     for run in moment.runs.values():
         if isinstance(run.result, Reported):
@@ -179,7 +179,7 @@ def check(moment, *, going, hole=False):
             database.store.age_s[path] = OLD_S
         if aside:
             settle([], database.index, database.store, run="next", threads=SerialExecutor)
-            assert not any(path.startswith(ASIDE) for path in database.store.pictures)
+            assert not any(path.startswith(BACKUP_PREFIX) for path in database.store.pictures)
             assert (KEY in database.store.pictures) == bool(labels)
 
 

@@ -23,14 +23,20 @@ from get_data.database.es_utils.http import Http, is_missing
 from get_data.database.es_utils.indices import Indices
 from get_data.database.es_utils.query import check, query_body
 from get_data.database.es_utils.settings import Settings
-from get_data.database.interfaces import Created, GoneLabel, StoredLabel
+from get_data.database.interfaces import CreateResult, LabelReference, Tombstone
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels import custom_fields, schema, validation
 from get_data.labels.schema import Document
 
 _MAX_NAMES = 5000  # in one question
 _ALL = SearchQuery()
-_GONE_FIELDS = ("img_id", "s3_key", "why", "by", "when")
+_TOMBSTONE_FIELDS = {  # as the index calls them
+    "img_id": "img_id",
+    "s3_key": "s3_key",
+    "reason": "why",
+    "removed_by": "by",
+    "removed_at": "when",
+}
 
 
 class _Found(msgspec.Struct):
@@ -75,7 +81,7 @@ class ElasticsearchIndex:
         else:
             self._indices.check_for_reading(missing_is_empty=missing_is_empty)
 
-    def missing(self, *, tombstones: bool) -> str:
+    def missing_part(self, *, tombstones: bool) -> str:
         """Return the address of the index that is not there, else "".
 
         `tombstones`: that of the tombstones counts as well. It is made after that of the labels, so
@@ -87,57 +93,62 @@ class ElasticsearchIndex:
             return f"{self._settings.url}/{self._indices.gone}"
         return ""
 
-    def find(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+    def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
         """Those of the labels that are there, in real time."""
         found = self._get(self._indices.labels, fingerprints, ("img_id", "s3_key"))
-        return {name: StoredLabel(has["img_id"], has.get("s3_key", "")) for name, has in found}
+        return {
+            name: LabelReference(name, has["img_id"], has.get("s3_key", "")) for name, has in found
+        }
 
-    def find_gone(self, fingerprints: Collection[str]) -> dict[str, GoneLabel]:
+    def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         """Those of the labels that are gone for good, in real time."""
-        found = self._get(self._indices.gone, fingerprints, _GONE_FIELDS)
-        return {name: GoneLabel(name, **has) for name, has in found}
+        found = self._get(self._indices.gone, fingerprints, tuple(_TOMBSTONE_FIELDS.values()))
+        return {
+            name: Tombstone(name, **{to: has[field] for to, field in _TOMBSTONE_FIELDS.items()})
+            for name, has in found
+        }
 
-    def hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
+    def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         """The SHA-256 of the pictures that the labels of each id speak of."""
         return self._grouped("img_id", img_ids, "picture_sha256")
 
-    def make(self) -> None:
+    def ensure_exists(self) -> None:
         """Create the indices where there are none."""
         self._indices.make(self._indices.labels)
         self._indices.make(self._indices.gone)
 
-    def create(self, documents: Sequence[Document]) -> Created:
+    def create(self, documents: Sequence[Document]) -> CreateResult:
         """The labels are in, each that was not there; one that was there stays as it was."""
-        result = Created()
+        result = CreateResult()
         lines: dict[str, bytes] = {}
         for document in documents:
             name = str(document.get("label_fingerprint"))
             try:
                 lines.setdefault(name, _line(document))
             except (InputError, ValueError, TypeError) as error:
-                result.refused[name] = str(error)
+                result.rejected[name] = str(error)
         outcomes = self._change(self._indices.labels, "create", lines)
         for name, outcome in outcomes.items():
             if outcome.status == 201:
                 result.created.add(name)
             elif outcome.status == 409:
-                result.there.add(name)
+                result.existing.add(name)
             else:
-                result.refused[name] = outcome.reason
+                result.rejected[name] = outcome.reason
         ours = self._written_by_us(lines, outcomes)
         result.created |= ours
-        result.there -= ours
+        result.existing -= ours
         return result
 
-    def remember_gone(self, gone: Sequence[GoneLabel]) -> None:
+    def add_tombstones(self, gone: Sequence[Tombstone]) -> None:
         """The labels count as gone for good; of one that did already the older record stays."""
         lines: dict[str, bytes] = {}
         for one in gone:
-            record = {name: getattr(one, name) for name in _GONE_FIELDS}
+            record = {field: getattr(one, name) for name, field in _TOMBSTONE_FIELDS.items()}
             lines.setdefault(one.fingerprint, msgspec.json.encode(record))
         self._check_done(self._change(self._indices.gone, "create", lines), 201, 409)
 
-    def forget_gone(self, fingerprints: Collection[str]) -> None:
+    def remove_tombstones(self, fingerprints: Collection[str]) -> None:
         """The labels may be created again. Those that were not gone are passed over."""
         lines = dict.fromkeys(fingerprints, b"")
         self._check_done(self._change(self._indices.gone, "delete", lines), 200, 404)
@@ -152,7 +163,7 @@ class ElasticsearchIndex:
         self._check_done(outcomes, 200, 404)
         return {name for name, done in outcomes.items() if done.status == 200 or done.is_repeated}
 
-    def named(self, keys: Collection[str]) -> dict[str, set[str]]:
+    def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         """The fingerprints of the labels that name each picture key."""
         return self._grouped("s3_key", keys, "label_fingerprint")
 

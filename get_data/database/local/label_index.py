@@ -11,6 +11,7 @@ import sqlite3
 import unicodedata
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -26,7 +27,7 @@ from common.atomic_files import (
 )
 from common.batching import batches
 from common.errors import DatabaseError, InputError
-from get_data.database.interfaces import Created, GoneLabel, StoredLabel
+from get_data.database.interfaces import CreateResult, LabelReference, Tombstone
 from get_data.database.search import matching
 from get_data.database.search.fields import Matcher
 from get_data.database.search.matching import Span
@@ -114,7 +115,7 @@ class SqliteIndex:
         """The path of the file."""
         return str(self._path)
 
-    def find(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+    def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
         """Those of the labels that are there."""
         with self._connected() as connection:
             rows = _rows(
@@ -122,15 +123,15 @@ class SqliteIndex:
                 "SELECT fingerprint, img_id, s3_key FROM labels WHERE fingerprint IN ({})",
                 fingerprints,
             )
-            return {fingerprint: StoredLabel(*rest) for fingerprint, *rest in rows}
+            return {row[0]: LabelReference(*row) for row in rows}
 
-    def find_gone(self, fingerprints: Collection[str]) -> dict[str, GoneLabel]:
+    def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         """Those of the labels that are gone for good."""
         with self._connected() as connection:
             rows = _rows(connection, "SELECT * FROM gone WHERE fingerprint IN ({})", fingerprints)
-            return {row[0]: GoneLabel(*row) for row in rows}
+            return {row[0]: Tombstone(*row) for row in rows}
 
-    def hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
+    def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         """The SHA-256 of the pictures that the labels of each id speak of."""
         with self._connected() as connection:
             return _grouped(
@@ -142,7 +143,7 @@ class SqliteIndex:
                 )
             )
 
-    def missing(self, *, tombstones: bool) -> str:
+    def missing_part(self, *, tombstones: bool) -> str:
         """Return the path of the file when it is not there, else "".
 
         It holds the tombstones too.
@@ -156,7 +157,7 @@ class SqliteIndex:
             self._complain(error)
         return ""
 
-    def make(self) -> None:
+    def ensure_exists(self) -> None:
         """Create the file where there is none."""
         try:
             self._make()
@@ -168,15 +169,15 @@ class SqliteIndex:
         except (sqlite3.Error, OSError) as error:
             self._complain(error)
 
-    def create(self, documents: Sequence[Document]) -> Created:
+    def create(self, documents: Sequence[Document]) -> CreateResult:
         """The labels are in, each that was not there; one that was there stays as it was."""
-        result = Created()
+        result = CreateResult()
         rows: list[dict[str, Any]] = []
         for document in documents:
             try:
                 rows.append(_row(document))
             except (InputError, ValueError, TypeError) as error:
-                result.refused[str(document.get("label_fingerprint"))] = str(error)
+                result.rejected[str(document.get("label_fingerprint"))] = str(error)
         if not rows:
             return result
         names = list(rows[0])
@@ -187,21 +188,18 @@ class SqliteIndex:
         with self._connected(writing=True) as connection:
             for row in rows:
                 is_new = connection.execute(statement, row).rowcount == 1
-                (result.created if is_new else result.there).add(row["fingerprint"])
+                (result.created if is_new else result.existing).add(row["fingerprint"])
         return result
 
-    def remember_gone(self, gone: Sequence[GoneLabel]) -> None:
+    def add_tombstones(self, gone: Sequence[Tombstone]) -> None:
         """The labels count as gone for good; of one that did already the older record stays."""
         with self._connected(writing=True) as connection:
             connection.executemany(
                 "INSERT INTO gone VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING",
-                [
-                    (one.fingerprint, one.img_id, one.s3_key, one.why, one.by, one.when)
-                    for one in gone
-                ],
+                [astuple(one) for one in gone],
             )
 
-    def forget_gone(self, fingerprints: Collection[str]) -> None:
+    def remove_tombstones(self, fingerprints: Collection[str]) -> None:
         """The labels may be created again."""
         self._delete("gone", fingerprints)
 
@@ -209,7 +207,7 @@ class SqliteIndex:
         """The labels are out; returns those that were there."""
         return self._delete("labels", fingerprints)
 
-    def named(self, keys: Collection[str]) -> dict[str, set[str]]:
+    def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         """The fingerprints of the labels that name each picture key."""
         with self._connected() as connection:
             return _grouped(

@@ -23,15 +23,15 @@ from common.atomic_files import (
 )
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.interfaces import (
-    ASIDE,
-    PICTURES,
-    Copy,
-    Found,
-    OwnCopy,
+    BACKUP_PREFIX,
+    PICTURE_PREFIX,
+    BackupCopy,
+    CopyReader,
+    PictureState,
+    backup_path,
     checked_path,
-    copy_path,
-    is_path,
-    is_told_by,
+    is_store_path,
+    key_matches,
 )
 
 LOCAL = "local"
@@ -96,7 +96,7 @@ class LocalPictureStore:
     @_in_our_words
     def has_pictures(self) -> bool:
         """Return whether any picture is there, labelled or not."""
-        return any(self._folder.joinpath(PICTURES).rglob("*.jpg"))
+        return any(self._folder.joinpath(PICTURE_PREFIX).rglob("*.jpg"))
 
     @_in_our_words
     def put(self, key: str, picture: bytes) -> None:
@@ -124,7 +124,7 @@ class LocalPictureStore:
         raise PictureMissing(f"{self._folder} holds no regular file {path}")
 
     @_in_our_words
-    def look(self, keys: Collection[str]) -> dict[str, int]:
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
         """Those of the keys that are there, each with its size in bytes."""
         there: dict[str, int] = {}
         for key in keys:
@@ -136,30 +136,30 @@ class LocalPictureStore:
 
     def examine(
         self,
-        pictures: Mapping[str, OwnCopy],
+        pictures: Mapping[str, CopyReader],
         *,
         read: bool = False,
-    ) -> dict[str, Found]:
+    ) -> dict[str, PictureState]:
         """Return those of the pictures that are there, and whether each is whole.
 
         Reading costs little here, so every picture is read, past obstore, which takes twice as
         long.
         """
-        found = {key: self._examined(key) for key in filter(is_path, pictures)}
+        found = {key: self._examined(key) for key in filter(is_store_path, pictures)}
         return {key: it for key, it in found.items() if it is not None}
 
-    def _examined(self, key: str) -> Found | None:
+    def _examined(self, key: str) -> PictureState | None:
         """Return the state of one picture; None when it is not there."""
         file = self._folder / key
         try:
             if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
-                return Found(0, is_whole=False)
+                return PictureState(0, is_intact=False)
             picture = file.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:  # what cannot be read any more is as good as damaged
-            return Found(0, is_whole=False)
-        return Found(len(picture), is_told_by(key, picture))
+            return PictureState(0, is_intact=False)
+        return PictureState(len(picture), key_matches(key, picture))
 
     @_in_our_words
     def make_durable(self) -> None:
@@ -168,22 +168,22 @@ class LocalPictureStore:
             sync_file_system(self._folder)
 
     @_in_our_words
-    def copies(self) -> dict[str, list[Copy]]:
+    def backup_copies(self) -> dict[str, list[BackupCopy]]:
         """The copies that deletions have put aside, by key; ages by the store's own clock."""
-        found: dict[str, list[Copy]] = {}
+        found: dict[str, list[BackupCopy]] = {}
         if not self._folder.is_dir():
             return found
         now = datetime.now(UTC)
-        for page in self._store().list(ASIDE):
+        for page in self._store().list(BACKUP_PREFIX):
             for item in page:
-                key = item["path"].removeprefix(ASIDE).rpartition("/")[0]
+                key = item["path"].removeprefix(BACKUP_PREFIX).rpartition("/")[0]
                 age_s = (now - item["last_modified"]).total_seconds()
-                found.setdefault(key, []).append(Copy(item["path"], age_s))
+                found.setdefault(key, []).append(BackupCopy(item["path"], age_s))
         return found
 
     @_in_our_words
-    def put_aside(self, key: str, run: str) -> bool:
-        """A copy lies under `copy_path(key, run)`; False when there was no picture to copy.
+    def back_up(self, key: str, run: str) -> bool:
+        """A copy lies under `backup_path(key, run)`; False when there was no picture to copy.
 
         Written anew: obstore copies by a hard link, and the copy would be as old as the picture.
         """
@@ -192,7 +192,7 @@ class LocalPictureStore:
         except PictureMissing:
             return False
         with self._incoming(picture) as incoming:
-            copy = self._folder / copy_path(key, run)
+            copy = self._folder / backup_path(key, run)
             copy.parent.mkdir(parents=True, exist_ok=True)
             incoming.replace(copy)
         return True

@@ -27,15 +27,15 @@ from common import retry
 from common.batching import THREADS
 from common.errors import DatabaseError, PictureMissing
 from get_data.database.interfaces import (
-    ASIDE,
-    PICTURES,
-    Copy,
-    Found,
-    OwnCopy,
+    BACKUP_PREFIX,
+    PICTURE_PREFIX,
+    BackupCopy,
+    CopyReader,
+    PictureState,
+    backup_path,
     checked_path,
-    copy_path,
-    is_path,
-    is_told_by,
+    is_store_path,
+    key_matches,
 )
 from get_data.database.proxies import way_to
 from get_data.database.s3_utils.refusals import NOT_IMPLEMENTED, Refusal
@@ -50,7 +50,7 @@ _CONNECT_S = 5
 
 _FEW = 16  # keys that are asked for one by one, which takes no longer than a LIST
 _PAGE = 1000  # what S3 lists at once
-_PROBES = f"{ASIDE}probe"  # one that a killed check leaves goes with the old copies
+_PROBES = f"{BACKUP_PREFIX}probe"  # one that a killed check leaves goes with the old copies
 _PROBE = b"probe"
 _MD5 = re.compile('"?([0-9a-f]{32})"?', re.IGNORECASE)  # not that of an upload in parts
 
@@ -151,7 +151,7 @@ class S3PictureStore:
 
     def has_pictures(self) -> bool:
         """Return whether any picture is there, labelled or not."""
-        return bool(self._try(partial(self._page, PICTURES), PICTURES))
+        return bool(self._try(partial(self._page, PICTURE_PREFIX), PICTURE_PREFIX))
 
     def put(self, key: str, picture: bytes) -> None:
         """Put the picture, over whatever has its key."""
@@ -165,11 +165,13 @@ class S3PictureStore:
         except FileNotFoundError as error:
             raise PictureMissing(f"bucket {self.name!r} holds no {path}") from error
 
-    def look(self, keys: Collection[str]) -> dict[str, int]:
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
         """Those of the keys that are there, each with its size in bytes."""
         return {key: item["size"] for key, item in self._find(keys).items()}
 
-    def examine(self, pictures: Mapping[str, OwnCopy], *, read: bool = False) -> dict[str, Found]:
+    def examine(
+        self, pictures: Mapping[str, CopyReader], *, read: bool = False
+    ) -> dict[str, PictureState]:
         """Return those of the pictures that are there, and whether each is whole.
 
         Costs what `look` costs, and one GET for each picture whose listed hash is not the one of
@@ -181,7 +183,7 @@ class S3PictureStore:
                 lambda key: self._is_whole(there[key], pictures[key], read=read), there
             )
             return {
-                key: Found(item["size"], is_whole)
+                key: PictureState(item["size"], is_whole)
                 for (key, item), is_whole in zip(there.items(), whole, strict=True)
             }
 
@@ -191,7 +193,7 @@ class S3PictureStore:
         Neighbours cost one LIST per 1,000 of them. A few keys, and those that lie too sparse for a
         LIST, are asked for one by one.
         """
-        asked = sorted({key for key in keys if is_path(key)})
+        asked = sorted({key for key in keys if is_store_path(key)})
         found: dict[str, ObjectMeta] = {}
         alone: list[str] = []
         for folder, neighbours in groupby(asked, lambda key: key.rpartition("/")[0]):
@@ -209,7 +211,7 @@ class S3PictureStore:
             return False
         return self._is_whole(item, lambda: picture, read=False)
 
-    def _is_whole(self, item: "ObjectMeta", own_copy: OwnCopy, *, read: bool) -> bool:
+    def _is_whole(self, item: "ObjectMeta", own_copy: CopyReader, *, read: bool) -> bool:
         """Return whether an object is the picture that its key tells.
 
         A hash that differs is only a suspicion: an object put while the bucket was encrypted
@@ -222,7 +224,7 @@ class S3PictureStore:
             if picture is None or _md5(picture) == told:
                 return True
         try:
-            is_whole = is_told_by(item["path"], self.get(item["path"]))
+            is_whole = key_matches(item["path"], self.get(item["path"]))
         except PictureMissing:
             return False
         if is_whole and not read:
@@ -238,24 +240,24 @@ class S3PictureStore:
     def make_durable(self) -> None:
         """Nothing to do: S3 says that a picture is in only when it outlives a power cut."""
 
-    def copies(self) -> dict[str, list[Copy]]:
+    def backup_copies(self) -> dict[str, list[BackupCopy]]:
         """The copies that deletions have put aside, by key; ages by the store's own clock.
 
         Until `check(writing=True)` has learnt that clock, this machine's stands in for it; S3
         refuses a login whose clock is off by a quarter of an hour.
         """
-        found: dict[str, list[Copy]] = {}
-        for item in self._try(lambda: self._store.list(ASIDE).collect(), ASIDE):
-            key = item["path"].removeprefix(ASIDE).rpartition("/")[0]
+        found: dict[str, list[BackupCopy]] = {}
+        for item in self._try(lambda: self._store.list(BACKUP_PREFIX).collect(), BACKUP_PREFIX):
+            key = item["path"].removeprefix(BACKUP_PREFIX).rpartition("/")[0]
             age_s = max(0.0, (self._now() - item["last_modified"]).total_seconds())
-            found.setdefault(key, []).append(Copy(item["path"], age_s))
+            found.setdefault(key, []).append(BackupCopy(item["path"], age_s))
         return found
 
-    def put_aside(self, key: str, run: str) -> bool:
-        """A copy lies under `copy_path(key, run)`; False when there was no picture to copy."""
+    def back_up(self, key: str, run: str) -> bool:
+        """A copy lies under `backup_path(key, run)`; False when there was no picture to copy."""
         checked_path(key)
         try:
-            self._try(lambda: self._store.copy(key, copy_path(key, run)), key, FileNotFoundError)
+            self._try(lambda: self._store.copy(key, backup_path(key, run)), key, FileNotFoundError)
         except FileNotFoundError:
             return False
         return True
