@@ -268,7 +268,7 @@ def test_pictures_are_durable_before_their_labels_are_in_and_looked_at_after(db,
     key = picture_key(entry.img_id, ids.sha256(picture(0)))
     losing = Meddling(db.index, create=lambda: db.store.delete(key))
     list(upload([entry], Recording(losing, calls), Recording(db.store, calls)))
-    once = ["put_new", "make_durable", "create", "look"]
+    once = ["put_new", "make_durable", "create", "sizes"]
     assert names_of(calls, *once) == once * 2  # the second time for the one that was lost
 
 
