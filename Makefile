@@ -7,6 +7,7 @@
 # make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored
 # make soak   the promises at full length, some hours; a soak that was killed goes on
 # make bench  the figures of tests/benchmarks/README.md
+# make lock   the versions and hashes in locks/, chosen anew within the ranges of requirements*.txt
 # make clean  removes the environment, and the demo with its drives and its database
 
 PYTHON ?= python3
@@ -17,7 +18,7 @@ READY_TO_TEST := .venv/ready-to-test
 PIP := [ -t 1 ] && quiet= || quiet=--quiet; $(BIN)/python -m pip install --disable-pip-version-check $$quiet
 QUICK := -q -n 2 -m "not slow and not servers and not browser"
 
-.PHONY: demo test check versions fresh lint servers soak bench clean
+.PHONY: demo test check versions fresh lint servers soak bench lock clean
 
 demo: $(if $(filter team,$(DATABASE)),$(READY_TO_TEST),$(READY))
 	@sh demo.sh $(BIN)/python $(DATABASE)
@@ -48,6 +49,12 @@ soak: $(READY_TO_TEST)
 
 bench: $(READY_TO_TEST)
 	$(BIN)/python -m tests.benchmarks
+
+lock: $(READY_TO_TEST)
+	for lock in "desk.txt requirements.txt" "pi.txt requirements-pi.txt" \
+	  "dev.txt requirements.txt requirements-dev.txt"; do set -- $$lock; output=$$1; shift; \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate --upgrade "$$@" --output-file locks/$$output || exit; done
 
 clean:
 	rm -rf .venv .venv-lowest .venv-newest demo
