@@ -41,12 +41,12 @@ from get_data.labels import label_file, session
 from get_data.labels.classes import Classes
 from get_data.labels.schema import MAX_CLASSES, SESSION_KEYS
 from get_data.live import terminal, web_view
-from get_data.live.terminal import Moment
+from get_data.live.terminal import DriveState
 from get_data.live.web_view import LiveView
-from get_data.recording import capture_clock, continued, disk, jpeg
+from get_data.recording import capture_clock, disk, jpeg, resume
 from get_data.recording.capture_clock import CaptureClock
-from get_data.recording.recorder import Recorder, check_free, check_names
-from get_data.recording.report import page
+from get_data.recording.recorder import Recorder, check_available, check_encodable
+from get_data.recording.report import format_report
 
 ERASE_S = 5.0
 LAST_IMG_ID = "last_img_id"
@@ -126,12 +126,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         picture.check(conf.pad)
         return exit_codes.DONE
     last_img_id_file = path.database_folder() / LAST_IMG_ID
-    last_moment = capture_clock.remembered(last_img_id_file)
+    last_moment = capture_clock.load_last_time(last_img_id_file)
     newest = {last_img_id_file: last_moment}
     if args.output:
         newest[args.output / label_file.NAME] = check_folder(args, conf)
-    followed = capture_clock.followed(synchronised=pi_checks.synchronised())
-    ids = followed.told(newest)
+    followed = capture_clock.follow_policy(synchronised=pi_checks.synchronised())
+    ids = followed.warnings(newest)
     said = session_of(args)
     with view_of(args, conf) as view, closing(car_of(args, conf, said["track"])) as car:
         make_ready(car, args, conf, ids)
@@ -142,8 +142,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         session_questions.save_template(said, args.output / session.NAME)
         with recorder_of(args, conf, said, car.settings(), last_img_id_file) as recorder:
             files.print_repair(args.output, recorder.repaired)
-            moments = filter(None, (last_moment, *recorder.moments))
-            captured = CaptureClock(after=followed.newest(moments), taken=recorder.has)
+            moments = filter(None, (last_moment, *recorder.capture_times))
+            captured = CaptureClock(after=followed.newest(moments), taken=recorder.has_picture)
             return drive(car, recorder, captured, view, args, conf)
 
 
@@ -152,13 +152,13 @@ def check_folder(args: argparse.Namespace, conf: HardwareConf) -> datetime | Non
 
     Raises: InputError, RecordingFailed, StillRecording.
     """
-    check_names(args.output, path.database_folder())
-    check_free(args.output)
-    earlier = continued.read(args.output)
-    setting = continued.setting_of(
+    check_encodable(args.output, path.database_folder())
+    check_available(args.output)
+    earlier = resume.read_previous(args.output)
+    setting = resume.drive_settings(
         car_setting(conf, args, {}), nb_dir=args.nb_dir, nb_speed=args.nb_speed
     )
-    for difference in continued.check(args.output, earlier, setting):
+    for difference in resume.check_compatible(args.output, earlier, setting):
         output.print_message(f"warning: {difference}")
     return earlier.newest
 
@@ -177,7 +177,7 @@ def view_of(
         rate_hz=args.rate,
         jpeg_quality=conf.jpeg_quality,
     )
-    output.print_message(f"what the camera sees: {web_view.address(args.view_host, args.view)}")
+    output.print_message(f"what the camera sees: {web_view.view_url(args.view_host, args.view)}")
     return view
 
 
@@ -248,7 +248,7 @@ def make_ready(
     if told:
         checks += [("ids", partial(_same, found)) for found in ids]
     if told and args.output:
-        checks += disk.checks(args.output, picture, rate_hz=args.rate)
+        checks += disk.create_checks(args.output, picture, rate_hz=args.rate)
     say = output.print_message if told else lambda _line: None
     for found in () if told else ids:
         output.print_message(f"warning: {found.message}; {found.note}")
@@ -330,7 +330,7 @@ def drive(
     def record(frame: Frame, command: Command) -> None:
         recorder.record(
             frame.pixels,
-            captured=captured.at(frame.captured_s),
+            captured=captured.time_at(frame.captured_s),
             steering=command.steering,
             throttle=command.throttle,
         )
@@ -339,10 +339,10 @@ def drive(
         if view:
             view.show(frame.pixels, now())
 
-    def now() -> Moment:
+    def now() -> DriveState:
         command, state, progress = driving.command, driving.state, recorder.progress
         doing = "driving" if state.armed and progress.stopped else state.name
-        return Moment(command.steering, command.throttle, doing, progress, car.speed_m_s())
+        return DriveState(command.steering, command.throttle, doing, progress, car.speed_m_s())
 
     assert car.camera  # the checks have opened all parts
     assert car.pad
@@ -360,7 +360,7 @@ def drive(
     )
     with process.stop_on_signal(driving.stop) as signalled:
         try:
-            with terminal.shown(now):
+            with terminal.status_line(now):
                 driving.run(args.duration)
         finally:
             with suppress(RecordingFailed):  # `check_complete` tells it, after what ended the drive
@@ -383,7 +383,7 @@ def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, miss
         )
     if recorder.report.unremembered:
         output.print_message(f"warning: {recorder.report.unremembered}")
-    for line in page(
+    for line in format_report(
         recorder.report,
         missed=missed,
         asked_hz=args.rate,

@@ -37,7 +37,7 @@ def test_a_merge_holds_little_more_than_the_files_in_memory(tmp_path):
         assert journal.merge(tmp_path, check_pictures=False).labels == 1000
         merging = tracemalloc.get_traced_memory()[1]
         tracemalloc.reset_peak()
-        assert len(journal.ids_of(tmp_path)) == 2000
+        assert len(journal.read_ids(tmp_path)) == 2000
         reading = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -234,10 +234,10 @@ def test_a_repair_that_is_killed_itself_is_done_again(tmp_path, monkeypatch, ste
 
 
 def test_a_recording_that_still_runs_is_left_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
     folder = interrupted(tmp_path, [document(0)])
     with (
-        journal.locked(folder),
+        journal.folder_lock(folder),
         pytest.raises(StillRecording, match="wait until that has ended"),
     ):
         journal.repair(folder)

@@ -197,9 +197,9 @@ def test_an_interrupted_recording_is_repaired_aloud(tmp_path):
 
 
 def test_a_recording_that_runs_is_refused(tmp_path, call, monkeypatch):
-    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
     folder = interrupted(tmp_path / "drive", [document(0)])
-    with journal.locked(folder):
+    with journal.folder_lock(folder):
         code, _, err = call(run_labelizer, folder, "--port", free_port())
     assert code == StillRecording.exit_code
     assert "is being recorded into" in err

@@ -3,13 +3,13 @@
 import pytest
 
 from get_data.live import terminal
-from get_data.live.terminal import Moment
+from get_data.live.terminal import DriveState
 from get_data.recording.recorder import Progress
 
 
 def line(*, state="recording", stopped="", dropped=0):
-    moment = Moment(-0.25, 0.5, state, Progress(246, 0, dropped, stopped))
-    return terminal.line(moment, seconds=12.3, rate_hz=20.0)
+    moment = DriveState(-0.25, 0.5, state, Progress(246, 0, dropped, stopped))
+    return terminal.format_line(moment, seconds=12.3, rate_hz=20.0)
 
 
 def test_a_line_tells_what_is_recorded_and_what_the_car_does():

@@ -18,9 +18,9 @@ import pytest
 import path
 from common.errors import InputError
 from get_data.live import web_view
-from get_data.live.terminal import Moment
-from get_data.live.view_server import MOST_CONNECTIONS, MOST_VIEWERS, Newest, Shown
-from get_data.live.web_view import MOST_A_SECOND, LiveView
+from get_data.live.terminal import DriveState
+from get_data.live.view_server import MAX_CONNECTIONS, MAX_VIEWERS, LatestSnapshot, Snapshot
+from get_data.live.web_view import MAX_RATE_HZ, LiveView
 from get_data.recording.recorder import Progress
 from tests.helpers.waiting import HANGS_S, wait_until
 
@@ -29,7 +29,7 @@ RED[:, :, 2] = 200
 
 
 def moment(written=7, state="recording"):
-    return Moment(-0.25, 0.5, state, Progress(written, 0, 1, ""))
+    return DriveState(-0.25, 0.5, state, Progress(written, 0, 1, ""))
 
 
 def free_port():
@@ -64,7 +64,7 @@ def ask(view, place="/", *, method="GET", host=None):
 def show_for(view, frames=1, **changed):
     for _ in range(frames):
         view.show(RED, moment(**changed))
-        time.sleep(1 / MOST_A_SECOND + 0.005)
+        time.sleep(1 / MAX_RATE_HZ + 0.005)
 
 
 def state_of(view):
@@ -176,13 +176,13 @@ def test_more_pictures_than_browsers_want_are_left_out(view, monkeypatch):
     for _ in range(50):
         view.show(RED, moment())
         time.sleep(0.005)
-    assert 2 <= len(put) <= 2 + (time.monotonic() - start_s) * MOST_A_SECOND
+    assert 2 <= len(put) <= 2 + (time.monotonic() - start_s) * MAX_RATE_HZ
 
 
 def test_so_many_may_watch_and_a_seat_is_free_again(view):
     show_for(view)
     with ExitStack() as watching:
-        for _ in range(MOST_VIEWERS):
+        for _ in range(MAX_VIEWERS):
             answer = watching.enter_context(ask(view, "/pictures"))
             assert answer.status == 200
         assert ask(view, "/pictures").status == 503
@@ -191,7 +191,7 @@ def test_so_many_may_watch_and_a_seat_is_free_again(view):
 
 def test_browsers_that_leave_before_the_first_picture_free_their_seats(view):
     """As one does that is reloaded while the car is looked at."""
-    for _ in range(MOST_VIEWERS):
+    for _ in range(MAX_VIEWERS):
         with socket.create_connection(("127.0.0.1", view.port)) as browser:
             browser.sendall(b"GET /pictures HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert browser.recv(12) == b"HTTP/1.1 200"
@@ -219,7 +219,7 @@ def test_connections_that_say_nothing_keep_nobody_out(view, sent):
             if number % 100 == 99:
                 assert ask(view, "/state").status == 200
         threads = len(list(Path(f"/proc/{view._server.pid}/task").iterdir()))
-        assert threads < MOST_CONNECTIONS + MOST_VIEWERS + 40
+        assert threads < MAX_CONNECTIONS + MAX_VIEWERS + 40
         show_for(view)
         assert next(stream)
 
@@ -286,7 +286,7 @@ def test_an_address_that_is_none_of_ours_is_told(tmp_path, host):
 )
 def test_the_address_is_one_that_a_browser_can_open(monkeypatch, host, name, address):
     monkeypatch.setattr(socket, "gethostname", lambda: name)
-    assert web_view.address(host, 8080) == address
+    assert web_view.view_url(host, 8080) == address
 
 
 def test_closing_ends_the_process_and_what_browsers_watch(view):
@@ -320,10 +320,10 @@ def test_a_drive_that_is_killed_takes_its_view_along(tmp_path):
 
 
 def test_whoever_waits_for_the_newest_skips_what_came_between():
-    newest = Newest()
+    newest = LatestSnapshot()
     for number in range(3):
-        newest.put(Shown(bytes([number]), b"{}"))
-    assert newest.after(0, within_s=HANGS_S) == (3, Shown(b"\x02", b"{}"))
-    assert newest.after(3, within_s=0.01) == (3, Shown(b"\x02", b"{}"))
+        newest.put(Snapshot(bytes([number]), b"{}"))
+    assert newest.after(0, within_s=HANGS_S) == (3, Snapshot(b"\x02", b"{}"))
+    assert newest.after(3, within_s=0.01) == (3, Snapshot(b"\x02", b"{}"))
     newest.end()
     assert newest.after(3, within_s=HANGS_S) == (3, None)

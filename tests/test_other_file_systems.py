@@ -226,9 +226,9 @@ def test_without_locks_labels_are_corrected(without_locks, drive):
 
 
 def test_a_lock_that_another_holds_is_still_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.0)
-    with journal.locked(tmp_path), pytest.raises(Exception, match="another process"):
-        journal.lock(tmp_path)
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.0)
+    with journal.folder_lock(tmp_path), pytest.raises(Exception, match="another process"):
+        journal.acquire_lock(tmp_path)
 
 
 def test_a_pipe_under_a_temporary_name_holds_nobody_up(tmp_path):

@@ -171,16 +171,19 @@ def test_the_minutes_left_count_blocks_labels_and_the_room_that_stays(free):
 
 def test_the_disk_is_told_in_minutes(tmp_path, free):
     free(10 * GIGABYTE)
-    found = disk.space(tmp_path / "not" / "there" / "yet", picture_bytes=6_700, rate_hz=20)
+    found = disk.check_space(tmp_path / "not" / "there" / "yet", picture_bytes=6_700, rate_hz=20)
     assert found == CheckResult("10.0 GB free, 843 minutes at 20 Hz")
     free(GIGABYTE // 4)
-    assert disk.space(tmp_path, picture_bytes=6_700, rate_hz=20).note == "delete what is uploaded"
+    assert (
+        disk.check_space(tmp_path, picture_bytes=6_700, rate_hz=20).note
+        == "delete what is uploaded"
+    )
 
 
 def test_a_disk_that_is_nearly_full_is_not_ready(tmp_path, free):
     free(disk.MIN_FREE_BYTES)
     with pytest.raises(RecordingFailed, match=r"0\.2 GB free, and recording leaves 0\.2 GB"):
-        disk.space(tmp_path, picture_bytes=6_700, rate_hz=20)
+        disk.check_space(tmp_path, picture_bytes=6_700, rate_hz=20)
 
 
 def test_the_time_that_a_picture_takes_is_measured_and_nothing_is_left(tmp_path, monkeypatch):
@@ -192,7 +195,7 @@ def test_the_time_that_a_picture_takes_is_measured_and_nothing_is_left(tmp_path,
         time.sleep(next(delays_s))
 
     monkeypatch.setattr(os, "fsync", slow)
-    found = disk.latency(tmp_path / "drive")
+    found = disk.check_latency(tmp_path / "drive")
     middle_ms, most_ms = map(int, re.findall(r"\d+", found.message))
     assert most_ms >= 30
     assert middle_ms <= most_ms
@@ -202,16 +205,16 @@ def test_the_time_that_a_picture_takes_is_measured_and_nothing_is_left(tmp_path,
 
 def test_a_slow_card_is_noted_and_one_slower_than_the_queue_is_not_ready(tmp_path, monkeypatch):
     monkeypatch.setattr(disk, "SLOW_S", 0.0)
-    assert disk.latency(tmp_path).note == "a faster card drops no pictures"
+    assert disk.check_latency(tmp_path).note == "a faster card drops no pictures"
     monkeypatch.setattr(disk, "QUEUE_S", 0.0)
     with pytest.raises(RecordingFailed, match="slower than recording can wait; use another card"):
-        disk.latency(tmp_path)
+        disk.check_latency(tmp_path)
 
 
 def test_a_disk_that_cannot_sync_one_file_can_be_recorded_to(tmp_path, monkeypatch):
     """Old CIFS, some FUSE: recording itself syncs all of them there."""
     faults.failing(monkeypatch.setattr, "fsync", errno.EINVAL)
-    assert "is safe after" in disk.latency(tmp_path).message
+    assert "is safe after" in disk.check_latency(tmp_path).message
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):
@@ -220,7 +223,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RecordingFailed, match="cannot be written to: No space left on device"):
-        disk.latency(tmp_path)
+        disk.check_latency(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -230,8 +230,8 @@ def _stop_for_ever(to):
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("end", [_kill, _stop_for_ever], ids=["killed", "hangs"])
 def test_a_writer_that_takes_no_more_is_raised_to_whoever_waits(tmp_path, monkeypatch, end):
-    monkeypatch.setattr(recording_recorder, "WRITER_TAKES_WITHIN_S", 0.5)
-    monkeypatch.setattr(recording_recorder, "_WRITER_ENDS_WITHIN_S", 0.5)
+    monkeypatch.setattr(recording_recorder, "WRITER_STALL_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(recording_recorder, "_WRITER_EXIT_TIMEOUT_S", 0.5)
     to = recorder(tmp_path, rate_hz=0.1)
     record(to, 3)
     wait_until(lambda: to.progress.written == 3)
@@ -333,7 +333,7 @@ def test_a_folder_that_is_deleted_while_recording_stops_it_with_a_reason(tmp_pat
 
 
 def test_a_folder_is_recorded_into_by_one_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
     with recorder(tmp_path) as to:
         record(to, 1)
         with pytest.raises(StillRecording, match="is being recorded into by another process"):
@@ -354,8 +354,8 @@ def test_ctrl_c_while_the_writing_process_starts_leaves_none(tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         recorder(tmp_path)
     assert started[0].returncode is not None
-    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0)
-    with journal.locked(tmp_path):
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0)
+    with journal.folder_lock(tmp_path):
         assert list(tmp_path.glob("*.jpg")) == []
 
 
@@ -559,13 +559,13 @@ def test_ids_are_remembered_before_the_first_picture_is_written(tmp_path):
     to = recorder(tmp_path / "drive", last_img_id_file=memory)
     record(to, 1)
     wait_until(lambda: to.progress.written == 1)
-    assert capture_clock.remembered(memory) > START
+    assert capture_clock.load_last_time(memory) > START
     record(to, 1, first=36000)  # the wall clock jumps an hour ahead
     wait_until(lambda: to.progress.written == 2)
     to._writer.kill()
     with pytest.raises(RecordingFailed):
         to.close()
-    assert capture_clock.remembered(memory) > START + timedelta(hours=1)
+    assert capture_clock.load_last_time(memory) > START + timedelta(hours=1)
 
 
 @pytest.mark.slow
@@ -577,11 +577,11 @@ def test_the_memory_of_moments_is_ahead_of_every_picture_that_is_there(tmp_path)
         last = START + timedelta(seconds=number)
         assert to.record(FRAME, captured=last, steering=0, throttle=0)
         wait_until(lambda known=number + 1: to.progress.written == known)
-        assert capture_clock.remembered(memory) >= last
+        assert capture_clock.load_last_time(memory) >= last
     to._writer.kill()
     with pytest.raises(RecordingFailed):
         to.close()
-    assert capture_clock.remembered(memory) >= last
+    assert capture_clock.load_last_time(memory) >= last
 
 
 @pytest.mark.slow
@@ -591,7 +591,7 @@ def test_erased_pictures_keep_their_moments(tmp_path):
     with recorder(tmp_path / "drive", last_img_id_file=memory) as to:
         record(to, 10)
         to.erase(5.0)
-    assert capture_clock.remembered(memory) == last
+    assert capture_clock.load_last_time(memory) == last
     with recorder(tmp_path / "drive") as to:
         assert to.newest == last
         with pytest.raises(InputError, match="has a picture of 2024"):
@@ -621,7 +621,7 @@ def test_a_memory_that_can_be_written_again_is_not_complained_of(tmp_path):
         wait_until(lambda: to.progress.written == 10)
         memory.parent.mkdir()
     assert to.report.unremembered == ""
-    assert capture_clock.remembered(memory) == START + timedelta(milliseconds=900)
+    assert capture_clock.load_last_time(memory) == START + timedelta(milliseconds=900)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -3,13 +3,13 @@
 import pytest
 
 from car.drive import Timing
-from get_data.recording.report import page
+from get_data.recording.report import format_report
 from get_data.recording.writer import Report
 
 
 def lines(*, timing=None, stops=None):
     """The page by the first word of its lines."""
-    shown = page(
+    shown = format_report(
         Report(),
         missed=0,
         asked_hz=20,

@@ -376,7 +376,7 @@ def test_ids_ahead_of_a_clock_that_the_network_has_set_are_told_and_not_followed
     new = assert_whole(tmp_path / "drive").keys() - {FUTURE}
     assert len(new) == counts["pictures"] > 0
     assert all((one > FUTURE) == follows for one in new)
-    assert capture_clock.remembered(home / "database" / "last_img_id") == parse_img_id(max(new))
+    assert capture_clock.load_last_time(home / "database" / "last_img_id") == parse_img_id(max(new))
 
 
 def test_a_clock_that_was_an_hour_ahead_is_still_followed(tmp_path, home, call, network_time):
@@ -384,7 +384,7 @@ def test_a_clock_that_was_an_hour_ahead_is_still_followed(tmp_path, home, call, 
     network_time("yes")
     last = datetime.now(UTC) + timedelta(hours=1)
     (home / "database").mkdir()
-    capture_clock.remember(home / "database" / "last_img_id", last)
+    capture_clock.save_last_time(home / "database" / "last_img_id", last)
     code, _, err = drive_on(call, tmp_path / "drive")
     assert code == 0
     assert "last_img_id" not in err
@@ -1012,8 +1012,8 @@ def test_a_file_in_the_place_of_the_folder_is_told_before_the_motors_come_on(
 def test_a_folder_that_another_drive_records_into_is_told_before_the_motors_come_on(
     tmp_path, monkeypatch, call, no_motors, option
 ):
-    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
-    with journal.locked(tmp_path):
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
+    with journal.folder_lock(tmp_path):
         code, _, err = call(run_manual, "-o", tmp_path, "--simulate", *option)
     assert code == 1
     assert "is being recorded into by another process" in err
@@ -1026,7 +1026,7 @@ def test_a_folder_that_may_not_be_read_is_told_before_the_motors_come_on(
     def refuses(folder):
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr(journal, "lock", refuses)
+    monkeypatch.setattr(journal, "acquire_lock", refuses)
     code, _, err = call(run_manual, "-o", tmp_path, "--simulate")
     assert (code, err) == (2, f"error: {tmp_path} cannot be recorded into: Permission denied\n")
 

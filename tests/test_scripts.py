@@ -227,9 +227,9 @@ def test_a_drive_goes_on_in_a_folder_with_a_picture_that_cannot_be_read(call, tm
 
 
 def test_a_recording_that_runs_is_refused(call, tmp_path, monkeypatch):
-    monkeypatch.setattr(journal, "WAIT_FOR_LOCK_S", 0.1)
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
     folder = interrupted(tmp_path / "drive", [document(0)])
-    with journal.locked(folder):
+    with journal.folder_lock(folder):
         code, _, err = call(upload_data, folder)
     assert code == StillRecording.exit_code == 1
     assert "is being recorded into by another process" in err

@@ -202,7 +202,7 @@ def test_a_dry_run_counts_a_killed_recording_as_it_stands(killed, call):
 
 
 def test_a_dry_run_counts_while_a_recording_runs(killed, call):
-    with journal.locked(killed):
+    with journal.folder_lock(killed):
         code, counts, _ = call(upload_data, killed, "--dry-run")
     assert (code, counts["created"]) == (0, 2)
 

@@ -16,7 +16,7 @@ from get_data.recording import journal
 _BEGINNING_BYTES = 1_000_000
 
 
-def print_repair(folder: Path, merged: journal.Merged | None) -> None:
+def print_repair(folder: Path, merged: journal.MergeReport | None) -> None:
     """What a killed recording left, and that it is repaired, is said aloud."""
     if merged is None:
         return
@@ -118,8 +118,8 @@ def read_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str,
     if file.name != label_file.NAME:
         return file, label_file.read(_existing(file, argument))
     try:
-        with journal.locked(folder) if repair else nullcontext():
-            labels = journal.as_it_stands(folder)
+        with journal.folder_lock(folder) if repair else nullcontext():
+            labels = journal.preview_merge(folder)
     except OSError as error:
         raise InputError(f"{folder / journal.NAME} cannot be read: {error.strerror}") from error
     count = pluralize(len(labels), "label")

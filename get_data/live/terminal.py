@@ -16,7 +16,7 @@ _LINE_WIDTH = 79
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class DriveState:
     """What the driver wants to know while driving.
 
     Steering and throttle are what the wheels are told, -1 .. 1.
@@ -30,7 +30,7 @@ class Moment:
 
 
 @contextmanager
-def shown(now: Callable[[], Moment]) -> Iterator[None]:
+def status_line(now: Callable[[], DriveState]) -> Iterator[None]:
     """While the block runs, a terminal shows the drive; in a thread that nothing waits for."""
     if not sys.stderr.isatty():
         yield
@@ -48,18 +48,18 @@ def shown(now: Callable[[], Moment]) -> Iterator[None]:
                 sys.stderr.write("\n")
 
 
-def _show(now: Callable[[], Moment], over: threading.Event) -> None:
+def _show(now: Callable[[], DriveState], over: threading.Event) -> None:
     start_s = time.monotonic()
-    rate = Rate()
+    rate = RateMeter()
     while not over.wait(PERIOD_S):
         moment = now()
         rate.note(moment.progress.written)
-        shown_line = line(moment, seconds=time.monotonic() - start_s, rate_hz=rate.hz)
+        shown_line = format_line(moment, seconds=time.monotonic() - start_s, rate_hz=rate.hz)
         sys.stderr.write(f"\r{shown_line}\x1b[K")
         sys.stderr.flush()
 
 
-class Rate:
+class RateMeter:
     """How fast a count goes up, second by second."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Rate:
             self._count, self._since_s = count, self._since_s + passed_s
 
 
-def line(moment: Moment, *, seconds: float, rate_hz: float) -> str:
+def format_line(moment: DriveState, *, seconds: float, rate_hz: float) -> str:
     """The drive at this moment, in less than 80 characters."""
     progress = moment.progress
     dropped = f" {progress.dropped} dropped" if progress.dropped else ""

@@ -29,10 +29,10 @@ import numpy as np
 
 from common.child_process import report_ready
 from common.errors import InputError
-from get_data.live.terminal import Rate
+from get_data.live.terminal import RateMeter
 from get_data.live.web_view import Settings
 from get_data.recording import disk, jpeg
-from get_data.recording.frame_queue import FrameQueueReader, Handle
+from get_data.recording.frame_queue import FrameQueueReader
 
 PAGE = Path(__file__).parent / "page"
 FILES = {
@@ -40,8 +40,8 @@ FILES = {
     "/view.css": ("view.css", "text/css; charset=utf-8"),
     "/view.js": ("view.js", "text/javascript; charset=utf-8"),
 }
-MOST_VIEWERS = 8
-MOST_CONNECTIONS = 64  # idle ones, the oldest first, make room for others
+MAX_VIEWERS = 8
+MAX_CONNECTIONS = 64  # idle ones, the oldest first, make room for others
 NICENESS = 10  # whatever drives or records goes first
 
 _BOUNDARY = "picture"
@@ -56,23 +56,23 @@ _POLICY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Snapshot:
     """The newest picture, as a JPEG file, and the state of the drive, as JSON."""
 
     picture: bytes
     state: bytes
 
 
-class Newest:
+class LatestSnapshot:
     """The newest of all that was shown; whoever wants a newer one waits for it."""
 
     def __init__(self) -> None:
-        self._shown = Shown(b"", b"{}")
+        self._shown = Snapshot(b"", b"{}")
         self._number = 0
         self._over = False
         self._changed = threading.Condition()
 
-    def put(self, shown: Shown) -> None:
+    def put(self, shown: Snapshot) -> None:
         """This is the newest now."""
         with self._changed:
             self._shown = shown
@@ -85,7 +85,7 @@ class Newest:
             self._over = True
             self._changed.notify_all()
 
-    def after(self, number: int, *, within_s: float) -> tuple[int, Shown | None]:
+    def after(self, number: int, *, within_s: float) -> tuple[int, Snapshot | None]:
         """The newest with its number, as soon as that is above `number`, or the same again when
         that takes longer; None when the drive is over.
         """
@@ -93,7 +93,7 @@ class Newest:
             self._changed.wait_for(lambda: self._over or self._number > number, within_s)
             return self._number, None if self._over else self._shown
 
-    def now(self) -> Shown:
+    def now(self) -> Snapshot:
         """The newest, which has no picture before the first one."""
         with self._changed:
             return self._shown
@@ -107,7 +107,7 @@ class Viewer(BaseHTTPRequestHandler):
 
     server: "Server"
 
-    def __init__(self, newest: Newest, seats: threading.Semaphore, *arguments: Any) -> None:
+    def __init__(self, newest: LatestSnapshot, seats: threading.Semaphore, *arguments: Any) -> None:
         self._newest = newest
         self._seats = seats
         super().__init__(*arguments)
@@ -143,7 +143,7 @@ class Viewer(BaseHTTPRequestHandler):
     def _send_pictures(self) -> None:
         """Sends pictures until the browser or the drive has had enough."""
         if not self._seats.acquire(blocking=False):
-            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_VIEWERS} are watching already")
+            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, f"{MAX_VIEWERS} are watching already")
             return
         try:
             self.close_connection = True
@@ -207,7 +207,7 @@ class Server(ThreadingHTTPServer):
         """
         with self._counting:
             idle = [one for one in self._connections if one not in self._watching]
-            if len(idle) >= MOST_CONNECTIONS:
+            if len(idle) >= MAX_CONNECTIONS:
                 self._connections.pop(idle[0])
                 with suppress(OSError):
                     idle[0].shutdown(socket.SHUT_RDWR)  # its thread finds it closed
@@ -230,9 +230,9 @@ class Server(ThreadingHTTPServer):
         """A connection that breaks is the browser's affair."""
 
 
-def listening(settings: Settings, newest: Newest) -> Server:
+def create_server(settings: Settings, newest: LatestSnapshot) -> Server:
     """A server at the address told. Raises: InputError."""
-    viewer = partial(Viewer, newest, threading.Semaphore(MOST_VIEWERS))
+    viewer = partial(Viewer, newest, threading.Semaphore(MAX_VIEWERS))
     try:
         family = socket.getaddrinfo(settings.host, settings.port)[0][0]
         kind = type("Server", (Server,), {"address_family": family})
@@ -248,9 +248,9 @@ def listening(settings: Settings, newest: Newest) -> Server:
     return server
 
 
-def show(queue: FrameQueueReader, newest: Newest, settings: Settings) -> None:
+def publish_frames(queue: FrameQueueReader, newest: LatestSnapshot, settings: Settings) -> None:
     """All that the drive shows is the newest for a while, until the drive ends."""
-    rate, space = Rate(), _Space(settings)
+    rate, space = RateMeter(), _Space(settings)
     for batch in queue.batches():
         head = msgspec.json.decode(batch[-1].head)
         frame = np.frombuffer(batch[-1].body, np.uint8).reshape(head["height"], head["width"], 3)
@@ -266,7 +266,7 @@ def show(queue: FrameQueueReader, newest: Newest, settings: Settings) -> None:
             "rate_hz": round(rate.hz, 1),
             "minutes_left": space.minutes_left(len(picture)),
         }
-        newest.put(Shown(picture, msgspec.json.encode(state)))
+        newest.put(Snapshot(picture, msgspec.json.encode(state)))
 
 
 class _Space:
@@ -280,7 +280,9 @@ class _Space:
 
     def _look(self) -> None:
         while True:
-            self._free_bytes = shutil.disk_usage(disk.nearest(Path(self._settings.folder))).free
+            self._free_bytes = shutil.disk_usage(
+                disk.nearest_folder(Path(self._settings.folder))
+            ).free
             time.sleep(_LOOKS_EVERY_S)
 
     def minutes_left(self, picture_bytes: int) -> float | None:
@@ -301,15 +303,15 @@ def main(told: dict[str, Any]) -> int:
         signal.signal(ignored, signal.SIG_IGN)
     os.nice(NICENESS)
     settings = msgspec.convert(told["settings"], Settings)
-    newest = Newest()
+    newest = LatestSnapshot()
     try:
-        server = listening(settings, newest)
+        server = create_server(settings, newest)
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     threading.Thread(target=server.serve_forever, name="serve", daemon=True).start()
     report_ready()
-    show(FrameQueueReader(Handle(**told["queue"])), newest, settings)
+    publish_frames(FrameQueueReader(QueueHandle(**told["queue"])), newest, settings)
     newest.end()
     server.shutdown()
     server.server_close()

@@ -24,17 +24,17 @@ from numpy.typing import NDArray
 from common import child_process
 from common.child_process import ChildFailed
 from common.errors import InputError
-from get_data.live.terminal import Moment
+from get_data.live.terminal import DriveState
 from get_data.recording.frame_queue import FrameQueue
 
-MOST_A_SECOND = 15.0
+MAX_RATE_HZ = 15.0
 
 _SLOTS = 2
 _MOMENT_BYTES = 1000
 _ENDS_WITHIN_S = 3.0
 
 
-def address(host: str, port: int) -> str:
+def view_url(host: str, port: int) -> str:
     """Where a browser finds what is served at `host`, which may stand for the whole network."""
     try:
         ip = ipaddress.ip_address(host)
@@ -92,7 +92,7 @@ class LiveView:
         finally:
             self._queue.release_handle()
 
-    def show(self, frame: NDArray[np.uint8], moment: Moment) -> None:
+    def show(self, frame: NDArray[np.uint8], moment: DriveState) -> None:
         """The browsers get the frame (height, width, 3), blue green red, if they are fast enough.
 
         A frame that is larger than was told, or that comes too soon, is left out.
@@ -100,7 +100,7 @@ class LiveView:
         now_s = time.monotonic()
         if now_s < self._next_s or frame.nbytes > self._most_bytes:
             return
-        self._next_s = now_s + 1 / MOST_A_SECOND
+        self._next_s = now_s + 1 / MAX_RATE_HZ
         height, width = frame.shape[:2]
         head = msgspec.json.encode({"width": width, "height": height, "moment": asdict(moment)})
         self._queue.put(head, np.ascontiguousarray(frame).data.cast("B"))

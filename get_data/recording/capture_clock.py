@@ -5,7 +5,7 @@ past and jumps. Two pictures of one car must never get the same moment, and late
 earlier one, so the last moment given is remembered from run to run.
 
 A clock that was once set far ahead must not stamp every later drive with the future. So a moment
-that is more than `FOLLOWED_AHEAD` ahead of a clock that the network has set is not followed. What
+that is more than `MAX_AHEAD` ahead of a clock that the network has set is not followed. What
 that risks: the ids given in that future may be given again, but only if a picture is taken in the
 very microsecond that the wrong clock showed at another one. In one folder the clock steps over ids
 that are there, and `Recorder` refuses them; in the database the same id with another picture is
@@ -26,8 +26,8 @@ from common.times import EPOCH, MICROSECOND
 from get_data.labels import label_file
 from get_data.labels.ids import format_img_id, parse_img_id
 
-FOLLOWED_AHEAD = timedelta(hours=2)  # a drive goes on in its own time when the clock steps back
-LEASE = timedelta(seconds=10)  # more than can be recorded between two writings of the file
+MAX_AHEAD = timedelta(hours=2)  # a drive goes on in its own time when the clock steps back
+RESERVED_AHEAD = timedelta(seconds=10)  # more than can be recorded between two writings of the file
 
 _TOO_LATE = datetime(9999, 1, 1, tzinfo=UTC)  # few moments are left that can be told
 
@@ -57,7 +57,7 @@ class CaptureClock:
         self._last = (after or EPOCH) + timedelta(milliseconds=1)
         self._offset_s = max(wall(), self._last.timestamp()) - monotonic()
 
-    def at(self, monotonic_s: float) -> datetime:
+    def time_at(self, monotonic_s: float) -> datetime:
         """The moment of a picture taken at `monotonic_s`; later than every one told before."""
         self._offset_s = max(self._offset_s, self._wall() - self._monotonic())
         moment = datetime.fromtimestamp(monotonic_s + self._offset_s, UTC)
@@ -68,7 +68,7 @@ class CaptureClock:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class FollowPolicy:
     """Up to which moment earlier ids are followed by later ones; `until` None follows them all."""
 
     now: datetime
@@ -78,7 +78,7 @@ class Followed:
         """Return the last of the moments that are followed, if there is one."""
         return max((one for one in moments if not self.until or one <= self.until), default=None)
 
-    def told(self, newest: Mapping[Path, datetime | None]) -> list[CheckResult]:
+    def warnings(self, newest: Mapping[Path, datetime | None]) -> list[CheckResult]:
         """Return what to say of files whose newest id is far ahead of the clock.
 
         The file that remembers the last id can be deleted, a folder's label file cannot.
@@ -89,7 +89,7 @@ class Followed:
         ahead = {
             file: moment
             for file, moment in newest.items()
-            if moment and moment - self.now > FOLLOWED_AHEAD
+            if moment and moment - self.now > MAX_AHEAD
         }
         return [self._told(file, moment) for file, moment in ahead.items()]
 
@@ -113,13 +113,13 @@ class Followed:
         )
 
 
-def followed(*, synchronised: bool | None, now: datetime | None = None) -> Followed:
+def follow_policy(*, synchronised: bool | None, now: datetime | None = None) -> FollowPolicy:
     """Return which earlier ids are followed; `synchronised` is whether the network set the clock.
 
     Where it has not, or that cannot be told, the clock may be wrong, and ids still only go up.
     """
     now = now or datetime.now(UTC)
-    return Followed(now, now + FOLLOWED_AHEAD if synchronised else None)
+    return FollowPolicy(now, now + MAX_AHEAD if synchronised else None)
 
 
 def _check_room(after: datetime | None) -> None:
@@ -134,7 +134,7 @@ def _of_labels(file: Path) -> bool:
     return file.name == label_file.NAME
 
 
-def remembered(file: Path) -> datetime | None:
+def load_last_time(file: Path) -> datetime | None:
     """The last moment that this car may have given to a picture; None before its first.
 
     Raises: InputError when the file holds something else.
@@ -151,7 +151,7 @@ def remembered(file: Path) -> datetime | None:
     return moment
 
 
-def remember(file: Path, moment: datetime) -> None:
+def save_last_time(file: Path, moment: datetime) -> None:
     """The next run starts after `moment`. Raises: WriteFailed."""
     with atomic_write(file) as target:
         target.write(format_img_id(moment).encode() + b"\n")

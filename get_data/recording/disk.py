@@ -27,22 +27,22 @@ def minutes_left(free_bytes: int, *, picture_bytes: float, rate_hz: float) -> fl
     return max(free_bytes - MIN_FREE_BYTES, 0) / (taken * rate_hz * 60)
 
 
-def checks(
+def create_checks(
     folder: Path, picture: Callable[[], bytes], *, rate_hz: float
 ) -> list[tuple[str, Check]]:
     """What is looked at before a drive into that folder; `picture` is one like those to come."""
     return [
-        ("space", lambda: space(folder, picture_bytes=len(picture()), rate_hz=rate_hz)),
-        ("disk", lambda: latency(folder)),
+        ("space", lambda: check_space(folder, picture_bytes=len(picture()), rate_hz=rate_hz)),
+        ("disk", lambda: check_latency(folder)),
     ]
 
 
-def space(folder: Path, *, picture_bytes: int, rate_hz: float) -> CheckResult:
+def check_space(folder: Path, *, picture_bytes: int, rate_hz: float) -> CheckResult:
     """How long the disk of a folder lasts, whether or not the folder is there yet.
 
     Raises: RecordingFailed when nothing would be recorded.
     """
-    place = nearest(folder)
+    place = nearest_folder(folder)
     free = shutil.disk_usage(place).free
     left = minutes_left(free, picture_bytes=picture_bytes, rate_hz=rate_hz)
     if not left:
@@ -54,12 +54,12 @@ def space(folder: Path, *, picture_bytes: int, rate_hz: float) -> CheckResult:
     return CheckResult(f"{free / 1e9:.1f} GB free, {left:,.0f} minutes at {rate_hz:g} Hz", todo)
 
 
-def latency(folder: Path) -> CheckResult:
+def check_latency(folder: Path) -> CheckResult:
     """How long the disk takes to have a picture for sure.
 
     Raises: RecordingFailed when it cannot be written to, or is slower than the queue is long.
     """
-    place = nearest(folder)
+    place = nearest_folder(folder)
     picture = os.urandom(_PICTURE_BYTES)
     taken_s = []
     try:
@@ -82,7 +82,7 @@ def latency(folder: Path) -> CheckResult:
     return CheckResult(said, todo)
 
 
-def nearest(folder: Path) -> Path:
+def nearest_folder(folder: Path) -> Path:
     """The folder, or the one above that is there. Raises: RecordingFailed."""
     for place in (folder, *folder.absolute().parents):
         if place.is_dir():

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-READER_COMES_EVERY_S = 0.01
+POLL_PERIOD_S = 0.01
 
 _COUNTERS = struct.Struct("QQQQ")
 _LENGTHS = struct.Struct("II")
@@ -46,7 +46,7 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Handle:
+class QueueHandle:
     """What a child process needs to open the reading side; its descriptors are inherited."""
 
     memory_fd: int
@@ -69,7 +69,7 @@ class FrameQueue:
         except BaseException:
             os.close(memory_fd)
             raise
-        self.handle = Handle(memory_fd, pipe_fd, slots, slot_bytes)
+        self.handle = QueueHandle(memory_fd, pipe_fd, slots, slot_bytes)
         self._free = list(range(slots))[::-1]
         self._filled: deque[int] = deque()
         self._taken = 0
@@ -126,7 +126,7 @@ class FrameQueue:
 class FrameQueueReader:
     """The taking side; ends when the other side has closed or died and the queue is empty."""
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: QueueHandle) -> None:
         self._memory = mmap.mmap(handle.memory_fd, 0)
         self._view = memoryview(self._memory)
         self._handle = handle
@@ -139,7 +139,7 @@ class FrameQueueReader:
             try:
                 slots = os.read(self._handle.pipe_fd, _PIPE_BYTES)
             except BlockingIOError:
-                time.sleep(READER_COMES_EVERY_S)
+                time.sleep(POLL_PERIOD_S)
                 continue
             if not slots:
                 return
@@ -164,7 +164,7 @@ class FrameQueueReader:
         self._memory[: len(packed)] = packed  # at once; `pack_into` would show zeros in between
 
 
-def _start_of(slot: int, handle: Handle) -> int:
+def _start_of(slot: int, handle: QueueHandle) -> int:
     return _COUNTERS.size + slot * handle.slot_bytes
 
 

@@ -33,13 +33,13 @@ NAME = "labels.journal"
 DAMAGED_LABELS = "labels.damaged.json"
 DAMAGED_PICTURES = "damaged"
 ERASED = "erased"
-HALF_WRITTEN = f".*{TEMPORARY_SUFFIX}"
+PARTIAL_FILES = f".*{TEMPORARY_SUFFIX}"
 
-WAIT_FOR_LOCK_S = 10.0  # a killed drive leaves a writer that still empties its queue
+LOCK_TIMEOUT_S = 10.0  # a killed drive leaves a writer that still empties its queue
 
 
 @dataclass(slots=True)
-class Merged:
+class MergeReport:
     """What a merge found in a journal."""
 
     labels: int = 0
@@ -84,7 +84,7 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def lock(folder: Path) -> int:
+def acquire_lock(folder: Path) -> int:
     """A descriptor that holds the folder against other recordings and merges until it is closed.
 
     A file system without locks takes new recordings all the same; a journal there may be that of a
@@ -102,7 +102,7 @@ def lock(folder: Path) -> int:
 
 
 def _wait_for_lock(descriptor: int, folder: Path) -> None:
-    give_up = time.monotonic() + WAIT_FOR_LOCK_S
+    give_up = time.monotonic() + LOCK_TIMEOUT_S
     try:
         while not locks.acquire(descriptor):
             if time.monotonic() >= give_up:
@@ -120,16 +120,16 @@ def _wait_for_lock(descriptor: int, folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """The folder is held against other recordings and merges while the block runs."""
-    descriptor = lock(folder)
+    descriptor = acquire_lock(folder)
     try:
         yield
     finally:
         os.close(descriptor)
 
 
-def repair(folder: Path) -> Merged | None:
+def repair(folder: Path) -> MergeReport | None:
     """What a killed recording left is merged, every picture checked; None when nothing was left.
 
     Raises: StillRecording while a recording into the folder runs; InputError when its `labels.json`
@@ -139,13 +139,13 @@ def repair(folder: Path) -> Merged | None:
     if not links.lexists(folder / NAME):
         return None
     try:
-        with locked(folder):
-            return repair_held(folder)
+        with folder_lock(folder):
+            return repair_locked(folder)
     except OSError as error:
         raise _cannot_be_repaired(folder, error) from error
 
 
-def repair_held(folder: Path) -> Merged | None:
+def repair_locked(folder: Path) -> MergeReport | None:
     """`repair` for whoever holds the folder's lock. Raises: InputError, RecordingFailed."""
     if not links.lexists(folder / NAME):
         return None
@@ -161,7 +161,7 @@ def _cannot_be_repaired(folder: Path, error: OSError) -> RecordingFailed:
     )
 
 
-def merge(folder: Path, *, check_pictures: bool) -> Merged:
+def merge(folder: Path, *, check_pictures: bool) -> MergeReport:
     """The journal's labels stand in `labels.json`, erased ones in `erased/`, and it is gone.
 
     With `check_pictures`, a label whose picture is missing, empty, short or of another hash goes to
@@ -173,7 +173,7 @@ def merge(folder: Path, *, check_pictures: bool) -> Merged:
     be read, or a link is in the place of what is written or moved. The journal stays then.
     """
     check_links(folder)
-    merged = Merged()
+    merged = MergeReport()
     taken, erased, unreadable = _read(folder / NAME)
     known = dict(_entries(folder))
     known_erased = dict(_entries(folder / ERASED)) if erased else {}
@@ -204,7 +204,7 @@ def merge(folder: Path, *, check_pictures: bool) -> Merged:
     return merged
 
 
-def as_it_stands(folder: Path) -> dict[str, Document]:
+def preview_merge(folder: Path) -> dict[str, Document]:
     """Return the labels that a merge would leave in `labels.json`, and change nothing.
 
     Their pictures are not looked at, and lines of the journal that are torn are left out. Raises:
@@ -255,12 +255,12 @@ def _read(path: Path) -> tuple[dict[str, Raw], dict[str, Raw], dict[str, str]]:
     return taken, erased, unreadable
 
 
-def ids_of(folder: Path) -> set[str]:
+def read_ids(folder: Path) -> set[str]:
     """The ids of the labels that a folder has, if it has any. Raises: InputError."""
     return {img_id for img_id, _ in _entries(folder)}
 
 
-def documents_of(folder: Path) -> Iterator[tuple[str, Raw]]:
+def iter_labels(folder: Path) -> Iterator[tuple[str, Raw]]:
     """Yield all labels of a folder by their id: kept, erased, and still in a journal.
 
     Nothing is changed. Raises: InputError; RecordingFailed when the journal cannot be read.
@@ -356,7 +356,7 @@ def _drop_half_written(folder: Path, inner: str = "") -> None:
     """What a killed writing left in the folder, or in one within it, is gone."""
     with links.open_folder(folder, inner) as descriptor:
         names = os.listdir(descriptor)  # noqa: PTH208  a path would be looked up again
-        for name in fnmatch.filter(names, HALF_WRITTEN):
+        for name in fnmatch.filter(names, PARTIAL_FILES):
             kind = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
             if not stat.S_ISDIR(kind):
                 os.unlink(name, dir_fd=descriptor)

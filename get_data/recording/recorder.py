@@ -34,7 +34,7 @@ from get_data.labels.classes import Classes
 from get_data.labels.ids import format_img_id, parse_img_id
 from get_data.labels.picture_file import NotAPicture
 from get_data.recording import journal
-from get_data.recording.frame_queue import READER_COMES_EVERY_S, FrameQueue
+from get_data.recording.frame_queue import POLL_PERIOD_S, FrameQueue
 from get_data.recording.writer import (
     DISK_FAILED,
     DISK_NEARLY_FULL,
@@ -47,14 +47,14 @@ from get_data.recording.writer import (
     Settings,
 )
 
-STOPPED = {RECORDING: "", DISK_NEARLY_FULL: "disk full", DISK_FAILED: "disk failed"}
+STOP_REASONS = {RECORDING: "", DISK_NEARLY_FULL: "disk full", DISK_FAILED: "disk failed"}
 QUEUE_S = 3.0
 QUEUE_BYTES = 256_000_000  # a Raspberry Pi has little memory: huge pictures get fewer seconds
 MIN_FREE_BYTES = 200_000_000
 
-WRITER_TAKES_WITHIN_S = 120.0  # a picture, from a full queue; a card that stalls takes seconds
+WRITER_STALL_TIMEOUT_S = 120.0  # a picture, from a full queue; a card that stalls takes seconds
 
-_WRITER_ENDS_WITHIN_S = 120.0
+_WRITER_EXIT_TIMEOUT_S = 120.0
 _ENDED_BADLY = (
     "the writing process did not end well; the next script that reads the folder repairs it"
 )
@@ -71,7 +71,7 @@ class Progress:
     stopped: str
 
 
-def check_free(folder: Path) -> None:
+def check_available(folder: Path) -> None:
     """No other recording runs in the folder, or a folder can be made there.
 
     Raises: InputError, StillRecording.
@@ -82,7 +82,7 @@ def check_free(folder: Path) -> None:
             raise InputError(f"{folder} cannot be made a folder: {there} is a file")
         return
     try:
-        with journal.locked(folder):
+        with journal.folder_lock(folder):
             journal.check_links(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be recorded into: {error.strerror}") from error
@@ -132,15 +132,15 @@ class Recorder:
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = journal.lock(folder)
+            self._lock = journal.acquire_lock(folder)
         except OSError as error:
             raise RecordingFailed(f"{folder} cannot be recorded into: {error.strerror}") from error
         try:
             journal.check_links(folder)
-            self.repaired = journal.repair_held(folder)
+            self.repaired = journal.repair_locked(folder)
             self._img_ids = {
-                *journal.ids_of(folder),
-                *journal.ids_of(folder / journal.ERASED),
+                *journal.read_ids(folder),
+                *journal.read_ids(folder / journal.ERASED),
             }
             pixels = resolution[0] * resolution[1]
             item_bytes = HEAD.size + pixels * 3 + _JPEG_OVERHEAD_BYTES
@@ -173,16 +173,16 @@ class Recorder:
             self._queue.release_handle()
 
     @property
-    def moments(self) -> Iterator[datetime]:
+    def capture_times(self) -> Iterator[datetime]:
         """The moments of the pictures that are in the folder."""
         return filter(None, map(parse_img_id, self._img_ids))
 
     @property
     def newest(self) -> datetime | None:
         """The moment of the newest picture that was in the folder at the start."""
-        return max(self.moments, default=None)
+        return max(self.capture_times, default=None)
 
-    def has(self, moment: datetime) -> bool:
+    def has_picture(self, moment: datetime) -> bool:
         """Return whether the folder has a picture of that moment."""
         return format_img_id(moment) in self._img_ids
 
@@ -190,7 +190,7 @@ class Recorder:
     def progress(self) -> Progress:
         """How far the recording has come, as the writing process said last."""
         counters = self._queue.counters
-        stopped = STOPPED[counters.stopped] if self._queue.read else "not recording"
+        stopped = STOP_REASONS[counters.stopped] if self._queue.read else "not recording"
         return Progress(counters.written, counters.erased, self.dropped, stopped)
 
     def record(
@@ -246,11 +246,11 @@ class Recorder:
         while not self._put(head, body):
             now = time.monotonic()
             if self._queue.counters.taken != taken:
-                taken, give_up = self._queue.counters.taken, now + WRITER_TAKES_WITHIN_S
+                taken, give_up = self._queue.counters.taken, now + WRITER_STALL_TIMEOUT_S
             # A dead process takes nothing, and what it held is not recorded.
             if now > give_up or self.progress.stopped or self._writer.poll() is not None:
                 return False
-            time.sleep(READER_COMES_EVERY_S)
+            time.sleep(POLL_PERIOD_S)
         return True
 
     def _drop(self, *, wait: bool) -> bool:
@@ -302,14 +302,14 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
-        give_up = time.monotonic() + _WRITER_ENDS_WITHIN_S
+        give_up = time.monotonic() + _WRITER_EXIT_TIMEOUT_S
         while not self._put_erasures() and self._writer.poll() is None:
             if time.monotonic() > give_up:
                 break
             time.sleep(0.01)
         self._queue.close()
         try:
-            output, _ = self._writer.communicate(timeout=_WRITER_ENDS_WITHIN_S)
+            output, _ = self._writer.communicate(timeout=_WRITER_EXIT_TIMEOUT_S)
             self.report = msgspec.json.decode(output, type=Report)
         except (subprocess.TimeoutExpired, msgspec.DecodeError) as error:
             counters = self._queue.counters
@@ -357,7 +357,7 @@ class Recorder:
         self.close()
 
 
-def check_names(*folders: Path) -> None:
+def check_encodable(*folders: Path) -> None:
     """The writing process can be told the folders. Raises: InputError."""
     for folder in folders:
         whole = path.absolute(folder)

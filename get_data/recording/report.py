@@ -8,7 +8,7 @@ from get_data.recording.writer import Report
 _BAR_WIDTH = 30
 
 
-class Control(Protocol):
+class LoopTiming(Protocol):
     """How well the control loop kept to its schedule: ticks that were made, and that were not."""
 
     period_s: float
@@ -19,8 +19,8 @@ class Control(Protocol):
         """The lateness that this share of all ticks stayed below, in seconds."""
 
 
-def page(
-    report: Report, *, missed: int, asked_hz: float, control: Control, stops: Mapping[str, int]
+def format_report(
+    report: Report, *, missed: int, asked_hz: float, control: LoopTiming, stops: Mapping[str, int]
 ) -> list[str]:
     """The whole recording, with its classes as bar charts.
 
@@ -46,12 +46,12 @@ def page(
         lines.append(f"  stopped   {total} {'time' if total == 1 else 'times'}: {reasons}")
     if report.erased:
         lines.append(f"  erased    {report.erased} pictures, kept in erased/")
-    lines += chart("direction", report.directions, first="left", last="right")
-    lines += chart("speed", report.speeds, first="slow", last="fast")
+    lines += format_chart("direction", report.directions, first="left", last="right")
+    lines += format_chart("speed", report.speeds, first="slow", last="fast")
     return lines
 
 
-def chart(title: str, counts: list[int], *, first: str, last: str) -> list[str]:
+def format_chart(title: str, counts: list[int], *, first: str, last: str) -> list[str]:
     """How many pictures each class has, a line each."""
     total, largest = sum(counts), max(counts, default=0)
     lines = []

@@ -34,7 +34,7 @@ from get_data.labels import edits
 from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
 from get_data.recording import capture_clock, journal, jpeg
-from get_data.recording.frame_queue import FrameQueueReader, Handle, Item
+from get_data.recording.frame_queue import FrameQueueReader, Item, QueueHandle
 
 SYNC_PERIOD_S = 1.0
 WRITER_NICENESS = 5  # waking up, it waits until the drive has finished its turn
@@ -162,7 +162,7 @@ class Writer:
             )
             self._newest_us = max(self._newest_us, time_us)
             if self._newest_us > self._remembered_us:  # the first one, or the clock jumped ahead
-                self._remember(capture_clock.LEASE)
+                self._remember(capture_clock.RESERVED_AHEAD)
             self._write(picture, document)
         except (ToolkitError, OSError) as error:
             self._stop(error)
@@ -231,7 +231,7 @@ class Writer:
             over = self._over.wait(SYNC_PERIOD_S)
             try:
                 sync_file_system(self._folder)
-                self._remember(capture_clock.LEASE)
+                self._remember(capture_clock.RESERVED_AHEAD)
                 free_bytes = shutil.disk_usage(self._folder).free
             except (ToolkitError, OSError) as error:
                 self._stop(error)
@@ -251,7 +251,7 @@ class Writer:
             if self._settings.last_img_id_file and self._newest_us:
                 until = from_microseconds(self._newest_us) + ahead
                 try:
-                    capture_clock.remember(Path(self._settings.last_img_id_file), until)
+                    capture_clock.save_last_time(Path(self._settings.last_img_id_file), until)
                     self._report.unremembered = ""
                 except (WriteFailed, InputError) as error:
                     self._report.unremembered = str(error)
@@ -310,7 +310,7 @@ def main(arguments: Mapping[str, Any]) -> None:
     os.nice(WRITER_NICENESS)
     settings = msgspec.convert(arguments["settings"], Settings)
     os.fchdir(arguments["folder_fd"])
-    queue = FrameQueueReader(Handle(**arguments["queue"]))
+    queue = FrameQueueReader(QueueHandle(**arguments["queue"]))
     writer = Writer(replace(settings, folder="."), queue)
     report_ready()
     report = writer.run()

@@ -65,7 +65,7 @@ def held(folder: Path, rate_hz: float, seconds: float) -> str:
             on_frame=lambda _frame: None,
             on_picture=lambda frame, command: recorder.record(
                 frame.pixels,
-                captured=captured.at(frame.captured_s),
+                captured=captured.time_at(frame.captured_s),
                 steering=command.steering,
                 throttle=command.throttle,
             ),

@@ -5,8 +5,8 @@ import socket
 import numpy as np
 import pytest
 
-from get_data.live.terminal import Moment
-from get_data.live.web_view import LiveView, address
+from get_data.live.terminal import DriveState
+from get_data.live.web_view import LiveView, view_url
 from get_data.recording.recorder import Progress
 
 FRAME = np.zeros((48, 64, 3), np.uint8)
@@ -23,12 +23,12 @@ def test_a_recording_that_has_stopped_hides_nothing_of_the_car(tmp_path, context
     page = watch.page(context.new_page())
     told = {"folder": tmp_path, "resolution": (64, 48), "rate_hz": 20.0, "jpeg_quality": 90}
     with LiveView(host="127.0.0.1", port=port, **told) as view:
-        view.show(FRAME, Moment(0.0, 0.0, "press Menu", Progress(7, 0, 0, "")))
-        page.goto(address("127.0.0.1", port), wait_until="domcontentloaded")
+        view.show(FRAME, DriveState(0.0, 0.0, "press Menu", Progress(7, 0, 0, "")))
+        page.goto(view_url("127.0.0.1", port), wait_until="domcontentloaded")
         page.wait_for_selector("#state:text('press Menu')")
         assert page.is_hidden("#stopped")
         page.wait_for_timeout(100)
-        view.show(FRAME, Moment(0.0, 0.0, "driving", Progress(7, 0, 0, "disk full")))
+        view.show(FRAME, DriveState(0.0, 0.0, "driving", Progress(7, 0, 0, "disk full")))
         page.wait_for_selector("#state:text('driving')")
         assert page.inner_text("#stopped") == "nothing is recorded any more: disk full"
         page.close()

@@ -16,7 +16,7 @@ from common.errors import RecordingFailed
 from get_data.cli import exit_codes, process
 from get_data.labels.classes import Classes
 from get_data.labels.ids import format_img_id
-from get_data.recording.capture_clock import CaptureClock, remembered
+from get_data.recording.capture_clock import CaptureClock, load_last_time
 from get_data.recording.recorder import Recorder
 
 SIZE = (32, 24)
@@ -38,7 +38,7 @@ def recorder(folder: Path, memory: Path, *, rate_hz: float) -> Recorder:
 
 def clock_for(to: Recorder, memory: Path) -> CaptureClock:
     """A clock that goes on after all that this car has recorded, as `run_manual.py` makes it."""
-    return CaptureClock(after=max(filter(None, (remembered(memory), to.newest)), default=None))
+    return CaptureClock(after=max(filter(None, (load_last_time(memory), to.newest)), default=None))
 
 
 def noise(random: np.random.Generator) -> np.ndarray:
@@ -63,7 +63,7 @@ def main() -> int:
         for _ in range(args.pictures):
             if os.getppid() != parent:  # the soak was killed
                 break
-            moment = captured.at(time.monotonic())
+            moment = captured.time_at(time.monotonic())
             if to.record(noise(pixels), captured=moment, steering=0.0, throttle=0.3):
                 print(format_img_id(moment), to.progress.written, flush=True)  # noqa: T201
             if random.random() < 0.02:

@@ -138,7 +138,7 @@ def merging(folder: Path, random: Random) -> Seen:
         to = drive.recorder(target, memory, rate_hz=300.0)
         captured, pixels = drive.clock_for(to, memory), np.random.default_rng(0)
         for number in range(count):
-            moment = captured.at(time.monotonic() + number / 100)
+            moment = captured.time_at(time.monotonic() + number / 100)
             to.record(drive.noise(pixels), captured=moment, steering=0.0, throttle=0.3)
         if random.random() < 0.5:
             to.erase(1.0)

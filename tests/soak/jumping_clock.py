@@ -13,7 +13,7 @@ import pytest
 from common.errors import RecordingFailed
 from get_data.labels.ids import format_img_id
 from get_data.recording import journal
-from get_data.recording.capture_clock import CaptureClock, remembered
+from get_data.recording.capture_clock import CaptureClock, load_last_time
 from tests.conftest import START
 from tests.helpers.waiting import wait_until
 from tests.soak import drive
@@ -47,14 +47,14 @@ def trial(folder: Path, random: Random) -> Seen:
         clocks.wall_s += random.choice(JUMPS_S)
         is_killed = random.random() < 0.3
         to = drive.recorder(folder / name, memory, rate_hz=100.0)
-        after = max(filter(None, (remembered(memory), to.newest)), default=None)
+        after = max(filter(None, (load_last_time(memory), to.newest)), default=None)
         captured = CaptureClock(
             after=after, monotonic=lambda: clocks.passed_s, wall=lambda: clocks.wall_s
         )
         new = _record(to, captured, clocks, random)
         kept[name] += new
         ids += new
-        ahead_s = max(ahead_s, captured.at(clocks.passed_s).timestamp() - clocks.wall_s)
+        ahead_s = max(ahead_s, captured.time_at(clocks.passed_s).timestamp() - clocks.wall_s)
         if is_killed:
             kills += 1
             wait_until(lambda to=to, new=new: to.progress.written == len(new))
@@ -80,7 +80,7 @@ def _record(to, captured: CaptureClock, clocks: Clocks, random: Random) -> list[
         clocks.wait(random.choice([0.0, 0.05, 0.05, 0.3]))
         if random.random() < 0.05:
             clocks.wall_s += random.choice(JUMPS_S)
-        moment = captured.at(clocks.passed_s)
+        moment = captured.time_at(clocks.passed_s)
         assert to.record(drive.noise(pixels), captured=moment, steering=0.0, throttle=0.3)
         ids.append(format_img_id(moment))
         if random.random() < 0.05:

@@ -176,7 +176,7 @@ def _repaired(driving: Drive, home: Path, written: set[str], *, writer_lived: bo
 
 def _wait_for_writer(folder: Path) -> None:
     if folder.exists():
-        with journal.locked(folder):
+        with journal.folder_lock(folder):
             pass
 
 
@@ -186,7 +186,7 @@ def _recorded_again(folder: Path, home: Path) -> None:
     memory = home / "database" / "last_img_id"
     with drive.recorder(folder, memory, rate_hz=RATE_HZ) as to:
         captured, pixels = drive.clock_for(to, memory), np.random.default_rng(0)
-        moments = [captured.at(time.monotonic()) for _ in range(5)]
+        moments = [captured.time_at(time.monotonic()) for _ in range(5)]
         for moment in moments:
             assert to.record(drive.noise(pixels), captured=moment, steering=0.0, throttle=0.3)
     labels, _ = assert_whole_recording(folder)

@@ -36,7 +36,7 @@ def trial(folder: Path, random: Random) -> Seen:
                 go_s = now_s + random.uniform(0.3, 2.5)
                 stalls += 1
             assert to.record(
-                drive.noise(pixels), captured=captured.at(now_s), steering=0.0, throttle=0.3
+                drive.noise(pixels), captured=captured.time_at(now_s), steering=0.0, throttle=0.3
             ), f"dropped with {handed - to.progress.written} waiting"
             handed += 1
             longest = max(longest, handed - to.progress.written)

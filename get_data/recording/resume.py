@@ -20,7 +20,7 @@ from get_data.recording import journal
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class DriveSettings:
     """How a drive is set, as far as its labels tell; None where they do not.
 
     Labels of drives from elsewhere tell only classes and size.
@@ -35,19 +35,19 @@ class Setting:
     car: str | None
 
 
-SAME = ("nb_dir", "nb_speed", "max_throttle", "resolution", "simulated")
+MUST_MATCH = ("nb_dir", "nb_speed", "max_throttle", "resolution", "simulated")
 """What must not change within a folder: it decides what a class is, or what a picture shows."""
 
-NOTED = ("rate_hz", "car")
+MAY_DIFFER = ("rate_hz", "car")
 """What every label tells of itself, so that a change is only worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class PreviousDrives:
     """What stands in a folder already: its newest moment, and every way it was recorded."""
 
     newest: datetime | None
-    settings: frozenset[Setting]
+    settings: frozenset[DriveSettings]
 
     def values(self, name: str) -> set[Any]:
         """Return the values that a setting had."""
@@ -81,21 +81,21 @@ class _Label(Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Label).decode
 
 
-def read(folder: Path) -> Earlier:
+def read_previous(folder: Path) -> PreviousDrives:
     """Return what stands in the folder, also what waits in a journal to be repaired.
 
     Nothing is changed. Raises: InputError, RecordingFailed.
     """
-    settings: set[Setting] = set()
+    settings: set[DriveSettings] = set()
     newest = None
-    for img_id, line in journal.documents_of(folder):
+    for img_id, line in journal.iter_labels(folder):
         moment = parse_img_id(img_id)
         newest = max(filter(None, (newest, moment)), default=None)
         settings.update(_settings_of(line))
-    return Earlier(newest, frozenset(settings))
+    return PreviousDrives(newest, frozenset(settings))
 
 
-def _settings_of(line: Raw) -> Iterator[Setting]:
+def _settings_of(line: Raw) -> Iterator[DriveSettings]:
     """How the label was recorded; nothing for what is no label, which an upload will name."""
     try:
         label = _decode(line)
@@ -109,9 +109,9 @@ def _settings_of(line: Raw) -> Iterator[Setting]:
     )
 
 
-def check(folder: Path, earlier: Earlier, setting: Setting) -> list[str]:
+def check_compatible(folder: Path, earlier: PreviousDrives, setting: DriveSettings) -> list[str]:
     """Return what differs and may, a line each. Raises: InputError for what may not differ."""
-    for name in SAME:
+    for name in MUST_MATCH:
         before, now = earlier.values(name), getattr(setting, name)
         if before - {now}:
             raise InputError(
@@ -121,7 +121,7 @@ def check(folder: Path, earlier: Earlier, setting: Setting) -> list[str]:
     return [
         f"{folder} was recorded with {_listed(name, before)}, this drive has "
         f"{_listed(name, {getattr(setting, name)})}"
-        for name in NOTED
+        for name in MAY_DIFFER
         if (before := earlier.values(name)) - {getattr(setting, name)}
     ]
 
@@ -131,7 +131,7 @@ def _listed(name: str, values: set[Any]) -> str:
     return f"{name} {' and '.join(sorted(texts))}"
 
 
-def setting_of(car_setting: Mapping[str, Any], *, nb_dir: int, nb_speed: int) -> Setting:
+def drive_settings(car_setting: Mapping[str, Any], *, nb_dir: int, nb_speed: int) -> DriveSettings:
     """Return how a drive is set that gives its labels this `car_setting`."""
     return _setting(_car_of(car_setting), _Annotation(nb_dir, nb_speed))
 
@@ -144,8 +144,8 @@ def _car_of(car_setting: object) -> _Car:
         return _Car()
 
 
-def _setting(car: _Car, annotation: _Annotation, *, size: str | None = None) -> Setting:
-    return Setting(
+def _setting(car: _Car, annotation: _Annotation, *, size: str | None = None) -> DriveSettings:
+    return DriveSettings(
         nb_dir=annotation.nb_dir,
         nb_speed=annotation.nb_speed,
         max_throttle=car.run.max_throttle,
