@@ -69,7 +69,7 @@ def test_a_reader_that_is_gone_refuses():
 def test_counters_are_seen_on_the_other_side():
     queue, reader = queue_and_reader()
     reader.counters.written = 7
-    reader.tell()
+    reader.publish_counters()
     assert queue.counters.written == 7
 
 

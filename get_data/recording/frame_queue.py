@@ -1,13 +1,14 @@
 """A bounded queue of pictures between two processes, in shared memory.
 
-Putting never waits: a full queue refuses. What was put outlives the process that put it, so that
-the reader can empty the queue after the other side was killed. One process puts, one takes.
+One process puts, one takes. Putting never blocks: a full queue refuses. Items outlive the process
+that put them, so the reader can drain the queue after the other side was killed.
 
-Layout: a table of counters, then the slots. For each item put, the number of its slot goes through
-a pipe; when the putting process ends in whatever way, the pipe's end tells so. The slot that was
-emptied last is filled next, so that a reader who keeps up touches little memory. The reader comes
-by every few milliseconds instead of being woken, which would cost the putting side more than the
-copy of a small picture.
+Layout: a table of counters, then the slots. For each item, the number of its slot goes through a
+pipe, whose end of file tells the reader that the other process is gone. The slot emptied last is
+filled next, so a reader that keeps up touches little memory. The reader polls every few
+milliseconds: waking it would cost the putting side more than copying a small picture.
+
+The rules R1 to R4 are listed in docs/architecture.md, "Ordering rules".
 """
 
 import mmap
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 POLL_PERIOD_S = 0.01
@@ -30,7 +31,7 @@ _PIPE_BYTES = 65536
 
 @dataclass(slots=True)
 class Counters:
-    """What the reading side tells the other, whole numbers all."""
+    """Progress of the reading side, published to the other one; `stopped` is a code of its own."""
 
     taken: int = 0
     written: int = 0
@@ -39,7 +40,7 @@ class Counters:
 
 
 class Item(NamedTuple):
-    """What was put; both parts are valid until the item is released."""
+    """One item of the queue; both views are valid until the item is released."""
 
     head: memoryview
     body: memoryview
@@ -47,7 +48,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueueHandle:
-    """What a child process needs to open the reading side; its descriptors are inherited."""
+    """What a child process needs to open the reading side; it inherits the descriptors."""
 
     memory_fd: int
     pipe_fd: int
@@ -56,13 +57,13 @@ class QueueHandle:
 
 
 class FrameQueue:
-    """The putting side. `read` turns false when the reader is found to be gone."""
+    """The putting side. `has_reader` turns false once a put finds the reader gone."""
 
     def __init__(self, *, slots: int, item_bytes: int) -> None:
         slot_bytes = _LENGTHS.size + item_bytes
         if slots * _SLOT.size > _PIPE_BYTES:
             raise ValueError(f"at most {_PIPE_BYTES // _SLOT.size} slots, got {slots}")
-        memory_fd = _anonymous_memory(_COUNTERS.size + slots * slot_bytes)
+        memory_fd = _create_shared_memory(_COUNTERS.size + slots * slot_bytes)
         try:
             self._memory = mmap.mmap(memory_fd, 0)
             pipe_fd, self._pipe_fd = os.pipe()
@@ -73,58 +74,61 @@ class FrameQueue:
         self._free = list(range(slots))[::-1]
         self._filled: deque[int] = deque()
         self._taken = 0
-        self.read = True
+        self.has_reader = True
 
     def release_handle(self) -> None:
-        """Only the child has the reading side from here on."""
+        """Close this process's copies of the handle, once the child has inherited it."""
         os.close(self.handle.memory_fd)
         os.close(self.handle.pipe_fd)
 
     @property
     def counters(self) -> Counters:
-        """What the reading side said last."""
+        """The counters as the reading side last published them."""
         return Counters(*_COUNTERS.unpack_from(self._memory))
 
     def put(self, head: bytes, body: bytes | memoryview) -> bool:
-        """The item is in the queue; False when that is full or nobody reads it any more.
+        """Put an item; return False when the queue is full or nobody reads it any more.
 
-        Raises: ValueError when the item is larger than the queue was made for.
+        Raises:
+            ValueError: the item is larger than a slot.
         """
         size = len(body) if isinstance(body, bytes) else body.nbytes
         if _LENGTHS.size + len(head) + size > self.handle.slot_bytes:
             raise ValueError(f"an item of {len(head) + size} bytes is too large for this queue")
-        self._collect_free()
+        self._reclaim_slots()
         if not self._free:
             return False
         slot = self._free[-1]
-        at = _start_of(slot, self.handle)
-        _LENGTHS.pack_into(self._memory, at, len(head), size)
-        at += _LENGTHS.size
-        self._memory[at : at + len(head)] = head
-        at += len(head)
-        self._memory[at : at + size] = body
+        # rule R1: fill the slot before its number goes through the pipe, so that a process killed
+        # in between has put nothing rather than half an item
+        start = _slot_start(slot, self.handle)
+        _LENGTHS.pack_into(self._memory, start, len(head), size)
+        start += _LENGTHS.size
+        self._memory[start : start + len(head)] = head
+        start += len(head)
+        self._memory[start : start + size] = body
         try:
             os.write(self._pipe_fd, _SLOT.pack(slot))
         except BrokenPipeError:
-            self.read = False
+            self.has_reader = False
             return False
         self._filled.append(self._free.pop())
         return True
 
-    def _collect_free(self) -> None:
-        """The slots that the reader has released since may be filled again."""
+    def _reclaim_slots(self) -> None:
+        # rule R2: only slots that the reader has released are filled again; it releases in order
         taken = self.counters.taken
         for _ in range(taken - self._taken):
             self._free.append(self._filled.popleft())
         self._taken = taken
 
     def close(self) -> None:
-        """The reader finds the end after the last item."""
+        """End the queue after its last item."""
         os.close(self._pipe_fd)
 
 
 class FrameQueueReader:
-    """The taking side; ends when the other side has closed or died and the queue is empty."""
+    """The taking side, in the child process."""
 
     def __init__(self, handle: QueueHandle) -> None:
         self._memory = mmap.mmap(handle.memory_fd, 0)
@@ -133,7 +137,11 @@ class FrameQueueReader:
         self.counters = Counters()
 
     def batches(self) -> Iterator[list[Item]]:
-        """All that waits in the queue, as often as something does; empty it by `release`."""
+        """Yield everything that is waiting, whenever something is.
+
+        The caller releases each item. Ends when the other side has closed the queue or died, and
+        the queue is empty.
+        """
         os.set_blocking(self._handle.pipe_fd, False)
         while True:
             try:
@@ -141,35 +149,37 @@ class FrameQueueReader:
             except BlockingIOError:
                 time.sleep(POLL_PERIOD_S)
                 continue
+            # rule R3: the end of file comes after the last slot number, so the queue of a killed
+            # drive is drained before this side ends
             if not slots:
                 return
             yield [self._item(slot) for (slot,) in _SLOT.iter_unpack(slots)]
 
     def _item(self, slot: int) -> Item:
-        at = _start_of(slot, self._handle)
-        head_size, body_size = _LENGTHS.unpack_from(self._view, at)
-        at += _LENGTHS.size
-        body_at = at + head_size
-        return Item(self._view[at:body_at], self._view[body_at : body_at + body_size])
+        start = _slot_start(slot, self._handle)
+        head_size, body_size = _LENGTHS.unpack_from(self._view, start)
+        start += _LENGTHS.size
+        body_start = start + head_size
+        return Item(self._view[start:body_start], self._view[body_start : body_start + body_size])
 
     def release(self) -> None:
-        """The oldest item is not needed any more; its slot may be filled again."""
+        """Give the slot of the oldest item back."""
         self.counters.taken += 1
-        self.tell()
+        self.publish_counters()
 
-    def tell(self) -> None:
-        """The putting side sees the counters as they are now."""
-        now = self.counters
-        packed = _COUNTERS.pack(now.taken, now.written, now.erased, now.stopped)
-        self._memory[: len(packed)] = packed  # at once; `pack_into` would show zeros in between
+    def publish_counters(self) -> None:
+        """Show the counters to the putting side."""
+        packed = _COUNTERS.pack(*astuple(self.counters))
+        # rule R4: one copy; `pack_into` writes zeros first, which the other side could read
+        self._memory[: len(packed)] = packed
 
 
-def _start_of(slot: int, handle: QueueHandle) -> int:
+def _slot_start(slot: int, handle: QueueHandle) -> int:
     return _COUNTERS.size + slot * handle.slot_bytes
 
 
-def _anonymous_memory(size: int) -> int:
-    """A descriptor of shared memory that vanishes with the last process that holds it."""
+def _create_shared_memory(size: int) -> int:
+    """Return a descriptor of memory that is freed with the last process that holds it."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("frames")
     else:  # macOS

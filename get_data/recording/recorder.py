@@ -190,7 +190,7 @@ class Recorder:
     def progress(self) -> Progress:
         """How far the recording has come, as the writing process said last."""
         counters = self._queue.counters
-        stopped = STOP_REASONS[counters.stopped] if self._queue.read else "not recording"
+        stopped = STOP_REASONS[counters.stopped] if self._queue.has_reader else "not recording"
         return Progress(counters.written, counters.erased, self.dropped, stopped)
 
     def record(

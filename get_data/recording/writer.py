@@ -262,7 +262,7 @@ class Writer:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         self._report.stopped = self._report.stopped or str(getattr(error, "strerror", error))
         self._queue.counters.stopped = DISK_NEARLY_FULL if full else DISK_FAILED
-        self._queue.tell()
+        self._queue.publish_counters()
 
 
 def summed_up(report: Report, taken: list[Taken], classes: Classes) -> Report:
