@@ -32,7 +32,7 @@ from common.errors import InputError
 from get_data.live.terminal import RateMeter
 from get_data.live.web_view import Settings
 from get_data.recording import disk, jpeg
-from get_data.recording.frame_queue import FrameQueueReader
+from get_data.recording.frame_queue import FrameQueueReader, QueueHandle
 
 PAGE = Path(__file__).parent / "page"
 FILES = {
