@@ -12,11 +12,15 @@ from car.camera.pi_camera import PiCamera
 from car.clock import RealClock
 from car.hardware_conf import GpioMotors, HardwareConf
 from car.interfaces import Camera, GuardedMotors, Pad
-from car.motors import gpio_pulses, opening
-from car.motors.guarded import MotorsBehindGuard
+from car.motors import gpio_pulses
+from car.motors.drivers import describe_motors
+from car.motors.guarded_motors import MotorsBehindGuard
 from car.pad import pad_map
 from car.pad.xbox_pad import XboxPad
-from car.simulator.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
+from car.simulator.camera import SimulatedCamera
+from car.simulator.motors import GuardedSimulatedMotors
+from car.simulator.pad import SimulatedPad
+from car.simulator.world import World
 from common.errors import CameraFailed, PadLost
 from common.preflight import Check, CheckResult
 
@@ -168,9 +172,9 @@ class RealCar:
         """
         conf = self._conf.motors
         if isinstance(conf, GpioMotors):
-            self._timing = gpio_pulses.timing(conf)
+            self._timing = gpio_pulses.detect_timing(conf)
         self.motors = self._open.enter_context(closing(MotorsBehindGuard(conf)))
-        said = opening.described(conf)
+        said = describe_motors(conf)
         if not self._timing:
             return CheckResult(said)
         how = f"timed by {self._timing.library}"

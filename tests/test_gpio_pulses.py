@@ -70,7 +70,7 @@ def test_how_much_longer_pulses_leave_is_the_librarys_affair_unless_it_was_measu
     gpio = fake(monkeypatch, kind)
     conf = msgspec.structs.replace(CONF, longer_by_us=measured_us)
     taken_us = longer_by_us if measured_us is None else measured_us
-    timing = gpio_pulses.timing(conf)
+    timing = gpio_pulses.detect_timing(conf)
     assert timing.library.split()[0] == library
     assert timing.longer_by_us == taken_us
     with closing(GpioPulses(conf)) as pulses:
@@ -90,7 +90,7 @@ def test_the_version_of_the_library_is_that_of_its_package(monkeypatch, tmp_path
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: rpi-lgpio\nVersion: 0.6\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    assert gpio_pulses.timing(CONF).library == "rpi-lgpio 0.6"
+    assert gpio_pulses.detect_timing(CONF).library == "rpi-lgpio 0.6"
 
 
 def test_a_pin_has_one_pwm_object_which_is_started_once(gpio):
@@ -189,7 +189,7 @@ def test_pins_are_given_back_when_the_second_cannot_be_had(gpio, monkeypatch):
         raise RuntimeError("GPIO busy")
 
     monkeypatch.setattr(gpio, "setup", one_only)
-    with pytest.raises(MotorsFailed, match="GPIO busy; another program holds the pins"):
+    with pytest.raises(MotorsFailed, match="GPIO busy"):
         GpioPulses(CONF)
     assert [call.pin for call in gpio.calls if call.name == "cleanup"] == [STEERING]
 
@@ -217,13 +217,13 @@ def test_a_pin_that_cannot_be_stopped_keeps_no_other_from_ending(gpio, monkeypat
     [
         pytest.param(
             "no Pi",
-            r"RPi\.GPIO cannot be used: This module can only be run on a Raspberry Pi!; .*"
+            r"RPi\.GPIO .*: This module can only be run on a Raspberry Pi!; .*"
             "sudo apt install python3-rpi-lgpio",
             id="no Pi",
         ),
         pytest.param(
             "Raspberry Pi 5",
-            "Cannot determine SOC peripheral base address; .*Raspberry Pi 5, which needs rpi-lgpio",
+            "Cannot determine SOC peripheral base address; .*Raspberry Pi 5.* rpi-lgpio",
             id="Raspberry Pi 5",
         ),
     ],
@@ -236,15 +236,15 @@ def test_a_machine_without_such_pins_is_named_with_the_remedy(kind, message, mon
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         pytest.param("No access to /dev/mem.  Try running as root!", id="RPi.GPIO"),
         pytest.param("can not open gpiochip", id="lgpio"),
     ],
 )
-def test_a_user_who_may_not_is_told_the_group(said, gpio, monkeypatch):
+def test_a_user_who_may_not_is_told_the_group(message, gpio, monkeypatch):
     def refuse(*_arguments, **_more):
-        raise RuntimeError(said)
+        raise RuntimeError(message)
 
     monkeypatch.setattr(gpio, "setup", refuse)
     with pytest.raises(MotorsFailed, match=r"adduser .* gpio"):
@@ -270,7 +270,7 @@ DRIVER = """
 import gc, json, os, subprocess, sys, time, warnings
 warnings.simplefilter("error")
 import msgspec
-from car.motors import opening
+from car.motors.drivers import open_motors
 from car.motors.gpio_pulses import GpioPulses
 from car.hardware_conf import GpioMotors
 from car.interfaces import Command
@@ -310,7 +310,7 @@ STEPS = {  # steering and throttle, and the pulses of the pins
     (1.0, 1.0): {STEERING: 1900, THROTTLE: 2000},
 }
 STEP_BY_STEP = """
-with __import__("contextlib").closing(opening.opened(conf)) as wheels:
+with __import__("contextlib").closing(open_motors(conf)) as wheels:
     for line in sys.stdin:
         wheels.apply(Command(*map(float, line.split())))
         print(time.monotonic(), flush=True)
@@ -350,7 +350,7 @@ def test_pulses_are_as_wide_as_asked_and_the_first_of_each_pin_is_neutral(pi):
 @pytest.mark.slow
 def test_the_real_library_is_told_from_the_other(pi):
     code = (
-        "from car.motors import gpio_pulses; t = gpio_pulses.timing(conf); "
+        "from car.motors import gpio_pulses; t = gpio_pulses.detect_timing(conf); "
         "say((t.library, t.advice))"
     )
     told = msgspec.structs.replace(CONF, longer_by_us=59)
@@ -363,7 +363,7 @@ def test_the_pulses_come_fifty_times_a_second_after_many_commands(pi):
         begin, end = driven(
             pi,
             """
-wheels = opening.opened(conf)
+wheels = open_motors(conf)
 say(time.monotonic())
 for number in range(300):
     wheels.apply(Command(number % 3 - 1, 0.2))
@@ -385,7 +385,7 @@ def test_neutral_goes_out_to_the_end_and_then_nothing(pi):
         told, closed = driven(
             pi,
             """
-wheels = opening.opened(conf)
+wheels = open_motors(conf)
 wheels.apply(Command(-1.0, -1.0))
 time.sleep(0.4)
 say(time.monotonic())
@@ -429,13 +429,13 @@ def test_a_pin_that_a_killed_process_left_is_taken_with_every_warning_an_error(p
     """RPi.GPIO answers a warning that is raised with a SystemError."""
     driven(pi, "if not os.fork(): GpioPulses(conf); os.kill(os.getpid(), 9)\nos.wait()")
     with Pulses(pi) as seen:
-        driven(pi, "opening.opened(conf).close()")
+        driven(pi, "open_motors(conf).close()")
         assert len(seen.all(THROTTLE)) > 10
 
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_sends_no_more_pulses(pi):
-    code = "wheels = opening.opened(conf); wheels.apply(Command(0, 1)); time.sleep(60)"
+    code = "wheels = open_motors(conf); wheels.apply(Command(0, 1)); time.sleep(60)"
     given = [sys.executable, "-c", DRIVER + code, msgspec.json.encode(CONF).decode()]
     with Pulses(pi) as seen:
         driver = subprocess.Popen(pi.command(*given), env=bench.environment(pi))
@@ -453,7 +453,7 @@ SLOW_TO_END = """
 import ctypes
 libc = ctypes.CDLL(None)
 libc.__cxa_atexit(ctypes.cast(libc.getchar, ctypes.c_void_p), None, None)  # ends when told to
-wheels = opening.opened(conf)
+wheels = open_motors(conf)
 ctypes.pythonapi.Py_IncRef(ctypes.py_object(wheels))  # so that Python does not drop it in time
 """
 
@@ -494,7 +494,7 @@ with open("/proc/cpuinfo", "w") as cpuinfo:
 subprocess.run(["umount", "/dev/gpiomem"], check=True)
 os.remove("/dev/gpiomem")
 try:
-    opening.opened(conf)
+    open_motors(conf)
 except Exception as error:
     say(f"{type(error).__name__}: {error}")
 """,

@@ -20,11 +20,11 @@ import path
 from car import hardware_conf
 from car.clock import since_boot_s
 from car.interfaces import COMMAND_TIMEOUT_S, NEUTRAL, Command
-from car.motors import guarded, wire
-from car.motors.guard import _SPARED, Stop, Watch
-from car.motors.guarded import MotorsBehindGuard
-from car.motors.opening import SimulatedWheels
-from car.motors.wire import Message
+from car.motors import guarded_motors, wire
+from car.motors.guard import _UNHANDLED_SIGNALS
+from car.motors.guarded_motors import MotorsBehindGuard
+from car.motors.watchdog import Watchdog
+from car.motors.wire import GuardStatus, Message, SimulatedWheels
 from common.errors import MotorsFailed
 from tests.helpers import lateness
 from tests.helpers.waiting import HANGS_S, wait_until
@@ -50,50 +50,50 @@ def read(late_s, message):
     return message, message.sent_s + late_s
 
 
-def watched(*events):
-    """A watch that heard these messages, at once or when they were read, and looked then."""
-    watch = Watch()
+def run_watchdog(*events):
+    """Return a watchdog after these events: a message, a message read late, or a check."""
+    watchdog = Watchdog()
     for event in events:
         match event:
             case Message():
-                watch.hear(event, event.sent_s)
+                watchdog.receive(event, event.sent_s)
             case message, read_s:
-                watch.hear(message, read_s)
+                watchdog.receive(message, read_s)
             case moment_s:
-                watch.look(moment_s)
-    return watch
+                watchdog.check(moment_s)
+    return watchdog
 
 
 @pytest.mark.parametrize(
-    ("events", "command", "stop"),
+    ("events", "command", "status"),
     [
-        ([], NEUTRAL, Stop.NONE),
-        ([5.0], NEUTRAL, Stop.NONE),
-        ([armed(1.0)], GO, Stop.NONE),
-        ([armed(1.0), 1.19], GO, Stop.NONE),
-        ([armed(1.0), 1.2], NEUTRAL, Stop.SILENCE),
-        ([armed(1.0), armed(1.1), 1.25], GO, Stop.NONE),
-        ([armed(1.0), 1.3, armed(1.31)], NEUTRAL, Stop.SILENCE),
-        ([armed(1.0), 1.3, armed(1.31), 9.0], NEUTRAL, Stop.SILENCE),
-        ([armed(1.0), 1.3, unarmed(1.31)], NEUTRAL, Stop.NONE),
-        ([armed(1.0), 1.3, unarmed(1.31), armed(1.33)], GO, Stop.NONE),
-        ([armed(1.0), unarmed(1.1), 9.0], NEUTRAL, Stop.NONE),
-        ([armed(1.0), 1.5, armed(1.2), armed(1.4)], NEUTRAL, Stop.SILENCE),
-        ([armed(1.0), armed(1.02, LEFT), 1.5], NEUTRAL, Stop.SILENCE),
-        ([armed(1.0), armed(1.19)], GO, Stop.NONE),
-        ([armed(1.0), armed(1.2)], NEUTRAL, Stop.SILENCE),
-        ([armed(1.0), armed(1.6), 1.61, armed(1.62)], NEUTRAL, Stop.SILENCE),
-        ([armed(1.0), armed(1.6), 1.61, unarmed(1.62), armed(1.64)], GO, Stop.NONE),
-        ([armed(1.0), read(0.58, armed(1.02)), 1.6, armed(1.61)], NEUTRAL, Stop.SILENCE),
+        ([], NEUTRAL, GuardStatus.FOLLOWING),
+        ([5.0], NEUTRAL, GuardStatus.FOLLOWING),
+        ([armed(1.0)], GO, GuardStatus.FOLLOWING),
+        ([armed(1.0), 1.19], GO, GuardStatus.FOLLOWING),
+        ([armed(1.0), 1.2], NEUTRAL, GuardStatus.TIMED_OUT),
+        ([armed(1.0), armed(1.1), 1.25], GO, GuardStatus.FOLLOWING),
+        ([armed(1.0), 1.3, armed(1.31)], NEUTRAL, GuardStatus.TIMED_OUT),
+        ([armed(1.0), 1.3, armed(1.31), 9.0], NEUTRAL, GuardStatus.TIMED_OUT),
+        ([armed(1.0), 1.3, unarmed(1.31)], NEUTRAL, GuardStatus.FOLLOWING),
+        ([armed(1.0), 1.3, unarmed(1.31), armed(1.33)], GO, GuardStatus.FOLLOWING),
+        ([armed(1.0), unarmed(1.1), 9.0], NEUTRAL, GuardStatus.FOLLOWING),
+        ([armed(1.0), 1.5, armed(1.2), armed(1.4)], NEUTRAL, GuardStatus.TIMED_OUT),
+        ([armed(1.0), armed(1.02, LEFT), 1.5], NEUTRAL, GuardStatus.TIMED_OUT),
+        ([armed(1.0), armed(1.19)], GO, GuardStatus.FOLLOWING),
+        ([armed(1.0), armed(1.2)], NEUTRAL, GuardStatus.TIMED_OUT),
+        ([armed(1.0), armed(1.6), 1.61, armed(1.62)], NEUTRAL, GuardStatus.TIMED_OUT),
+        ([armed(1.0), armed(1.6), 1.61, unarmed(1.62), armed(1.64)], GO, GuardStatus.FOLLOWING),
+        ([armed(1.0), read(0.58, armed(1.02)), 1.6, armed(1.61)], NEUTRAL, GuardStatus.TIMED_OUT),
         (
             [armed(1.0), *(read(1.6 - sent_s, armed(sent_s)) for sent_s in (1.02, 1.1, 1.3, 1.59))],
             NEUTRAL,
-            Stop.SILENCE,
+            GuardStatus.TIMED_OUT,
         ),
-        ([read(0.3, armed(1.0))], NEUTRAL, Stop.SILENCE),
-        ([unarmed(1.0), read(0.6, armed(1.02)), armed(1.63)], NEUTRAL, Stop.SILENCE),
-        ([armed(1.0), read(0.6, unarmed(1.02)), armed(1.63)], GO, Stop.NONE),
-        ([armed(1.0), (armed(9.0), 1.02), 1.5], NEUTRAL, Stop.SILENCE),
+        ([read(0.3, armed(1.0))], NEUTRAL, GuardStatus.TIMED_OUT),
+        ([unarmed(1.0), read(0.6, armed(1.02)), armed(1.63)], NEUTRAL, GuardStatus.TIMED_OUT),
+        ([armed(1.0), read(0.6, unarmed(1.02)), armed(1.63)], GO, GuardStatus.FOLLOWING),
+        ([armed(1.0), (armed(9.0), 1.02), 1.5], NEUTRAL, GuardStatus.TIMED_OUT),
     ],
     ids=[
         "nothing heard",
@@ -121,15 +121,15 @@ def watched(*events):
         "a clock that cannot be",
     ],
 )
-def test_the_watch_decides(events, command, stop):
-    watch = watched(*events)
-    assert (watch.command, watch.stop) == (command, stop)
+def test_the_watchdog_decides(events, command, status):
+    watchdog = run_watchdog(*events)
+    assert (watchdog.command, watchdog.status) == (command, status)
 
 
 def test_a_command_that_came_late_counts_from_when_it_was_sent():
-    watch = watched(armed(1.0))
-    assert watch.deadline_s == pytest.approx(1.0 + COMMAND_TIMEOUT_S)
-    assert watched(armed(1.0), unarmed(1.1)).deadline_s == inf
+    watchdog = run_watchdog(armed(1.0))
+    assert watchdog.deadline_s == pytest.approx(1.0 + COMMAND_TIMEOUT_S)
+    assert run_watchdog(armed(1.0), unarmed(1.1)).deadline_s == inf
 
 
 class Wheels:
@@ -142,7 +142,7 @@ class Wheels:
         self._thread.start()
 
     def _listen(self):
-        while messages := wire.receive(self.heard):
+        while messages := wire.receive_commands(self.heard):
             self.messages.extend(messages)
 
     @property
@@ -179,7 +179,7 @@ def wheels():
 @contextmanager
 def driven(wheels):
     """Motors behind a guard that drive, commanded fifty times a second, until the block ends."""
-    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited_fds=(wheels.told,))
     over = threading.Event()
 
     def command():
@@ -202,7 +202,7 @@ def driven(wheels):
 
 
 def test_the_wheels_follow_and_end_at_neutral(wheels):
-    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited_fds=(wheels.told,))
     assert motors.stop_reason == ""
     follow(motors, wheels, Command(0.4, 3.0), Command(0.4, 1.0))
     motors.disarm()
@@ -246,10 +246,10 @@ DRIVE = """
     import ctypes, sys, time
     sys.path.insert(0, {root!r})
     from car.clock import since_boot_s
-    from car.motors.guarded import MotorsBehindGuard
+    from car.motors.guarded_motors import MotorsBehindGuard
     from car.interfaces import Command
-    from car.motors.opening import SimulatedWheels
-    motors = MotorsBehindGuard(SimulatedWheels({told}), inherited=({told},))
+    from car.motors.wire import SimulatedWheels
+    motors = MotorsBehindGuard(SimulatedWheels({told}), inherited_fds=({told},))
     print("ready", motors.pid, flush=True)
     while True:
         time.sleep(0.02)
@@ -329,11 +329,11 @@ FROZEN_S = 0.5  # longer than silence
 GOES_ON = """
     import select, sys
     sys.path.insert(0, {root!r})
-    from car.motors.guarded import MotorsBehindGuard
+    from car.motors.guarded_motors import MotorsBehindGuard
     from car.interfaces import Command
-    from car.motors.opening import SimulatedWheels
+    from car.motors.wire import SimulatedWheels
     from common.errors import MotorsFailed
-    motors = MotorsBehindGuard(SimulatedWheels({told}), inherited=({told},))
+    motors = MotorsBehindGuard(SimulatedWheels({told}), inherited_fds=({told},))
     print("ready", motors.pid, flush=True)
     insists = False
     try:
@@ -375,7 +375,7 @@ def test_a_drive_and_a_guard_that_were_held_up_together_leave_the_wheels_at_neut
         assert GO not in [one.command for one in wheels.messages[before:]]
 
 
-CATCHABLE = sorted(signal.valid_signals() - _SPARED)
+CATCHABLE = sorted(signal.valid_signals() - _UNHANDLED_SIGNALS)
 
 
 @pytest.mark.usefixtures("_late_answers_are_no_failure")
@@ -391,7 +391,7 @@ def test_any_signal_to_the_guard_is_the_end_at_neutral(wheels, number, late):
 
 def moving(wheels):
     """Motors behind a guard, which go."""
-    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited=(wheels.told,))
+    motors = MotorsBehindGuard(SimulatedWheels(wheels.told), inherited_fds=(wheels.told,))
     follow(motors, wheels, GO, GO)
     return motors
 
@@ -418,7 +418,7 @@ def _until_it_fails(motors):
 @pytest.fixture
 def _late_answers_are_no_failure(monkeypatch):
     """For guards that end: on a busy machine they may seem not to answer before they have ended."""
-    monkeypatch.setattr(guarded, "_ANSWERS_WITHIN_S", HANGS_S)
+    monkeypatch.setattr(guarded_motors, "_STATUS_TIMEOUT_S", HANGS_S)
 
 
 @pytest.mark.usefixtures("_late_answers_are_no_failure")
@@ -465,7 +465,7 @@ def test_a_guard_that_had_ended_well_is_no_failure_when_the_drive_ends(wheels):
 def test_a_killed_guard_that_takes_its_time_to_die_is_not_waited_for(wheels, monkeypatch, late):
     """The kernel may keep it, in the middle of a call that cannot be interrupted."""
     motors = moving(wheels)
-    monkeypatch.setattr(guarded, "_DIES_WITHIN_S", 0.2)
+    monkeypatch.setattr(guarded_motors, "_KILL_TIMEOUT_S", 0.2)
     monkeypatch.setattr(motors._guard, "kill", lambda: os.kill(motors.pid, signal.SIGSTOP))
     os.kill(motors.pid, signal.SIGSTOP)
     stopped_s = since_boot_s()
@@ -491,7 +491,7 @@ def test_a_drive_that_was_held_up_gives_its_guard_time_to_answer(wheels, monkeyp
     os.kill(motors.pid, signal.SIGCONT)
     motors.disarm()
     wait_until(lambda: wheels.command == NEUTRAL)
-    monkeypatch.setattr(guarded, "_ANSWERS_WITHIN_S", HANGS_S)  # the end is not the point
+    monkeypatch.setattr(guarded_motors, "_STATUS_TIMEOUT_S", HANGS_S)  # the end is not the point
     motors.close()
 
 
@@ -500,7 +500,7 @@ def test_a_guard_that_does_not_get_ready_is_killed(tmp_path, monkeypatch):
     stuck.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 60\n")
     stuck.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(stuck))
-    monkeypatch.setattr(guarded, "_STARTS_WITHIN_S", 0.5)
+    monkeypatch.setattr(guarded_motors, "_START_TIMEOUT_S", 0.5)
     with pytest.raises(MotorsFailed, match=r"the motors' guard is not ready after 0\.5 s"):
         MotorsBehindGuard(SimulatedWheels(1))
     if (tmp_path / "pid").exists():  # else it had not even begun, on so busy a machine
@@ -526,12 +526,26 @@ def test_motors_that_cannot_be_opened_are_told_in_one_line():
     assert "\n" not in str(caught.value)
 
 
-def test_the_guard_starts_without_what_only_the_drive_needs():
-    code = "import car.motors.guard, sys; print(*sys.modules)"
+def loaded_by(module):
+    """Return the names of all modules that are loaded after an import."""
+    code = f"import {module}, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=path.ROOT, capture_output=True, text=True, check=True
     )
-    assert {"numpy", "cv2", "inputs", "picamera2"} & set(done.stdout.split()) == set()
+    return set(done.stdout.split())
+
+
+def test_the_guard_starts_without_what_only_the_drive_needs():
+    assert {"numpy", "cv2", "inputs", "picamera2"} & loaded_by("car.motors.guard") == set()
+
+
+def test_the_drive_does_not_import_the_program_of_the_guard():
+    assert "car.motors.guard" not in loaded_by("car.motors.guarded_motors")
+
+
+def test_the_wire_loads_no_driver():
+    modules = {name for name in loaded_by("car.motors.wire") if name.startswith("car.motors.")}
+    assert modules == {"car.motors.wire"}
 
 
 def test_a_simulated_car_that_nobody_hears_from_stops(wheels):

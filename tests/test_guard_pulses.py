@@ -47,7 +47,7 @@ HELD_S = 0.4
 DRIVER = """
 import json, os, select, sys, time
 import msgspec
-from car.motors.guarded import MotorsBehindGuard
+from car.motors.guarded_motors import MotorsBehindGuard
 from car.hardware_conf import GpioMotors
 from car.interfaces import Command
 from common.errors import MotorsFailed

@@ -11,8 +11,10 @@ import pytest
 
 from car.hardware_conf import GpioMotors, Pca9685Motors, Steering, Throttle
 from car.interfaces import NEUTRAL, Command
-from car.motors import gpio_pulses, opening, pca9685_pulses, wire
-from car.motors.opening import NEUTRAL_LAST_S, ServoAndEsc, SimulatedWheels, width_us
+from car.motors import gpio_pulses, pca9685_pulses, servo_and_esc, wire
+from car.motors.drivers import open_motors
+from car.motors.servo_and_esc import NEUTRAL_LAST_S, ServoAndEsc, interpolate_width_us
+from car.motors.wire import SimulatedWheels
 from common.errors import MotorsFailed
 from tests.fakes.fake_pca9685 import Bus, Chip
 
@@ -49,7 +51,7 @@ class Wires:
 def slept(monkeypatch) -> list[float]:
     """Nobody waits; how long they would have."""
     waits: list[float] = []
-    monkeypatch.setattr(opening.time, "sleep", waits.append)
+    monkeypatch.setattr(servo_and_esc.time, "sleep", waits.append)
     return waits
 
 
@@ -58,8 +60,8 @@ def slept(monkeypatch) -> list[float]:
     [(-1.0, 1000), (-0.5, 1245), (0.0, 1490), (0.5, 1745), (1.0, 2000), (-0.0, 1490)],
 )
 def test_the_pulse_lies_on_straight_lines_between_three(value, pulse_us):
-    assert width_us(value, 1000, 1490, 2000) == pytest.approx(pulse_us)
-    assert width_us(-value, 2000, 1490, 1000) == pytest.approx(pulse_us)
+    assert interpolate_width_us(value, 1000, 1490, 2000) == pytest.approx(pulse_us)
+    assert interpolate_width_us(-value, 2000, 1490, 1000) == pytest.approx(pulse_us)
 
 
 def test_no_command_leaves_what_the_car_can_do():
@@ -158,7 +160,7 @@ def test_a_servo_that_cannot_be_told_keeps_no_esc_from_neutral():
 def test_gpio_motors_are_opened_on_pins(monkeypatch):
     made = []
     monkeypatch.setattr(gpio_pulses, "GpioPulses", lambda conf: made.append(conf) or Wires())
-    opening.opened(CONF).close()
+    open_motors(CONF).close()
     assert made == [CONF]
 
 
@@ -168,9 +170,9 @@ def test_pca9685_motors_are_opened_on_the_bus(monkeypatch):
         throttle=Throttle(channel=0, reverse_us=1000, neutral_us=1500, forward_us=2000),
     )
     chip = Chip()
-    monkeypatch.setattr(pca9685_pulses, "_opened", lambda _number: Bus({0x40: chip}))
+    monkeypatch.setattr(pca9685_pulses, "_open_bus", lambda _number: Bus({0x40: chip}))
     monkeypatch.setattr(pca9685_pulses.time, "sleep", lambda s: _real_sleep(min(s, 0.002)))
-    wheels = opening.opened(conf)
+    wheels = open_motors(conf)
     assert chip.pulse_us(0) == pytest.approx(1500, abs=3)
     wheels.close()
     assert chip.pulse_us(0) == 0
@@ -181,11 +183,11 @@ _real_sleep = time.sleep
 
 def test_simulated_wheels_are_opened_on_a_pipe():
     read, write = os.pipe()
-    wheels = opening.opened(SimulatedWheels(write))
+    wheels = open_motors(SimulatedWheels(write))
     wheels.apply(Command(2, 0.5))
     wheels.close()
     os.close(write)
-    assert [(one.armed, one.command) for one in wire.receive(read)] == [
+    assert [(one.armed, one.command) for one in wire.receive_commands(read)] == [
         (True, Command(1, 0.5)),
         (False, NEUTRAL),
     ]
@@ -193,5 +195,5 @@ def test_simulated_wheels_are_opened_on_a_pipe():
 
 
 def test_neutral_comes_first_for_as_long_as_the_car_needs():
-    assert opening.neutral_first_s(CONF) == 2.0
-    assert opening.neutral_first_s(SimulatedWheels(0)) == 0.0
+    assert CONF.neutral_first_s == 2.0
+    assert SimulatedWheels(0).neutral_first_s == 0.0

@@ -12,8 +12,8 @@ import smbus2
 
 from car.hardware_conf import Pca9685Motors, Steering, Throttle
 from car.interfaces import Command
-from car.motors.opening import NEUTRAL_LAST_S, ServoAndEsc
 from car.motors.pca9685_pulses import Pca9685Pulses
+from car.motors.servo_and_esc import NEUTRAL_LAST_S, ServoAndEsc
 from common.errors import MotorsFailed
 from tests.fakes import fake_pca9685
 from tests.fakes.fake_pca9685 import (
@@ -144,7 +144,7 @@ def test_a_board_that_is_gone_is_named_after_three_tries(bus):
 
 def test_the_bus_is_free_again_when_there_is_no_board():
     empty = Bus({})
-    with pytest.raises(MotorsFailed, match=r"wired and powered\? `i2cdetect -y 1` shows"):
+    with pytest.raises(MotorsFailed, match=r"i2cdetect -y 1"):
         Pca9685Pulses(CONF, empty)
     assert (empty.failed, empty.closed) == (3, 1)
 
@@ -162,7 +162,7 @@ def test_a_chip_whose_power_broke_down_is_noticed_with_the_next_command(chip, bu
     wheels = ServoAndEsc(CONF, Pca9685Pulses(CONF, bus))
     wheels.apply(Command(0.0, 1.0))
     chip.break_down()
-    with pytest.raises(MotorsFailed, match=r"0x40 was reset, and its pulses have ended"):
+    with pytest.raises(MotorsFailed, match=r"address 0x40 was reset"):
         wheels.apply(Command(0.0, 1.0))
     assert chip.pulse_us(THROTTLE) == 0
     with pytest.raises(MotorsFailed, match="was reset"):
@@ -198,7 +198,7 @@ def test_a_user_who_may_not_is_told_the_group(monkeypatch):
         raise PermissionError(13, "Permission denied", "/dev/i2c-1")
 
     monkeypatch.setattr(smbus2, "SMBus", refuse)
-    with pytest.raises(MotorsFailed, match=r"I2C bus 1 .*Permission denied.* in the group i2c$"):
+    with pytest.raises(MotorsFailed, match=r"I2C bus 1 .*Permission denied.*group i2c"):
         Pca9685Pulses(CONF)
 
 

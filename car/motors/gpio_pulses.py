@@ -1,7 +1,7 @@
-"""Pulses on the pins of the Pi, by RPi.GPIO or, on a Pi 5, by rpi-lgpio, which has the same door.
+"""Pulses on the pins of the Pi, by RPi.GPIO or, on a Pi 5, by rpi-lgpio, which has the same API.
 
-A thread of the library times the pulses, so they go on with the last width while Python is busy,
-and end with the process. One PWM object a pin lives as long as this one does: a second one would
+A thread of the library times the pulses: they go on with the last width while Python is busy, and
+end with the process. Each pin keeps one PWM object for the whole time, because a second one would
 silence the first, and one that is started again runs at 1 kHz.
 """
 
@@ -18,39 +18,46 @@ from car.hardware_conf import GpioMotors
 from common.errors import MotorsFailed
 
 LONGER_BY_US = {"RPi.GPIO": 59.0, "rpi-lgpio": 0.0}
-"""How much longer than asked the pulses of a library leave, microseconds.
+"""By how many microseconds a library's pulses exceed the requested width.
 
-RPi.GPIO sleeps for a time, twice a period, and each sleep ends late: its pulses are only ever
-longer, by so much on a Pi 4. lgpio sleeps until a moment: both ends of a pulse are late, and by as
-much on average.
+RPi.GPIO sleeps for a duration, twice a period, and each sleep ends late, so its pulses can only be
+too long; the value is that of a Pi 4. lgpio sleeps until a point in time: both ends of a pulse are
+late, by the same amount on average.
 
 Source: RPi.GPIO 0.7.1, source/soft_pwm.c; lgpio 0.2.2, lgPthTx.c.
 """
 
 _US_PER_PERCENT_AT_1_HZ = 10_000
-_ENDS_WITHIN_PERIODS = 5  # the one that goes on at the end, and much lateness
+_LAST_PULSE_PERIODS = 5  # the pulse under way at the end, with a generous margin
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What times the pulses, and how much longer than asked they are taken to leave."""
+    """The library that times the pulses, and the correction to their width.
+
+    `advice` says what to change in hardware_conf.json; "" if nothing.
+    """
 
     library: str
     longer_by_us: float
     advice: str = ""
 
 
-def timing(conf: GpioMotors) -> Timing:
-    """Return what `import RPi.GPIO` gives here and what follows from it. Raises: MotorsFailed."""
-    name = _name(_library())
+def detect_timing(conf: GpioMotors) -> Timing:
+    """Detect which library `import RPi.GPIO` loads, and what follows from it.
+
+    Raises:
+        MotorsFailed: there is none.
+    """
+    name = _library_name(_import_gpio())
     version = ""
     with suppress(metadata.PackageNotFoundError):
         version = metadata.version(name)
     return Timing(f"{name} {version}".rstrip(), _longer_by_us(conf, name), _advice(conf, name))
 
 
-def _name(gpio: Any) -> str:
-    """Return the library behind the module, whose VERSION is that of RPi.GPIO in either case."""
+def _library_name(gpio: Any) -> str:
+    """Return the library behind the module, whose VERSION is RPi.GPIO's in either case."""
     return "rpi-lgpio" if hasattr(gpio, "lgpio") else "RPi.GPIO"
 
 
@@ -61,40 +68,50 @@ def _longer_by_us(conf: GpioMotors, library: str) -> float:
 def _advice(conf: GpioMotors, library: str) -> str:
     """Return what to do about a value that belongs to another library; "" if it does not."""
     others = {value: name for name, value in LONGER_BY_US.items() if name != library and value}
-    told_us = conf.longer_by_us
-    if told_us is None or told_us not in others:
+    configured_us = conf.longer_by_us
+    if configured_us is None or configured_us not in others:
         return ""
     return (
-        f"motors.longer_by_us {told_us:g} in hardware_conf.json is the value of {others[told_us]}: "
-        f"by {library} every pulse, neutral too, leaves about {told_us - LONGER_BY_US[library]:g} "
-        f"us too short; set it to null, or to what you measured with {library}"
+        f"motors.longer_by_us {configured_us:g} in hardware_conf.json is the value for "
+        f"{others[configured_us]}: with {library} every pulse, neutral included, is about "
+        f"{configured_us - LONGER_BY_US[library]:g} us too short; set it to null, or to the value "
+        f"you measured with {library}"
     )
 
 
 class GpioPulses:
-    """Pulses on pins, which are numbered as Broadcom counts them."""
+    """Pulses on pins in Broadcom numbering."""
 
     def __init__(self, conf: GpioMotors) -> None:
-        """The pins are low. Raises: MotorsFailed, with the pins free."""
+        """Claim the pins and drive them low.
+
+        Raises:
+            MotorsFailed: there is no library, or the pins cannot be used; they are released.
+        """
         self._conf = conf
-        self._gpio = _library()
-        self._longer_by_us = _longer_by_us(conf, _name(self._gpio))
+        self._gpio = _import_gpio()
+        self._longer_by_us = _longer_by_us(conf, _library_name(self._gpio))
         self._pwm: dict[int, Any] = {}
         self._pins = [conf.steering.channel, conf.throttle.channel]
-        with _said(), ExitStack() as failed:
-            self._gpio.setwarnings(False)  # a pin that a killed process left is ours all the same
+        with _translate_errors(), ExitStack() as on_failure:
+            # P10: a pin that a killed process left configured is no reason to refuse.
+            self._gpio.setwarnings(False)
             self._gpio.setmode(self._gpio.BCM)
-            failed.callback(self._gpio.cleanup, self._pins)
+            on_failure.callback(self._gpio.cleanup, self._pins)
             self._gpio.setup(self._pins, self._gpio.OUT, initial=self._gpio.LOW)
-            failed.pop_all()
+            on_failure.pop_all()
 
     def send(self, channel: int, width_us: float) -> None:
-        """The pin's pulses are this wide. Raises: MotorsFailed."""
+        """Set the width of the pin's pulses.
+
+        Raises:
+            MotorsFailed: the pins are closed or cannot be used.
+        """
         if not self._pins:
             raise MotorsFailed("the pins are closed")
-        asked_us = width_us - self._longer_by_us
-        duty_percent = asked_us * self._conf.frequency_hz / _US_PER_PERCENT_AT_1_HZ
-        with _said():
+        requested_us = width_us - self._longer_by_us
+        duty_percent = requested_us * self._conf.frequency_hz / _US_PER_PERCENT_AT_1_HZ
+        with _translate_errors():
             if channel in self._pwm:
                 self._pwm[channel].ChangeDutyCycle(duty_percent)
             else:
@@ -102,30 +119,36 @@ class GpioPulses:
                 self._pwm[channel].start(duty_percent)
 
     def close(self) -> None:
-        """There are no more pulses, and the pins are free. May be called twice.
+        """End the pulses and release the pins. May be called twice.
 
-        Raises: MotorsFailed.
+        Raises:
+            MotorsFailed: the pins cannot be used.
         """
         pins, self._pins = self._pins, []
         if not pins:
             return
-        with _said(), ExitStack() as ending:  # backwards, and on when one of them fails
-            ending.callback(self._gpio.cleanup, pins)
-            # RPi.GPIO ends a pulse that has begun, but not if the pin is given back meanwhile: cut
-            # short it would mean something else. Nor may a successor's pulses meet the last one,
-            # nor the end of the process, where RPi.GPIO 0.7.1 takes the registers from its threads.
-            ending.callback(time.sleep, _ENDS_WITHIN_PERIODS / self._conf.frequency_hz)
+        with _translate_errors(), ExitStack() as steps:  # in reverse order, each despite failures
+            steps.callback(self._gpio.cleanup, pins)
+            # The pulse under way must end first. RPi.GPIO completes it, but not if the pin is
+            # released meanwhile, and a pulse cut short is another command to the ESC. It must not
+            # overlap the pulses of the next process (P10) either, nor the exit of this one, when
+            # RPi.GPIO 0.7.1 unmaps the registers that its threads use.
+            steps.callback(time.sleep, _LAST_PULSE_PERIODS / self._conf.frequency_hz)
             for channel in self._pwm:
-                ending.callback(self._drop, channel)
+                steps.callback(self._stop_pwm, channel)
 
-    def _drop(self, channel: int) -> None:
-        """The pin's PWM object has stopped and is no more: after `cleanup` rpi-lgpio's cannot."""
+    def _stop_pwm(self, channel: int) -> None:
+        """Stop the pin's PWM object and drop it: rpi-lgpio's cannot be deleted after `cleanup`."""
         self._pwm.pop(channel).stop()
 
 
-def _library() -> Any:
-    """RPi.GPIO or what stands in for it. Raises: MotorsFailed."""
-    os.environ.setdefault("LG_WD", tempfile.gettempdir())  # else lgpio leaves files where we are
+def _import_gpio() -> Any:
+    """Import RPi.GPIO or its replacement.
+
+    Raises:
+        MotorsFailed: there is none.
+    """
+    os.environ.setdefault("LG_WD", tempfile.gettempdir())  # else lgpio leaves files in the cwd
     try:
         from RPi import GPIO
     except (ImportError, RuntimeError, NotImplementedError) as error:
@@ -137,23 +160,23 @@ def _library() -> Any:
 
 
 @contextmanager
-def _said() -> Iterator[None]:
-    """What the library raises becomes MotorsFailed."""
+def _translate_errors() -> Iterator[None]:
+    """Turn any exception of the library into MotorsFailed."""
     try:
         yield
     except Exception as error:
         raise MotorsFailed(f"the pins cannot be used: {error}{_remedy(str(error))}") from error
 
 
-def _remedy(said: str) -> str:
-    """What to do about the words of RPi.GPIO 0.7.1 or lgpio; "" when nobody but us can."""
-    if "peripheral base address" in said:
+def _remedy(message: str) -> str:
+    """Return what to do about a message of RPi.GPIO 0.7.1 or lgpio; "" if it is not known."""
+    if "peripheral base address" in message:
         return (
-            "; this is what RPi.GPIO says on a Raspberry Pi 5, which needs rpi-lgpio in its place: "
+            "; RPi.GPIO does not work on a Raspberry Pi 5, install rpi-lgpio instead: "
             "sudo apt install python3-rpi-lgpio, and pip uninstall RPi.GPIO"
         )
-    if "/dev/mem" in said or "gpiochip" in said:
-        return "; the user has to be in the group gpio: sudo adduser $USER gpio, and log in again"
-    if "busy" in said:
-        return "; another program holds the pins"
+    if "/dev/mem" in message or "gpiochip" in message:
+        return "; the user must be in the group gpio: sudo adduser $USER gpio, and log in again"
+    if "busy" in message:
+        return "; another program uses the pins"
     return ""

@@ -1,9 +1,10 @@
 """Pulses from a PCA9685 board, over I2C.
 
-Source: NXP, PCA9685 data sheet, revision 4, section 7.3. The chip counts to 4096 at 25 MHz divided
-by a prescaler, and switches each channel off at a count. It goes on with the last pulse when nobody
-tells it another one, as long as it has VCC: docs/safety.md says what ends that. Its clock is some
-percent off, so what is neutral has to be found with the board that is on the car.
+The chip counts to 4096 at 25 MHz divided by a prescaler, and switches each channel off at a count.
+Without new commands it repeats the last pulse as long as it has VCC; docs/safety.md says what ends
+that. Its clock is off by some percent, so neutral has to be measured with the car's own board.
+
+Source: NXP, PCA9685 data sheet, revision 4, section 7.3.
 """
 
 import time
@@ -16,58 +17,64 @@ from common.errors import MotorsFailed
 
 MODE1, MODE2, CHANNEL_0, ALL_OFF_HIGH, PRESCALE = 0x00, 0x01, 0x06, 0xFD, 0xFE  # registers
 SLEEP, NEXT_REGISTER, RESTART = 0x10, 0x20, 0x80  # bits of MODE1
-DRIVEN = 0x04  # bit of MODE2: outputs drive both ways, are not inverted, and change at a stop
+DRIVEN = 0x04  # bit of MODE2: totem-pole outputs, not inverted, updated on the I2C STOP
 FULL_OFF = 0x10  # bit of an OFF_HIGH register
 
 _CLOCK_MHZ = 25.0
 _COUNTS = 4096
-_BYTES_A_CHANNEL = 4  # ON low, ON high, OFF low, OFF high
-_WAKES_WITHIN_S = 0.001
-_TRIES = 3  # motors make noise on the bus
+_BYTES_PER_CHANNEL = 4  # ON low, ON high, OFF low, OFF high
+_WAKE_S = 0.001
+_ATTEMPTS = 3  # motors make noise on the bus
 
 
 class Pca9685Pulses:
     """Pulses on the channels of the board, 0 to 15."""
 
     def __init__(self, conf: Pca9685Motors, bus: Any = None) -> None:
-        """All channels are off. `bus` is an open smbus2.SMBus. Raises: MotorsFailed."""
+        """Reset the chip with all channels off. `bus` is an open smbus2.SMBus.
+
+        Raises:
+            MotorsFailed: the bus cannot be opened, or no chip answers.
+        """
         self._conf = conf
-        self._bus = bus or _opened(conf.bus)
+        self._bus = bus or _open_bus(conf.bus)
         periods = round(_CLOCK_MHZ * 1e6 / _COUNTS / conf.frequency_hz)
         self._count_us = periods / _CLOCK_MHZ
         self._closed = False
-        with ExitStack() as failed:
-            failed.callback(self._bus.close)
-            # Off before it sleeps, and so before it wakes: else a channel stays high, or it goes
-            # on with the pulses of a process that was killed.
+        with ExitStack() as on_failure:
+            on_failure.callback(self._bus.close)
+            # P2, P10: all channels are off before the chip sleeps, and so before it wakes.
+            # Otherwise a channel stays high, or the chip resumes the pulses of a killed process.
             self._write(ALL_OFF_HIGH, [FULL_OFF])
             self._write(MODE1, [SLEEP])
             self._write(PRESCALE, [periods - 1])
             self._write(MODE2, [DRIVEN])
             self._write(MODE1, [NEXT_REGISTER])
-            time.sleep(_WAKES_WITHIN_S)
-            failed.pop_all()
+            time.sleep(_WAKE_S)
+            on_failure.pop_all()
 
     def send(self, channel: int, width_us: float) -> None:
-        """The channel's pulses are this wide.
+        """Set the width of the channel's pulses.
 
-        Raises: MotorsFailed, also when the chip has lost what it was told.
+        Raises:
+            MotorsFailed: the bus is closed, the chip does not answer, or it was reset meanwhile.
         """
         if self._closed:
             raise MotorsFailed(f"I2C bus {self._conf.bus} is closed")
-        mode = self._tried(lambda: self._bus.read_byte_data(self._conf.address, MODE1))
-        if mode & ~RESTART != NEXT_REGISTER:  # which only tells what was before
+        mode = self._retry(lambda: self._bus.read_byte_data(self._conf.address, MODE1))
+        if mode & ~RESTART != NEXT_REGISTER:  # RESTART only reports pulses from before a sleep
             raise MotorsFailed(
-                f"the PCA9685 at address {self._conf.address:#x} was reset, and its pulses have "
-                "ended: did its 3.3 V break down? Give the servo a supply of its own"
+                f"the PCA9685 at address {self._conf.address:#x} was reset and its pulses have "
+                "ended, probably because its 3.3 V dropped; power the servo separately"
             )
         off = round(width_us / self._count_us)
-        self._write(CHANNEL_0 + _BYTES_A_CHANNEL * channel, [0, 0, off & 0xFF, off >> 8])
+        self._write(CHANNEL_0 + _BYTES_PER_CHANNEL * channel, [0, 0, off & 0xFF, off >> 8])
 
     def close(self) -> None:
-        """There are no more pulses, and the bus is free. May be called twice.
+        """End the pulses and close the bus. May be called twice.
 
-        Raises: MotorsFailed.
+        Raises:
+            MotorsFailed: the chip does not answer.
         """
         if self._closed:
             return
@@ -79,11 +86,15 @@ class Pca9685Pulses:
 
     def _write(self, register: int, values: Sequence[int]) -> None:
         address = self._conf.address
-        self._tried(lambda: self._bus.write_i2c_block_data(address, register, list(values)))
+        self._retry(lambda: self._bus.write_i2c_block_data(address, register, list(values)))
 
-    def _tried(self, action: Callable[[], Any]) -> Any:
-        """What the action returns, which may be told again. Raises: MotorsFailed."""
-        for _ in range(_TRIES - 1):
+    def _retry(self, action: Callable[[], Any]) -> Any:
+        """Run an idempotent action, again if it fails, and return its result.
+
+        Raises:
+            MotorsFailed: no attempt succeeded.
+        """
+        for _ in range(_ATTEMPTS - 1):
             with suppress(OSError):
                 return action()
         try:
@@ -96,8 +107,12 @@ class Pca9685Pulses:
             ) from error
 
 
-def _opened(number: int) -> Any:
-    """The bus of that number. Raises: MotorsFailed."""
+def _open_bus(number: int) -> Any:
+    """Open the bus of that number.
+
+    Raises:
+        MotorsFailed: smbus2 is missing, or the bus cannot be opened.
+    """
     try:
         import smbus2
     except ImportError as error:
@@ -106,6 +121,6 @@ def _opened(number: int) -> Any:
         return smbus2.SMBus(number)
     except OSError as error:
         raise MotorsFailed(
-            f"I2C bus {number} cannot be opened: {error.strerror}; switch I2C on "
-            "(sudo raspi-config nonint do_i2c 0), and be in the group i2c"
+            f"I2C bus {number} cannot be opened: {error.strerror}; enable I2C "
+            "(sudo raspi-config nonint do_i2c 0) and join the group i2c"
         ) from error

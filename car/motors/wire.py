@@ -1,58 +1,105 @@
-"""Commands on a pipe: from the drive to the guard, and from the guard to a simulated car.
+"""Settings, commands and status: what passes between the drive, the guard and a simulated car.
 
-Both ends are on one machine, so they share its clock, and a message tells when it was sent.
-Messages are shorter than what a pipe takes or gives in one piece, so none is ever torn.
+The drive starts the guard with `encode_settings` as its argument, sends it commands on one pipe and
+reads its status from another. A simulated car receives commands in the same format.
+
+Both ends of a pipe are on one machine and share a clock, so that a command can carry the time at
+which it was sent. Messages are shorter than PIPE_BUF and are therefore written whole or not at all.
 """
 
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from struct import Struct
+from enum import IntEnum
+from typing import ClassVar
+
+import msgspec
 
 from car.clock import since_boot_s
-from car.interfaces import NEUTRAL, Command, clamp_command
+from car.hardware_conf import GpioMotors, Pca9685Motors
+from car.interfaces import Command
 
-_LAYOUT = Struct("<d?dd")  # when it was sent, whether the car is armed, steering, throttle
-_AT_ONCE = 256  # messages in one reading
+_COMMAND = struct.Struct("<d?dd")  # time sent, whether the car is armed, steering, throttle
+_MAX_COMMANDS = 256  # in one read
+_MAX_STATUSES = 65_536
+
+
+class SimulatedWheels(msgspec.Struct, frozen=True, tag_field="driver", tag="simulated"):
+    """Wheels of a simulated car, at the other end of the pipe `descriptor`."""
+
+    descriptor: int
+    neutral_first_s: ClassVar[float] = 0.0
+
+
+AnyMotors = GpioMotors | Pca9685Motors | SimulatedWheels
+
+
+def encode_settings(conf: AnyMotors) -> str:
+    """Encode the motors' configuration for the guard's command line."""
+    return msgspec.json.encode(conf).decode()
+
+
+def decode_settings(text: str) -> AnyMotors:
+    """Decode what `encode_settings` returned."""
+    settings: AnyMotors = msgspec.json.decode(text, type=AnyMotors)
+    return settings
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the wheels shall do; `sent_s` is as `since_boot_s` tells it."""
+    """A command on the wire; `sent_s` is a time of `since_boot_s`."""
 
     sent_s: float
     armed: bool
     command: Command
 
 
-def send(descriptor: int, command: Command, *, armed: bool) -> None:
-    """The command is in the pipe. Raises: BrokenPipeError, and BlockingIOError when it is full."""
-    packed = _LAYOUT.pack(since_boot_s(), armed, command.steering, command.throttle)
-    os.write(descriptor, packed)
+class GuardStatus(IntEnum):
+    """Whether the wheels follow the commands, sent as one byte after each read."""
+
+    FOLLOWING = 0
+    TIMED_OUT = 1
 
 
-def receive(descriptor: int) -> list[Message]:
-    """The messages that wait, in their order; waits for one. Empty when the other end is closed."""
-    packed = os.read(descriptor, _LAYOUT.size * _AT_ONCE)
-    return list(_messages(packed))
+def send_command(descriptor: int, command: Command, *, armed: bool) -> None:
+    """Write the command and the current time to the pipe.
+
+    Raises:
+        BrokenPipeError: the other end is closed.
+        BlockingIOError: the pipe does not block and is full.
+    """
+    os.write(descriptor, _COMMAND.pack(since_boot_s(), armed, command.steering, command.throttle))
 
 
-def _messages(packed: bytes) -> Iterator[Message]:
-    for sent_s, armed, steering, throttle in _LAYOUT.iter_unpack(packed):
+def receive_commands(descriptor: int) -> list[Message]:
+    """Wait for commands and return them in order; empty when the other end is closed."""
+    return list(_unpack(os.read(descriptor, _COMMAND.size * _MAX_COMMANDS)))
+
+
+def _unpack(packed: bytes) -> Iterator[Message]:
+    for sent_s, armed, steering, throttle in _COMMAND.iter_unpack(packed):
         yield Message(sent_s, armed, Command(steering, throttle))
 
 
-class WireMotors:
-    """Motors at the other end of a pipe: those of a simulated car."""
+def send_status(descriptor: int, status: GuardStatus) -> None:
+    """Write the status to the pipe.
 
-    def __init__(self, descriptor: int) -> None:
-        """`descriptor` stays the caller's to close."""
-        self._descriptor = descriptor
+    Raises:
+        BrokenPipeError: the other end is closed.
+        BlockingIOError: the pipe does not block and is full.
+    """
+    os.write(descriptor, bytes([status]))
 
-    def apply(self, command: Command) -> None:
-        """The other end is told the command. Raises: ValueError for what is not a number."""
-        send(self._descriptor, clamp_command(command), armed=True)
 
-    def close(self) -> None:
-        """The other end is told to be at neutral. May be called twice."""
-        send(self._descriptor, NEUTRAL, armed=False)
+def receive_status(descriptor: int) -> GuardStatus:
+    """Read the pipe, which must not block, and return the newest status.
+
+    Raises:
+        BlockingIOError: there is none since the last call.
+        EOFError: the other end is closed.
+    """
+    statuses = os.read(descriptor, _MAX_STATUSES)
+    if not statuses:
+        raise EOFError
+    return GuardStatus(statuses[-1])

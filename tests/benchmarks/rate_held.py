@@ -20,7 +20,10 @@ import numpy as np
 import path
 from car.clock import RealClock
 from car.drive import Drive, Rules
-from car.simulator.simulator import GuardedSimulatedMotors, SimulatedCamera, SimulatedPad, World
+from car.simulator.camera import SimulatedCamera
+from car.simulator.motors import GuardedSimulatedMotors
+from car.simulator.pad import SimulatedPad
+from car.simulator.world import World
 from get_data.cli import arguments
 from get_data.labels import ids, label_file
 from get_data.labels.classes import Classes

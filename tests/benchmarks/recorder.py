@@ -24,7 +24,10 @@ import numpy as np
 import path
 from car.clock import VirtualClock
 from car.interfaces import Command
-from car.simulator.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
+from car.simulator.camera import SimulatedCamera
+from car.simulator.motors import SimulatedMotors
+from car.simulator.pad import SimulatedPad
+from car.simulator.world import World
 from get_data.cli import arguments
 from get_data.labels.classes import Classes
 from get_data.recording.recorder import Recorder

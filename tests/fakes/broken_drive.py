@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from car.drive import Drive
-from car.motors import guarded
+from car.motors import guarded_motors
 from get_data import run_manual
 from get_data.cli import process
 
@@ -29,7 +29,7 @@ def holds_the_lock(_drive):
 def closes_the_pipe(drive):
     """The guard hears the end, and the drive talks to nobody."""
     with open(os.devnull, "w") as nobody:  # noqa: PTH123
-        os.dup2(nobody.fileno(), drive._motors._commands)
+        os.dup2(nobody.fileno(), drive._motors._command_fd)
 
 
 def hangs_the_guard(_drive):
@@ -43,7 +43,7 @@ FAULTS = {one.__name__: one for one in (raises, holds_the_lock, closes_the_pipe,
 def main(fault, file, *arguments):
     """Drives; returns the exit code."""
     os.environ["GUARD_HANGS"] = f"{file}_guard"
-    guarded.GUARD_MODULE = "tests.fakes.broken_guard"
+    guarded_motors.GUARD_MODULE = "tests.fakes.broken_guard"
     real = Drive._step
 
     def step(self):

@@ -14,14 +14,14 @@ STUCK_US = 10_000_000
 
 def main():
     """Guards the motors; returns the exit code."""
-    real = wire.receive
+    real = wire.receive_commands
 
     def receive(descriptor):
         if Path(os.environ["GUARD_HANGS"]).exists():
             ctypes.PyDLL(None).usleep(STUCK_US)
         return real(descriptor)
 
-    wire.receive = receive
+    wire.receive_commands = receive
     return guard.main()
 
 

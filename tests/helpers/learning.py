@@ -11,8 +11,11 @@ import numpy as np
 
 from car.clock import VirtualClock
 from car.interfaces import Command, Pixels
-from car.simulator.simulator import SimulatedCamera, SimulatedMotors, SimulatedPad, World
+from car.simulator.camera import SimulatedCamera
+from car.simulator.motors import SimulatedMotors
+from car.simulator.pad import SimulatedPad
 from car.simulator.track import Floats
+from car.simulator.world import World
 
 RATE_HZ = 20.0
 WIDTH_PX, HEIGHT_PX = 40, 30

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from car import drive
-from car.motors import guarded
+from car.motors import guarded_motors
 from get_data import run_manual
 from tests.helpers.faults import before_anything
 from tests.helpers.waiting import HANGS_S
 
-_LIMITS = ("_STARTS_WITHIN_S", "_ANSWERS_WITHIN_S", "_ENDS_WITHIN_S")
+_LIMITS = ("_START_TIMEOUT_S", "_STATUS_TIMEOUT_S", "_EXIT_TIMEOUT_S")
 
 # Run first by each Python process; the other processes of a drive have no such limits.
 _CODE = f"""
@@ -24,7 +24,7 @@ if "run_manual" in run or "car.motors.guard" in run:
     from car import interfaces
     interfaces.COMMAND_TIMEOUT_S = {HANGS_S}
 if "run_manual" in run:
-    from car.motors import guarded as guarded_motors
+    from car.motors import guarded_motors
     for name in {_LIMITS}:
         setattr(guarded_motors, name, {HANGS_S})
 """
@@ -52,7 +52,7 @@ def drives(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Drives of this process, and of those that are started from now on, are not hurried."""
     monkeypatch.setattr(drive, "COMMAND_TIMEOUT_S", HANGS_S)
     for name in _LIMITS:
-        monkeypatch.setattr(guarded, name, HANGS_S)
+        monkeypatch.setattr(guarded_motors, name, HANGS_S)
     monkeypatch.setattr(run_manual, "Drive", UnhurriedDrive)
     before_anything(monkeypatch, folder, _CODE)
 
