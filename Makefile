@@ -14,8 +14,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 READY_TO_TEST := .venv/ready-to-test
+READY_TO_LINT := node_modules/ready
 # pip shows its progress on a terminal; inside $(...) no output would be one
 PIP := [ -t 1 ] && quiet= || quiet=--quiet; $(BIN)/python -m pip install --disable-pip-version-check $$quiet
+NODE := $(BIN)/node
+JAVASCRIPT := "get_data/**/*.{js,ts}" "*.mjs"
 QUICK := -q -n 2 -m "not slow and not servers and not browser"
 
 .PHONY: demo test check versions fresh lint servers soak bench lock clean
@@ -36,10 +39,13 @@ versions: $(READY_TO_TEST)
 fresh:
 	for suite in $(or $(SUITE),bookworm trixie); do sh tests/environments/fresh_machine.sh $$suite || exit; done
 
-lint: $(READY_TO_TEST)
+lint: $(READY_TO_LINT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(NODE) node_modules/typescript/bin/tsc
+	$(NODE) node_modules/eslint/bin/eslint.js --cache --cache-location node_modules/.cache/eslint/ .
+	$(NODE) node_modules/prettier/bin/prettier.cjs --cache --log-level warn --check $(JAVASCRIPT)
 
 servers: $(READY_TO_TEST)
 	@$(BIN)/python -m tests.servers $(if $(DATA),--data $(DATA))
@@ -57,7 +63,7 @@ lock: $(READY_TO_TEST)
 	    --no-header --no-annotate --upgrade "$$@" --output-file locks/$$output || exit; done
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest demo
+	rm -rf .venv .venv-lowest .venv-newest node_modules demo
 
 $(READY): requirements.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -74,4 +80,15 @@ $(READY): requirements.txt
 $(READY_TO_TEST): $(READY) pyproject.toml requirements-dev.txt
 	@echo "Installing requirements-dev.txt into .venv (first run only, about a minute)"
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# Node.js comes from PyPI and the tools that it runs from npm, so that no system package is needed.
+# What pip and npm have to say of a failure is left to the command that the message names.
+$(READY_TO_LINT): $(READY_TO_TEST) requirements-lint.txt package.json package-lock.json .npmrc
+	@echo "Installing requirements-lint.txt and package-lock.json (first run only, about a minute)"
+	@$(PIP) --only-binary :all: -r requirements-lint.txt 2>/dev/null || \
+	  { echo "Node.js, which checks the JavaScript, cannot be installed." \
+	    "See why: $(BIN)/python -m pip install --only-binary :all: -r requirements-lint.txt"; exit 1; }
+	@$(BIN)/npm ci --silent || \
+	  { echo "The tools that check the JavaScript cannot be installed. See why: $(BIN)/npm ci"; exit 1; }
 	@touch $@

@@ -8,6 +8,17 @@ import pytest
 import path
 from tests.helpers import terminal
 
+MAKE_READS = (
+    "Makefile",
+    "pyproject.toml",
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-lint.txt",
+    "package.json",
+    "package-lock.json",
+    ".npmrc",
+)
+
 
 def told(folder, *arguments):
     """The commands that make would run in a clone that has no environment yet."""
@@ -18,7 +29,7 @@ def told(folder, *arguments):
 
 
 def copy_what_make_reads(folder):
-    for name in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt"):
+    for name in MAKE_READS:
         shutil.copy(path.ROOT / name, folder)
 
 
@@ -28,15 +39,54 @@ def copy_what_make_reads(folder):
         (["demo"], False),
         (["demo", "DATABASE=team"], True),  # it starts the servers of the tests
         (["servers"], True),
+        (["versions"], True),
         (["check"], True),
         (["test"], True),
     ],
-    ids=["demo", "demo of a team", "servers", "check", "test"],
+    ids=["demo", "demo of a team", "servers", "versions", "check", "test"],
 )
 def test_only_what_runs_the_tests_installs_what_they_need(arguments, tests_too, tmp_path):
     commands = told(tmp_path, *arguments)
     assert "-r requirements.txt" in commands
     assert ("-r requirements-dev.txt" in commands) is tests_too
+
+
+@pytest.mark.parametrize(
+    ("target", "lints"),
+    [("demo", False), ("versions", False), ("lint", True), ("check", True), ("test", True)],
+)
+def test_only_what_lints_installs_node(target, lints, tmp_path):
+    commands = told(tmp_path, target)
+    assert ("-r requirements-lint.txt" in commands) is lints
+    assert ("npm ci" in commands) is lints
+
+
+PYTHON_WITHOUT_NODE = """#!/bin/sh
+case "$*" in
+*"-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+*requirements-lint.txt*) echo "ERROR: No matching distribution found" >&2; exit 1 ;;
+esac
+"""
+
+
+def test_lint_says_in_one_line_that_node_cannot_be_installed(tmp_path):
+    copy_what_make_reads(tmp_path)
+    python = tmp_path / "python"
+    python.write_text(PYTHON_WITHOUT_NODE)
+    python.chmod(0o755)
+    ran = subprocess.run(
+        ["make", "--no-print-directory", "lint", f"PYTHON={python}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    said = [line for line in ran.stdout.splitlines() if not line.startswith("Installing ")]
+    assert len(said) == 1
+    assert "Node.js" in said[0]
+    assert "pip install --only-binary :all: -r requirements-lint.txt" in said[0]
+    assert len(ran.stderr.splitlines()) == 1  # make's own
 
 
 PYTHON_THAT_ONLY_TELLS = """#!/bin/sh

@@ -18,6 +18,7 @@ from get_data.cli import exit_codes
 from get_data.database import connection
 from tests.conftest import START, document, save
 from tests.pi.stopping import STOPS
+from tests.test_makefile import MAKE_READS
 from tests.test_scripts import SCRIPTS
 
 README = (path.ROOT / "README.md").read_text()
@@ -115,11 +116,13 @@ def test_every_dependency_is_told_with_a_reason():
     told = set(re.findall(r"[\w-]+", " ".join(re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE))))
     needed = {
         re.split(r"[<>=;]", line)[0].strip()
-        for name in ("requirements.txt", "requirements-pi.txt", "requirements-dev.txt")
-        for line in (path.ROOT / name).read_text().splitlines()
+        for file in path.ROOT.glob("requirements*.txt")
+        for line in file.read_text().splitlines()
         if line and not line.startswith("#")
     }
     assert needed <= told
+    tools = json.loads((path.ROOT / "package.json").read_bytes())["devDependencies"]
+    assert {name.split("/")[-1] for name in tools} <= told
 
 
 def test_every_module_stands_in_the_tree():
@@ -164,7 +167,7 @@ def test_a_pi_keeps_the_numpy_that_its_camera_was_built_for(python, fits, does_n
 
 def test_make_leaves_an_environment_that_was_made_by_hand(tmp_path):
     """As on a Pi, where it has to see the system's packages."""
-    for name in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt"):
+    for name in MAKE_READS:
         shutil.copy(path.ROOT / name, tmp_path)
     settings = tmp_path / ".venv/pyvenv.cfg"
     settings.parent.mkdir()

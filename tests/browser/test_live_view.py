@@ -30,5 +30,5 @@ def test_a_recording_that_has_stopped_hides_nothing_of_the_car(tmp_path, context
         page.wait_for_timeout(100)
         view.show(FRAME, DriveState(0.0, 0.0, "driving", Progress(7, 0, 0, "disk full")))
         page.wait_for_selector("#state:text('driving')")
-        assert page.inner_text("#stopped") == "nothing is recorded any more: disk full"
+        assert page.inner_text("#stopped").endswith("disk full")
         page.close()

@@ -5,8 +5,8 @@
 #     sudo sh tests/environments/fresh_machine.sh bookworm make check        # or any other command
 #
 # The Debian has ca-certificates, python3, python3-venv, make and git, and nothing of this machine but
-# how the network is reached: resolver, certificates, and the settings of apt, pip, Maven and Go. What
-# the checkout has not committed is not tried. Exits with the command's exit code.
+# how the network is reached: resolver, certificates, and the settings of apt, pip, npm, Maven and Go.
+# What the checkout has not committed is not tried. Exits with the command's exit code.
 #
 # PATATE_ROOTS           where the Debians are kept, each made once; default ~/.cache/patate-roots
 # DEBIAN_MIRROR          default: the one that apt uses here, else http://deb.debian.org/debian
@@ -17,8 +17,9 @@ set -eu
 
 PACKAGES=ca-certificates,python3,python3-venv,make,git
 VARIABLES="TERM http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY
-    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO
+    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO NODE_EXTRA_CA_CERTS
     PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_CERT PIP_DEFAULT_TIMEOUT
+    NPM_CONFIG_REGISTRY NPM_CONFIG_CAFILE npm_config_registry npm_config_cafile
     GOPROXY GOSUMDB GONOSUMDB GONOSUMCHECK GONOPROXY GOPRIVATE GOINSECURE
     ${PATATE_FRESH_VARIABLES:-}"
 
@@ -67,7 +68,7 @@ pass_in() {
     for file in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
         [ ! -f $file ] || cp -L $file "$root$file"
     done
-    for file in .config/pip/pip.conf .pip/pip.conf .m2/settings.xml .config/go/env; do
+    for file in .config/pip/pip.conf .pip/pip.conf .npmrc .m2/settings.xml .config/go/env; do
         [ ! -f "$HOME/$file" ] || install -D -m 600 "$HOME/$file" "$root/root/$file"
     done
     if command -v apt-config >/dev/null; then

@@ -1,56 +1,96 @@
-// Shows the pictures and the state of the drive; when the car is gone, waits for it to come back.
+// Shows the pictures and the state of the drive, and reconnects when the car was out of reach.
 
-const ASKS_EVERY_MS = 200;
-const TRIES_AGAIN_AFTER_MS = 1000;
+const POLL_MS = 200;
+const RETRY_MS = 1000;
 
-const element = (id) => document.getElementById(id);
-const picture = element("picture");
+/**
+ * The answer of `/state`, which is `{}` until the first picture is taken; see view_server.py.
+ * @typedef {object} DriveState
+ * @property {number} steering  -1 .. 1
+ * @property {number} throttle  -1 .. 1
+ * @property {string} state     what the car is doing, for people
+ * @property {{written: number, dropped: number, erased: number, stopped: string}} progress
+ *   pictures so far; `stopped`: why recording has ended, else ""
+ * @property {number} width     of a picture, pixels
+ * @property {number} height
+ * @property {number} rate_hz   pictures written a second
+ * @property {number | null} minutes_left  until the disk is full; null while unknown
+ */
+
+/**
+ * Return the page's first element that a CSS selector matches.
+ * @template {HTMLElement} Kind
+ * @param {string} selector
+ * @param {new () => Kind} kind  its class
+ */
+function find(selector, kind) {
+  const found = document.querySelector(selector);
+  if (!(found instanceof kind)) throw new Error(`the page has no ${kind.name} ${selector}`);
+  return found;
+}
+
+/** @param {string} id */
+function element(id) {
+  return find(`#${id}`, HTMLElement);
+}
+
+const picture = find("#picture", HTMLImageElement);
+const frame = find("figure", HTMLElement);
 const guides = element("guides");
 
-/** A bar from the middle: value is -1 to 1. */
-function fill(id, value) {
-  const bar = element(id).firstElementChild;
+/**
+ * Fill a bar from its middle to the value.
+ * @param {string} id
+ * @param {number} value  -1 .. 1
+ */
+function fillBar(id, value) {
   const share = Math.min(Math.abs(value), 1) * 50;
-  bar.style.left = value < 0 ? `${50 - share}%` : "50%";
-  bar.style.width = `${share}%`;
+  const { style } = find(`#${id} b`, HTMLElement);
+  style.left = value < 0 ? `${50 - share}%` : "50%";
+  style.width = `${share}%`;
   element(`${id}-value`).textContent = value.toFixed(2);
 }
 
-function show(state) {
-  const progress = state.progress;
-  picture.parentElement.style.aspectRatio = `${state.width} / ${state.height}`;
+/** @param {DriveState} state */
+function showState(state) {
+  const { progress, minutes_left: minutesLeft } = state;
+  frame.style.aspectRatio = `${state.width} / ${state.height}`;
   element("state").textContent = state.state;
-  element("stopped").textContent = `nothing is recorded any more: ${progress.stopped}`;
+  element("stopped").textContent = `Recording has stopped: ${progress.stopped}`;
   element("stopped").hidden = !progress.stopped;
-  fill("steering", state.steering);
-  fill("throttle", state.throttle);
-  element("written").textContent = progress.written;
-  element("dropped").textContent = progress.dropped;
+  fillBar("steering", state.steering);
+  fillBar("throttle", state.throttle);
+  element("written").textContent = String(progress.written);
+  element("dropped").textContent = String(progress.dropped);
   element("rate").textContent = state.rate_hz.toFixed(1);
-  element("minutes").textContent = state.minutes_left === null ? "–" : Math.round(state.minutes_left);
+  element("minutes").textContent = minutesLeft === null ? "–" : String(Math.round(minutesLeft));
 }
 
-function watch() {
+/** Open the stream of pictures, past any cache. */
+function openStream() {
   picture.src = `/pictures?${Date.now()}`;
 }
 
-async function ask() {
-  let wait = ASKS_EVERY_MS;
+/** Fetch the state, show it, and do so again after a while. */
+async function poll() {
+  const lost = element("lost");
+  let wait = POLL_MS;
   try {
+    /** @type {DriveState | {progress?: undefined}} */
     const state = await (await fetch("/state")).json();
-    if (state.progress) show(state);
-    if (!element("lost").hidden) watch();
-    element("lost").hidden = true;
+    if (state.progress) showState(state);
+    // The stream of pictures ended with the connection.
+    if (!lost.hidden) openStream();
+    lost.hidden = true;
   } catch {
-    element("lost").hidden = false;
-    wait = TRIES_AGAIN_AFTER_MS;
+    lost.hidden = false;
+    wait = RETRY_MS;
   }
-  setTimeout(ask, wait);
+  setTimeout(poll, wait);
 }
 
-element("show-guides").addEventListener("change", (event) => {
-  guides.classList.toggle("shown", event.target.checked);
-});
+const showGuides = find("#show-guides", HTMLInputElement);
+showGuides.addEventListener("change", () => guides.classList.toggle("shown", showGuides.checked));
 guides.classList.add("shown");
-watch();
-ask();
+openStream();
+poll();

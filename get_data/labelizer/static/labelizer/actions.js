@@ -28,7 +28,8 @@ export function actionsOf(desk) {
 
   /** Whether nothing may be changed now, which is said. */
   const isBlocked = () => {
-    if (session.readOnly) say("This tab only shows: another one is labelling. Take over, above, to label here.");
+    if (session.readOnly)
+      say("This tab only shows: another one is labelling. Take over, above, to label here.");
     else if (session.position < 0) say(NOTHING);
     return session.readOnly || session.position < 0;
   };
@@ -100,7 +101,9 @@ export function actionsOf(desk) {
     finish(operation, false);
     const more = store.counts.deleted - deletedBefore;
     const left = more > 0 ? `, ${more} left without one are marked to delete` : "";
-    say(`${count(sizeOf(operation), "label")} moved ${Math.abs(by)} ${by < 0 ? "earlier" : "later"}${left} (undo: Ctrl+Z)`);
+    say(
+      `${count(sizeOf(operation), "label")} moved ${Math.abs(by)} ${by < 0 ? "earlier" : "later"}${left} (undo: Ctrl+Z)`,
+    );
   };
 
   /** @param {Operation} operation @param {string} word @param {boolean} go */
@@ -108,13 +111,17 @@ export function actionsOf(desk) {
     desk.commit(operation);
     const [first] = operation.positions[0];
     session.refresh(go ? first : session.position);
-    if (go && session.position !== first) say(`${word}: ${operation.text}; its picture is not shown by this filter.`);
+    if (go && session.position !== first)
+      say(`${word}: ${operation.text}; its picture is not shown by this filter.`);
     else say(`${word}: ${operation.text} · ${count(sizeOf(operation), "picture")}`);
   };
 
   /** @param {"undo" | "redo"} which @param {boolean} [go] to its picture */
   const history = (which, go = false) => {
-    if (session.readOnly) return void isBlocked();
+    if (session.readOnly) {
+      isBlocked();
+      return;
+    }
     player.stop();
     const operation = which === "undo" ? store.undo() : store.redo();
     if (operation) finishHistory(operation, which === "undo" ? "undone" : "done again", go);
@@ -133,7 +140,12 @@ export function actionsOf(desk) {
     const { place, order } = session;
     if (!order.length) say(NOTHING);
     else if (place === 0) say("This is the first picture shown.");
-    else say(place === order.length - 1 ? "This is the last picture shown." : "There is no row further that way.");
+    else
+      say(
+        place === order.length - 1
+          ? "This is the last picture shown."
+          : "There is no row further that way.",
+      );
   };
 
   /** @param {number} place */
@@ -149,7 +161,8 @@ export function actionsOf(desk) {
   const play = (heading) => {
     const isPlaying = player.playing;
     leaveSelection();
-    if (!isPlaying && session.place === (heading > 0 ? Math.max(session.order.length - 1, 0) : 0)) sayEnd();
+    if (!isPlaying && session.place === (heading > 0 ? Math.max(session.order.length - 1, 0) : 0))
+      sayEnd();
     else player.toggle(heading);
   };
 
@@ -161,10 +174,12 @@ export function actionsOf(desk) {
       if (fits(order[next])) {
         player.stop();
         leaveSelection();
-        return next === place ? say("This is the only one.") : session.goTo(next);
+        if (next === place) say("This is the only one.");
+        else session.goTo(next);
+        return;
       }
     }
-    return say(none);
+    say(none);
   };
 
   const isUnreviewed = (/** @type {number} */ position) => !store.isReviewed(position);
@@ -205,14 +220,20 @@ export function actionsOf(desk) {
     "row-down": () => goTo(session.place + desk.columns()),
     "next-unreviewed": () => goToNext(isUnreviewed, "All pictures shown are reviewed."),
     "next-suspicious": () =>
-      goToNext((position) => isUnreviewed(position) && score(store, session.looks, position) > 0, "No label shown looks wrong that is not reviewed."),
+      goToNext(
+        (position) => isUnreviewed(position) && score(store, session.looks, position) > 0,
+        "No label shown looks wrong that is not reviewed.",
+      ),
     "go-to": () => {
       leaveSelection();
       desk.open("go-to");
     },
 
     "range-start": () => {
-      if (session.position < 0) return void say(NOTHING);
+      if (session.position < 0) {
+        say(NOTHING);
+        return;
+      }
       session.clearSelection();
       session.rangeStart = session.position;
       session.anchor = session.position;
@@ -227,12 +248,18 @@ export function actionsOf(desk) {
       }
       session.selectPlaces(from, session.place);
       session.rangeStart = null;
-      say(`${count(session.selectedCount, "picture")} selected: the next label, or X, is for all of them.`);
+      say(
+        `${count(session.selectedCount, "picture")} selected: the next label, or X, is for all of them.`,
+      );
     },
     "extend-back": () => (session.place > 0 ? session.extendTo(session.place - 1) : sayEnd()),
-    "extend-on": () => (session.place < session.order.length - 1 ? session.extendTo(session.place + 1) : sayEnd()),
+    "extend-on": () =>
+      session.place < session.order.length - 1 ? session.extendTo(session.place + 1) : sayEnd(),
     "select-all": () => {
-      if (!session.order.length) return void say(NOTHING);
+      if (!session.order.length) {
+        say(NOTHING);
+        return;
+      }
       session.selectPlaces(0, session.order.length - 1);
       say(`${count(session.selectedCount, "picture")} selected: all that the filter shows.`);
     },
@@ -248,14 +275,20 @@ export function actionsOf(desk) {
 
     "switch-view": () => session.show(session.view === "grid" ? "single" : "grid"),
     histogram: () => desk.togglePanel(),
-    review: () => (session.view === "review" ? say("This is the review: its button writes the new label file.") : session.show("review")),
+    review: () =>
+      session.view === "review"
+        ? say("This is the review: its button writes the new label file.")
+        : session.show("review"),
     help: () => desk.open("help"),
   };
 
   return Object.fromEntries(
     Object.entries(actions).map(([name, act]) => [
       name,
-      (value) => (ANYWHERE.includes(name) || showsPictures(session.view) ? act(value) : say("Open Single or Grid first (V).")),
+      (value) =>
+        ANYWHERE.includes(name) || showsPictures(session.view)
+          ? act(value)
+          : say("Open Single or Grid first (V)."),
     ]),
   );
 }

@@ -1,6 +1,7 @@
 // Requests to the server. Failing to reach it is an exception; a refusal is an answer.
 
-const told = (/** @type {string} */ name) => document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
+const told = (/** @type {string} */ name) =>
+  document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
 /** What tells the work that this page was opened with from any other. */
 export const WORK = told("work");
 
@@ -24,10 +25,15 @@ export async function get(path) {
  */
 export async function post(path, body) {
   const headers = { "Content-Type": "application/json", "X-CSRFToken": told("csrf-token") };
-  const answer = await whole(fetch(path, { method: "POST", headers, body: JSON.stringify({ work: WORK, ...body }) }));
+  const answer = await whole(
+    fetch(path, { method: "POST", headers, body: JSON.stringify({ work: WORK, ...body }) }),
+  );
   const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
   if (answer.ok && !isJson) throw new Unreachable(`${path} is answered by another program`);
-  return { status: answer.status, body: isJson ? await whole(answer.json()) : { message: `status ${answer.status}` } };
+  return {
+    status: answer.status,
+    body: isJson ? await whole(answer.json()) : { message: `status ${answer.status}` },
+  };
 }
 
 /**

@@ -34,7 +34,12 @@ async function open() {
   const writer = new Writer();
   // In this order: what is done is asked once nobody else does more.
   const begin = () => writer.begin().then(() => get("/api/state"));
-  const [entries, state, findings, layout] = await Promise.all([get("/api/entries"), begin(), get("/api/findings"), keyboardLayout()]);
+  const [entries, state, findings, layout] = await Promise.all([
+    get("/api/entries"),
+    begin(),
+    get("/api/findings"),
+    keyboardLayout(),
+  ]);
   const outbox = await Outbox.open();
   if (state.outdated) {
     offerReopening(state.outdated, entries, outbox, writer);
@@ -44,7 +49,9 @@ async function open() {
   const looks = new Looks(store.count);
   looks.take(findings);
   // What a killed page could not send is done here too, and sent.
-  const sent = new Set(state.history.map((/** @type {import("./store.js").Operation} */ one) => one.uid));
+  const sent = new Set(
+    state.history.map((/** @type {import("./store.js").Operation} */ one) => one.uid),
+  );
   for (const { operation } of outbox.waiting) if (!sent.has(operation.uid)) store.take(operation);
   const session = new Session(store, looks);
   const isThere = (/** @type {number} */ position) => !(store.flags[position] & Flag.MISSING);
@@ -57,10 +64,19 @@ async function open() {
  */
 async function run({ entries, outbox, writer, session, pictures, layout }) {
   const { store, looks } = session;
-  const commit = (/** @type {import("./store.js").Operation} */ operation) => void outbox.add(operation);
+  const commit = (/** @type {import("./store.js").Operation} */ operation) =>
+    void outbox.add(operation);
   const player = new Player(session, (attribute, value, from, to) => {
-    const places = session.order.subarray(Math.min(from, to), Math.max(from, to) + 1).slice().sort();
-    const operation = store.label(store.ofGroup(places, session.position), attribute, value, "painted ");
+    const places = session.order
+      .subarray(Math.min(from, to), Math.max(from, to) + 1)
+      .slice()
+      .sort();
+    const operation = store.label(
+      store.ofGroup(places, session.position),
+      attribute,
+      value,
+      "painted ",
+    );
     if (!operation) return;
     commit(operation);
     session.refresh(session.position);
@@ -85,7 +101,10 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     overview.render();
   });
   const review = new Review(session, () => outbox.unsent, showSingle);
-  const mostClasses = { direction: store.mostClasses("direction"), speed: store.mostClasses("speed") };
+  const mostClasses = {
+    direction: store.mostClasses("direction"),
+    speed: store.mostClasses("speed"),
+  };
   const actions = actionsOf({
     session,
     player,
@@ -117,7 +136,8 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   const showView = () => {
     for (const view of VIEWS) byId(view).hidden = view !== session.view;
     for (const button of document.querySelectorAll("nav [data-view]")) {
-      if (button.getAttribute("data-view") === session.view) button.setAttribute("aria-current", "page");
+      if (button.getAttribute("data-view") === session.view)
+        button.setAttribute("aria-current", "page");
       else button.removeAttribute("aria-current");
     }
     document.body.dataset.view = session.view;
@@ -126,7 +146,11 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
     if (session.view === "grid") byId("scroller").focus({ preventScroll: true });
     keepPlaceNow();
   };
-  const on = (/** @type {EventTarget} */ target, /** @type {string} */ name, /** @type {(event: any) => void} */ react) => target.addEventListener(name, react);
+  const on = (
+    /** @type {EventTarget} */ target,
+    /** @type {string} */ name,
+    /** @type {(event: any) => void} */ react,
+  ) => target.addEventListener(name, react);
 
   on(session, "view", showView);
   on(session, "place", () => {
@@ -187,7 +211,9 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   const loseLease = () => {
     session.setReadOnly(true);
     outbox.stop();
-    const unsent = outbox.unsent ? ` ${count(outbox.unsent, "change")} of this tab wait and are sent when you take over.` : "";
+    const unsent = outbox.unsent
+      ? ` ${count(outbox.unsent, "change")} of this tab wait and are sent when you take over.`
+      : "";
     bar("stale", `Another tab or browser is labelling this folder; this one only shows.${unsent}`, {
       text: "Take over",
       run: () => writer.takeOverOnReload(),
@@ -203,7 +229,10 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   on(/** @type {HTMLElement} */ (byId("go-to").querySelector("form")), "submit", () => {
     player.stop();
     const wanted = field("go-to-text").value.trim();
-    const found = /^\d{1,7}$/.test(wanted) && Number(wanted) <= session.order.length ? Number(wanted) - 1 : session.order.findIndex((position) => store.ids[position].startsWith(wanted));
+    const found =
+      /^\d{1,7}$/.test(wanted) && Number(wanted) <= session.order.length
+        ? Number(wanted) - 1
+        : session.order.findIndex((position) => store.ids[position].startsWith(wanted));
     if (found < 0) say(`Nothing shown is called ${wanted}.`);
     else session.goTo(found);
   });
@@ -211,7 +240,12 @@ async function run({ entries, outbox, writer, session, pictures, layout }) {
   on(window, "hashchange", (event) => session.followHash(new URL(event.newURL).hash));
   buildGridLabels(session);
 
-  session.followHash(leftAt() || location.hash || (await outbox.keptPlace()) || (overview.hasProblems ? "#view=overview" : "#view=single"));
+  session.followHash(
+    leftAt() ||
+      location.hash ||
+      (await outbox.keptPlace()) ||
+      (overview.hasProblems ? "#view=overview" : "#view=single"),
+  );
   panel.renderCounts();
   panel.renderFilter();
   player.dispatchEvent(new Event("change"));
@@ -228,7 +262,10 @@ function watch(outbox, writer, session, overview, player) {
   const hear = async () => {
     try {
       const answer = await post("/api/hear", { browser: writer.browser, epoch: writer.epoch });
-      if (answer.status === 409 || answer.body.why === "key") return outbox.refused(answer);
+      if (answer.status === 409 || answer.body.why === "key") {
+        outbox.refused(answer);
+        return;
+      }
       const { body } = answer;
       outbox.sourceChanged = Boolean(body.source_changed);
       if (!session.readOnly && body.holds === false) writer.onLost();
@@ -242,7 +279,12 @@ function watch(outbox, writer, session, overview, player) {
   };
   /** Whoever held the lease is gone: a page that is looked at goes on, if no older step of its own would come on top. */
   const takeOver = async () => {
-    if (document.visibilityState !== "visible" || outbox.unsent || document.querySelector("dialog[open]")) return;
+    if (
+      document.visibilityState !== "visible" ||
+      outbox.unsent ||
+      document.querySelector("dialog[open]")
+    )
+      return;
     if (!(await writer.isLocked())) location.reload();
   };
   setInterval(hear, HEAR_MS);
@@ -269,7 +311,10 @@ function offerReopening({ decided, carried }, entries, outbox, writer) {
   setText(byId("overview-title"), entries.labels);
   byId("changed").hidden = false;
   const gone = decided - carried;
-  setText(byId("changed-what"), `${count(decided, "label")} had been worked on. ${carried} of them can be carried over: same picture, same old label.${gone ? ` ${gone} cannot, because they are gone or have another label now.` : ""}`);
+  setText(
+    byId("changed-what"),
+    `${count(decided, "label")} had been worked on. ${carried} of them can be carried over: same picture, same old label.${gone ? ` ${gone} cannot, because they are gone or have another label now.` : ""}`,
+  );
   const buttons = ["carry", "anew"].map((how) => /** @type {HTMLButtonElement} */ (byId(how)));
   const show = () => {
     const { condition, epoch } = outbox;
@@ -277,7 +322,11 @@ function offerReopening({ decided, carried }, entries, outbox, writer) {
     for (const button of buttons) button.disabled = !epoch || outbox.unsent > 0;
     if (condition === "saved" && epoch) setText(byId("save-state"), "Waiting for your choice");
     else showCondition(outbox, !epoch);
-    if (!epoch && condition !== "elsewhere") bar("stale", "Another tab or browser has opened this folder; the choice is made there.", { text: "Take over", run: () => writer.takeOverOnReload() });
+    if (!epoch && condition !== "elsewhere")
+      bar("stale", "Another tab or browser has opened this folder; the choice is made there.", {
+        text: "Take over",
+        run: () => writer.takeOverOnReload(),
+      });
   };
   writer.onLost = () => {
     outbox.stop();
@@ -313,9 +362,20 @@ function buildGridLabels({ store }) {
   for (const attribute of /** @type {const} */ (["direction", "speed"])) {
     const classes = store.mostClasses(attribute);
     const buttons = Array.from({ length: classes }, (_, value) =>
-      make("button", { type: "button", "data-action": attribute, "data-value": String(value), title: `${attribute} ${value} ${nameOf(attribute, value, classes)}` }, String(value)),
+      make(
+        "button",
+        {
+          type: "button",
+          "data-action": attribute,
+          "data-value": String(value),
+          title: `${attribute} ${value} ${nameOf(attribute, value, classes)}`,
+        },
+        String(value),
+      ),
     );
-    byId("grid-label").append(make("span", { role: "group", "aria-label": attribute }, `${attribute} `, ...buttons));
+    byId("grid-label").append(
+      make("span", { role: "group", "aria-label": attribute }, `${attribute} `, ...buttons),
+    );
   }
 }
 
@@ -323,18 +383,20 @@ function buildGridLabels({ store }) {
 function leftAt() {
   const left = sessionStorage.getItem(LEFT_AT) ?? "";
   sessionStorage.removeItem(LEFT_AT);
-  const [opening] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
+  const [opening] = /** @type {PerformanceNavigationTiming[]} */ (
+    performance.getEntriesByType("navigation")
+  );
   return opening?.type === "reload" ? left : "";
 }
 
-/** @param {number} delay @param {() => void} run @returns {() => void} runs it soon after a call, and not more often */
-function atMostEvery(delay, run) {
+/** @param {number} delay @param {() => void} act @returns {() => void} runs it soon after a call, and not more often */
+function atMostEvery(delay, act) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   return () => {
     timer ??= setTimeout(() => {
       timer = undefined;
-      run();
+      act();
     }, delay);
   };
 }

@@ -24,19 +24,34 @@ export const STATES = {
   reviewed: { name: "reviewed", holds: (store, _, position) => store.isReviewed(position) },
   edited: { name: "label changed", holds: (store, _, position) => store.isEdited(position) },
   deleted: { name: "to delete", holds: (store, _, position) => store.now.deleted[position] === 1 },
-  suspicious: { name: "suspicious", holds: (store, looks, position) => score(store, looks, position) > 0 },
+  suspicious: {
+    name: "suspicious",
+    holds: (store, looks, position) => score(store, looks, position) > 0,
+  },
   still: { name: "standing still", holds: (_, looks, position) => looks.still[position] === 1 },
   broken: {
     name: "broken or missing",
-    holds: (store, looks, position) => Boolean(store.flags[position] & (Flag.BROKEN | Flag.MISSING)) || looks.broken.has(position),
+    holds: (store, looks, position) =>
+      Boolean(store.flags[position] & (Flag.BROKEN | Flag.MISSING)) || looks.broken.has(position),
   },
   invalid: { name: "label not valid", holds: (store, _, position) => store.isInvalid(position) },
-  person: { name: "labelled by a person before", holds: (store, _, position) => Boolean(store.flags[position] & Flag.PERSON) },
+  person: {
+    name: "labelled by a person before",
+    holds: (store, _, position) => Boolean(store.flags[position] & Flag.PERSON),
+  },
 };
 
 /** @returns {Filter} */
 export function everything() {
-  return { direction: [], speed: [], steering: [-1, 1], throttle: [-1, 1], state: "all", text: "", order: "time" };
+  return {
+    direction: [],
+    speed: [],
+    steering: [-1, 1],
+    throttle: [-1, 1],
+    state: "all",
+    text: "",
+    order: "time",
+  };
 }
 
 /** @param {Filter} filter whether it leaves out nothing */
@@ -80,7 +95,9 @@ export function shown(store, looks, filter, positions) {
 
 /** @param {number[]} classes which classes, from -1, are wanted; null for all */
 function mask(classes) {
-  return classes.length ? Array.from({ length: 11 }, (_, index) => classes.includes(index - 1)) : null;
+  return classes.length
+    ? Array.from({ length: 11 }, (_, index) => classes.includes(index - 1))
+    : null;
 }
 
 /** @param {Float32Array} values @param {[number, number]} limits */
@@ -104,7 +121,10 @@ export function toParameters(filter) {
 export function fromParameters(parameters) {
   const filter = everything();
   for (const name of /** @type {const} */ (["direction", "speed"])) {
-    filter[name] = (parameters.get(name) ?? "").split(",").filter((text) => /^\d$/.test(text)).map(Number);
+    filter[name] = (parameters.get(name) ?? "")
+      .split(",")
+      .filter((text) => /^\d$/.test(text))
+      .map(Number);
   }
   for (const name of /** @type {const} */ (["steering", "throttle"])) {
     const [least, most] = (parameters.get(name) ?? "").split(",").map(Number);

@@ -150,17 +150,27 @@ export class Grid {
     element.id = `tile-${tile.place}`;
     element.setAttribute("aria-selected", String(selected[position] === 1));
     const words = found.map((badge) => badge.word).join(", ");
-    element.setAttribute("aria-label", `${tile.place + 1}: direction ${direction} ${name}, speed ${speed}${words ? `, ${words}` : ""}`);
+    element.setAttribute(
+      "aria-label",
+      `${tile.place + 1}: direction ${direction} ${name}, speed ${speed}${words ? `, ${words}` : ""}`,
+    );
     element.title = store.ids[position];
     if (tile.place === place) this.scroller.setAttribute("aria-activedescendant", element.id);
   }
 
   /** @returns {Tile} */
   #tile() {
-    const canvas = /** @type {HTMLCanvasElement} */ (make("canvas", { width: "160", height: "120" }));
+    const canvas = /** @type {HTMLCanvasElement} */ (
+      make("canvas", { width: "160", height: "120" })
+    );
     const label = make("span", { class: "label" });
     const signs = make("span", { class: "signs" });
-    const element = make("div", { class: "tile", role: "option" }, canvas, make("div", { class: "caption" }, label, signs));
+    const element = make(
+      "div",
+      { class: "tile", role: "option" },
+      canvas,
+      make("div", { class: "caption" }, label, signs),
+    );
     this.sizer.append(element);
     return { element, canvas, label, signs, place: -1 };
   }

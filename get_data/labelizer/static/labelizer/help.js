@@ -11,7 +11,16 @@ export function buildHelp(view, classes, run) {
   const groups = [...new Set(bindings.map((binding) => binding.group))];
   byId("help-groups").replaceChildren(
     ...groups.map((group) =>
-      make("section", {}, make("h2", {}, group), make("dl", {}, ...bindings.filter((one) => one.group === group).map((one) => row(one, run)))),
+      make(
+        "section",
+        {},
+        make("h2", {}, group),
+        make(
+          "dl",
+          {},
+          ...bindings.filter((one) => one.group === group).map((one) => row(one, run)),
+        ),
+      ),
     ),
   );
 }
@@ -19,7 +28,8 @@ export function buildHelp(view, classes, run) {
 /** @param {import("./keys.js").Binding} binding @param {(action: string) => void} run */
 function row(binding, run) {
   const keys = make("dt", {}, make("kbd", {}, binding.shown));
-  if (FROM_CLASSES.includes(binding.action)) return make("div", { "data-binding": binding.action }, keys, make("dd", {}, binding.help));
+  if (FROM_CLASSES.includes(binding.action))
+    return make("div", { "data-binding": binding.action }, keys, make("dd", {}, binding.help));
   const button = make("button", { type: "button", "data-do": binding.action }, binding.help);
   button.addEventListener("click", () => {
     /** @type {HTMLDialogElement} */ (byId("help")).close();

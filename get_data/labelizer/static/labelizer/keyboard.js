@@ -12,7 +12,10 @@ export function listenToKeys(session, player, single, actions) {
   document.addEventListener("keydown", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     // The field of a dialog that was just closed has the focus for one more frame.
-    if (target.closest("input:not([type=checkbox]), select, textarea") && !target.closest("dialog:not([open])")) {
+    if (
+      target.closest("input:not([type=checkbox]), select, textarea") &&
+      !target.closest("dialog:not([open])")
+    ) {
       if (event.key === "Escape" && !target.closest("dialog")) target.blur();
       return;
     }

@@ -3,18 +3,25 @@
 /** @typedef {import("./store.js").ClassName} ClassName */
 
 /**
- * @typedef {object} Binding
- * @property {string} action  what it does, a name of actions.js
- * @property {string} group   under which heading the help shows it
- * @property {string} help    what it does, for people
- * @property {string} shown   the keys, for people
+ * Which keys a binding is on; see meaningOf().
+ * @typedef {object} Keys
  * @property {string[]} [codes]  places on the keyboard, whatever is printed on them (event.code)
- * @property {string[]} [signs]  what is printed (event.key), for signs that every layout puts elsewhere
+ * @property {string[]} [signs]  what is printed (event.key), where layouts differ in its place
  * @property {boolean} [control] with Ctrl, or Cmd
- * @property {boolean | "either" | "digit"} [shift]  digit: where it gives one, as on AZERTY
+ * @property {boolean | "either" | "digit"} [shift]  digit: only if the key then types a digit, as on AZERTY
  * @property {boolean} [repeat]  also while the key is held
  * @property {"grid" | "single"} [view]  only in this view
  */
+
+/**
+ * @typedef {object} BindingText
+ * @property {string} action  a name of actions.js
+ * @property {string} group   heading in the help
+ * @property {string} help    what it does, for people
+ * @property {string} shown   the keys, for people
+ */
+
+/** @typedef {Keys & BindingText} Binding */
 
 const DIGITS = [...Array(10).keys()].flatMap((digit) => [`Digit${digit}`, `Numpad${digit}`]);
 const DIRECTIONS = ["KeyA", "KeyS", "KeyD", "KeyF", "KeyG"];
@@ -23,52 +30,71 @@ const SPEEDS = ["KeyJ", "KeyK", "KeyL"];
 /** Actions that do something whatever is in sight; all others are of pictures that are. */
 export const ANYWHERE = ["undo", "undo-and-go", "redo", "clear", "switch-view", "review", "help"];
 
+// One binding a line, so that it reads as a table.
+// prettier-ignore
 /** @type {readonly Binding[]} */
 export const BINDINGS = [
-  { action: "label", group: "Label", shown: "0 … 9", codes: DIGITS, shift: "digit", help: "set the active attribute, go on" },
-  { action: "direction", group: "Label", shown: "A S D F G", codes: DIRECTIONS, help: "set the direction, counted from the left, go on" },
-  { action: "speed", group: "Label", shown: "J K L", codes: SPEEDS, help: "set the speed, from the slowest (and go on if it is active)" },
-  { action: "switch-attribute", group: "Label", shown: "T", codes: ["KeyT"], help: "make the other attribute the active one" },
-  { action: "confirm", group: "Label", shown: "Enter", codes: ["Enter", "NumpadEnter"], help: "keep the label as it is, and go on" },
-  { action: "delete", group: "Label", shown: "X or Delete", codes: ["KeyX", "Delete"], help: "mark to delete, or not, and go on" },
-  { action: "delete-stay", group: "Label", shown: "Shift+X", codes: ["KeyX", "Delete"], shift: true, help: "mark to delete, or not, and stay" },
-  { action: "shift-earlier", group: "Label", shown: ",", codes: ["Comma"], help: "move the labels of the selection to earlier pictures" },
-  { action: "shift-later", group: "Label", shown: ".", codes: ["Period"], help: "move the labels of the selection to later pictures" },
-
-  { action: "undo-and-go", group: "Undo", shown: "Backspace", codes: ["Backspace"], help: "undo the last step and go to its picture" },
-  { action: "undo", group: "Undo", shown: "Ctrl+Z", signs: ["z"], control: true, help: "undo the last step" },
-  { action: "redo", group: "Undo", shown: "Ctrl+Shift+Z", signs: ["z"], control: true, shift: true, help: "do it again" },
-  { action: "redo", group: "Undo", shown: "Ctrl+Y", signs: ["y"], control: true, help: "do it again" },
-
-  { action: "previous", group: "Go", shown: "←", codes: ["ArrowLeft"], repeat: true, help: "previous picture" },
-  { action: "next", group: "Go", shown: "→", codes: ["ArrowRight"], repeat: true, help: "next picture" },
-  { action: "back-ten", group: "Go", shown: "Page Up", codes: ["PageUp"], repeat: true, help: "ten pictures back" },
-  { action: "on-ten", group: "Go", shown: "Page Down", codes: ["PageDown"], repeat: true, help: "ten pictures on" },
-  { action: "first", group: "Go", shown: "Home", codes: ["Home"], help: "first picture" },
-  { action: "last", group: "Go", shown: "End", codes: ["End"], help: "last picture" },
-  { action: "next-unreviewed", group: "Go", shown: "N", codes: ["KeyN"], help: "next picture that nobody has reviewed" },
-  { action: "next-suspicious", group: "Go", shown: "Shift+N", codes: ["KeyN"], shift: true, help: "next picture whose label looks wrong" },
-  { action: "go-to", group: "Go", shown: "O or /", codes: ["KeyO"], signs: ["/"], help: "go to an img_id or a number" },
-
-  { action: "range-start", group: "Select", shown: "[ or I", codes: ["BracketLeft", "KeyI"], help: "start a range at this picture" },
-  { action: "range-end", group: "Select", shown: "] or P", codes: ["BracketRight", "KeyP"], help: "end it: the next label or X is for all" },
-  { action: "extend-back", group: "Select", shown: "Shift+←", codes: ["ArrowLeft"], shift: true, repeat: true, help: "select backwards" },
-  { action: "extend-on", group: "Select", shown: "Shift+→", codes: ["ArrowRight"], shift: true, repeat: true, help: "select onwards" },
-  { action: "select-all", group: "Select", shown: "Ctrl+A", signs: ["a"], control: true, help: "select all that the filter shows" },
-  { action: "clear", group: "Select", shown: "Esc", codes: ["Escape"], help: "select nothing, stop playing" },
-
-  { action: "play", group: "Play", shown: "Space", codes: ["Space"], help: "play or stop; hold a label key to paint" },
-  { action: "play-back", group: "Play", shown: "Shift+Space", codes: ["Space"], shift: true, help: "play backwards or stop" },
-  { action: "faster", group: "Play", shown: "↑", codes: ["ArrowUp"], view: "single", repeat: true, help: "play faster" },
-  { action: "slower", group: "Play", shown: "↓", codes: ["ArrowDown"], view: "single", repeat: true, help: "play slower" },
-  { action: "row-up", group: "Go", shown: "↑ in the grid", codes: ["ArrowUp"], view: "grid", repeat: true, help: "a row up" },
-  { action: "row-down", group: "Go", shown: "↓ in the grid", codes: ["ArrowDown"], view: "grid", repeat: true, help: "a row down" },
-
-  { action: "switch-view", group: "See", shown: "V", codes: ["KeyV"], help: "one picture, or the grid" },
-  { action: "histogram", group: "See", shown: "B", codes: ["KeyB"], help: "show or hide the side panel" },
-  { action: "review", group: "See", shown: "Ctrl+S", signs: ["s"], control: true, help: "review all changes and export them" },
-  { action: "help", group: "See", shown: "H, F1 or ?", codes: ["KeyH", "F1"], signs: ["?"], shift: "either", help: "show all keys" },
+  ...group("Label", [
+    ["label", "0 … 9", "set the active attribute and go on", { codes: DIGITS, shift: "digit" }],
+    ["direction", "A S D F G", "set the direction, leftmost first, and go on", { codes: DIRECTIONS }],
+    ["speed", "J K L", "set the speed, slowest first (and go on if it is active)", { codes: SPEEDS }],
+    ["switch-attribute", "T", "switch which attribute digits set", { codes: ["KeyT"] }],
+    ["confirm", "Enter", "keep the label as it is and go on", { codes: ["Enter", "NumpadEnter"] }],
+    ["delete", "X or Delete", "mark or unmark to delete, go on", { codes: ["KeyX", "Delete"] }],
+    ["delete-stay", "Shift+X", "mark or unmark to delete, stay", { codes: ["KeyX", "Delete"], shift: true }],
+    ["shift-earlier", ",", "move the labels of the selection to earlier pictures", { codes: ["Comma"] }],
+    ["shift-later", ".", "move the labels of the selection to later pictures", { codes: ["Period"] }],
+  ]),
+  ...group("Undo", [
+    ["undo-and-go", "Backspace", "undo the last step and go to its picture", { codes: ["Backspace"] }],
+    ["undo", "Ctrl+Z", "undo the last step", { signs: ["z"], control: true }],
+    ["redo", "Ctrl+Shift+Z", "redo the last undone step", { signs: ["z"], control: true, shift: true }],
+    ["redo", "Ctrl+Y", "redo the last undone step", { signs: ["y"], control: true }],
+  ]),
+  ...group("Go", [
+    ["previous", "←", "previous picture", { codes: ["ArrowLeft"], repeat: true }],
+    ["next", "→", "next picture", { codes: ["ArrowRight"], repeat: true }],
+    ["back-ten", "Page Up", "ten pictures back", { codes: ["PageUp"], repeat: true }],
+    ["on-ten", "Page Down", "ten pictures forward", { codes: ["PageDown"], repeat: true }],
+    ["first", "Home", "first picture", { codes: ["Home"] }],
+    ["last", "End", "last picture", { codes: ["End"] }],
+    ["next-unreviewed", "N", "next unreviewed picture", { codes: ["KeyN"] }],
+    ["next-suspicious", "Shift+N", "next picture whose label looks wrong", { codes: ["KeyN"], shift: true }],
+    ["go-to", "O or /", "go to an img_id or a number", { codes: ["KeyO"], signs: ["/"] }],
+    ["row-up", "↑ in the grid", "one row up", { codes: ["ArrowUp"], view: "grid", repeat: true }],
+    ["row-down", "↓ in the grid", "one row down", { codes: ["ArrowDown"], view: "grid", repeat: true }],
+  ]),
+  ...group("Select", [
+    ["range-start", "[ or I", "start a range at this picture", { codes: ["BracketLeft", "KeyI"] }],
+    ["range-end", "] or P", "end the range: the next label or X is for all of it", { codes: ["BracketRight", "KeyP"] }],
+    ["extend-back", "Shift+←", "extend the selection backwards", { codes: ["ArrowLeft"], shift: true, repeat: true }],
+    ["extend-on", "Shift+→", "extend the selection forwards", { codes: ["ArrowRight"], shift: true, repeat: true }],
+    ["select-all", "Ctrl+A", "select all pictures shown", { signs: ["a"], control: true }],
+    ["clear", "Esc", "clear the selection, stop playing", { codes: ["Escape"] }],
+  ]),
+  ...group("Play", [
+    ["play", "Space", "play or stop; hold a label key to paint", { codes: ["Space"] }],
+    ["play-back", "Shift+Space", "play backwards or stop", { codes: ["Space"], shift: true }],
+    ["faster", "↑", "play faster", { codes: ["ArrowUp"], view: "single", repeat: true }],
+    ["slower", "↓", "play slower", { codes: ["ArrowDown"], view: "single", repeat: true }],
+  ]),
+  ...group("See", [
+    ["switch-view", "V", "switch between one picture and the grid", { codes: ["KeyV"] }],
+    ["histogram", "B", "show or hide the side panel", { codes: ["KeyB"] }],
+    ["review", "Ctrl+S", "review all changes and export them", { signs: ["s"], control: true }],
+    ["help", "H, F1 or ?", "show all keys", { codes: ["KeyH", "F1"], signs: ["?"], shift: "either" }],
+  ]),
 ];
+
+/**
+ * Return the bindings of one group.
+ * @param {string} name
+ * @param {[action: string, shown: string, help: string, keys: Keys][]} rows
+ * @returns {Binding[]}
+ */
+function group(name, rows) {
+  return rows.map(([action, shown, help, keys]) => ({ action, group: name, shown, help, ...keys }));
+}
 
 /** @param {string} view @returns {boolean} whether pictures are in sight */
 export function showsPictures(view) {
@@ -81,14 +107,20 @@ export function showsPictures(view) {
  */
 export function bindingsOf(view, classes) {
   const most = Math.max(classes.direction, classes.speed);
-  const letters = (/** @type {string[]} */ codes, /** @type {number} */ count) => codes.slice(0, count).map((code) => code.slice(-1)).join(" ");
+  const letters = (/** @type {string[]} */ codes, /** @type {number} */ count) =>
+    codes
+      .slice(0, count)
+      .map((code) => code.slice(-1))
+      .join(" ");
   /** @type {Record<string, string>} */
   const shown = {
     label: most > 1 ? `0 … ${most - 1}` : "0",
     direction: letters(DIRECTIONS, classes.direction),
     speed: letters(SPEEDS, classes.speed),
   };
-  return BINDINGS.filter((one) => (one.view ?? view) === view && (showsPictures(view) || ANYWHERE.includes(one.action))).map((one) => ({
+  return BINDINGS.filter(
+    (one) => (one.view ?? view) === view && (showsPictures(view) || ANYWHERE.includes(one.action)),
+  ).map((one) => ({
     ...one,
     shown: shown[one.action] ?? one.shown,
   }));

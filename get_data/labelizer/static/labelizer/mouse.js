@@ -55,6 +55,7 @@ function leaveFields() {
   });
   document.addEventListener("change", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (target.matches("select, [type=checkbox]") && target.closest("label") === pointed) target.blur();
+    if (target.matches("select, [type=checkbox]") && target.closest("label") === pointed)
+      target.blur();
   });
 }

@@ -18,7 +18,8 @@ export class Outbox extends EventTarget {
   /** @param {IDBDatabase} database @param {Waiting[]} waiting */
   constructor(database, waiting) {
     super();
-    this.#use(database);
+    this.database = database;
+    this.closed = this.#watchClosing(database);
     this.waiting = waiting;
     this.canKeep = true;
     /** @type {Condition} */
@@ -38,26 +39,31 @@ export class Outbox extends EventTarget {
     return new Outbox(database, await kept(database));
   }
 
-  /** @param {IDBDatabase} database which the browser may close, when its user clears the site's data say */
-  #use(database) {
-    this.database = database;
-    /** @type {Promise<never>} what was begun in it may never be told to have ended */
-    this.closed = new Promise((_, reject) => {
+  /**
+   * Reopen the database when the browser closes it, as it does when its user clears the site's data.
+   * @param {IDBDatabase} database
+   * @returns {Promise<never>} rejected then: requests under way may get neither success nor error
+   */
+  #watchClosing(database) {
+    /** @type {Promise<never>} */
+    const closed = new Promise((_, reject) => {
       database.onclose = () => {
         reject(new Error("the storage was closed"));
         this.#reopen();
       };
     });
-    this.closed.catch(() => {});
+    closed.catch(() => {});
+    return closed;
   }
 
   async #reopen() {
     try {
-      this.#use(await openStations());
+      this.database = await openStations();
     } catch {
       setTimeout(() => this.#reopen(), REOPEN_MS);
       return;
     }
+    this.closed = this.#watchClosing(this.database);
     this.canKeep = true;
     this.#turn(this.condition);
     for (const one of this.waiting) one.key = this.#keep(one);
@@ -251,12 +257,22 @@ function kept(database) {
   return new Promise((resolve, reject) => {
     /** @type {Waiting[]} */
     const found = [];
-    const request = database.transaction(STATIONS.operations).objectStore(STATIONS.operations).openCursor();
+    const request = database
+      .transaction(STATIONS.operations)
+      .objectStore(STATIONS.operations)
+      .openCursor();
     request.onerror = () => reject(request.error);
     request.onsuccess = () => {
       const cursor = request.result;
-      if (!cursor) return resolve(found);
-      found.push({ operation: cursor.value, key: Promise.resolve(Number(cursor.key)), isKept: true });
+      if (!cursor) {
+        resolve(found);
+        return;
+      }
+      found.push({
+        operation: cursor.value,
+        key: Promise.resolve(Number(cursor.key)),
+        isKept: true,
+      });
       cursor.continue();
     };
   });

@@ -20,7 +20,8 @@ export class Panel {
     this.lastReviewed = session.store.counts.reviewed;
     /** @type {Record<ClassName, Row[]>} */
     this.rows = { direction: this.#rows("direction"), speed: this.#rows("speed") };
-    for (const [key, { name }] of Object.entries(STATES)) byId("filter-state").append(make("option", { value: key }, name));
+    for (const [key, { name }] of Object.entries(STATES))
+      byId("filter-state").append(make("option", { value: key }, name));
     this.#listen();
   }
 
@@ -28,14 +29,18 @@ export class Panel {
   renderCounts() {
     const { store } = this.session;
     const { counts } = store;
-    setText(byId("progress-count"), `${counts.reviewed.toLocaleString("en")} of ${store.count.toLocaleString("en")} reviewed, ${percent(counts.reviewed, store.count)}`);
+    setText(
+      byId("progress-count"),
+      `${counts.reviewed.toLocaleString("en")} of ${store.count.toLocaleString("en")} reviewed, ${percent(counts.reviewed, store.count)}`,
+    );
     for (const id of ["progress-bar", "overview-bar"]) {
       const bar = /** @type {HTMLProgressElement} */ (byId(id));
       bar.max = store.count;
       bar.value = counts.reviewed;
     }
     this.#renderPace(counts.reviewed);
-    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"])) this.#renderHistogram(attribute);
+    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"]))
+      this.#renderHistogram(attribute);
   }
 
   /** @param {number} reviewed */
@@ -45,7 +50,10 @@ export class Panel {
     this.lastReviewed = reviewed;
     this.times = this.times.filter((time) => now - time < PACE_MS);
     const minutes = Math.max((now - (this.times[0] ?? now)) / 60_000, 0.25);
-    setText(byId("pace"), this.times.length > 1 ? `${Math.round(this.times.length / minutes)} a minute` : "");
+    setText(
+      byId("pace"),
+      this.times.length > 1 ? `${Math.round(this.times.length / minutes)} a minute` : "",
+    );
   }
 
   /** @param {ClassName} attribute */
@@ -56,7 +64,10 @@ export class Panel {
     this.rows[attribute].forEach((row, value) => {
       row.before.style.width = `${(100 * before[value]) / most}%`;
       row.now.style.width = `${(100 * now[value]) / most}%`;
-      const text = before[value] === now[value] ? now[value].toLocaleString("en") : `${before[value].toLocaleString("en")} → ${now[value].toLocaleString("en")}`;
+      const text =
+        before[value] === now[value]
+          ? now[value].toLocaleString("en")
+          : `${before[value].toLocaleString("en")} → ${now[value].toLocaleString("en")}`;
       setText(row.numbers, text);
       row.button.dataset.before = String(before[value]);
       row.button.dataset.now = String(now[value]);
@@ -67,7 +78,8 @@ export class Panel {
   renderFilter() {
     const { filter, order } = this.session;
     setText(byId("shown-count"), count(order.length, "picture"));
-    for (const one of document.querySelectorAll(".nothing")) /** @type {HTMLElement} */ (one).hidden = order.length > 0;
+    for (const one of document.querySelectorAll(".nothing"))
+      /** @type {HTMLElement} */ (one).hidden = order.length > 0;
     field("filter-state").value = filter.state;
     field("filter-order").value = filter.order;
     if (document.activeElement !== byId("filter-text")) field("filter-text").value = filter.text;
@@ -96,7 +108,8 @@ export class Panel {
     if (!(/** @type {HTMLDetailsElement} */ (byId("json")).open) || position < 0) return;
     try {
       const document = await get(`/api/document/${position}`);
-      if (this.session.position === position) setText(byId("json-text"), JSON.stringify(document, null, 1));
+      if (this.session.position === position)
+        setText(byId("json-text"), JSON.stringify(document, null, 1));
     } catch (error) {
       setText(byId("json-text"), String(error));
     }
@@ -114,7 +127,13 @@ export class Panel {
       const name = `${value} ${names ? nameOf(attribute, value, classes) : ""}`;
       const button = make(
         "button",
-        { type: "button", class: "bar-row", "data-filter": attribute, "data-value": String(value), "aria-pressed": "false" },
+        {
+          type: "button",
+          class: "bar-row",
+          "data-filter": attribute,
+          "data-value": String(value),
+          "aria-pressed": "false",
+        },
         make("span", { class: "name" }, name),
         make("span", { class: "bars" }, before, now),
         numbers,
@@ -122,7 +141,10 @@ export class Panel {
       button.addEventListener("click", () => this.#toggleClass(attribute, value));
       return { button, before, now, numbers };
     });
-    byId(`histogram-${attribute}`).append(make("h3", {}, attribute === "direction" ? "Direction" : "Speed"), ...rows.map((row) => row.button));
+    byId(`histogram-${attribute}`).append(
+      make("h3", {}, attribute === "direction" ? "Direction" : "Speed"),
+      ...rows.map((row) => row.button),
+    );
     return rows;
   }
 
@@ -136,17 +158,28 @@ export class Panel {
 
   #listen() {
     const { session } = this;
-    const on = (/** @type {string} */ id, /** @type {string} */ event, /** @type {() => void} */ run) => byId(id).addEventListener(event, run);
+    const on = (
+      /** @type {string} */ id,
+      /** @type {string} */ event,
+      /** @type {() => void} */ run,
+    ) => byId(id).addEventListener(event, run);
     on("filter-state", "change", () => session.refine({ state: field("filter-state").value }));
-    on("filter-order", "change", () => session.refine({ order: field("filter-order").value === "suspicious" ? "suspicious" : "time" }));
+    on("filter-order", "change", () =>
+      session.refine({
+        order: field("filter-order").value === "suspicious" ? "suspicious" : "time",
+      }),
+    );
     on("filter-text", "input", () => session.refine({ text: field("filter-text").value.trim() }));
     for (const name of /** @type {const} */ (["steering", "throttle"])) {
       for (const end of ["from", "to"]) {
         on(`${name}-${end}`, "change", () => session.refine({ [name]: this.#limits(name) }));
       }
     }
-    for (const button of document.querySelectorAll(".show-all")) button.addEventListener("click", () => session.refine(everything()));
-    on("show-guides", "change", () => byId("frame").classList.toggle("plain", !field("show-guides").checked));
+    for (const button of document.querySelectorAll(".show-all"))
+      button.addEventListener("click", () => session.refine(everything()));
+    on("show-guides", "change", () =>
+      byId("frame").classList.toggle("plain", !field("show-guides").checked),
+    );
     on("json", "toggle", () => this.renderJson());
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
   }
@@ -155,7 +188,9 @@ export class Panel {
   #limits(name) {
     const number = (/** @type {string} */ end, /** @type {number} */ otherwise) => {
       const { value } = field(`${name}-${end}`);
-      return value === "" || Number.isNaN(Number(value)) ? otherwise : Math.min(Math.max(Number(value), -1), 1);
+      return value === "" || Number.isNaN(Number(value))
+        ? otherwise
+        : Math.min(Math.max(Number(value), -1), 1);
     };
     return [number("from", -1), number("to", 1)];
   }

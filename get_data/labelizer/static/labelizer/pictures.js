@@ -68,7 +68,10 @@ export class Pictures {
         ? load(`/pic/${position}?v=${this.version}`)
         : Promise.reject(new Error("no picture"));
       this.loading.set(position, loading);
-      loading.then((image) => this.decoded.set(position, image), () => {});
+      loading.then(
+        (image) => this.decoded.set(position, image),
+        () => {},
+      );
     }
     return loading;
   }
@@ -84,7 +87,10 @@ export class Pictures {
     if (!loading) {
       loading = load(`/sheet/${number}?v=${this.version}`);
       this.sheets.set(number, loading);
-      loading.then((image) => this.decodedSheets.set(number, image), () => {});
+      loading.then(
+        (image) => this.decodedSheets.set(number, image),
+        () => {},
+      );
     }
     return loading;
   }
@@ -112,7 +118,9 @@ export class Pictures {
   async draw(canvas, position, fromSheet) {
     if (this.drawIfReady(canvas, position)) return;
     try {
-      const image = await (fromSheet ? this.#sheet(Math.trunc(position / this.cut.pictures)) : this.picture(position));
+      const image = await (fromSheet
+        ? this.#sheet(Math.trunc(position / this.cut.pictures))
+        : this.picture(position));
       if (canvas.dataset.position !== String(position)) return;
       if (fromSheet) this.#drawPart(canvas, image, position);
       else drawWhole(canvas, image, position);
@@ -138,7 +146,9 @@ export class Pictures {
     const place = position % pictures;
     const x = (place % row) * width;
     const y = Math.trunc(place / row) * height;
-    canvas.getContext("2d")?.drawImage(sheet, x, y, width, height, 0, 0, canvas.width, canvas.height);
+    canvas
+      .getContext("2d")
+      ?.drawImage(sheet, x, y, width, height, 0, 0, canvas.width, canvas.height);
     canvas.dataset.drawn = String(position);
   }
 }

@@ -56,7 +56,11 @@ export class Player extends EventTarget {
     this.endPainting();
     const behind = Math.round((LAG_MS / 1000) * this.rate);
     const from = this.session.place - this.heading * behind;
-    this.painting = { attribute, value, from: Math.min(Math.max(from, 0), this.session.order.length - 1) };
+    this.painting = {
+      attribute,
+      value,
+      from: Math.min(Math.max(from, 0), this.session.order.length - 1),
+    };
     this.#tell();
   }
 

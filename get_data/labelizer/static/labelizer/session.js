@@ -77,7 +77,8 @@ export class Session extends EventTarget {
     const before = this.filter.order;
     this.awaited = -1;
     this.filter = { ...this.filter, ...change };
-    if (this.filter.order !== before || change.order) this.all = ordered(this.store, this.looks, this.filter);
+    if (this.filter.order !== before || change.order)
+      this.all = ordered(this.store, this.looks, this.filter);
     const wanted = this.position < 0 ? this.lastPosition : this.position;
     this.clearSelection();
     this.#reorder(wanted);
@@ -100,11 +101,16 @@ export class Session extends EventTarget {
   lookAgain() {
     if (this.filter.order === "suspicious") this.all = ordered(this.store, this.looks, this.filter);
     const order = shown(this.store, this.looks, this.filter, this.all);
-    if (order.length === this.order.length && order.every((position, place) => position === this.order[place])) {
+    if (
+      order.length === this.order.length &&
+      order.every((position, place) => position === this.order[place])
+    ) {
       this.#tell("selection"); // who scrolled the grid stays there
       return;
     }
-    this.refresh(this.awaited >= 0 ? this.awaited : this.position < 0 ? this.lastPosition : this.position);
+    this.refresh(
+      this.awaited >= 0 ? this.awaited : this.position < 0 ? this.lastPosition : this.position,
+    );
     if (this.position === this.awaited) this.awaited = -1;
   }
 
@@ -116,7 +122,9 @@ export class Session extends EventTarget {
       // What was to be shown went out: the next that is in takes its place.
       const isShown = new Uint8Array(this.store.count);
       for (const position of this.order) isShown[position] = 1;
-      const next = this.all.subarray(this.all.indexOf(wanted)).find((position) => isShown[position] === 1);
+      const next = this.all
+        .subarray(this.all.indexOf(wanted))
+        .find((position) => isShown[position] === 1);
       place = next === undefined ? this.order.length - 1 : this.order.indexOf(next);
     }
     this.place = Math.max(place, 0);

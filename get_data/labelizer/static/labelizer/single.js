@@ -30,7 +30,9 @@ export class Single {
     this.group = -1;
     this.keyAt = 0; // when the key was pressed that led here, ms; 0 for none
     this.holder = byId("holder");
-    this.tiles = Array.from({ length: 2 * NEIGHBOURS + 1 }, (_, index) => this.#tile(index - NEIGHBOURS));
+    this.tiles = Array.from({ length: 2 * NEIGHBOURS + 1 }, (_, index) =>
+      this.#tile(index - NEIGHBOURS),
+    );
     byId("strip").append(...this.tiles.map((tile) => tile.button));
   }
 
@@ -55,15 +57,24 @@ export class Single {
     for (const one of document.querySelectorAll("#label .chosen")) setText(one, chosen);
     if (position < 0) return;
     if (this.group !== store.group[position]) this.#buildClasses(position);
-    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"])) this.#showClass(attribute, position);
-    setText(byId("place"), `${(place + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`);
+    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"]))
+      this.#showClass(attribute, position);
+    setText(
+      byId("place"),
+      `${(place + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`,
+    );
     setText(byId("img-id"), store.ids[position]);
     const [steering, throttle] = [store.steering[position], store.throttle[position]];
-    const number = (/** @type {number} */ value) => (Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−"));
+    const number = (/** @type {number} */ value) =>
+      Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−");
     setText(byId("driver"), `steering ${number(steering)} · throttle ${number(throttle)}`);
     // The stamp tells of a deletion.
-    const signs = badges(store, looks, position).filter(({ kind }) => kind !== "deleted").map(({ sign, word, kind }) => make("span", { class: `badge ${kind}` }, `${sign} ${word}`));
-    const doubts = reasons(store, looks, position).map(({ why }) => make("span", { class: "badge doubt" }, `≠ ${why}`));
+    const signs = badges(store, looks, position)
+      .filter(({ kind }) => kind !== "deleted")
+      .map(({ sign, word, kind }) => make("span", { class: `badge ${kind}` }, `${sign} ${word}`));
+    const doubts = reasons(store, looks, position).map(({ why }) =>
+      make("span", { class: "badge doubt" }, `≠ ${why}`),
+    );
     byId("badges").replaceChildren(...signs, ...doubts);
     const deleted = store.now.deleted[position] === 1;
     byId("frame").classList.toggle("deleted", deleted);
@@ -105,7 +116,10 @@ export class Single {
         const missing = this.session.store.flags[position] & Flag.MISSING;
         if (!missing) this.onBroken(position);
         if (this.session.position !== position) return;
-        this.#placeholder(missing ? "There is no picture." : "The picture is broken.", "Its label can be set or marked to delete all the same.");
+        this.#placeholder(
+          missing ? "There is no picture." : "The picture is broken.",
+          "Its label can be set or marked to delete all the same.",
+        );
         this.#measure();
       },
     );
@@ -140,7 +154,8 @@ export class Single {
     this.keyAt = 0;
     requestAnimationFrame(() => {
       const channel = new MessageChannel();
-      channel.port1.onmessage = () => performance.measure("key-to-paint", { start, end: performance.now() });
+      channel.port1.onmessage = () =>
+        performance.measure("key-to-paint", { start, end: performance.now() });
       channel.port2.postMessage(null);
     });
   }
@@ -148,7 +163,8 @@ export class Single {
   /** The raw steering as a needle, the class as a wedge, the throttle as a column. @param {number} position */
   #draw(position) {
     const { store } = this.session;
-    const set = (/** @type {string} */ id, /** @type {string} */ path) => byId(id).setAttribute("d", path);
+    const set = (/** @type {string} */ id, /** @type {string} */ path) =>
+      byId(id).setAttribute("d", path);
     const point = (/** @type {number} */ share, /** @type {number} */ length) => {
       const angle = (share * Math.PI) / 3;
       return `${(FOOT.x + length * Math.sin(angle)).toFixed(1)} ${(FOOT.y - length * Math.cos(angle)).toFixed(1)}`;
@@ -160,7 +176,9 @@ export class Single {
     const classes = store.classes(position, "direction");
     const direction = store.now.direction[position];
     const [from, to] = [(2 * direction) / classes - 1, (2 * (direction + 1)) / classes - 1];
-    const steps = [0, 0.25, 0.5, 0.75, 1].map((part) => `L${point(from + (to - from) * part, NEEDLE + 4)}`);
+    const steps = [0, 0.25, 0.5, 0.75, 1].map(
+      (part) => `L${point(from + (to - from) * part, NEEDLE + 4)}`,
+    );
     set("wedge", direction < 0 ? "" : `M${FOOT.x} ${FOOT.y}${steps.join("")}Z`);
     const throttle = store.throttle[position];
     set("throttle-frame", Number.isNaN(throttle) ? "" : "M94 40H97V72H94Z");
@@ -174,8 +192,12 @@ export class Single {
     this.group = store.group[position];
     for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"])) {
       const classes = store.classes(position, attribute);
-      const buttons = Array.from({ length: classes }, (_, value) => this.#classButton(attribute, value, classes));
-      byId(attribute).querySelector(".classes")?.replaceChildren(...buttons);
+      const buttons = Array.from({ length: classes }, (_, value) =>
+        this.#classButton(attribute, value, classes),
+      );
+      byId(attribute)
+        .querySelector(".classes")
+        ?.replaceChildren(...buttons);
     }
   }
 
@@ -184,12 +206,21 @@ export class Single {
     const letter = letterOf(attribute, value, this.layout);
     const button = make(
       "button",
-      { type: "button", "data-action": attribute, "data-value": String(value), "aria-pressed": "false" },
+      {
+        type: "button",
+        "data-action": attribute,
+        "data-value": String(value),
+        "aria-pressed": "false",
+      },
       make("span", { class: "number" }, String(value)),
       make("span", { class: "name" }, nameOf(attribute, value, classes)),
       make("span", { class: "keys" }, ...(letter ? [make("kbd", {}, letter)] : [])),
     );
-    const arrow = make("span", { class: "arrow", "aria-hidden": "true" }, attribute === "direction" ? "↑" : "»".repeat(value + 1));
+    const arrow = make(
+      "span",
+      { class: "arrow", "aria-hidden": "true" },
+      attribute === "direction" ? "↑" : "»".repeat(value + 1),
+    );
     if (attribute === "direction") arrow.style.transform = `rotate(${angleOf(value, classes)}deg)`;
     button.prepend(arrow);
     return button;
@@ -203,7 +234,10 @@ export class Single {
     for (const button of group.querySelectorAll("button")) {
       const value = Number(button.dataset.value);
       button.setAttribute("aria-pressed", String(store.now[attribute][position] === value));
-      button.classList.toggle("was", store.old[attribute][position] === value && store.now[attribute][position] !== value);
+      button.classList.toggle(
+        "was",
+        store.old[attribute][position] === value && store.now[attribute][position] !== value,
+      );
     }
   }
 
@@ -211,7 +245,12 @@ export class Single {
   #tile(offset) {
     const canvas = /** @type {HTMLCanvasElement} */ (make("canvas", { width: "80", height: "60" }));
     const caption = make("span", { class: "caption" });
-    const button = make("button", { type: "button", class: "neighbour", tabindex: "-1", "data-offset": String(offset) }, canvas, caption);
+    const button = make(
+      "button",
+      { type: "button", class: "neighbour", tabindex: "-1", "data-offset": String(offset) },
+      canvas,
+      caption,
+    );
     if (offset === 0) button.setAttribute("aria-current", "true");
     return { offset, canvas, caption, button };
   }
@@ -233,7 +272,9 @@ export class Single {
     for (const { offset, caption, button } of this.tiles) {
       const position = order[place + offset];
       if (position === undefined) continue;
-      const signs = badges(store, looks, position).map((badge) => badge.sign).join("");
+      const signs = badges(store, looks, position)
+        .map((badge) => badge.sign)
+        .join("");
       setText(caption, `${classSign(store.now.direction[position])} ${signs}`);
       button.classList.toggle("selected", selected[position] === 1);
       button.classList.toggle("deleted", store.now.deleted[position] === 1);

@@ -43,7 +43,10 @@ export function dropBar(name) {
 /** @param {import("./outbox.js").Outbox} outbox @param {boolean} readOnly */
 export function showCondition(outbox, readOnly) {
   const { unsent, message } = outbox;
-  const condition = readOnly && !["elsewhere", "locked", "refused"].includes(outbox.condition) ? "stale" : outbox.condition;
+  const condition =
+    readOnly && !["elsewhere", "locked", "refused"].includes(outbox.condition)
+      ? "stale"
+      : outbox.condition;
   const state = byId("save-state");
   const words = {
     saved: "✓ All saved",
@@ -57,24 +60,57 @@ export function showCondition(outbox, readOnly) {
   };
   setText(state, words[condition]);
   state.dataset.condition = condition;
-  if (condition === "full") bar("full", `The server cannot save: ${message}. ${count(unsent, "change")} wait in this browser and are sent as soon as it can.`);
+  if (condition === "full")
+    bar(
+      "full",
+      `The server cannot save: ${message}. ${count(unsent, "change")} wait in this browser and are sent as soon as it can.`,
+    );
   else dropBar("full");
-  if (condition === "offline") bar("offline", "The server does not answer. Go on: changes wait in this browser and are sent when it is back. Was it ended? Start it again with the same port.");
+  if (condition === "offline")
+    bar(
+      "offline",
+      "The server does not answer. Go on: changes wait in this browser and are sent when it is back. Was it ended? Start it again with the same port.",
+    );
   else dropBar("offline");
-  if (condition === "locked") bar("locked", `${message} ${unsent ? `${count(unsent, "change")} wait in this browser and are sent then.` : ""}`);
+  if (condition === "locked")
+    bar(
+      "locked",
+      `${message} ${unsent ? `${count(unsent, "change")} wait in this browser and are sent then.` : ""}`,
+    );
   else dropBar("locked");
   if (condition === "elsewhere") {
-    const waiting = unsent ? ` ${count(unsent, "change")} of this tab wait in this browser, and are sent when its own folder is served and opened here.` : "";
+    const waiting = unsent
+      ? ` ${count(unsent, "change")} of this tab wait in this browser, and are sent when its own folder is served and opened here.`
+      : "";
     dropBar("stale");
-    bar("work", `Another folder is served here now, or this one was opened anew; this tab only shows.${waiting}`, { text: "Open it", run: () => location.reload() });
+    bar(
+      "work",
+      `Another folder is served here now, or this one was opened anew; this tab only shows.${waiting}`,
+      { text: "Open it", run: () => location.reload() },
+    );
   }
   if (condition === "refused") {
     const reload = { text: "Open the page again", run: () => location.reload() };
-    const forget = { text: `Forget ${count(unsent, "change")} and reload`, run: () => void outbox.discard().then(reload.run) };
-    bar("refused", `The server does not take what this page sent: ${message}.`, outbox.mayForget ? forget : reload);
+    const forget = {
+      text: `Forget ${count(unsent, "change")} and reload`,
+      run: () => void outbox.discard().then(reload.run),
+    };
+    bar(
+      "refused",
+      `The server does not take what this page sent: ${message}.`,
+      outbox.mayForget ? forget : reload,
+    );
   }
   if (outbox.canKeep) dropBar("unkept");
-  else bar("unkept", "This browser cannot keep changes: its disk is full, say. They are sent to the server all the same; leave this page open until all is saved.");
-  if (outbox.sourceChanged) bar("source", "The label file has changed since the labelizer read it. Your work is safe: end the labelizer and start it again, it offers to carry the work over.");
+  else
+    bar(
+      "unkept",
+      "This browser cannot keep changes: its disk is full, say. They are sent to the server all the same; leave this page open until all is saved.",
+    );
+  if (outbox.sourceChanged)
+    bar(
+      "source",
+      "The label file has changed since the labelizer read it. Your work is safe: end the labelizer and start it again, it offers to carry the work over.",
+    );
   else dropBar("source");
 }

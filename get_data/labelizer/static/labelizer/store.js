@@ -3,7 +3,15 @@
 import { positionsOf, rangesOf, runsOf, valuesOf } from "./runs.js";
 
 /** What catalogue.py calls the same. */
-export const Flag = { MISSING: 1, BROKEN: 2, INVALID: 4, HOPELESS: 8, PERSON: 16, MARKED: 32, RUN_START: 64 };
+export const Flag = {
+  MISSING: 1,
+  BROKEN: 2,
+  INVALID: 4,
+  HOPELESS: 8,
+  PERSON: 16,
+  MARKED: 32,
+  RUN_START: 64,
+};
 
 /** @typedef {"direction" | "speed"} ClassName what of a label has classes */
 /** @typedef {ClassName | "reviewed" | "deleted"} Attribute */
@@ -135,19 +143,26 @@ export class Store extends EventTarget {
    * @param {number} value @param {string} [how]
    */
   label(positions, attribute, value, how = "") {
-    return this.#do("label", `${how}${attribute} ${value}`, positions, { [attribute]: value, reviewed: 1 });
+    return this.#do("label", `${how}${attribute} ${value}`, positions, {
+      [attribute]: value,
+      reviewed: 1,
+    });
   }
 
   /** @param {Int32Array} positions ascending; unknown labels cannot be confirmed */
   confirm(positions) {
-    const known = positions.filter((position) => this.now.direction[position] >= 0 && this.now.speed[position] >= 0);
+    const known = positions.filter(
+      (position) => this.now.direction[position] >= 0 && this.now.speed[position] >= 0,
+    );
     return this.#do("confirm", "confirmed", known, { reviewed: 1 });
   }
 
   /** Marks all to delete, or, when all are marked, none. @param {Int32Array} positions ascending */
   toggleDeleted(positions) {
     const all = positions.every((position) => this.now.deleted[position] === 1);
-    return this.#do("delete", all ? "kept" : "marked to delete", positions, { deleted: all ? 0 : 1 });
+    return this.#do("delete", all ? "kept" : "marked to delete", positions, {
+      deleted: all ? 0 : 1,
+    });
   }
 
   /** Takes classes that stand as texts in the file for what they say. @param {{position: number, direction: number, speed: number}[]} fixes */
@@ -185,7 +200,11 @@ export class Store extends EventTarget {
     const deleted = before.deleted.slice();
     for (let index = 0; index < positions.length; index += 1) {
       const from = indexOf.get(positions[index] - total);
-      if (from !== undefined && runOf[from] === runOf[index] && this.group[positions[from]] === this.group[positions[index]]) {
+      if (
+        from !== undefined &&
+        runOf[from] === runOf[index] &&
+        this.group[positions[from]] === this.group[positions[index]]
+      ) {
         direction[index] = before.direction[from];
         speed[index] = before.speed[from];
       } else {
@@ -210,7 +229,8 @@ export class Store extends EventTarget {
 
   /** @param {Int32Array} positions */
   #valuesNow(positions) {
-    const take = (/** @type {Attribute} */ attribute) => Int8Array.from(positions, (position) => this.now[attribute][position]);
+    const take = (/** @type {Attribute} */ attribute) =>
+      Int8Array.from(positions, (position) => this.now[attribute][position]);
     return { direction: take("direction"), speed: take("speed"), deleted: take("deleted") };
   }
 

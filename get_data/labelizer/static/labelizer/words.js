@@ -2,12 +2,18 @@
 
 /** @typedef {import("./store.js").ClassName} ClassName */
 
-const DIRECTIONS = { 2: ["left", "right"], 3: ["left", "straight", "right"], 5: ["hard left", "left", "straight", "right", "hard right"] };
+const DIRECTIONS = {
+  2: ["left", "right"],
+  3: ["left", "straight", "right"],
+  5: ["hard left", "left", "straight", "right", "hard right"],
+};
 const SPEEDS = { 2: ["slow", "fast"], 3: ["slow", "middle", "fast"] };
 
 /** @param {ClassName} attribute @param {number} value @param {number} classes */
 export function nameOf(attribute, value, classes) {
-  const names = /** @type {Record<number, string[]>} */ (attribute === "direction" ? DIRECTIONS : SPEEDS);
+  const names = /** @type {Record<number, string[]>} */ (
+    attribute === "direction" ? DIRECTIONS : SPEEDS
+  );
   return names[classes]?.[value] ?? "";
 }
 

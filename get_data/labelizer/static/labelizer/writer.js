@@ -22,7 +22,10 @@ export class Writer {
     sessionStorage.removeItem(TAKE_OVER);
     this.browser = await nameOfBrowser();
     if (!(await this.#lock(takeOver))) return;
-    const { status, body } = await post("/api/lease", { browser: this.browser, take_over: takeOver });
+    const { status, body } = await post("/api/lease", {
+      browser: this.browser,
+      take_over: takeOver,
+    });
     if (status !== 200) throw new Error(body.message);
     this.epoch = body.epoch ?? 0;
   }
@@ -54,7 +57,9 @@ export class Writer {
         .request(LOCK, how, (lock) => {
           this.hasLock = Boolean(lock);
           resolve(this.hasLock);
-          return lock ? new Promise((release) => (this.release = () => this.#letGo(release))) : undefined;
+          return lock
+            ? new Promise((release) => (this.release = () => this.#letGo(release)))
+            : undefined;
         })
         .catch(() => {
           this.hasLock = false;
