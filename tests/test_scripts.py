@@ -610,7 +610,7 @@ ENVIRONMENTS = [
     (
         {"PATATE_ES_URL": "u", "PATATE_S3_BUCKET": "bucket"},
         2,
-        "PATATE_ES_URL is no address of a server; expected",
+        "PATATE_ES_URL",
     ),
     ({"PATATE_DATABASE": "remote"}, 2, "PATATE_DATABASE is 'remote'; it may be 'local'"),
     ({"PATATE_ES_URL": "http://x", "PATATE_DATABASE": "local"}, 0, "database: local"),

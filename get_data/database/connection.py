@@ -113,7 +113,7 @@ def _team(
                 f"a snapshot, or check {es_settings.INDEX}",
                 tombstones=not for_search,
             )
-        index.check(writing=writing, missing_is_empty=True)
+        index.check(writing=writing, allow_missing=True)
         yield Database(f"{labels.name} and {pictures.name}", index, store, store.notice)
     finally:
         index.close()

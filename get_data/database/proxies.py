@@ -1,8 +1,8 @@
-"""The proxy that the environment names: one rule for labels and pictures.
+"""HTTP proxies from the environment: one rule for labels and pictures.
 
-A server over https is reached through the proxy of `https_proxy` or `all_proxy`, which sees its
-name and nothing more, unless `no_proxy` names the host. A server over http is reached directly:
-the proxy could read the login.
+An https server is reached through the proxy of `https_proxy` or `all_proxy`, unless `no_proxy`
+names its host; the proxy learns the host's name and nothing else. An http server is reached
+directly, because a proxy could read the login.
 """
 
 import os
@@ -13,44 +13,47 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How a server is reached: `proxy` is the address of a proxy, "" without one.
+class Route:
+    """How a server is reached.
 
-    `note` is what to know of it when the server is not reached, in parentheses; "" for nothing.
+    Attributes:
+        proxy: the URL of the proxy, "" without one. It may hold a login.
+        note: a parenthesis about proxies to append to a connection error, "" if there is nothing
+            to say.
     """
 
-    proxy: str = field(default="", repr=False)  # may hold a login
+    proxy: str = field(default="", repr=False)
     note: str = ""
 
 
-def way_to(url: str, environment: Mapping[str, str] = os.environ) -> Way:
-    """Return how the server at that address is reached."""
-    to = urlsplit(url)
+def find_route(url: str, environment: Mapping[str, str] = os.environ) -> Route:
+    """Return how to reach the server at a URL."""
+    server = urlsplit(url)
     proxies = getproxies_environment()
-    proxy = proxies.get(to.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(to.hostname or "", proxies):
-        return Way()
-    variable = _variable(to.scheme if proxies.get(to.scheme) else "all", environment)
-    if to.scheme == "http":
-        return Way(note=f" ({variable} does not count: a server over http is reached directly)")
+    proxy = proxies.get(server.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(server.hostname or "", proxies):
+        return Route()
+    variable = _variable(server.scheme if proxies.get(server.scheme) else "all", environment)
+    if server.scheme == "http":
+        return Route(note=f" ({variable} is ignored: http servers are reached directly)")
     if "://" not in proxy:
         proxy = f"http://{proxy}"
-    shown = _shown(proxy)
+    shown = _without_login(proxy)
     if not shown:
-        return Way(note=f" ({variable} does not count: it names no proxy over http)")
-    return Way(
-        proxy, f" (through the proxy {shown} of {variable}; no_proxy={to.hostname} avoids it)"
+        return Route(note=f" ({variable} is ignored: it is not the URL of an HTTP proxy)")
+    return Route(
+        proxy, f" (through the proxy {shown} of {variable}; no_proxy={server.hostname} avoids it)"
     )
 
 
 def _variable(scheme: str, environment: Mapping[str, str]) -> str:
-    """Return the name of the variable that names the proxy; the one in small letters counts."""
-    small = f"{scheme}_proxy"
-    return small if environment.get(small) else small.upper()
+    """Return the name of the variable in effect; lower case takes precedence."""
+    lower = f"{scheme}_proxy"
+    return lower if environment.get(lower) else lower.upper()
 
 
-def _shown(proxy: str) -> str:
-    """Return the proxy without its login, "" for one that is not spoken to by http."""
+def _without_login(proxy: str) -> str:
+    """Return the URL without the login, "" if it is not that of an HTTP proxy."""
     try:
         parts = urlsplit(proxy)
         if parts.scheme not in ("http", "https") or not parts.hostname:

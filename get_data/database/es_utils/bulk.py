@@ -1,4 +1,4 @@
-"""Many changes to an index of Elasticsearch at once, each of which has an outcome of its own."""
+"""Bulk requests: many changes to an index at once, each with an outcome of its own."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -7,61 +7,53 @@ from dataclasses import dataclass
 import msgspec
 
 from common import retry
-from get_data.database.es_utils.errors import BLOCKED, MAY_PASS, cause_of
-from get_data.database.es_utils.http import Http
+from get_data.database.es_utils.client import Client
+from get_data.database.es_utils.errors import INDEX_BLOCKED, TRANSIENT_STATUSES, root_cause
 
 MAX_OPERATIONS = 2000  # in one request
 MAX_BYTES = 4 * 2**20
 
 _CONNECTIONS = 2  # a third one makes nothing faster
-_WANTED = ",".join(
+_FILTER_PATH = ",".join(
     f"items.*.{name}" for name in ("status", "error.type", "error.reason", "error.caused_by.reason")
 )
-_NOT_OF_ONE = frozenset({BLOCKED, "security_exception"})
+_REQUEST_ERRORS = frozenset({INDEX_BLOCKED, "security_exception"})  # which every item gets
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one change: the status of HTTP, and why it was refused, if it was.
+    """The outcome of one operation.
 
-    `is_repeated`: an earlier try got no answer, and may have been carried out all the same.
+    Attributes:
+        status: the status of HTTP.
+        reason: why the operation was rejected, "" if it was not.
+        was_retried: whether an earlier attempt failed. It may have been carried out all the same.
     """
 
     status: int
     reason: str = ""
-    is_repeated: bool = False
+    was_retried: bool = False
 
 
-class _Error(msgspec.Struct):
-    type: str = ""
-    reason: str = ""
-    caused_by: dict[str, str | None] = {}
+def send(client: Client, index: str, operations: Mapping[str, bytes]) -> dict[str, Outcome]:
+    """Send operations and return the outcome of each.
 
+    Operations that a busy server rejects are retried without the others, beside the retries of
+    each request.
 
-class _Item(msgspec.Struct):
-    status: int
-    error: _Error | None = None
+    Args:
+        client: the connection to the server.
+        index: the name of the index.
+        operations: NDJSON by a name of the caller's choice, in the order to send.
 
-
-class _Items(msgspec.Struct):
-    items: list[dict[str, _Item]]
-
-
-_decode = msgspec.json.Decoder(_Items).decode
-
-
-def send(http: Http, index: str, operations: Mapping[str, bytes]) -> dict[str, Outcome]:
-    """The outcome of each operation, by the name it is given under; each is NDJSON.
-
-    What is rejected because the server is busy is sent again, for a minute, without the others;
-    each of these requests has the patience of any other.
-    Raises: DatabaseError, Refused.
+    Raises:
+        DatabaseError: a request failed as a whole.
     """
     chunks = list(_chunks(operations.items()))
     outcomes: dict[str, Outcome] = {}
     with ThreadPoolExecutor(_CONNECTIONS) as connections:
-        for some in connections.map(lambda chunk: _send(http, index, chunk), chunks):
-            outcomes |= some
+        for sent in connections.map(lambda chunk: _send_chunk(client, index, chunk), chunks):
+            outcomes |= sent
     return outcomes
 
 
@@ -78,27 +70,49 @@ def _chunks(operations: Iterable[tuple[str, bytes]]) -> Iterator[dict[str, bytes
         yield chunk
 
 
-def _send(http: Http, index: str, operations: dict[str, bytes]) -> dict[str, Outcome]:
+def _send_chunk(client: Client, index: str, operations: dict[str, bytes]) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
-    waiting = operations
+    pending = operations
     backoff = retry.Backoff()
     while True:
-        answer = http.ask(
-            "POST", f"/{index}/_bulk", b"".join(waiting.values()), filter_path=_WANTED
+        response = client.request(
+            "POST", f"/{index}/_bulk", b"".join(pending.values()), filter_path=_FILTER_PATH
         )
-        for name, item in zip(waiting, _decode(answer.body).items, strict=True):
-            [done] = item.values()
-            outcomes[name] = _outcome(http, done, is_repeated=answer.is_repeated)
-        waiting = {name: waiting[name] for name in waiting if outcomes[name].status in MAY_PASS}
-        if not waiting or not backoff.wait(retry.TIMEOUT_S):
+        items = _decode(response.body).items
+        for name, item in zip(pending, items, strict=True):
+            [result] = item.values()
+            outcomes[name] = _outcome(client, result, was_retried=response.was_retried)
+        pending = {
+            name: operation
+            for name, operation in pending.items()
+            if outcomes[name].status in TRANSIENT_STATUSES
+        }
+        if not pending or not backoff.wait(retry.TIMEOUT_S):
             return outcomes
 
 
-def _outcome(http: Http, item: _Item, *, is_repeated: bool) -> Outcome:
-    """Raises: Refused for what is not the fault of this one."""
+class _Error(msgspec.Struct):
+    type: str = ""
+    reason: str = ""
+    caused_by: dict[str, str | None] = {}
+
+
+class _Item(msgspec.Struct):
+    status: int
+    error: _Error | None = None
+
+
+class _BulkResponse(msgspec.Struct):
+    items: list[dict[str, _Item]]
+
+
+_decode = msgspec.json.Decoder(_BulkResponse).decode
+
+
+def _outcome(client: Client, item: _Item, *, was_retried: bool) -> Outcome:
     if item.error is None:
-        return Outcome(item.status, is_repeated=is_repeated)
-    kind, reason = cause_of(msgspec.to_builtins(item.error))
-    if kind in _NOT_OF_ONE:
-        raise http.refused(item.status, kind, reason)
-    return Outcome(item.status, reason or kind, is_repeated)
+        return Outcome(item.status, was_retried=was_retried)
+    kind, reason = root_cause(msgspec.to_builtins(item.error))
+    if kind in _REQUEST_ERRORS:
+        raise client.rejection(item.status, kind, reason)
+    return Outcome(item.status, reason or kind, was_retried)

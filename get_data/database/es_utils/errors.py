@@ -1,4 +1,8 @@
-"""What goes wrong with Elasticsearch, in one line that says where and what to do."""
+"""Errors of Elasticsearch translated into ours: one line that says where, and what to do.
+
+DatabaseError           the server could not be reached, or is not Elasticsearch
+└── RequestRejected     the server answered with an error
+"""
 
 import re
 import socket
@@ -6,104 +10,181 @@ from typing import Any
 
 import msgspec
 from elastic_transport import ConnectionTimeout, TlsError, TransportError
+from elasticsearch import ApiError, UnsupportedProductError
 from urllib3.exceptions import NewConnectionError
 
+from common.errors import DatabaseError
 from get_data.database.es_utils.settings import CA_CERTS, INDEX, URL, USER_ID, USER_PWD, Settings
+from get_data.database.proxies import Route
 
-MAY_PASS = frozenset({429, 502, 503, 504})
-BLOCKED = "cluster_block_exception"
+TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
+
+# Types of errors.
+INDEX_BLOCKED = "cluster_block_exception"
+INDEX_NOT_FOUND = "index_not_found_exception"
 NOT_READY = frozenset({"no_shard_available_action_exception", "unavailable_shards_exception"})
-NO_INDEX = "index_not_found_exception"
 
-_LONGEST_REASON = 300  # characters
-
-
-def is_certain(error: TransportError) -> bool:
-    """Whether there is no such host, or none that speaks so."""
-    return isinstance(error, TlsError) or _has(error, socket.gaierror)
+_ALWAYS_EXPLAINED = frozenset({400, 403, 404, 405, 501})  # Elasticsearch gives a reason with these
+_MAX_REASON_LENGTH = 300
 
 
-def unreachable(url: str, error: TransportError, *, has_answered: bool, waited_s: float) -> str:
-    """The line for a server that gave no answer, or none any more."""
+class RequestRejected(DatabaseError):
+    """The server answered with an error.
+
+    Attributes:
+        status: the status of HTTP.
+        kind: the type that Elasticsearch gives the error, "" without one.
+        reason: the reason that Elasticsearch gives, "" without one.
+    """
+
+    def __init__(self, message: str, status: int, kind: str, reason: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.reason = reason
+
+    @property
+    def short_reason(self) -> str:
+        """The reason in one line of limited length."""
+        return _shorten(self.reason)
+
+    @property
+    def is_missing_index(self) -> bool:
+        """Whether the index does not exist."""
+        return self.status == 404 and self.kind == INDEX_NOT_FOUND
+
+
+def is_transient(error: ApiError) -> bool:
+    """Return whether the request may succeed when it is sent again."""
+    kind, _ = parse_error(error.body)
+    return error.meta.status in TRANSIENT_STATUSES and kind != INDEX_BLOCKED
+
+
+def is_wrong_address(error: TransportError) -> bool:
+    """Return whether there is no such host, or none that speaks this protocol."""
+    return isinstance(error, TlsError) or _is_caused_by(error, socket.gaierror)
+
+
+def translate_error(
+    error: TransportError | ApiError,
+    settings: Settings,
+    route: Route,
+    *,
+    has_answered: bool,
+    elapsed_s: float,
+) -> DatabaseError:
+    """Return our exception for one of the client library's.
+
+    Args:
+        error: the failure of the last attempt.
+        settings: where the request was sent.
+        route: how the server is reached.
+        has_answered: whether this server has ever answered.
+        elapsed_s: seconds since the first attempt.
+    """
+    if isinstance(error, TransportError):
+        message = _connection_failure(
+            settings.url, error, has_answered=has_answered, elapsed_s=elapsed_s
+        )
+        return DatabaseError(f"{message}{route.note}")
+    status = error.meta.status
+    kind, reason = parse_error(error.body)
+    is_unexplained = status in _ALWAYS_EXPLAINED and not kind and not reason
+    if is_unexplained or isinstance(error, UnsupportedProductError):
+        return DatabaseError(f"{settings.url} is not Elasticsearch; check {URL}{route.note}")
+    return rejection(settings, status, kind, reason)
+
+
+def rejection(settings: Settings, status: int, kind: str, reason: str) -> RequestRejected:
+    """Return the exception for an error with this status of HTTP, type and reason."""
+    message = f"{settings.name}{_rejection(settings, status, kind, reason)}"
+    return RequestRejected(message, status, kind, reason)
+
+
+def _connection_failure(
+    url: str, error: TransportError, *, has_answered: bool, elapsed_s: float
+) -> str:
     if isinstance(error, TlsError):
-        return _no_tls(url, str(error.__cause__))
-    if _has(error, socket.gaierror):
-        return f"{url}: nobody knows a host of that name; check {URL}"
-    if _has(error, NewConnectionError):
-        return f"{url}: nothing answers there; check {URL}, and that Elasticsearch runs"
+        return _tls_failure(url, str(error.__cause__))
+    if _is_caused_by(error, socket.gaierror):
+        return f"{url}: no such host; check {URL}"
+    if _is_caused_by(error, NewConnectionError):
+        return f"{url}: cannot connect; check {URL}, and that Elasticsearch is running"
     if isinstance(error, ConnectionTimeout):
-        return f"{url} has not answered for {waited_s:.0f} s; run again when it does"
+        return f"{url}: no response for {elapsed_s:.0f} s; run again when the server responds"
     if not has_answered and url.startswith("http:"):
-        return f"{url} ends the connection; if it speaks https, say so in {URL}"
-    return f"{url} has ended the connection again and again; run again when it is well"
+        return f"{url} closed the connection; if the server uses https, change {URL}"
+    return f"{url} keeps closing the connection; run again when the server is healthy"
 
 
-def _no_tls(url: str, what: str) -> str:
-    why = re.search("certificate verify failed: (.+?) \\(_ssl|(hostname .* doesn't match .*)", what)
-    if not why:
-        return f"{url} does not speak https; if it is meant to be http, say so in {URL}"
-    reason = why[1] or why[2]
-    return f"{url} shows a certificate that is not trusted ({reason}); check {CA_CERTS} and {URL}"
+def _tls_failure(url: str, details: str) -> str:
+    untrusted = re.search(
+        "certificate verify failed: (.+?) \\(_ssl|(hostname .* doesn't match .*)", details
+    )
+    if not untrusted:
+        return f"{url} does not speak https; if the server uses http, change {URL}"
+    reason = untrusted[1] or untrusted[2]
+    return f"{url}: certificate not trusted ({reason}); check {CA_CERTS} and {URL}"
 
 
-def refusal(settings: Settings, status: int, kind: str, reason: str) -> str:
-    """The line for an answer of that status of HTTP, with the type and reason of its error."""
-    name = settings.name
-    if kind == BLOCKED:
+def _rejection(settings: Settings, status: int, kind: str, reason: str) -> str:
+    """Return what to say after the address of the index."""
+    if kind == INDEX_BLOCKED:
         return (
-            f"{name} is read-only ({short(reason)}); whoever runs it has to free some disk or take "
-            "the block away"
+            f" is read-only ({_shorten(reason)}); ask its administrator to free disk space or to "
+            "remove the block"
         )
     match status:
         case 401 if settings.user:
-            return f"{name} does not accept the login; check {USER_ID} and {USER_PWD}"
+            return f": login rejected; check {USER_ID} and {USER_PWD}"
         case 401:
-            return f"{name} asks for a login; set {USER_ID} and {USER_PWD}"
+            return f": login required; set {USER_ID} and {USER_PWD}"
         case 403:
-            return f"{name}: {_forbidden(settings.user, reason)}; ask whoever runs it"
-        case 404 if kind == NO_INDEX:
-            return f"{name} does not exist; check {INDEX}"
+            return f": {_missing_privilege(settings, reason)}; ask its administrator"
+        case 404 if kind == INDEX_NOT_FOUND:
+            return f" does not exist; check {INDEX}"
         case 413:
-            return f"{name} takes no request of that size; whoever runs it has to allow 8 MB"
-        case _ if status in MAY_PASS:
-            return f"{name} is overloaded or not ready ({status}: {short(reason)}); try later"
-    return f"{name} answers {status}: {short(reason) or 'nothing more'}"
+            return " rejects requests of this size; ask its administrator to allow 8 MB"
+        case _ if status in TRANSIENT_STATUSES:
+            return f" is overloaded or not ready ({status}: {_shorten(reason)}); try again later"
+    return f" answered {status}: {_shorten(reason) or 'no reason given'}"
 
 
-def _forbidden(user: str, reason: str) -> str:
-    who = f"the login of {USER_ID}" if user else "who has no login"
+def _missing_privilege(settings: Settings, reason: str) -> str:
+    who = f"the login of {USER_ID}" if settings.user else "anonymous access"
     needed = re.search(r"granted by the (index|cluster) privileges \[(\w+)", reason)
-    return f"{who} lacks the {needed[1]} privilege {needed[2]}" if needed else f"{who} may not"
+    if not needed:
+        return f"{who} is not authorized"
+    return f"{who} lacks the {needed[1]} privilege {needed[2]}"
 
 
-def cause(body: Any) -> tuple[str, str]:
-    """The type and the reason of an error that Elasticsearch tells; both "" where it tells none."""
+def parse_error(body: Any) -> tuple[str, str]:
+    """Return the type and the reason of the error in a response; "" for what is not there."""
     try:
-        return cause_of(msgspec.json.decode(body)["error"])
+        return root_cause(msgspec.json.decode(body)["error"])
     except (msgspec.DecodeError, TypeError, KeyError):
         return "", ""
 
 
-def cause_of(error: Any) -> tuple[str, str]:
-    """The same of a decoded error. The reason is the one nearest to what was asked."""
+def root_cause(error: Any) -> tuple[str, str]:
+    """Return the type and the reason of a decoded error: those nearest to what was requested."""
     if not isinstance(error, dict):
         return "", str(error)
-    failed = error.get("failed_shards") or [{}]
-    nearest = failed[0].get("reason") or error
+    failed_shards = error.get("failed_shards") or [{}]
+    nearest = failed_shards[0].get("reason") or error
     reason = str(nearest.get("reason") or "")
     deeper = str((nearest.get("caused_by") or {}).get("reason") or "")
     return str(nearest.get("type") or ""), reason if deeper in reason else f"{reason}: {deeper}"
 
 
-def short(reason: str) -> str:
-    """The reason in one line, not endless."""
+def _shorten(reason: str) -> str:
     line = " ".join(reason.split())
-    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."
+    return line if len(line) <= _MAX_REASON_LENGTH else f"{line[:_MAX_REASON_LENGTH]}..."
 
 
-def _has(error: BaseException, kind: type[Exception]) -> bool:
-    """Whether an exception of that kind is behind the error."""
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, kind):
-        seen = seen.__cause__ or seen.__context__
-    return seen is not None
+def _is_caused_by(error: BaseException, kind: type[Exception]) -> bool:
+    """Return whether an exception of that type is in the chain of causes."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, kind):
+        link = link.__cause__ or link.__context__
+    return link is not None

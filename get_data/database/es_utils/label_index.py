@@ -1,9 +1,9 @@
 """The label index of a team: Elasticsearch 8 or 9.
 
-Labels are documents of the index that `PATATE_ES_INDEX` names, under their fingerprints; those gone
-for good are in a second one, `<index>-gone`. Both are made by the first write. What was written is
-found by its id at once, and by a search after a refresh: whoever writes asks for one at the end,
-and before a question that has to be answered from all that was written.
+Labels are documents of the index that `PATATE_ES_INDEX` names, with their fingerprints as ids;
+tombstones are in a second index, `<index>-gone`. The first write creates both. A document is found
+by its id as soon as it is written, and by a search after a refresh: writers refresh at the end, and
+before a query that must see everything written so far.
 """
 
 import json
@@ -18,19 +18,19 @@ from common.batching import batches
 from common.errors import DatabaseError, InputError
 from get_data.database.es_utils import bulk, search
 from get_data.database.es_utils.bulk import Outcome
-from get_data.database.es_utils.errors import NOT_READY, cause_of
-from get_data.database.es_utils.http import Http, is_missing
+from get_data.database.es_utils.client import Client
+from get_data.database.es_utils.errors import NOT_READY, root_cause
 from get_data.database.es_utils.indices import Indices
-from get_data.database.es_utils.query import check, query_body
+from get_data.database.es_utils.query import check_query, query_body
 from get_data.database.es_utils.settings import Settings
 from get_data.database.interfaces import CreateResult, LabelReference, Tombstone
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels import custom_fields, schema, validation
 from get_data.labels.schema import Document
 
-_MAX_NAMES = 5000  # in one question
+_BATCH_SIZE = 5000  # ids or terms in one request
 _ALL = SearchQuery()
-_TOMBSTONE_FIELDS = {  # as the index calls them
+_TOMBSTONE_FIELDS = {  # by attribute, as the index calls them
     "img_id": "img_id",
     "s3_key": "s3_key",
     "reason": "why",
@@ -39,26 +39,13 @@ _TOMBSTONE_FIELDS = {  # as the index calls them
 }
 
 
-class _Found(msgspec.Struct):
-    """One answer of `_mget`."""
-
-    id: str = msgspec.field(name="_id")
-    found: bool = False
-    source: dict[str, Any] = msgspec.field(name="_source", default_factory=dict)
-    error: dict[str, Any] | None = None
-
-
-class _AllFound(msgspec.Struct):
-    docs: list[_Found]
-
-
 class ElasticsearchIndex:
-    """A `LabelIndex` on the server that the settings name; nothing is asked before it is needed."""
+    """A `LabelIndex` on the server that the settings name; it connects when first used."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._http = Http(settings)
-        self._indices = Indices(settings, self._http)
+        self._client = Client(settings)
+        self._indices = Indices(settings, self._client)
         self._only_reads = False
         self._has_written = False
 
@@ -67,215 +54,268 @@ class ElasticsearchIndex:
         """The address of the index."""
         return self._settings.name
 
-    def check(self, *, writing: bool, missing_is_empty: bool = False) -> None:
-        """The index can be reached and fits, and who asks has the rights; to be called first.
+    def check(self, *, writing: bool, allow_missing: bool = False) -> None:
+        """Check address, mapping and rights; call this first.
 
-        For `writing` what is missing is made; for reading it is refused, unless it counts as empty.
-        Who only reads needs no right to refresh, and finds what was written a second ago.
+        Reading needs no right to refresh, and sees what was written a second ago.
 
-        Raises: DatabaseError that names the variable to look at.
+        Args:
+            writing: check the rights of a writer as well, and create missing indices.
+            allow_missing: for reading, a missing index counts as empty.
+
+        Raises:
+            DatabaseError: the index cannot be used; the message names the variable to check.
         """
         self._only_reads = not writing
         if writing:
             self._indices.check_for_writing()
         else:
-            self._indices.check_for_reading(missing_is_empty=missing_is_empty)
+            self._indices.check_for_reading(allow_missing=allow_missing)
 
     def missing_part(self, *, tombstones: bool) -> str:
-        """Return the address of the index that is not there, else "".
+        """Return the address of the index that is missing, "" if none is.
 
-        `tombstones`: that of the tombstones counts as well. It is made after that of the labels, so
-        it may be missing while there are no labels.
+        With `tombstones`, theirs counts too. It is created after that of the labels, so it may be
+        missing while there are no labels.
         """
-        if not self._indices.is_there(self._indices.labels):
+        if not self._indices.exists(self._indices.labels):
             return self.name
-        if tombstones and not self._indices.is_there(self._indices.gone) and self.count(_ALL):
-            return f"{self._settings.url}/{self._indices.gone}"
+        if tombstones and not self._indices.exists(self._indices.tombstones) and self.count(_ALL):
+            return f"{self._settings.url}/{self._indices.tombstones}"
         return ""
 
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
-        """Those of the labels that are there, in real time."""
+        """Return the labels that exist, by fingerprint, in real time."""
         found = self._get(self._indices.labels, fingerprints, ("img_id", "s3_key"))
         return {
-            name: LabelReference(name, has["img_id"], has.get("s3_key", "")) for name, has in found
+            fingerprint: LabelReference(fingerprint, source["img_id"], source.get("s3_key", ""))
+            for fingerprint, source in found
         }
 
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
-        """Those of the labels that are gone for good, in real time."""
-        found = self._get(self._indices.gone, fingerprints, tuple(_TOMBSTONE_FIELDS.values()))
+        """Return the tombstones that exist, by fingerprint, in real time."""
+        found = self._get(self._indices.tombstones, fingerprints, tuple(_TOMBSTONE_FIELDS.values()))
         return {
-            name: Tombstone(name, **{to: has[field] for to, field in _TOMBSTONE_FIELDS.items()})
-            for name, has in found
+            fingerprint: Tombstone(
+                fingerprint,
+                **{name: source[field] for name, field in _TOMBSTONE_FIELDS.items()},
+            )
+            for fingerprint, source in found
         }
 
     def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
-        """The SHA-256 of the pictures that the labels of each id speak of."""
-        return self._grouped("img_id", img_ids, "picture_sha256")
+        """Return the SHA-256 of the pictures that labels name, by image id."""
+        return self._group("picture_sha256", "img_id", img_ids)
 
     def ensure_exists(self) -> None:
-        """Create the indices where there are none."""
-        self._indices.make(self._indices.labels)
-        self._indices.make(self._indices.gone)
+        """Create the indices that are missing."""
+        self._indices.create_if_missing(self._indices.labels)
+        self._indices.create_if_missing(self._indices.tombstones)
 
     def create(self, documents: Sequence[Document]) -> CreateResult:
-        """The labels are in, each that was not there; one that was there stays as it was."""
+        """Create the labels that do not exist yet, and return the outcome of each."""
         result = CreateResult()
-        lines: dict[str, bytes] = {}
+        bodies: dict[str, bytes] = {}
         for document in documents:
-            name = str(document.get("label_fingerprint"))
+            fingerprint = str(document.get("label_fingerprint"))
             try:
-                lines.setdefault(name, _line(document))
+                bodies.setdefault(fingerprint, _encode(document))
             except (InputError, ValueError, TypeError) as error:
-                result.rejected[name] = str(error)
-        outcomes = self._change(self._indices.labels, "create", lines)
-        for name, outcome in outcomes.items():
+                result.rejected[fingerprint] = str(error)
+        outcomes = self._send("create", self._indices.labels, bodies)
+        for fingerprint, outcome in outcomes.items():
             if outcome.status == 201:
-                result.created.add(name)
+                result.created.add(fingerprint)
             elif outcome.status == 409:
-                result.existing.add(name)
+                result.existing.add(fingerprint)
             else:
-                result.rejected[name] = outcome.reason
-        ours = self._written_by_us(lines, outcomes)
+                result.rejected[fingerprint] = outcome.reason
+        ours = self._created_by_lost_attempt(bodies, outcomes)
         result.created |= ours
         result.existing -= ours
         return result
 
-    def add_tombstones(self, gone: Sequence[Tombstone]) -> None:
-        """The labels count as gone for good; of one that did already the older record stays."""
-        lines: dict[str, bytes] = {}
-        for one in gone:
-            record = {field: getattr(one, name) for name, field in _TOMBSTONE_FIELDS.items()}
-            lines.setdefault(one.fingerprint, msgspec.json.encode(record))
-        self._check_done(self._change(self._indices.gone, "create", lines), 201, 409)
+    def add_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+        """Create the tombstones that do not exist yet."""
+        bodies: dict[str, bytes] = {}
+        for tombstone in tombstones:
+            fields = {field: getattr(tombstone, name) for name, field in _TOMBSTONE_FIELDS.items()}
+            bodies.setdefault(tombstone.fingerprint, msgspec.json.encode(fields))
+        outcomes = self._send("create", self._indices.tombstones, bodies)
+        self._require_status(outcomes, 201, 409)
 
     def remove_tombstones(self, fingerprints: Collection[str]) -> None:
-        """The labels may be created again. Those that were not gone are passed over."""
-        lines = dict.fromkeys(fingerprints, b"")
-        self._check_done(self._change(self._indices.gone, "delete", lines), 200, 404)
+        """Delete the tombstones that exist, so that the labels may be created again."""
+        bodies = dict.fromkeys(fingerprints, b"")
+        outcomes = self._send("delete", self._indices.tombstones, bodies)
+        self._require_status(outcomes, 200, 404)
 
     def remove(self, fingerprints: Collection[str]) -> set[str]:
-        """The labels are out; returns those that were there.
+        """Delete the labels, and return the fingerprints of those that existed.
 
-        Where an answer was lost and the question repeated, all that are out count as those.
+        After a retry, all count as existing: the attempt whose response was lost may have deleted
+        them.
         """
-        lines = dict.fromkeys(fingerprints, b"")
-        outcomes = self._change(self._indices.labels, "delete", lines)
-        self._check_done(outcomes, 200, 404)
-        return {name for name, done in outcomes.items() if done.status == 200 or done.is_repeated}
+        bodies = dict.fromkeys(fingerprints, b"")
+        outcomes = self._send("delete", self._indices.labels, bodies)
+        self._require_status(outcomes, 200, 404)
+        return {
+            fingerprint
+            for fingerprint, outcome in outcomes.items()
+            if outcome.status == 200 or outcome.was_retried
+        }
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
-        """The fingerprints of the labels that name each picture key."""
-        return self._grouped("s3_key", keys, "label_fingerprint")
+        """Return the fingerprints of the labels that name each picture key."""
+        return self._group("label_fingerprint", "s3_key", keys)
 
     def search(self, query: SearchQuery) -> Generator[bytes, None, None]:
-        """The documents that match, as they were when the first was asked for.
+        """Return a generator of a snapshot of the documents that match: JSON, one line each.
 
-        Raises: InputError at once for what Elasticsearch refuses; later DatabaseError, also when
-        the server has forgotten the search, for the rest would be of another answer.
+        The generator raises DatabaseError when the server has lost the snapshot, since the rest
+        would belong to another result.
+
+        Raises:
+            InputError: Elasticsearch rejects the query.
         """
-        check(query)
-        self._show_what_was_written()
-        search.total(self._http, self._indices.labels, query, limit=1)
-        return search.in_order(self._http, self._indices.labels, query_body(query, both_forms=True))
+        check_query(query)
+        self._refresh()
+        search.count(self._client, self._indices.labels, query, limit=1)
+        body = query_body(query, both_forms=True)
+        return search.scan_in_order(self._client, self._indices.labels, body)
 
     def count(self, query: SearchQuery) -> int:
-        """How many labels match."""
-        check(query)
-        self._show_what_was_written()
-        return search.total(self._http, self._indices.labels, query)
+        """Return how many labels match.
+
+        Raises:
+            InputError: Elasticsearch rejects the query.
+        """
+        check_query(query)
+        self._refresh()
+        return search.count(self._client, self._indices.labels, query)
 
     def custom_fields(self) -> set[str]:
         """Return the dotted names of the fields that labels have beyond the declared ones."""
-        self._show_what_was_written()
-        terms = search.own_names(self._http, self._indices.labels)
-        return {*terms, *self._indices.custom_fields()}
+        self._refresh()
+        names = search.custom_names(self._client, self._indices.labels)
+        return {*names, *self._indices.custom_fields()}
 
     def close(self) -> None:
-        """No connection is open, and what was written is found by whoever searches next."""
-        with suppress(DatabaseError):  # then it is found a second later
-            self._show_what_was_written(is_worth_waiting=False)
-        self._http.close()
+        """Make everything written visible to the next search, and close all connections."""
+        with suppress(DatabaseError):  # Elasticsearch refreshes by itself a second later
+            self._refresh(should_retry=False)
+        self._client.close()
 
-    def _show_what_was_written(self, *, is_worth_waiting: bool = True) -> None:
-        """A search finds what was written here; who only searches needs no right to refresh."""
+    def _refresh(self, *, should_retry: bool = True) -> None:
+        """Refresh the labels if this object wrote any; readers need no right to refresh."""
         if self._has_written:
-            search.refresh(self._http, self._indices.labels, is_worth_waiting=is_worth_waiting)
+            search.refresh(self._client, self._indices.labels, should_retry=should_retry)
 
     def _get(
-        self, index: str, names: Iterable[str], fields: Sequence[str] = ()
+        self, index: str, ids: Iterable[str], fields: Sequence[str] = ()
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Those of the documents that are there, or these fields of them, in real time."""
-        for some in batches(names, _MAX_NAMES):
-            for one in self._looked_up(index, some, ",".join(fields) or "true"):
-                if one.error:
-                    self._pass_if_missing(one.error)
-                elif one.found:
-                    yield one.id, one.source
+        """Yield id and source of the documents that exist; only these fields, or all."""
+        for batch in batches(ids, _BATCH_SIZE):
+            for item in self._multi_get(index, batch, ",".join(fields) or "true"):
+                if item.error:
+                    self._raise_unless_missing_index(item.error)
+                elif item.found:
+                    yield item.id, item.source
 
-    def _looked_up(self, index: str, names: Sequence[str], wanted: str) -> list[_Found]:
-        """What is known of each name; an index that was just made, or restarts, is waited for."""
-        body = msgspec.json.encode({"ids": names})
+    def _multi_get(self, index: str, ids: Sequence[str], fields: str) -> "list[_Item]":
+        """Return an item per id; wait for an index that has just been created, or restarts."""
+        body = msgspec.json.encode({"ids": ids})
         backoff = retry.Backoff()
         while True:
-            answer = self._http.ask("POST", f"/{index}/_mget", body, _source=wanted)
-            docs = msgspec.json.decode(answer.body, type=_AllFound).docs
-            is_ready = all(cause_of(one.error)[0] not in NOT_READY for one in docs if one.error)
-            if is_ready or not backoff.wait(retry.TIMEOUT_S):
-                return docs
+            response = self._client.request("POST", f"/{index}/_mget", body, _source=fields)
+            items = msgspec.json.decode(response.body, type=_MultiGetResponse).docs
+            kinds = {root_cause(item.error)[0] for item in items if item.error}
+            if kinds.isdisjoint(NOT_READY) or not backoff.wait(retry.TIMEOUT_S):
+                return items
 
-    def _pass_if_missing(self, error: Mapping[str, Any]) -> None:
-        kind, reason = cause_of(error)
-        refused = self._http.refused(403 if kind == "security_exception" else 404, kind, reason)
-        if not is_missing(refused):
-            raise refused
+    def _raise_unless_missing_index(self, error: Mapping[str, Any]) -> None:
+        kind, reason = root_cause(error)
+        status = 403 if kind == "security_exception" else 404
+        rejection = self._client.rejection(status, kind, reason)
+        if not rejection.is_missing_index:
+            raise rejection
 
-    def _grouped(self, field: str, values: Collection[str], wanted: str) -> dict[str, set[str]]:
-        """What labels have in the field `wanted`, by what they have in `field`."""
+    def _group(self, field: str, by: str, values: Collection[str]) -> dict[str, set[str]]:
+        """Return the values of `field` in the labels whose field `by` has each of the values."""
         groups: dict[str, set[str]] = {}
         if values and not self._only_reads:
-            search.refresh(self._http, self._indices.labels)
-        for some in batches(values, _MAX_NAMES):
-            question = {"terms": {field: some}}
-            found = search.everything(self._http, self._indices.labels, question, (field, wanted))
-            for has in found:
-                if has.get(wanted):
-                    groups.setdefault(has[field], set()).add(has[wanted])
+            search.refresh(self._client, self._indices.labels)
+        for batch in batches(values, _BATCH_SIZE):
+            query = {"terms": {by: batch}}
+            for source in search.scan(self._client, self._indices.labels, query, (by, field)):
+                if source.get(field):
+                    groups.setdefault(source[by], set()).add(source[field])
         return groups
 
-    def _change(self, index: str, operation: str, lines: Mapping[str, bytes]) -> dict[str, Outcome]:
-        """What became of each change; a line is the document, where the operation takes one."""
-        if not lines:
+    def _send(self, operation: str, index: str, bodies: Mapping[str, bytes]) -> dict[str, Outcome]:
+        """Send one operation per id, with the document in `bodies` or b"" where it takes none."""
+        if not bodies:
             return {}
         if operation == "create":
-            self._indices.make(index)
+            self._indices.create_if_missing(index)
         self._has_written = True
         operations = {
             name: msgspec.json.encode({operation: {"_id": name}})
             + b"\n"
-            + line
-            + b"\n" * bool(line)
-            for name, line in lines.items()
+            + body
+            + b"\n" * bool(body)
+            for name, body in bodies.items()
         }
-        return bulk.send(self._http, index, operations)
+        return bulk.send(self._client, index, operations)
 
-    def _written_by_us(
-        self, lines: Mapping[str, bytes], outcomes: Mapping[str, Outcome]
+    def _created_by_lost_attempt(
+        self, bodies: Mapping[str, bytes], outcomes: Mapping[str, Outcome]
     ) -> set[str]:
-        """The labels that are there because an earlier try, whose answer was lost, created them."""
-        names = [name for name, done in outcomes.items() if done.status == 409 and done.is_repeated]
-        there = self._get(self._indices.labels, names)
-        return {name for name, document in there if document == json.loads(lines[name])}
+        """Return the labels that "exist" because an attempt whose response was lost created them.
 
-    def _check_done(self, outcomes: Mapping[str, Outcome], *expected: int) -> None:
+        They are those whose stored document is exactly the one that was sent.
+        """
+        candidates = [
+            fingerprint
+            for fingerprint, outcome in outcomes.items()
+            if outcome.status == 409 and outcome.was_retried
+        ]
+        found = self._get(self._indices.labels, candidates)
+        return {
+            fingerprint
+            for fingerprint, source in found
+            if source == json.loads(bodies[fingerprint])
+        }
+
+    def _require_status(self, outcomes: Mapping[str, Outcome], *expected: int) -> None:
         for name, outcome in outcomes.items():
             if outcome.status not in expected:
                 raise DatabaseError(
-                    f"{self.name} refuses a change of {name}: {outcome.reason}; run again"
+                    f"{self.name} rejected a change of {name}: {outcome.reason}; run again"
                 )
 
 
-def _line(document: Document) -> bytes:
-    """A label as JSON. Raises: InputError, ValueError, TypeError for what is none."""
+class _Item(msgspec.Struct):
+    """The result of `_mget` for one id."""
+
+    id: str = msgspec.field(name="_id")
+    found: bool = False
+    source: dict[str, Any] = msgspec.field(name="_source", default_factory=dict)
+    error: dict[str, Any] | None = None
+
+
+class _MultiGetResponse(msgspec.Struct):
+    docs: list[_Item]
+
+
+def _encode(document: Document) -> bytes:
+    """Return a label as JSON, with its custom terms.
+
+    Raises:
+        InputError: it is not a valid label.
+        ValueError: it holds a value that JSON does not have.
+        TypeError: likewise.
+    """
     validation.parse(document)
     if terms := custom_fields.custom_terms(document):
         document = {**document, schema.CUSTOM_TERMS: terms}

@@ -1,15 +1,15 @@
-"""How Elasticsearch keeps labels: made from the label's one declaration (`label.INDEX_TYPES`).
+"""How Elasticsearch indexes labels, derived from the declaration of their fields (`INDEX_TYPES`).
 
-- keyword, and `.text` beside it where people write sentences. What is longer than 8191 characters
-  is kept but cannot be asked for.
-- date: to the nanosecond, also in the form of an `img_id`; "" is no date.
-- flattened: all values inside are keywords.
-- Keys that the declaration does not know cost no field each, for an index takes 1,000 in all and
-  labels that need one more are refused: all of them go into one, as terms such as `weather=sunny`
-  (`custom_terms`). An index from before that has a field for each of them. Those stay, are asked
-  as well, and the one field is added by the next writer.
+- keyword: with a `.text` sub-field where people write sentences. Values of more than 8191
+  characters are stored but not indexed.
+- date: to the nanosecond, also in the format of an `img_id`; "" is accepted as no date.
+- flattened: every value inside is a keyword.
+- Custom fields, which are not declared, share one field, `CUSTOM_TERMS`, of terms such as
+  `weather=sunny`: an index is limited to 1,000 fields, and rejects labels that need more. An index
+  from an earlier version has a field for each of them; these are kept and queried as well, and the
+  next writer adds the shared field.
 
-The index is sorted as a search answers, so that no answer has to be sorted.
+The index is sorted in the order of search results, so results need no sorting.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,113 +22,122 @@ ORDER = {"img_id": "asc", "label.created_on_date": "desc", "label_fingerprint": 
 
 _DATES = "strict_date_optional_time||yyyyMMdd'T'HH-mm-ss-SSSSSS||basic_date"
 _KEYWORD = {"type": "keyword", "ignore_above": MAX_KEYWORD}
-_KINDS: Mapping[str, Mapping[str, Any]] = {
+_FIELD_TYPES: Mapping[str, Mapping[str, Any]] = {
     "keyword": _KEYWORD,
     "keyword+text": {**_KEYWORD, "fields": {"text": {"type": "text"}}},
     "flattened": {"type": "flattened", "ignore_above": MAX_KEYWORD},
     "date": {"type": "date_nanos", "format": _DATES, "ignore_malformed": True},
 }
 
-_NO_OTHERS = {"dynamic": "false"}
+_NO_DYNAMIC_FIELDS = {"dynamic": "false"}
 
-Definition = Mapping[str, Any]
+Definition = Mapping[str, Any]  # mappings and settings, as in `PUT /<index>`
 
 
-def labels() -> Definition:
-    """The index of the labels."""
+def label_index() -> Definition:
+    """Return the definition of the index of the labels."""
     sort = {"field": list(ORDER), "order": list(ORDER.values())}
     return {
         "settings": {"index": {"number_of_shards": 1, "sort": sort}},
         "mappings": {
             "_meta": {"label_version": LABEL_VERSION},
             "date_detection": False,
-            **_NO_OTHERS,
+            **_NO_DYNAMIC_FIELDS,
             "properties": {**_properties(), CUSTOM_TERMS: {"type": "keyword"}},
         },
     }
 
 
-def gone() -> Definition:
-    """The index of the labels that are gone for good."""
+def tombstone_index() -> Definition:
+    """Return the definition of the index of the tombstones."""
     keywords = dict.fromkeys(("img_id", "s3_key", "why", "by"), _KEYWORD)
     return {
         "settings": {"index": {"number_of_shards": 1}},
-        "mappings": {**_NO_OTHERS, "properties": {**keywords, "when": {"type": "date"}}},
+        "mappings": {
+            **_NO_DYNAMIC_FIELDS,
+            "properties": {**keywords, "when": {"type": "date"}},
+        },
     }
 
 
-def addition(wanted: Definition, actual: Definition) -> Definition:
-    """Return what `PUT _mapping` has to add to an index that fits, if anything."""
-    there, needed = actual.get("mappings", {}), wanted["mappings"]
+def missing_fields(expected: Definition, actual: Definition) -> Definition:
+    """Return the body of `PUT _mapping` that completes an index; empty if it is complete."""
+    mappings, needed = actual.get("mappings", {}), expected["mappings"]
     fields = {
         name: field
         for name, field in needed["properties"].items()
-        if name not in there.get("properties", {})
+        if name not in mappings.get("properties", {})
     }
-    if not fields and there.get("dynamic") == needed["dynamic"]:
+    if not fields and mappings.get("dynamic") == needed["dynamic"]:
         return {}
-    return {**_NO_OTHERS, "properties": fields}
+    return {**_NO_DYNAMIC_FIELDS, "properties": fields}
 
 
-def misfit(wanted: Definition, actual: Definition) -> str:
-    """Return the first thing in which an index is not as wanted; "" when it fits.
+def misfit(expected: Definition, actual: Definition) -> str:
+    """Return the first difference that cannot be mended, "" if there is none.
 
-    What it only lacks, as one from an earlier version does, can be added.
+    Missing fields, as in an index from an earlier version, can be added.
     """
-    lacking = addition(wanted, actual).get("properties", {})
-    wanted = {
-        **wanted,
+    missing = missing_fields(expected, actual).get("properties", {})
+    expected = {
+        **expected,
         "mappings": {
-            **{key: value for key, value in wanted["mappings"].items() if key not in _NO_OTHERS},
+            **{
+                key: value
+                for key, value in expected["mappings"].items()
+                if key not in _NO_DYNAMIC_FIELDS
+            },
             "properties": {
                 name: field
-                for name, field in wanted["mappings"]["properties"].items()
-                if name not in lacking
+                for name, field in expected["mappings"]["properties"].items()
+                if name not in missing
             },
         },
     }
-    for where in ("mappings", "settings"):
-        for difference in _differences(_relevant(wanted, where), _relevant(actual, where), ""):
+    for part in ("mappings", "settings"):
+        for difference in _differences(_relevant(expected, part), _relevant(actual, part), ""):
             return difference
     return ""
 
 
 def custom_fields(actual: Definition) -> Iterator[str]:
-    """The dotted names of the fields that an index has beyond those of the declaration."""
-    yield from _own_fields(actual.get("mappings", {}).get("properties", {}), "")
+    """Yield the dotted names of the fields of an index that are not declared."""
+    yield from _custom_fields(actual.get("mappings", {}).get("properties", {}), "")
 
 
-def _own_fields(properties: Mapping[str, Any], prefix: str) -> Iterator[str]:
+def _custom_fields(properties: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for name, field in properties.items():
         if "properties" in field:
-            yield from _own_fields(field["properties"], f"{prefix}{name}.")
+            yield from _custom_fields(field["properties"], f"{prefix}{name}.")
         elif resolve_field(prefix + name)[1] == CUSTOM and name != CUSTOM_TERMS:
             yield prefix + name
-
-
-def _relevant(definition: Definition, where: str) -> Any:
-    if where == "mappings":
-        return definition.get("mappings", {})
-    sort = definition.get("settings", {}).get("index", {}).get("sort", {})
-    return {"sort": sort} if sort else {}
-
-
-def _differences(wanted: Any, actual: Any, path: str) -> Iterator[str]:
-    """What of `wanted` is not so in `actual`; there may be more in that."""
-    if isinstance(wanted, Mapping) and isinstance(actual, Mapping):
-        for key, value in wanted.items():
-            yield from _differences(value, actual.get(key), f"{path}.{key}" if path else key)
-    elif wanted != actual:
-        name = path.replace(".properties.", ".").removeprefix("properties.")
-        yield f"{name} is {'missing' if actual is None else repr(actual)} instead of {wanted!r}"
 
 
 def _properties() -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for path, kind in INDEX_TYPES.items():
-        *outer, name = path.split(".")
+        *objects, name = path.split(".")
         inside = properties
-        for step in outer:
-            inside = inside.setdefault(step, {"properties": {}})["properties"]
-        inside[name] = _KINDS.get(kind, {"type": kind})
+        for outer in objects:
+            inside = inside.setdefault(outer, {"properties": {}})["properties"]
+        inside[name] = _FIELD_TYPES.get(kind, {"type": kind})
     return properties
+
+
+def _relevant(definition: Definition, part: str) -> Any:
+    """Return the mappings, or of the settings only the sort order."""
+    if part == "mappings":
+        return definition.get("mappings", {})
+    sort = definition.get("settings", {}).get("index", {}).get("sort", {})
+    return {"sort": sort} if sort else {}
+
+
+def _differences(expected: Any, actual: Any, path: str) -> Iterator[str]:
+    """Yield what `actual` lacks or has otherwise; additions are no difference."""
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        for key, value in expected.items():
+            yield from _differences(value, actual.get(key), f"{path}.{key}" if path else key)
+    elif expected != actual:
+        name = path.replace(".properties.", ".").removeprefix("properties.")
+        found = "missing" if actual is None else repr(actual)
+        yield f"{name} is {found} instead of {expected!r}"

@@ -1,4 +1,4 @@
-"""Connections to Elasticsearch through a proxy, which its client does not know."""
+"""Connections to Elasticsearch through an HTTP proxy, which its client library does not support."""
 
 from urllib.parse import unquote, urlsplit
 
@@ -7,10 +7,10 @@ from urllib3 import HTTPSConnectionPool, ProxyManager, Timeout, make_headers
 
 
 def node_class(proxy: str) -> type[Urllib3HttpNode]:
-    """Return the kind of node that reaches a server over https through the proxy."""
+    """Return a node class that connects to an https server through the proxy at this URL."""
 
     class ProxiedNode(Urllib3HttpNode):
-        """A node whose requests go through a tunnel that the proxy opens."""
+        """A node whose requests go through a CONNECT tunnel of the proxy."""
 
         def __init__(self, config: NodeConfig) -> None:
             super().__init__(config)
@@ -18,7 +18,7 @@ def node_class(proxy: str) -> type[Urllib3HttpNode]:
             assert isinstance(direct, HTTPSConnectionPool)
             manager = ProxyManager(
                 proxy,
-                proxy_headers=_login(proxy),
+                proxy_headers=_login_header(proxy),
                 timeout=Timeout(total=config.request_timeout),
                 maxsize=config.connections_per_node,
                 block=True,
@@ -31,8 +31,8 @@ def node_class(proxy: str) -> type[Urllib3HttpNode]:
     return ProxiedNode
 
 
-def _login(proxy: str) -> dict[str, str]:
-    """Return the header for a proxy whose address holds a login."""
+def _login_header(proxy: str) -> dict[str, str]:
+    """Return the header with the login in the proxy's URL, if there is one."""
     parts = urlsplit(proxy)
     if parts.username is None:
         return {}

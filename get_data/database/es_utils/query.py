@@ -1,4 +1,4 @@
-"""A search file in the words of Elasticsearch."""
+"""Search files translated into queries of Elasticsearch."""
 
 import re
 from collections.abc import Mapping
@@ -11,9 +11,10 @@ from get_data.labels.custom_fields import field_term, term_text, value_term
 from get_data.labels.schema import CUSTOM, CUSTOM_TERMS, is_elasticsearch_field, resolve_field
 from get_data.labels.unicode_forms import to_nfd
 
-# The types that find a text in whichever form it is asked: in a regular expression an accent of
-# its own would belong to what stands behind it, and a range goes by the form that is stored.
-_ALIKE_IN_BOTH_FORMS = {
+# The argument that holds the text, for the types that can be asked in both Unicode forms. In a
+# regular expression an accent of its own would belong to the character before it, and a range is
+# compared with the form that is stored.
+_TEXT_ARGUMENTS = {
     "term": "value",
     "terms": "value",
     "match": "query",
@@ -21,12 +22,12 @@ _ALIKE_IN_BOTH_FORMS = {
     "prefix": "value",
     "wildcard": "value",
 }
-_LIMITS = ("gte", "gt", "lte", "lt")
-_VALUES = ("value", "wildcard", "query")
-_OF_WORDS = ("operator", "minimum_should_match")  # of which a keyword has one
-_NO_LETTER = re.compile(r"[^A-Za-z0-9_\x80-\U0010ffff]")
+_RANGE_LIMITS = ("gte", "gt", "lte", "lt")
+_VALUE_ARGUMENTS = ("value", "wildcard", "query")
+_WORD_ARGUMENTS = ("operator", "minimum_should_match")  # pointless for a keyword, which is one word
+_NOT_A_LETTER = re.compile(r"[^A-Za-z0-9_\x80-\U0010ffff]")
 _ESCAPED = r"\\\g<0>"
-_UNKNOWN_OF_OWN = frozenset(
+_UNSUPPORTED_FOR_CUSTOM_FIELDS = frozenset(
     (
         *("fuzzy", "intervals", "match_bool_prefix", "match_phrase_prefix", "span_term"),
         *("terms_set", "common"),
@@ -35,9 +36,10 @@ _UNKNOWN_OF_OWN = frozenset(
 
 
 def get_search_query_from_dict(search: dict[str, Any]) -> dict[str, Any]:
-    """The Elasticsearch query of a search file that was read, for `search(query=...)`.
+    """Return the Elasticsearch query for a search file, to pass to `search(query=...)`.
 
-    The keys are fields of a label, the values what is asked of each, or a list of that:
+    The keys of `search` are fields of a label; each value is a condition on that field, or a list
+    of conditions:
 
         {"event":     {"type": "match", "field": "text", "query": "race"},
          "driver":    {"type": "term", "bool": "must_not", "value": "Zoé"},
@@ -49,10 +51,11 @@ def get_search_query_from_dict(search: dict[str, Any]) -> dict[str, Any]:
                   "must_not": [{"term": {"driver": {"value": "Zoé"}}}],
                   "filter":   [{"range": {"timestamp": {"gte": "2020-12", "lt": "2021-01"}}}]}}
 
-    `type` is a query type of Elasticsearch; an entry where it is empty is skipped. `field` is a
-    sub-field, `bool` one of `must` (the default, also spelt `match`), `filter`, `should` and
-    `must_not`; where there is any `should`, at least one of them has to match. All other keys are
-    the arguments of that type, as Elasticsearch's guide has them; the list of `terms` is `value`:
+    In a condition, `type` is a query type of Elasticsearch; a condition whose `type` is empty is
+    skipped. `field` selects a sub-field. `bool` is `must` (the default, also spelt `match`),
+    `filter`, `should` or `must_not`; if there are `should` conditions, at least one of them has to
+    match. All other keys are the arguments of the query type, as in Elasticsearch's reference,
+    except that the list of `terms` is called `value`:
 
         term, prefix, wildcard, regexp      value, case_insensitive
         terms                               value: a list
@@ -62,56 +65,63 @@ def get_search_query_from_dict(search: dict[str, Any]) -> dict[str, Any]:
         ids                                 values: a list of fingerprints
         exists, match_all                   none
 
-    Dots reach inside: `label.label_direction`. `.text` asks for words and is there for `event`,
-    `track` and `comment`; `.keyword` asks for the whole text, as no sub-field does. An empty search
-    matches everything.
+    Dots reach into objects: `label.label_direction`. The sub-field `.text`, which `event`, `track`
+    and `comment` have, matches words; without a sub-field, or with `.keyword`, the whole text is
+    matched. An empty search matches everything.
 
-    Raises: InputError that names the field and the key.
+    Raises:
+        InputError: a condition is malformed; the message names the field and the key.
     """
     return query_body(parse_search_query(search))
 
 
 def query_body(query: SearchQuery, *, both_forms: bool = False) -> dict[str, Any]:
-    """The query of Elasticsearch that the clauses make.
+    """Return the query of Elasticsearch for a parsed search.
 
-    `both_forms`: that also finds texts which earlier versions did not store in NFC, or which
-    somebody else has put there. Raises: InputError.
+    Args:
+        query: the parsed search.
+        both_forms: also match texts in NFD, as earlier versions and other programs may have stored
+            them.
+
+    Raises:
+        InputError: an argument that must be a list is not.
     """
     if not query.clauses:
         return {"match_all": {}}
     clauses: dict[str, Any] = {}
     for clause in query.clauses:
         body = _clause_body(clause)
-        if both_forms and (other := _in_the_other_form(clause)):
-            ways = [body, _clause_body(other)]
-            body = {"bool": {"should": ways, "minimum_should_match": 1}}
+        if both_forms and (nfd_clause := _decompose(clause)):
+            forms = [body, _clause_body(nfd_clause)]
+            body = {"bool": {"should": forms, "minimum_should_match": 1}}
         clauses.setdefault(clause.occur, []).append(body)
     if "should" in clauses:
         clauses["minimum_should_match"] = 1
     return {"bool": clauses}
 
 
-def _in_the_other_form(clause: Clause) -> Clause | None:
-    """The clause about the same text with its accents apart; None where there is no other form."""
-    name = _ALIKE_IN_BOTH_FORMS.get(clause.type)
-    asked = clause.arguments.get(name) if name else None
-    if isinstance(asked, list):
-        other: object = [to_nfd(one) if isinstance(one, str) else one for one in asked]
-    else:
-        other = to_nfd(asked) if isinstance(asked, str) else asked
-    if name is None or other == asked:
-        return None
-    return replace(clause, arguments={**clause.arguments, name: other})
-
-
-def check(query: SearchQuery) -> None:
-    """Raise InputError for what Elasticsearch knows, but not of fields of the user's own."""
+def check_query(query: SearchQuery) -> None:
+    """Raise InputError for a query type that Elasticsearch supports, but not for custom fields."""
     for clause in query.clauses:
-        if _is_own(clause) and clause.type in _UNKNOWN_OF_OWN:
+        if _is_custom(clause) and clause.type in _UNSUPPORTED_FOR_CUSTOM_FIELDS:
             raise InputError(
-                f"{clause.path}: {clause.type} cannot ask a key of your own; "
+                f"{clause.path}: {clause.type} is not supported for custom fields; "
                 "use term, terms, prefix, wildcard, regexp, range or exists"
             )
+
+
+def _decompose(clause: Clause) -> Clause | None:
+    """Return the clause with its text in NFD, None if that makes no difference."""
+    name = _TEXT_ARGUMENTS.get(clause.type)
+    text = clause.arguments.get(name) if name else None
+    other: object = text
+    if isinstance(text, list):
+        other = [to_nfd(item) if isinstance(item, str) else item for item in text]
+    elif isinstance(text, str):
+        other = to_nfd(text)
+    if name is None or other == text:
+        return None
+    return replace(clause, arguments={**clause.arguments, name: other})
 
 
 def _clause_body(clause: Clause) -> dict[str, Any]:
@@ -123,75 +133,78 @@ def _clause_body(clause: Clause) -> dict[str, Any]:
     if clause.type == "terms":
         _check_list(clause, "value")
     path = resolve_field(clause.path)[0]
-    asked = _question(clause.type, path, clause.arguments)
-    if not _is_own(clause) or not (of_terms := _of_own_terms(clause, path)):
-        return asked
-    # an index from before `CUSTOM_TERMS` has labels of which only the field itself tells
-    return {"bool": {"should": [of_terms, asked]}}
+    of_field = _typed_query(clause.type, path, clause.arguments)
+    if not _is_custom(clause) or not (of_terms := _custom_terms_query(clause, path)):
+        return of_field
+    # An index from before CUSTOM_TERMS has labels whose custom fields are only in the field itself.
+    return {"bool": {"should": [of_terms, of_field]}}
 
 
-def _question(kind: str, path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _typed_query(kind: str, path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     match kind:
         case "exists":
             return {"exists": {"field": path, **arguments}}
         case "terms":
-            others = {name: value for name, value in arguments.items() if name != "value"}
-            return {"terms": {path: arguments["value"], **others}}
+            options = {name: value for name, value in arguments.items() if name != "value"}
+            return {"terms": {path: arguments["value"], **options}}
     return {kind: {path: dict(arguments)}}
 
 
-def _is_own(clause: Clause) -> bool:
+def _is_custom(clause: Clause) -> bool:
     path, kind = resolve_field(clause.path)
     return kind == CUSTOM and not is_elasticsearch_field(path) and "*" not in path
 
 
-def _of_own_terms(clause: Clause, path: str) -> dict[str, Any] | None:
-    """Return the clause as a query of `CUSTOM_TERMS`; None where there is no such query."""
-    arguments = {name: value for name, value in clause.arguments.items() if name not in _OF_WORDS}
-    start = value_term(path, "")
+def _custom_terms_query(clause: Clause, path: str) -> dict[str, Any] | None:
+    """Return the clause as a query on CUSTOM_TERMS, None where there is no equivalent."""
+    arguments = {
+        name: value for name, value in clause.arguments.items() if name not in _WORD_ARGUMENTS
+    }
+    prefix = value_term(path, "")
     match clause.type:
         case "exists":
-            return _question("term", CUSTOM_TERMS, {**arguments, "value": field_term(path)})
+            return _typed_query("term", CUSTOM_TERMS, {**arguments, "value": field_term(path)})
         case "terms":
-            arguments["value"] = [start + term_text(value) for value in arguments["value"]]
+            arguments["value"] = [prefix + term_text(value) for value in arguments["value"]]
         case "range":
-            arguments = _within(start, arguments)
+            arguments = _prefix_range(prefix, arguments)
         case "term" | "match" | "match_phrase" | "prefix" | "wildcard" | "regexp":
-            name = next((name for name in _VALUES if name in arguments), "value")
+            name = next((name for name in _VALUE_ARGUMENTS if name in arguments), "value")
             value = arguments.pop(name, None)
             if not isinstance(value, str | int | float):
-                return None  # which the question about the field itself is refused for
-            arguments["value"] = _begun(clause.type, start, term_text(value))
+                return None  # Elasticsearch rejects the query on the field itself
+            arguments["value"] = _prefix_pattern(clause.type, prefix, term_text(value))
         case _:
             return None
     kind = "term" if clause.type.startswith("match") else clause.type
-    asked = _question(kind, CUSTOM_TERMS, arguments)
+    query = _typed_query(kind, CUSTOM_TERMS, arguments)
     if not arguments.get("case_insensitive"):
-        return asked
-    has_key = _question("term", CUSTOM_TERMS, {"value": field_term(path)})  # whose case does count
-    return {"bool": {"filter": [has_key, asked]}}
+        return query
+    # The case of the key itself still counts.
+    has_key = _typed_query("term", CUSTOM_TERMS, {"value": field_term(path)})
+    return {"bool": {"filter": [has_key, query]}}
 
 
-def _begun(kind: str, start: str, value: str) -> str:
-    """Return the value, or the pattern, for terms that begin so."""
+def _prefix_pattern(kind: str, prefix: str, value: str) -> str:
+    """Return the value or pattern after a literal prefix."""
     if kind == "wildcard":
-        return re.sub(r"([\\*?])", r"\\\1", start) + value
+        return re.sub(r"([\\*?])", r"\\\1", prefix) + value
     if kind == "regexp":
-        return f"{re.sub(_NO_LETTER, _ESCAPED, start)}({value})"
-    return start + value
+        return f"{re.sub(_NOT_A_LETTER, _ESCAPED, prefix)}({value})"
+    return prefix + value
 
 
-def _within(start: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the limits of a range, none of which leads to terms that begin in another way."""
+def _prefix_range(prefix: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a range over terms with this prefix and no others."""
     limits = {
-        name: start + term_text(value) if name in _LIMITS else value
+        name: prefix + term_text(value) if name in _RANGE_LIMITS else value
         for name, value in arguments.items()
         if value is not None
     }
     if not {"gte", "gt"} & limits.keys():
-        limits["gte"] = start
+        limits["gte"] = prefix
     if not {"lte", "lt"} & limits.keys():
-        limits["lt"] = start[:-1] + chr(ord("=") + 1)
+        limits["lt"] = prefix[:-1] + chr(ord("=") + 1)
     return limits
 
 

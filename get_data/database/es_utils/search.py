@@ -1,4 +1,4 @@
-"""Questions to an index of Elasticsearch, and answers that are whole or none."""
+"""Searches in an index of Elasticsearch, whose results are complete or an error."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,21 +9,141 @@ import msgspec
 
 from common.errors import DatabaseError, InputError
 from get_data.database.es_utils import mapping
-from get_data.database.es_utils.http import Http, Refused, is_missing
+from get_data.database.es_utils.client import Client
+from get_data.database.es_utils.errors import RequestRejected
 from get_data.database.es_utils.query import query_body
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels.custom_fields import path_of_term
 from get_data.labels.schema import CUSTOM_TERMS
 
-LARGEST_PAGE = 10_000  # documents, the most that Elasticsearch gives at once
-FIRST_PAGE = 1000  # whose size tells how many documents make up PAGE_BYTES
+MAX_PAGE_SIZE = 10_000  # documents, the most that Elasticsearch returns at once
+FIRST_PAGE_SIZE = 1000  # from which the size of a document is estimated
 PAGE_BYTES = 8 * 2**20
 
-_NAME_ALONE = r"([^=\\]|\\.)*"  # of the terms, those without a value
+_NAMES_ONLY = r"([^=\\]|\\.)*"  # of the custom terms, those without a value
 
-_KEEP_ALIVE = "30m"  # from one page to the next, while pictures are fetched
-_FORGOTTEN = "search_context_missing_exception"
+_KEEP_ALIVE = "30m"  # from one page to the next, while pictures are downloaded
+_SEARCH_EXPIRED = "search_context_missing_exception"
 _ORDER = [{field: order} for field, order in mapping.ORDER.items()]
+
+
+def refresh(client: Client, index: str, *, should_retry: bool = True) -> None:
+    """Make everything written so far visible to searches.
+
+    Raises:
+        DatabaseError: a shard could not be refreshed.
+    """
+    try:
+        answer = client.request_json("POST", f"/{index}/_refresh", should_retry=should_retry)
+    except RequestRejected as error:
+        if error.is_missing_index:  # nothing has been written
+            return
+        raise
+    if answer["_shards"]["failed"]:
+        raise DatabaseError(
+            f"{client.name} could not be refreshed; run again when the server is healthy"
+        )
+
+
+def count(client: Client, index: str, query: SearchQuery, limit: int | None = None) -> int:
+    """Return how many documents match; with a limit, counting stops there.
+
+    Raises:
+        InputError: Elasticsearch rejects the query.
+    """
+    body = {
+        "size": 0,
+        "query": query_body(query, both_forms=True),
+        "track_total_hits": limit or True,
+    }
+    try:
+        answer = _search_json(client, index, body)
+    except RequestRejected as error:
+        if error.is_missing_index:
+            return 0
+        if error.status == 400 and error.kind != "index_closed_exception":
+            if len(query.clauses) > 1:
+                for clause in query.clauses:  # one of which is rejected by name
+                    count(client, index, SearchQuery((clause,)), limit=1)
+            raise _rejected_query(query, error) from error
+        raise
+    return int(answer["hits"]["total"]["value"])
+
+
+def custom_names(client: Client, index: str) -> list[str]:
+    """Return the names of the custom fields that documents have: the most frequent ones."""
+    terms = {"field": CUSTOM_TERMS, "include": _NAMES_ONLY, "size": MAX_PAGE_SIZE}
+    answer = _search_json(client, index, {"size": 0, "aggs": {"names": {"terms": terms}}})
+    return [path_of_term(bucket["key"]) for bucket in answer["aggregations"]["names"]["buckets"]]
+
+
+def scan(
+    client: Client, index: str, query: Mapping[str, Any], fields: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield these fields of all documents that match, in no useful order.
+
+    Labels never change, so no snapshot is needed: a later page still has every label that was there
+    at the start.
+    """
+    body = {
+        "query": query,
+        "sort": ["label_fingerprint"],
+        "_source": fields,
+        "size": MAX_PAGE_SIZE,
+        "track_total_hits": False,
+    }
+    while True:
+        try:
+            hits = _fetch_page(client, f"/{index}/_search", body).hits.hits
+        except RequestRejected as error:
+            if error.is_missing_index:
+                return
+            raise
+        for hit in hits:
+            yield msgspec.json.decode(hit.source)
+        if len(hits) < MAX_PAGE_SIZE:
+            return
+        body["search_after"] = msgspec.json.decode(hits[-1].sort)
+
+
+def scan_in_order(
+    client: Client, index: str, query: Mapping[str, Any]
+) -> Generator[bytes, None, None]:
+    """Yield a sorted snapshot of the documents that match: JSON, one line each.
+
+    The next page is fetched while the current one is consumed.
+
+    Raises:
+        DatabaseError: the server failed, or no longer has the snapshot.
+    """
+    try:
+        pit = client.request_json("POST", f"/{index}/_pit", keep_alive=_KEEP_ALIVE)["id"]
+    except RequestRejected as error:
+        if error.is_missing_index:
+            return
+        raise
+    body = {
+        "query": query,
+        "sort": _ORDER,
+        "_source": {"excludes": [CUSTOM_TERMS]},
+        "track_total_hits": False,
+        "size": FIRST_PAGE_SIZE,
+    }
+    try:
+        with ThreadPoolExecutor(1) as prefetcher:
+            pending: Future[_Page] | None = prefetcher.submit(_fetch_pit_page, client, body, pit)
+            while pending:
+                page = pending.result()
+                pit, hits, pending = page.pit_id, page.hits.hits, None
+                if len(hits) == body["size"]:
+                    after = msgspec.json.decode(hits[-1].sort)
+                    body = {**body, "size": _next_page_size(page), "search_after": after}
+                    pending = prefetcher.submit(_fetch_pit_page, client, body, pit)
+                for hit in hits:
+                    yield bytes(hit.source).replace(b"\n", b" ").replace(b"\r", b" ")
+    finally:
+        with suppress(DatabaseError):  # the snapshot expires by itself
+            client.request_json("DELETE", "/_pit", {"id": pit}, should_retry=False)
 
 
 class _Hit(msgspec.Struct):
@@ -36,7 +156,7 @@ class _Hits(msgspec.Struct):
 
 
 class _Page(msgspec.Struct):
-    """One page of an answer; the documents undecoded."""
+    """One page of results, with undecoded documents."""
 
     hits: _Hits
     pit_id: str = ""
@@ -46,138 +166,40 @@ class _Page(msgspec.Struct):
 _decode_page = msgspec.json.Decoder(_Page).decode
 
 
-def refresh(http: Http, index: str, *, is_worth_waiting: bool = True) -> None:
-    """Questions are about all that was written before. Raises: DatabaseError, Refused."""
+def _search_json(client: Client, index: str, body: Mapping[str, Any]) -> Any:
+    return client.request_json(
+        "POST", f"/{index}/_search", body, allow_partial_search_results="false"
+    )
+
+
+def _rejected_query(query: SearchQuery, error: RequestRejected) -> InputError:
+    clauses = ", ".join(f"{clause.path}: {clause.type}" for clause in query.clauses)
+    return InputError(f"{clauses}: Elasticsearch rejects the query: {error.short_reason}")
+
+
+def _fetch_pit_page(client: Client, body: Mapping[str, Any], pit: str) -> _Page:
     try:
-        answer = http.talk("POST", f"/{index}/_refresh", is_worth_waiting=is_worth_waiting)
-    except Refused as error:
-        if is_missing(error):  # so nothing was written
-            return
-        raise
-    if answer["_shards"]["failed"]:
-        raise DatabaseError(f"{http.name} could not be refreshed; run again when it is well")
-
-
-def total(http: Http, index: str, query: SearchQuery, limit: int | None = None) -> int:
-    """How many documents match; with a limit, no more than that are counted.
-
-    Raises: InputError for a query that Elasticsearch refuses, DatabaseError.
-    """
-    body = {
-        "size": 0,
-        "query": query_body(query, both_forms=True),
-        "track_total_hits": limit or True,
-    }
-    try:
-        answer = http.talk("POST", f"/{index}/_search", body, allow_partial_search_results="false")
-    except Refused as error:
-        if is_missing(error):
-            return 0
-        if error.status == 400 and error.kind != "index_closed_exception":
-            for clause in query.clauses if len(query.clauses) > 1 else ():
-                total(http, index, SearchQuery((clause,)), limit=1)  # tells which one it is
-            raise _wrong(query, error) from error
-        raise
-    return int(answer["hits"]["total"]["value"])
-
-
-def _wrong(query: SearchQuery, error: Refused) -> InputError:
-    about = ", ".join(f"{clause.path}: {clause.type}" for clause in query.clauses)
-    return InputError(f"{about}: Elasticsearch refuses the question: {error.short_reason}")
-
-
-def own_names(http: Http, index: str) -> list[str]:
-    """Return the names of fields of the users' own that documents have; the most frequent ones."""
-    terms = {"field": CUSTOM_TERMS, "include": _NAME_ALONE, "size": LARGEST_PAGE}
-    body = {"size": 0, "aggs": {"names": {"terms": terms}}}
-    answer = http.talk("POST", f"/{index}/_search", body, allow_partial_search_results="false")
-    return [path_of_term(one["key"]) for one in answer["aggregations"]["names"]["buckets"]]
-
-
-def everything(
-    http: Http, index: str, query: Mapping[str, Any], fields: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """Those fields of all documents that match, as they are now.
-
-    Labels never change, so a page that is asked for later still has all that were there at first.
-    """
-    body = {
-        "query": query,
-        "sort": ["label_fingerprint"],
-        "_source": fields,
-        "size": LARGEST_PAGE,
-        "track_total_hits": False,
-    }
-    while True:
-        try:
-            hits = _page(http, f"/{index}/_search", body).hits.hits
-        except Refused as error:
-            if is_missing(error):
-                return
-            raise
-        for hit in hits:
-            yield msgspec.json.decode(hit.source)
-        if len(hits) < LARGEST_PAGE:
-            return
-        body["search_after"] = msgspec.json.decode(hits[-1].sort)
-
-
-def in_order(http: Http, index: str, query: Mapping[str, Any]) -> Generator[bytes, None, None]:
-    """The documents that match, as they were at the start, sorted: JSON, one line each.
-
-    A page is asked for while the one before it is used. Raises: DatabaseError.
-    """
-    try:
-        pit = http.talk("POST", f"/{index}/_pit", keep_alive=_KEEP_ALIVE)["id"]
-    except Refused as error:
-        if is_missing(error):
-            return
-        raise
-    body = {
-        "query": query,
-        "sort": _ORDER,
-        "_source": {"excludes": [CUSTOM_TERMS]},
-        "track_total_hits": False,
-        "size": FIRST_PAGE,
-    }
-    try:
-        with ThreadPoolExecutor(1) as ahead:
-            coming: Future[_Page] | None = ahead.submit(_pit_page, http, body, pit)
-            while coming:
-                page = coming.result()
-                pit, hits, coming = page.pit_id, page.hits.hits, None
-                if len(hits) == body["size"]:
-                    after = msgspec.json.decode(hits[-1].sort)
-                    body = {**body, "size": _next_size(page), "search_after": after}
-                    coming = ahead.submit(_pit_page, http, body, pit)
-                for hit in hits:
-                    yield bytes(hit.source).replace(b"\n", b" ").replace(b"\r", b" ")
-    finally:
-        with suppress(DatabaseError):  # it ends by itself in time
-            http.talk("DELETE", "/_pit", {"id": pit}, is_worth_waiting=False)
-
-
-def _pit_page(http: Http, body: Mapping[str, Any], pit: str) -> _Page:
-    try:
-        return _page(http, "/_search", {**body, "pit": {"id": pit, "keep_alive": _KEEP_ALIVE}})
-    except Refused as error:
-        if error.kind != _FORGOTTEN:
+        return _fetch_page(
+            client, "/_search", {**body, "pit": {"id": pit, "keep_alive": _KEEP_ALIVE}}
+        )
+    except RequestRejected as error:
+        if error.kind != _SEARCH_EXPIRED:
             raise
         raise DatabaseError(
-            f"{http.name} has forgotten the search, as it does when it is restarted; run it again, "
-            "what was fetched is kept"
+            f"{client.name} no longer has this search, probably after a restart; run it again, "
+            "pictures downloaded so far are kept"
         ) from error
 
 
-def _page(http: Http, path: str, body: Mapping[str, Any]) -> _Page:
+def _fetch_page(client: Client, path: str, body: Mapping[str, Any]) -> _Page:
     encoded = msgspec.json.encode(body)
-    answer = http.ask("POST", path, encoded, allow_partial_search_results="false")
-    page = _decode_page(answer.body)
-    page.size_bytes = len(answer.body)
+    response = client.request("POST", path, encoded, allow_partial_search_results="false")
+    page = _decode_page(response.body)
+    page.size_bytes = len(response.body)
     return page
 
 
-def _next_size(page: _Page) -> int:
-    """How many documents like those of a page make up the bytes that a page may have."""
+def _next_page_size(page: _Page) -> int:
+    """Return how many documents of this page's average size fit in PAGE_BYTES."""
     size = PAGE_BYTES * len(page.hits.hits) // page.size_bytes
-    return min(max(size, 1), LARGEST_PAGE)
+    return min(max(size, 1), MAX_PAGE_SIZE)

@@ -1,4 +1,4 @@
-"""Where the team's Elasticsearch is and who asks, told by the environment."""
+"""The settings of a team's Elasticsearch, read from the environment."""
 
 import re
 import ssl
@@ -24,7 +24,7 @@ _INDEX_NAME = "[a-z0-9][a-z0-9._-]{0,199}"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One index of one Elasticsearch. The password is in no text that is printed."""
+    """An index on an Elasticsearch server, and the login. The repr leaves the password out."""
 
     url: str
     index: str = DEFAULT_INDEX
@@ -39,28 +39,29 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """The settings, checked as far as that goes without asking the server.
+    """Return the settings, checked as far as possible without a connection.
 
-    Raises: InputError that names the variable.
+    Raises:
+        InputError: a variable is wrong; the message names it.
     """
     user, password = environment.get(USER_ID, ""), environment.get(USER_PWD, "")
     if bool(user) != bool(password):
-        there, missing = (USER_ID, USER_PWD) if user else (USER_PWD, USER_ID)
-        raise InputError(f"{there} is set but {missing} not; set both, or none")
-    for name, text in ((USER_ID, user), (USER_PWD, password)):
+        given, missing = (USER_ID, USER_PWD) if user else (USER_PWD, USER_ID)
+        raise InputError(f"{given} is set but {missing} is not; set both or neither")
+    for variable, text in ((USER_ID, user), (USER_PWD, password)):
         if not _is_utf_8(text):
-            raise InputError(f"{name} is not UTF-8 text; set it again in a terminal that speaks it")
+            raise InputError(f"{variable} is not UTF-8 text; set it again in a UTF-8 terminal")
     index = environment.get(INDEX) or DEFAULT_INDEX
     if not re.fullmatch(_INDEX_NAME, index):
         raise InputError(
-            f"{INDEX} is {index!r}; expected small letters, digits, '-', '_' and '.', such as "
+            f"{INDEX} is {index!r}; use lower-case letters, digits, '-', '_' and '.', as in "
             f"{DEFAULT_INDEX!r}"
         )
     ca_certs = environment.get(CA_CERTS)
     return Settings(
-        _checked_url(environment.get(URL, "")),
+        _parse_url(environment.get(URL, "")),
         index,
-        _checked_certificates(path.expand_user(ca_certs)) if ca_certs else None,
+        _check_certificates(path.expand_user(ca_certs)) if ca_certs else None,
         user,
         password,
     )
@@ -74,20 +75,21 @@ def _is_utf_8(text: str) -> bool:
     return True
 
 
-def _checked_url(text: str) -> str:
-    url = address.checked(
+def _parse_url(text: str) -> str:
+    url = address.parse_url(
         URL, text, example="https://elastic.example.org:9200", login=f"{USER_ID} and {USER_PWD}"
     )
     if urlsplit(url).port is None:
-        raise InputError(f"{URL} is without a port; Elasticsearch's own is 9200")
+        raise InputError(f"{URL} has no port; the default of Elasticsearch is 9200")
     return url
 
 
-def _checked_certificates(file: Path) -> Path:
+def _check_certificates(file: Path) -> Path:
+    """Return the file if it holds certificates, else raise InputError."""
     try:
         if not file.is_file():
-            raise InputError(f"{CA_CERTS} names {file}, which is no file")
+            raise InputError(f"{CA_CERTS} is {file}, which is not a file")
         ssl.create_default_context(cafile=file)
     except (ssl.SSLError, OSError) as error:
-        raise InputError(f"{CA_CERTS} names {file}, which holds no PEM certificate") from error
+        raise InputError(f"{CA_CERTS} is {file}, which holds no PEM certificate") from error
     return file

@@ -37,7 +37,7 @@ from get_data.database.interfaces import (
     is_store_path,
     key_matches,
 )
-from get_data.database.proxies import way_to
+from get_data.database.proxies import find_route
 from get_data.database.s3_utils.refusals import NOT_IMPLEMENTED, Refusal
 from get_data.database.s3_utils.settings import VIRTUAL, Login, Settings
 
@@ -77,14 +77,14 @@ class S3PictureStore:
         self._knows_create_only = True
         self._tells_md5 = True  # an ETag may be something else, as with SSE-KMS
         self._clock: tuple[datetime, float] | None = None
-        self._way = way_to(login.url)
+        self._route = find_route(login.url)
         client_options: ClientConfig = {
             "allow_http": login.url.startswith("http:"),
             "connect_timeout": timedelta(seconds=_CONNECT_S),
             "timeout": timedelta(seconds=retry.REQUEST_TIMEOUT_S),
         }
-        if self._way.proxy:
-            client_options["proxy_url"] = self._way.proxy
+        if self._route.proxy:
+            client_options["proxy_url"] = self._route.proxy
         with _foreign_variables_hidden():
             self._store = S3Store(
                 settings.bucket,
@@ -364,7 +364,7 @@ class S3PictureStore:
     def _refused(self, refusal: Refusal, about: str, tried_s: float) -> Refused:
         place = f"bucket {self.name!r} at {self._url}" + (f", {about}" if about else "")
         long = f", for {tried_s:.0f} s now" if tried_s > 1 else ""
-        note = self._way.note if refusal.is_about_the_way else ""
+        note = self._route.note if refusal.is_about_the_way else ""
         return Refused(
             f"picture store: {place}: {refusal.reason}{long}; check {refusal.look_at}{note}",
             refusal,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from common.errors import DatabaseError, InputError
 from get_data.database import address
-from get_data.database.proxies import way_to
+from get_data.database.proxies import find_route
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -76,7 +76,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     if region and not _REGION_FORM.fullmatch(region):
         raise InputError(f"{REGION} is {region!r}; expected a name such as eu-west-3")
     if endpoint_url:
-        endpoint_url = address.checked(
+        endpoint_url = address.parse_url(
             ENDPOINT_URL,
             endpoint_url,
             example="https://s3.example.org",
@@ -204,7 +204,7 @@ def create_bucket(settings: Settings) -> None:
             said = settings.without_secrets(str(error))
             raise DatabaseError(
                 f"bucket {settings.bucket!r} cannot be created at {login.url}: {said}; "
-                f"check {BUCKET}, {REGION} and the rights of the login{way_to(login.url).note}"
+                f"check {BUCKET}, {REGION} and the rights of the login{find_route(login.url).note}"
             ) from None
 
 
@@ -213,7 +213,7 @@ def _client(settings: Settings, login: Login) -> Any:
     import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and seldom needed
     from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    proxy = way_to(login.url).proxy
+    proxy = find_route(login.url).proxy
     return boto3.client(
         "s3",
         region_name=login.region,
