@@ -1,7 +1,9 @@
-"""The drive: what the thumb says becomes what the wheels do, fifty times a second.
+"""The control loop: the state of the pad becomes a command to the wheels, 50 times a second.
 
-The control loop runs in the caller's thread and waits for nothing but its clock: the camera has a
-thread of its own, and whoever takes its pictures must not block.
+It runs in the caller's thread and waits for nothing but its clock. The camera has a thread of its
+own, and the callbacks that receive its pictures must not block.
+
+Comments with a number such as S4 or P3 refer to the rows of docs/safety.md.
 """
 
 import threading
@@ -29,19 +31,19 @@ from car.realtime import CAMERA, CONTROL, priority
 from common.errors import CameraFailed
 
 CONTROL_HZ = 50.0
-AT_REST = 0.05  # a throttle this near to 0 counts as released
+RELEASED_THROTTLE = 0.05  # up to here the throttle counts as released
 STALLED = "the drive was held up"
 
-_CAMERA_ENDS_WITHIN_S = 2.0
-_REMEMBERED_S = 2.0  # longer than any picture takes from the sensor to us
+_CAMERA_JOIN_TIMEOUT_S = 2.0
+_COMMAND_HISTORY_S = 2.0  # longer than any picture takes from the sensor to this process
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the driver may do.
+    """Limits of a drive.
 
-    Full trigger means `max_throttle`. A pad that says nothing for `silence_s` while it gives
-    throttle counts as gone. With `dead_man`, there is throttle only while that button is held.
+    `max_throttle`: the throttle at full trigger. `silence_s`: the longest time without an event
+    from a pad whose throttle is not released. `dead_man`: throttle only while that button is held.
     """
 
     max_throttle: float
@@ -51,9 +53,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Whether the wheels follow the pad, and whether pictures are wanted.
+    """State of a drive.
 
-    `stop_reason` is what stopped the car last, or keeps it from being armed; "" when nothing does.
+    `armed`: the wheels follow the pad. `stop_reason`: what stopped the car last or prevented arming
+    it; "" if nothing did.
     """
 
     armed: bool = False
@@ -63,15 +66,20 @@ class State:
 
     @property
     def name(self) -> str:
-        """What a driver would call it."""
+        """The state in words for the driver."""
         if not self.armed:
             return f"{self.stop_reason}; press Menu" if self.stop_reason else "press Menu"
         return "paused" if self.paused else "recording"
 
+    @property
+    def recording(self) -> bool:
+        """Whether pictures are recorded."""
+        return self.armed and not self.paused
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one reading of the pad leads to."""
+    """Result of one reading of the pad."""
 
     state: State
     command: Command
@@ -81,24 +89,27 @@ class Decision:
 def decide(
     state: State, pad: PadState, rules: Rules, *, motors_stop_reason: str = "", gap_s: float = 0.0
 ) -> Decision:
-    """What the wheels do now, `gap_s` after the reading before.
+    """Decide what the wheels do, `gap_s` after the previous reading of the pad.
 
-    A car starts disarmed, and is disarmed again by whatever stops it: the emergency button, a pad
-    that is gone or silent, motors that stopped by themselves, a drive that was held up. Arming
-    needs the throttle at rest.
+    A car starts disarmed and is disarmed by whatever stops it: the emergency button, a missing or
+    silent pad, motors that have stopped, a stalled control loop. It can only be armed with the
+    throttle released.
     """
     pressed = pad.pressed
+    # S4: without the dead man's button there is no throttle, but the car stays armed and steers.
     throttle = 0.0 if rules.dead_man and Button.DEAD_MAN not in pad.held else pad.command.throttle
-    if abs(throttle) <= AT_REST:
+    if abs(throttle) <= RELEASED_THROTTLE:
         throttle = 0.0
-    if why := _stops(pad, throttle, rules, motors_stop_reason, gap_s):
-        state = replace(state, armed=False, stop_reason=why)
+    if reason := _find_stop_reason(pad, throttle, rules, motors_stop_reason, gap_s):
+        state = replace(state, armed=False, stop_reason=reason)
     elif Button.ARM in pressed and not state.armed:
-        at_rest = max(abs(pad.command.throttle), pad.unreported_throttle) <= AT_REST
-        state = replace(state, armed=at_rest, stop_reason="" if at_rest else "release the throttle")
+        # P3, P5: a trigger that has sent no event yet may be pulled all the same.
+        released = max(abs(pad.command.throttle), pad.unreported_throttle) <= RELEASED_THROTTLE
+        reason = "" if released else "release the throttle"
+        state = replace(state, armed=released, stop_reason=reason)
     if Button.PAUSE in pressed:
         state = replace(state, paused=not state.paused)
-    if Button.STOP_RUN in pressed:
+    if Button.STOP_RUN in pressed:  # S5
         state = replace(state, armed=False, over=True)
     command = NEUTRAL
     if state.armed:
@@ -106,25 +117,26 @@ def decide(
     return Decision(state, command, erase=Button.ERASE in pressed)
 
 
-def _stops(
+def _find_stop_reason(
     pad: PadState, throttle: float, rules: Rules, motors_stop_reason: str, gap_s: float
 ) -> str:
-    """Why the car has to stand, in a few words; "" when it may drive."""
-    if Button.EMERGENCY_STOP in pad.pressed:
+    """Return why the car has to stop, in a few words; "" if it may drive."""
+    if Button.EMERGENCY_STOP in pad.pressed:  # S3
         return "emergency stop"
-    if pad.fault:
+    if pad.fault:  # S1
         return pad.fault
-    if throttle and pad.silent_s > rules.silence_s:
+    if throttle and pad.silent_s > rules.silence_s:  # S2
         return "the pad is silent"
-    # The thumb may have let go or pressed Menu long ago: what was said in a gap is no consent.
+    # S10: after a gap the state of the pad is not the driver's will; the thumb may have released
+    # the trigger, or pressed Menu, long ago.
     if gap_s >= COMMAND_TIMEOUT_S:
         return STALLED
-    return motors_stop_reason
+    return motors_stop_reason  # S7, S8, S11: the guard saw a gap
 
 
 @dataclass(slots=True)
 class Timing:
-    """How well a loop kept to its schedule."""
+    """How well a loop keeps to its schedule."""
 
     period_s: float
     ticks: int = 0
@@ -132,13 +144,13 @@ class Timing:
     lateness_s: "array[float]" = field(default_factory=lambda: array("d"))
 
     def percentile_s(self, percent: float) -> float:
-        """The lateness that this share of all ticks stayed below, in seconds."""
+        """Return a percentile of the lateness of all ticks, in seconds."""
         ordered = sorted(self.lateness_s)
         return ordered[int((len(ordered) - 1) * percent / 100)] if ordered else 0.0
 
 
 class Drive:
-    """Joins a camera, a pad and motors. Whatever ends it leaves the car at neutral."""
+    """A drive with a camera, a pad and motors. Whatever ends it leaves the car at neutral."""
 
     def __init__(
         self,
@@ -153,8 +165,10 @@ class Drive:
         on_erase: Callable[[], object],
         on_pause: Callable[[], object],
     ) -> None:
-        """`on_frame` gets every picture, and `on_picture` those that were taken while armed and not
-        paused, with the command of that moment. Both are called from another thread.
+        """Join the parts. `run` starts the drive and closes them.
+
+        `on_frame` receives every picture, `on_picture` those taken while recording, with the
+        command at the time of exposure. Both are called from the camera's thread.
         """
         self._camera = camera
         self._pad = pad
@@ -167,62 +181,71 @@ class Drive:
         self._on_pause = on_pause
         self._stop = threading.Event()
         self._camera_error: Exception | None = None
-        self._read_s = 0.0  # when the pad was read last
-        self._commands: deque[tuple[float, Command]] = deque(maxlen=int(_REMEMBERED_S * CONTROL_HZ))
+        self._last_read_s = 0.0  # of the pad
+        self._commands: deque[tuple[float, Command]] = deque(
+            maxlen=int(_COMMAND_HISTORY_S * CONTROL_HZ)
+        )
         self.state = State()
         self.command = NEUTRAL
         self.timing = Timing(1 / CONTROL_HZ)
-        self.stops: Counter[str] = Counter()
+        self.stop_counts: Counter[str] = Counter()
         """How often each reason has stopped an armed car."""
 
     def stop(self) -> None:
-        """The run ends with the next tick. May be called from a signal handler or a thread."""
+        """End the run with the next tick. May be called from a signal handler or any thread."""
         self._stop.set()
 
     def run(self, duration_s: float | None = None) -> None:
-        """Drives until the pad, `stop` or the time ends it; then the car is at neutral.
+        """Drive until the pad, `stop` or the duration ends the run, then close all parts.
 
-        Raises: CameraFailed, PadLost, MotorsFailed; the car is at neutral then too.
+        The car is at neutral afterwards, also if an exception is raised.
+
+        Raises:
+            CameraFailed: the camera gives no pictures.
+            PadLost: the pad has been missing for too long.
+            MotorsFailed: the motors or their guard have failed.
         """
         camera = threading.Thread(target=self._take_pictures, name="camera", daemon=True)
-        with ExitStack() as ending:  # backwards, and on when one of them fails
-            ending.callback(self._camera.close)
-            ending.callback(self._pad.close)
-            ending.callback(camera.join, _CAMERA_ENDS_WITHIN_S)
-            ending.callback(self._motors.close)
-            ending.callback(self._end)
+        with ExitStack() as steps:  # in reverse order, each despite failures
+            steps.callback(self._camera.close)
+            steps.callback(self._pad.close)
+            steps.callback(camera.join, _CAMERA_JOIN_TIMEOUT_S)
+            # S12, S14: the motors come first, since the other parts may hang or fail.
+            steps.callback(self._motors.close)
+            steps.callback(self._finish)
             camera.start()
-            self._pad.discard_presses()  # Menu, for one, while the car was looked at
-            # Inherited by what times the pulses, if the motors have to be taken over.
+            self._pad.discard_presses()  # P4: buttons pressed during the checks
+            # Inherited by the threads that time the pulses, if the motors have to be taken over.
             with priority(CONTROL, inherited=True):
                 self._control(duration_s)
         if self._camera_error:
             raise CameraFailed(f"the camera failed: {self._camera_error}") from self._camera_error
 
-    def _end(self) -> None:
+    def _finish(self) -> None:
         self._stop.set()
         self.command = NEUTRAL
 
     def _control(self, duration_s: float | None) -> None:
         period_s = self.timing.period_s
-        start = tick = self._read_s = self._clock.now()
+        start = tick = self._last_read_s = self._clock.now()
         while not self._stop.is_set():
             self._step()
             if self.state.over or (duration_s is not None and tick - start >= duration_s):
                 return
             tick += period_s
-            missed = int(max(self._clock.now() - tick, 0.0) / period_s)
-            self.timing.skipped += missed
-            tick += missed * period_s
+            # Ticks that are past already are skipped, not made up for in a burst.
+            skipped = int(max(self._clock.now() - tick, 0.0) / period_s)
+            self.timing.skipped += skipped
+            tick += skipped * period_s
             self._clock.sleep_until(tick)
             self.timing.ticks += 1
             self.timing.lateness_s.append(self._clock.now() - tick)
 
     def _step(self) -> None:
-        """One reading of the pad has reached the wheels."""
+        """Read the pad once and move the wheels accordingly."""
         before = self.state
         now_s = self._clock.now()
-        gap_s, self._read_s = now_s - self._read_s, now_s
+        gap_s, self._last_read_s = now_s - self._last_read_s, now_s
         decision = decide(
             before,
             self._pad.read(),
@@ -238,33 +261,29 @@ class Drive:
         self.command = decision.command
         self.state = decision.state
         if before.armed and self.state.stop_reason:
-            self.stops[self.state.stop_reason] += 1
+            self.stop_counts[self.state.stop_reason] += 1
         if decision.erase:
             self._on_erase()
-        if _wanted(before) and not _wanted(self.state):
+        if before.recording and not self.state.recording:
             self._on_pause()
 
     def _take_pictures(self) -> None:
         with priority(CAMERA):
-            self._take_each_picture()
+            self._capture_until_stopped()
 
-    def _take_each_picture(self) -> None:
+    def _capture_until_stopped(self) -> None:
         try:
             while not self._stop.is_set():
                 frame = self._camera.capture()
                 self._on_frame(frame)
-                if _wanted(self.state):
+                if self.state.recording:
                     self._on_picture(frame, self._command_at(frame.captured_s))
-        except Exception as error:  # noqa: BLE001  whatever it is, the control loop must end
+        except Exception as error:  # noqa: BLE001  any failure ends the control loop (S14)
             self._camera_error = error
             self._stop.set()
 
     def _command_at(self, moment_s: float) -> Command:
-        """What the wheels were told at that moment; a picture reaches us later than it is taken."""
-        remembered = self._commands.copy()  # in one go, as the other thread goes on
-        commands = (command for told_s, command in reversed(remembered) if told_s <= moment_s)
+        """Return the command at the time of exposure: a picture arrives later than it is taken."""
+        history = self._commands.copy()  # atomic, while the control loop appends
+        commands = (command for sent_s, command in reversed(history) if sent_s <= moment_s)
         return next(commands, NEUTRAL)
-
-
-def _wanted(state: State) -> bool:
-    return state.armed and not state.paused

@@ -388,10 +388,10 @@ def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, miss
         missed=missed,
         asked_hz=args.rate,
         control=driving.timing,
-        stops=driving.stops,
+        stops=driving.stop_counts,
     ):
         output.print_message(line)
-    output.write_json({**asdict(recorder.report), "missed": missed, "stops": driving.stops})
+    output.write_json({**asdict(recorder.report), "missed": missed, "stops": driving.stop_counts})
 
 
 if __name__ == "__main__":

@@ -281,7 +281,7 @@ def test_a_drive_that_was_held_up_stands_until_menu_is_pressed_and_counts_it(hel
     parts.held_up_s = {3: held_up_s}
     drive = parts.drive()
     drive.run()
-    assert drive.stops == ({STALLED: stops} if stops else {})
+    assert drive.stop_counts == ({STALLED: stops} if stops else {})
     throttles = [command.throttle for command in parts.applied[4:9]]  # after it was held up
     assert throttles == ([0, 0, 0, 0, 0.5] if stops else [0, 0.5, 0.5, 0, 0.5])
 
@@ -291,7 +291,7 @@ def test_every_stop_is_counted_by_its_reason():
     parts = Parts([ARM, GO, emergency, emergency, GO, ARM, GO, gone, gone, ARM, emergency, STOP])
     drive = parts.drive()
     drive.run()
-    assert drive.stops == {"emergency stop": 2, "gone": 1}
+    assert drive.stop_counts == {"emergency stop": 2, "gone": 1}
 
 
 def test_what_was_pressed_before_the_drive_is_forgotten_once_and_first_of_all():
@@ -363,7 +363,7 @@ def test_a_camera_that_hangs_does_not_keep_the_car_driving(monkeypatch):
     """The motors are closed before anybody waits for the camera, and it is waited for."""
     parts = Parts([ARM, *[GO] * 10, STOP])
     parts.clock = VirtualClock()
-    monkeypatch.setattr(car_drive, "_CAMERA_ENDS_WITHIN_S", 2 * HANGS_S)
+    monkeypatch.setattr(car_drive, "_CAMERA_JOIN_TIMEOUT_S", 2 * HANGS_S)
     stands, went_on = threading.Event(), []
 
     def hang(_camera):

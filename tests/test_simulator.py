@@ -570,7 +570,7 @@ def test_a_drive_that_was_stopped_goes_on_with_one_press_of_menu():
         on_pause=lambda: None,
     )
     drive.run(duration_s=10.0)
-    assert drive.stops == {"commands came too late": 1}
+    assert drive.stop_counts == {"commands came too late": 1}
     standing = [moment_s for moment_s, throttle in told[:-1] if moment_s > 1 and not throttle]
     assert 1.9 < min(standing) < 2.1
     assert 3.0 < max(standing) < 3.2
