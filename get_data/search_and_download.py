@@ -28,7 +28,7 @@ from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
 from get_data.database import known_fields
 from get_data.database.connection import database
-from get_data.database.download import Downloaded, download
+from get_data.database.download import DownloadOutcome, download
 from get_data.database.interfaces import Failed
 from get_data.database.search.search_query import read_search_query
 from get_data.labels import label_file, session
@@ -108,14 +108,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return report(what, failures, labels, keep_labels=keep_labels)
 
 
-def counted(results: Iterable[Downloaded]) -> tuple[Counter[str], list[Failed]]:
+def counted(results: Iterable[DownloadOutcome]) -> tuple[Counter[str], list[Failed]]:
     """How many pictures came to what, under `others` their other labels; and those that failed."""
     what: Counter[str] = Counter()
     failures: list[Failed] = []
     for one in results:
-        what[one.what] += 1
-        what["others"] += one.others
-        if one.what == "failed":
+        what[one.status] += 1
+        what["others"] += one.other_labels
+        if one.status == "failed":
             failures.append(Failed(one.img_id, one.reason))
     return what, failures
 
@@ -155,13 +155,13 @@ def report(
 
     `keep_labels`: the label file holds earlier labels and was not replaced by an empty one.
     """
-    found = sum(what[name] for name in ("fetched", "there", "listed", "failed"))
+    found = sum(what[name] for name in ("fetched", "existing", "listed", "failed"))
     if what["listed"]:
         output.print_message(f"{pluralize(found, 'picture')} found and listed")
     else:
         output.print_message(
             f"{pluralize(found, 'picture')} found: {what['fetched']:,} fetched, "
-            f"{what['there']:,} here already"
+            f"{what['existing']:,} here already"
         )
     kept = keep_labels and found == len(failures)
     if kept:
@@ -180,7 +180,7 @@ def report(
         {
             "found": found,
             "fetched": what["fetched"],
-            "there": what["there"],
+            "there": what["existing"],
             "failed": what["failed"],
             "other_labels": what["others"],
         }

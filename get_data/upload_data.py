@@ -19,14 +19,13 @@ if __name__ == "__main__":
 import argparse
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from common.errors import InputError
 from get_data.cli import arguments, files, output, process
 from get_data.cli.output import pluralize
 from get_data.database.connection import database
 from get_data.database.interfaces import Failed
-from get_data.database.upload import Entry, Uploaded, entries_of, upload
+from get_data.database.upload import Entry, UploadOutcome, read_entries, upload
 from get_data.labels import edits
 
 
@@ -65,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
     entries = [
-        replace(entry, restore=args.restore)
+        entry
         for labels in args.labels
-        for entry in read(labels, args.pictures, repair=not args.dry_run)
+        for entry in read(labels, args.pictures, restore=args.restore, repair=not args.dry_run)
     ]
     with database(
         writing=not args.dry_run,
@@ -83,10 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return report(done, dry_run=args.dry_run)
 
 
-def read(argument: Path, pictures: Path | None, *, repair: bool) -> list[Entry]:
+def read(argument: Path, pictures: Path | None, *, restore: bool, repair: bool) -> list[Entry]:
     """The labels to upload. Raises: InputError for a file that asks for more than an upload."""
     labels, documents = files.read_labels(argument, repair=repair)
-    entries = entries_of(labels, pictures, documents)
+    entries = read_entries(labels, pictures, documents, restore=restore)
     for entry in entries:
         if edits.is_marked_for_deletion(entry.document) or edits.replaced_fingerprint(
             entry.document
@@ -103,32 +102,32 @@ def read(argument: Path, pictures: Path | None, *, repair: bool) -> list[Entry]:
     return entries
 
 
-def report(results: Sequence[Uploaded], *, dry_run: bool) -> int:
+def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
     """Says what was done; returns the exit code."""
-    what = Counter(result.what for result in results)
+    what = Counter(result.status for result in results)
     pictures = len({result.key for result in results if result.picture_sent})
     would = "would be " if dry_run else ""
     output.print_message(
         f"{pluralize(what['created'], 'label')} {would}uploaded with "
-        f"{pluralize(pictures, 'picture')}, {what['there']:,} already there"
+        f"{pluralize(pictures, 'picture')}, {what['existing']:,} already there"
     )
-    put_right = len({one.key for one in results if one.what == "there" and one.picture_sent})
+    put_right = len({one.key for one in results if one.status == "existing" and one.picture_sent})
     if put_right:
         output.print_message(
             f"lost or damaged in the database and {would}put right: "
             f"{pluralize(put_right, 'picture')}"
         )
-    if what["gone"]:
+    if what["tombstoned"]:
         output.print_message(
-            f"corrected or deleted since, and left so: {pluralize(what['gone'], 'label')}; "
+            f"corrected or deleted since, and left so: {pluralize(what['tombstoned'], 'label')}; "
             "--restore brings them back"
         )
-    failures = [Failed(one.img_id, one.reason) for one in results if one.what == "failed"]
+    failures = [Failed(one.img_id, one.reason) for one in results if one.status == "failed"]
     output.write_json(
         {
             "created": what["created"],
-            "there": what["there"],
-            "gone": what["gone"],
+            "there": what["existing"],
+            "gone": what["tombstoned"],
             "failed": what["failed"],
             "pictures_sent": pictures,
         }

@@ -25,10 +25,10 @@ from common.errors import InputError
 from get_data.cli import arguments, files, output, process
 from get_data.cli.output import pluralize
 from get_data.database.connection import Database, database
-from get_data.database.corrections import Findings, Overtaken, survey
-from get_data.database.delete import Deleted, delete, plan, target
+from get_data.database.corrections import Overtaken, Survey, survey
+from get_data.database.delete import DeletionOutcome, delete, plan
 from get_data.database.interfaces import Failed, LabelReference
-from get_data.database.upload import Entry, Uploaded, entries_of, upload
+from get_data.database.upload import Entry, UploadOutcome, read_entries, upload
 from get_data.labels import edits
 
 RIGHT_DATABASE = (
@@ -81,16 +81,16 @@ class Counts:
 class Outcome:
     """What came of each step; the steps of a dry run are the same."""
 
-    added: list[Uploaded] = field(default_factory=list)
-    replaced: list[Deleted] = field(default_factory=list)
-    deleted: list[Deleted] = field(default_factory=list)
+    added: list[UploadOutcome] = field(default_factory=list)
+    replaced: list[DeletionOutcome] = field(default_factory=list)
+    deleted: list[DeletionOutcome] = field(default_factory=list)
 
     @property
     def failures(self) -> list[Failed]:
         """The labels that could not be added, and the pictures that nobody has any more."""
         lost = (one for one in (*self.replaced, *self.deleted) if one.picture == "lost")
         return [
-            *(Failed(one.img_id, one.reason) for one in self.added if one.what == "failed"),
+            *(Failed(one.img_id, one.reason) for one in self.added if one.status == "failed"),
             *(Failed(one.img_id, "a label names its picture, and nobody has it") for one in lost),
         ]
 
@@ -99,12 +99,12 @@ class Outcome:
         """The outcome in numbers."""
         out = (*self.replaced, *self.deleted)
         return Counts(
-            created=sum(one.what == "created" for one in self.added),
-            there=sum(one.what == "there" for one in self.added),
-            gone=sum(one.what == "gone" for one in self.added),
-            replaced=sum(one.what == "deleted" for one in self.replaced),
-            deleted=sum(one.what == "deleted" for one in self.deleted),
-            absent=sum(one.what == "absent" for one in out),
+            created=sum(one.status == "created" for one in self.added),
+            there=sum(one.status == "existing" for one in self.added),
+            gone=sum(one.status == "tombstoned" for one in self.added),
+            replaced=sum(one.status == "deleted" for one in self.replaced),
+            deleted=sum(one.status == "deleted" for one in self.deleted),
+            absent=sum(one.status == "absent" for one in out),
             pictures_sent=len({one.key for one in self.added if one.picture_sent}),
             pictures_deleted=len({one.img_id for one in out if one.picture == "deleted"}),
             failed=len(self.failures),
@@ -124,13 +124,13 @@ class Wishes:
         left_out = {one.fingerprint for one in overtaken}
         return replace(self, add=[one for one in self.add if one.fingerprint not in left_out])
 
-    def replaced(self, added: Sequence[Uploaded]) -> list[LabelReference]:
+    def replaced(self, added: Sequence[UploadOutcome]) -> list[LabelReference]:
         """The labels whose corrections are in."""
         if self.keep_replaced:
             return []
-        done = {one.fingerprint for one in added if one.what in ("created", "there")}
+        done = {one.fingerprint for one in added if one.status in ("created", "existing")}
         return [
-            LabelReference(old, entry.img_id, target(entry.document).s3_key)
+            LabelReference(old, entry.img_id, entry.label.s3_key)
             for entry in self.add
             if entry.fingerprint in done and (old := edits.replaced_fingerprint(entry.document))
         ]
@@ -140,12 +140,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit code."""
     args = parse_args(argv)
     labels, documents = files.read_labels(args.labels, repair=not args.dry_run)
-    entries = entries_of(labels, args.pictures, documents)
+    entries = read_entries(labels, args.pictures, documents)
     wishes = Wishes(
         add=[entry for entry in entries if not edits.is_marked_for_deletion(entry.document)],
-        delete=[
-            target(one.document) for one in entries if edits.is_marked_for_deletion(one.document)
-        ],
+        delete=[one.label for one in entries if edits.is_marked_for_deletion(one.document)],
         keep_replaced=args.keep_replaced,
     )
     with database(writing=not args.dry_run) as db:
@@ -173,16 +171,16 @@ def say_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
         ("deleted", "deleted", ours.format("our corrections undo that")),
         ("kept", "to delete corrected", "kept, with the new labels"),
     ):
-        those = [one for one in overtaken if one.what == what]
+        those = [one for one in overtaken if one.status == what]
         if those:
-            by = ", ".join(sorted({one.by for one in those if one.by})) or "somebody"
+            by = (
+                ", ".join(sorted({one.changed_by for one in those if one.changed_by})) or "somebody"
+            )
             pictures = pluralize(len(those), "picture")
             output.print_message(f"{pictures} {subject} meanwhile by {by}: {then}")
 
 
-def ask(
-    counts: Counts, findings: Findings, db: Database, *, is_agreed: bool, skipped: bool
-) -> None:
+def ask(counts: Counts, findings: Survey, db: Database, *, is_agreed: bool, skipped: bool) -> None:
     """Return when the user agrees, who is asked about a wrong database whatever was agreed to.
 
     Raises: Declined.
@@ -192,16 +190,16 @@ def ask(
         output.confirm(f"{foreign(findings, db)}. {changes}", otherwise=RIGHT_DATABASE)
         return
     takes = counts.deleted or counts.replaced or counts.pictures_deleted
-    meets = not skipped and any(one.what != "kept" for one in findings.overtaken)
+    meets = not skipped and any(one.status != "kept" for one in findings.overtaken)
     if (takes or meets) and not is_agreed:
         output.confirm(f"In the database {db.name}: {changes}", otherwise="give -y to say yes")
 
 
-def foreign(findings: Findings, db: Database) -> str:
+def foreign(findings: Survey, db: Database) -> str:
     """Return why the file does not seem to belong to the database."""
     return (
         f"the database {db.name} never had {findings.unknown:,} of the "
-        f"{pluralize(findings.named, 'label')} that the file replaces or deletes"
+        f"{pluralize(findings.referenced, 'label')} that the file replaces or deletes"
     )
 
 
@@ -239,7 +237,7 @@ def chosen_again(wishes: Wishes, db: Database) -> Wishes:
 def rehearse(wishes: Wishes, db: Database) -> Outcome:
     """What `apply` would do; nothing changes."""
     added = list(upload(wishes.add, db.index, db.store, dry_run=True))
-    kept = {one.key for one in added if one.what in ("created", "there")}
+    kept = {one.key for one in added if one.status in ("created", "existing")}
     out = [*wishes.replaced(added), *wishes.delete]
     planned = {one.fingerprint: one for one in plan(out, db.index, db.store, kept=kept)}
     return Outcome(
@@ -276,7 +274,7 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
     return done
 
 
-def report(outcome: Outcome, findings: Findings, *, would: str) -> int:
+def report(outcome: Outcome, findings: Survey, *, would: str) -> int:
     """Says what was done; returns the exit code."""
     counts = outcome.counts
     output.print_message(in_words(counts, would))

@@ -1,14 +1,15 @@
 """The deletion: labels out, and the pictures that no label names any more, and no other."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from common import times
 from common.errors import DatabaseError
-from get_data.database.delete import delete, plan, settle, target
+from get_data.database.delete import delete, plan, settle
 from get_data.database.interfaces import LabelReference, backup_path, picture_key
-from get_data.database.upload import Entry, entries_of, upload
+from get_data.database.upload import Entry, read_entries, upload
 from get_data.labels import edits, ids, label_file
 from tests.conftest import document, picture
 from tests.helpers.faults import Call, Recording, names_of
@@ -22,6 +23,11 @@ def in_drive(number):
     return document(number, steering=STEERING[number % 5])
 
 
+def label_of(document):
+    """A label as a deletion takes it."""
+    return Entry(document, Path(document["file_name"])).label
+
+
 def key_of(number):
     return picture_key(document(number)["img_id"], ids.sha256(picture(number)))
 
@@ -29,12 +35,12 @@ def key_of(number):
 @pytest.fixture
 def full(db, drive):
     """A database with the ten labels and pictures of a drive."""
-    list(upload(entries_of(drive / label_file.NAME), db.index, db.store))
+    list(upload(read_entries(drive / label_file.NAME), db.index, db.store))
     return db
 
 
 def remove(db, documents, store=None, index=None):
-    targets = [target(one) for one in documents]
+    targets = [label_of(one) for one in documents]
     return list(
         delete(targets, index or db.index, store or db.store, reason="deleted", removed_by="Ada")
     )
@@ -42,7 +48,7 @@ def remove(db, documents, store=None, index=None):
 
 def test_labels_and_their_pictures_are_out(full):
     results = remove(full, [in_drive(0), in_drive(1)])
-    assert [(one.what, one.picture) for one in results] == [("deleted", "deleted")] * 2
+    assert [(one.status, one.picture) for one in results] == [("deleted", "deleted")] * 2
     assert len(full.labels()) == len(full.pictures()) == 8
     assert full.store.sizes([key_of(0), key_of(1)]) == {}
     assert full.store.backup_copies() == {}
@@ -52,10 +58,10 @@ def test_a_picture_with_another_label_stays(full, drive):
     second = document(0, steering=0.9, created_by="Ada")
     list(upload([Entry(second, drive / second["file_name"])], full.index, full.store))
     (result,) = remove(full, [in_drive(0)])
-    assert (result.what, result.picture) == ("deleted", "kept")
+    assert (result.status, result.picture) == ("deleted", "kept")
     assert full.store.get(key_of(0)) == picture(0)
     (result,) = remove(full, [second])
-    assert (result.what, result.picture) == ("deleted", "deleted")
+    assert (result.status, result.picture) == ("deleted", "deleted")
     assert full.store.sizes([key_of(0)]) == {}
 
 
@@ -71,7 +77,7 @@ def test_two_pictures_with_second_labels_both_stay(full, drive):
 def test_deleting_again_changes_nothing(full):
     remove(full, [in_drive(0)])
     (result,) = remove(full, [in_drive(0)])
-    assert (result.what, result.picture) == ("absent", "absent")
+    assert (result.status, result.picture) == ("absent", "absent")
     assert len(full.labels()) == 9
 
 
@@ -85,14 +91,14 @@ def test_who_deleted_what_is_kept(full):
 
 def test_a_label_never_uploaded_stays_out_later_too(db, drive):
     remove(db, [in_drive(0)])
-    results = list(upload(entries_of(drive / label_file.NAME), db.index, db.store))
-    assert [one.what for one in results] == ["gone"] + ["created"] * 9
+    results = list(upload(read_entries(drive / label_file.NAME), db.index, db.store))
+    assert [one.status for one in results] == ["tombstoned"] + ["created"] * 9
 
 
 def test_more_labels_than_a_batch_holds(full):
     absent = [document(number) for number in range(100, 900)]
     results = remove(full, [*absent, *map(in_drive, range(10))])
-    assert [one.what for one in results] == ["absent"] * 800 + ["deleted"] * 10
+    assert [one.status for one in results] == ["absent"] * 800 + ["deleted"] * 10
     assert full.labels() == {}
     assert full.store.sizes([key_of(number) for number in range(10)]) == {}
 
@@ -100,7 +106,7 @@ def test_more_labels_than_a_batch_holds(full):
 def test_the_plan_tells_what_the_deletion_does(full, drive):
     second = document(0, steering=0.9, created_by="Ada")
     list(upload([Entry(second, drive / second["file_name"])], full.index, full.store))
-    going = [target(one) for one in (in_drive(0), in_drive(1), document(500))]
+    going = [label_of(one) for one in (in_drive(0), in_drive(1), document(500))]
     before = (full.labels(), full.pictures())
     planned = list(plan(going, full.index, full.store))
     assert (full.labels(), full.pictures()) == before
@@ -113,12 +119,12 @@ def test_the_plan_tells_what_the_deletion_does(full, drive):
 def test_the_plan_counts_both_labels_of_one_picture_out(full, drive):
     second = document(0, steering=0.9, created_by="Ada")
     list(upload([Entry(second, drive / second["file_name"])], full.index, full.store))
-    planned = plan([target(in_drive(0)), target(second)], full.index, full.store)
+    planned = plan([label_of(in_drive(0)), label_of(second)], full.index, full.store)
     assert [one.picture for one in planned] == ["deleted", "deleted"]
 
 
 def test_the_plan_spares_pictures_about_to_be_named(full):
-    planned = plan([target(in_drive(0))], full.index, full.store, kept={key_of(0)})
+    planned = plan([label_of(in_drive(0))], full.index, full.store, kept={key_of(0)})
     assert [one.picture for one in planned] == ["kept"]
 
 
@@ -137,7 +143,7 @@ def test_a_picture_labelled_in_the_last_moment_is_put_back(full, drive):
         full.index.create([sent])
 
     (result,) = remove(full, [in_drive(0)], store=Meddling(full.store, delete=label_it))
-    assert (result.what, result.picture) == ("deleted", "kept")
+    assert (result.status, result.picture) == ("deleted", "kept")
     assert full.store.get(key_of(0)) == picture(0)
     assert full.store.backup_copies() == {}
 

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from common.errors import DatabaseError
-from get_data.database.download import download, settled
+from get_data.database.download import download, newest_labels
 from get_data.database.interfaces import picture_key
 from get_data.database.search.search_query import SearchQuery
-from get_data.database.upload import Entry, entries_of, upload
+from get_data.database.upload import Entry, read_entries, upload
 from get_data.labels import ids, label_file
 from tests.conftest import document, picture
 from tests.fakes.memory_database import MemoryStore
@@ -20,7 +20,7 @@ EVERYTHING = SearchQuery(())
 @pytest.fixture
 def full(db, drive):
     """A database with the ten labels and pictures of a drive."""
-    list(upload(entries_of(drive / label_file.NAME), db.index, db.store))
+    list(upload(read_entries(drive / label_file.NAME), db.index, db.store))
     return db
 
 
@@ -38,7 +38,7 @@ def fetch(db, target, store=None, **options):
 
 
 def test_pictures_and_labels_are_here(full, target):
-    assert [one.what for one in fetch(full, target)] == ["fetched"] * 10
+    assert [one.status for one in fetch(full, target)] == ["fetched"] * 10
     labels = label_file.read(target / label_file.NAME)
     assert list(labels.values()) == list(full.labels().values())
     for number in range(10):
@@ -49,7 +49,7 @@ def test_pictures_and_labels_are_here(full, target):
 def test_a_second_download_fetches_nothing_and_touches_nothing(full, target):
     fetch(full, target)
     before = {file: file.stat().st_mtime_ns for file in target.glob("*.jpg")}
-    assert [one.what for one in fetch(full, target)] == ["there"] * 10
+    assert [one.status for one in fetch(full, target)] == ["existing"] * 10
     assert {file: file.stat().st_mtime_ns for file in target.glob("*.jpg")} == before
 
 
@@ -60,14 +60,14 @@ def test_only_missing_empty_and_truncated_pictures_are_fetched(full, target):
     files[1].write_bytes(b"")
     files[2].write_bytes(picture(2)[:-1])
     files[3].write_bytes(picture(3)[::-1])  # the right size: only --verify looks inside
-    what = [one.what for one in fetch(full, target)]
-    assert what == ["fetched"] * 3 + ["there"] * 7
-    assert [one.what for one in fetch(full, target, verify=True)][3] == "fetched"
+    what = [one.status for one in fetch(full, target)]
+    assert what == ["fetched"] * 3 + ["existing"] * 7
+    assert [one.status for one in fetch(full, target, verify=True)][3] == "fetched"
     assert files[3].read_bytes() == picture(3)
 
 
 def test_no_download_lists_and_fetches_nothing(full, target):
-    assert [one.what for one in fetch(full, target, fetch=False)] == ["listed"] * 10
+    assert [one.status for one in fetch(full, target, fetch=False)] == ["listed"] * 10
     assert [file.name for file in target.iterdir()] == [label_file.NAME]
 
 
@@ -89,7 +89,7 @@ def test_of_several_labels_the_newest_is_kept_and_the_others_counted(full, drive
     both = [Entry(one, drive / one["file_name"]) for one in (newer, older)]
     list(upload(both, full.index, full.store))
     results = fetch(full, target)
-    assert [one.others for one in results] == [2] + [0] * 9
+    assert [one.other_labels for one in results] == [2] + [0] * 9
     kept = label_file.read(target / label_file.NAME)[newer["img_id"]]
     assert kept["label"]["created_by"] == "Ada"
 
@@ -106,7 +106,7 @@ def test_of_labels_equally_new_the_smallest_fingerprint_is_kept(full, drive, tar
 def test_a_picture_that_the_store_lost_is_reported_and_its_label_left_out(full, target):
     key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.delete(key)
-    failed = [one for one in fetch(full, target) if one.what == "failed"]
+    failed = [one for one in fetch(full, target) if one.status == "failed"]
     (lost,) = failed
     assert lost.img_id == document(4)["img_id"]
     assert key in lost.reason
@@ -118,8 +118,8 @@ def test_a_picture_that_the_store_has_wrong_is_not_taken(full, target):
     key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.delete(key)
     full.store.put_new(key, b"something else")
-    (failed,) = [one for one in fetch(full, target) if one.what == "failed"]
-    assert "is not the picture that its label tells" in failed.reason
+    (failed,) = [one for one in fetch(full, target) if one.status == "failed"]
+    assert key in failed.reason
     assert not (target / document(4)["file_name"]).exists()
 
 
@@ -127,7 +127,7 @@ def test_a_picture_that_a_deletion_has_aside_is_found(full, target):
     key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.back_up(key, "run")
     full.store.delete(key)
-    assert [one.what for one in fetch(full, target)] == ["fetched"] * 10
+    assert [one.status for one in fetch(full, target)] == ["fetched"] * 10
 
 
 def test_a_picture_that_was_put_back_meanwhile_is_found(full, target):
@@ -135,7 +135,7 @@ def test_a_picture_that_was_put_back_meanwhile_is_found(full, target):
     key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.delete(key)
     store = Meddling(full.store, backup_copies=lambda: full.store.put_new(key, picture(4)))
-    assert [one.what for one in fetch(full, target, store=store)] == ["fetched"] * 10
+    assert [one.status for one in fetch(full, target, store=store)] == ["fetched"] * 10
     assert (target / document(4)["file_name"]).read_bytes() == picture(4)
 
 
@@ -146,7 +146,7 @@ def test_an_empty_picture_is_fetched_also_where_the_label_tells_no_size(full, ta
     (result,) = download(
         [msgspec.json.encode(plain)], full.store, pictures=target, labels=target / "labels.json"
     )
-    assert result.what == "fetched"
+    assert result.status == "fetched"
     assert (target / plain["file_name"]).read_bytes() == picture(0)
 
 
@@ -160,7 +160,7 @@ def test_a_picture_comes_whole_or_not_at_all(db, drive, target):
     (target / large["file_name"]).write_bytes(b"old")
     with files_up_to(len(content) // 2):
         (failed,) = fetch(db, target)
-    assert (failed.what, "cannot be written" in failed.reason) == ("failed", True)
+    assert (failed.status, "cannot be written" in failed.reason) == ("failed", True)
     assert (target / large["file_name"]).read_bytes() == b"old"
     assert not list(target.glob(".*"))
 
@@ -189,7 +189,7 @@ def test_of_two_pictures_of_one_file_name_the_second_is_told(target, tmp_path, n
     store = MemoryStore()
     found = map(msgspec.json.encode, documents)
     results = download(found, store, pictures=target, labels=tmp_path / "l.json", fetch=False)
-    assert [one.what == "failed" for one in results] == twice
+    assert [one.status == "failed" for one in results] == twice
     assert any(twice)
 
 
@@ -205,8 +205,8 @@ def test_two_pictures_of_one_file_name_are_told_apart(db, tmp_path, target):
     ]
     list(upload(entries, db.index, db.store))
     results = fetch(db, target)
-    assert [one.what for one in results] == ["fetched", "failed"]
-    assert "another picture found is called" in results[1].reason
+    assert [one.status for one in results] == ["fetched", "failed"]
+    assert one["file_name"] in results[1].reason
     assert (target / one["file_name"]).read_bytes() == picture(0)
 
 
@@ -216,13 +216,13 @@ def test_a_file_name_out_of_the_folder_is_not_written(full, target, name):
     (result,) = download(
         [msgspec.json.encode(bad)], full.store, pictures=target, labels=target / "labels.json"
     )
-    assert (result.what, "is not a plain file name" in result.reason) == ("failed", True)
+    assert (result.status, "is not a plain file name" in result.reason) == ("failed", True)
     assert [file.name for file in target.iterdir()] == ["labels.json"]
 
 
 def test_a_folder_that_cannot_be_written_to_is_reported(full, target):
     (target / document(0)["file_name"]).mkdir()
-    (failed,) = [one for one in fetch(full, target) if one.what == "failed"]
+    (failed,) = [one for one in fetch(full, target) if one.status == "failed"]
     assert "cannot be written" in failed.reason
 
 
@@ -242,6 +242,6 @@ def test_a_download_that_is_cut_leaves_the_old_labels(full, target):
 
 def test_settled_decodes_no_more_than_it_needs():
     documents = [msgspec.json.encode(document(n // 2, created_by=f"p{n}")) for n in range(6)]
-    hits = list(settled(documents))
+    hits = list(newest_labels(documents))
     assert [hit.document for hit in hits] == documents[::2]
-    assert [hit.others for hit in hits] == [1, 1, 1]
+    assert [hit.other_labels for hit in hits] == [1, 1, 1]

@@ -12,7 +12,7 @@ import path
 from get_data import search_and_download, upload_data, upload_to_db
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.s3_utils.picture_store import S3PictureStore
-from get_data.database.upload import entries_of, upload
+from get_data.database.upload import read_entries, upload
 from get_data.labels import label_file
 from tests.servers.addresses import Cluster
 
@@ -152,7 +152,7 @@ def test_an_index_is_there_before_the_first_picture(db, drive):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(db.store), "put_new", dying)
         with pytest.raises(Killed):
-            list(upload(entries_of(drive / label_file.NAME), db.index, db.store))
+            list(upload(read_entries(drive / label_file.NAME), db.index, db.store))
     assert db.store.has_pictures()
     assert not db.index.missing_part(tombstones=True)
     assert db.labels() == {}

@@ -543,7 +543,7 @@ def test_a_few_keys_cost_no_list(store, proxy):
 def test_what_is_no_key_of_a_picture_is_not_touched(store, proxy, key):
     assert store.sizes([key]) == {}
     for method in (store.get, store.delete, lambda key: store.put_new(key, b"")):
-        with pytest.raises(DatabaseError, match="no key of a picture"):
+        with pytest.raises(DatabaseError, match="not a picture key"):
             method(key)
     assert not proxy.requests
 

@@ -422,7 +422,7 @@ def test_a_key_that_is_none_of_that_picture_is_refused(call, fetched, key, home)
     label_file.write(fetched / label_file.NAME, labels)
     code, _, err = call(upload_to_db, fetched, "-y")
     assert code == 2
-    assert "is no key of that picture" in err
+    assert "s3_key" in err
     assert (home / "database" / "index.sqlite").exists()
 
 

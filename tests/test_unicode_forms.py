@@ -8,7 +8,7 @@ from get_data import search_and_download, upload_data
 from get_data.cli import session_questions
 from get_data.database.local.label_index import SqliteIndex
 from get_data.database.search.search_query import parse_search_query
-from get_data.database.upload import entries_of, upload
+from get_data.database.upload import read_entries, upload
 from get_data.labels import ids, label_file
 from get_data.labels.unicode_forms import file_name_key, to_nfc
 from tests.conftest import document, picture, save
@@ -100,7 +100,7 @@ def test_a_session_is_kept_in_one_form(tmp_path):
 def test_an_upload_stores_texts_in_one_form_and_a_search_finds_them(asked, db, tmp_path):
     entry = by(APART, document(0) | TEXTS)
     folder = save(tmp_path / "drive", [entry])
-    list(upload(entries_of(folder / label_file.NAME), db.index, db.store))
+    list(upload(read_entries(folder / label_file.NAME), db.index, db.store))
     (stored,) = db.labels().values()
     assert stored == to_nfc(stored)
     assert stored["label_fingerprint"] == entry["label_fingerprint"]

@@ -1,10 +1,9 @@
-"""What a file of corrections meets in a database: whether it belongs there, and who came before."""
+"""Check a file of corrections against a database: whether it belongs there, and is not outdated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from get_data.database.delete import target
 from get_data.database.interfaces import LabelIndex, LabelReference, Tombstone
 from get_data.database.upload import Entry
 from get_data.labels import edits
@@ -12,93 +11,96 @@ from get_data.labels import edits
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """A correction or deletion of a label that somebody has replaced or deleted meanwhile.
+    """A correction or deletion of a label that somebody else has replaced or deleted meanwhile.
 
-    `corrected`: our label comes beside another; `deleted`: no label of that picture is left;
-    `kept`: we wanted to delete it, and it has another label.
+    `corrected`: our label joins another one; `deleted`: the picture has no label left; `kept`: we
+    delete the label, but its picture has another one.
     """
 
     fingerprint: str
-    what: Literal["corrected", "deleted", "kept"]
-    by: str
+    status: Literal["corrected", "deleted", "kept"]
+    changed_by: str
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """The labels that a file replaces or deletes: how many, and how many were never here."""
+class Survey:
+    """The number of labels that a file replaces or deletes, and of those never in the database."""
 
-    named: int
+    referenced: int
     unknown: int
     overtaken: Sequence[Overtaken]
 
     @property
     def is_foreign(self) -> bool:
         """Whether the file is most likely meant for another database."""
-        return 2 * self.unknown > self.named
+        return 2 * self.unknown > self.referenced
 
 
-def survey(add: Sequence[Entry], going: Sequence[LabelReference], index: LabelIndex) -> Findings:
-    """Return what the index knows of the labels that corrections replace, or that are to go.
+def survey(added: Sequence[Entry], deleted: Sequence[LabelReference], index: LabelIndex) -> Survey:
+    """Look up the labels that corrections replace and those that are to be deleted.
 
-    What was applied before is not unknown: its labels are among those that are gone for good.
+    Labels of a file that was applied before are not unknown: they have tombstones.
     """
     replaced = {
-        one.fingerprint: old
-        for one in add
-        if (old := edits.replaced_fingerprint(one.document)) is not None
+        entry.fingerprint: old
+        for entry in added
+        if (old := edits.replaced_fingerprint(entry.document)) is not None
     }
-    there = index.find({*replaced, *replaced.values(), *(one.fingerprint for one in going)})
-    gone = index.find_tombstones({*replaced.values(), *(one.fingerprint for one in going)})
-    known = there.keys() | gone.keys()
-    applied = {old for new, old in replaced.items() if new in there}
-    named = {*replaced.values(), *(one.fingerprint for one in going)}
+    referenced = {*replaced.values(), *(label.fingerprint for label in deleted)}
+    found = index.find({*replaced, *referenced})
+    tombstones = index.find_tombstones(referenced)
+    applied = {old for new, old in replaced.items() if new in found}
     late = [
-        one for one in add if replaced.get(one.fingerprint) in gone and one.fingerprint not in there
+        entry
+        for entry in added
+        if replaced.get(entry.fingerprint) in tombstones and entry.fingerprint not in found
     ]
-    return Findings(
-        named=len(named),
-        unknown=len(named - known - applied),
+    return Survey(
+        referenced=len(referenced),
+        unknown=len(referenced - found.keys() - tombstones.keys() - applied),
         overtaken=[
-            *_corrections(late, replaced, gone, index),
-            *_deletions([one for one in going if one.fingerprint not in there], gone, index),
+            *_overtaken_corrections(late, replaced, tombstones, index),
+            *_overtaken_deletions(
+                [label for label in deleted if label.fingerprint not in found], tombstones, index
+            ),
         ],
     )
 
 
-def _corrections(
+def _overtaken_corrections(
     late: Sequence[Entry],
     replaced: Mapping[str, str],
-    gone: Mapping[str, Tombstone],
+    tombstones: Mapping[str, Tombstone],
     index: LabelIndex,
 ) -> list[Overtaken]:
-    """Return the corrections that are new and come too late; what is gone itself stays out."""
-    stays_out = index.find_tombstones([one.fingerprint for one in late])
-    late = [one for one in late if one.fingerprint not in stays_out]
-    keys = {one.fingerprint: _key(one, gone[replaced[one.fingerprint]]) for one in late}
-    named = index.find_references({key for key in keys.values() if key})
+    """Return the new corrections of labels that have a tombstone, unless they have one too."""
+    staying_out = index.find_tombstones([entry.fingerprint for entry in late])
+    late = [entry for entry in late if entry.fingerprint not in staying_out]
+    before = {entry.fingerprint: tombstones[replaced[entry.fingerprint]] for entry in late}
+    keys = {
+        entry.fingerprint: before[entry.fingerprint].s3_key or entry.label.s3_key for entry in late
+    }
+    references = index.find_references({key for key in keys.values() if key})
     return [
         Overtaken(
-            one.fingerprint,
-            "corrected" if named.get(keys[one.fingerprint]) else "deleted",
-            gone[replaced[one.fingerprint]].removed_by,
+            fingerprint,
+            "corrected" if references.get(key) else "deleted",
+            before[fingerprint].removed_by,
         )
-        for one in late
+        for fingerprint, key in keys.items()
     ]
 
 
-def _deletions(
-    going: Sequence[LabelReference], gone: Mapping[str, Tombstone], index: LabelIndex
+def _overtaken_deletions(
+    labels: Sequence[LabelReference], tombstones: Mapping[str, Tombstone], index: LabelIndex
 ) -> list[Overtaken]:
-    """Return the deletions of labels that are replaced, whose pictures stay for other labels."""
-    late = [gone[one.fingerprint] for one in going if one.fingerprint in gone]
-    named = index.find_references(
-        {one.s3_key for one in late if one.s3_key and one.reason == "replaced"}
+    """Return the deletions of replaced labels whose pictures other labels keep."""
+    late = [tombstones[label.fingerprint] for label in labels if label.fingerprint in tombstones]
+    references = index.find_references(
+        {old.s3_key for old in late if old.s3_key and old.reason == "replaced"}
     )
     return [
-        Overtaken(one.fingerprint, "kept", one.removed_by) for one in late if one.s3_key in named
+        Overtaken(old.fingerprint, "kept", old.removed_by)
+        for old in late
+        if old.s3_key in references
     ]
-
-
-def _key(entry: Entry, before: Tombstone) -> str:
-    """Return the key of the entry's picture."""
-    return before.s3_key or target(entry.document).s3_key

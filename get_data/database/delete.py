@@ -1,9 +1,10 @@
-"""The deletion: labels out, then every picture that no label names any more.
+"""Delete labels, and every picture that no label names any more.
 
-Another upload may give a picture a new label at any moment, so a picture is never deleted before it
-was copied aside, and afterwards the index is asked once more: a picture that is named again is put
-back. The copies go when index and store agree. What a killed deletion leaves, a copy, is dropped by
-the next one, or put back if its picture is needed.
+Another upload may create a label of a picture at any moment. So a picture is deleted only after a
+backup copy was made, and the index is asked again afterwards: a picture that a label names again is
+restored. Backup copies are removed when index and store agree. Those that a killed deletion left
+are removed by the next one, or restored if a label names their picture. The rules D1 to D13 are in
+`docs/architecture.md`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -23,116 +24,119 @@ from get_data.database.interfaces import (
     RemovalReason,
     Tombstone,
     backup_path,
-    is_picture_key,
     key_matches,
-    picture_key,
 )
-from get_data.labels import schema
-from get_data.labels.schema import Document
 
-OLD_COPY_S = 3600.0  # longer than any deletion of a batch takes
+OLD_BACKUP_S = 3600.0  # longer than the deletion of a batch takes
+MAX_ROUNDS = 20  # of repairing what another program keeps undoing
 
-MAX_ROUNDS = 20  # of making good what another program keeps undoing
+DeletionStatus = Literal["deleted", "absent"]
+PictureStatus = Literal["deleted", "kept", "absent", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
-    """What became of one label and of its picture.
+class DeletionOutcome:
+    """The outcome for one label and its picture.
 
-    `deleted`: the label was there and is out; `absent`: it was out already. `picture` is `deleted`,
-    `kept` for another label's sake, `absent`, or `lost` when a label names it and nobody has it.
+    `absent`: not in the database before. A picture is `kept` while another label names it, and
+    `lost` if a label names it but neither the store nor a backup copy has it.
     """
 
     img_id: str
     fingerprint: str
-    what: Literal["deleted", "absent"]
-    picture: Literal["deleted", "kept", "absent", "lost"]
-
-
-def target(document: Document) -> LabelReference:
-    """The deletion of the label that a document is."""
-    says = schema.picture_reference(document)
-    key = says.s3_key if is_picture_key(says.s3_key, says.img_id) else ""
-    if not key and says.picture_sha256:
-        key = picture_key(says.img_id, says.picture_sha256)
-    return LabelReference(says.label_fingerprint, says.img_id, key)
+    status: DeletionStatus
+    picture: PictureStatus
 
 
 def delete(
-    targets: Iterable[LabelReference],
+    labels: Iterable[LabelReference],
     index: LabelIndex,
     store: PictureStore,
     *,
     reason: RemovalReason,
     removed_by: str,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
-) -> Iterator[Deleted]:
-    """The labels are out for good, with the pictures that no other label names.
+) -> Iterator[DeletionOutcome]:
+    """Delete labels with the pictures that only they name, and yield the outcome of each label.
 
-    Raises: DatabaseError when index or store cannot be reached; a second run goes on from there.
+    Raises:
+        DatabaseError: index or store cannot be reached; a second run completes the deletion.
     """
     run = uuid4().hex
-    distinct = {one.fingerprint: one for one in targets}
-    for batch in batches(distinct.values()):
-        keys = _keys(batch, index)
-        now = times.format_time(datetime.now(UTC))
+    for batch in _distinct_batches(labels):
+        keys = _find_keys(batch, index)
+        removed_at = times.format_time(datetime.now(UTC))
+        # D4: an upload that creates one of these labels meanwhile finds its tombstone
         index.add_tombstones(
             [
                 Tombstone(
-                    one.fingerprint, one.img_id, keys[one.fingerprint], reason, removed_by, now
+                    label.fingerprint,
+                    label.img_id,
+                    keys[label.fingerprint],
+                    reason,
+                    removed_by,
+                    removed_at,
                 )
-                for one in batch
+                for label in batch
             ]
         )
-        removed = index.remove([one.fingerprint for one in batch])
+        # D9: a label without its picture is worse than a picture without a label
+        removed = index.remove([label.fingerprint for label in batch])
         named = {key for key in keys.values() if key}
         pictures = settle(named, index, store, run=run, threads=threads)
-        for one in batch:
-            what: Literal["deleted", "absent"] = (
-                "deleted" if one.fingerprint in removed else "absent"
-            )
-            yield Deleted(
-                one.img_id, one.fingerprint, what, pictures.get(keys[one.fingerprint], "absent")
+        for label in batch:
+            yield DeletionOutcome(
+                label.img_id,
+                label.fingerprint,
+                "deleted" if label.fingerprint in removed else "absent",
+                pictures.get(keys[label.fingerprint], "absent"),
             )
 
 
 def plan(
-    targets: Sequence[LabelReference],
+    labels: Iterable[LabelReference],
     index: LabelIndex,
     store: PictureStore,
     *,
     kept: Collection[str] = (),
-) -> Iterator[Deleted]:
-    """What `delete` would do; nothing changes. The keys `kept` are about to get a label."""
-    leaving = {one.fingerprint for one in targets}
-    for batch in batches({one.fingerprint: one for one in targets}.values()):
-        keys = _keys(batch, index)
-        there = index.find([one.fingerprint for one in batch])
-        named = index.find_references(set(keys.values()))
-        present = store.sizes({key for key in keys.values() if key})
-        for one in batch:
-            key = keys[one.fingerprint]
-            what: Literal["deleted", "absent"] = "absent"
-            if one.fingerprint in there:
-                what = "deleted"
-            picture: Literal["deleted", "kept", "absent"] = "absent"
-            if key in present:
-                picture = "kept" if key in kept or named.get(key, set()) - leaving else "deleted"
-            yield Deleted(one.img_id, one.fingerprint, what, picture)
+) -> Iterator[DeletionOutcome]:
+    """Yield what `delete` would do, without changing anything.
+
+    `kept` are the keys of pictures that are about to get another label.
+    """
+    labels = list(labels)
+    leaving = {label.fingerprint for label in labels}
+    for batch in _distinct_batches(labels):
+        keys = _find_keys(batch, index)
+        found = index.find([label.fingerprint for label in batch])
+        references = index.find_references(set(keys.values()))
+        sizes = store.sizes({key for key in keys.values() if key})
+        for label in batch:
+            key = keys[label.fingerprint]
+            picture: PictureStatus = "absent"
+            if key in sizes:
+                is_named = key in kept or references.get(key, set()) - leaving
+                picture = "kept" if is_named else "deleted"
+            yield DeletionOutcome(
+                label.img_id,
+                label.fingerprint,
+                "deleted" if label.fingerprint in found else "absent",
+                picture,
+            )
 
 
-def _keys(targets: Sequence[LabelReference], index: LabelIndex) -> dict[str, str]:
-    """The key of each label's picture: as the index tells it, else the list of those gone, else
-    the label file; "" where nobody knows."""
-    fingerprints = [one.fingerprint for one in targets]
-    keys = {one.fingerprint: one.s3_key for one in targets}
-    gone = index.find_tombstones(fingerprints)
-    keys |= {name: one.s3_key for name, one in gone.items() if one.s3_key}
-    keys |= {name: stored.s3_key for name, stored in index.find(fingerprints).items()}
+def _distinct_batches(labels: Iterable[LabelReference]) -> Iterator[list[LabelReference]]:
+    return batches({label.fingerprint: label for label in labels}.values())
+
+
+def _find_keys(labels: Sequence[LabelReference], index: LabelIndex) -> dict[str, str]:
+    """Return each label's picture key: from the index, else its tombstone, else as given."""
+    fingerprints = [label.fingerprint for label in labels]
+    keys = {label.fingerprint: label.s3_key for label in labels}
+    tombstones = index.find_tombstones(fingerprints)
+    keys |= {name: tombstone.s3_key for name, tombstone in tombstones.items() if tombstone.s3_key}
+    keys |= {name: label.s3_key for name, label in index.find(fingerprints).items()}
     return keys
-
-
-Settled = Literal["deleted", "kept", "absent", "lost"]
 
 
 def settle(
@@ -142,85 +146,94 @@ def settle(
     *,
     run: str,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
-) -> dict[str, Settled]:
-    """For each picture, index and store agree: it is named and there, or neither.
+) -> dict[str, PictureStatus]:
+    """Bring index and store to agree on each picture: named and stored, or neither.
 
-    Goes round until a fresh question to each says so. Returns what became of each picture; `lost`
-    is one that a label names and that is neither there nor aside. Old copies that killed deletions
-    left are settled along with it.
+    Repeats until fresh answers of both agree. Old backup copies that killed deletions left are
+    settled along with the pictures. Returns the status of each picture.
+
+    Raises:
+        DatabaseError: another program keeps changing the same pictures.
     """
-    outcome: dict[str, Settled] = {}
-    old = _old_copies(store)
+    statuses: dict[str, PictureStatus] = {}
+    # D13: list old copies before asking the index; a newer one may be its owner's only picture
+    old = _list_old_backups(store)
     unsettled = {*keys, *old}
     with threads(THREADS) as pool:
         for _ in range(MAX_ROUNDS):
             named = index.find_references(unsettled)
-            there = store.sizes(unsettled)
-            agreed = sorted(key for key in unsettled if (key in named) == (key in there))
-            # an old copy may be the only whole one: what is put right from it is asked about again
-            with_copies = [key for key in agreed if key in there and key in old]
-            tried = pool.map(lambda key: _put_right(key, store), with_copies)
-            put_right = {key for key, done in zip(with_copies, tried, strict=True) if done}
-            agreed = [key for key in agreed if key not in put_right]
-            missing = sorted(unsettled & named.keys() - there.keys())
-            needless = sorted(unsettled & there.keys() - named.keys())
+            stored = store.sizes(unsettled)
+            agreed = {key for key in unsettled if (key in named) == (key in stored)}
+
+            # D12: an old copy may be the only intact one, so repair the picture before the copy
+            # goes, and ask about it again
+            with_old_copy = sorted(key for key in agreed if key in stored and key in old)
+            repaired = pool.map(lambda key: _repair(key, store), with_old_copy)
+            agreed -= {key for key, done in zip(with_old_copy, repaired, strict=True) if done}
+
+            # D12: only now that both agree are the copies needless
             copies = [path for key in agreed for path in {backup_path(key, run), *old.get(key, ())}]
-            _all(pool.map(store.delete, copies))
+            _wait_for_all(pool.map(store.delete, sorted(copies)))
             for key in agreed:
-                outcome[key] = "kept" if key in there else outcome.get(key, "absent")
-            put_back = list(pool.map(lambda key: _put_back(key, store, store.put_new), missing))
-            lost = [key for key, is_back in zip(missing, put_back, strict=True) if not is_back]
-            outcome |= dict.fromkeys(lost, "lost")
-            copied = list(pool.map(lambda key: store.back_up(key, run), needless))
-            store.make_durable()  # what was put back or aside, before anything is deleted for it
-            going = [key for key, is_aside in zip(needless, copied, strict=True) if is_aside]
-            _all(pool.map(store.delete, going))
-            outcome |= dict.fromkeys(going, "deleted")
+                statuses[key] = "kept" if key in stored else statuses.get(key, "absent")
+
+            # D11: a label was created after its picture was deleted
+            missing = sorted(unsettled & named.keys() - stored.keys())
+            restored = pool.map(lambda key: _restore(key, store, store.put_new), missing)
+            lost = [key for key, done in zip(missing, restored, strict=True) if not done]
+            statuses |= dict.fromkeys(lost, "lost")
+
+            # D10: back up, make the copies durable, and only then delete
+            unnamed = sorted(unsettled & stored.keys() - named.keys())
+            backed_up = list(pool.map(lambda key: store.back_up(key, run), unnamed))
+            store.make_durable()
+            going = [key for key, done in zip(unnamed, backed_up, strict=True) if done]
+            _wait_for_all(pool.map(store.delete, going))
+            statuses |= dict.fromkeys(going, "deleted")
+
             unsettled -= {*agreed, *lost}
             if not unsettled:
-                return outcome
-            old = _old_copies(store)
+                return statuses
+            old = _list_old_backups(store)  # D13
     raise DatabaseError(
         f"picture store {store.name!r}: another program uploads pictures as fast as they are "
-        "deleted; end that one and run again"
+        "deleted; stop it and run again"
     )
 
 
-def _all(results: Iterable[object]) -> None:
-    """Each is done. Raises: what one of them raised."""
+def _wait_for_all(results: Iterable[object]) -> None:
+    """Exhaust the results of `Executor.map`; raise the first exception among them."""
     for _ in results:
         pass
 
 
-def _old_copies(store: PictureStore) -> dict[str, list[str]]:
-    """What killed deletions left aside, by key.
-
-    To be listed before the index is asked: a copy made later may be needed by whoever made it.
-    """
+def _list_old_backups(store: PictureStore) -> dict[str, list[str]]:
+    """Return the paths of the backup copies that killed deletions left, by key."""
     old = {
-        key: [copy.path for copy in copies if copy.age_s > OLD_COPY_S]
+        key: [copy.path for copy in copies if copy.age_s > OLD_BACKUP_S]
         for key, copies in store.backup_copies().items()
     }
     return {key: paths for key, paths in old.items() if paths}
 
 
-def _put_right(key: str, store: PictureStore) -> bool:
-    """Put a whole copy in the place of a damaged picture; return whether that was done."""
+def _repair(key: str, store: PictureStore) -> bool:
+    """Replace a damaged picture by an intact backup copy; return whether that was done."""
     try:
-        is_whole = key_matches(key, store.get(key))
+        is_intact = key_matches(key, store.get(key))
     except PictureMissing:
         return False
-    return not is_whole and _put_back(key, store, store.put)
+    return not is_intact and _restore(key, store, store.put)
 
 
-def _put_back(key: str, store: PictureStore, put: Callable[[str, bytes], object]) -> bool:
-    """Put the picture from a whole copy; return False when there is none."""
+def _restore(key: str, store: PictureStore, put: Callable[[str, bytes], object]) -> bool:
+    """Store the picture from an intact backup copy; return False if there is none."""
     for copy in store.backup_copies().get(key, ()):
         try:
             picture = store.get(copy.path)
         except PictureMissing:
             continue
-        if key_matches(key, picture):  # a damaged one must not take a whole one's place
+        # D1: a damaged copy must not take an intact picture's place
+        if key_matches(key, picture):
             put(key, picture)
             return True
     return False

@@ -1,4 +1,4 @@
-"""The download: what a search matches, each picture once, and only what is missing or damaged."""
+"""Download what a search matches: each picture once, and only missing or damaged ones."""
 
 from array import array
 from bisect import bisect_left
@@ -21,55 +21,56 @@ from get_data.labels import ids, label_file, validation
 from get_data.labels.schema import PictureReference
 from get_data.labels.unicode_forms import file_name_key
 
-_REMEDY = "upload_data.py --verify, given the folder of its recording, puts it right"
+_REMEDY = "run upload_data.py --verify on the folder of its recording"
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One picture that a search found: its label, and how many other labels it has."""
+    """A picture that a search found: its newest label, and the number of its other labels."""
 
     document: bytes
-    says: PictureReference
-    others: int
+    reference: PictureReference
+    other_labels: int
 
 
 @dataclass(frozen=True, slots=True)
-class Downloaded:
-    """What became of one picture.
+class DownloadOutcome:
+    """The outcome for one picture.
 
-    `fetched`; `there`: it was here whole already; `listed`: pictures were not asked for; `failed`:
-    `reason` says why, and its label is left out.
+    `existing`: already here and intact. `listed`: pictures were not requested. `failed`: for the
+    given `reason`; its label is left out of the label file.
     """
 
     img_id: str
-    what: Literal["fetched", "there", "listed", "failed"]
-    others: int = 0
+    status: Literal["fetched", "existing", "listed", "failed"]
+    other_labels: int = 0
     reason: str = ""
 
 
-def settled(documents: Iterable[bytes]) -> Iterator[Hit]:
-    """One label a picture, of documents sorted as `LabelIndex.search` gives them.
+def newest_labels(documents: Iterable[bytes]) -> Iterator[Hit]:
+    """Yield one label per picture, from documents in the order of `LabelIndex.search`.
 
-    The first one is kept: the newest, and of those the one with the smallest fingerprint.
+    The first one is kept: the newest, and among equals the one with the smallest fingerprint.
 
-    Raises: DatabaseError.
+    Raises:
+        DatabaseError: a document is not a label.
     """
     decode = msgspec.json.Decoder(PictureReference).decode
     kept: Hit | None = None
     for document in documents:
         try:
-            says = decode(document)
+            reference = decode(document)
         except (ValueError, TypeError, RecursionError) as error:
             raise DatabaseError(
-                f"the label index is damaged ({error}); put back a copy of it, or name another in "
-                "PATATE_ES_INDEX; without one see docs/troubleshooting.md"
+                f"the label index is damaged ({error}); restore it from a copy, or name another "
+                'in PATATE_ES_INDEX; without a copy see README, "When something fails"'
             ) from error
-        if kept and kept.says.img_id == says.img_id:
-            kept = replace(kept, others=kept.others + 1)
+        if kept and kept.reference.img_id == reference.img_id:
+            kept = replace(kept, other_labels=kept.other_labels + 1)
             continue
         if kept:
             yield kept
-        kept = Hit(document, says, others=0)
+        kept = Hit(document, reference, other_labels=0)
     if kept:
         yield kept
 
@@ -85,16 +86,18 @@ def download(
     limit: int | None = None,
     keep_labels: bool = False,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
-) -> Iterator[Downloaded]:
-    """The pictures are in the folder and their labels in the file; yields what became of each.
+) -> Iterator[DownloadOutcome]:
+    """Download the pictures to a folder and their labels to a file; yield each picture's outcome.
 
-    A picture that is here is left alone when it has the size that its label tells, with `verify`
-    also the hash. The label file changes when all is done, at once; it lists what matched, without
-    those that failed. With `keep_labels` it stays as it was when that is nothing.
+    A picture that is here is kept if it has the size that its label states, with `verify` also the
+    hash. The label file is replaced at the end, at once; it lists all matches but the failed ones.
+    With `keep_labels` it is not replaced by an empty one.
 
-    Raises: DatabaseError, WriteFailed; the label file is as it was then.
+    Raises:
+        DatabaseError: the store cannot be reached; the label file is unchanged.
+        WriteFailed: the label file cannot be written; it is unchanged.
     """
-    names = _Names()
+    names = _FileNames()
     if fetch:
         remove_stale_files(pictures)
     with (
@@ -102,14 +105,14 @@ def download(
         suppress(_NothingToList),
         label_file.open_writer(labels) as file,
     ):
-        for batch in batches(islice(settled(documents), limit)):
-            work = _work(pictures, store, fetch=fetch, verify=verify)
-            checked = [(hit, _name_fault(hit.says, names)) for hit in batch]
-            results = pool.map(work, checked) if fetch else map(work, checked)
-            for hit, done in zip(batch, results, strict=True):
-                if done.what != "failed":
-                    file.add(hit.says.img_id, hit.document)
-                yield done
+        for batch in batches(islice(newest_labels(documents), limit)):
+            process = _create_task(pictures, store, fetch=fetch, verify=verify)
+            checked = [(hit, _file_name_fault(hit.reference, names)) for hit in batch]
+            outcomes = pool.map(process, checked) if fetch else map(process, checked)
+            for hit, outcome in zip(batch, outcomes, strict=True):
+                if outcome.status != "failed":
+                    file.add(hit.reference.img_id, hit.document)
+                yield outcome
         if fetch:
             sync_file_system(pictures)
         if keep_labels and not file.count:
@@ -117,102 +120,109 @@ def download(
 
 
 class _NothingToList(Exception):
-    """No label goes into the file, and what it holds is not to be replaced by nothing."""
+    """The new label file would be empty, and must not replace the old one."""
 
 
-class _Names:
-    """The file names that are taken; what one disk may take for one name is one.
+class _FileNames:
+    """The file names in use, where names that some disk takes for the same count as one.
 
-    Most are the id of their picture, and a search may find millions: of these only the moment is
-    kept. Ids come in order, hence so do the moments.
+    Most names are the id of their picture, and a search may find millions: of these only the time
+    is kept, as a number. Ids come in ascending order, and so do their times.
     """
 
     def __init__(self) -> None:
-        self._moments_us = array("q")
+        self._times_us = array("q")
         self._others: set[str] = set()
 
-    def take(self, says: PictureReference) -> bool:
-        """The name is taken now; False when another picture has it."""
-        name = file_name_key(says.file_name)
+    def add(self, reference: PictureReference) -> bool:
+        """Add a picture's name; return False if another picture has it."""
+        name = file_name_key(reference.file_name)
         if name in self._others:
             return False
-        id_of_name = name.removesuffix(".jpg").upper()
-        moment = ids.parse_img_id(id_of_name)
-        if moment is None:
+        img_id = name.removesuffix(".jpg").upper()
+        time = ids.parse_img_id(img_id)
+        if time is None:
             self._others.add(name)
             return True
-        moment_us = to_microseconds(moment)
-        if id_of_name == says.img_id:
-            self._moments_us.append(moment_us)
+        time_us = to_microseconds(time)
+        if img_id == reference.img_id:
+            self._times_us.append(time_us)
             return True
-        at = bisect_left(self._moments_us, moment_us)
-        if at < len(self._moments_us) and self._moments_us[at] == moment_us:
+        position = bisect_left(self._times_us, time_us)
+        if position < len(self._times_us) and self._times_us[position] == time_us:
             return False
         self._others.add(name)
         return True
 
 
-def _name_fault(says: PictureReference, names: _Names) -> str:
-    """What keeps a picture from being written under its file name, if anything."""
-    if not validation.is_file_name(says.file_name):
-        return f"{says.file_name!r} is not a plain file name"
-    if not names.take(says):
+def _file_name_fault(reference: PictureReference, names: _FileNames) -> str:
+    """Return the reason why a picture cannot be written under its file name, "" if it can."""
+    if not validation.is_file_name(reference.file_name):
+        return f"{reference.file_name!r} is not a plain file name"
+    if not names.add(reference):
         return (
-            f"another picture found is called {says.file_name} too, as far as a disk can tell "
-            "that knows no case; search for it alone, into another folder"
+            f"another match is also named {reference.file_name} on disks that ignore case; "
+            "search for it alone, into another folder"
         )
     return ""
 
 
-def _work(
+def _create_task(
     pictures: Path, store: PictureStore, *, fetch: bool, verify: bool
-) -> Callable[[tuple[Hit, str]], Downloaded]:
-    """What is to be done for each hit, whose name may have a fault."""
+) -> Callable[[tuple[Hit, str]], DownloadOutcome]:
+    """Return the function that downloads a hit, unless its file name has a fault."""
 
-    def work(item: tuple[Hit, str]) -> Downloaded:
+    def process(item: tuple[Hit, str]) -> DownloadOutcome:
         hit, fault = item
-        img_id = hit.says.img_id
+        img_id = hit.reference.img_id
         if fault:
-            return Downloaded(img_id, "failed", hit.others, fault)
+            return DownloadOutcome(img_id, "failed", hit.other_labels, fault)
         if not fetch:
-            return Downloaded(img_id, "listed", hit.others)
-        target = pictures / hit.says.file_name
-        if _is_whole(target, hit.says, verify=verify):
-            return Downloaded(img_id, "there", hit.others)
+            return DownloadOutcome(img_id, "listed", hit.other_labels)
+        target = pictures / hit.reference.file_name
+        if _is_intact(target, hit.reference, verify=verify):
+            return DownloadOutcome(img_id, "existing", hit.other_labels)
         try:
-            _fetch(hit.says, store, target)
+            _fetch(hit.reference, store, target)
         except (PictureMissing, PictureUnreadable, _Damaged) as error:
             reason = f"{error}; {_REMEDY}"
-            return Downloaded(img_id, "failed", hit.others, reason)
+            return DownloadOutcome(img_id, "failed", hit.other_labels, reason)
         except OSError as error:
             reason = f"{target} cannot be written: {error.strerror}"
-            return Downloaded(img_id, "failed", hit.others, reason)
-        return Downloaded(img_id, "fetched", hit.others)
+            return DownloadOutcome(img_id, "failed", hit.other_labels, reason)
+        return DownloadOutcome(img_id, "fetched", hit.other_labels)
 
-    return work
+    return process
 
 
-def _is_whole(target: Path, says: PictureReference, *, verify: bool) -> bool:
-    """Whether the picture that is here is the one that the label speaks of."""
+def _is_intact(target: Path, reference: PictureReference, *, verify: bool) -> bool:
+    """Return whether the file is the picture that the label describes."""
     try:
         size = target.stat().st_size
-        if size == 0 or says.picture_size not in (None, size):
+        if size == 0 or reference.picture_size not in (None, size):
             return False
-        if verify and says.picture_sha256:
-            return ids.sha256(target.read_bytes()) == says.picture_sha256
+        if verify and reference.picture_sha256:
+            return ids.sha256(target.read_bytes()) == reference.picture_sha256
     except OSError:
         return False
     return True
 
 
-def _fetch(says: PictureReference, store: PictureStore, target: Path) -> None:
-    """The picture is at `target`, whole.
+def _fetch(reference: PictureReference, store: PictureStore, target: Path) -> None:
+    """Write the picture to `target`; on failure any previous file is untouched.
 
-    Raises: PictureMissing, PictureUnreadable, _Damaged, OSError; what was there before stays.
+    Raises:
+        PictureMissing: the store does not have it.
+        PictureUnreadable: the store cannot read it.
+        _Damaged: the store has another content.
+        OSError: it cannot be written.
     """
-    picture = read_picture(store, says.s3_key)
-    if says.picture_sha256 not in (None, ids.sha256(picture)) or not picture:
-        raise _Damaged(f"the store's {says.s3_key} is not the picture that its label tells")
+    picture = read_picture(store, reference.s3_key)
+    if reference.picture_sha256 not in (None, ids.sha256(picture)) or not picture:
+        raise _Damaged(
+            f"the store's {reference.s3_key} is not the picture that its label describes"
+        )
+    # D14: a file under its final name is whole
     with temporary_file(target.parent) as file:
         file.write(picture)
         file.flush()
@@ -220,4 +230,4 @@ def _fetch(says: PictureReference, store: PictureStore, target: Path) -> None:
 
 
 class _Damaged(Exception):
-    """The store's picture is not the one that the label speaks of."""
+    """The store's picture is not the one that the label describes."""

@@ -1,8 +1,8 @@
-"""The two seams of the database, and the key that ties a label to its picture.
+"""The two seams of the database, and the picture key that ties a label to its picture.
 
-Everything above (`upload`, `delete`, `download`) is written against these Protocols; every
-implementation passes the same contract tests (`tests/test_label_index.py`,
-`tests/test_picture_store.py`).
+Everything above (`upload`, `delete`, `download`) is written against these Protocols. Every
+implementation passes the same contract tests, `tests/test_label_index.py` and
+`tests/test_picture_store.py`.
 """
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -17,47 +17,62 @@ from get_data.labels.schema import Document
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """One item of many that could not be dealt with, and why; a second run may."""
+    """One item of many that failed, and the reason; a second run may succeed."""
 
     img_id: str
     reason: str
 
 
 PICTURE_PREFIX = "pictures/"
-BACKUP_PREFIX = "deleting/"  # where a deletion keeps copies until it is sure
+BACKUP_PREFIX = "deleting/"  # backup copies, kept until a deletion is settled
 
 
 def picture_key(img_id: str, sha256: str) -> str:
-    """The key of a picture in the store. It tells the content: two contents never share a key."""
+    """Return the key of a picture in the store."""
     day = img_id[:8] if parse_img_id(img_id) else "other"
+    # D1: two contents never share a key
     return f"{PICTURE_PREFIX}{day}/{img_id}-{sha256[:12]}.jpg"
 
 
 def key_matches(key: str, picture: bytes) -> bool:
-    """Whether the key of a picture tells this content."""
+    """Return whether the picture has the hash that its key contains."""
     return key[-16:-4] == sha256(picture)[:12]
 
 
 def is_picture_key(key: str, img_id: str) -> bool:
-    """Whether a key that a label file tells is one of that picture, and leads nowhere else."""
+    """Return whether the key is one that `picture_key` makes for this picture."""
     return key == picture_key(img_id, key[-16:-4]) and key[-16:-4].isalnum()
 
 
+def backup_path(key: str, run: str) -> str:
+    """Return the path of the backup copy that the deletion `run` makes of a picture."""
+    return f"{BACKUP_PREFIX}{key}/{run}"
+
+
+def backed_up_key(path: str) -> str:
+    """Return the key of the picture that a backup copy was made of."""
+    return path.removeprefix(BACKUP_PREFIX).rpartition("/")[0]
+
+
 def is_store_path(path: str) -> bool:
-    """Whether a picture, or a copy of one, may lie there; a label may name anything."""
+    """Return whether a picture or a backup copy may be there; labels may name anything."""
     return path.startswith((PICTURE_PREFIX, BACKUP_PREFIX)) and ".." not in path.split("/")
 
 
 def checked_path(path: str) -> str:
-    """The path, when it is one of a picture: beside these lies the index. Raises: DatabaseError."""
+    """Return the path if it is one of a picture or a backup copy.
+
+    Raises:
+        DatabaseError: it is not; beside the pictures is the index.
+    """
     if not is_store_path(path):
-        raise DatabaseError(f"picture store: {path!r} is no key of a picture")
+        raise DatabaseError(f"picture store: {path!r} is not a picture key")
     return path
 
 
 @dataclass(frozen=True, slots=True)
 class LabelReference:
-    """A label by its fingerprint, and its picture by id and key; "" for a key that is unknown."""
+    """A label by its fingerprint, and its picture by id and key; "" for an unknown key."""
 
     fingerprint: str
     img_id: str
@@ -89,77 +104,76 @@ class CreateResult:
 
 
 class LabelIndex(Protocol):
-    """Holds labels by fingerprint and finds those that match a query. Safe to call from threads.
+    """Labels by fingerprint, and those that match a query. Safe to call from threads.
 
-    All methods raise DatabaseError when the index cannot be reached or refuses.
+    All methods raise DatabaseError if the index cannot be reached or refuses the request.
     """
 
     @property
     def name(self) -> str:
-        """What to call this index in a message: a path or an address."""
+        """The path or address of this index, for messages."""
 
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
-        """Those of the labels that are there, in real time: whatever was written before is seen."""
+        """Return those of the labels that exist, including all earlier writes."""
 
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
-        """Those of the labels that are gone for good, in real time."""
+        """Return those of the labels that have a tombstone, including all earlier writes."""
 
     def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
-        """The SHA-256 of the pictures that the labels of each id speak of."""
+        """Return the SHA-256 hashes that labels state of each picture."""
 
     def missing_part(self, *, tombstones: bool) -> str:
-        """Return what to call the part of the index that is not there, "" when all is there.
+        """Return the name of the part of the index that does not exist, "" if all exist.
 
-        `tombstones`: their list counts as a part.
+        `tombstones`: their part counts as well.
         """
 
     def ensure_exists(self) -> None:
-        """Create the index where there is none.
-
-        Called before the first picture goes in: a store of pictures without an index has lost it.
-        """
+        """Create the index unless it exists."""
 
     def create(self, documents: Sequence[Document]) -> CreateResult:
-        """The labels are in, each that was not there; one that was there stays as it was."""
+        """Create the labels that do not exist; leave existing ones unchanged."""
 
-    def add_tombstones(self, gone: Sequence[Tombstone]) -> None:
-        """The labels count as gone for good; of one that did already the older record stays."""
+    def add_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+        """Add the tombstones; a label that has one keeps the older one."""
 
     def remove_tombstones(self, fingerprints: Collection[str]) -> None:
-        """The labels may be created again. Those that were not gone are passed over."""
+        """Remove the tombstones of these labels, if any, so that they can be uploaded again."""
 
     def remove(self, fingerprints: Collection[str]) -> set[str]:
-        """The labels are out; returns those that were there."""
+        """Remove the labels and return the fingerprints of those that existed."""
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
-        """The fingerprints of the labels that name each picture key; keys without one are left out.
+        """Return the fingerprints of the labels that name each picture key, without empty sets.
 
-        Counts all writes before the call.
+        Includes all earlier writes.
         """
 
     def search(self, query: SearchQuery) -> Generator[bytes, None, None]:
-        """The documents that match, as they were at the start: JSON, one line each.
+        """Yield the matching documents as of the start, each as one line of JSON.
 
-        What another program wrote is found at the latest when that has closed its index.
+        Another program's writes are found once it has closed its index, if not before. Sorted by
+        `img_id`, then `label.created_on_date` descending (missing ones last), then fingerprint.
+        Unlimited in number; memory is bounded by a page. Close the generator if you stop iterating
+        early.
 
-        Sorted by `img_id` up, `label.created_on_date` down (missing is oldest), fingerprint up. No
-        cap; memory is bounded by a page. To be closed when it is not used up. Raises: InputError
-        for what this index cannot answer.
+        Raises:
+            InputError: this index does not support the query.
         """
 
     def count(self, query: SearchQuery) -> int:
-        """How many labels match."""
+        """Return the number of matching labels."""
 
     def custom_fields(self) -> set[str]:
         """Return the dotted names of the fields that labels have beyond the declared ones."""
 
     def close(self) -> None:
-        """Nothing is held open. May be called twice."""
+        """Release all connections. May be called twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackupCopy:
-    """A copy of a picture that a deletion has put aside."""
+    """A copy of a picture that a deletion has made."""
 
     path: str
     age_s: float
@@ -167,77 +181,83 @@ class BackupCopy:
 
 @dataclass(frozen=True, slots=True)
 class PictureState:
-    """A picture that the store has: its size in bytes, and whether its content is the key's."""
+    """The size of a stored picture in bytes, and whether its content matches its key."""
 
     size: int
     is_intact: bool
 
 
-CopyReader = Callable[[], bytes | None]  # a picture as the caller has it, whole; None without one
+CopyReader = Callable[[], bytes | None]
+"""Reads the caller's own copy of a picture; None if there is no intact one."""
 
 
 class PictureStore(Protocol):
-    """Holds pictures by key. Safe to call from threads.
+    """Pictures by key. Safe to call from threads.
 
-    All methods raise DatabaseError when the store cannot be reached or refuses.
+    All methods raise DatabaseError if the store cannot be reached or refuses the request.
     """
 
     @property
     def name(self) -> str:
-        """What a label's `s3_bucket` says."""
+        """The `s3_bucket` of labels whose pictures are here."""
 
     def put_new(self, key: str, picture: bytes) -> bool:
-        """Put the picture; return False when it was there already and stays.
+        """Store the picture; return False if it is there already.
 
-        An object with this key but another content is damaged and is overwritten: keys are
-        content-addressed. A store that charges for reading judges by the size and the hash that it
-        tells without being read.
+        An object with this key but another content is corrupt and is overwritten: keys are
+        content-addressed. A store that charges for reading compares size and listed hash.
         """
 
     def has_pictures(self) -> bool:
-        """Return whether any picture is there, labelled or not."""
+        """Return whether there is any picture, labelled or not."""
 
     def put(self, key: str, picture: bytes) -> None:
-        """Put the picture, over whatever has its key."""
+        """Store the picture, overwriting whatever has its key."""
 
     def get(self, path: str) -> bytes:
-        """Return the picture under a key, or a copy.
+        """Return the picture with this key, or the backup copy at this path.
 
-        Raises: PictureMissing; PictureUnreadable when only this one cannot be read.
+        Raises:
+            PictureMissing: it does not exist.
+            PictureUnreadable: this one cannot be read, others may.
         """
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        """Those of the keys that are there, each with its size in bytes."""
+        """Return the sizes in bytes of those of the pictures that exist."""
 
     def examine(
         self, pictures: Mapping[str, CopyReader], *, read: bool = False
     ) -> dict[str, PictureState]:
-        """Return those of the pictures that are there, and whether each is whole.
+        """Return the states of those of the pictures that exist.
 
-        A store that charges for reading compares the hash that it lists with the caller's own copy,
-        where both are to be had; `read` reads every picture.
+        A store that charges for reading compares the hash it lists with the caller's copy where
+        both are available; `read` makes it read every picture.
         """
 
     def make_durable(self) -> None:
-        """All that was put before outlives a power cut."""
+        """Make everything stored so far survive a power cut."""
 
     def backup_copies(self) -> dict[str, list[BackupCopy]]:
-        """The copies that deletions have put aside, by key; ages by the store's own clock."""
+        """Return all backup copies by picture key, with ages by the store's own clock."""
 
     def back_up(self, key: str, run: str) -> bool:
-        """A copy lies under `backup_path(key, run)`; False when there was no picture to copy."""
+        """Copy the picture to `backup_path(key, run)`; return False if there is none."""
 
     def delete(self, path: str) -> None:
-        """Nothing is under that key, or copy's path."""
+        """Delete the picture with this key, or the backup copy at this path, if it exists."""
 
 
 def read_picture(store: PictureStore, key: str) -> bytes:
-    """The picture of that key, also while a deletion has it aside.
+    """Return the picture, also while a deletion holds it as a backup copy.
 
-    A damaged one only where there is no whole one. Raises: PictureMissing, PictureUnreadable.
+    A damaged one is returned only if there is no intact one.
+
+    Raises:
+        PictureMissing: there is neither a picture nor a backup copy.
+        PictureUnreadable: there is, but it cannot be read.
     """
     damaged = unreadable = None
-    for path in _places(store, key):
+    for path in _possible_paths(store, key):
         try:
             picture = store.get(path)
         except PictureMissing:
@@ -255,13 +275,8 @@ def read_picture(store: PictureStore, key: str) -> bytes:
     return damaged
 
 
-def _places(store: PictureStore, key: str) -> Iterator[str]:
-    """Where a picture may be, asked for one after the other."""
+def _possible_paths(store: PictureStore, key: str) -> Iterator[str]:
+    """Yield the paths at which a picture may be, one after the other."""
     yield key
     yield from (copy.path for copy in store.backup_copies().get(key, ()))
-    yield key  # which may have been put back meanwhile
-
-
-def backup_path(key: str, run: str) -> str:
-    """Where the deletion `run` puts its copy of a picture."""
-    return f"{BACKUP_PREFIX}{key}/{run}"
+    yield key  # a deletion may have restored it meanwhile

@@ -1,10 +1,10 @@
-"""The upload: pictures first, then their labels, then a look whether every picture is still there.
+"""Upload labels and their pictures.
 
 A label must never be in the index without its picture in the store, whoever else uploads or deletes
-at the same time and whenever one of them is killed. So a label goes in only after its picture, and
-because a deletion may have taken that picture in between, the upload looks once more when the label
-is in: a picture that is missing then is put back, its label created again, and looked at again. A
-second run sends nothing and costs two questions a batch; what it finds damaged it puts right.
+at the same time and whenever one of the programs is killed. So pictures are stored before their
+labels are created; and because a deletion may take a picture in between, each upload looks again
+once its labels are in. A second run sends nothing, costs two requests a batch, and repairs what it
+finds damaged. The rules D1 to D13 are in `docs/architecture.md`.
 """
 
 import stat
@@ -37,156 +37,185 @@ from get_data.labels.picture_file import NotAPicture
 from get_data.labels.schema import Document, PictureReference
 from get_data.labels.unicode_forms import file_name_key
 
-_AHEAD = 2  # batches that are asked about or sent while the labels of another are indexed
+_BATCHES_AHEAD = 2  # looked up or sent while the labels of another batch are created
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A label to upload, and where its picture should be."""
+    """A label to upload, and the file of its picture.
+
+    `restore`: create the label even if it has a tombstone. `namesake`: the file name of another
+    label that leads to the same file, "" for none.
+    """
 
     document: Document
     picture: Path
-    restore: bool = False  # also when the label is gone for good
-    namesake: str = ""  # the file name of another label that leads to the same picture
+    restore: bool = False
+    namesake: str = ""
 
     @cached_property
-    def says(self) -> PictureReference:
-        """What the label says of its picture."""
+    def reference(self) -> PictureReference:
+        """The label's statements about its picture."""
         return schema.picture_reference(self.document)
+
+    @cached_property
+    def label(self) -> LabelReference:
+        """The label with its picture's key: as given, else from the hash, else ""."""
+        picture = self.reference
+        key = picture.s3_key if is_picture_key(picture.s3_key, picture.img_id) else ""
+        if not key and picture.picture_sha256:
+            key = picture_key(picture.img_id, picture.picture_sha256)
+        return LabelReference(picture.label_fingerprint, picture.img_id, key)
 
     @property
     def img_id(self) -> str:
         """The picture's id."""
-        return self.says.img_id
+        return self.reference.img_id
 
     @property
     def fingerprint(self) -> str:
-        """The label's name."""
-        return self.says.label_fingerprint
+        """The label's fingerprint."""
+        return self.reference.label_fingerprint
 
     @property
-    def content(self) -> str | None:
-        """The hash of its picture: as the label tells it, else as the file has it, if any."""
-        if self.says.picture_sha256:
-            return self.says.picture_sha256
+    def picture_sha256(self) -> str | None:
+        """The picture's hash: from the label, else from the file, None without either."""
+        if self.reference.picture_sha256:
+            return self.reference.picture_sha256
         try:
             return ids.sha256(picture_file.read(self.picture))
         except (OSError, NotAPicture):
             return None
 
-    def fits(self, size: int) -> bool:
-        """Whether a picture of so many bytes, 0 for none, may be the one that the label means."""
-        return size > 0 and self.says.picture_size in (None, size)
+    def has_size(self, size: int) -> bool:
+        """Return whether the label's picture may have this many bytes; 0 means no picture."""
+        return size > 0 and self.reference.picture_size in (None, size)
 
-    def fits_whole(self, found: PictureState | None) -> bool:
-        """Return whether the picture that the store has is there, and the one of its key."""
-        return found is not None and found.is_intact and self.fits(found.size)
+    def is_intact(self, stored: PictureState | None) -> bool:
+        """Return whether the store has the picture, undamaged."""
+        return stored is not None and stored.is_intact and self.has_size(stored.size)
 
 
-What = Literal["created", "there", "gone", "failed"]
+UploadStatus = Literal["created", "existing", "tombstoned", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Uploaded:
-    """What became of one label.
+class UploadOutcome:
+    """The outcome for one label.
 
-    `created`: it is in now; `there`: it was in already; `gone`: it was deleted or replaced before
-    and stays out; `failed`: `reason` says why. `key` names its picture, if that is known.
+    `tombstoned`: deleted or replaced earlier, and not restored. `failed`: for the given `reason`.
+    `key` is "" if the picture's key is unknown.
     """
 
     img_id: str
     fingerprint: str
-    what: What
+    status: UploadStatus
     key: str = ""
     picture_sent: bool = False
     reason: str = ""
 
 
 @dataclass(slots=True)
-class _Sending:
-    """One label on its way."""
+class _Transfer:
+    """One label during its upload; pending until it has an outcome."""
 
     entry: Entry
-    img_id: str
-    fingerprint: str
     key: str = ""
     document: Document = field(default_factory=dict)
-    was_there: bool = False
-    is_damaged: bool = False  # the store's picture, which a create-only writing would leave
+    is_existing: bool = False
+    is_damaged: bool = False  # the store's picture, which a create-only write would leave
     picture_sent: bool = False
+    outcome: UploadOutcome | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The label's fingerprint."""
+        return self.entry.reference.label_fingerprint
+
+    @property
+    def img_id(self) -> str:
+        """The picture's id."""
+        return self.entry.reference.img_id
+
+    def finish(self, status: UploadStatus, reason: str = "") -> None:
+        """Set the outcome; nothing more is done for this label."""
+        self.outcome = UploadOutcome(
+            self.img_id, self.fingerprint, status, self.key, self.picture_sent, reason
+        )
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Some labels on their way, and by fingerprint those whose way has ended.
+    """Labels that are uploaded together.
 
-    `known`: the hashes that the index has of the pictures of those that are new.
+    `known_hashes`: the hashes that the index has of the new labels' pictures, by picture id.
     """
 
-    sending: list[_Sending] = field(default_factory=list)
-    ended: dict[str, Uploaded] = field(default_factory=dict)
-    known: dict[str, set[str]] = field(default_factory=dict)
+    transfers: list[_Transfer]
+    known_hashes: dict[str, set[str]] = field(default_factory=dict)
 
-    def end(self, one: _Sending, what: What, reason: str = "") -> None:
-        """Nothing more is done for this label."""
-        self.ended[one.fingerprint] = Uploaded(
-            one.img_id, one.fingerprint, what, one.key, one.picture_sent, reason
-        )
+    def pending(self) -> list[_Transfer]:
+        """Return the labels without an outcome."""
+        return [transfer for transfer in self.transfers if transfer.outcome is None]
 
-    def on_the_way(self) -> list[_Sending]:
-        """The labels that something is still to be done for."""
-        return [one for one in self.sending if one.fingerprint not in self.ended]
-
-    def new(self) -> list[_Sending]:
-        """Those of them that were not in the index when it was asked."""
-        return [one for one in self.on_the_way() if not one.was_there]
+    def new(self) -> list[_Transfer]:
+        """Return the pending labels that the index did not have."""
+        return [transfer for transfer in self.pending() if not transfer.is_existing]
 
 
-def entries_of(
+def read_entries(
     labels: Path,
     pictures: Path | None = None,
     documents: Mapping[str, Document] | None = None,
+    *,
+    restore: bool = False,
 ) -> list[Entry]:
-    """The labels of a file, checked, with their pictures beside it or in the folder `pictures`.
+    """Read and check the labels of a file, with pictures in `pictures` or beside the file.
 
-    `documents`: what was read from it, where that was done already. Raises: InputError.
+    `documents` are the labels if the file has been read already.
+
+    Raises:
+        InputError: the file or folder cannot be read, or a label is invalid.
     """
     folder = pictures or labels.parent
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of pictures")
-    entries: list[Entry] = []
     if documents is None:
         documents = label_file.read(labels)
-    for img_id, document in documents.items():
-        says = schema.picture_reference(document)
-        if says.s3_key and not is_picture_key(says.s3_key, img_id):
+    entries = [
+        Entry(document, folder / document["file_name"], restore) for document in documents.values()
+    ]
+    for entry in entries:
+        key = entry.reference.s3_key
+        if key and not is_picture_key(key, entry.img_id):
             raise InputError(
-                f"{labels}, entry {img_id!r}: s3_key: {says.s3_key!r} is no key of that picture; "
-                'make it "", and it is found by the hash'
+                f"{labels}, entry {entry.img_id!r}: s3_key {key!r} is not a key of this picture; "
+                'set it to "" to have the picture found by its hash'
             )
-        entries.append(Entry(document, folder / says.file_name))
-    return _without_namesakes(entries)
+    return _with_namesakes(entries)
 
 
-def _without_namesakes(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries; those whose picture is another's under a name that the disk takes for the same.
+def _with_namesakes(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries, with `namesake` set where two file names lead to one file.
 
-    Such a label has no picture of its own here, whatever the file says.
+    That happens where a disk ignores case or Unicode forms; the label then has no picture of its
+    own, whatever the file holds.
     """
-    first: dict[str, Entry] = {}
+    first_by_name: dict[str, Entry] = {}
     checked: list[Entry] = []
     for entry in entries:
-        namesake = first.setdefault(file_name_key(entry.says.file_name), entry)
-        is_other = namesake.says.file_name != entry.says.file_name
-        if is_other and _is_same_file(namesake.picture, entry.picture):
-            entry = replace(entry, namesake=namesake.says.file_name)
+        file_name = entry.reference.file_name
+        first = first_by_name.setdefault(file_name_key(file_name), entry)
+        first_name = first.reference.file_name
+        if first_name != file_name and _is_same_file(first.picture, entry.picture):
+            entry = replace(entry, namesake=first_name)
         checked.append(entry)
     return checked
 
 
-def _is_same_file(one: Path, other: Path) -> bool:
+def _is_same_file(first: Path, second: Path) -> bool:
     try:
-        return one.samefile(other)
+        return first.samefile(second)
     except OSError:
         return False
 
@@ -199,16 +228,16 @@ def upload(
     dry_run: bool = False,
     verify: bool = False,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
-) -> Iterator[Uploaded]:
-    """The labels are in the index and their pictures in the store; yields what became of each.
+) -> Iterator[UploadOutcome]:
+    """Upload labels with their pictures and yield the outcome of each label.
 
-    Labels that are gone for good stay out unless their entry says `restore`. A dry run asks and
-    changes nothing. With `verify`, pictures that are there are read, and not only compared by what
-    the store tells of them.
-    While one batch is indexed, the pictures of the next one travel, in `threads`, and the index is
-    asked about the one after that.
+    Labels with a tombstone stay out unless their entry has `restore`. A dry run only asks. With
+    `verify`, existing pictures are read in full instead of compared by size and listed hash.
+    While one batch of labels is created, the pictures of the next one are sent in `threads`, and
+    the one after that is looked up.
 
-    Raises: DatabaseError when index or store cannot be reached; what was yielded before is done.
+    Raises:
+        DatabaseError: index or store cannot be reached; outcomes yielded so far stand.
     """
     given = list(entries)
     distinct: dict[str, Entry] = {}
@@ -216,304 +245,334 @@ def upload(
         first = distinct.setdefault(entry.fingerprint, entry)
         if first is not entry and not first.picture.exists():
             distinct[entry.fingerprint] = entry
-    run = _Run(index, store, dry_run, verify, _contents_by_id(given), threads)
+    run = _Upload(index, store, dry_run, verify, _hashes_by_id(given), threads)
     with (
-        cancel_on_error(threads(1)) as asking,
+        cancel_on_error(threads(1)) as looking_up,
         cancel_on_error(threads(1)) as sending,
         cancel_on_error(threads(THREADS)) as run.threads,
     ):
         under_way: deque[Future[_Batch]] = deque()
         for batch in batches(distinct.values()):
-            asked = asking.submit(run.ask, batch)
-            under_way.append(sending.submit(run.send_pictures, asked))
-            if len(under_way) > _AHEAD:
+            looked_up = looking_up.submit(run.look_up, batch)
+            under_way.append(sending.submit(run.send_pictures, looked_up))
+            if len(under_way) > _BATCHES_AHEAD:
                 yield from run.create_labels(under_way.popleft().result())
         for sent in under_way:
             yield from run.create_labels(sent.result())
 
 
 @dataclass(slots=True)
-class _Run:
-    """One upload."""
+class _Upload:
+    """One call of `upload`; `hashes` are those that the given labels state, by picture id."""
 
     index: LabelIndex
     store: PictureStore
     dry_run: bool
     verify: bool
-    contents: Mapping[str, set[str]]
-    new_threads: Callable[[int], Executor]
+    hashes: Mapping[str, set[str]]
+    create_threads: Callable[[int], Executor]
     threads: Executor = field(init=False)
 
-    def ask(self, entries: Sequence[Entry]) -> _Batch:
-        """Which labels are new, and which of them may be sent."""
-        batch = _Batch([_Sending(one, one.img_id, one.fingerprint) for one in entries])
-        there = self.index.find([one.fingerprint for one in batch.sending])
-        gone = self.index.find_tombstones([one.fingerprint for one in batch.sending])
-        for one in batch.sending:
-            one.was_there = one.fingerprint in there
-            if one.fingerprint in gone and not one.entry.restore:
-                one.key = gone[one.fingerprint].s3_key
-                batch.end(one, "gone")
-            elif self._conflicts_in_input(one.img_id):
-                batch.end(one, "failed", "conflict: the labels given speak of different pictures")
-            elif one.was_there:
-                one.key = there[one.fingerprint].s3_key
-                contents = self.contents.get(one.img_id, ())
-                if any(picture_key(one.img_id, content) != one.key for content in contents):
-                    batch.end(
-                        one, "failed", "conflict: the database has another picture of this id"
-                    )
+    def look_up(self, entries: Sequence[Entry]) -> _Batch:
+        """Find out which labels are new and which of them may be sent."""
+        batch = _Batch([_Transfer(entry) for entry in entries])
+        fingerprints = [entry.fingerprint for entry in entries]
+        stored = self.index.find(fingerprints)
+        tombstones = self.index.find_tombstones(fingerprints)
+        for transfer in batch.transfers:
+            label = stored.get(transfer.fingerprint)
+            tombstone = tombstones.get(transfer.fingerprint)
+            transfer.is_existing = label is not None
+            hashes = self.hashes.get(transfer.img_id, ())
+            if tombstone and not transfer.entry.restore:
+                transfer.key = tombstone.s3_key
+                transfer.finish("tombstoned")
+            elif len(hashes) > 1:
+                transfer.finish("failed", "conflict: the given labels have different pictures")
+            elif label:
+                transfer.key = label.s3_key
+                # D1: another hash under the same id is another picture
+                if any(picture_key(transfer.img_id, sha256) != label.s3_key for sha256 in hashes):
+                    transfer.finish("failed", _CONFLICT)
         restored = [
-            one.fingerprint
-            for one in batch.on_the_way()
-            if one.entry.restore and one.fingerprint in gone
+            transfer.fingerprint
+            for transfer in batch.pending()
+            if transfer.entry.restore and transfer.fingerprint in tombstones
         ]
         if restored and not self.dry_run:
             self.index.remove_tombstones(restored)
-        batch.known = self.index.picture_hashes([one.img_id for one in batch.new()])
+        batch.known_hashes = self.index.picture_hashes([new.img_id for new in batch.new()])
         return batch
 
-    def send_pictures(self, asked: Future[_Batch]) -> _Batch:
-        """Puts the pictures of the labels that are new."""
-        batch = asked.result()
+    def send_pictures(self, looked_up: Future[_Batch]) -> _Batch:
+        """Store the pictures of the new labels."""
+        batch = looked_up.result()
         new = batch.new()
         if new and not self.dry_run:
-            self.index.ensure_exists()  # before any picture: pictures without an index have lost it
-        reasons = self.threads.map(lambda one: self._send(one, batch.known), new)
-        for one, reason in zip(new, reasons, strict=True):
-            if reason:
-                batch.end(one, "failed", reason)
+            # D2: pictures without an index mean that it was lost
+            self.index.ensure_exists()
+        errors = self.threads.map(lambda transfer: self._send(transfer, batch.known_hashes), new)
+        for transfer, error in zip(new, errors, strict=True):
+            if error:
+                transfer.finish("failed", error)
         return batch
 
-    def _conflicts_in_input(self, img_id: str) -> bool:
-        return len(self.contents.get(img_id, ())) > 1
-
-    def _send(self, one: _Sending, known: Mapping[str, set[str]]) -> str:
-        """The label's picture is in the store; returns why it is not, if it is not."""
+    def _send(self, transfer: _Transfer, known_hashes: Mapping[str, set[str]]) -> str:
+        """Store the label's picture; return the reason if that fails, else ""."""
         try:
-            picture, content = self._picture(one)
-        except _Unusable as error:
+            picture, sha256 = self._read_picture(transfer)
+        except _PictureError as error:
             return str(error)
-        if known.get(one.img_id, {content}) != {content}:
-            return "conflict: the database has another picture of this id"
-        if one.img_id not in known:  # what the database has already is not judged again
+        if known_hashes.get(transfer.img_id, {sha256}) != {sha256}:
+            return _CONFLICT
+        if transfer.img_id not in known_hashes:  # pictures in the database were checked before
             try:
                 picture_file.read_size(picture)
             except NotAPicture as error:
                 return (
-                    f"{one.entry.picture} {error}: copy it again from where it was taken, "
-                    "or take its label out of the label file"
+                    f"{transfer.entry.picture} {error}: copy it again from its source, "
+                    "or remove its label from the label file"
                 )
-        one.key = picture_key(one.img_id, content)
-        one.document = self._sent(one, picture)
+        transfer.key = picture_key(transfer.img_id, sha256)
+        transfer.document = self._uploaded_document(transfer, picture)
         if self.dry_run:
-            there = self._examined([one]).get(one.key)
-            one.picture_sent = there is None or not there.is_intact
+            stored = self._examine([transfer]).get(transfer.key)
+            transfer.picture_sent = stored is None or not stored.is_intact
         else:
-            one.picture_sent = self.store.put_new(one.key, picture)
+            transfer.picture_sent = self.store.put_new(transfer.key, picture)
         return ""
 
-    def _examined(self, sending: Sequence[_Sending]) -> dict[str, PictureState]:
-        """Return those of the pictures that the store has, and whether each is whole."""
+    def _examine(self, transfers: Sequence[_Transfer]) -> dict[str, PictureState]:
+        """Return the state of those pictures that the store has."""
         return self.store.examine(
-            {one.key: partial(_own_copy, one) for one in sending}, read=self.verify
+            {transfer.key: partial(_read_own_copy, transfer) for transfer in transfers},
+            read=self.verify,
         )
 
-    def _sent(self, one: _Sending, picture: bytes) -> Document:
+    def _uploaded_document(self, transfer: _Transfer, picture: bytes) -> Document:
         return edits.uploaded(
-            one.entry.document,
+            transfer.entry.document,
             picture=picture,
             bucket=self.store.name,
-            key=one.key,
+            key=transfer.key,
             upload_time=datetime.now(UTC),
         )
 
-    def _picture(self, one: _Sending) -> tuple[bytes, str]:
-        """The picture that the label speaks of, and its hash: the file, else what the store has.
+    def _read_picture(self, transfer: _Transfer) -> tuple[bytes, str]:
+        """Return the label's picture and its hash, from the file, else from the store.
 
-        Raises: _Unusable with the reason.
+        Raises:
+            _PictureError: there is none, or not the one that the label describes.
         """
-        says, path = one.entry.says, one.entry.picture
-        if one.entry.namesake:
-            raise _Unusable(
-                f"{path} is {one.entry.namesake} too: its disk takes both names for one; bring the "
-                "pictures from a disk that does not, or rename one in file and label"
+        reference, path = transfer.entry.reference, transfer.entry.picture
+        if transfer.entry.namesake:
+            raise _PictureError(
+                f"{path} is the same file as {transfer.entry.namesake}: this disk does not tell "
+                "the two names apart; copy the pictures from the disk they were written to, or "
+                "rename one of them, file and label"
             )
         try:
-            picture = _read(path)
+            picture = _read_file(path)
         except FileNotFoundError:
-            picture = self._stored(one)
+            picture = self._read_stored(transfer)
         if not picture:
-            raise _Unusable(f"{path} is empty")
-        if says.picture_size not in (None, len(picture)):
-            raise _Unusable(
-                f"{path} is damaged: {len(picture)} bytes instead of {says.picture_size}"
+            raise _PictureError(f"{path} is empty")
+        if reference.picture_size not in (None, len(picture)):
+            raise _PictureError(
+                f"{path} is damaged: {len(picture)} bytes instead of {reference.picture_size}"
             )
-        content = ids.sha256(picture)
-        if says.picture_sha256 not in (None, content):
-            raise _Unusable(f"{path} is damaged: not the content that its label tells")
-        return picture, content
+        sha256 = ids.sha256(picture)
+        if reference.picture_sha256 not in (None, sha256):
+            raise _PictureError(f"{path} is damaged: its SHA-256 differs from the label's")
+        return picture, sha256
 
-    def _stored(self, one: _Sending) -> bytes:
-        """The picture as the store has it, or as a deletion put it aside, whole.
+    def _read_stored(self, transfer: _Transfer) -> bytes:
+        """Return the picture from the store or from a deletion's backup copy, intact.
 
-        Raises: _Unusable.
+        Raises:
+            _PictureError: there is none.
         """
-        says = one.entry.says
-        key = one.key or says.s3_key
-        if not key and says.picture_sha256:
-            key = picture_key(one.img_id, says.picture_sha256)
+        key = transfer.key or transfer.entry.reference.s3_key or transfer.entry.label.s3_key
         if key:
             with suppress(PictureMissing):
                 picture = read_picture(self.store, key)
                 if key_matches(key, picture):
                     return picture
-        raise _Unusable(f"{one.entry.picture} does not exist, and the store has no such picture")
+        raise _PictureError(f"{transfer.entry.picture} does not exist, nor does the store have it")
 
-    def create_labels(self, batch: _Batch) -> Iterator[Uploaded]:
-        """Creates the labels of pictures that are in, and looks until every picture stays."""
+    def create_labels(self, batch: _Batch) -> Iterator[UploadOutcome]:
+        """Create the labels of a batch, check that every picture stays, and yield the outcomes."""
         new = batch.new()
         if new and not self.dry_run:
-            there = self._create(new, batch)
-            for one in new:
-                one.was_there = one.fingerprint in there
-        missing = self._missing_or_damaged(batch)
+            existing = self._create(new)
+            for transfer in new:
+                transfer.is_existing = transfer.fingerprint in existing
+        # D6: a deletion may have taken a picture before its label was created
+        missing = self._find_missing_or_damaged(batch)
         for _ in range(MAX_ROUNDS):
             if not missing:
                 break
-            self._put_back(missing, batch)
+            self._restore(missing)
             if self.dry_run:
                 break
-            missing = self._missing(batch.on_the_way())
+            missing = self._find_missing(batch.pending())
         else:
             raise DatabaseError(
                 f"picture store {self.store.name!r}: another program deletes pictures as fast as "
-                "they are uploaded; end that one and run again"
+                "they are uploaded; stop it and run again"
             )
-        for one in batch.on_the_way():
-            batch.end(one, "there" if one.was_there else "created")
+        for transfer in batch.pending():
+            transfer.finish("existing" if transfer.is_existing else "created")
         if not self.dry_run:
-            self._tidy(batch)
-        yield from (batch.ended[one.fingerprint] for one in batch.sending)
+            self._settle_tombstoned(batch)
+        yield from (transfer.outcome for transfer in batch.transfers if transfer.outcome)
 
-    def _tidy(self, batch: _Batch) -> None:
-        """The pictures of labels that are gone are as a deletion leaves them.
+    def _create(self, transfers: Sequence[_Transfer]) -> set[str]:
+        """Create the labels; return the fingerprints of those that existed."""
+        # D3: a power cut must not leave a label without its picture
+        self.store.make_durable()
+        result = self.index.create([transfer.document for transfer in transfers])
+        # D5: a deletion may have written its tombstone, and passed by, before the label was created
+        tombstones = self.index.find_tombstones([transfer.fingerprint for transfer in transfers])
+        self._delete([transfer for transfer in transfers if transfer.fingerprint in tombstones])
+        for transfer in transfers:
+            if reason := result.rejected.get(transfer.fingerprint):
+                transfer.finish("failed", f"the index rejects the label: {reason}")
+            elif transfer.fingerprint in tombstones:
+                transfer.finish("tombstoned")
+        return result.existing
 
-        A run that was killed may have put one before its label was gone, may have created the label
-        after that, or may have been killed while it completed the deletion.
-        """
-        gone = [one for one in batch.sending if batch.ended[one.fingerprint].what == "gone"]
-        self._complete_deletion([one for one in gone if one.was_there])
-        if keys := {one.key for one in gone if one.key}:
-            settle(keys, self.index, self.store, run=uuid4().hex, threads=self.new_threads)
-
-    def _complete_deletion(self, gone: Sequence[_Sending]) -> None:
-        """The labels are out, as somebody asked for, with the pictures that nobody names."""
-        going = [LabelReference(one.fingerprint, one.img_id, one.key) for one in gone]
-        for _ in delete(
-            going, self.index, self.store, reason="deleted", removed_by="", threads=self.new_threads
-        ):
+    def _delete(self, transfers: Sequence[_Transfer]) -> None:
+        """Complete the deletion of labels that have a tombstone."""
+        labels = [
+            LabelReference(transfer.fingerprint, transfer.img_id, transfer.key)
+            for transfer in transfers
+        ]
+        deletion = delete(
+            labels,
+            self.index,
+            self.store,
+            reason="deleted",
+            removed_by="",
+            threads=self.create_threads,
+        )
+        for _ in deletion:
             pass
 
-    def _create(self, sending: Sequence[_Sending], batch: _Batch) -> set[str]:
-        """The labels are in; returns those that were in already.
+    def _settle_tombstoned(self, batch: _Batch) -> None:
+        """Leave the pictures of tombstoned labels as their deletion would."""
+        tombstoned = [
+            transfer
+            for transfer in batch.transfers
+            if transfer.outcome and transfer.outcome.status == "tombstoned"
+        ]
+        # D7: a killed run may have stored the picture, created the label, or begun this deletion
+        self._delete([transfer for transfer in tombstoned if transfer.is_existing])
+        if keys := {transfer.key for transfer in tombstoned if transfer.key}:
+            settle(keys, self.index, self.store, run=uuid4().hex, threads=self.create_threads)
 
-        A deletion may have been asked for in between, and may have passed by before its label came:
-        then it is completed here. Whoever deletes says so before, whoever creates asks after.
+    def _find_missing_or_damaged(self, batch: _Batch) -> list[_Transfer]:
+        """Return the pending labels whose picture is missing or damaged in the store.
+
+        Pictures that this run has just stored, and those whose key another tool made, are checked
+        by size only. In a dry run new ones are not there yet.
         """
-        self.store.make_durable()
-        outcome = self.index.create([one.document for one in sending])
-        gone = self.index.find_tombstones([one.fingerprint for one in sending])
-        self._complete_deletion([one for one in sending if one.fingerprint in gone])
-        for one in sending:
-            if reason := outcome.rejected.get(one.fingerprint):
-                batch.end(one, "failed", f"the index refuses the label: {reason}")
-            elif one.fingerprint in gone:
-                batch.end(one, "gone")
-        return outcome.existing
-
-    def _missing_or_damaged(self, batch: _Batch) -> list[_Sending]:
-        """Return the labels that are in and whose picture is not, or is another content.
-
-        What this run has just put is only looked for, and so is a picture whose key, made by
-        another tool, does not tell the content. In a dry run nothing new is there yet.
-        """
-        waiting = batch.on_the_way()
-        known: list[_Sending] = []
-        others: list[_Sending] = []
-        for one in waiting:
-            tells_content = is_picture_key(one.key, one.img_id)
-            (known if one.was_there and tells_content else others).append(one)
-        found = self._examined(known) if known else {}
-        faulty = [one for one in known if not one.entry.fits_whole(found.get(one.key))]
-        for one in faulty:
-            one.is_damaged = one.key in found
+        examined: list[_Transfer] = []
+        others: list[_Transfer] = []
+        for transfer in batch.pending():
+            has_own_key = is_picture_key(transfer.key, transfer.img_id)
+            (examined if transfer.is_existing and has_own_key else others).append(transfer)
+        states = self._examine(examined) if examined else {}
+        faulty = [
+            transfer
+            for transfer in examined
+            if not transfer.entry.is_intact(states.get(transfer.key))
+        ]
+        for transfer in faulty:
+            transfer.is_damaged = transfer.key in states
         if self.dry_run:
-            others = [one for one in others if one.was_there]
-        return [*faulty, *self._missing(others)]
+            others = [transfer for transfer in others if transfer.is_existing]
+        return [*faulty, *self._find_missing(others)]
 
-    def _missing(self, waiting: Sequence[_Sending]) -> list[_Sending]:
-        """Return those of the labels whose picture is not there, or has another size."""
-        if not waiting:
+    def _find_missing(self, transfers: Sequence[_Transfer]) -> list[_Transfer]:
+        """Return the labels whose picture is not in the store or has another size."""
+        if not transfers:
             return []
-        sizes = self.store.sizes({one.key for one in waiting})
-        return [one for one in waiting if not one.entry.fits(sizes.get(one.key, 0))]
+        sizes = self.store.sizes({transfer.key for transfer in transfers})
+        return [
+            transfer
+            for transfer in transfers
+            if not transfer.entry.has_size(sizes.get(transfer.key, 0))
+        ]
 
-    def _put_back(self, missing: Sequence[_Sending], batch: _Batch) -> None:
-        """Put pictures that somebody deleted in between, or that are damaged, then their labels."""
-        again: list[_Sending] = []
-        for one in missing:
+    def _restore(self, missing: Sequence[_Transfer]) -> None:
+        """Store missing or damaged pictures again, then create their labels again."""
+        restored: list[_Transfer] = []
+        for transfer in missing:
             try:
-                picture, content = self._picture(one)
-            except _Unusable as error:
-                batch.end(one, "failed", f"the label is in the index, its picture is lost: {error}")
+                picture, sha256 = self._read_picture(transfer)
+            except _PictureError as error:
+                transfer.finish(
+                    "failed", f"the label is in the index, but its picture is lost: {error}"
+                )
                 continue
-            if picture_key(one.img_id, content) != one.key:
-                batch.end(one, "failed", "the label is in the index with another picture, now lost")
+            if picture_key(transfer.img_id, sha256) != transfer.key:
+                transfer.finish(
+                    "failed", "the label is in the index with another picture, which is lost"
+                )
                 continue
-            one.picture_sent = True
+            transfer.picture_sent = True
             if not self.dry_run:
-                one.document = self._sent(one, picture)
-                put = self.store.put if one.is_damaged else self.store.put_new
-                put(one.key, picture)
-                again.append(one)
-        if again:
-            self._create(again, batch)
+                transfer.document = self._uploaded_document(transfer, picture)
+                put = self.store.put if transfer.is_damaged else self.store.put_new
+                put(transfer.key, picture)
+                restored.append(transfer)
+        if restored:
+            # D6: whoever deleted the picture may have removed the label with it
+            self._create(restored)
 
 
-class _Unusable(Exception):
-    """Why a picture cannot be sent."""
+_CONFLICT = "conflict: the database has another picture of this id"
 
 
-def _read(path: Path) -> bytes:
-    """Return the picture that a file is. Raises: FileNotFoundError; _Unusable with the reason."""
+class _PictureError(Exception):
+    """A picture that cannot be sent; the message is the reason."""
+
+
+def _read_file(path: Path) -> bytes:
+    """Return the content of a picture file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        _PictureError: it cannot be read, or is none.
+    """
     try:
-        kind = path.lstat().st_mode
-        if stat.S_ISLNK(kind) and not path.resolve().is_relative_to(path.parent.resolve()):
-            raise _Unusable(f"{path} is a link out of its folder")
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode) and not path.resolve().is_relative_to(path.parent.resolve()):
+            raise _PictureError(f"{path} is a link out of its folder")
         return picture_file.read(path)
     except NotAPicture as error:
-        raise _Unusable(f"{path} {error}") from error
+        raise _PictureError(f"{path} {error}") from error
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError) as error:  # the latter for a link to itself
-        why = getattr(error, "strerror", error)
-        raise _Unusable(f"{path} cannot be read: {why}") from error
+        reason = getattr(error, "strerror", error)
+        raise _PictureError(f"{path} cannot be read: {reason}") from error
 
 
-def _own_copy(one: _Sending) -> bytes | None:
-    """Return the label's picture as this machine has it; None when it has none, or no whole one."""
+def _read_own_copy(transfer: _Transfer) -> bytes | None:
+    """Return this machine's copy of the picture; None if it has no intact one."""
     try:
-        picture = _read(one.entry.picture)
-    except (FileNotFoundError, _Unusable):
+        picture = _read_file(transfer.entry.picture)
+    except (FileNotFoundError, _PictureError):
         return None
-    return picture if key_matches(one.key, picture) else None
+    return picture if key_matches(transfer.key, picture) else None
 
 
-def _contents_by_id(entries: Iterable[Entry]) -> dict[str, set[str]]:
-    """Which contents the labels given tell of each picture; more than one is a conflict."""
-    contents: dict[str, set[str]] = {}
+def _hashes_by_id(entries: Iterable[Entry]) -> dict[str, set[str]]:
+    """Return the hashes of each picture by its id; more than one is a conflict."""
+    hashes: dict[str, set[str]] = {}
     for entry in entries:
-        if content := entry.content:
-            contents.setdefault(entry.img_id, set()).add(content)
-    return contents
+        if sha256 := entry.picture_sha256:
+            hashes.setdefault(entry.img_id, set()).add(sha256)
+    return hashes

@@ -18,6 +18,7 @@ from get_data.database.interfaces import (
     LabelReference,
     PictureState,
     Tombstone,
+    backed_up_key,
     backup_path,
     key_matches,
 )
@@ -165,7 +166,7 @@ class MemoryStore:
         found: dict[str, list[BackupCopy]] = {}
         for path in self.pictures:
             if path.startswith(BACKUP_PREFIX):
-                key = path.removeprefix(BACKUP_PREFIX).rpartition("/")[0]
+                key = backed_up_key(path)
                 found.setdefault(key, []).append(BackupCopy(path, self.age_s.get(path, 0.0)))
         return found
 

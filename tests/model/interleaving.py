@@ -1,9 +1,9 @@
-"""Goes through every order in which programs can meet at the database, and every kill.
+"""Explore every order in which programs can meet at the database, and every kill.
 
 The programs are the real ones (`upload`, `delete`, what `upload_to_db.py` does) on an index and a
-store in memory. Each of their calls is a step; between two steps any other program may make its
-own. The explorer tries every choice at every state, and knows a state again: what the database
-holds, and what each program has seen so far, decide all that can follow.
+store in memory. Each of their calls is a step; between two steps any other program may make one.
+The explorer tries every choice in every state, and recognises a state it has seen: the content of
+the database, and all that each program has been told, determine what can follow.
 """
 
 import random
@@ -24,50 +24,50 @@ class Killed(BaseException):
 
 
 class SerialExecutor(Executor):
-    """Does the work at once, in the caller's thread."""
+    """Runs each task at once, in the caller's thread."""
 
     def __init__(self, _workers: int) -> None:
         pass
 
-    def submit(self, work, /, *arguments, **options):
+    def submit(self, task, /, *arguments, **options):
         future: Future = Future()
         try:
-            future.set_result(work(*arguments, **options))
+            future.set_result(task(*arguments, **options))
         except Exception as error:  # noqa: BLE001  it is raised where the result is asked for
             future.set_exception(error)
         return future
 
-    def map(self, work, *items, **_options):
-        return [work(*one) for one in zip(*items, strict=True)]
+    def map(self, task, *items, **_options):
+        return [task(*arguments) for arguments in zip(*items, strict=True)]
 
 
 class TrustingIndex(MemoryIndex):
-    """Takes any label for a good one, since the same four are created a million times."""
+    """An index that checks no label, since the same four are created a million times."""
 
     def create(self, documents):
         result = CreateResult()
-        for one in documents:
-            fingerprint = one["label_fingerprint"]
-            known = fingerprint in self.labels
-            (result.existing if known else result.created).add(fingerprint)
-            self.labels.setdefault(fingerprint, one)
+        for document in documents:
+            fingerprint = document["label_fingerprint"]
+            exists = fingerprint in self.labels
+            (result.existing if exists else result.created).add(fingerprint)
+            self.labels.setdefault(fingerprint, document)
         return result
 
 
 @dataclass
 class Database:
-    """What the programs share."""
+    """The database that the programs share."""
 
     index: TrustingIndex = field(default_factory=TrustingIndex)
     store: MemoryStore = field(default_factory=MemoryStore)
-    over: set[str] = field(default_factory=set)  # the runs that have ended, in whatever way
+    finished_runs: set[str] = field(default_factory=set)  # including killed ones
 
     def state(self) -> object:
-        return self.index.state(), self.store.state(), frozenset(self.over)
+        return self.index.state(), self.store.state(), frozenset(self.finished_runs)
 
 
-class Steps:
-    """An index or a store as one program sees it: before each call, any other may make its own."""
+class Stepwise:
+    """An index or a store as one program sees it: before each call, others may make theirs."""
 
     def __init__(self, real, run: "Run") -> None:
         self._real = real
@@ -78,81 +78,86 @@ class Steps:
         method = getattr(self._real, name)
 
         def call(*arguments, **options):
-            self._run.wait()
+            self._run.pause()
             result = method(*arguments, **options)
-            self._run.saw(name, result)
+            self._run.record(name, result)
             return result
 
         return call
 
 
-class IndexSteps(Steps):
-    """Labels go in and out one by one, as they do where an index keeps them apart."""
+class StepwiseIndex(Stepwise):
+    """An index that creates and removes labels one by one, as Elasticsearch's shards do."""
 
     def ensure_exists(self):
-        """Nothing that anybody could see: the index is there from the beginning."""
+        """Do nothing: the index exists from the beginning."""
 
     def create(self, documents):
         result = CreateResult()
-        for one in documents:
-            self._run.wait()
-            created = self._real.create([one])
-            result.created |= created.created
-            result.existing |= created.existing
-            result.rejected |= created.rejected
-        self._run.saw("create", (sorted(result.created), sorted(result.existing)))
+        for document in documents:
+            self._run.pause()
+            partial = self._real.create([document])
+            result.created |= partial.created
+            result.existing |= partial.existing
+            result.rejected |= partial.rejected
+        self._run.record("create", (sorted(result.created), sorted(result.existing)))
         return result
 
     def remove(self, fingerprints):
         removed = set()
-        for one in fingerprints:
-            self._run.wait()
-            removed |= self._real.remove([one])
-        self._run.saw("remove", sorted(removed))
+        for fingerprint in fingerprints:
+            self._run.pause()
+            removed |= self._real.remove([fingerprint])
+        self._run.record("remove", sorted(removed))
         return removed
 
 
-class StoreSteps(Steps):
-    """Copying is reading, then writing; a copy is old when the run that made it is over."""
+class StepwiseStore(Stepwise):
+    """A store that copies by reading, then writing; a finished run's backup copies are old."""
 
     def make_durable(self):
-        """Nothing that anybody could see."""
+        """Do nothing: there are no power cuts here."""
 
     def back_up(self, key, run):
-        self._run.wait()
+        self._run.pause()
         picture = self._real.pictures.get(key)
-        self._run.saw("read", picture)
+        self._run.record("read", picture)
         if picture is None:
             return False
-        self._run.wait()
+        self._run.pause()
         self._real.pictures[backup_path(key, run)] = picture
         return True
 
     def backup_copies(self):
-        self._run.wait()
-        over = self._run.database.over
+        self._run.pause()
+        finished = self._run.database.finished_runs
         found = {
             key: [
-                BackupCopy(copy.path, OLD_S if copy.path.rpartition("/")[2] in over else YOUNG_S)
+                BackupCopy(copy.path, OLD_S if run_of(copy.path) in finished else YOUNG_S)
                 for copy in copies
             ]
             for key, copies in self._real.backup_copies().items()
         }
-        self._run.saw("copies", sorted((key, str(copies)) for key, copies in found.items()))
+        self._run.record("copies", sorted((key, str(copies)) for key, copies in found.items()))
         return found
+
+
+def run_of(path: str) -> str:
+    """Return the id of the run that made a backup copy."""
+    return path.rpartition("/")[2]
 
 
 @dataclass
 class Run:
-    """A program on its way, from one call to the next."""
+    """A running program, paused before its next call."""
 
     name: str
     number: int
     program: Callable
     database: Database
     result: object = None
-    alive: bool = True
-    seen: list = field(default_factory=list)
+    is_alive: bool = True
+    history: list = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._greenlet = greenlet(self._main)
@@ -161,56 +166,58 @@ class Run:
 
     @property
     def id(self) -> str:
-        """What names this run, in the copies that it puts aside."""
+        """The name of this run, also in its backup copies."""
         return f"{self.name}{self.number}"
 
     def _main(self) -> None:
-        index, store = IndexSteps(self.database.index, self), StoreSteps(self.database.store, self)
+        index = StepwiseIndex(self.database.index, self)
+        store = StepwiseStore(self.database.store, self)
         try:
             self.result = self.program(index, store)
         except Killed:
             self.result = "killed"
-        self.alive = False
-        self.database.over.add(self.id)
+        self.is_alive = False
+        self.database.finished_runs.add(self.id)
 
-    def wait(self) -> None:
-        """Others may go on; returns when this program may."""
-        if not self.alive:
+    def pause(self) -> None:
+        """Let others go on until it is this program's turn again."""
+        if not self.is_alive:
             raise Killed
         self._greenlet.parent.switch()
 
-    def saw(self, call: str, result: object) -> None:
-        self.seen.append((call, _plain(result)))
+    def record(self, call: str, result: object) -> None:
+        """Remember what the program has been told."""
+        self.history.append((call, _to_text(result)))
 
     def step(self) -> None:
-        """The program makes the call that it waits for, and comes to the next one."""
+        """Let the program make its next call."""
         self._greenlet.parent = greenlet.getcurrent()
         self._greenlet.switch()
 
     def kill(self) -> None:
-        """The program ends here; its last call is the last."""
-        self.alive = False
+        """End the program before its next call."""
+        self.is_alive = False
         self._greenlet.parent = greenlet.getcurrent()
         self._greenlet.throw(Killed)
 
     def state(self) -> object:
-        return self.id, self.alive, str(self.result), tuple(self.seen)
+        return self.id, self.is_alive, str(self.result), tuple(self.history)
 
 
-def current_run() -> str:
-    """The id of the run that asks."""
+def current_run_id() -> str:
+    """Return the id of the calling run."""
     return greenlet.getcurrent().run_id
 
 
-def _plain(result: object) -> str:
+def _to_text(result: object) -> str:
     if isinstance(result, str):
         return result
     if isinstance(result, dict):
-        return str(sorted((key, _plain(value)) for key, value in result.items()))
+        return str(sorted((key, _to_text(value)) for key, value in result.items()))
     if isinstance(result, set | frozenset):
         return str(sorted(result))
     if isinstance(result, Tombstone):
-        return result.fingerprint  # the moment is not the same twice
+        return result.fingerprint  # its time differs from run to run
     return str(result)
 
 
@@ -218,45 +225,44 @@ def _plain(result: object) -> str:
 class Choice:
     """What happens next: a program makes a step, is killed, or is run again."""
 
-    do: str
+    action: str
     name: str
 
     def __str__(self) -> str:
-        return self.name if self.do == "step" else f"{self.do}({self.name})"
+        return self.name if self.action == "step" else f"{self.action}({self.name})"
 
 
 @dataclass
-class Meeting:
-    """Programs that meet at a database which holds something already."""
+class Scenario:
+    """Programs that meet at a database, and how many of them may be killed."""
 
     prepare: Callable[[], Database]
     programs: dict[str, Callable]
     kills: int = 0
 
-    def after(self, choices: Sequence[Choice]) -> "Moment":
-        """Where the programs are when these choices were made, from the beginning."""
-        moment = Moment(self, self.prepare())
+    def replay(self, choices: Sequence[Choice]) -> "State":
+        """Return the state after these choices, from the beginning."""
+        state = State(self, self.prepare())
         for choice in choices:
-            moment.make(choice)
-        return moment
+            state.apply(choice)
+        return state
 
 
-class Moment:
-    """A state of a meeting."""
+class State:
+    """A state of a scenario."""
 
-    def __init__(self, meeting: Meeting, database: Database) -> None:
-        self.meeting = meeting
+    def __init__(self, scenario: Scenario, database: Database) -> None:
         self.database = database
-        self.kills_left = meeting.kills
+        self.kills_left = scenario.kills
         self.runs = {
-            name: Run(name, 1, program, database) for name, program in meeting.programs.items()
+            name: Run(name, 1, program, database) for name, program in scenario.programs.items()
         }
 
     def choices(self) -> list[Choice]:
-        """All that can happen next."""
+        """Return all that can happen next."""
         possible = []
         for name, run in self.runs.items():
-            if run.alive:
+            if run.is_alive:
                 possible.append(Choice("step", name))
                 if self.kills_left:
                     possible.append(Choice("kill", name))
@@ -264,10 +270,10 @@ class Moment:
                 possible.append(Choice("again", name))
         return possible
 
-    def ensure_exists(self, choice: Choice) -> None:
-        """The choice is made."""
+    def apply(self, choice: Choice) -> None:
+        """Let it happen."""
         run = self.runs[choice.name]
-        match choice.do:
+        match choice.action:
             case "step":
                 run.step()
             case "kill":
@@ -279,59 +285,55 @@ class Moment:
                 )
 
     @property
-    def at_rest(self) -> bool:
-        """Nobody is on the way."""
-        return not any(run.alive for run in self.runs.values())
+    def is_final(self) -> bool:
+        """Whether all programs have finished, those that were killed in their second run."""
+        return not any(run.is_alive or run.result == "killed" for run in self.runs.values())
 
-    @property
-    def all_ended(self) -> bool:
-        """Everybody came to the end, those that were killed in their second run."""
-        return self.at_rest and all(run.result != "killed" for run in self.runs.values())
-
-    def state(self) -> object:
+    def fingerprint(self) -> object:
+        """Return what determines all that can follow."""
         runs = tuple(run.state() for run in self.runs.values())
         return self.database.state(), runs, self.kills_left
 
-    def leave(self) -> None:
-        """Nothing of this moment is left running."""
+    def close(self) -> None:
+        """End all programs."""
         for run in self.runs.values():
-            if run.alive:
+            if run.is_alive:
                 run.kill()
 
 
-def every_moment(meeting: Meeting) -> Iterator[tuple[list[Choice], Moment]]:
-    """Each state that the meeting can come to, once, with one way to it."""
+def every_state(scenario: Scenario) -> Iterator[tuple[list[Choice], State]]:
+    """Yield each reachable state once, with one path to it."""
     known = set()
-    waiting: list[list[Choice]] = [[]]
-    while waiting:
-        choices = waiting.pop()
-        moment = meeting.after(choices)
-        while (state := moment.state()) not in known:
-            known.add(state)
-            yield choices, moment
-            first, *others = moment.choices() or [None]
-            waiting += [[*choices, one] for one in others]
+    open_paths: list[list[Choice]] = [[]]
+    while open_paths:
+        path = open_paths.pop()
+        state = scenario.replay(path)
+        while (fingerprint := state.fingerprint()) not in known:
+            known.add(fingerprint)
+            yield path, state
+            first, *others = state.choices() or [None]
+            open_paths += [[*path, choice] for choice in others]
             if first is None:
                 break
-            choices = [*choices, first]
-            moment.make(first)
-        moment.leave()
+            path = [*path, first]
+            state.apply(first)
+        state.close()
 
 
-def some_moments(
-    meeting: Meeting, *, seed: int, ways: int
-) -> Iterator[tuple[list[Choice], Moment]]:
-    """The states on so many random ways from the beginning to the end."""
-    chance = random.Random(seed)
-    for _ in range(ways):
-        choices: list[Choice] = []
-        moment = meeting.after(choices)
-        while possible := moment.choices():
-            kills = [one for one in possible if one.do == "kill"]
-            others = [one for one in possible if one.do != "kill"]
-            rarely = kills and chance.random() < 0.05
-            choice = chance.choice(kills if rarely or not others else others)
-            choices.append(choice)
-            moment.make(choice)
-            yield choices, moment
-        moment.leave()
+def random_states(
+    scenario: Scenario, *, seed: int, paths: int
+) -> Iterator[tuple[list[Choice], State]]:
+    """Yield the states on this many random paths from the beginning to the end."""
+    generator = random.Random(seed)
+    for _ in range(paths):
+        path: list[Choice] = []
+        state = scenario.replay(path)
+        while possible := state.choices():
+            kills = [choice for choice in possible if choice.action == "kill"]
+            others = [choice for choice in possible if choice.action != "kill"]
+            is_kill = kills and generator.random() < 0.05
+            choice = generator.choice(kills if is_kill or not others else others)
+            path.append(choice)
+            state.apply(choice)
+            yield path, state
+        state.close()

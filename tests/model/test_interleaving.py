@@ -1,7 +1,7 @@
-"""Whoever meets whom at the database, and whoever is killed when: nothing is lost.
+"""No label or picture is lost, whichever programs meet at the database and whenever one is killed.
 
-The scenarios are those of the model that the orders of `upload.py` and `delete.py` were found with;
-here the real code goes through them. All labels speak of one picture.
+The scenarios are those of the model by which the ordering rules (`docs/architecture.md`) were
+found; here the real code runs through them. All labels are of one picture.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import pytest
 
 from get_data.database import delete as deletion
 from get_data.database import upload as uploading_module
-from get_data.database.delete import delete, settle, target
+from get_data.database.delete import delete, settle
 from get_data.database.download import download
 from get_data.database.interfaces import BACKUP_PREFIX, picture_key
 from get_data.database.search.search_query import SearchQuery
@@ -23,11 +23,11 @@ from tests.conftest import START, document, picture
 from tests.model.interleaving import (
     OLD_S,
     Database,
-    Meeting,
+    Scenario,
     SerialExecutor,
-    current_run,
-    every_moment,
-    some_moments,
+    current_run_id,
+    every_state,
+    random_states,
 )
 
 pytestmark = pytest.mark.slow
@@ -36,19 +36,19 @@ CONTENT = picture(0)
 KEY = picture_key(document(0)["img_id"], ids.sha256(CONTENT))
 PEOPLE = {"L0": "auto", "L1": "Ada", "L2": "Bob", "L3": "Eve"}
 LABELS = {name: document(0, created_by=person) for name, person in PEOPLE.items()}
-PRINTS = {name: one["label_fingerprint"] for name, one in LABELS.items()}
-NAMES = {fingerprint: name for name, fingerprint in PRINTS.items()}
+FINGERPRINTS = {name: label["label_fingerprint"] for name, label in LABELS.items()}
+NAMES = {fingerprint: name for name, fingerprint in FINGERPRINTS.items()}
 
 
 @pytest.fixture
 def every_order(request):
-    """Whether `--every-order` was given, as `make soak` does."""
+    """True with `--every-order`, as `make soak` has it."""
     return request.config.getoption("every_order")
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """The picture on the disk of whoever has it."""
+    """A picture file on the disk of those who have it."""
     path = tmp_path_factory.mktemp("drive") / LABELS["L1"]["file_name"]
     path.write_bytes(CONTENT)
     return path
@@ -58,73 +58,73 @@ NOWHERE = Path("/nonexistent/picture.jpg")
 
 
 def holding(*labels):
-    """A database that holds the picture and these labels of it."""
+    """Return a function that creates a database with the picture and these labels of it."""
 
     def prepare():
         database = Database()
         if labels:
             database.store.put_new(KEY, CONTENT)
         for name in labels:
-            sent = edits.uploaded(
+            document = edits.uploaded(
                 LABELS[name], picture=CONTENT, bucket="memory", key=KEY, upload_time=START
             )
-            database.index.create([sent])
+            database.index.create([document])
         return database
 
     return prepare
 
 
 @dataclass(frozen=True)
-class Reported:
-    """What a program said at its end: labels that it called safe, and what it could not do."""
+class Report:
+    """A program's last words: labels that it reported as stored, its failures, its deletions."""
 
-    safe: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
 
 
 def uploading(file, *names):
-    """U: somebody uploads labels, with the picture at hand."""
+    """U: upload labels, with the picture at hand."""
 
     def program(index, store):
         entries = [Entry(LABELS[name], file) for name in names]
-        return reported(upload(entries, index, store, threads=SerialExecutor))
+        return report_of(upload(entries, index, store, threads=SerialExecutor))
 
     return program
 
 
 def deleting(*names, reason="deleted"):
-    """D: somebody deletes labels."""
+    """D: delete labels."""
 
     def program(index, store):
-        going = [target(LABELS[n]) for n in names]
+        going = [Entry(LABELS[n], NOWHERE).label for n in names]
         list(delete(going, index, store, reason=reason, removed_by="test", threads=SerialExecutor))
-        return Reported(deleted=names)
+        return Report(deleted=names)
 
     return program
 
 
 def relabelling(file, new, old):
-    """R: somebody replaces a label; the picture is on the disk or only in the store."""
+    """R: replace a label; the picture is on the disk or only in the store."""
 
     def program(index, store):
-        added = reported(upload([Entry(LABELS[new], file)], index, store, threads=SerialExecutor))
-        if not added.safe:
+        added = report_of(upload([Entry(LABELS[new], file)], index, store, threads=SerialExecutor))
+        if not added.stored:
             return added
         deleting(old, reason="replaced")(index, store)
-        return Reported(added.safe, added.failed, deleted=(old,))
+        return Report(added.stored, added.failed, deleted=(old,))
 
     return program
 
 
 def reading(tmp_path, name):
-    """S: somebody fetches what a label names."""
+    """S: download the picture of a label."""
     numbers = count()
 
     def program(index, store):
         folder = tmp_path / str(next(numbers))
         folder.mkdir()
-        found = [one for one in index.search(SearchQuery()) if PRINTS[name].encode() in one]
+        found = [one for one in index.search(SearchQuery()) if FINGERPRINTS[name].encode() in one]
         results = list(
             download(
                 iter(found),
@@ -134,62 +134,65 @@ def reading(tmp_path, name):
                 threads=SerialExecutor,
             )
         )
-        return Reported(failed=tuple(one.reason for one in results if one.what == "failed"))
+        return Report(failed=tuple(one.reason for one in results if one.status == "failed"))
 
     return program
 
 
-def reported(results):
+def report_of(results):
     results = list(results)
-    safe = tuple(NAMES[one.fingerprint] for one in results if one.what in ("created", "there"))
-    return Reported(safe, tuple(one.reason for one in results if one.what == "failed"))
+    stored = tuple(
+        NAMES[one.fingerprint] for one in results if one.status in ("created", "existing")
+    )
+    return Report(stored, tuple(one.reason for one in results if one.status == "failed"))
 
 
 @pytest.fixture(autouse=True)
-def _runs_have_their_own_names(monkeypatch):
-    """A deletion calls its copies after its run, so that a state can be known again."""
+def _named_runs(monkeypatch):
+    """Backup copies are named after their run, so that equal states are recognised."""
     for module in (deletion, uploading_module):
-        monkeypatch.setattr(module, "uuid4", lambda: SimpleNamespace(hex=current_run()))
+        monkeypatch.setattr(module, "uuid4", lambda: SimpleNamespace(hex=current_run_id()))
 
 
-def check(moment, *, going, hole=False):
-    """What must hold in this state. `going` are the labels that somebody deletes or replaces."""
-    database = moment.database
-    labels = {NAMES[one] for one in database.index.labels}
-    there = database.store.pictures.get(KEY) == CONTENT
-    aside = [path for path in database.store.pictures if path.startswith(BACKUP_PREFIX)]
-    anywhere = there or aside
-    for run in moment.runs.values():
-        if isinstance(run.result, Reported):
-            for name in set(run.result.safe) - going:
-                assert name in labels, f"{run.id} called {name} safe, and it is gone"
-                assert anywhere, f"{run.id} called {name} safe, and its picture is gone"
-    if moment.all_ended:
-        for run in moment.runs.values():
-            back = labels.intersection(run.result.deleted)
-            assert not back, f"{run.id} deleted {back}, and somebody undid that"
-        failed = any(run.result.failed for run in moment.runs.values())
+def check(state, *, going, hole=False):
+    """Assert what must hold in every state; `going` are the labels deleted or replaced."""
+    database = state.database
+    labels = {NAMES[fingerprint] for fingerprint in database.index.labels}
+    is_stored = database.store.pictures.get(KEY) == CONTENT
+    copies = [path for path in database.store.pictures if path.startswith(BACKUP_PREFIX)]
+    for run in state.runs.values():
+        if isinstance(run.result, Report):
+            for name in set(run.result.stored) - going:
+                assert name in labels, f"{run.id} reported {name} as stored, and it is missing"
+                assert is_stored or copies, (
+                    f"{run.id} reported {name} as stored, and its picture is missing"
+                )
+    if state.is_final:
+        for run in state.runs.values():
+            undone = labels.intersection(run.result.deleted)
+            assert not undone, f"{run.id} deleted {undone}, and another run undid that"
+        failed = any(run.result.failed for run in state.runs.values())
         if labels and not (hole and failed):
-            assert there, "all have ended, and a label's picture is not there"
+            assert is_stored, "all have finished, and a label's picture is missing"
         if not labels:
-            assert not there, "all have ended, and a picture without a label is there"
-        for path in aside:
+            assert not is_stored, "all have finished, and a picture without a label is left"
+        for path in copies:
             # An upload that was killed while it completed a deletion may have left one.
-            assert not path.rpartition("/")[2].startswith(("D", "E")), "a copy is left aside"
+            assert not path.rpartition("/")[2].startswith(("D", "E")), "a backup copy is left"
             database.store.age_s[path] = OLD_S
-        if aside:
+        if copies:
             settle([], database.index, database.store, run="next", threads=SerialExecutor)
             assert not any(path.startswith(BACKUP_PREFIX) for path in database.store.pictures)
             assert (KEY in database.store.pictures) == bool(labels)
 
 
-def go_through(moments, *, going, hole=False):
-    """Checks every state; returns how many there were."""
+def go_through(states, *, going, hole=False):
+    """Check every state and return their number."""
     number = 0
-    for choices, moment in moments:
+    for choices, state in states:
         number += 1
         try:
-            check(moment, going=set(going), hole=hole)
+            check(state, going=set(going), hole=hole)
         except AssertionError as error:
             way = " ".join(map(str, choices))
             raise AssertionError(f"{error}\nafter: {way}") from error
@@ -197,7 +200,7 @@ def go_through(moments, *, going, hole=False):
 
 
 def two(file, tmp_path):
-    """Scenarios of one and two programs, by name: what is there, who comes, which labels go."""
+    """Return scenarios of one and two programs: the database, the programs, the labels that go."""
     u, d = (lambda *names: uploading(file, *names)), deleting
     r = lambda new, old: relabelling(file, new, old)  # noqa: E731
     return {
@@ -231,23 +234,23 @@ TWO = list(two(NOWHERE, NOWHERE))
 @pytest.mark.parametrize("name", TWO)
 def test_two_programs_in_every_order(file, tmp_path, name):
     prepare, programs, going = two(file, tmp_path)[name]
-    states = go_through(every_moment(Meeting(prepare, programs)), going=going.split())
+    states = go_through(every_state(Scenario(prepare, programs)), going=going.split())
     assert states > 10 * 10 ** (len(programs) - 1)
 
 
 @pytest.mark.parametrize("name", TWO)
 def test_two_programs_of_which_one_is_killed(file, tmp_path, name, every_order):
     prepare, programs, going = two(file, tmp_path)[name]
-    go_through(ways(Meeting(prepare, programs, kills=1), every_order), going=going.split())
+    go_through(paths(Scenario(prepare, programs, kills=1), every_order), going=going.split())
 
 
-def ways(meeting, every_order):
-    """All of them when asked for, which takes minutes; else so many random ones."""
-    return every_moment(meeting) if every_order else some_moments(meeting, seed=1, ways=400)
+def paths(scenario, every_order):
+    """Return every state if asked to, which takes minutes, else those on random paths."""
+    return every_state(scenario) if every_order else random_states(scenario, seed=1, paths=400)
 
 
 def three(file, tmp_path):
-    """Scenarios of three programs, by name."""
+    """Return scenarios of three programs."""
     u, d, s = (lambda *names: uploading(file, *names)), deleting, reading
     r = lambda new, old: relabelling(file, new, old)  # noqa: E731
     return {
@@ -307,32 +310,31 @@ THREE = list(three(NOWHERE, NOWHERE))
 @pytest.mark.parametrize("name", THREE)
 def test_three_programs_on_many_ways(file, tmp_path, name, kills):
     prepare, programs, going = three(file, tmp_path)[name]
-    meeting = Meeting(prepare, programs, kills)
-    go_through(some_moments(meeting, seed=1, ways=300), going=going.split())
+    scenario = Scenario(prepare, programs, kills)
+    go_through(random_states(scenario, seed=1, paths=300), going=going.split())
 
 
 def test_a_relabel_without_the_picture_at_hand_finds_it_in_the_store(tmp_path):
     programs = {"R": relabelling(NOWHERE, "L2", "L1"), "D": deleting("L1")}
-    meeting = Meeting(holding("L1"), programs)
-    go_through(every_moment(meeting), going=["L1"])
+    scenario = Scenario(holding("L1"), programs)
+    go_through(every_state(scenario), going=["L1"])
 
 
 def test_a_killed_relabel_without_the_picture_at_hand_is_the_one_known_hole(every_order):
-    """It is told: the second run lists the label whose picture nobody has."""
+    """It is reported: the second run lists the label whose picture is lost."""
     programs = {"R": relabelling(NOWHERE, "L2", "L1"), "D": deleting("L1")}
-    meeting = Meeting(holding("L1"), programs, kills=1)
-    go_through(ways(meeting, every_order), going=["L1"], hole=True)
+    scenario = Scenario(holding("L1"), programs, kills=1)
+    go_through(paths(scenario, every_order), going=["L1"], hole=True)
 
 
 def test_a_reader_never_takes_a_wrong_picture_for_the_right_one(file, tmp_path):
-    """It may say that a picture is missing, when it looks between two steps; then its label is gone
-    or its second run finds it."""
+    """It may find a picture missing between two steps; a second run then finds it, or no label."""
     programs = {"D": deleting("L1"), "U": uploading(file, "L2"), "S": reading(tmp_path, "L2")}
-    for _, moment in some_moments(Meeting(holding("L1"), programs), seed=2, ways=200):
-        if moment.all_ended:
+    for _, state in random_states(Scenario(holding("L1"), programs), seed=2, paths=200):
+        if state.is_final:
             again = reading(tmp_path / "again", "L2")
             (tmp_path / "again").mkdir(exist_ok=True)
-            result = again(moment.database.index, moment.database.store)
+            result = again(state.database.index, state.database.store)
             assert result.failed == ()
             for fetched in (tmp_path / "again").rglob("*.jpg"):
                 assert fetched.read_bytes() == CONTENT

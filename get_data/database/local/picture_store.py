@@ -28,6 +28,7 @@ from get_data.database.interfaces import (
     BackupCopy,
     CopyReader,
     PictureState,
+    backed_up_key,
     backup_path,
     checked_path,
     is_store_path,
@@ -176,7 +177,7 @@ class LocalPictureStore:
         now = datetime.now(UTC)
         for page in self._store().list(BACKUP_PREFIX):
             for item in page:
-                key = item["path"].removeprefix(BACKUP_PREFIX).rpartition("/")[0]
+                key = backed_up_key(item["path"])
                 age_s = (now - item["last_modified"]).total_seconds()
                 found.setdefault(key, []).append(BackupCopy(item["path"], age_s))
         return found

@@ -32,6 +32,7 @@ from get_data.database.interfaces import (
     BackupCopy,
     CopyReader,
     PictureState,
+    backed_up_key,
     backup_path,
     checked_path,
     is_store_path,
@@ -248,7 +249,7 @@ class S3PictureStore:
         """
         found: dict[str, list[BackupCopy]] = {}
         for item in self._try(lambda: self._store.list(BACKUP_PREFIX).collect(), BACKUP_PREFIX):
-            key = item["path"].removeprefix(BACKUP_PREFIX).rpartition("/")[0]
+            key = backed_up_key(item["path"])
             age_s = max(0.0, (self._now() - item["last_modified"]).total_seconds())
             found.setdefault(key, []).append(BackupCopy(item["path"], age_s))
         return found
