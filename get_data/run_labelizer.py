@@ -2,9 +2,9 @@
 
     python get_data/run_labelizer.py training/left
 
-Open the address that it prints. Pictures and label file stay as they are; the work is kept beside
-the label file, key by key, and goes on where it was. Ctrl-C ends it. Apply what was exported with
-upload_to_db.py.
+Open the address that it prints. Pictures and label file are never changed; each edit is saved in a
+work file beside the label file, and the next start continues there. Press Ctrl-C to stop. Apply
+the exported file with upload_to_db.py.
 """
 
 import sys
@@ -25,17 +25,18 @@ from contextlib import closing, suppress
 from common import strict_json
 from common.errors import InputError
 from get_data.cli import arguments, exit_codes, files, output, process
-from get_data.labelizer import applying, desktop, site
+from get_data.labelizer import desktop, server
 from get_data.labelizer.access import Access
-from get_data.labelizer.catalogue import KINDS, Problems
-from get_data.labelizer.desk import open_desk
+from get_data.labelizer.apply_command import build_apply_command
+from get_data.labelizer.problems import PROBLEM_KINDS, Problems
+from get_data.labelizer.workspace import open_workspace
 from get_data.labels import schema
 
-MOST_SIGNS = 100
+MAX_NAME_LENGTH = 100
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked for what argparse can check."""
+    """Parse the options, and check what needs no file."""
     parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "pictures",
@@ -47,93 +48,109 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--labels",
         type=arguments.path_argument,
         metavar="FILE",
-        help="default: PICTURES/labels.json",
+        help="label file (default: PICTURES/labels.json)",
     )
     parser.add_argument(
         "--user",
-        type=_person,
+        type=_person_name,
         metavar="NAME",
-        help="who corrects, for created_by; default: your login name",
+        help="your name, for created_by of corrected labels (default: your login name)",
     )
     parser.add_argument(
         "--port",
         type=arguments.PORT,
         default=8000,
         metavar="N",
-        help="on 127.0.0.1; default 8000",
+        help="port on 127.0.0.1 (default: 8000)",
     )
     return parser.parse_args(argv)
 
 
-def _person(text: str) -> str:
+def _person_name(text: str) -> str:
     name = unicodedata.normalize("NFC", arguments.utf8_text(text)).strip()
-    if not 0 < len(name) <= MOST_SIGNS or not name.isprintable():
-        raise argparse.ArgumentTypeError(f"expected the name of a person, got {text!r}")
+    if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+        raise argparse.ArgumentTypeError(
+            f"expected a name of 1 to {MAX_NAME_LENGTH} printable characters, got {text!r}"
+        )
     if name.casefold() == schema.AUTO:
         raise argparse.ArgumentTypeError(
-            f"{text!r} means that no person made a label; give the name of a person"
+            f"{text!r} is reserved for labels that no person made; give the name of a person"
         )
     return name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the script; returns its exit code."""
+    """Run the script; return its exit code."""
     args = parse_args(argv)
-    user = args.user or login_name()
-    folder = folder_of(args.pictures)
-    with closing(site.listen(args.port)) as listener:
+    user = args.user or get_login_name()
+    folder = check_folder(args.pictures)
+    # The port is tried first: what comes after it writes a work file.
+    with closing(server.listen(args.port)) as listener:
         labels = files.find_label_file(args.labels or folder)
-        with closing(open_desk(labels, folder, user, reading)) as desk:
-            say_problems(desk.catalogue.problems)
+        with closing(open_workspace(labels, folder, user, show_progress)) as workspace:
+            print_problems(workspace.catalogue.problems)
             access = Access(args.port)
-            server = site.create_server(desk, access, listener)
-            desk.examination.start()
-            output.print_message(f"labelling as {user}: {labels}")
-            with suppress(KeyboardInterrupt), desktop.opened(access.address, beside=labels):
-                output.print_message(f"open {access.address} in a browser; Ctrl-C ends it")
-                server.run()
-            counts = desk.counts()
-            if desk.last_export:
-                say_how_to_apply(desk.last_export, folder)
-            output.write_json({**counts, "file": str(desk.last_export or "")})
+            web_server = server.create_server(workspace, access, listener)
+            workspace.inspection.start()
+            output.print_message(f"Labelling {labels} as {user}")
+            with (
+                suppress(KeyboardInterrupt),
+                desktop.page_open_in_browser(access.address, beside=labels),
+            ):
+                output.print_message(f"Open {access.address} in a browser. Press Ctrl-C to stop.")
+                web_server.run()
+            counts = workspace.counts()
+            if workspace.last_export:
+                print_apply_command(workspace.last_export, folder)
+            output.write_json({**counts, "file": str(workspace.last_export or "")})
     return exit_codes.DONE
 
 
-def folder_of(pictures: Path) -> Path:
-    """The folder of the pictures. Raises: InputError when it is none."""
+def get_login_name() -> str:
+    """Return the login name, for corrections without --user.
+
+    Raises:
+        InputError: it cannot be used as the name of a person.
+    """
+    try:
+        return _person_name(process.login_name())
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"your login name cannot be used: {error}; use --user NAME") from error
+
+
+def check_folder(pictures: Path) -> Path:
+    """Return the folder of the pictures.
+
+    Raises:
+        InputError: it is not a folder.
+    """
     if not pictures.is_dir():
-        what = "is a file" if files.exists(pictures) else "does not exist"
-        raise InputError(f"{pictures} {what}; name the folder of the pictures")
+        fault = "is a file" if files.exists(pictures) else "does not exist"
+        raise InputError(f"{pictures} {fault}; give the folder of the pictures")
     return pictures
 
 
-def login_name() -> str:
-    """Who corrects when nobody is named. Raises: InputError when that is no person's name."""
-    try:
-        return _person(process.login_name())
-    except argparse.ArgumentTypeError as error:
-        raise InputError(f"your login name will not do: {error}; say --user NAME") from error
-
-
-def reading(entries: Iterable[strict_json.Entry]) -> Iterable[strict_json.Entry]:
-    """The entries, with a bar that counts them."""
+def show_progress(entries: Iterable[strict_json.Entry]) -> Iterable[strict_json.Entry]:
+    """Return the entries behind a progress bar."""
     return output.progress_bar(entries, total=None, description="reading", unit="label")
 
 
-def say_how_to_apply(exported: Path, folder: Path) -> None:
-    """Print the command that applies the file which was exported last."""
-    apply = applying.applying(exported, folder)
-    output.print_message(f"apply {exported} to the database with")
-    output.print_verbatim(f"  {apply.command}")
-    if apply.set_first:
-        output.print_message(f"where {', '.join(apply.set_first)} must be set as here")
-
-
-def say_problems(problems: Problems) -> None:
-    """What is not as it should be, in numbers; the page tells each."""
+def print_problems(problems: Problems) -> None:
+    """Print how many problems there are of each kind; the page lists them."""
     for kind, found in problems.items():
         if found:
-            output.print_message(f"warning: {KINDS[kind].many}: {len(found)}")
+            output.print_message(f"warning: {PROBLEM_KINDS[kind].plural}: {len(found)}")
+
+
+def print_apply_command(exported: Path, folder: Path) -> None:
+    """Print the command that applies the latest exported file."""
+    apply = build_apply_command(exported, folder)
+    output.print_message(f"To apply {exported} to the database, run")
+    output.print_verbatim(f"  {apply.command}")
+    if apply.set_first:
+        output.print_message(
+            f"Set these variables first, as they are here: {', '.join(apply.set_first)}"
+        )
 
 
 if __name__ == "__main__":

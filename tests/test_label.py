@@ -237,8 +237,8 @@ def test_marked_and_unmarked():
     assert edits.unmarked(document) == document
 
 
-def test_a_glance_at_a_valid_label_says_what_it_says():
-    seen = partial_label.glance(edits.example_label())
+def test_a_valid_label_is_read_whole():
+    seen = partial_label.read_partial(edits.example_label())
     assert seen.fault == ""
     assert (seen.direction, seen.speed, seen.nb_dir, seen.nb_speed) == (2, 1, 5, 2)
     assert (seen.steering, seen.throttle, seen.created_by) == (0.1, 0.4, "auto")
@@ -249,11 +249,11 @@ def test_a_glance_at_a_valid_label_says_what_it_says():
 @pytest.mark.parametrize(
     ("change", "seen"),
     [
-        ({"label_direction": "2"}, {"direction": None, "said_direction": 2, "speed": 1}),
-        ({"label_direction": " 2"}, {"direction": None, "said_direction": None}),
-        ({"label_direction": "9"}, {"direction": None, "said_direction": None}),
-        ({"label_direction": True}, {"direction": None, "said_direction": None}),
-        ({"label_direction": 2.0}, {"direction": None, "said_direction": None}),
+        ({"label_direction": "2"}, {"direction": None, "text_direction": 2, "speed": 1}),
+        ({"label_direction": " 2"}, {"direction": None, "text_direction": None}),
+        ({"label_direction": "9"}, {"direction": None, "text_direction": None}),
+        ({"label_direction": True}, {"direction": None, "text_direction": None}),
+        ({"label_direction": 2.0}, {"direction": None, "text_direction": None}),
         ({"label_direction": 5}, {"direction": None}),
         ({"label_speed": None}, {"direction": 2, "speed": None}),
         ({"nb_dir": 0, "label_direction": 4}, {"nb_dir": None, "direction": 4}),
@@ -264,10 +264,10 @@ def test_a_glance_at_a_valid_label_says_what_it_says():
     ],
     ids=str,
 )
-def test_a_glance_at_an_invalid_label_says_what_is_usable(change, seen):
+def test_the_usable_values_of_an_invalid_label_are_read(change, seen):
     document = edits.example_label()
     document["label"] |= change
-    found = partial_label.glance(document)
+    found = partial_label.read_partial(document)
     assert {name: getattr(found, name) for name in seen} == seen
     assert found.fault != ""
 
@@ -275,8 +275,8 @@ def test_a_glance_at_an_invalid_label_says_what_is_usable(change, seen):
 @pytest.mark.parametrize(
     "document", [None, 5, "x", [], {}, {"label": []}, {"label": None}], ids=str
 )
-def test_a_glance_takes_anything(document):
-    found = partial_label.glance(document)
+def test_any_json_value_is_read_partially(document):
+    found = partial_label.read_partial(document)
     assert found.fault != ""
     assert (found.file_name, found.direction, found.marked) == (None, None, False)
 

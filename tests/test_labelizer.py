@@ -20,11 +20,12 @@ from get_data import run_labelizer
 from get_data.cli import process
 from get_data.labelizer import catalogue, operations, pictures, work_file
 from get_data.labelizer.catalogue import Flag
-from get_data.labelizer.desk import HELD_S, Desk
-from get_data.labelizer.examination import Examination
 from get_data.labelizer.export import SourceChanged, export
+from get_data.labelizer.inspection import Inspection
 from get_data.labelizer.operations import Operation
-from get_data.labelizer.work_file import BeingLabelled, LeaseLost, WorkFile
+from get_data.labelizer.work_database import WorkFileInUse
+from get_data.labelizer.work_file import LeaseLost, WorkFile
+from get_data.labelizer.workspace import LEASE_TIMEOUT_S, Workspace
 from get_data.labels import ids, label_file
 from get_data.recording import journal
 from tests.browser.drives import document as seen
@@ -38,7 +39,7 @@ UID = "00000000-0000-0000-0000-{:012d}"
 
 
 def catalogue_of(folder):
-    return catalogue.read(folder / label_file.NAME, folder)
+    return catalogue.read_catalogue(folder / label_file.NAME, folder)
 
 
 def rewrite(folder, change):
@@ -62,9 +63,9 @@ def operation(number=1, *, positions=((0, 0),), was=None, **values):
     )
 
 
-def send(desk, epoch, *steps):
+def send(workspace, epoch, *steps):
     """The steps are saved, as a page of this work sends them."""
-    desk.save(operations.Batch(work=desk.work.name, epoch=epoch, operations=steps))
+    workspace.save(operations.Batch(work=workspace.work.name, epoch=epoch, operations=steps))
 
 
 @pytest.fixture
@@ -74,8 +75,8 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def desk(folder):
-    opened = Desk(catalogue_of(folder), "Zoé", now=lambda: START)
+def workspace(folder):
+    opened = Workspace(catalogue_of(folder), "Zoé", now=lambda: START)
     yield opened
     opened.close()
 
@@ -129,11 +130,11 @@ def test_more_classes_than_digit_keys_stop(folder, call):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--user", "auto"], "means that no person made a label"),
-        (["--user", "Auto "], "means that no person made a label"),
-        (["--user", ""], "expected the name of a person"),
-        (["--user", "a\nb"], "expected the name of a person"),
-        (["--user", "x" * 101], "expected the name of a person"),
+        (["--user", "auto"], "reserved for labels that no person made"),
+        (["--user", "Auto "], "reserved for labels that no person made"),
+        (["--user", ""], "expected a name of 1 to 100"),
+        (["--user", "a\nb"], "expected a name of 1 to 100"),
+        (["--user", "x" * 101], "expected a name of 1 to 100"),
         (["--port", "0"], "expected 1 to 65535 as a port"),
         (["--port", "65536"], "expected 1 to 65535 as a port"),
         (["--labels", ""], "expected a file or a folder"),
@@ -149,8 +150,8 @@ def test_options_are_checked(folder, options, words, capsys):
 
 def test_a_folder_is_needed(folder, call, tmp_path):
     for name, words in (
-        (folder / label_file.NAME, "is a file; name the folder of the pictures"),
-        (tmp_path / "none", "does not exist; name the folder of the pictures"),
+        (folder / label_file.NAME, "is a file; give the folder of the pictures"),
+        (tmp_path / "none", "does not exist; give the folder of the pictures"),
         (tmp_path, "has no labels.json"),
     ):
         code, _, err = call(run_labelizer, name, "--port", free_port())
@@ -162,15 +163,15 @@ def test_a_port_that_is_taken_is_told(folder, call):
         port = taken.getsockname()[1]
         code, _, err = call(run_labelizer, folder, "--port", port)
     assert code == 2
-    assert f"port {port} cannot be used: Address already in use; name another with --port" in err
+    assert f"port {port} cannot be used: Address already in use; choose another with --port" in err
 
 
 def test_a_login_name_that_is_no_person_needs_a_user(folder, call, monkeypatch):
     monkeypatch.setattr(process.getpass, "getuser", lambda: "auto")
     code, _, err = call(run_labelizer, folder, "--port", free_port())
     assert code == 2
-    assert "your login name will not do" in err
-    assert "say --user NAME" in err
+    assert "your login name cannot be used" in err
+    assert "use --user NAME" in err
 
 
 def test_a_folder_that_takes_no_file_is_told(folder, call, monkeypatch):
@@ -267,16 +268,18 @@ def test_a_name_that_is_no_text_is_shown_as_well_as_can_be(tmp_path, odd):
         else entries["problems"]["unlabelled"]["first"][0]["name"]
     )
     assert "caf\ufffd" in told
-    desk = Desk(catalogue_of(folder), "Zoé")
-    send(desk, desk.take_lease("browser one", take_over=False), operation(direction=3))
-    assert desk.export().corrected == 1
-    desk.close()
+    workspace = Workspace(catalogue_of(folder), "Zoé")
+    send(workspace, workspace.take_lease("browser one", take_over=False), operation(direction=3))
+    assert workspace.export().corrected == 1
+    workspace.close()
 
 
 def test_nothing_is_begun_for_a_label_file_that_cannot_be_told(folder, monkeypatch):
-    monkeypatch.setattr("get_data.labelizer.desk._entries", lambda *_: {"odd": "\ud800"})
+    monkeypatch.setattr(
+        "get_data.labelizer.workspace._entries_for_page", lambda *_: {"odd": "\ud800"}
+    )
     with pytest.raises(UnicodeEncodeError):
-        Desk(catalogue_of(folder), "Zoé")
+        Workspace(catalogue_of(folder), "Zoé")
     assert not work_file.path_for(folder / label_file.NAME).exists()
 
 
@@ -310,20 +313,20 @@ def test_the_version_changes_with_a_picture(folder):
 
 def test_the_fault_of_a_picture_is_seen_without_decoding_it():
     whole = picture(1)
-    assert pictures.fault_of(whole) == ""
-    assert pictures.fault_of(whole + b"\0" * 8) == ""  # some cameras fill up
-    assert pictures.fault_of(whole + bytes(200)) == ""
+    assert pictures.find_fault(whole) == ""
+    assert pictures.find_fault(whole + b"\0" * 8) == ""  # some cameras fill up
+    assert pictures.find_fault(whole + bytes(200)) == ""
     filled = whole[:2] + b"\xff\xff" + whole[2:]  # before a marker there may be more of 0xFF
-    assert pictures.fault_of(filled) == ""
+    assert pictures.find_fault(filled) == ""
     thumbnail = b"\xff\xe1" + (2 + len(whole)).to_bytes(2) + whole
-    assert pictures.fault_of(whole[:2] + thumbnail + whole[2:-40]) == "the picture is cut off"
-    assert pictures.fault_of(whole[:300]) == "the picture is cut off"
-    assert pictures.fault_of(b"") == "the picture is empty or cannot be read"
-    assert pictures.fault_of(whole[:-40]) == "the picture is cut off"
-    assert pictures.fault_of(b"\x89PNG" + whole) == "the picture is not a JPEG"
-    assert pictures.fault_of(b"\xff\xd8\xff\xd9") == "the picture is not a JPEG"
+    assert pictures.find_fault(whole[:2] + thumbnail + whole[2:-40]) == "the picture is cut off"
+    assert pictures.find_fault(whole[:300]) == "the picture is cut off"
+    assert pictures.find_fault(b"") == "the picture is empty or cannot be read"
+    assert pictures.find_fault(whole[:-40]) == "the picture is cut off"
+    assert pictures.find_fault(b"\x89PNG" + whole) == "the picture is not a JPEG"
+    assert pictures.find_fault(b"\xff\xd8\xff\xd9") == "the picture is not a JPEG"
     large = cv2.imencode(".jpg", np.zeros((5000, 4001, 3), np.uint8))[1].tobytes()
-    assert pictures.fault_of(large) == "the picture is too large, 4001x5000 pixels"
+    assert pictures.find_fault(large) == "the picture is too large, 4001x5000 pixels"
 
 
 def test_a_sheet_has_each_picture_at_its_place(folder):
@@ -332,7 +335,7 @@ def test_a_sheet_has_each_picture_at_its_place(folder):
     files[5].write_bytes(b"no picture")
     wide = np.full((100, 400, 3), 255, np.uint8)
     files[6].write_bytes(cv2.imencode(".jpg", wide)[1].tobytes())
-    sheet = cv2.imdecode(np.frombuffer(pictures.sheet(files), np.uint8), cv2.IMREAD_COLOR)
+    sheet = cv2.imdecode(np.frombuffer(pictures.draw_sheet(files), np.uint8), cv2.IMREAD_COLOR)
     assert sheet.shape == (240, 1600, 3)
 
     def tile(number):
@@ -352,126 +355,126 @@ def test_the_examination_finds_what_is_broken_dull_and_still(folder):
     for number in range(12):
         (folder / f"{img_id(number)}.jpg").write_bytes(picture(0 if number < 11 else number))
     rewrite(folder, lambda labels: [one.pop("picture_size") for one in labels])
-    examination = Examination(catalogue_of(folder))
-    examination.look_at_all()
-    assert examination.findings.still == [(0, 10)]
-    assert examination.findings.looked_at == 12
+    inspection = Inspection(catalogue_of(folder))
+    inspection.inspect_all()
+    assert inspection.findings.still == [(0, 10)]
+    assert inspection.findings.looked_at == 12
     black = cv2.imencode(".jpg", np.zeros((120, 160, 3), np.uint8))[1].tobytes()
     (folder / f"{img_id(4)}.jpg").write_bytes(black)
     (folder / f"{img_id(7)}.jpg").write_bytes(picture(7)[:300])
-    examination = Examination(catalogue_of(folder))
-    examination.look_at_all()
-    assert examination.findings.dull == [4]
-    assert [position for position, _ in examination.findings.broken] == [7]
-    assert examination.findings.still == []
+    inspection = Inspection(catalogue_of(folder))
+    inspection.inspect_all()
+    assert inspection.findings.dull == [4]
+    assert [position for position, _ in inspection.findings.broken] == [7]
+    assert inspection.findings.still == []
 
 
 # --- the work file
 
 
-def test_what_is_sent_twice_counts_once(desk):
-    epoch = desk.take_lease("browser one", take_over=False)
+def test_what_is_sent_twice_counts_once(workspace):
+    epoch = workspace.take_lease("browser one", take_over=False)
     one, two = operation(1, direction=3, reviewed=1), operation(2, direction=4, reviewed=1)
     for sent in ([one], [one, two], [two], [one]):
-        send(desk, epoch, *sent)
-    assert [each.uid for each in desk.work.history()] == [one.uid, two.uid]
-    [decision] = desk.work.decisions()
+        send(workspace, epoch, *sent)
+    assert [each.uid for each in workspace.work.history()] == [one.uid, two.uid]
+    [decision] = workspace.work.decisions()
     assert (decision.direction, decision.changed_by) == (4, "Zoé")
 
 
-def test_a_lease_that_was_taken_over_is_lost(desk):
-    first = desk.take_lease("browser one", take_over=False)
-    second = desk.take_lease("browser two", take_over=True)
-    with pytest.raises(LeaseLost, match=f"the lease {first} is not the last one"):
-        send(desk, first, operation())
-    assert desk.work.decisions() == []
-    send(desk, second, operation(direction=3))
+def test_a_lease_that_was_taken_over_is_lost(workspace):
+    first = workspace.take_lease("browser one", take_over=False)
+    second = workspace.take_lease("browser two", take_over=True)
+    with pytest.raises(LeaseLost, match=f"lease {first} is no longer valid"):
+        send(workspace, first, operation())
+    assert workspace.work.decisions() == []
+    send(workspace, second, operation(direction=3))
 
 
 def test_a_browser_that_is_silent_loses_its_claim(folder):
     now = [100.0]
-    desk = Desk(catalogue_of(folder), "Zoé", clock=lambda: now[0])
-    epoch = desk.take_lease("browser one", take_over=False)
-    assert desk.take_lease("browser two", take_over=False) is None
-    now[0] += HELD_S - 1
-    assert desk.hear("browser one", epoch)["holds"]
-    now[0] += HELD_S - 1
-    assert desk.take_lease("browser two", take_over=False) is None
+    workspace = Workspace(catalogue_of(folder), "Zoé", clock=lambda: now[0])
+    epoch = workspace.take_lease("browser one", take_over=False)
+    assert workspace.take_lease("browser two", take_over=False) is None
+    now[0] += LEASE_TIMEOUT_S - 1
+    assert workspace.heartbeat("browser one", epoch)["holds"]
+    now[0] += LEASE_TIMEOUT_S - 1
+    assert workspace.take_lease("browser two", take_over=False) is None
     now[0] += 2
-    assert desk.take_lease("browser two", take_over=False) == epoch + 1
-    desk.close()
+    assert workspace.take_lease("browser two", take_over=False) == epoch + 1
+    workspace.close()
 
 
 def test_whoever_only_shows_is_told_when_the_other_is_gone(folder):
     """So that it can go on by itself; what saves is as much there as what only says so."""
     now = [100.0]
-    desk = Desk(catalogue_of(folder), "Zoé", clock=lambda: now[0])
-    assert not desk.hear("browser two", 0)["free"]  # a page of before the start may be there
-    epoch = desk.take_lease("browser one", take_over=False)
-    now[0] += HELD_S - 1
-    assert not desk.hear("browser two", 0)["free"]
-    send(desk, epoch, operation(direction=3))
-    now[0] += HELD_S - 1
-    assert not desk.hear("browser two", 0)["free"]
+    workspace = Workspace(catalogue_of(folder), "Zoé", clock=lambda: now[0])
+    assert not workspace.heartbeat("browser two", 0)["free"]  # one open before the start
+    epoch = workspace.take_lease("browser one", take_over=False)
+    now[0] += LEASE_TIMEOUT_S - 1
+    assert not workspace.heartbeat("browser two", 0)["free"]
+    send(workspace, epoch, operation(direction=3))
+    now[0] += LEASE_TIMEOUT_S - 1
+    assert not workspace.heartbeat("browser two", 0)["free"]
     now[0] += 1
-    assert desk.hear("browser two", 0)["free"]
-    assert not desk.hear("browser one", epoch)["free"]
-    assert not desk.hear("browser two", 0)["free"]  # it was late, and is there again
-    now[0] += HELD_S
-    assert desk.take_lease("browser two", take_over=False) == epoch + 1
-    assert not desk.hear("browser one", epoch)["free"]
-    desk.close()
+    assert workspace.heartbeat("browser two", 0)["free"]
+    assert not workspace.heartbeat("browser one", epoch)["free"]
+    assert not workspace.heartbeat("browser two", 0)["free"]  # it was late, and is there again
+    now[0] += LEASE_TIMEOUT_S
+    assert workspace.take_lease("browser two", take_over=False) == epoch + 1
+    assert not workspace.heartbeat("browser one", epoch)["free"]
+    workspace.close()
 
 
 def test_a_start_after_which_nobody_is_heard_of_leaves_the_lease_free(folder):
     now = [100.0]
-    desk = Desk(catalogue_of(folder), "Zoé", clock=lambda: now[0])
-    now[0] += HELD_S
-    assert desk.hear("browser two", 0)["free"]
-    desk.close()
+    workspace = Workspace(catalogue_of(folder), "Zoé", clock=lambda: now[0])
+    now[0] += LEASE_TIMEOUT_S
+    assert workspace.heartbeat("browser two", 0)["free"]
+    workspace.close()
 
 
 def test_work_and_lease_outlive_a_restart(folder):
-    desk = Desk(catalogue_of(folder), "Zoé")
-    epoch = desk.take_lease("browser one", take_over=False)
-    send(desk, epoch, operation(direction=3))
-    name = desk.work.name
-    desk.close()
-    again = Desk(catalogue_of(folder), "Ada")
+    workspace = Workspace(catalogue_of(folder), "Zoé")
+    epoch = workspace.take_lease("browser one", take_over=False)
+    send(workspace, epoch, operation(direction=3))
+    name = workspace.work.name
+    workspace.close()
+    again = Workspace(catalogue_of(folder), "Ada")
     assert (again.work.name, again.work.epoch, len(again.work.history())) == (name, epoch, 1)
     send(again, epoch, operation(2, deleted=1))
     assert again.counts() == {"labels": 12, "reviewed": 1, "corrected": 0, "to_delete": 1}
     again.close()
 
 
-def test_a_second_process_is_refused(folder, desk):
-    with pytest.raises(BeingLabelled, match="is open in another labelizer"):
-        WorkFile(desk.work.path)
+def test_a_second_process_is_refused(folder, workspace):
+    with pytest.raises(WorkFileInUse, match="is open in another labelizer"):
+        WorkFile(workspace.work.path)
 
 
-def test_a_batch_of_which_one_cannot_be_done_is_not_done(desk):
-    epoch = desk.take_lease("browser one", take_over=False)
+def test_a_batch_of_which_one_cannot_be_done_is_not_done(workspace):
+    epoch = workspace.take_lease("browser one", take_over=False)
     bad = operation(2, positions=[(0, 12)], direction=3)
-    with pytest.raises(InputError, match="0 to 12 are no positions"):
-        send(desk, epoch, operation(1, direction=3), bad)
-    assert desk.work.decisions() == []
-    assert desk.work.history() == []
+    with pytest.raises(InputError, match="0 to 12 is not a range"):
+        send(workspace, epoch, operation(1, direction=3), bad)
+    assert workspace.work.decisions() == []
+    assert workspace.work.history() == []
 
 
 def full(database, *_):
     raise sqlite3.OperationalError("database or disk is full")
 
 
-def test_a_full_disk_saves_nothing_and_says_so(desk, monkeypatch):
-    epoch = desk.take_lease("browser one", take_over=False)
+def test_a_full_disk_saves_nothing_and_says_so(workspace, monkeypatch):
+    epoch = workspace.take_lease("browser one", take_over=False)
     with monkeypatch.context() as patch:
         patch.setattr(WorkFile, "_apply", full)
         with pytest.raises(
             WriteFailed, match=r"sqlite3 cannot be written: database or disk is full"
         ):
-            send(desk, epoch, operation(direction=3))
-    send(desk, epoch, operation(direction=3))
-    assert len(desk.work.history()) == 1
+            send(workspace, epoch, operation(direction=3))
+    send(workspace, epoch, operation(direction=3))
+    assert len(workspace.work.history()) == 1
 
 
 def table_of_another(file):
@@ -487,7 +490,7 @@ def table_of_another(file):
             lambda file: file.write_bytes(b"no database" * 100),
             "file is not a database; move it away",
         ),
-        (table_of_another, "is no work file"),
+        (table_of_another, "is not a work file"),
     ],
     ids=["no database", "another's"],
 )
@@ -496,53 +499,53 @@ def test_a_file_of_another_kind_is_refused(folder, spoil, words):
     spoil(file)
     before = file.read_bytes()
     with pytest.raises(InputError, match=words):
-        Desk(catalogue_of(folder), "Zoé")
+        Workspace(catalogue_of(folder), "Zoé")
     assert file.read_bytes() == before
 
 
 def test_a_work_file_of_a_newer_version_is_refused(folder, call):
-    Desk(catalogue_of(folder), "Zoé").close()
+    Workspace(catalogue_of(folder), "Zoé").close()
     file = work_file.path_for(folder / label_file.NAME)
     with sqlite3.connect(file) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
     code, _, err = call(run_labelizer, folder, "--port", free_port())
     assert code == 2
-    assert "was written by a newer version of the labelizer (format 99, this one knows 1)" in err
+    assert "was written by a newer version of the labelizer (format 99; this one knows 1)" in err
 
 
 def test_a_killed_beginning_is_begun_again(folder):
     work_file.path_for(folder / label_file.NAME).touch()
-    desk = Desk(catalogue_of(folder), "Zoé")
-    assert desk.counts()["labels"] == 12
-    desk.close()
+    workspace = Workspace(catalogue_of(folder), "Zoé")
+    assert workspace.counts()["labels"] == 12
+    workspace.close()
 
 
 def test_the_lease_goes_on_counting_in_a_new_work_file(folder):
     """Else a page of the old one could write into it."""
-    desk = Desk(catalogue_of(folder), "Zoé")
-    old = desk.take_lease("browser one", take_over=False)
-    desk.close()
+    workspace = Workspace(catalogue_of(folder), "Zoé")
+    old = workspace.take_lease("browser one", take_over=False)
+    workspace.close()
     rewrite(folder, lambda labels: labels[5].update(event="another day"))
-    desk = Desk(catalogue_of(folder), "Zoé")
-    assert desk.is_outdated
-    assert desk.state()["outdated"] == {"decided": 0, "carried": 0}
-    desk.reopen("anew", old)
-    assert not desk.is_outdated
-    with pytest.raises(LeaseLost, match=f"the lease {old} is not the last one"):
-        send(desk, old, operation(direction=3))
-    assert desk.take_lease("browser one", take_over=False) > old
-    desk.close()
+    workspace = Workspace(catalogue_of(folder), "Zoé")
+    assert workspace.is_outdated
+    assert workspace.state()["outdated"] == {"decided": 0, "carried": 0}
+    workspace.reopen("anew", old)
+    assert not workspace.is_outdated
+    with pytest.raises(LeaseLost, match=f"lease {old} is no longer valid"):
+        send(workspace, old, operation(direction=3))
+    assert workspace.take_lease("browser one", take_over=False) > old
+    workspace.close()
 
 
 @pytest.fixture
 def outdated(folder):
-    """A desk whose label file has changed since, with one decision to carry over."""
-    desk = Desk(catalogue_of(folder), "Zoé", now=lambda: START)
-    send(desk, desk.take_lease("browser one", take_over=False), operation(direction=3))
-    desk.close()
+    """A workspace whose label file has changed since, with one decision to carry over."""
+    workspace = Workspace(catalogue_of(folder), "Zoé", now=lambda: START)
+    send(workspace, workspace.take_lease("browser one", take_over=False), operation(direction=3))
+    workspace.close()
     rewrite(folder, lambda labels: labels[5].update(event="another day"))
-    opened = Desk(catalogue_of(folder), "Zoé", now=lambda: START)
+    opened = Workspace(catalogue_of(folder), "Zoé", now=lambda: START)
     yield opened
     opened.close()
 
@@ -550,7 +553,7 @@ def outdated(folder):
 def test_only_who_holds_the_lease_opens_anew(outdated):
     first = outdated.take_lease("browser one", take_over=False)
     second = outdated.take_lease("browser two", take_over=True)
-    with pytest.raises(LeaseLost, match=f"the lease {first} is not the last one"):
+    with pytest.raises(LeaseLost, match=f"lease {first} is no longer valid"):
         outdated.reopen("anew", first)
     outdated.reopen("carry", second)
     assert outdated.counts()["corrected"] == 1
@@ -561,7 +564,7 @@ def test_an_offer_to_open_anew_holds_once(outdated):
     outdated.reopen("carry", outdated.take_lease("browser one", take_over=False))
     epoch = outdated.take_lease("browser one", take_over=False)
     send(outdated, epoch, operation(2, positions=[(7, 7)], direction=0))
-    with pytest.raises(LeaseLost, match="has been opened anew already"):
+    with pytest.raises(LeaseLost, match="has been opened again already"):
         outdated.reopen("anew", epoch)
     assert outdated.counts()["corrected"] == 2
 
@@ -579,7 +582,7 @@ def test_work_that_is_not_whole_in_its_file_is_not_put_aside(outdated):
     assert outdated.counts()["corrected"] == 1
 
 
-@pytest.mark.parametrize("step", ["put_aside", "begin", "carry"])
+@pytest.mark.parametrize("step", ["archive", "initialize", "carry"])
 def test_what_cannot_be_opened_anew_stays_as_it_was(outdated, monkeypatch, step):
     epoch = outdated.take_lease("browser one", take_over=False)
     before = outdated.state()
@@ -591,7 +594,7 @@ def test_what_cannot_be_opened_anew_stays_as_it_was(outdated, monkeypatch, step)
         raise WriteFailed("the disk is full")
 
     with monkeypatch.context() as patch:
-        if step == "put_aside":
+        if step == "archive":
             patch.setattr(work_file.Path, "rename", fail)
         else:
             patch.setattr(WorkFile, step, full)
@@ -608,38 +611,38 @@ def test_what_cannot_be_opened_anew_stays_as_it_was(outdated, monkeypatch, step)
 
 
 def test_decisions_are_carried_over_with_who_made_them(folder):
-    desk = Desk(catalogue_of(folder), "Ada", now=lambda: START)
-    epoch = desk.take_lease("browser one", take_over=False)
+    workspace = Workspace(catalogue_of(folder), "Ada", now=lambda: START)
+    epoch = workspace.take_lease("browser one", take_over=False)
     steps = [operation(n, positions=[(n, n)], direction=3, reviewed=1) for n in range(4)]
-    send(desk, epoch, *steps)
-    desk.close()
+    send(workspace, epoch, *steps)
+    workspace.close()
     before = seen(100, picture(100))
     labels = label_file.read(folder / label_file.NAME)
     del labels[img_id(0)]
     labels[img_id(1)] = seen(1, picture(1), steering=0.9)
     labels[before["img_id"]] = before
     label_file.write(folder / label_file.NAME, labels)
-    desk = Desk(catalogue_of(folder), "Zoé", now=lambda: START + timedelta(days=1))
-    assert desk.state()["outdated"] == {"decided": 4, "carried": 2}
+    workspace = Workspace(catalogue_of(folder), "Zoé", now=lambda: START + timedelta(days=1))
+    assert workspace.state()["outdated"] == {"decided": 4, "carried": 2}
     with pytest.raises(SourceChanged):
-        desk.export()
-    aside = desk.reopen("carry", desk.work.epoch)
-    carried = desk.work.decisions()
+        workspace.export()
+    aside = workspace.reopen("carry", workspace.work.epoch)
+    carried = workspace.work.decisions()
     assert [(one.img_id, one.position, one.changed_by) for one in carried] == [
         (img_id(2), 1, "Ada"),
         (img_id(3), 2, "Ada"),
     ]
     assert {one.changed_on for one in carried} == {times.format_time(START)}
-    assert [one.kind for one in desk.work.history()] == ["carry"]
+    assert [one.kind for one in workspace.work.history()] == ["carry"]
     with sqlite3.connect(aside) as old:
         assert old.execute("SELECT count(*) FROM operation").fetchone() == (4,)
     old.close()
-    desk.close()
+    workspace.close()
 
 
-def test_nobody_touched_is_byte_for_byte_the_source(desk):
-    exported = export(desk.catalogue, desk.work, now=START)
-    assert exported.file.read_bytes() == desk.catalogue.labels.read_bytes()
+def test_nobody_touched_is_byte_for_byte_the_source(workspace):
+    exported = export(workspace.catalogue, workspace.work, now=START)
+    assert exported.file.read_bytes() == workspace.catalogue.labels.read_bytes()
     assert (exported.untouched, exported.corrected, exported.left_out) == (12, 0, [])
 
 
@@ -648,27 +651,27 @@ def test_unknown_keys_and_odd_spelling_survive(folder):
     odd = text.replace('"event":"test day"', '"our key":[1.50,"\\u00e9 \\/",1e2],"event":"x"')
     (folder / label_file.NAME).write_text(json.dumps(json.loads(odd), indent=2))
     (folder / "odd.json").write_text(odd)
-    found = catalogue.read(folder / "odd.json", folder)
+    found = catalogue.read_catalogue(folder / "odd.json", folder)
     work = WorkFile(work_file.path_for(folder / "odd.json"))
-    work.begin(found)
+    work.initialize(found)
     exported = export(found, work, now=START)
     work.close()
     assert exported.file.read_text() == odd
     pretty = catalogue_of(folder)
     work = WorkFile(work_file.path_for(folder / label_file.NAME))
-    work.begin(pretty)
+    work.initialize(pretty)
     lines = export(pretty, work, now=START + timedelta(1)).file.read_bytes().splitlines()
     work.close()
     assert len(lines) == 14  # an entry a line again
     assert json.loads(b"".join(lines)) == json.loads(odd)
 
 
-def test_a_deletion_wins_over_other_edits_and_keeps_the_old_label(desk):
-    epoch = desk.take_lease("browser one", take_over=False)
+def test_a_deletion_wins_over_other_edits_and_keeps_the_old_label(workspace):
+    epoch = workspace.take_lease("browser one", take_over=False)
     step = operation(1, positions=[(2, 3)], direction=0, reviewed=1, deleted=1)
-    send(desk, epoch, step)
-    source = label_file.read(desk.catalogue.labels)
-    labels = label_file.read(desk.export().file)
+    send(workspace, epoch, step)
+    source = label_file.read(workspace.catalogue.labels)
+    labels = label_file.read(workspace.export().file)
     for number in (2, 3):
         assert labels[img_id(number)] == {**source[img_id(number)], "to_delete": True}
 
@@ -681,52 +684,54 @@ def test_a_label_that_comes_to_its_own_content_replaces_nothing(folder):
         labels[0]["label_fingerprint"] = ids.fingerprint(img_id(0), labels[0]["label"])
 
     rewrite(folder, by_zoe)
-    desk = Desk(catalogue_of(folder), "Zoé")
-    assert desk.catalogue.flags[0] & Flag.PERSON
-    epoch = desk.take_lease("browser one", take_over=False)
-    send(desk, epoch, operation(reviewed=1))
-    exported = label_file.read(desk.export().file)
-    desk.close()
+    workspace = Workspace(catalogue_of(folder), "Zoé")
+    assert workspace.catalogue.flags[0] & Flag.PERSON
+    epoch = workspace.take_lease("browser one", take_over=False)
+    send(workspace, epoch, operation(reviewed=1))
+    exported = label_file.read(workspace.export().file)
+    workspace.close()
     assert "replaces" not in exported[img_id(0)]
 
 
-def test_a_source_that_changes_stops_the_export(desk):
-    desk.catalogue.labels.write_bytes(desk.catalogue.labels.read_bytes() + b"\n")
-    assert desk.source_has_changed()
+def test_a_source_that_changes_stops_the_export(workspace):
+    workspace.catalogue.labels.write_bytes(workspace.catalogue.labels.read_bytes() + b"\n")
+    assert workspace.is_source_changed()
     with pytest.raises(SourceChanged, match="has changed since it was opened"):
-        desk.export()
-    assert list(desk.catalogue.folder.glob("labels_*")) == []
-    assert list(desk.catalogue.folder.glob(".labels_*")) == []
+        workspace.export()
+    assert list(workspace.catalogue.folder.glob("labels_*")) == []
+    assert list(workspace.catalogue.folder.glob(".labels_*")) == []
 
 
 def test_the_export_is_named_in_full(folder, monkeypatch):
     """The command that applies it works from any folder."""
     monkeypatch.chdir(folder.parent)
-    desk = Desk(catalogue_of(type(folder)(folder.name)), "Zoé", now=lambda: START)
-    assert desk.export().file.parent == folder
-    desk.close()
+    workspace = Workspace(catalogue_of(type(folder)(folder.name)), "Zoé", now=lambda: START)
+    assert workspace.export().file.parent == folder
+    workspace.close()
 
 
-def test_an_export_that_cannot_be_written_leaves_nothing(desk, monkeypatch):
+def test_an_export_that_cannot_be_written_leaves_nothing(workspace, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(WriteFailed, match="No space left on device"):
-        desk.export()
-    assert list(desk.catalogue.folder.glob("*labels_*")) == []
+        workspace.export()
+    assert list(workspace.catalogue.folder.glob("*labels_*")) == []
 
 
 def test_a_label_that_is_not_whole_is_left_out(folder):
     rewrite(folder, lambda labels: labels[1].pop("label"))
-    desk = Desk(catalogue_of(folder), "Zoé")
-    epoch = desk.take_lease("browser one", take_over=False)
+    workspace = Workspace(catalogue_of(folder), "Zoé")
+    epoch = workspace.take_lease("browser one", take_over=False)
     step = operation(positions=[(1, 1)], direction=2, reviewed=1)
-    send(desk, epoch, step)
-    exported = desk.export()
-    assert [(one.img_id, one.why) for one in exported.left_out] == [(img_id(1), "has no speed yet")]
+    send(workspace, epoch, step)
+    exported = workspace.export()
+    assert [(one.img_id, one.reason) for one in exported.left_out] == [
+        (img_id(1), "has no speed yet")
+    ]
     assert img_id(1) not in label_file.read(exported.file)
-    desk.close()
+    workspace.close()
 
 
 # --- runs
@@ -734,17 +739,17 @@ def test_a_label_that_is_not_whole_is_left_out(folder):
 
 @pytest.mark.parametrize("values", [[], [1], [1, 1, 1], [1, 2, 2, 0, 0, 1]], ids=str)
 def test_runs_come_back_as_the_values(values):
-    runs = operations.runs_of(np.array(values, np.int64))
+    runs = operations.to_runs(np.array(values, np.int64))
     assert sum(count for _, count in runs) == len(values)
     if values:
         step = operation(positions=[(0, len(values) - 1)])
-        assert operations.values_of(step, runs, len(values)).tolist() == values
+        assert operations.expand_values(step, runs, len(values)).tolist() == values
 
 
 @pytest.mark.parametrize("positions", [[0], [0, 1, 2], [3, 5, 6, 9]], ids=str)
 def test_ranges_come_back_as_the_positions(positions):
-    step = operation(positions=operations.ranges_of(np.array(positions)))
-    assert operations.positions_of(step, 10).tolist() == positions
+    step = operation(positions=operations.to_ranges(np.array(positions)))
+    assert operations.expand_positions(step, 10).tolist() == positions
 
 
 def test_the_page_and_the_server_know_the_same_flags_and_kinds():

@@ -16,7 +16,7 @@ import path
 from get_data.database import connection
 from get_data.labelizer import desktop
 from get_data.labelizer.access import Access
-from get_data.labelizer.applying import applying, quoted
+from get_data.labelizer.apply_command import build_apply_command, quote_for_shell
 from tests.browser.drives import drive
 from tests.browser.server import Labelizer
 from tests.helpers.waiting import wait_until
@@ -63,7 +63,7 @@ def test_the_command_tells_each_variable_and_no_secret(tmp_path, monkeypatch):
         "HOME": "x",
     }
     monkeypatch.setenv("PATATE_HOME", "value-of-patate_home")
-    apply = applying(tmp_path / "labels.json", tmp_path, environment)
+    apply = build_apply_command(tmp_path / "labels.json", tmp_path, environment)
     settings = settings_of(apply.command)
     secrets = {name for name, is_secret in told.items() if is_secret} | {"PATATE_S3_SESSION_TOKEN"}
     assert set(apply.set_first) == secrets
@@ -74,7 +74,7 @@ def test_the_command_tells_each_variable_and_no_secret(tmp_path, monkeypatch):
 
 def test_an_address_with_a_login_in_it_is_not_told(tmp_path):
     environment = {"PATATE_ES_URL": "https://zoe:patate@example.org:9200"}
-    apply = applying(tmp_path / "labels.json", tmp_path, environment)
+    apply = build_apply_command(tmp_path / "labels.json", tmp_path, environment)
     assert "patate@" not in apply.command
     assert apply.set_first == ["PATATE_ES_URL"]
 
@@ -82,7 +82,7 @@ def test_an_address_with_a_login_in_it_is_not_told(tmp_path):
 @pytest.mark.parametrize("elsewhere", [{}, {"PATATE_DATABASE": "local"}, TEAM])
 @pytest.mark.parametrize("here", [{}, {"PATATE_DATABASE": "local", **TEAM}, TEAM])
 def test_the_command_means_the_same_database_where_another_is_chosen(tmp_path, here, elsewhere):
-    command = applying(tmp_path / "labels.json", tmp_path, here).command
+    command = build_apply_command(tmp_path / "labels.json", tmp_path, here).command
     there = {**elsewhere, **settings_of(command)}
     assert connection.means_team(there) == connection.means_team(here)
 
@@ -93,10 +93,10 @@ def test_a_word_is_the_same_for_a_shell(name):
     if not shell:
         pytest.skip("no bash here")
     done = subprocess.run(
-        [shell, "-c", f"printf %s {quoted(name)}"], capture_output=True, check=True
+        [shell, "-c", f"printf %s {quote_for_shell(name)}"], capture_output=True, check=True
     )
     assert done.stdout == os.fsencode(name)
-    assert quoted(name).isprintable()
+    assert quote_for_shell(name).isprintable()
 
 
 STEP = {
@@ -185,7 +185,7 @@ def test_the_page_is_opened_without_telling_the_secret_to_other_users(tmp_path, 
     monkeypatch.setenv("DISPLAY", ":0")
     labels = tmp_path / "labels.json"
     address = Access(8000).address
-    with desktop.opened(address, beside=labels):
+    with desktop.page_open_in_browser(address, beside=labels):
         desktop_file = wait_for(told)
         assert "token" not in desktop_file
         file = Path(desktop_file.removeprefix("file://"))
@@ -197,7 +197,7 @@ def test_the_page_is_opened_without_telling_the_secret_to_other_users(tmp_path, 
 def test_nothing_is_opened_or_left_where_there_is_no_desktop(tmp_path, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with desktop.opened("http://127.0.0.1/", beside=tmp_path / "labels.json"):
+    with desktop.page_open_in_browser("http://127.0.0.1/", beside=tmp_path / "labels.json"):
         assert list(tmp_path.iterdir()) == []
 
 

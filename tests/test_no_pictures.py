@@ -112,8 +112,8 @@ def test_the_labelizer_gives_no_decoder_what_is_no_picture(tmp_path, decoded):
     files = [tmp_path / f"{number}.jpg" for number in range(len(NO_PICTURES) + 1)]
     for file, content in zip(files, [*NO_PICTURES.values(), picture(0)], strict=True):
         file.write_bytes(content)
-    pictures.sheet(files)
-    looks = [pictures.look_at(pictures.read(file)) for file in files]
+    pictures.draw_sheet(files)
+    looks = [pictures.inspect_picture(pictures.read_picture(file)) for file in files]
     assert all(look.fault for look in looks[:-1])
     assert looks[-1].fault == ""
     assert decoded == [picture(0)] * 2
@@ -123,6 +123,8 @@ def test_the_labelizer_gives_no_decoder_what_is_no_picture(tmp_path, decoded):
 def test_a_tile_is_made_of_few_pixels_of_a_large_picture(large):
     """Decoding takes memory for what is shown, not for what is there."""
     side = 4000 if large else 300
-    pixels = pictures.decoded(jpeg_files.flat(side, side), least_width_px=200, least_height_px=150)
+    pixels = pictures.decode_picture(
+        jpeg_files.flat(side, side), min_width_px=200, min_height_px=150
+    )
     assert 150 <= pixels.shape[0] <= 600
     assert 200 <= pixels.shape[1] <= 600

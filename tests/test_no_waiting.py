@@ -15,7 +15,7 @@ from get_data import (
     upload_data,
     upload_to_db,
 )
-from get_data.labelizer import site
+from get_data.labelizer import server
 from get_data.labels import label_file
 from tests.conftest import document
 
@@ -73,8 +73,8 @@ def test_what_is_no_file_is_named_and_not_waited_for(
 ):
     monkeypatch.setenv("PATATE_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(site, "listen", lambda _port: socket.socket())
-    monkeypatch.setattr(site, "create_server", lambda *_: Mock())
+    monkeypatch.setattr(server, "listen", lambda _port: socket.socket())
+    monkeypatch.setattr(server, "create_server", lambda *_: Mock())
     call(upload_data, drive)
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)

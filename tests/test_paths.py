@@ -70,7 +70,7 @@ def test_the_labelizer_counts_no_files_of_macos_as_pictures(me):
     """On exFAT and network drives macOS keeps `._x.jpg` beside each `x.jpg`."""
     for file in [*(me / "drive").iterdir()]:
         (me / "drive" / f"._{file.name}").write_bytes(b"\0\5\x16\7" + bytes(4092))
-    found = catalogue.read(me / "drive" / label_file.NAME, me / "drive")
+    found = catalogue.read_catalogue(me / "drive" / label_file.NAME, me / "drive")
     assert found.problems["unlabelled"] == []
 
 

@@ -109,7 +109,7 @@ def test_the_labelizer_writes_into_no_file_that_another_folder_has_too(drive, tm
     """As after `cp -al`, which makes hard links: the copy is to stay as it was."""
     own = work_file.path_for(drive / label_file.NAME)
     work = WorkFile(own)
-    work.begin(catalogue.read(drive / label_file.NAME, drive))
+    work.initialize(catalogue.read_catalogue(drive / label_file.NAME, drive))
     work.close()
     shutil.copytree(drive, tmp_path / "copy", copy_function=os.link)
     before = snapshot(tmp_path)

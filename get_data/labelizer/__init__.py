@@ -1,0 +1,1 @@
+"""A browser page for correcting labels, and the server behind it."""

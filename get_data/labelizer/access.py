@@ -1,51 +1,52 @@
-"""The secret that lets a browser in: in the address that is printed, then in a cookie.
+"""Access to the page by a secret token: in the printed address first, then in a cookie.
 
-Every program of this machine reaches the port, whoever runs it. As Jupyter does, each start makes a
-new secret, so that nobody learns it from a port that he took over after the labelizer had ended.
+Every program on this machine can reach the port, whichever user runs it. As in Jupyter, each start
+creates a new token, so a program that takes over the port later cannot learn one that is in use.
 """
 
 import secrets
 from urllib.parse import urlencode
 
 HOST = "127.0.0.1"
-PARAMETER = "token"
-KEEP_S = 30 * 24 * 3600  # the cookie; the secret itself ends with the process
+TOKEN_PARAMETER = "token"
+COOKIE_MAX_AGE_S = 30 * 24 * 3600  # the token itself ends with the process
 REFUSAL = (
-    "This page needs the address that the labelizer printed where it was started, with its token: "
-    "open that one. It is a new one after each start."
+    "This page needs the address that the labelizer printed when it started, with its token. "
+    "The address changes at each start: open the latest one."
 )
 
 
 class Access:
-    """Who may ask a labelizer on this port."""
+    """The token of one server process, and the checks against it."""
 
     def __init__(self, port: int) -> None:
-        self._secret = secrets.token_urlsafe(32)
+        self._token = secrets.token_urlsafe(32)
         self._port = port
 
     @property
     def address(self) -> str:
-        """Where the page is, for its owner alone."""
-        return f"http://{HOST}:{self._port}/?{urlencode({PARAMETER: self._secret})}"
+        """Address of the page, token included; for its owner alone."""
+        return f"http://{HOST}:{self._port}/?{urlencode({TOKEN_PARAMETER: self._token})}"
 
     @property
-    def cookie(self) -> str:
-        """The cookie's name: browsers share cookies between ports."""
+    def cookie_name(self) -> str:
+        """Name of the cookie, with the port in it: browsers share cookies between ports."""
         return f"labelizer-key-{self._port}"
 
     @property
-    def value(self) -> str:
-        """What the cookie of an owner holds."""
-        return self._secret
+    def cookie_value(self) -> str:
+        """Value of the owner's cookie: the token."""
+        return self._token
 
-    def admits(self, secret: str) -> bool:
-        """Return whether this is the secret, in a time that tells nothing of it."""
-        return secrets.compare_digest(secret.encode(errors="replace"), self._secret.encode())
+    def is_valid(self, token: str) -> bool:
+        """Return whether this is the token; the comparison takes constant time."""
+        return secrets.compare_digest(token.encode(errors="replace"), self._token.encode())
 
-    def admits_cookies(self, header: str) -> bool:
-        """Return whether a Cookie header holds the secret."""
+    def is_valid_cookie_header(self, header: str) -> bool:
+        """Return whether a Cookie header contains the token."""
+        cookies = (cookie.partition("=") for cookie in header.split(";"))
         return any(
-            self.admits(value.strip())
-            for name, _, value in (one.partition("=") for one in header.split(";"))
-            if name.strip() == self.cookie
+            self.is_valid(value.strip())
+            for name, _, value in cookies
+            if name.strip() == self.cookie_name
         )

@@ -1,4 +1,4 @@
-"""The page opened by itself, in the browser of whoever sits at this machine."""
+"""The page opened in the desktop's browser, without showing the token to other users."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import mkstemp
 from threading import Thread
 
-_PAGE = """<!doctype html>
+_REDIRECT_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>Labelizer</title>
 <meta name="referrer" content="no-referrer">
@@ -20,44 +20,44 @@ _PAGE = """<!doctype html>
 
 
 def has_desktop(environment: Mapping[str, str] = os.environ, system: str = sys.platform) -> bool:
-    """Return whether a browser that is opened here shows to somebody; not so over plain SSH."""
+    """Return whether a browser started here is visible to the user; false over plain SSH."""
     if environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"):
         return True
     return system == "darwin" and not environment.get("SSH_CONNECTION")
 
 
 @contextmanager
-def opened(address: str, *, beside: Path) -> Iterator[None]:
-    """Open the address in a browser, where there is a desktop, while the block runs.
+def page_open_in_browser(address: str, *, beside: Path) -> Iterator[None]:
+    """Open the address in a browser, if there is a desktop, while the block runs.
 
-    Other users see what a program is started with, and the address tells the secret. So the browser
-    is given a file that leads there, which only its owner can read; it is beside the work file,
-    because some browsers see no temporary folder.
+    The address contains the token, and other users can see the arguments of a process. So the
+    browser gets a redirect page that only its owner can read. The file is next to `beside`, because
+    some browsers cannot read the temporary folder.
     """
-    page = _page(address, beside) if has_desktop() else None
+    page = _write_redirect_page(address, beside) if has_desktop() else None
     if page is None:
         yield
         return
-    _start(page.absolute().as_uri())
+    _open_browser(page.absolute().as_uri())
     try:
         yield
     finally:
         page.unlink(missing_ok=True)
 
 
-def _page(address: str, beside: Path) -> Path | None:
-    """Return a file of our own that leads to the address; None where none can be written."""
+def _write_redirect_page(address: str, beside: Path) -> Path | None:
+    """Write the redirect page, readable by its owner only; None if the folder is read-only."""
     try:
-        number, name = mkstemp(".html", f"{beside.name}.labelizer.", beside.parent)
-        with os.fdopen(number, "w") as file:
-            file.write(_PAGE.format(address=escape(address)))
-    except OSError:  # the address is printed all the same
+        descriptor, name = mkstemp(".html", f"{beside.name}.labelizer.", beside.parent)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(_REDIRECT_PAGE.format(address=escape(address)))
+    except OSError:  # the address is printed as well
         return None
     return Path(name)
 
 
-def _start(address: str) -> None:
-    """Let Python's own choice of a browser open it, without a word on our streams."""
+def _open_browser(address: str) -> None:
+    """Start the default browser in the background, with its output discarded."""
     command = [sys.executable, "-m", "webbrowser", "-t", address]
     silence = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     options = {**silence, "start_new_session": True}  # Ctrl-C is for the labelizer

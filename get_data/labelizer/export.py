@@ -1,40 +1,39 @@
-"""The corrected labels as a new label file, which `upload_to_db.py` applies as it stands."""
+"""Export of the corrected labels as a new label file, ready for `upload_to_db.py`."""
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from common import strict_json
 from common.errors import InputError, ToolkitError
 from get_data.labelizer.catalogue import Catalogue, Flag
-from get_data.labelizer.work_file import Decision, WorkFile
+from get_data.labelizer.decisions import Decision
+from get_data.labelizer.work_file import WorkFile
 from get_data.labels import edits, ids, label_file, validation
 from get_data.labels.schema import Document
 
 PREFIX = "labels_"
 
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 class SourceChanged(ToolkitError):
-    """The label file is not the one that the work is on."""
+    """The label file is no longer the one that the work belongs to."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """An entry of which no valid label can be made."""
+class LeftOut(Struct, frozen=True):
+    """An entry that cannot be exported, as the page gets it."""
 
     img_id: str
-    why: str
+    reason: str = msgspec.field(name="why")
 
 
-@dataclass(slots=True)
-class Exported:
-    """What went into the new file, and what did not."""
+class ExportResult(Struct):
+    """The new file and how many entries of each outcome it has, as the page gets it."""
 
     file: Path
     untouched: int = 0
@@ -42,98 +41,97 @@ class Exported:
     confirmed: int = 0
     deleted: int = 0
     restored: int = 0
-    left_out: list[LeftOut] = field(default_factory=list)
+    left_out: list[LeftOut] = msgspec.field(default_factory=list)
 
 
-def export(catalogue: Catalogue, work: WorkFile, *, now: datetime) -> Exported:
-    """A new label file lies beside the old one, which is as it was.
+def export(catalogue: Catalogue, work: WorkFile, *, now: datetime) -> ExportResult:
+    """Write a new label file beside the old one, which stays unchanged.
 
-    An entry that nobody touched is byte for byte the old one. One of which no valid label can be
-    made is left out, because an upload would refuse the whole file for it.
+    An entry that was not edited is copied byte for byte. An entry that cannot be made valid is left
+    out, because an upload refuses a file with an invalid label.
 
-    Raises: SourceChanged, WriteFailed; no file is written then.
+    Raises:
+        SourceChanged: the label file was modified; no file is written.
+        WriteFailed: the new file cannot be written; nothing is left of it.
     """
-    decisions = {one.position: one for one in work.decisions()}
+    decisions = {decision.position: decision for decision in work.decisions()}
     name = f"{PREFIX}{ids.format_img_id(now)}.json"
-    exported = Exported(catalogue.labels.absolute().with_name(name))
-    with label_file.open_writer(exported.file) as file:
-        for position, raw in _entries(catalogue):
+    result = ExportResult(catalogue.labels.absolute().with_name(name))
+    with label_file.open_writer(result.file) as file:
+        for position, raw in _read_entries(catalogue):
             img_id = catalogue.ids[position]
+            decision = decisions.get(position)
             try:
-                content = _entry(catalogue, position, decisions.get(position), raw, exported)
+                content = _export_entry(catalogue, position, decision, raw)
             except InputError as error:
-                exported.left_out.append(LeftOut(img_id, str(error)))
+                result.left_out.append(LeftOut(img_id, str(error)))
             else:
+                _count_outcome(result, decision)
                 file.add(img_id, content)
-    return exported
+    return result
 
 
-def _entries(catalogue: Catalogue) -> Iterator[tuple[int, bytes]]:
-    """Each position with its bytes, in the order of the file, which is read once.
-
-    Raises: SourceChanged when at its end it turns out to be another file.
-    """
-    digest = hashlib.sha256()
-    try:
-        with catalogue.labels.open("rb") as file:
-            at = 0
-            for position in catalogue.starts.argsort().tolist():
-                start, end = int(catalogue.starts[position]), int(catalogue.ends[position])
-                digest.update(file.read(start - at))
-                raw = file.read(end - start)
-                digest.update(raw)
-                at = end
-                yield position, raw
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-    except OSError as error:
-        raise SourceChanged(f"{catalogue.labels} cannot be read: {error.strerror}") from error
-    if digest.hexdigest() != catalogue.sha256:
-        raise SourceChanged(changed(catalogue.labels))
-
-
-def changed(labels: Path) -> str:
-    """What to tell about a label file that is no longer the one that was opened."""
+def source_changed_message(labels: Path) -> str:
+    """Return the message for a label file that was modified since it was opened."""
     return (
-        f"{labels} has changed since it was opened; start the labelizer again, it offers to carry "
+        f"{labels} has changed since it was opened; restart the labelizer, which offers to carry "
         "the work over"
     )
 
 
-def _entry(
-    catalogue: Catalogue,
-    position: int,
-    decision: Decision | None,
-    raw: bytes,
-    exported: Exported,
+def _read_entries(catalogue: Catalogue) -> Iterator[tuple[int, bytes]]:
+    """Yield each position with its bytes, in file order, in one pass over the file.
+
+    Raises:
+        SourceChanged: the file, read to its end, has another hash.
+    """
+    digest = hashlib.sha256()
+    try:
+        with catalogue.labels.open("rb") as file:
+            offset = 0
+            for position in catalogue.starts.argsort().tolist():
+                start, end = int(catalogue.starts[position]), int(catalogue.ends[position])
+                digest.update(file.read(start - offset))
+                raw = file.read(end - start)
+                digest.update(raw)
+                offset = end
+                yield position, raw
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise SourceChanged(f"{catalogue.labels} cannot be read: {error.strerror}") from error
+    if digest.hexdigest() != catalogue.sha256:
+        raise SourceChanged(source_changed_message(catalogue.labels))
+
+
+def _export_entry(
+    catalogue: Catalogue, position: int, decision: Decision | None, raw: bytes
 ) -> bytes:
-    """The entry as it goes into the file, counted. Raises: InputError with why it does not go."""
-    invalid = bool(catalogue.flags[position] & Flag.INVALID)
-    if decision is None and not invalid:
-        exported.untouched += 1
+    """Return the bytes of an entry for the new file.
+
+    Raises:
+        InputError: the entry cannot be made valid.
+    """
+    # An entry that was not edited keeps its spelling; the new file has one entry a line.
+    if decision is None and not catalogue.flags[position] & Flag.INVALID:
         return raw if b"\n" not in raw else msgspec.json.format(raw, indent=-1)
     document = strict_json.parse(raw, catalogue.ids[position])
     if not isinstance(document, dict):
-        raise InputError("is no object")
-    decided = document if decision is None else _decided(document, decision)
-    validation.parse(decided)
-    if decided.get("img_id") != catalogue.ids[position]:
-        raise InputError(f"its img_id is {decided.get('img_id')!r}")
-    if decision is None:
-        exported.untouched += 1
-    elif decision.deleted:
-        exported.deleted += 1
-    elif decision.changes_classes:
-        exported.corrected += 1
-    elif decision.reviewed:
-        exported.confirmed += 1
-    else:
-        exported.restored += 1
-    return msgspec.json.encode(decided)
+        raise InputError("is not a JSON object")
+    if decision is not None:
+        document = _apply_decision(document, decision)
+    validation.parse(document)
+    if document.get("img_id") != catalogue.ids[position]:
+        raise InputError(f"its img_id is {document.get('img_id')!r}")
+    return msgspec.json.encode(document)
 
 
-def _decided(document: Document, decision: Decision) -> Document:
-    """The document as the person wants it. Raises: InputError when that is not known whole."""
+def _apply_decision(document: Document, decision: Decision) -> Document:
+    """Return the document as the person decided.
+
+    Raises:
+        InputError: the direction or the speed is still unknown.
+    """
     if decision.deleted:
         return edits.marked_for_deletion(document)
     if not decision.reviewed and not decision.changes_classes:
@@ -150,3 +148,16 @@ def _decided(document: Document, decision: Decision) -> Document:
         nb_dir=decision.nb_dir,
         nb_speed=decision.nb_speed,
     )
+
+
+def _count_outcome(result: ExportResult, decision: Decision | None) -> None:
+    if decision is None:
+        result.untouched += 1
+    elif decision.deleted:
+        result.deleted += 1
+    elif decision.changes_classes:
+        result.corrected += 1
+    elif decision.reviewed:
+        result.confirmed += 1
+    else:
+        result.restored += 1

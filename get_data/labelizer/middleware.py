@@ -1,4 +1,4 @@
-"""What holds for every answer: its security headers, and how a failure is told."""
+"""Django middleware: security headers, access by token, and failures as JSON."""
 
 from collections.abc import Callable
 
@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from common.errors import InputError, ToolkitError, WriteFailed
 from get_data.labelizer import access
 from get_data.labelizer.access import Access
-from get_data.labelizer.desk import OtherWork
 from get_data.labelizer.export import SourceChanged
 from get_data.labelizer.work_file import LeaseLost
+from get_data.labelizer.workspace import OtherWork
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -20,7 +20,8 @@ _HEADERS = {
     ),
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_STATUS: list[tuple[type[ToolkitError], int, str]] = [
+# Status and reason code of each failure; the page acts on the code.
+_FAILURES: list[tuple[type[ToolkitError], int, str]] = [
     (OtherWork, 409, "work"),
     (LeaseLost, 409, "lease"),
     (SourceChanged, 409, "source"),
@@ -28,17 +29,17 @@ _STATUS: list[tuple[type[ToolkitError], int, str]] = [
     (InputError, 400, "input"),
 ]
 
-Answer = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class SecurityHeaders:
-    """Scripts, styles and pictures come from here alone, and nobody else may show or embed them."""
+    """Restriction of scripts, styles and pictures to this origin, and no embedding elsewhere."""
 
-    def __init__(self, get_response: Answer) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """The answer, with the headers."""
+        """Return the response with the headers added."""
         response = self._get_response(request)
         for name, value in _HEADERS.items():
             response[name] = value
@@ -46,58 +47,61 @@ class SecurityHeaders:
 
 
 class OwnerOnly:
-    """Answers go to whoever opened the printed address, and has a cookie since."""
+    """Access for whoever opened the printed address, and has the cookie since."""
 
-    def __init__(self, get_response: Answer) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
         self._access: Access = settings.LABELIZER_ACCESS
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Return the answer, with the cookie where the address tells the secret, or a refusal."""
-        told = request.GET.get(access.PARAMETER, "")
-        if request.path == "/" and self._access.admits(told):
-            return self._with_cookie(self._get_response(request))
-        if self._access.admits(request.COOKIES.get(self._access.cookie, "")):
+        """Return the response, with a cookie if the address has the token, or a refusal."""
+        token = request.GET.get(access.TOKEN_PARAMETER, "")
+        if request.path == "/" and self._access.is_valid(token):
+            return self._set_cookie(self._get_response(request))
+        if self._access.is_valid(request.COOKIES.get(self._access.cookie_name, "")):
             return self._get_response(request)
-        return _refusal(request)
+        return _refuse(request)
 
-    def _with_cookie(self, response: HttpResponse) -> HttpResponse:
-        """Return the page itself: a redirect from another program's page would bring no cookie."""
+    def _set_cookie(self, response: HttpResponse) -> HttpResponse:
+        """Set the cookie on the page itself.
+
+        A redirect would lose it: when another program's page leads here, browsers do not send a
+        SameSite=Strict cookie with the redirected request.
+        """
         response.set_cookie(
-            self._access.cookie,
-            self._access.value,
-            max_age=access.KEEP_S,
+            self._access.cookie_name,
+            self._access.cookie_value,
+            max_age=access.COOKIE_MAX_AGE_S,
             httponly=True,
             samesite="Strict",
         )
         return response
 
 
-def _refusal(request: HttpRequest) -> HttpResponse:
+def _refuse(request: HttpRequest) -> HttpResponse:
     if request.path.startswith("/api/"):
-        return _failure("key", access.REFUSAL, 403)
+        return _failure_response("key", access.REFUSAL, 403)
     return HttpResponse(f"{access.REFUSAL}\n", status=403, content_type="text/plain; charset=utf-8")
 
 
 class Failures:
-    """A failure of ours is a status and one line; a bug stays one."""
+    """Responses for the toolkit's own errors; a bug keeps its traceback."""
 
-    def __init__(self, get_response: Answer) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """The answer."""
+        """Return the response."""
         return self._get_response(request)
 
-    def process_exception(self, _request: HttpRequest, failure: Exception) -> HttpResponse | None:
-        """The failure as an answer; None for a bug."""
-        for kind, status, why in _STATUS:
-            if isinstance(failure, kind):
-                return _failure(why, str(failure), status)
+    def process_exception(self, _request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Return the response for an error of the toolkit; None for a bug."""
+        for kind, status, reason in _FAILURES:
+            if isinstance(error, kind):
+                return _failure_response(reason, str(error), status)
         return None
 
 
-def _failure(why: str, message: str, status: int) -> HttpResponse:
-    """Return an answer that the page can tell from others."""
-    content = msgspec.json.encode({"why": why, "message": message})
+def _failure_response(reason: str, message: str, status: int) -> HttpResponse:
+    content = msgspec.json.encode({"why": reason, "message": message})
     return HttpResponse(content, status=status, content_type="application/json")

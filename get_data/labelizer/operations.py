@@ -1,7 +1,8 @@
-"""An edit, as the page makes it and the work file keeps it.
+"""Edits as the page sends them and the work file stores them.
 
-An operation sets attributes of some pictures and says what they were before. Pictures are named by
-their position in time; positions and values travel as runs, because most edits are of neighbours.
+An operation sets attributes of some pictures and records their values before. Pictures are
+identified by their position in time. Positions and values are run-length encoded, because most
+edits are of neighbours.
 """
 
 from typing import Annotated, Literal
@@ -14,7 +15,7 @@ from common.errors import InputError
 
 Attribute = Literal["direction", "speed", "reviewed", "deleted"]
 ATTRIBUTES: tuple[Attribute, ...] = ("direction", "speed", "reviewed", "deleted")
-UNKNOWN = -1  # a class that an invalid label does not tell
+UNKNOWN = -1  # the class of an invalid label that has none
 
 Integers = NDArray[np.int64]
 Uid = Annotated[str, Meta(pattern="^[0-9a-f-]{8,36}$")]
@@ -22,11 +23,11 @@ Run = tuple[int, int]
 
 
 class Operation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One step that can be undone.
+    """An edit that can be undone.
 
-    `positions`: runs of first and last, ascending. `set`, `was`: for each attribute the values of
-    these positions in turn, as runs of value and count. `of`: what an undo or a redo is of. `by`:
-    how many pictures later a shift moves labels.
+    `positions`: ranges of first and last position, ascending. `set`, `was`: by attribute, the
+    values of these positions in order, as runs of value and count. `of`: the operation that an undo
+    or a redo refers to. `by`: the number of pictures by which a shift moves labels.
     """
 
     uid: Uid
@@ -39,40 +40,52 @@ class Operation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     was: dict[Attribute, list[Run]]
 
 
-def positions_of(operation: Operation, count: int) -> Integers:
-    """The positions, ascending. Raises: InputError unless there are pictures of all of them."""
-    before = -1
-    for first, last in operation.positions:
-        if not before < first <= last < count:
-            raise InputError(f"operation {operation.uid}: {first} to {last} are no positions")
-        before = last
-    runs = [np.arange(first, last + 1, dtype=np.int64) for first, last in operation.positions]
-    return np.concatenate(runs)
-
-
-def values_of(operation: Operation, runs: list[Run], count: int) -> Integers:
-    """The values that runs stand for. Raises: InputError unless they are so many."""
-    if not all(0 < times <= count for _, times in runs) or sum(run[1] for run in runs) != count:
-        raise InputError(f"operation {operation.uid}: not a value for each of {count} positions")
-    values = np.array([value for value, _ in runs], dtype=np.int64)
-    return np.repeat(values, [times for _, times in runs])
-
-
-def runs_of(values: Integers) -> list[Run]:
-    """The values as runs of value and count."""
-    pieces = np.split(values, np.flatnonzero(np.diff(values)) + 1)
-    return [(int(piece[0]), piece.size) for piece in pieces if piece.size]
-
-
-def ranges_of(positions: Integers) -> list[Run]:
-    """Ascending positions as runs of first and last."""
-    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
-    return [(int(run[0]), int(run[-1])) for run in np.split(positions, breaks) if run.size]
-
-
 class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Operations in the order in which they were made, by whoever holds the lease."""
+    """Operations in the order in which they were made, sent by the holder of the lease."""
 
     work: str
     epoch: int
     operations: list[Operation]
+
+
+def expand_positions(operation: Operation, count: int) -> Integers:
+    """Return the positions of an operation, ascending.
+
+    Raises:
+        InputError: the ranges overlap, are out of order, or exceed `count` pictures.
+    """
+    previous = -1
+    for first, last in operation.positions:
+        if not previous < first <= last < count:
+            raise InputError(
+                f"operation {operation.uid}: {first} to {last} is not a range of positions"
+            )
+        previous = last
+    ranges = [np.arange(first, last + 1, dtype=np.int64) for first, last in operation.positions]
+    return np.concatenate(ranges)
+
+
+def expand_values(operation: Operation, runs: list[Run], count: int) -> Integers:
+    """Return the values that the runs of an operation encode.
+
+    Raises:
+        InputError: they are not exactly `count` values.
+    """
+    # Each count is checked before anything is allocated for it.
+    if not all(0 < times <= count for _, times in runs) or sum(run[1] for run in runs) != count:
+        raise InputError(f"operation {operation.uid}: expected {count} values, one a position")
+    values = np.array([value for value, _ in runs], dtype=np.int64)
+    return np.repeat(values, [times for _, times in runs])
+
+
+def to_runs(values: Integers) -> list[Run]:
+    """Encode the values as runs of value and count."""
+    runs = np.split(values, np.flatnonzero(np.diff(values)) + 1)
+    return [(int(run[0]), run.size) for run in runs if run.size]
+
+
+def to_ranges(positions: Integers) -> list[Run]:
+    """Encode ascending positions as ranges of first and last position."""
+    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+    ranges = np.split(positions, breaks)
+    return [(int(span[0]), int(span[-1])) for span in ranges if span.size]

@@ -1,4 +1,4 @@
-"""What can be read of a label that may be invalid."""
+"""The readable parts of a label, whether or not the label is valid."""
 
 import re
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ _DIGITS = re.compile(r"\d{1,2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """What a document says, whether or not it is a valid label; None where it says nothing usable.
+class PartialLabel:
+    """The usable values of a document; None where one is missing or unusable.
 
-    `fault` is why it is no valid label, "" if it is one. `said_direction` and `said_speed` are
-    classes that stand there as a text, such as "2".
+    `fault`: why the document is not a valid label, "" if it is one. `text_direction` and
+    `text_speed`: classes that are strings in the document, such as "2".
     """
 
     fault: str
@@ -29,8 +29,8 @@ class Glance:
     created_by: str = AUTO
     direction: int | None = None
     speed: int | None = None
-    said_direction: int | None = None
-    said_speed: int | None = None
+    text_direction: int | None = None
+    text_speed: int | None = None
     nb_dir: int | None = None
     nb_speed: int | None = None
     steering: float | None = None
@@ -39,71 +39,72 @@ class Glance:
     replaces: bool = False
 
 
-def glance(document: object) -> Glance:
-    """What can be seen in a document that was read from somewhere."""
+def read_partial(document: object) -> PartialLabel:
+    """Return the readable parts of any JSON value."""
     try:
         label = parse(document)
     except InputError as error:
-        return _glance_at_invalid(document, str(error))
-    said = label.label
-    return Glance(
+        return _read_invalid(document, str(error))
+    annotation = label.label
+    return PartialLabel(
         fault="",
         file_name=label.file_name,
         taken=parse_time(label.timestamp),
         picture_size=None if label.picture_size is UNSET else label.picture_size,
-        created_by=said.created_by,
-        direction=said.label_direction,
-        speed=said.label_speed,
-        nb_dir=said.nb_dir,
-        nb_speed=said.nb_speed,
-        steering=None if said.raw_direction is UNSET else said.raw_direction,
-        throttle=None if said.raw_speed is UNSET else said.raw_speed,
+        created_by=annotation.created_by,
+        direction=annotation.label_direction,
+        speed=annotation.label_speed,
+        nb_dir=annotation.nb_dir,
+        nb_speed=annotation.nb_speed,
+        steering=None if annotation.raw_direction is UNSET else annotation.raw_direction,
+        throttle=None if annotation.raw_speed is UNSET else annotation.raw_speed,
         marked=label.to_delete is True,
         replaces=label.replaces is not UNSET,
     )
 
 
-def _glance_at_invalid(document: object, fault: str) -> Glance:
-    """What of an invalid label can be used all the same."""
-    whole = document if isinstance(document, dict) else {}
-    label = whole.get("label")
-    said = label if isinstance(label, dict) else {}
-    nb_dir, nb_speed = (_whole(said.get(key), 1, MAX_CLASSES) for key in ("nb_dir", "nb_speed"))
-    direction, speed = said.get("label_direction"), said.get("label_speed")
-    last_dir, last_speed = (nb_dir or MAX_CLASSES) - 1, (nb_speed or MAX_CLASSES) - 1
-    name, taken, by = whole.get("file_name"), whole.get("timestamp"), said.get("created_by")
-    return Glance(
+def _read_invalid(value: object, fault: str) -> PartialLabel:
+    document = value if isinstance(value, dict) else {}
+    label = document.get("label")
+    annotation = label if isinstance(label, dict) else {}
+    nb_dir = _integer(annotation.get("nb_dir"), 1, MAX_CLASSES)
+    nb_speed = _integer(annotation.get("nb_speed"), 1, MAX_CLASSES)
+    direction, speed = annotation.get("label_direction"), annotation.get("label_speed")
+    last_direction, last_speed = (nb_dir or MAX_CLASSES) - 1, (nb_speed or MAX_CLASSES) - 1
+    file_name, timestamp = document.get("file_name"), document.get("timestamp")
+    created_by = annotation.get("created_by")
+    return PartialLabel(
         fault=fault,
-        file_name=name if isinstance(name, str) and is_file_name(name) else None,
-        taken=parse_time(taken) if isinstance(taken, str) else None,
-        created_by=by if isinstance(by, str) else AUTO,
-        direction=_whole(direction, 0, last_dir),
-        speed=_whole(speed, 0, last_speed),
-        said_direction=_whole(_number(direction), 0, last_dir),
-        said_speed=_whole(_number(speed), 0, last_speed),
+        file_name=file_name if isinstance(file_name, str) and is_file_name(file_name) else None,
+        taken=parse_time(timestamp) if isinstance(timestamp, str) else None,
+        created_by=created_by if isinstance(created_by, str) else AUTO,
+        direction=_integer(direction, 0, last_direction),
+        speed=_integer(speed, 0, last_speed),
+        text_direction=_integer(_parse_digits(direction), 0, last_direction),
+        text_speed=_integer(_parse_digits(speed), 0, last_speed),
         nb_dir=nb_dir,
         nb_speed=nb_speed,
-        steering=_share(said.get("raw_direction")),
-        throttle=_share(said.get("raw_speed")),
-        marked=whole.get("to_delete") is True,
-        replaces="replaces" in whole,
+        steering=_share(annotation.get("raw_direction")),
+        throttle=_share(annotation.get("raw_speed")),
+        marked=document.get("to_delete") is True,
+        replaces="replaces" in document,
     )
 
 
-def _whole(value: object, least: int, most: int) -> int | None:
-    """The value, if it is a whole number of that range."""
-    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+def _integer(value: object, low: int, high: int) -> int | None:
+    """Return the value if it is an integer from `low` to `high`, else None."""
+    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return value
     return None
 
 
-def _number(value: object) -> int | None:
-    """The number that a text of one or two digits tells."""
+def _parse_digits(value: object) -> int | None:
+    """Return the number that a string of one or two digits represents, else None."""
     return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None
 
 
 def _share(value: object) -> float | None:
-    """The value, if it is a number of -1 .. 1."""
+    """Return the value if it is a number from -1 to 1, else None."""
     if isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value <= 1:
         return float(value)
     return None

@@ -1,4 +1,4 @@
-"""What a picture file holds: whether it is whole, how it looks at a glance, contact sheets."""
+"""Picture files: whether they are whole, a quick inspection, contact sheets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,41 +13,46 @@ from get_data.labels.picture_file import NotAPicture
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), blue green red
 
-SHEET = 100  # pictures on a contact sheet
-ROW = 10
+SHEET_PICTURES = 100
+SHEET_COLUMNS = 10
 TILE_WIDTH_PX, TILE_HEIGHT_PX = 160, 120
 
-_REDUCED = {
+_REDUCED_MODES = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     2: cv2.IMREAD_REDUCED_COLOR_2,
 }
-_QUALITY = 80
-_PAPER = 40  # grey beside a picture of another shape
-_DARK = 16.0  # mean grey, 0 .. 255
-_FLAT = 3.0  # standard deviation of grey
-_THUMB = (9, 8)  # width and height of what is compared
+_JPEG_QUALITY = 80
+_BACKGROUND = 40  # grey around a picture of another aspect ratio
+_DARK_MEAN = 16.0  # mean grey, 0 .. 255
+_FLAT_DEVIATION = 3.0  # standard deviation of grey
+_HASH_SIZE_PX = (9, 8)  # width and height
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A picture at a glance. `pattern`: 64 bits, which of neighbouring spots are the brighter."""
+class PictureInspection:
+    """Result of a quick inspection.
+
+    `fault`: why the picture cannot be shown, "" if it can. `pattern`: a difference hash of 64 bits,
+    one for each pixel of 8x8 that is brighter than its left neighbour. `dull`: dark or without
+    detail.
+    """
 
     fault: str
     pattern: int = 0
     dull: bool = False
 
 
-def read(file: Path) -> bytes:
-    """The bytes of a picture file; none when it cannot be read, or is larger than any picture."""
+def read_picture(file: Path) -> bytes:
+    """Return the content of a picture file; empty if it is unreadable or too large."""
     try:
         return picture_file.read(file)
     except (OSError, NotAPicture):
         return b""
 
 
-def fault_of(content: bytes) -> str:
-    """Why this is no whole JPEG picture that can be shown, without decoding it; "" if it may be."""
+def find_fault(content: bytes) -> str:
+    """Return why this is not a whole JPEG picture, "" if it seems to be; decodes nothing."""
     if not content:
         return "the picture is empty or cannot be read"
     try:
@@ -57,63 +62,65 @@ def fault_of(content: bytes) -> str:
     return ""
 
 
-def look_at(content: bytes) -> Look:
-    """The picture at a glance; decoded at an eighth of its size."""
-    if fault := fault_of(content):
-        return Look(fault)
+def inspect_picture(content: bytes) -> PictureInspection:
+    """Inspect a picture, decoded at an eighth of its size."""
+    if fault := find_fault(content):
+        return PictureInspection(fault)
     pixels = _decode(content, cv2.IMREAD_REDUCED_GRAYSCALE_8)
     if pixels is None:
-        return Look("the picture cannot be decoded")
-    small = cv2.resize(pixels, _THUMB, interpolation=cv2.INTER_AREA).astype(np.int16)
-    brighter = small[:, 1:] > small[:, :-1]
-    pattern = int.from_bytes(np.packbits(brighter).tobytes())
-    return Look("", pattern, bool(pixels.mean() < _DARK or pixels.std() < _FLAT))
+        return PictureInspection("the picture cannot be decoded")
+    small = cv2.resize(pixels, _HASH_SIZE_PX, interpolation=cv2.INTER_AREA).astype(np.int16)
+    is_brighter = small[:, 1:] > small[:, :-1]
+    pattern = int.from_bytes(np.packbits(is_brighter).tobytes())
+    dull = bool(pixels.mean() < _DARK_MEAN or pixels.std() < _FLAT_DEVIATION)
+    return PictureInspection("", pattern, dull)
 
 
-def _decode(content: bytes, how: int) -> NDArray[np.uint8] | None:
-    try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), how)
-    except cv2.error:
-        return None
-    return None if pixels is None else pixels.astype(np.uint8, copy=False)
+def decode_picture(content: bytes, *, min_width_px: int, min_height_px: int) -> Pixels | None:
+    """Decode a JPEG at the smallest scale that keeps the minimum size; None if it is broken.
 
-
-def decoded(content: bytes, *, least_width_px: int, least_height_px: int) -> Pixels | None:
-    """The picture, no smaller than asked for if it has as many pixels, nor much larger.
-
-    None for what is no picture. Only a whole JPEG of sane size reaches the decoder.
+    Only a whole JPEG of a sane size reaches the decoder.
     """
     try:
         size = picture_file.read_size(content)
     except NotAPicture:
         return None
-    for part, how in _REDUCED.items():
-        if size.width_px >= least_width_px * part and size.height_px >= least_height_px * part:
-            return _decode(content, how)
+    for divisor, mode in _REDUCED_MODES.items():
+        if size.width_px >= min_width_px * divisor and size.height_px >= min_height_px * divisor:
+            return _decode(content, mode)
     return _decode(content, cv2.IMREAD_COLOR)
 
 
-def sheet(files: Sequence[Path | None]) -> bytes:
-    """The pictures as tiles of one JPEG picture, ten a row; grey where there is none to show."""
-    rows = -(-len(files) // ROW)
-    paper = np.full((rows * TILE_HEIGHT_PX, ROW * TILE_WIDTH_PX, 3), _PAPER, np.uint8)
+def _decode(content: bytes, mode: int) -> NDArray[np.uint8] | None:
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
+    except cv2.error:
+        return None
+    return None if pixels is None else pixels.astype(np.uint8, copy=False)
+
+
+def draw_sheet(files: Sequence[Path | None]) -> bytes:
+    """Draw the pictures as tiles of one JPEG, ten a row; grey where there is no picture."""
+    rows = -(-len(files) // SHEET_COLUMNS)
+    shape = (rows * TILE_HEIGHT_PX, SHEET_COLUMNS * TILE_WIDTH_PX, 3)
+    canvas = np.full(shape, _BACKGROUND, np.uint8)
     for number, file in enumerate(files):
-        content = read(file) if file else b""
-        pixels = decoded(content, least_width_px=TILE_WIDTH_PX, least_height_px=TILE_HEIGHT_PX)
+        content = read_picture(file) if file else b""
+        pixels = decode_picture(content, min_width_px=TILE_WIDTH_PX, min_height_px=TILE_HEIGHT_PX)
         if pixels is not None:
-            row, column = divmod(number, ROW)
-            _place(paper, pixels, column * TILE_WIDTH_PX, row * TILE_HEIGHT_PX)
-    _, encoded = cv2.imencode(".jpg", paper, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+            row, column = divmod(number, SHEET_COLUMNS)
+            _draw_tile(canvas, pixels, column * TILE_WIDTH_PX, row * TILE_HEIGHT_PX)
+    _, encoded = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return encoded.tobytes()
 
 
-def _place(paper: Pixels, pixels: Pixels, left: int, top: int) -> None:
-    """The picture stands whole in the middle of its tile."""
+def _draw_tile(canvas: Pixels, pixels: Pixels, left: int, top: int) -> None:
+    """Draw a picture, scaled to fit, in the middle of the tile at `left`, `top`."""
     height, width = pixels.shape[:2]
     scale = min(TILE_WIDTH_PX / width, TILE_HEIGHT_PX / height)
-    wide, high = max(round(width * scale), 1), max(round(height * scale), 1)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
     if scale != 1:
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-        pixels = cv2.resize(pixels, (wide, high), interpolation=how).astype(np.uint8, copy=False)
-    x, y = left + (TILE_WIDTH_PX - wide) // 2, top + (TILE_HEIGHT_PX - high) // 2
-    paper[y : y + high, x : x + wide] = pixels
+        mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+        pixels = cv2.resize(pixels, size, interpolation=mode).astype(np.uint8, copy=False)
+    x, y = left + (TILE_WIDTH_PX - size[0]) // 2, top + (TILE_HEIGHT_PX - size[1]) // 2
+    canvas[y : y + size[1], x : x + size[0]] = pixels

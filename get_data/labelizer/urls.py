@@ -1,4 +1,4 @@
-"""Which view answers which address."""
+"""The URLs and their views."""
 
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
@@ -12,11 +12,11 @@ urlpatterns = [
     path("api/findings", require_GET(views.findings)),
     path("api/document/<int:position>", require_GET(views.document)),
     path("api/lease", require_POST(views.lease)),
-    path("api/hear", require_POST(views.hear)),
+    path("api/hear", require_POST(views.heartbeat)),
     path("api/edits", require_POST(views.edits)),
     path("api/export", require_POST(views.export)),
     path("api/reopen", require_POST(views.reopen)),
     path("pic/<int:position>", require_GET(views.picture)),
     path("sheet/<int:number>", require_GET(views.sheet)),
-    path("export/<str:name>", require_GET(views.exported)),
+    path("export/<str:name>", require_GET(views.exported_file)),
 ]

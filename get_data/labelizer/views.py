@@ -1,8 +1,7 @@
-"""What the page asks of the server. Only a POST writes."""
+"""The views behind the page's requests; only a POST writes."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from django.conf import settings
@@ -12,170 +11,174 @@ from msgspec import Meta, Struct
 
 from common.errors import InputError
 from get_data.labelizer import pictures
-from get_data.labelizer.applying import applying
-from get_data.labelizer.catalogue import shown
-from get_data.labelizer.desk import Desk
+from get_data.labelizer.apply_command import build_apply_command
 from get_data.labelizer.operations import Batch
+from get_data.labelizer.picture_folder import printable_name
+from get_data.labelizer.workspace import ReopenMode, Workspace
 
 _MODULES = sorted(
     file.name for file in (Path(__file__).parent / "static" / "labelizer").glob("*.js")
 )
-_FOR_EVER = "private, max-age=31536000, immutable"  # the address tells the version
+_CACHE_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # URLs have the version
+_NO_CACHE = {"Cache-Control": "no-store"}
 
 
 Browser = Annotated[str, Meta(min_length=8, max_length=64)]
 
 
 class PageRequest(Struct, forbid_unknown_fields=True):
-    """What every page says that writes: `work`, that it was opened with."""
+    """Any request that may write; `work` is the work that the page was opened with."""
 
     work: str
 
 
 class LeaseRequest(PageRequest, forbid_unknown_fields=True):
-    """A browser that wants to write."""
+    """A request for the lease."""
 
     browser: Browser
     take_over: bool = False
 
 
-class Sign(PageRequest, forbid_unknown_fields=True):
-    """A browser that is still there; `epoch` 0 when it does not write."""
+class HeartbeatRequest(PageRequest, forbid_unknown_fields=True):
+    """A heartbeat; `epoch` is 0 for a read-only page."""
 
     browser: Browser
     epoch: int
 
 
 class ReopenRequest(PageRequest, forbid_unknown_fields=True):
-    """How to go on with a label file that has changed."""
+    """The choice how to continue with a modified label file."""
 
-    how: Literal["carry", "anew"]
+    how: ReopenMode
     epoch: int
 
 
-def desk() -> Desk:
-    """The desk that this process serves."""
-    opened: Desk = settings.LABELIZER
-    return opened
-
-
 def page(request: HttpRequest) -> HttpResponse:
-    """The page; everything else it asks for itself."""
-    return render(request, "labelizer/page.html", {"modules": _MODULES, "work": desk().work.name})
+    """Return the page; it requests everything else itself."""
+    context = {"modules": _MODULES, "work": _workspace().work.name}
+    return render(request, "labelizer/page.html", context)
 
 
 def entries(_request: HttpRequest) -> HttpResponse:
-    """The labels as columns."""
-    return _raw(desk().entries)
+    """Return the labels as columns."""
+    return _raw_response(_workspace().entries)
 
 
 def state(_request: HttpRequest) -> HttpResponse:
-    """What has been done."""
-    return _json(desk().state())
+    """Return the edits so far."""
+    return _json_response(_workspace().state())
 
 
 def findings(_request: HttpRequest) -> HttpResponse:
-    """What was found in the pictures so far."""
-    return _json(desk().examination.findings)
+    """Return the findings of the inspection so far."""
+    return _json_response(_workspace().inspection.findings)
 
 
 def document(_request: HttpRequest, position: int) -> HttpResponse:
-    """One label whole, byte for byte as the file has it."""
-    return _raw(desk().document(_position(position)))
+    """Return one label, byte for byte as in the file."""
+    return _raw_response(_workspace().document(_check_position(position)))
 
 
 def picture(_request: HttpRequest, position: int) -> HttpResponse:
-    """One picture file."""
-    file = desk().catalogue.picture(_position(position))
+    """Return one picture file."""
+    file = _workspace().catalogue.picture(_check_position(position))
     if file is None:
         raise Http404
-    try:
-        return FileResponse(
-            file.open("rb"), content_type="image/jpeg", headers={"Cache-Control": _FOR_EVER}
-        )
-    except OSError as error:
-        raise Http404 from error
+    return _file_response(file, content_type="image/jpeg", headers=_CACHE_FOREVER)
 
 
 def sheet(_request: HttpRequest, number: int) -> HttpResponse:
-    """A contact sheet."""
-    _position(number * pictures.SHEET)
-    return HttpResponse(
-        desk().sheet(number), content_type="image/jpeg", headers={"Cache-Control": _FOR_EVER}
-    )
+    """Return a contact sheet."""
+    _check_position(number * pictures.SHEET_PICTURES)
+    content = _workspace().sheet(number)
+    return HttpResponse(content, content_type="image/jpeg", headers=_CACHE_FOREVER)
 
 
-def exported(_request: HttpRequest, name: str) -> HttpResponse:
-    """The label file that was written last, as a download."""
-    file = desk().last_export
+def exported_file(_request: HttpRequest, name: str) -> HttpResponse:
+    """Return the latest exported label file as a download."""
+    file = _workspace().last_export
     if file is None or file.name != name:
         raise Http404
+    return _file_response(file, as_attachment=True, filename=name)
+
+
+def lease(request: HttpRequest) -> HttpResponse:
+    """Grant the lease, to one page at a time."""
+    body = _parse_body(request, LeaseRequest)
+    epoch = _workspace().take_lease(body.browser, take_over=body.take_over)
+    return _json_response({"epoch": epoch})
+
+
+def heartbeat(request: HttpRequest) -> HttpResponse:
+    """Refresh the page's lease."""
+    body = _parse_body(request, HeartbeatRequest)
+    return _json_response(_workspace().heartbeat(body.browser, body.epoch))
+
+
+def edits(request: HttpRequest) -> HttpResponse:
+    """Save operations."""
+    return _json_response(_workspace().save(_parse_body(request, Batch)))
+
+
+def export(request: HttpRequest) -> HttpResponse:
+    """Write a new label file, and return its summary and the command that applies it."""
+    _parse_body(request, PageRequest)
+    result = _workspace().export()
+    command = build_apply_command(result.file, _workspace().catalogue.folder)
+    return _json_response({**msgspec.structs.asdict(result), "apply": command})
+
+
+def reopen(request: HttpRequest) -> HttpResponse:
+    """Continue with the modified label file."""
+    body = _parse_body(request, ReopenRequest)
+    return _json_response({"aside": _workspace().reopen(body.how, body.epoch)})
+
+
+def _workspace() -> Workspace:
+    workspace: Workspace = settings.LABELIZER
+    return workspace
+
+
+def _check_position(position: int) -> int:
+    """Return the position, or answer 404 if there is no such entry."""
+    if position >= len(_workspace().catalogue):
+        raise Http404
+    return position
+
+
+def _parse_body(request: HttpRequest, kind: Any) -> Any:
+    """Parse the body of a page's request.
+
+    Raises:
+        InputError: the body is invalid.
+        OtherWork: the page belongs to another work file.
+    """
     try:
-        return FileResponse(file.open("rb"), as_attachment=True, filename=name)
+        body = msgspec.json.decode(request.body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise InputError(f"invalid request: {error}") from error
+    except OverflowError as error:
+        raise InputError("invalid request: a number is too large") from error
+    _workspace().check_work(body.work)
+    return body
+
+
+def _file_response(file: Path, **options: Any) -> FileResponse:
+    try:
+        return FileResponse(file.open("rb"), **options)
     except OSError as error:
         raise Http404 from error
 
 
-def lease(request: HttpRequest) -> HttpResponse:
-    """The right to write, to one page at a time."""
-    wish = _body(request, LeaseRequest)
-    return _json({"epoch": desk().take_lease(wish.browser, take_over=wish.take_over)})
+def _json_response(content: Any) -> HttpResponse:
+    return _raw_response(msgspec.json.encode(content, enc_hook=_encode_path))
 
 
-def hear(request: HttpRequest) -> HttpResponse:
-    """A page says that it is still there."""
-    said = _body(request, Sign)
-    return _json(desk().hear(said.browser, said.epoch))
+def _raw_response(content: bytes) -> HttpResponse:
+    return HttpResponse(content, content_type="application/json", headers=_NO_CACHE)
 
 
-def edits(request: HttpRequest) -> HttpResponse:
-    """Operations to save."""
-    return _json(desk().save(_body(request, Batch)))
-
-
-def export(request: HttpRequest) -> HttpResponse:
-    """A new label file, written beside the old one."""
-    _body(request, PageRequest)
-    exported = desk().export()
-    apply = applying(exported.file, desk().catalogue.folder)
-    return _json({**asdict(exported), "apply": apply})
-
-
-def reopen(request: HttpRequest) -> HttpResponse:
-    """Goes on with the label file as it is now."""
-    wish = _body(request, ReopenRequest)
-    return _json({"aside": desk().reopen(wish.how, wish.epoch)})
-
-
-def _position(number: int) -> int:
-    if number >= len(desk().catalogue):
-        raise Http404
-    return number
-
-
-def _body(request: HttpRequest, kind: Any) -> Any:
-    """What a page of this work sends. Raises: InputError, OtherWork."""
-    try:
-        body = msgspec.json.decode(request.body, type=kind)
-    except msgspec.MsgspecError as error:
-        raise InputError(f"not a request of the page: {error}") from error
-    except OverflowError as error:
-        raise InputError("not a request of the page: a number is too large") from error
-    desk().check(body.work)
-    return body
-
-
-def _json(content: Any) -> HttpResponse:
-    return _raw(msgspec.json.encode(content, enc_hook=_as_text))
-
-
-def _raw(content: bytes) -> HttpResponse:
-    return HttpResponse(
-        content, content_type="application/json", headers={"Cache-Control": "no-store"}
-    )
-
-
-def _as_text(value: Any) -> str:
+def _encode_path(value: Any) -> str:
     if isinstance(value, Path):
-        return shown(value)
+        return printable_name(value)
     raise NotImplementedError

@@ -23,9 +23,9 @@ from get_data.cli import arguments
 from tests.benchmarks.recorder import say
 from tests.browser.conftest import ARGUMENTS, SIZE, ready
 from tests.browser.drives import drive, long_drive
+from tests.browser.page_actions import export, keys, saved
 from tests.browser.server import Labelizer, running
 from tests.browser.test_scale import jump
-from tests.browser.words import export, keys, saved
 from tests.servers import fetch
 
 KEYS_A_SECOND = 10

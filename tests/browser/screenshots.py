@@ -19,8 +19,8 @@ import path
 from get_data.cli import arguments, exit_codes
 from tests.benchmarks.processes import run_script
 from tests.browser.conftest import ARGUMENTS, ready
+from tests.browser.page_actions import keys, saved
 from tests.browser.server import running
-from tests.browser.words import keys, saved
 from tests.servers import fetch
 
 DOCS = path.ROOT / "get_data" / "labelizer" / "docs"

@@ -43,7 +43,7 @@ class Labelizer:
     @property
     def url(self) -> str:
         """The address that it printed last, which tells its secret."""
-        found = re.findall(r"^open (\S+) in a browser", self.log.read_text(), re.MULTILINE)
+        found = re.findall(r"^Open (\S+) in a browser", self.log.read_text(), re.MULTILINE)
         address: str = found[-1]
         return address
 
@@ -84,7 +84,7 @@ class Labelizer:
 
     def _has_spoken(self) -> bool:
         assert self._process is not None
-        return self._process.poll() is not None or "Ctrl-C ends it" in self.log.read_text()
+        return self._process.poll() is not None or "Press Ctrl-C to stop" in self.log.read_text()
 
     def kill(self) -> None:
         """It is gone, at once."""

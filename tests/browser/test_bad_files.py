@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from get_data.labels import label_file, validation
 from tests.browser.conftest import ready
 from tests.browser.drives import document, drive, img_id, picture
-from tests.browser.words import AWAY, current, export, keys, pressed, saved
+from tests.browser.page_actions import AWAY, current, export, keys, pressed, saved
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_invalid_labels_can_be_mended(broken, start, open_page):
     expect(page.locator("#shown-count")).to_have_text("4 pictures")  # three cannot be mended
     keys(page, "Escape")
     page.click("nav [data-view=overview]")
-    expect(page.locator("[data-kind=invalid] summary")).to_have_text("1 label that is not valid")
+    expect(page.locator("[data-kind=invalid] summary")).to_have_text("1 invalid label")
     expect(page.locator("[data-kind=invalid] li")).to_contain_text([img_id(11)])
     exported = export(page, labelizer)
     for number, direction in ((7, 3), (8, 4), (9, 2), (14, 4)):

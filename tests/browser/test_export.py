@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from get_data import run_manual, search_and_download, upload_data, upload_to_db
 from get_data.labels import edits, ids, label_file, validation
 from tests.browser.drives import img_id
-from tests.browser.words import current, export, keys
+from tests.browser.page_actions import current, export, keys
 
 
 def test_the_export_differs_only_where_it_should(page, labelizer, call):
@@ -91,7 +91,7 @@ def test_an_exported_file_that_is_opened_again_says_so(page, labelizer, start, o
     page.close()
     again = start(labelizer.folder, "--labels", labelizer.exports()[0])
     page = open_page(again)
-    expect(page.locator("#problems")).to_contain_text("2 corrections that stand in this file")
+    expect(page.locator("#problems")).to_contain_text("2 corrections already in this file")
     expect(page.locator("#progress-count")).to_contain_text("1 of 12")
     page.click("nav [data-view=single]")
     keys(page, "Home", "ArrowRight")

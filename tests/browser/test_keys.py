@@ -7,8 +7,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import SIZE, Watch, ready
 from tests.browser.drives import drive, img_id
+from tests.browser.page_actions import current, keys, pressed, saved, toast
 from tests.browser.server import running
-from tests.browser.words import current, keys, pressed, saved, toast
 
 COUNT = 40
 

@@ -6,8 +6,8 @@ from playwright.sync_api import expect
 from get_data.labels import label_file
 from tests.browser.conftest import Watch, ready
 from tests.browser.drives import drive, img_id
+from tests.browser.page_actions import current, keys, pressed, saved
 from tests.browser.server import running
-from tests.browser.words import current, keys, pressed, saved
 
 SCREENS = [((1280, 720), "light"), ((1920, 1080), "dark"), ((390, 844), "dark")]
 VIEWS = ["overview", "single", "grid", "review"]

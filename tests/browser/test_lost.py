@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import ARGUMENTS, SIZE, ready
 from tests.browser.drives import drive, img_id
-from tests.browser.words import AWAY, current, keys, saved
+from tests.browser.page_actions import AWAY, current, keys, saved
 from tests.helpers.waiting import wait_until
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from get_data.labels import ids, label_file
 from tests.browser.conftest import ready
 from tests.browser.drives import document, drive, img_id, picture
-from tests.browser.words import counts, current, export, keys, saved, toast
+from tests.browser.page_actions import counts, current, export, keys, saved, toast
 from tests.helpers.waiting import wait_until
 
 DIRECTIONS = [number % 5 for number in range(40)]

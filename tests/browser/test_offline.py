@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Error
 
-from tests.browser.words import keys, saved
+from tests.browser.page_actions import keys, saved
 
 
 def test_everything_works_without_a_network(page, labelizer, context):

@@ -14,8 +14,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import SIZE, Watch, ready
 from tests.browser.drives import drive, img_id, long_drive
+from tests.browser.page_actions import export, keys, saved, toast
 from tests.browser.server import running
-from tests.browser.words import export, keys, saved, toast
 from tests.helpers.waiting import wait_until
 
 MANY = 100_000

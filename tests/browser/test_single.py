@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 from get_data.labels import label_file, validation
 from tests.browser.conftest import ready
 from tests.browser.drives import img_id
-from tests.browser.words import current, export, keys, pressed, saved, toast
+from tests.browser.page_actions import current, export, keys, pressed, saved, toast
 
 
 def test_the_page_opens_at_the_first_picture(page):

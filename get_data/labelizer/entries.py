@@ -1,0 +1,88 @@
+"""The entries of a label file, parsed as far as they are valid."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from common import strict_json
+from get_data.labelizer.partial_label import PartialLabel, read_partial
+from get_data.labelizer.picture_folder import FolderFile
+from get_data.labels import edits, ids
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The numbers of classes that some of the labels share."""
+
+    nb_dir: int
+    nb_speed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEntry:
+    """An entry of the label file.
+
+    `fault`: why it is not valid, "" if it is. `hopeless`: no correction makes it valid. `start`,
+    `end`: byte range of its value in the file.
+    """
+
+    img_id: str
+    label: PartialLabel
+    fault: str
+    hopeless: bool
+    start: int
+    end: int
+
+    @property
+    def taken(self) -> datetime:
+        """Time of the picture, from the label or else from the id."""
+        return self.label.taken or ids.parse_img_id(self.img_id) or LONG_AGO
+
+    @property
+    def group(self) -> Group | None:
+        """Group of the label; None if it lacks a number of classes."""
+        nb_dir, nb_speed = self.label.nb_dir, self.label.nb_speed
+        return Group(nb_dir, nb_speed) if nb_dir and nb_speed else None
+
+    def find_picture_fault(self, files: Mapping[str, FolderFile]) -> str:
+        """Return why the picture cannot be the recorded one, judged by its size; "" if it can."""
+        if self.label.file_name is None or self.label.file_name not in files:
+            return ""
+        size, recorded_size = files[self.label.file_name].size, self.label.picture_size
+        if size == 0:
+            return "the picture is empty"
+        if recorded_size is not None and recorded_size != size:
+            return f"the picture has {size} bytes instead of {recorded_size}"
+        return ""
+
+
+def parse_entries(raw_entries: Iterable[strict_json.Entry]) -> list[LabelEntry]:
+    """Parse the entries, and sort them by time and id."""
+    entries = [_parse_entry(entry) for entry in raw_entries]
+    return sorted(entries, key=lambda entry: (entry.taken, entry.img_id))
+
+
+def _parse_entry(entry: strict_json.Entry) -> LabelEntry:
+    label = read_partial(entry.value)
+    img_id = entry.value.get("img_id") if isinstance(entry.value, dict) else None
+    fault = label.fault
+    if isinstance(img_id, str) and img_id != entry.key:
+        fault = f"its img_id is {img_id!r}; make it equal to the entry's name"
+    hopeless = bool(fault) and (img_id != entry.key or not _is_correctable(entry, label))
+    return LabelEntry(entry.key, label, fault, hopeless, entry.start, entry.end)
+
+
+def _is_correctable(entry: strict_json.Entry, label: PartialLabel) -> bool:
+    """Return whether an invalid label becomes valid once its classes are set."""
+    correction = edits.corrected(
+        entry.value,
+        created_by="somebody",
+        direction=0,
+        speed=0,
+        created_on=LONG_AGO,
+        nb_dir=label.nb_dir or 1,
+        nb_speed=label.nb_speed or 1,
+    )
+    return not read_partial(correction).fault

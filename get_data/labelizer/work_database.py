@@ -1,0 +1,108 @@
+"""The SQLite file of the work in progress: schema, exclusive lock, and checks when it is opened."""
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from common import links, locks
+from common.errors import InputError, ToolkitError, WriteFailed
+
+APPLICATION_ID = 0x50415441  # "PATA"; marks the file as ours
+FORMAT_VERSION = 1
+SCHEMA = """
+CREATE TABLE fact (name TEXT PRIMARY KEY, value NOT NULL);
+CREATE TABLE entry (
+    position INTEGER PRIMARY KEY,
+    img_id TEXT NOT NULL,
+    nb_dir INTEGER NOT NULL,
+    nb_speed INTEGER NOT NULL,
+    old_direction INTEGER NOT NULL,
+    old_speed INTEGER NOT NULL,
+    old_deleted INTEGER NOT NULL,
+    direction INTEGER NOT NULL,
+    speed INTEGER NOT NULL,
+    reviewed INTEGER NOT NULL DEFAULT 0,
+    deleted INTEGER NOT NULL,
+    changed_by TEXT,
+    changed_on TEXT
+);
+CREATE TABLE operation (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid TEXT NOT NULL UNIQUE,
+    epoch INTEGER NOT NULL,
+    made_by TEXT NOT NULL,
+    made_on TEXT NOT NULL,
+    content TEXT NOT NULL
+);
+"""
+
+
+class WorkFileInUse(ToolkitError):
+    """Another process has the work file open."""
+
+
+def wal_path(path: Path) -> Path:
+    """Return the path of SQLite's write-ahead log."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def acquire_lock(path: Path) -> int:
+    """Lock the file, created if missing, and return the descriptor that holds the lock.
+
+    On a file system without locks two processes can work on one file. SQLite's transactions and the
+    lease, of which only the latest is valid, then protect what each of them saved.
+
+    Raises:
+        WorkFileInUse: another process has the lock.
+        InputError: the file, or one of SQLite's files beside it, is not a regular file.
+        WriteFailed: the file cannot be written.
+    """
+    try:
+        links.check_side_files(path)
+        descriptor = links.open_file(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise WriteFailed(f"{path} cannot be written: {error.strerror}") from error
+    with suppress(locks.LocksUnsupported):
+        if not locks.acquire(descriptor):
+            os.close(descriptor)
+            raise WorkFileInUse(f"{path} is open in another labelizer; use that one or stop it")
+    return descriptor
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the database, durable at each commit.
+
+    Raises:
+        InputError: the file is not a work file, or of a newer version.
+        WriteFailed: the file cannot be written.
+    """
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        _check_format(database, path)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+    except sqlite3.OperationalError as error:
+        database.close()
+        raise WriteFailed(f"{path} cannot be written: {error}") from error
+    except sqlite3.DatabaseError as error:
+        database.close()
+        raise InputError(f"{path} cannot be read: {error}; move it away") from error
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _check_format(database: sqlite3.Connection, path: Path) -> None:
+    """Raise InputError unless the file is empty or a work file of a known version."""
+    (application_id,) = database.execute("PRAGMA application_id").fetchone()
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application_id != APPLICATION_ID and tables:
+        raise InputError(f"{path} is not a work file of the labelizer; move it away")
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"{path} was written by a newer version of the labelizer (format {version}; this one "
+            f"knows {FORMAT_VERSION}); update this checkout, or move the file away"
+        )

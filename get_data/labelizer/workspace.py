@@ -1,0 +1,294 @@
+"""The server's state: one catalogue, the work on it, the lease, and the inspection of pictures."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from common import strict_json
+from common.errors import ToolkitError
+from get_data.labelizer import export, pictures, work_file
+from get_data.labelizer.catalogue import Catalogue, Progress, read_catalogue
+from get_data.labelizer.decisions import CarriedDecision, match_decisions
+from get_data.labelizer.export import ExportResult, SourceChanged, source_changed_message
+from get_data.labelizer.inspection import Inspection
+from get_data.labelizer.operations import ATTRIBUTES, Batch
+from get_data.labelizer.picture_folder import printable_name
+from get_data.labelizer.problems import PROBLEM_KINDS
+from get_data.labelizer.work_file import LeaseLost, WorkFile
+
+LEASE_TIMEOUT_S = 15.0  # without a heartbeat, after which another browser may take the lease
+MAX_LISTED_PROBLEMS = 500  # of each kind
+
+ReopenMode = Literal["carry", "anew"]
+
+
+class OtherWork(ToolkitError):
+    """A request from a page of another folder, or of work that was archived since."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """The browser that took the lease last, and the time of its last heartbeat."""
+
+    browser: str
+    heartbeat: float
+
+
+class Workspace:
+    """The work of one person on one label file."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        user: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.catalogue = catalogue
+        self.user = user
+        self._clock = clock
+        self._now = now
+        self._work_lock = threading.Lock()
+        self._lease_lock = threading.Lock()  # held briefly only; an export holds the other one
+        self._lease: _Lease | None = None
+        self._opened = clock()
+        self._signature = _file_signature(catalogue.labels)
+        self.last_export: Path | None = None
+        self.entries = msgspec.json.encode(_entries_for_page(self.catalogue, user))
+        self.work = WorkFile(work_file.path_for(catalogue.labels))
+        if self.work.is_new:
+            self.work.initialize(catalogue)
+        self.inspection = Inspection(catalogue)
+
+    def close(self) -> None:
+        """Stop the inspection and close the work file."""
+        self.inspection.close()
+        self.work.close()
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the work belongs to an earlier version of the label file."""
+        return self.work.sha256 != self.catalogue.sha256
+
+    def state(self) -> dict[str, Any]:
+        """Return the edits so far, for a page that opens."""
+        work = self.work
+        state: dict[str, Any] = {"outdated": None}
+        decisions = work.decisions()
+        if self.is_outdated:
+            carried = match_decisions(decisions, self.catalogue)
+            return state | {"outdated": {"decided": len(decisions), "carried": len(carried)}}
+        columns: dict[str, Any] = {
+            name: [int(getattr(decision, name)) for decision in decisions] for name in ATTRIBUTES
+        }
+        positions = [decision.position for decision in decisions]
+        return state | columns | {"positions": positions, "history": work.history()}
+
+    def check_work(self, name: str) -> None:
+        """Check that a page belongs to the current work.
+
+        Raises:
+            OtherWork: it was opened with another work file.
+        """
+        if name != self.work.name:
+            raise OtherWork(
+                f"this address now serves {self.catalogue.labels}, opened after this page"
+            )
+
+    def take_lease(self, browser: str, *, take_over: bool) -> int | None:
+        """Return the epoch of a new lease; None while another browser holds it.
+
+        Raises:
+            WriteFailed: the work file cannot be written.
+        """
+        with self._work_lock, self._lease_lock:
+            is_held = self._lease is not None and self._lease.browser != browser
+            if is_held and not self._is_lease_expired() and not take_over:
+                return None
+            epoch = self.work.take_lease()
+            self._lease = _Lease(browser, self._clock())
+            return epoch
+
+    def _is_lease_expired(self) -> bool:
+        """Return whether the last heartbeat is too old.
+
+        After a restart, a page that was open before has the same time for its first heartbeat.
+        """
+        last = self._lease.heartbeat if self._lease else self._opened
+        return self._clock() - last >= LEASE_TIMEOUT_S
+
+    def heartbeat(self, browser: str, epoch: int) -> dict[str, Any]:
+        """Refresh the page's lease; return lease and source status.
+
+        `free` tells a read-only page that the lease has expired, so that it can take it.
+        """
+        with self._lease_lock:
+            holds = 0 < epoch == self.work.epoch
+            if holds:
+                self._lease = _Lease(browser, self._clock())
+            free = not holds and self._is_lease_expired()
+        return {"holds": holds, "free": free, "source_changed": self.is_source_changed()}
+
+    def save(self, batch: Batch) -> dict[str, Any]:
+        """Save the operations; return the source status.
+
+        Raises:
+            LeaseLost: the sender no longer holds the lease.
+            InputError: an operation is invalid.
+            WriteFailed: the work file cannot be written.
+        """
+        self.work.apply(batch.operations, epoch=batch.epoch, by=self.user, on=self._now())
+        with self._lease_lock:
+            if self._lease and batch.epoch == self.work.epoch:
+                self._lease = replace(self._lease, heartbeat=self._clock())
+        return {"source_changed": self.is_source_changed()}
+
+    def is_source_changed(self) -> bool:
+        """Return whether the label file was modified since it was read."""
+        return _file_signature(self.catalogue.labels) != self._signature
+
+    def export(self) -> ExportResult:
+        """Write a new label file.
+
+        Raises:
+            SourceChanged: the label file was modified.
+            WriteFailed: the new file cannot be written.
+        """
+        with self._work_lock:
+            if self.is_outdated:
+                raise SourceChanged(source_changed_message(self.catalogue.labels))
+            result = export.export(self.catalogue, self.work, now=self._now())
+        self.last_export = result.file
+        return result
+
+    def reopen(self, mode: ReopenMode, epoch: int) -> Path:
+        """Archive the outdated work file, begin a new one, and return the archive's path.
+
+        With "carry" the new one repeats the decisions whose old label is unchanged. `epoch` is the
+        lease of the page that asks; the page has to take it again afterwards.
+
+        Raises:
+            LeaseLost: the page does not hold the lease, or the work was reopened already.
+            WriteFailed: the new file cannot be written; the old one is back in its place.
+        """
+        with self._work_lock:
+            self.work.check_lease(epoch)
+            if not self.is_outdated:
+                raise LeaseLost(f"{self.catalogue.labels} has been opened again already")
+            carry = mode == "carry"
+            carried = match_decisions(self.work.decisions(), self.catalogue) if carry else []
+            path = self.work.path
+            archived = self.work.archive(self._now())
+            try:
+                self.work = self._create_work(path, epoch + 1, carried)
+            except BaseException:
+                work_file.restore_archived(archived, path)
+                self.work = WorkFile(path)
+                raise
+            return archived
+
+    def _create_work(self, path: Path, epoch: int, carried: Sequence[CarriedDecision]) -> WorkFile:
+        work = WorkFile(path)
+        try:
+            work.initialize(self.catalogue, epoch=epoch)
+            work.carry(carried, by=self.user, on=self._now())
+        except BaseException:
+            work.close()
+            raise
+        return work
+
+    def document(self, position: int) -> bytes:
+        """Return the label of an entry, byte for byte as in the file.
+
+        Raises:
+            InputError: it is not JSON, because the file was modified.
+        """
+        raw = self.catalogue.raw(position)
+        strict_json.parse(raw, f"{self.catalogue.labels}, entry {self.catalogue.ids[position]!r}")
+        return raw
+
+    def sheet(self, number: int) -> bytes:
+        """Return a contact sheet, a JPEG; sheet `number` begins at that many hundred pictures."""
+        first = number * pictures.SHEET_PICTURES
+        last = min(first + pictures.SHEET_PICTURES, len(self.catalogue))
+        files = [self.catalogue.picture(position) for position in range(first, last)]
+        return pictures.draw_sheet(files)
+
+    def counts(self) -> dict[str, int]:
+        """Return the totals for the end report."""
+        decisions = [] if self.is_outdated else self.work.decisions()
+        corrected = [each for each in decisions if each.changes_classes and not each.deleted]
+        return {
+            "labels": len(self.catalogue),
+            "reviewed": sum(decision.reviewed or decision.deleted for decision in decisions),
+            "corrected": len(corrected),
+            "to_delete": sum(decision.deleted for decision in decisions),
+        }
+
+
+def open_workspace(labels: Path, folder: Path, user: str, progress: Progress) -> Workspace:
+    """Open the work on a label file and the folder of its pictures.
+
+    Raises:
+        InputError: the label file or the work file is invalid; nothing is written.
+        WorkFileInUse: another process has the work file open.
+        WriteFailed: the work file cannot be written.
+    """
+    return Workspace(read_catalogue(labels, folder, progress), user)
+
+
+def _file_signature(file: Path) -> tuple[int, int, int] | None:
+    """Return a value that changes with the file; None if there is no file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _entries_for_page(catalogue: Catalogue, user: str) -> dict[str, Any]:
+    """Return the columns and everything else that the page needs before it starts."""
+    return {
+        "labels": printable_name(catalogue.labels.absolute()),
+        "folder": printable_name(catalogue.folder.absolute()),
+        "user": user,
+        "version": catalogue.version,
+        "sheet": {
+            "pictures": pictures.SHEET_PICTURES,
+            "row": pictures.SHEET_COLUMNS,
+            "width": pictures.TILE_WIDTH_PX,
+            "height": pictures.TILE_HEIGHT_PX,
+        },
+        "ids": catalogue.ids,
+        "direction": catalogue.direction.tolist(),
+        "speed": catalogue.speed.tolist(),
+        "steering": np.round(catalogue.steering.astype(float), 4).tolist(),
+        "throttle": np.round(catalogue.throttle.astype(float), 4).tolist(),
+        "group": catalogue.group.tolist(),
+        "groups": catalogue.groups,
+        "flags": catalogue.flags.tolist(),
+        "problems": _problems_for_page(catalogue),
+        "fixes": catalogue.fixes,
+    }
+
+
+def _problems_for_page(catalogue: Catalogue) -> dict[str, Any]:
+    """Return the problems by kind, with their count and the first of them."""
+    return {
+        kind: {
+            "one": PROBLEM_KINDS[kind].singular,
+            "many": PROBLEM_KINDS[kind].plural,
+            "remedy": PROBLEM_KINDS[kind].remedy,
+            "count": len(problems),
+            "first": problems[:MAX_LISTED_PROBLEMS],
+        }
+        for kind, problems in catalogue.problems.items()
+    }
