@@ -1,8 +1,8 @@
 """The label index on one machine: an SQLite file.
 
-SQL narrows a search down by the fields that have a column; then Python decides on each document
-(`matching`), so that both kinds of database answer the same. Each call has a connection and a
-transaction of its own, hence calls from any thread, and from other programs, do not meet.
+SQL narrows a search by the fields that have a column; Python then decides on each document
+(`matching`), so that both kinds of database give the same answers. Each call has its own connection
+and transaction, so calls from other threads and programs do not interfere.
 """
 
 import json
@@ -40,21 +40,21 @@ Result = TypeVar("Result")
 
 FILE_NAME = "index.sqlite"
 SCHEMA_VERSION = 1
-SIDE_FILES = (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")  # the newest changes to it, and who reads
-PUT_BACK = (
-    f"move it away together with {' and '.join(SIDE_FILES)} and put back a copy of it; without one "
+SIDE_FILES = (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")  # its latest changes, and its readers
+RESTORE = (
+    f"move it away together with {' and '.join(SIDE_FILES)} and restore a copy of it; without one "
     "see docs/troubleshooting.md"
 )
 
 _FROZEN = "mode=ro&immutable=1"
 _SHARED = "mode=ro&readonly_shm=1"
-_WAIT_S = 30  # for another program's transaction
-_MAX_NAMES = 10_000  # in one question; SQLite takes 32,766
-_MAX_SPANS = 100  # which become one condition each
-_MAX_CONDITIONS = 100  # SQLite takes 1,000 in each other
+_LOCK_TIMEOUT_S = 30  # for another program's transaction
+_MAX_VALUES = 10_000  # per statement; SQLite allows 32,766
+_MAX_SPANS = 100  # each of them becomes a condition
+_MAX_CONDITIONS = 100  # SQLite allows a nesting of 1,000
 
-# The fields whose columns narrow a search. An index on those with few different values would be
-# in the way: SQLite has no figures about them and would take it for a better one.
+# Fields whose columns narrow a search. An index on those with few distinct values would do harm:
+# without statistics SQLite would prefer it to a better one.
 _COLUMNS: Mapping[str, str] = {
     "label_fingerprint": "fingerprint",
     "img_id": "img_id",
@@ -66,11 +66,11 @@ _COLUMNS: Mapping[str, str] = {
     "label.label_direction": "label_direction",
     "label.label_speed": "label_speed",
 }
-_TEXTS = frozenset({"event", "track", "driver", "created_by"})
+_TEXT_COLUMNS = frozenset({"event", "track", "driver", "created_by"})
 _VALUES: Mapping[str, Callable[[Document], list[Any]]] = {
     column: matching.values_of(path) for path, column in _COLUMNS.items()
 }
-_IN_ORDER = "img_id, created DESC, fingerprint"
+_SORT_ORDER = "img_id, created DESC, fingerprint"
 _SCHEMA = f"""
     CREATE TABLE labels (
         id INTEGER PRIMARY KEY,
@@ -88,7 +88,7 @@ _SCHEMA = f"""
         label_speed INTEGER,
         document BLOB NOT NULL
     );
-    CREATE INDEX labels_in_order ON labels ({_IN_ORDER});
+    CREATE INDEX labels_in_order ON labels ({_SORT_ORDER});
     CREATE INDEX labels_by_s3_key ON labels (s3_key);
     CREATE INDEX labels_by_timestamp ON labels (timestamp);
     CREATE INDEX labels_by_event ON labels (event, img_id);
@@ -105,7 +105,7 @@ _SCHEMA = f"""
 
 
 class SqliteIndex:
-    """A `LabelIndex` in `folder`; the file is made by the first label that goes in."""
+    """A `LabelIndex` in `folder`; the first write creates the file."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder.absolute() / FILE_NAME
@@ -116,7 +116,7 @@ class SqliteIndex:
         return str(self._path)
 
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
-        """Those of the labels that are there."""
+        """Return those of the labels that exist."""
         with self._connected() as connection:
             rows = _rows(
                 connection,
@@ -126,13 +126,13 @@ class SqliteIndex:
             return {row[0]: LabelReference(*row) for row in rows}
 
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
-        """Those of the labels that are gone for good."""
+        """Return those of the labels that have a tombstone."""
         with self._connected() as connection:
             rows = _rows(connection, "SELECT * FROM gone WHERE fingerprint IN ({})", fingerprints)
             return {row[0]: Tombstone(*row) for row in rows}
 
     def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
-        """The SHA-256 of the pictures that the labels of each id speak of."""
+        """Return the SHA-256 hashes that labels state of each picture."""
         with self._connected() as connection:
             return _grouped(
                 _rows(
@@ -144,33 +144,30 @@ class SqliteIndex:
             )
 
     def missing_part(self, *, tombstones: bool) -> str:
-        """Return the path of the file when it is not there, else "".
-
-        It holds the tombstones too.
-        """
+        """Return the path of the file if it does not exist, else ""; tombstones are in it too."""
         del tombstones
         try:
             self._path.lstat()
         except (FileNotFoundError, NotADirectoryError):
             return self.name
         except OSError as error:
-            self._complain(error)
+            self._raise_translated(error)
         return ""
 
     def ensure_exists(self) -> None:
-        """Create the file where there is none."""
+        """Create the file unless it exists."""
         try:
-            self._make()
-        except FileNotFoundError as error:  # a place where no folder can be
+            self._create_file()
+        except FileNotFoundError as error:  # no folder can be created here
             raise DatabaseError(
                 f"{self._path} cannot be created: {error.strerror}; "
                 f"check the rights and the space of {self._path.parent}"
             ) from error
         except (sqlite3.Error, OSError) as error:
-            self._complain(error)
+            self._raise_translated(error)
 
     def create(self, documents: Sequence[Document]) -> CreateResult:
-        """The labels are in, each that was not there; one that was there stays as it was."""
+        """Create the labels that do not exist; leave existing ones unchanged."""
         result = CreateResult()
         rows: list[dict[str, Any]] = []
         for document in documents:
@@ -180,9 +177,9 @@ class SqliteIndex:
                 result.rejected[str(document.get("label_fingerprint"))] = str(error)
         if not rows:
             return result
-        names = list(rows[0])
+        columns = list(rows[0])
         statement = (
-            f"INSERT INTO labels ({', '.join(names)}) VALUES (:{', :'.join(names)})"
+            f"INSERT INTO labels ({', '.join(columns)}) VALUES (:{', :'.join(columns)})"
             " ON CONFLICT (fingerprint) DO NOTHING"
         )
         with self._connected(writing=True) as connection:
@@ -191,24 +188,24 @@ class SqliteIndex:
                 (result.created if is_new else result.existing).add(row["fingerprint"])
         return result
 
-    def add_tombstones(self, gone: Sequence[Tombstone]) -> None:
-        """The labels count as gone for good; of one that did already the older record stays."""
+    def add_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+        """Add the tombstones; a label that has one keeps the older one."""
         with self._connected(writing=True) as connection:
             connection.executemany(
                 "INSERT INTO gone VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING",
-                [astuple(one) for one in gone],
+                [astuple(tombstone) for tombstone in tombstones],
             )
 
     def remove_tombstones(self, fingerprints: Collection[str]) -> None:
-        """The labels may be created again."""
+        """Remove the tombstones of these labels, if any, so that they can be uploaded again."""
         self._delete("gone", fingerprints)
 
     def remove(self, fingerprints: Collection[str]) -> set[str]:
-        """The labels are out; returns those that were there."""
+        """Remove the labels and return the fingerprints of those that existed."""
         return self._delete("labels", fingerprints)
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
-        """The fingerprints of the labels that name each picture key."""
+        """Return the fingerprints of the labels that name each picture key."""
         with self._connected() as connection:
             return _grouped(
                 _rows(
@@ -217,15 +214,16 @@ class SqliteIndex:
             )
 
     def search(self, query: SearchQuery) -> Generator[bytes, None, None]:
-        """The documents that match, as they were at the start.
+        """Return a generator of the matching documents as of the start.
 
-        Raises: InputError for what this index cannot answer.
+        Raises:
+            InputError: this index does not support the query.
         """
-        matches = _decided(query)
-        return self._found(*_narrowed(query), matches)
+        matches = _compile(query)
+        return self._select(*_where_clause(query), matches)
 
     def count(self, query: SearchQuery) -> int:
-        """How many labels match."""
+        """Return the number of matching labels."""
         if not matching.matches_everything(query):
             return sum(1 for _ in self.search(query))
         with self._connected() as connection:
@@ -236,21 +234,21 @@ class SqliteIndex:
         names: set[str] = set()
         with self._connected() as connection:
             for (document,) in connection.execute("SELECT document FROM labels"):
-                names.update(_seen(document, custom_fields.custom_values))
+                names.update(_decode_and_apply(document, custom_fields.custom_values))
         return names
 
     def close(self) -> None:
-        """Nothing is held open, as at any time between two calls."""
+        """Do nothing: no connection is open between two calls."""
 
-    def _found(
+    def _select(
         self, condition: str, values: list[Any], matches: Callable[[bytes], bool]
     ) -> Generator[bytes, None, None]:
-        # the documents are fetched one by one, so that where SQLite has to sort, it sorts numbers
-        wanted = f"SELECT id FROM labels WHERE {condition} ORDER BY {_IN_ORDER}"
+        # fetch the documents one by one: SQLite then has only numbers to sort
+        ids = f"SELECT id FROM labels WHERE {condition} ORDER BY {_SORT_ORDER}"
         with self._connected() as connection:
-            for row in connection.execute(wanted, values):
-                one = connection.execute("SELECT document FROM labels WHERE id = ?", row)
-                document: bytes = one.fetchone()[0]
+            for row in connection.execute(ids, values):
+                selected = connection.execute("SELECT document FROM labels WHERE id = ?", row)
+                document: bytes = selected.fetchone()[0]
                 if matches(document):
                     yield document
 
@@ -263,21 +261,19 @@ class SqliteIndex:
 
     @contextmanager
     def _connected(self, *, writing: bool = False) -> Iterator[sqlite3.Connection]:
-        """A connection in one transaction; to an empty database in memory while there is none."""
-        how, frozen, before = "", False, 0
+        """Open a connection with one transaction; to an empty database while there is no file."""
+        mode, is_frozen, modified_ns = "", False, 0
         try:
             if writing:
-                self._make()
-            there = self._path.exists()
-            if there:
+                self._create_file()
+            exists = self._path.exists()
+            if exists:
                 self._check_files()
-            how = self._way_in(writing=writing) if there else ""
-            frozen = how == _FROZEN
-            before = self._changed_ns() if frozen else 0
-            with closing(
-                _connection(f"{self._path.as_uri()}?{how}" if there else "")
-            ) as connection:
-                if not there:
+                mode = self._open_mode(writing=writing)
+                is_frozen = mode == _FROZEN
+                modified_ns = self._modified_ns() if is_frozen else 0
+            with closing(_connect(f"{self._path.as_uri()}?{mode}" if exists else "")) as connection:
+                if not exists:
                     connection.executescript(_SCHEMA)
                 self._check_version(connection)
                 connection.execute("PRAGMA synchronous = FULL")
@@ -285,32 +281,36 @@ class SqliteIndex:
                 yield connection
                 connection.execute("COMMIT")
         except Exception as error:
-            # Half of an old and half of a new file look damaged, and are not.
-            if frozen and self._changed_ns() != before:
-                raise DatabaseError(self._written_meanwhile()) from error
-            if how == _SHARED and _error_name(error).startswith("SQLITE_READONLY"):
+            # half of an old and half of a new file look damaged, and are not
+            if is_frozen and self._modified_ns() != modified_ns:
+                raise DatabaseError(self._changed_message()) from error
+            if mode == _SHARED and _error_name(error).startswith("SQLITE_READONLY"):
                 raise DatabaseError(
-                    f"{self._path} is being written to, or was by a program that was killed: run "
-                    "again, or let somebody who may write to it search it once"
+                    f"{self._path} is being written, or was when a program was killed: run again, "
+                    "or let a user who may write to it run a search once"
                 ) from error
             if isinstance(error, sqlite3.Error | OSError):
-                self._complain(error)
+                self._raise_translated(error)
             raise
-        if frozen and self._changed_ns() != before:
-            raise DatabaseError(self._written_meanwhile())
+        if is_frozen and self._modified_ns() != modified_ns:
+            raise DatabaseError(self._changed_message())
 
-    def _changed_ns(self) -> int:
-        """When the file was last written to; 0 when it is gone."""
+    def _modified_ns(self) -> int:
+        """Return the modification time of the file; 0 if it does not exist."""
         try:
             return self._path.stat().st_mtime_ns
         except OSError:
             return 0
 
-    def _written_meanwhile(self) -> str:
-        return f"{self._path} was written to meanwhile; run again"
+    def _changed_message(self) -> str:
+        return f"{self._path} was changed while it was read; run again"
 
     def _check_files(self) -> None:
-        """Raise DatabaseError unless SQLite opens nothing but regular files."""
+        """Check that SQLite will open regular files only.
+
+        Raises:
+            DatabaseError: the index or a side file is none.
+        """
         if not self._path.is_file():
             raise DatabaseError(
                 f"{self._path} cannot be opened: it is not a regular file; move it away"
@@ -320,13 +320,13 @@ class SqliteIndex:
         except InputError as error:
             raise DatabaseError(str(error)) from error
 
-    def _way_in(self, *, writing: bool) -> str:
-        """How SQLite may open the file, so that it leaves nothing behind that others cannot use.
+    def _open_mode(self, *, writing: bool) -> str:
+        """Return the URI parameters by which SQLite leaves nothing behind that locks out others.
 
-        Whoever may write opens it so, also to read: only then SQLite takes its two files away again
-        that it makes beside it. Whoever may only read must not make them: they would be his, and
-        lock the others out. He uses those of somebody who writes just now; while there are none he
-        reads the file as one that nobody changes, and looks afterwards whether that was so.
+        A user who may write opens the file for writing, even to read: only then does SQLite remove
+        its two side files afterwards. A user who may only read must not create side files, because
+        he would own them. He shares those of a current writer; if there are none, he reads the file
+        as immutable and checks afterwards whether it was.
         """
         folder = self._path.parent
         may_write = _may_write(self._path) and _may_write(folder)
@@ -334,18 +334,19 @@ class SqliteIndex:
             return "mode=rw"
         return _SHARED if (folder / SIDE_FILES[0]).exists() else _FROZEN
 
-    def _make(self) -> None:
-        """Make the file unless it is there; it is whole from its first moment on.
+    def _create_file(self) -> None:
+        """Create the file unless it exists; it appears complete.
 
-        Raises: DatabaseError where changes to an earlier one lie, which SQLite would take for its.
+        Raises:
+            DatabaseError: there are changes to an earlier file, which SQLite would apply to it.
         """
         if self._path.exists():
             return
         folder = self._path.parent
         if (changes := folder / SIDE_FILES[0]).exists() and not self._path.exists():
             raise DatabaseError(
-                f"{changes} belongs to the index that was here and would damage a new one: move "
-                f"it, and {SIDE_FILES[1]}, to where that index is now"
+                f"{changes} belongs to an index that was here and would corrupt a new one: move "
+                f"it, and {SIDE_FILES[1]}, to that index"
             )
         folder.mkdir(parents=True, exist_ok=True)
         remove_stale_files(folder, f"{FILE_NAME}.")
@@ -355,52 +356,58 @@ class SqliteIndex:
             sync(file.fileno())
             with suppress(FileExistsError):  # another program was faster
                 rename_exclusive(Path(file.name), self._path)
-        sync_file_system(folder)  # with the folders that were made for it
+        sync_file_system(folder)  # including the folders created for it
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise DatabaseError(
-                f"{self._path} has the layout {version}, this toolkit knows {SCHEMA_VERSION}: use "
-                "the toolkit that made it, or update this one"
+                f"{self._path} has schema version {version}, this toolkit supports "
+                f"{SCHEMA_VERSION}: update this toolkit, or use the one that created it"
             )
         if version != SCHEMA_VERSION:  # as that of an empty file
             raise DatabaseError(
-                f"{self._path} has the layout {version}, hence is no label index: {PUT_BACK}"
+                f"{self._path} has schema version {version}, so it is not a label index: {RESTORE}"
             )
 
-    def _complain(self, error: sqlite3.Error | OSError) -> NoReturn:
+    def _raise_translated(self, error: sqlite3.Error | OSError) -> NoReturn:
         folder = self._path.parent
         code = _error_name(error)
         if isinstance(error, FileExistsError | NotADirectoryError):
-            what = f"{folder} is not a folder; move the file away or set PATATE_HOME"
+            message = f"{folder} is not a folder; move the file away or set PATATE_HOME"
         elif code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            what = f"another program kept it locked for {_WAIT_S} s; end that one and run again"
+            message = (
+                f"another program has kept it locked for {_LOCK_TIMEOUT_S} s; stop it and run again"
+            )
         elif code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) or "no such" in str(error):
-            what = f"damaged ({error}); {PUT_BACK}"
+            message = f"damaged ({error}); {RESTORE}"
         elif code.startswith("SQLITE_FULL"):
-            what = "the disk is full; free some space and run again"
+            message = "the disk is full; free some space and run again"
         elif code.startswith("SQLITE_IOERR"):
-            what = f"the disk fails or is full ({error}); free some space and run again"
+            message = f"the disk fails or is full ({error}); free some space and run again"
         elif isinstance(error, OSError) or code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
-            what = f"cannot be opened for writing ({error}); check the rights of {folder}"
+            message = f"cannot be opened for writing ({error}); check the rights of {folder}"
         else:
-            what = str(error)
-        raise DatabaseError(f"{self._path}: {what}") from error
+            message = str(error)
+        raise DatabaseError(f"{self._path}: {message}") from error
 
 
-def _connection(uri: str) -> sqlite3.Connection:
-    """A connection that begins no transaction by itself; in memory for no address."""
-    # a search may be ended by another thread than began it
+def _connect(uri: str) -> sqlite3.Connection:
+    """Open a connection that starts no transactions of its own; in memory without a URI."""
+    # the generator of a search may be closed by another thread than started it
     connection = sqlite3.connect(
-        uri or ":memory:", timeout=_WAIT_S, isolation_level=None, check_same_thread=False, uri=True
+        uri or ":memory:",
+        timeout=_LOCK_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=True,
     )
     connection.create_function("nfc", 1, to_nfc, deterministic=True)
     return connection
 
 
 def _error_name(error: Exception) -> str:
-    """Return SQLite's name of the error, "" for any other error."""
+    """Return the name of an SQLite error, "" for other errors."""
     return str(getattr(error, "sqlite_errorname", ""))
 
 
@@ -409,11 +416,12 @@ def _may_write(place: Path) -> bool:
 
 
 def _empty_file() -> bytes:
-    """The content of a new file: made in memory, so that no half-made one lies about.
+    """Return the content of a new file.
 
-    SQLite itself would make a file that the group may not write, whatever the umask says.
+    It is created in memory, so that a kill leaves no partial file. SQLite itself would also create
+    a file that the group may not write, regardless of the umask.
     """
-    with closing(_connection("")) as connection:
+    with closing(_connect("")) as connection:
         connection.executescript(_SCHEMA)
         content = bytearray(connection.serialize())
     content[18:20] = b"\2\2"  # in WAL mode. Source: https://www.sqlite.org/fileformat2.html, 1.3.3
@@ -421,7 +429,11 @@ def _empty_file() -> bytes:
 
 
 def _row(document: Document) -> dict[str, Any]:
-    """The columns of a label. Raises: InputError, ValueError, TypeError for what is none."""
+    """Return the columns of a label.
+
+    Raises:
+        InputError, ValueError, TypeError: it is not a valid label.
+    """
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     checked = validation.parse(document)
     created = times.indexable_time(checked.label.created_on_date)
@@ -435,72 +447,82 @@ def _row(document: Document) -> dict[str, Any]:
 
 
 def _rows(
-    connection: sqlite3.Connection, statement: str, names: Iterable[str]
+    connection: sqlite3.Connection, statement: str, values: Iterable[str]
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement whose `{}` stands for any number of names."""
-    for some in batches(names, _MAX_NAMES):
-        yield from connection.execute(statement.format(",".join("?" * len(some))), some)
+    """Yield the rows of a statement whose `{}` stands for any number of values."""
+    for batch in batches(values, _MAX_VALUES):
+        yield from connection.execute(statement.format(",".join("?" * len(batch))), batch)
 
 
 def _grouped(pairs: Iterable[tuple[Any, ...]]) -> dict[str, set[str]]:
     groups: dict[str, set[str]] = {}
-    for name, value in pairs:
-        groups.setdefault(name, set()).add(value)
+    for key, value in pairs:
+        groups.setdefault(key, set()).add(value)
     return groups
 
 
-def _decided(query: SearchQuery) -> Callable[[bytes], bool]:
-    """Whether a document, still encoded, matches. Raises: InputError."""
+def _compile(query: SearchQuery) -> Callable[[bytes], bool]:
+    """Return a function that tells whether an encoded document matches.
+
+    Raises:
+        InputError: this index does not support the query.
+    """
     matches: Matcher = matching.compile_query(query)
     if matching.matches_everything(query):
         return lambda document: True
-    return lambda document: _seen(document, matches)
+    return lambda document: _decode_and_apply(document, matches)
 
 
 _decode = msgspec.json.Decoder(Document).decode
 
 
-def _seen(document: bytes, look: Callable[[Document], Result]) -> Result:
-    """Return what a look at a label that the index holds gives. Raises: DatabaseError."""
+def _decode_and_apply(document: bytes, function: Callable[[Document], Result]) -> Result:
+    """Apply a function to a stored label.
+
+    Raises:
+        DatabaseError: the index is damaged.
+    """
     try:
         text = str(document, "utf-8")  # a damaged index may hold anything
-        is_composed = text.isascii() or unicodedata.is_normalized("NFC", text)
-        return look(_decode(document) if is_composed else to_nfc(_decode(document)))
+        is_nfc = text.isascii() or unicodedata.is_normalized("NFC", text)
+        return function(_decode(document) if is_nfc else to_nfc(_decode(document)))
     except (ValueError, TypeError, RecursionError) as error:
-        raise DatabaseError(f"the label index is damaged ({error}); {PUT_BACK}") from error
+        raise DatabaseError(f"the label index is damaged ({error}); {RESTORE}") from error
 
 
-def _narrowed(query: SearchQuery) -> tuple[str, list[Any]]:
-    """A condition that holds for all that match, and its values."""
+def _where_clause(query: SearchQuery) -> tuple[str, list[Any]]:
+    """Return a condition that all matches meet, and its values."""
     conditions: list[str] = ["1"]
     values: list[Any] = []
     for clause in query.clauses:
         if len(conditions) > _MAX_CONDITIONS:
             break
-        allowed = matching.allowed(clause) if clause.occur in ("must", "filter") else None
+        allowed = matching.allowed_spans(clause) if clause.occur in ("must", "filter") else None
         if allowed is None or allowed[0] not in _COLUMNS:
             continue
         column, spans = _COLUMNS[allowed[0]], allowed[1]
         points = [span.low for span in spans if span.is_point]
-        wide = [span for span in spans if not span.is_point]
-        if column in _TEXTS and (wide or not "".join(points).isascii()):
-            column = f"nfc({column})"  # earlier versions did not store texts in NFC
-        if len(wide) > _MAX_SPANS or len(values) + len(points) > _MAX_NAMES:
+        ranges = [span for span in spans if not span.is_point]
+        if column in _TEXT_COLUMNS and (ranges or not "".join(points).isascii()):
+            column = f"nfc({column})"  # earlier versions did not store text in NFC
+        if len(ranges) > _MAX_SPANS or len(values) + len(points) > _MAX_VALUES:
             continue
-        ways = [f"{column} IN ({','.join('?' * len(points))})"] if points or not wide else []
+        alternatives = []
+        if points or not ranges:
+            alternatives.append(f"{column} IN ({','.join('?' * len(points))})")
         values += points
-        for span in wide:
-            way, bounds = _between(column, span)
-            ways.append(way)
+        for span in ranges:
+            comparison, bounds = _comparison(column, span)
+            alternatives.append(comparison)
             values += bounds
-        conditions.append(f"({' OR '.join(ways)})")
+        conditions.append(f"({' OR '.join(alternatives)})")
     return " AND ".join(conditions), values
 
 
-def _between(column: str, span: Span) -> tuple[str, list[Any]]:
+def _comparison(column: str, span: Span) -> tuple[str, list[Any]]:
     sides = [
         (f"{column} >{'=' if span.with_low else ''} ?", span.low),
         (f"{column} <{'=' if span.with_high else ''} ?", span.high),
     ]
-    told = [side for side in sides if side[1] is not None]
-    return " AND ".join(text for text, _ in told) or "1", [value for _, value in told]
+    bounded = [side for side in sides if side[1] is not None]
+    return " AND ".join(text for text, _ in bounded) or "1", [value for _, value in bounded]

@@ -1,7 +1,7 @@
 """The picture store of one machine: a folder, read through obstore.
 
-It is written with the calls of the system: obstore's create-only renaming takes a hard link, which
-exFAT and many network drives do not have.
+Writing uses system calls instead: obstore's create-only rename needs hard links, which exFAT and
+many network drives do not have.
 """
 
 import functools
@@ -42,27 +42,28 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def _in_our_words(
+def _translate_errors(
     method: Callable[Concatenate["LocalPictureStore", Arguments], Result],
 ) -> Callable[Concatenate["LocalPictureStore", Arguments], Result]:
-    """The method, with its failures as DatabaseError."""
+    """Make a method raise DatabaseError for errors of obstore and of the system."""
 
     @functools.wraps(method)
-    def with_our_errors(
+    def translated(
         self: "LocalPictureStore", /, *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
         try:
             return method(self, *args, **kwargs)
         except (BaseError, OSError) as error:
             raise DatabaseError(
-                f"picture store: {_said(error)}; check the rights and the space of {self._folder}"
+                f"picture store: {_first_line(error)}; check the rights and the free space of "
+                f"{self._folder}"
             ) from error
 
-    return with_our_errors
+    return translated
 
 
-def _said(error: Exception) -> str:
-    """What obstore says, without the structure that it prints behind."""
+def _first_line(error: Exception) -> str:
+    """Return the message of obstore without the debug structure that follows it."""
     return str(error).partition("\n")[0]
 
 
@@ -75,85 +76,78 @@ class LocalPictureStore:
         self._folder = folder
         self._opened: LocalStore | None = None
 
-    @_in_our_words
+    @_translate_errors
     def put_new(self, key: str, picture: bytes) -> bool:
-        """The picture is there, whole; False when it was there already and stays.
+        """Store the picture; return False if it is there already.
 
-        What has that key and is another picture is what a power cut left of this one.
+        A file with this key but another content is what a power cut left, and is overwritten.
         """
-        self._store(create=True)
-        target = self._folder / checked_path(key)
-        with self._incoming(picture) as incoming:
-            target.parent.mkdir(parents=True, exist_ok=True)
+        with self._incoming_file(picture, key) as (incoming, target):
             try:
                 rename_exclusive(incoming, target)
             except FileExistsError:
-                with suppress(DatabaseError):  # gone meanwhile, or not to be read any more
+                with suppress(DatabaseError):  # deleted meanwhile, or unreadable
                     if self.get(key) == picture:
                         return False
                 incoming.replace(target)
         return True
 
-    @_in_our_words
+    @_translate_errors
     def has_pictures(self) -> bool:
-        """Return whether any picture is there, labelled or not."""
+        """Return whether there is any picture, labelled or not."""
         return any(self._folder.joinpath(PICTURE_PREFIX).rglob("*.jpg"))
 
-    @_in_our_words
+    @_translate_errors
     def put(self, key: str, picture: bytes) -> None:
-        """Put the picture, over whatever has its key."""
-        self._store(create=True)
-        target = self._folder / checked_path(key)
-        with self._incoming(picture) as incoming:
-            target.parent.mkdir(parents=True, exist_ok=True)
+        """Store the picture, overwriting whatever has its key."""
+        with self._incoming_file(picture, key) as (incoming, target):
             incoming.replace(target)
 
-    @_in_our_words
+    @_translate_errors
     def get(self, path: str) -> bytes:
-        """Return the picture under a key, or a copy. Raises: PictureMissing, PictureUnreadable."""
+        """Return the picture with this key, or the backup copy at this path.
+
+        Raises:
+            PictureMissing: it does not exist.
+            PictureUnreadable: this one cannot be read, others may.
+        """
         checked = checked_path(path)
         try:
-            # a pipe or a device in the place of a picture has no end
+            # a pipe or a device in the place of a picture would never end
             if stat.S_ISREG((self._folder / checked).stat().st_mode):
                 return bytes(self._store().get(checked).bytes())
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise PictureMissing(f"{self._folder} holds no {path}") from error
+            raise PictureMissing(f"{self._folder} does not have {path}") from error
         except (BaseError, OSError) as error:
             raise PictureUnreadable(
-                f"picture store: {_said(error)}; check the rights of {self._folder / path}"
+                f"picture store: {_first_line(error)}; check the rights of {self._folder / path}"
             ) from error
-        raise PictureMissing(f"{self._folder} holds no regular file {path}")
+        raise PictureMissing(f"{self._folder / path} is not a regular file")
 
-    @_in_our_words
+    @_translate_errors
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        """Those of the keys that are there, each with its size in bytes."""
-        there: dict[str, int] = {}
+        """Return the sizes in bytes of those of the pictures that exist."""
+        found: dict[str, int] = {}
         for key in keys:
-            try:
-                there[key] = self._store().head(key)["size"]
-            except FileNotFoundError:
-                continue
-        return there
+            with suppress(FileNotFoundError):
+                found[key] = self._store().head(key)["size"]
+        return found
 
     def examine(
-        self,
-        pictures: Mapping[str, CopyReader],
-        *,
-        read: bool = False,
+        self, pictures: Mapping[str, CopyReader], *, read: bool = False
     ) -> dict[str, PictureState]:
-        """Return those of the pictures that are there, and whether each is whole.
+        """Return the states of those of the pictures that exist.
 
-        Reading costs little here, so every picture is read, past obstore, which takes twice as
-        long.
+        All of them are read: that costs little here. obstore would take twice as long.
         """
-        found = {key: self._examined(key) for key in filter(is_store_path, pictures)}
-        return {key: it for key, it in found.items() if it is not None}
+        found = {key: self._examine_one(key) for key in filter(is_store_path, pictures)}
+        return {key: state for key, state in found.items() if state is not None}
 
-    def _examined(self, key: str) -> PictureState | None:
-        """Return the state of one picture; None when it is not there."""
+    def _examine_one(self, key: str) -> PictureState | None:
+        """Return the state of a picture; None if it does not exist."""
         file = self._folder / key
         try:
-            if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+            if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would block
                 return PictureState(0, is_intact=False)
             picture = file.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -162,66 +156,68 @@ class LocalPictureStore:
             return PictureState(0, is_intact=False)
         return PictureState(len(picture), key_matches(key, picture))
 
-    @_in_our_words
+    @_translate_errors
     def make_durable(self) -> None:
-        """All that was put before outlives a power cut."""
+        """Make everything stored so far survive a power cut."""
         if self._folder.is_dir():
             sync_file_system(self._folder)
 
-    @_in_our_words
+    @_translate_errors
     def backup_copies(self) -> dict[str, list[BackupCopy]]:
-        """The copies that deletions have put aside, by key; ages by the store's own clock."""
+        """Return all backup copies by picture key, with ages by this machine's clock."""
         found: dict[str, list[BackupCopy]] = {}
         if not self._folder.is_dir():
             return found
         now = datetime.now(UTC)
         for page in self._store().list(BACKUP_PREFIX):
             for item in page:
-                key = backed_up_key(item["path"])
                 age_s = (now - item["last_modified"]).total_seconds()
-                found.setdefault(key, []).append(BackupCopy(item["path"], age_s))
+                copy = BackupCopy(item["path"], age_s)
+                found.setdefault(backed_up_key(copy.path), []).append(copy)
         return found
 
-    @_in_our_words
+    @_translate_errors
     def back_up(self, key: str, run: str) -> bool:
-        """A copy lies under `backup_path(key, run)`; False when there was no picture to copy.
+        """Copy the picture to `backup_path(key, run)`; return False if there is none.
 
-        Written anew: obstore copies by a hard link, and the copy would be as old as the picture.
+        Written anew: obstore would copy by a hard link, as old as the picture itself.
         """
         try:
             picture = self.get(key)
         except PictureMissing:
             return False
-        with self._incoming(picture) as incoming:
-            copy = self._folder / backup_path(key, run)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            incoming.replace(copy)
+        with self._incoming_file(picture, backup_path(key, run)) as (incoming, target):
+            incoming.replace(target)
         return True
 
-    @_in_our_words
+    @_translate_errors
     def delete(self, path: str) -> None:
-        """Nothing is under that key, or copy's path."""
-        try:
+        """Delete the picture with this key, or the backup copy at this path, if it exists."""
+        with suppress(FileNotFoundError):
             self._store().delete(checked_path(path))
-        except FileNotFoundError:
-            return
 
     @contextmanager
-    def _incoming(self, picture: bytes) -> Iterator[Path]:
-        """Where the picture lies, whole, until the block has renamed it.
+    def _incoming_file(self, picture: bytes, path: str) -> Iterator[tuple[Path, Path]]:
+        """Write a picture to a temporary file; yield that and the file that it is to become.
 
-        A killed writing leaves a file that nobody knows of: all of them are in one folder, so that
-        they can be found.
+        Temporary files are all in one folder, so that those of killed programs can be found.
         """
+        self._store(create=True)
+        target = self._folder / checked_path(path)
         folder = self._folder / INCOMING
         folder.mkdir(exist_ok=True)
         with temporary_file(folder) as file:
             file.write(picture)
             file.flush()
-            yield Path(file.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield Path(file.name), target
 
     def _store(self, *, create: bool = False) -> LocalStore:
-        """The folder as a store. Raises: FileNotFoundError when it is not there yet."""
+        """Return the folder as an obstore store.
+
+        Raises:
+            FileNotFoundError: it does not exist, and is not to be created.
+        """
         if self._opened is None:
             if not create and not self._folder.is_dir():
                 raise FileNotFoundError(f"{self._folder} does not exist")

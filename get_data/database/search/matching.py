@@ -81,7 +81,7 @@ class Span:
         return bool(above and below)
 
 
-def allowed(clause: Clause) -> tuple[str, list[Span]] | None:
+def allowed_spans(clause: Clause) -> tuple[str, list[Span]] | None:
     """The field that a clause is about and the spans that one of its values must be in.
 
     None for a clause that says something else. Raises: InputError.

@@ -139,8 +139,8 @@ def test_every_column_belongs_to_a_field_of_one_value():
 )
 def test_a_search_goes_by_an_index(index, file, data, plan):
     index.create(GARDEN)
-    condition, values = label_index._narrowed(parse_search_query(data))
-    statement = f"SELECT id FROM labels WHERE {condition} ORDER BY {label_index._IN_ORDER}"
+    condition, values = label_index._where_clause(parse_search_query(data))
+    statement = f"SELECT id FROM labels WHERE {condition} ORDER BY {label_index._SORT_ORDER}"
     with closing(sqlite3.connect(file)) as connection:
         steps = connection.execute("EXPLAIN QUERY PLAN " + statement, values).fetchall()
     assert any(plan in step[3] for step in steps)
@@ -245,7 +245,7 @@ def test_a_file_that_is_no_database_is_named(index, file):
     file.parent.mkdir(parents=True)
     file.write_bytes(b"these are not the bytes of a database" * 100)
     for ask in asked(index):
-        with pytest.raises(DatabaseError, match="put back a copy") as raised:
+        with pytest.raises(DatabaseError, match="a copy") as raised:
             ask()
         assert str(file) in str(raised.value)
 
@@ -254,7 +254,7 @@ def test_an_empty_file_is_no_database(index, file):
     file.parent.mkdir(parents=True)
     file.touch()
     for ask in asked(index):
-        with pytest.raises(DatabaseError, match=r"layout 0, hence is no label index: .* a copy"):
+        with pytest.raises(DatabaseError, match=r"version 0\b.* a copy"):
             ask()
 
 
@@ -263,7 +263,7 @@ def test_a_file_of_a_later_toolkit_is_left_alone(index, file):
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA user_version = 99")
     for ask in asked(index):
-        with pytest.raises(DatabaseError, match="layout 99, this toolkit knows 1: use the toolkit"):
+        with pytest.raises(DatabaseError, match=r"version 99\b.*\b1:"):
             ask()
 
 
@@ -307,11 +307,11 @@ def test_a_reader_who_is_overtaken_by_a_writer_is_not_told_of_damage(
 
 
 def test_a_lock_that_lasts_is_said(index, file, monkeypatch):
-    monkeypatch.setattr(label_index, "_WAIT_S", 0.05)
+    monkeypatch.setattr(label_index, "_LOCK_TIMEOUT_S", 0.05)
     index.create([made(1)])
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseError, match=r"another program kept it locked for 0\.05 s"):
+        with pytest.raises(DatabaseError, match=r"locked for 0\.05 s"):
             index.create([made(2)])
         assert len(search(index)) == 1  # readers do not wait
     assert index.create([made(2)]).created
@@ -319,14 +319,14 @@ def test_a_lock_that_lasts_is_said(index, file, monkeypatch):
 
 def connect_here(pragma, monkeypatch):
     """From now on every connection obeys the pragma."""
-    real = label_index._connection
+    real = label_index._connect
 
     def connect(uri):
         connection = real(uri)
         connection.execute(pragma)
         return connection
 
-    monkeypatch.setattr(label_index, "_connection", connect)
+    monkeypatch.setattr(label_index, "_connect", connect)
 
 
 def test_a_new_file_and_its_folders_outlive_a_power_cut_before_a_label_is_in(
@@ -356,7 +356,7 @@ def test_each_change_outlives_a_power_cut_whatever_the_default_of_sqlite_is(inde
 def test_a_full_disk_is_said_and_nothing_is_half_written(index, file, monkeypatch):
     index.create([made(1)])
     connect_here("PRAGMA max_page_count = 30", monkeypatch)
-    with pytest.raises(DatabaseError, match="the disk is full; free some space") as raised:
+    with pytest.raises(DatabaseError, match="disk is full") as raised:
         index.create([made(second) for second in range(2, 500)])
     assert str(file) in str(raised.value)
     assert index.count(EVERYTHING) == 1
@@ -367,7 +367,7 @@ def test_a_file_in_place_of_the_folder_is_said(file, depth):
     in_the_way = [file.parent, file.parent.parent][depth]
     in_the_way.parent.mkdir(parents=True, exist_ok=True)
     in_the_way.touch()
-    with pytest.raises(DatabaseError, match="is not a folder; move the file away or set PATATE"):
+    with pytest.raises(DatabaseError, match="is not a folder.* PATATE_HOME"):
         SqliteIndex(file.parent).create([made()])
 
 
@@ -381,7 +381,7 @@ def test_a_folder_in_place_of_the_file_is_said(index, file):
 def test_a_file_that_may_only_be_read_is_said(index, file, monkeypatch):
     index.create([made(1)])
     connect_here("PRAGMA query_only = ON", monkeypatch)
-    with pytest.raises(DatabaseError, match=r"cannot be opened for writing .* check the rights of"):
+    with pytest.raises(DatabaseError, match=r"cannot be opened for writing .*\brights\b"):
         index.create([made(2)])
     assert len(search(index)) == 1
 
@@ -393,5 +393,5 @@ def test_a_folder_without_the_right_to_write_is_said(index, file, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(DatabaseError, match=r"Permission denied.*check the rights of"):
+    with pytest.raises(DatabaseError, match=r"Permission denied.*\brights\b"):
         index.create([made()])
