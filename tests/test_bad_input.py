@@ -800,8 +800,8 @@ HALF_WRITTEN = "/incoming"  # of the store; the next run drops it
 HALF = {"PATATE_ES_URL": "https://example.org"}
 WHOLE = {**HALF, "PATATE_S3_BUCKET": "pictures"}
 ALL = ["-p", "out"]
-LABEL_DAMAGED = ["home/database", "label index is damaged", "put back a copy"]
-DB_DAMAGED = ["index.sqlite", "damaged", "put back a copy"]
+LABEL_DAMAGED = ["home/database", "label index is damaged"]
+DB_DAMAGED = ["index.sqlite", "damaged"]
 
 OTHERS = [
     Row(
@@ -1185,7 +1185,7 @@ OTHERS = [
         search_and_download,
         ALL,
         1,
-        ["index.sqlite has the layout 0", "put back a copy"],
+        ["index.sqlite", "version 0"],
         holds(INDEX, ""),
         makes="out",
     ),
@@ -1194,7 +1194,7 @@ OTHERS = [
         upload_data,
         ["drive"],
         1,
-        ["index.sqlite has the layout 9, this toolkit knows 1: use the toolkit that made it"],
+        ["index.sqlite", "version 9"],
         in_the_database("PRAGMA user_version = 9"),
     ),
     Row(

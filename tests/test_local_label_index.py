@@ -367,7 +367,7 @@ def test_a_file_in_place_of_the_folder_is_said(file, depth):
     in_the_way = [file.parent, file.parent.parent][depth]
     in_the_way.parent.mkdir(parents=True, exist_ok=True)
     in_the_way.touch()
-    with pytest.raises(DatabaseError, match="is not a folder.* PATATE_HOME"):
+    with pytest.raises(DatabaseError, match=r"is not a folder.* PATATE_HOME"):
         SqliteIndex(file.parent).create([made()])
 
 
