@@ -255,6 +255,7 @@ def apply(wishes: Wishes, db: Database) -> Outcome:
         output.progress_bar(adding, total=len(wishes.add), description="adding", unit="label")
     )
     by = process.login_name()
+    # D8: only what has its correction in the index is replaced
     replaced = wishes.replaced(done.added)
     replacing = delete(replaced, db.index, db.store, reason="replaced", removed_by=by)
     done.replaced = list(

@@ -3,8 +3,8 @@
 Another upload may create a label of a picture at any moment. So a picture is deleted only after a
 backup copy was made, and the index is asked again afterwards: a picture that a label names again is
 restored. Backup copies are removed when index and store agree. Those that a killed deletion left
-are removed by the next one, or restored if a label names their picture. The rules D1 to D13 are in
-`docs/architecture.md`.
+are removed by the next one, or restored if a label names their picture. The rules that the comments
+cite are in `docs/architecture.md`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

@@ -4,7 +4,7 @@ A label must never be in the index without its picture in the store, whoever els
 at the same time and whenever one of the programs is killed. So pictures are stored before their
 labels are created; and because a deletion may take a picture in between, each upload looks again
 once its labels are in. A second run sends nothing, costs two requests a batch, and repairs what it
-finds damaged. The rules D1 to D13 are in `docs/architecture.md`.
+finds damaged. The rules that the comments cite are in `docs/architecture.md`.
 """
 
 import stat

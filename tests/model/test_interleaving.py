@@ -42,7 +42,7 @@ NAMES = {fingerprint: name for name, fingerprint in FINGERPRINTS.items()}
 
 @pytest.fixture
 def every_order(request):
-    """True with `--every-order`, as `make soak` has it."""
+    """True with `--every-order`."""
     return request.config.getoption("every_order")
 
 

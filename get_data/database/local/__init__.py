@@ -1,0 +1,1 @@
+"""The database of one machine: an SQLite file and a folder of pictures."""

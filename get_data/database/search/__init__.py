@@ -1,0 +1,1 @@
+"""Search files and their meaning."""
