@@ -126,7 +126,7 @@ with atomic_write(Path(sys.argv[1])) as file:
 
 @pytest.mark.parametrize("through", [[], namespace.CONTAINER], ids=["a process", "a container"])
 def test_what_another_process_is_writing_stays(tmp_path, through):
-    if through and (why := namespace.lacking()):
+    if through and (why := namespace.missing_support()):
         pytest.skip(why)
     target = tmp_path / "labels.json"
     (tmp_path / ".labels.json.mine.tmp").write_bytes(b"mine")

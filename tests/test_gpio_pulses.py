@@ -1,4 +1,4 @@
-"""Pulses on pins: through the fake at once, and by the real RPi.GPIO in a namespace, measured."""
+"""Pulses on pins: with the fake, and with the real RPi.GPIO in a namespace, measured."""
 
 import ast
 import importlib
@@ -18,7 +18,7 @@ from car.motors import gpio_pulses
 from car.motors.gpio_pulses import GpioPulses
 from common.errors import MotorsFailed
 from tests.pi import bench, libraries
-from tests.pi.pulses import Level, Pulses, widths
+from tests.pi.pulses import Level, Pulses, format_widths
 
 FAKES = Path(__file__).parent / "fakes" / "libraries"
 STEERING, THROTTLE = 18, 13
@@ -32,11 +32,11 @@ CONF = GpioMotors(
 
 @pytest.fixture
 def gpio(monkeypatch):
-    """The fake, new, in the place of RPi.GPIO."""
-    return fake(monkeypatch, "")
+    """A new fake in place of RPi.GPIO."""
+    return install_fake(monkeypatch, "")
 
 
-def fake(monkeypatch, kind):
+def install_fake(monkeypatch, kind):
     monkeypatch.setenv("FAKE_GPIO", kind)
     monkeypatch.setattr(sys, "path", [str(FAKES), *sys.path])
     for name in ("RPi", "RPi.GPIO"):
@@ -48,7 +48,7 @@ def fake(monkeypatch, kind):
     return sys.modules["RPi.GPIO"]
 
 
-def named(gpio, pin, *names):
+def calls_of(gpio, pin, *names):
     return [call for call in gpio.calls if call.pin == pin and call.name in names]
 
 
@@ -67,7 +67,7 @@ LIBRARIES = [("", "RPi.GPIO", 59), ("rpi-lgpio", "rpi-lgpio", 0)]
 def test_how_much_longer_pulses_leave_is_the_librarys_affair_unless_it_was_measured(
     kind, library, longer_by_us, measured_us, monkeypatch
 ):
-    gpio = fake(monkeypatch, kind)
+    gpio = install_fake(monkeypatch, kind)
     conf = msgspec.structs.replace(CONF, longer_by_us=measured_us)
     taken_us = longer_by_us if measured_us is None else measured_us
     timing = gpio_pulses.detect_timing(conf)
@@ -84,8 +84,8 @@ def test_how_much_longer_pulses_leave_is_the_librarys_affair_unless_it_was_measu
 
 
 def test_the_version_of_the_library_is_that_of_its_package(monkeypatch, tmp_path):
-    """rpi-lgpio says in VERSION which RPi.GPIO it stands in for."""
-    fake(monkeypatch, "rpi-lgpio")
+    """VERSION of rpi-lgpio is that of the RPi.GPIO it replaces."""
+    install_fake(monkeypatch, "rpi-lgpio")
     package = tmp_path / "rpi_lgpio-0.6.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: rpi-lgpio\nVersion: 0.6\n")
@@ -98,13 +98,13 @@ def test_a_pin_has_one_pwm_object_which_is_started_once(gpio):
         for width_us in (1500, 1000, 2000, 1500):
             pulses.send(THROTTLE, width_us)
         assert gpio.pulsing(THROTTLE) == (50, pytest.approx(1450))
-    made = [call.name for call in named(gpio, THROTTLE, "PWM", "start", "stop")]
+    made = [call.name for call in calls_of(gpio, THROTTLE, "PWM", "start", "stop")]
     assert made[:3] == ["PWM", "start", "stop"]
     assert "start" not in made[3:]
 
 
 def test_the_shortest_pulse_that_a_car_may_have_is_no_silence(gpio):
-    """Duty 0 would be the loss of the signal, which is not neutral."""
+    """A duty cycle of 0 is a lost signal, not neutral."""
     longest = msgspec.structs.replace(CONF, longer_by_us=200, frequency_hz=40)
     with closing(GpioPulses(longest)) as pulses:
         pulses.send(THROTTLE, 500)
@@ -124,8 +124,8 @@ def test_nothing_is_given_back_before_the_last_pulse_has_ended(gpio):
     pulses.send(STEERING, 1500)
     pulses.close()
     for pin in (STEERING, THROTTLE):
-        [given_back] = named(gpio, pin, "cleanup")
-        assert given_back.moment_s - named(gpio, pin, "stop")[0].moment_s >= 0.02
+        [given_back] = calls_of(gpio, pin, "cleanup")
+        assert given_back.moment_s - calls_of(gpio, pin, "stop")[0].moment_s >= 0.02
 
 
 def test_closing_gives_back_our_pins_and_no_others(gpio):
@@ -141,8 +141,8 @@ def test_closing_gives_back_our_pins_and_no_others(gpio):
 
 
 def test_rpi_lgpio_has_lost_its_objects_before_its_pins(monkeypatch):
-    """Else its objects raise when they are dropped, which pytest makes an error of."""
-    gpio = fake(monkeypatch, "rpi-lgpio")
+    """Otherwise its objects raise when they are deleted, which pytest reports as an error."""
+    gpio = install_fake(monkeypatch, "rpi-lgpio")
     pulses = GpioPulses(CONF)
     pulses.send(THROTTLE, 1500)
     pulses.send(STEERING, 1500)
@@ -184,11 +184,11 @@ def test_another_numbering_is_refused_and_left_alone(gpio):
 def test_pins_are_given_back_when_the_second_cannot_be_had(gpio, monkeypatch):
     real = gpio.setup
 
-    def one_only(pins, *arguments, **more):
+    def setup_first(pins, *arguments, **more):
         real(pins[:1], *arguments, **more)
         raise RuntimeError("GPIO busy")
 
-    monkeypatch.setattr(gpio, "setup", one_only)
+    monkeypatch.setattr(gpio, "setup", setup_first)
     with pytest.raises(MotorsFailed, match="GPIO busy"):
         GpioPulses(CONF)
     assert [call.pin for call in gpio.calls if call.name == "cleanup"] == [STEERING]
@@ -229,7 +229,7 @@ def test_a_pin_that_cannot_be_stopped_keeps_no_other_from_ending(gpio, monkeypat
     ],
 )
 def test_a_machine_without_such_pins_is_named_with_the_remedy(kind, message, monkeypatch):
-    fake(monkeypatch, kind)
+    install_fake(monkeypatch, kind)
     with pytest.raises(MotorsFailed, match=message) as raised:
         GpioPulses(CONF)
     assert "\n" not in str(raised.value)
@@ -251,20 +251,20 @@ def test_a_user_who_may_not_is_told_the_group(message, gpio, monkeypatch):
         GpioPulses(CONF)
 
 
-@pytest.mark.parametrize(("told", "found"), [(None, "a folder for it"), ("/told", "/told")])
-def test_lgpio_is_told_to_leave_its_files_elsewhere(told, found, gpio, monkeypatch):
-    """It makes `.lgd-nfy0` in the current folder."""
+@pytest.mark.parametrize(("configured", "used"), [(None, "/tmp-folder"), ("/own", "/own")])
+def test_lgpio_is_told_to_leave_its_files_elsewhere(configured, used, gpio, monkeypatch):
+    """By default it creates `.lgd-nfy0` in the current folder."""
     del gpio
-    monkeypatch.setattr(gpio_pulses.tempfile, "gettempdir", lambda: "a folder for it")
+    monkeypatch.setattr(gpio_pulses.tempfile, "gettempdir", lambda: "/tmp-folder")
     monkeypatch.delenv("LG_WD", raising=False)
-    if told:
-        monkeypatch.setenv("LG_WD", told)
+    if configured:
+        monkeypatch.setenv("LG_WD", configured)
     GpioPulses(CONF).close()
-    left, _ = os.environ.get("LG_WD"), monkeypatch.delenv("LG_WD")
-    assert left == found
+    folder, _ = os.environ.get("LG_WD"), monkeypatch.delenv("LG_WD")
+    assert folder == used
 
 
-# With the real library. What it is asked stands in a script; what leaves the pins is measured.
+# The real library: scripts drive it in a namespace, and the pulses on the pins are measured.
 
 DRIVER = """
 import gc, json, os, subprocess, sys, time, warnings
@@ -275,32 +275,32 @@ from car.motors.gpio_pulses import GpioPulses
 from car.hardware_conf import GpioMotors
 from car.interfaces import Command
 conf = msgspec.json.decode(sys.argv[1], type=GpioMotors)
-says = []
-def say(value): says.append(value)
+values = []
+say = values.append
 """
 
 
-def driven(pi, code, conf=CONF):
-    """What the script said at its end; `code` has `conf`, `motors`, `GpioPulses`, `say`."""
-    text = DRIVER + code + "\nprint(repr(says))"
-    given = [sys.executable, "-c", text, msgspec.json.encode(conf).decode()]
-    ended = subprocess.run(
-        pi.command(*given), env=bench.environment(pi), capture_output=True, text=True, check=False
+def run_driver(pi, code, conf=CONF):
+    """Run code after `DRIVER` in the Pi; return the values given to `say`."""
+    text = DRIVER + code + "\nprint(repr(values))"
+    command = [sys.executable, "-c", text, msgspec.json.encode(conf).decode()]
+    result = subprocess.run(
+        pi.command(*command), env=bench.environment(pi), capture_output=True, text=True, check=False
     )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    return ast.literal_eval(ended.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    return ast.literal_eval(result.stdout)
 
 
 @pytest.fixture
 def pi(tmp_path):
-    return bench.pi(tmp_path / "pi")
+    return bench.create_pi(tmp_path / "pi")
 
 
-def asked_us(pulses):
-    """What these pulses were meant to be: a busy machine ends many of them late, none early."""
-    found = [one.width_us for one in pulses if one.error_us < 30]
-    assert found, f"none of {widths(pulses)} was measured well"
-    return min(found)
+def requested_us(pulses):
+    """Return the width that was requested: a busy machine ends many pulses late, none early."""
+    widths_us = [pulse.width_us for pulse in pulses if pulse.error_us < 30]
+    assert widths_us, f"none of {format_widths(pulses)} was measured well"
+    return min(widths_us)
 
 
 STEPS = {  # steering and throttle, and the pulses of the pins
@@ -319,14 +319,14 @@ with __import__("contextlib").closing(open_motors(conf)) as wheels:
 
 @pytest.mark.slow
 def test_pulses_are_as_wide_as_asked_and_the_first_of_each_pin_is_neutral(pi):
-    """A busy machine makes pulses longer and never shorter: each width is waited for."""
+    """A busy machine makes pulses longer and never shorter, so each width is waited for."""
     exact = msgspec.structs.replace(CONF, longer_by_us=0)
     code = DRIVER + STEP_BY_STEP
-    given = [sys.executable, "-c", code, msgspec.json.encode(exact).decode()]
+    command = [sys.executable, "-c", code, msgspec.json.encode(exact).decode()]
     with (
         Pulses(pi) as seen,
         subprocess.Popen(
-            pi.command(*given),
+            pi.command(*command),
             env=bench.environment(pi),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -339,8 +339,10 @@ def test_pulses_are_as_wide_as_asked_and_the_first_of_each_pin_is_neutral(pi):
             for pin, width_us in by_pin.items():
                 seen.wait_for(pin, width_us + 80, 60, tolerance_us=100, after_s=since_s)
                 pulses = seen.since(since_s, pin)
-                short = [one for one in pulses if one.width_us + one.error_us < width_us - 20]
-                assert not short, widths(short)
+                short = [
+                    pulse for pulse in pulses if pulse.width_us + pulse.error_us < width_us - 20
+                ]
+                assert not short, format_widths(short)
         for pin in (STEERING, THROTTLE):
             first = seen.all(pin)[0]
             assert first.width_us + first.error_us > 1500 - 20
@@ -353,14 +355,14 @@ def test_the_real_library_is_told_from_the_other(pi):
         "from car.motors import gpio_pulses; t = gpio_pulses.detect_timing(conf); "
         "say((t.library, t.advice))"
     )
-    told = msgspec.structs.replace(CONF, longer_by_us=59)
-    assert driven(pi, code, told) == [(f"RPi.GPIO {libraries.RPI_GPIO}", "")]
+    conf = msgspec.structs.replace(CONF, longer_by_us=59)
+    assert run_driver(pi, code, conf) == [(f"RPi.GPIO {libraries.RPI_GPIO}", "")]
 
 
 @pytest.mark.slow
 def test_the_pulses_come_fifty_times_a_second_after_many_commands(pi):
     with Pulses(pi) as seen:
-        begin, end = driven(
+        begin, end = run_driver(
             pi,
             """
 wheels = open_motors(conf)
@@ -372,7 +374,7 @@ say(time.monotonic())
 wheels.close()
 """,
         )
-        pulses = [one for one in seen.since(begin, THROTTLE) if one.start_s < end]
+        pulses = [pulse for pulse in seen.since(begin, THROTTLE) if pulse.start_s < end]
     steps_s = [
         after.start_s - before.start_s for before, after in pairwise(pulses) if before.error_us < 30
     ]
@@ -382,7 +384,7 @@ wheels.close()
 @pytest.mark.slow
 def test_neutral_goes_out_to_the_end_and_then_nothing(pi):
     with Pulses(pi) as seen:
-        told, closed = driven(
+        closing_s, closed_s = run_driver(
             pi,
             """
 wheels = open_motors(conf)
@@ -394,12 +396,12 @@ say(time.monotonic())
 time.sleep(0.3)
 """,
         )
-        pulses = seen.since(told + 0.05, THROTTLE)
+        pulses = seen.since(closing_s + 0.05, THROTTLE)
         edges = seen.edges(THROTTLE)
-        assert seen.since(closed, STEERING) == seen.since(closed, THROTTLE) == []
-    assert asked_us(pulses) == pytest.approx(1500, rel=0.1)
-    assert pulses[-1].end_s - told >= 0.4
-    assert all(one.width_us + one.error_us >= 1430 for one in pulses), widths(pulses)
+        assert seen.since(closed_s, STEERING) == seen.since(closed_s, THROTTLE) == []
+    assert requested_us(pulses) == pytest.approx(1500, rel=0.1)
+    assert pulses[-1].end_s - closing_s >= 0.4
+    assert all(pulse.width_us + pulse.error_us >= 1430 for pulse in pulses), format_widths(pulses)
     assert edges[-1].level == Level.INPUT
     assert edges[-2].level == Level.LOW, "the pin was given back during a pulse"
 
@@ -407,7 +409,7 @@ time.sleep(0.3)
 @pytest.mark.slow
 def test_pulses_of_a_successor_are_not_cut_by_those_before(pi):
     with Pulses(pi) as seen:
-        driven(
+        run_driver(
             pi,
             """
 for _ in range(12):
@@ -420,27 +422,27 @@ for _ in range(12):
         )
         pulses = [*seen.all(STEERING), *seen.all(THROTTLE)]
     assert len(pulses) >= 24
-    short = [one for one in pulses if one.width_us + one.error_us < 1430]
-    assert not short, widths(short)
+    short = [pulse for pulse in pulses if pulse.width_us + pulse.error_us < 1430]
+    assert not short, format_widths(short)
 
 
 @pytest.mark.slow
 def test_a_pin_that_a_killed_process_left_is_taken_with_every_warning_an_error(pi):
-    """RPi.GPIO answers a warning that is raised with a SystemError."""
-    driven(pi, "if not os.fork(): GpioPulses(conf); os.kill(os.getpid(), 9)\nos.wait()")
+    """RPi.GPIO turns a warning that is raised into a SystemError."""
+    run_driver(pi, "if not os.fork(): GpioPulses(conf); os.kill(os.getpid(), 9)\nos.wait()")
     with Pulses(pi) as seen:
-        driven(pi, "open_motors(conf).close()")
+        run_driver(pi, "open_motors(conf).close()")
         assert len(seen.all(THROTTLE)) > 10
 
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_sends_no_more_pulses(pi):
     code = "wheels = open_motors(conf); wheels.apply(Command(0, 1)); time.sleep(60)"
-    given = [sys.executable, "-c", DRIVER + code, msgspec.json.encode(CONF).decode()]
+    command = [sys.executable, "-c", DRIVER + code, msgspec.json.encode(CONF).decode()]
     with Pulses(pi) as seen:
-        driver = subprocess.Popen(pi.command(*given), env=bench.environment(pi))
+        driver = subprocess.Popen(pi.command(*command), env=bench.environment(pi))
         try:
-            seen.wait_for(THROTTLE, 2000, within_s=20)
+            seen.wait_for(THROTTLE, 2000, timeout_s=20)
         finally:
             driver.kill()
             driver.wait()
@@ -452,9 +454,9 @@ def test_a_process_that_is_killed_sends_no_more_pulses(pi):
 SLOW_TO_END = """
 import ctypes
 libc = ctypes.CDLL(None)
-libc.__cxa_atexit(ctypes.cast(libc.getchar, ctypes.c_void_p), None, None)  # ends when told to
+libc.__cxa_atexit(ctypes.cast(libc.getchar, ctypes.c_void_p), None, None)  # waits for input
 wheels = open_motors(conf)
-ctypes.pythonapi.Py_IncRef(ctypes.py_object(wheels))  # so that Python does not drop it in time
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(wheels))  # so that Python does not delete it
 """
 
 
@@ -464,16 +466,18 @@ ctypes.pythonapi.Py_IncRef(ctypes.py_object(wheels))  # so that Python does not 
     [pytest.param("wheels.close()", 0, id="closed"), pytest.param("", -11, id="not closed")],
 )
 def test_a_process_ends_in_good_order_when_its_motors_are_closed(closes, code, pi):
-    """RPi.GPIO unmaps the registers at the end, under the hands of threads that still run."""
-    given = [
+    """At exit RPi.GPIO unmaps the registers while its threads may still run."""
+    command = [
         sys.executable,
         "-c",
         DRIVER + SLOW_TO_END + closes,
         msgspec.json.encode(CONF).decode(),
     ]
-    ending = subprocess.Popen(pi.command(*given), env=bench.environment(pi), stdin=subprocess.PIPE)
+    ending = subprocess.Popen(
+        pi.command(*command), env=bench.environment(pi), stdin=subprocess.PIPE
+    )
     try:
-        ending.wait(5)  # a crash is at once; otherwise it waits for a character
+        ending.wait(5)  # a crash is immediate; otherwise it waits for input
     except subprocess.TimeoutExpired:
         ending.communicate()
     finally:
@@ -484,8 +488,8 @@ def test_a_process_ends_in_good_order_when_its_motors_are_closed(closes, code, p
 
 @pytest.mark.slow
 def test_the_real_library_says_what_a_raspberry_pi_5_makes_it_say(pi):
-    """It can be imported there, but finds no /dev/gpiomem and a processor that it does not know."""
-    [said] = driven(
+    """It can be imported there, but finds no /dev/gpiomem and an unknown processor."""
+    [message] = run_driver(
         pi,
         """
 from RPi import GPIO
@@ -499,20 +503,21 @@ except Exception as error:
     say(f"{type(error).__name__}: {error}")
 """,
     )
-    assert said.startswith("MotorsFailed: the pins cannot be used: Cannot determine SOC")
-    assert "needs rpi-lgpio in its place" in said
+    assert message.startswith("MotorsFailed: the pins cannot be used: Cannot determine SOC")
+    assert "Raspberry Pi 5" in message
+    assert "rpi-lgpio" in message
 
 
 @pytest.mark.slow
 def test_the_real_library_refuses_a_machine_that_is_no_pi(pi):
     text = (
         "from car.motors import gpio_pulses\n"
-        "try: gpio_pulses._library()\n"
+        "try: gpio_pulses._import_gpio()\n"
         "except Exception as error: print(error)"
     )
     environment = bench.environment(pi)
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=True
     )
-    assert "can only be run on a Raspberry Pi!; on a Raspberry Pi: sudo apt" in said.stdout
+    assert "can only be run on a Raspberry Pi!; on a Raspberry Pi: sudo apt" in result.stdout
     assert libraries.RPI_GPIO in environment["PYTHONPATH"]

@@ -1,7 +1,7 @@
-"""The pulses that leave the pins, whatever ends a drive: the real guard and the real RPi.GPIO.
+"""Pulses on the pins when a drive ends, with the real guard and the real RPi.GPIO.
 
-Full reverse is the shorter pulse here and neutral the longer one: a machine with much to do ends
-pulses late and never early, so that neutral may be measured longer than it is asked for.
+Full reverse is the shorter pulse here and neutral the longer one: a busy machine ends pulses late
+and never early, so that neutral may be longer than requested.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.helpers import lateness
 from tests.helpers.lateness import Lateness
 from tests.helpers.waiting import wait_until
 from tests.pi import bench
-from tests.pi.pulses import Pulse, Pulses, widths
+from tests.pi.pulses import Pulse, Pulses, format_widths
 
 pytestmark = pytest.mark.slow
 
@@ -40,8 +40,8 @@ CONF = GpioMotors(
     neutral_first_s=0.3,
 )
 STOPS_WITHIN_S = 0.25
-TAKES_OVER_WITHIN_S = 0.45  # so long there is no answer, and then the pins have to be opened
-SLACK_S = 0.15  # besides what the machine is late; the figures are in tests/benchmarks
+TAKES_OVER_WITHIN_S = 0.45  # the timeout of an answer, and opening the pins
+SLACK_S = 0.15  # besides the machine's lateness; measured times are in tests/benchmarks
 HELD_S = 0.4
 
 DRIVER = """
@@ -57,21 +57,21 @@ def say(**facts):
 
 wheels = MotorsBehindGuard(msgspec.json.decode(sys.argv[1], type=GpioMotors))
 say(guard=wheels.pid)
-doing, told, stopped = "go", b"", ""
+action, received, stop_reason = "go", b"", ""
 try:
-    while doing != "close":
+    while action != "close":
         if select.select([0], [], [], 0.02)[0]:
-            told += os.read(0, 4096)
-            if b"\\n" not in told:
+            received += os.read(0, 4096)
+            if b"\\n" not in received:
                 break
-            doing, _, told = told.decode().rpartition("\\n")[0], "", b""
-        if doing == "go":
+            action, _, received = received.decode().rpartition("\\n")[0], "", b""
+        if action == "go":
             wheels.apply(Command(0.0, -1.0))
-        elif doing == "rest":
+        elif action == "rest":
             wheels.disarm()
-        if wheels.stop_reason != stopped:
-            stopped = wheels.stop_reason
-            say(stopped=stopped)
+        if wheels.stop_reason != stop_reason:
+            stop_reason = wheels.stop_reason
+            say(stopped=stop_reason)
     wheels.close()
     say(closed=True)
 except MotorsFailed as error:
@@ -81,102 +81,105 @@ except MotorsFailed as error:
 
 @dataclass
 class Driven:
-    """A process that drives backwards through the guard, and what is seen of it."""
+    """A process that drives backwards through the guard, and its pulses."""
 
     seen: Pulses
     process: subprocess.Popen[bytes]
     late: Lateness
     guard: int = 0
 
-    def tell(self, doing: str) -> float:
-        """The driver does that from now on: go, rest, be quiet, close; returns the moment."""
+    def tell(self, action: str) -> float:
+        """Make the driver go, rest, be quiet or close; return the time."""
         assert self.process.stdin is not None
         moment_s = time.monotonic()
-        self.process.stdin.write(f"{doing}\n".encode())
+        self.process.stdin.write(f"{action}\n".encode())
         self.process.stdin.flush()
         return moment_s
 
-    def says(self) -> dict[str, object]:
-        """The next that the driver says."""
+    def next_report(self) -> dict[str, object]:
+        """Return the next report of the driver."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, "the driver said nothing more"
+        assert line, "the driver has exited"
         facts: dict[str, object] = json.loads(line)
         return facts
 
-    def goes_back(self, after_s: float | None = None) -> Pulse:
-        """The first pulse of full reverse from now, or from `after_s` on."""
+    def wait_for_reverse(self, after_s: float | None = None) -> Pulse:
+        """Wait for a pulse of full reverse from now, or after `after_s`, and return it."""
         return self.seen.wait_for(THROTTLE, REVERSE_US, 20, tolerance_us=300, after_s=after_s)
 
-    def stands(self) -> float:
-        """Return from when on ten pulses in a row were neutral; one alone may be a late other."""
-        began_s = time.monotonic()
+    def wait_until_standing(self) -> float:
+        """Wait for ten neutral pulses in a row and return their end.
+
+        A single one may be another pulse that ended late.
+        """
+        start_s = time.monotonic()
 
         def newest() -> list[Pulse]:
-            return self.seen.since(began_s, THROTTLE)[-11:-1]  # the last may not have ended
+            return self.seen.since(start_s, THROTTLE)[-11:-1]  # the last may not have ended
 
         wait_until(
-            lambda: [one.has(NEUTRAL_US, TOLERANCE_US, inf) for one in newest()] == [True] * 10
+            lambda: [pulse.has(NEUTRAL_US, TOLERANCE_US, inf) for pulse in newest()] == [True] * 10
         )
         return newest()[-1].end_s
 
-    def stopped_after_s(self, moment_s: float) -> float:
-        """How long it took from that moment until the wheels stood."""
+    def stop_delay_s(self, moment_s: float) -> float:
+        """Return the delay from that time until the wheels stopped."""
         stopped_s = self.seen.stopped_at(THROTTLE, NEUTRAL_US, TOLERANCE_US, moment_s, late_us=inf)
         return stopped_s - moment_s
 
-    def stands_in_time(self, moment_s: float, within_s: float) -> None:
-        """From that moment on it took so long until the wheels stood."""
-        assert self.stopped_after_s(moment_s) <= within_s + SLACK_S + self.late.allowed_s
+    def check_stopped(self, moment_s: float, within_s: float) -> None:
+        """Check that the wheels stopped within that time."""
+        assert self.stop_delay_s(moment_s) <= within_s + SLACK_S + self.late.allowed_s
 
-    def ends_at_neutral(self, moment_s: float, within_s: float) -> None:
-        """From that moment on it took so long, neutral was held then, and the pulses have ended."""
-        self.falls_silent()
-        self.stands_in_time(moment_s, within_s)
-        self.held_neutral(moment_s)
+    def check_end(self, moment_s: float, within_s: float) -> None:
+        """Check that the wheels stopped, neutral was held, and the pulses have ended."""
+        self.wait_for_silence()
+        self.check_stopped(moment_s, within_s)
+        self.check_neutral_held(moment_s)
 
-    def held_neutral(self, moment_s: float) -> None:
-        """From that moment on neutral went out for long enough that an ESC has heard it."""
+    def check_neutral_held(self, moment_s: float) -> None:
+        """Check that neutral was sent for long enough that an ESC follows it."""
         neutral = self.neutral_since(moment_s)
         assert neutral, "no neutral at all"
         held_s = neutral[-1].start_s - neutral[0].start_s
-        assert held_s >= HELD_S - self.late.worst_s, widths(neutral)
+        assert held_s >= HELD_S - self.late.worst_s, format_widths(neutral)
 
-    def is_taken_over(self, moment_s: float) -> None:
-        """From that moment on the guard moved nothing, and then the drive sent neutral."""
-        self.falls_silent()
+    def check_taken_over(self, moment_s: float) -> None:
+        """Check that the guard moved nothing from then on, and the drive sent neutral."""
+        self.wait_for_silence()
         pulses = self.seen.since(moment_s + 0.02, THROTTLE)
-        moving = [one for one in pulses if not one.has(NEUTRAL_US, TOLERANCE_US, inf)]
-        assert not moving, widths(moving)
-        self.stands_in_time(moment_s, TAKES_OVER_WITHIN_S)
-        self.held_neutral(moment_s)
+        moving = [pulse for pulse in pulses if not pulse.has(NEUTRAL_US, TOLERANCE_US, inf)]
+        assert not moving, format_widths(moving)
+        self.check_stopped(moment_s, TAKES_OVER_WITHIN_S)
+        self.check_neutral_held(moment_s)
 
     def neutral_since(self, moment_s: float) -> list[Pulse]:
-        """The pulses from that moment on that are neutral."""
+        """Return the neutral pulses from that time on."""
         pulses = self.seen.since(moment_s, THROTTLE)
-        return [one for one in pulses if one.has(NEUTRAL_US, TOLERANCE_US, inf)]
+        return [pulse for pulse in pulses if pulse.has(NEUTRAL_US, TOLERANCE_US, inf)]
 
-    def falls_silent(self) -> None:
-        """There has been no pulse for a while."""
+    def wait_for_silence(self) -> None:
+        """Wait until the pulses have ended."""
         wait_until(lambda: not self.seen.since(time.monotonic() - 0.3, THROTTLE), 10)
 
 
 @contextmanager
 def driving(folder, conf: GpioMotors = CONF, *, as_root: bool = False) -> Iterator[Driven]:
-    """It goes backwards."""
-    pi = bench.pi(folder / "pi")
-    given = [sys.executable, "-c", DRIVER, msgspec.json.encode(conf).decode()]
+    """Drive backwards within the block."""
+    pi = bench.create_pi(folder / "pi")
+    command = [sys.executable, "-c", DRIVER, msgspec.json.encode(conf).decode()]
     with Pulses(pi) as seen, lateness.measured() as late:
         process = subprocess.Popen(
-            pi.command(*given, as_root=as_root),
+            pi.command(*command, as_root=as_root),
             env=bench.environment(pi),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         driven = Driven(seen, process, late)
         try:
-            driven.guard = int(str(driven.says()["guard"]))
-            driven.goes_back()
+            driven.guard = int(str(driven.next_report()["guard"]))
+            driven.wait_for_reverse()
             yield driven
         finally:
             process.kill()
@@ -189,84 +192,84 @@ def driving(folder, conf: GpioMotors = CONF, *, as_root: bool = False) -> Iterat
 def test_neutral_goes_out_first_and_for_long_enough(tmp_path):
     with driving(tmp_path) as driven:
         pulses = driven.seen.all(THROTTLE)
-        moved = driven.goes_back(after_s=0)
+        moved = driven.wait_for_reverse(after_s=0)
     assert pulses[0].has(NEUTRAL_US, TOLERANCE_US, inf)
     assert moved.start_s - pulses[0].start_s >= CONF.neutral_first_s
 
 
 def test_the_threads_that_time_the_pulses_go_first_too(tmp_path):
-    """Else a busy machine ends pulses late, and what is to be neutral means throttle."""
-    bench.needs_priority()
+    """Otherwise a busy machine ends pulses late, and neutral becomes throttle."""
+    bench.require_realtime_priority()
     with driving(tmp_path, as_root=True) as driven:
         assert [level_of(thread) for thread in threads_of(driven.guard)] == [GUARD] * 3
         os.kill(driven.guard, signal.SIGKILL)
         taker = driven.process.pid
         wait_until(lambda: len(threads_of(taker)) == 3)  # itself, and one for each pin
         assert [level_of(thread) for thread in threads_of(taker)] == [GUARD] * 3
-        assert "the car is at neutral" in str(driven.says()["failed"])
+        assert "the car is at neutral" in str(driven.next_report()["failed"])
 
 
 def threads_of(process: int) -> list[int]:
-    """The threads that it has now."""
+    """Return the ids of its threads."""
     return [int(task.name) for task in Path(f"/proc/{process}/task").iterdir()]
 
 
 def level_of(thread: int) -> int:
-    """Its real-time priority, 0 for none."""
+    """Return its real-time priority, 0 for none."""
     return os.sched_getparam(thread).sched_priority
 
 
 def test_a_drive_that_closes_its_motors_leaves_neutral_and_then_nothing(tmp_path):
     with driving(tmp_path) as driven:
         moment_s = driven.tell("close")
-        driven.ends_at_neutral(moment_s, STOPS_WITHIN_S)
-        assert driven.says()["closed"]
+        driven.check_end(moment_s, STOPS_WITHIN_S)
+        assert driven.next_report()["closed"]
 
 
 def test_a_drive_that_is_killed_leaves_neutral_and_then_nothing(tmp_path):
     with driving(tmp_path) as driven:
         moment_s = time.monotonic()
         driven.process.kill()
-        driven.ends_at_neutral(moment_s, STOPS_WITHIN_S)
+        driven.check_end(moment_s, STOPS_WITHIN_S)
 
 
 def test_a_drive_whose_end_of_the_pipe_closes_leaves_neutral_and_then_nothing(tmp_path):
-    """It ends by itself, without a word to its motors."""
+    """It exits without closing its motors."""
     with driving(tmp_path) as driven:
         assert driven.process.stdin is not None
         moment_s = time.monotonic()
         driven.process.stdin.close()
         driven.process.stdin = None
-        driven.ends_at_neutral(moment_s, STOPS_WITHIN_S)
+        driven.check_end(moment_s, STOPS_WITHIN_S)
 
 
 def test_a_drive_that_falls_silent_stands_until_it_says_that_it_is_not_armed(tmp_path):
     with driving(tmp_path) as driven:
         quiet_s = driven.tell("be quiet")
-        assert driven.says()["stopped"] == "commands came too late"
-        stood_s = driven.stands()
-        driven.stands_in_time(quiet_s, STOPS_WITHIN_S)
+        assert driven.next_report()["stopped"] == "commands came too late"
+        stood_s = driven.wait_until_standing()
+        driven.check_stopped(quiet_s, STOPS_WITHIN_S)
         driven.tell("go")
         time.sleep(0.6)
-        assert driven.stopped_after_s(stood_s) == 0, "it followed after it had stopped"
+        assert driven.stop_delay_s(stood_s) == 0, "it followed after it had stopped"
         driven.tell("rest")
-        assert driven.says()["stopped"] == ""
+        assert driven.next_report()["stopped"] == ""
         went_s = driven.tell("go")
-        assert driven.goes_back(after_s=went_s)
+        assert driven.wait_for_reverse(after_s=went_s)
 
 
 def test_a_drive_that_is_held_up_stands(tmp_path):
-    """Ctrl-Z, a debugger, a card that is busy for seconds."""
+    """By Ctrl-Z, a debugger, or a card that is busy for seconds."""
     with driving(tmp_path) as driven:
         moment_s = time.monotonic()
         driven.process.send_signal(signal.SIGSTOP)
-        stood_s = driven.stands()
+        stood_s = driven.wait_until_standing()
         wait_until(lambda: len(driven.neutral_since(stood_s)) > 10)  # neutral goes on
-        driven.stands_in_time(moment_s, STOPS_WITHIN_S)
+        driven.check_stopped(moment_s, STOPS_WITHIN_S)
         driven.process.send_signal(signal.SIGCONT)
-        assert driven.says()["stopped"] == "commands came too late"
+        assert driven.next_report()["stopped"] == "commands came too late"
         time.sleep(0.3)
-        assert driven.stopped_after_s(stood_s) == 0, "it followed after it had stopped"
+        assert driven.stop_delay_s(stood_s) == 0, "it followed after it had stopped"
 
 
 @pytest.mark.parametrize(
@@ -274,29 +277,29 @@ def test_a_drive_that_is_held_up_stands(tmp_path):
 )
 def test_any_signal_to_the_guard_leaves_neutral_and_the_drive_is_told(number, tmp_path):
     with driving(tmp_path) as driven:
-        driven.process.send_signal(signal.SIGSTOP)  # it is not to help
+        driven.process.send_signal(signal.SIGSTOP)  # so that it cannot take over
         moment_s = time.monotonic()
         os.kill(driven.guard, number)
-        driven.ends_at_neutral(moment_s, STOPS_WITHIN_S)
+        driven.check_end(moment_s, STOPS_WITHIN_S)
         driven.process.send_signal(signal.SIGCONT)
-        assert "; the car is at neutral" in str(driven.says()["failed"])
+        assert "; the car is at neutral" in str(driven.next_report()["failed"])
 
 
 def test_a_guard_that_is_killed_takes_its_pulses_along_and_the_drive_sends_neutral(tmp_path):
     with driving(tmp_path) as driven:
         moment_s = time.monotonic()
         os.kill(driven.guard, signal.SIGKILL)
-        assert driven.says()["failed"] == "the motors' guard has ended; the car is at neutral"
-        driven.is_taken_over(moment_s)
+        assert "has ended; the car is at neutral" in str(driven.next_report()["failed"])
+        driven.check_taken_over(moment_s)
 
 
 def test_a_guard_that_is_held_up_is_killed_and_the_drive_sends_neutral(tmp_path):
-    """Its pulses stop with it: a pin may stay high, which is no pulse to anything."""
+    """Its pulses end with it; a pin that stays high is no pulse."""
     with driving(tmp_path) as driven:
         moment_s = time.monotonic()
         os.kill(driven.guard, signal.SIGSTOP)
-        failed = driven.says()
-        assert failed["failed"] == "the motors' guard does not answer; the car is at neutral"
+        failed = driven.next_report()
+        assert "does not answer; the car is at neutral" in str(failed["failed"])
         with pytest.raises(ProcessLookupError):
             os.kill(driven.guard, 0)
-        driven.is_taken_over(moment_s)
+        driven.check_taken_over(moment_s)

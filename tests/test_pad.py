@@ -43,7 +43,7 @@ UNKNOWN = [(ABS, 0x21, 1), (KEY, 0x224, 1), (KEY, 0x13F, 1), (0x1F, 1, 1)]
 
 @pytest.fixture
 def pi(tmp_path):
-    return namespace.make(tmp_path / "pi")
+    return namespace.create_pi(tmp_path / "pi")
 
 
 @pytest.fixture
@@ -690,7 +690,7 @@ def test_a_library_that_is_missing_is_said(opened, thumbs, monkeypatch):
 
 def test_the_numbers_of_the_questions_are_those_of_linux_input_h(tmp_path):
     if not shutil.which("cc"):
-        bench.cannot_run("cc is missing; install the package build-essential")
+        bench.skip_or_fail("cc is missing; install the package build-essential")
     (tmp_path / "ask.c").write_text(
         "#include <stdio.h>\n#include <linux/input.h>\n"
         'int main(void) { printf("%lu %lu %lu %zu", (unsigned long)EVIOCGABS(0), (unsigned long)'
@@ -704,7 +704,7 @@ def test_the_numbers_of_the_questions_are_those_of_linux_input_h(tmp_path):
         check=False,
     )
     if "linux/input.h: No such file" in built.stderr:
-        bench.cannot_run("linux/input.h is missing; install the package linux-libc-dev")
+        bench.skip_or_fail("linux/input.h is missing; install the package linux-libc-dev")
     assert built.returncode == 0, built.stderr
     told = subprocess.run([tmp_path / "ask"], capture_output=True, text=True, check=True).stdout
     assert [int(number) for number in told.split()] == [
@@ -759,8 +759,8 @@ class Reader:
 @contextmanager
 def reading(pi, *enter, **more):
     """A reader of the pad; `enter` runs it inside."""
-    if why := namespace.lacking():
-        bench.cannot_run(why)
+    if why := namespace.missing_support():
+        bench.skip_or_fail(why)
     conf = json.dumps({"dead_zone": 0.0, **more})
     command = (*enter, sys.executable, "-m", "tests.pi.read_pad", conf)
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Pulses from a PCA9685: against a chip made by the data sheet, and smbus2's own doors."""
+"""Pulses from a PCA9685, with a fake chip by the data sheet and the API of smbus2."""
 
 import inspect
 import random
@@ -47,11 +47,11 @@ def bus(chip):
 
 
 def test_the_fake_is_called_as_smbus2_is():
-    """Names, order and defaults of the arguments."""
+    """Its arguments have the same names, order and defaults."""
     for name in ("read_byte_data", "write_i2c_block_data", "close"):
-        real, ours = (inspect.signature(getattr(one, name)) for one in (smbus2.SMBus, Bus))
-        assert [(one.name, one.default) for one in real.parameters.values()] == [
-            (one.name, one.default) for one in ours.parameters.values()
+        real, fake = (inspect.signature(getattr(bus, name)) for bus in (smbus2.SMBus, Bus))
+        assert [(each.name, each.default) for each in real.parameters.values()] == [
+            (each.name, each.default) for each in fake.parameters.values()
         ]
 
 
@@ -80,7 +80,7 @@ def test_a_chip_that_was_just_powered_sends_nothing_before_neutral(chip, bus):
 
 
 def test_a_chip_keeps_the_last_pulse_of_a_process_that_died(chip, bus):
-    """So it is: nothing on a Raspberry Pi stops it then. The next process does."""
+    """Nothing on a Raspberry Pi stops it then, except the next process."""
     ServoAndEsc(CONF, Pca9685Pulses(CONF, bus)).apply(Command(0.0, 1.0))
     assert chip.pulse_us(THROTTLE) == pytest.approx(2000, abs=3)
 
@@ -98,7 +98,7 @@ def test_what_a_killed_process_left_ends_first_of_all(chip, bus):
 
 @pytest.mark.parametrize("mode", [SLEEP, SLEEP | RESTART, AUTO_INCREMENT | SLEEP, 0x01, 0x2F])
 def test_a_chip_in_any_state_is_taken(mode, chip, bus):
-    """By another program, say: asleep with pulses to restart, awake, or with inverted outputs."""
+    """Asleep with pulses to restart, awake, or with inverted outputs, by another program."""
     chip.write(MODE1, [0])
     chip.write(ALL_CHANNELS, [0])
     for register, value in ((0x06, 0), (0x07, 0), (0x08, 0x99), (0x09, 0x01), (MODE2, INVERTED)):
@@ -151,17 +151,17 @@ def test_the_bus_is_free_again_when_there_is_no_board():
 
 def test_the_bus_is_free_again_when_neutral_cannot_be_sent(bus, chip):
     pulses = Pca9685Pulses(CONF, bus)
-    chip.break_down()
+    chip.power_cycle()
     with pytest.raises(MotorsFailed):
         ServoAndEsc(CONF, pulses)
     assert bus.closed == 1
 
 
 def test_a_chip_whose_power_broke_down_is_noticed_with_the_next_command(chip, bus):
-    """It sleeps then, and would take what it is told for something else."""
+    """It sleeps then, without auto-increment."""
     wheels = ServoAndEsc(CONF, Pca9685Pulses(CONF, bus))
     wheels.apply(Command(0.0, 1.0))
-    chip.break_down()
+    chip.power_cycle()
     with pytest.raises(MotorsFailed, match=r"address 0x40 was reset"):
         wheels.apply(Command(0.0, 1.0))
     assert chip.pulse_us(THROTTLE) == 0
@@ -171,7 +171,7 @@ def test_a_chip_whose_power_broke_down_is_noticed_with_the_next_command(chip, bu
 
 
 def test_a_bit_that_tells_what_was_before_is_no_reset(chip, bus):
-    """RESTART stands there after a sleep with pulses, until it is cleared."""
+    """RESTART is set after a sleep with pulses, until it is cleared."""
     with closing(Pca9685Pulses(CONF, bus)) as pulses:
         chip._registers[MODE1] |= RESTART
         pulses.send(THROTTLE, 1480)
@@ -186,7 +186,7 @@ def test_a_bus_that_is_closed_sends_nothing(bus):
 
 
 def test_a_machine_without_that_bus_is_told_how_to_switch_it_on():
-    """By the real smbus2; no machine has a bus 31 without saying so."""
+    """The real smbus2 reports it; no machine has a bus 31."""
     with pytest.raises(
         MotorsFailed, match=r"I2C bus 31 cannot be opened: No such file.*raspi-conf"
     ):
@@ -211,15 +211,15 @@ def test_a_missing_smbus2_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("register", "values", "why"),
+    ("register", "values", "message"),
     [
         pytest.param(0xFE, [121], "PRESCALE is locked", id="prescale while it runs"),
-        pytest.param(0x46, [0], "not ours to write", id="a register that is not there"),
+        pytest.param(0x46, [0], "must not be written", id="a register that is not there"),
     ],
 )
-def test_the_fake_chip_refuses(register, values, why, chip):
+def test_the_fake_chip_refuses(register, values, message, chip):
     chip.write(MODE1, [0])
-    with pytest.raises(AssertionError, match=why):
+    with pytest.raises(AssertionError, match=message):
         chip.write(register, values)
 
 
@@ -230,7 +230,7 @@ def test_the_fake_chip_takes_all_bytes_into_one_register_without_the_ai_bit(chip
 
 
 def test_the_fake_chip_has_no_pulses_to_measure_before_its_oscillator_runs(chip, monkeypatch):
-    monkeypatch.setattr(fake_pca9685, "WAKES_AFTER_S", 60.0)  # longer than any test is held up
+    monkeypatch.setattr(fake_pca9685, "WAKE_S", 60.0)  # longer than any delay of a test
     chip.write(MODE1, [AUTO_INCREMENT])
     chip.write(0x06, [0, 0, 0x33, 0x01])
     with pytest.raises(AssertionError, match="does not run yet"):

@@ -1,4 +1,4 @@
-"""What is made of the edges that are seen on a pin."""
+"""Recording of edges, and the pulses that they form."""
 
 import mmap
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import lateness
 from tests.helpers.waiting import HANGS_S, wait_until
 from tests.pi import bench, libraries, pulses
-from tests.pi.pulses import Blind, Edge, Level, Pulse, Pulses, composed, stopped_at
+from tests.pi.pulses import Edge, Level, Pulse, Pulses, PulsesNotVisible, compose_pulses, stopped_at
 
 
 def edge(after_us: float, before_us: float, level: Level) -> Edge:
@@ -23,7 +23,7 @@ FALL = edge(2500, 2510, Level.LOW)
 
 
 def test_a_pulse_knows_how_wrong_its_width_may_be():
-    [pulse] = composed([RISE, FALL])
+    [pulse] = compose_pulses([RISE, FALL])
     assert pulse.width_us == pytest.approx(1500)
     assert pulse.error_us == pytest.approx(10)
     assert pulse.start_s == pytest.approx(1005e-6)
@@ -31,21 +31,21 @@ def test_a_pulse_knows_how_wrong_its_width_may_be():
 
 
 def test_a_pulse_that_has_not_ended_is_infinite():
-    [pulse] = composed([RISE])
+    [pulse] = compose_pulses([RISE])
     assert pulse.width_us == inf
 
 
 def test_a_pin_that_is_given_back_while_high_ends_its_pulse():
-    [pulse] = composed([RISE, edge(1500, 1510, Level.INPUT)])
+    [pulse] = compose_pulses([RISE, edge(1500, 1510, Level.INPUT)])
     assert pulse.width_us == pytest.approx(500)
 
 
 def test_an_edge_that_changes_nothing_makes_no_pulse():
-    """A pin is set low at first and at last, and stays high when its process is killed."""
+    """A pin is set low first and last, and stays high when its process is killed."""
     later = [edge(21000, 21010, Level.HIGH), edge(22500, 22510, Level.LOW)]
-    assert len(list(composed([RISE, *later]))) == 1
-    assert len(list(composed([RISE, FALL, FALL, *later]))) == 2
-    assert list(composed([FALL])) == []
+    assert len(list(compose_pulses([RISE, *later]))) == 1
+    assert len(list(compose_pulses([RISE, FALL, FALL, *later]))) == 2
+    assert list(compose_pulses([FALL])) == []
 
 
 NEUTRAL, AHEAD, BACK = 1500.0, 1800.0, 1200.0
@@ -104,8 +104,8 @@ sys.stdin.read()
 
 @pytest.mark.slow
 def test_what_is_noted_is_what_the_registers_of_the_pins_show(tmp_path):
-    """Looked at from outside too, which sees fewer."""
-    pi = bench.pi(tmp_path / "pi")
+    """Polling them from outside sees fewer edges."""
+    pi = bench.create_pi(tmp_path / "pi")
     rises_s = {18: [], 13: []}
     with (
         Pulses(pi) as seen,
@@ -113,13 +113,13 @@ def test_what_is_noted_is_what_the_registers_of_the_pins_show(tmp_path):
         lateness.measured() as late,
     ):
         registers = memoryview(mmap.mmap(file.fileno(), 4096)).cast("I")
-        given = pi.command(sys.executable, "-c", TWO_PINS)
+        command = pi.command(sys.executable, "-c", TWO_PINS)
         process = subprocess.Popen(
-            given, env=bench.environment(pi), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command, env=bench.environment(pi), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         process.stdout.readline()
         registers[7] = 0
-        begin_s = time.monotonic()
+        start_s = time.monotonic()
         while min(map(len, rises_s.values())) < 10:
             for pin in rises_s:
                 if registers[7] == 1 << pin:
@@ -130,21 +130,21 @@ def test_what_is_noted_is_what_the_registers_of_the_pins_show(tmp_path):
         process.communicate()
         near_s = 0.1 + late.allowed_s
         for pin, moments_s in rises_s.items():
-            noted_s = [one.start_s for one in seen.since(begin_s, pin) if one.start_s < end_s]
-            assert len(moments_s) <= len(noted_s) + 1
-            assert all(min(abs(one - each) for each in noted_s) < near_s for one in moments_s)
+            recorded_s = [p.start_s for p in seen.since(start_s, pin) if p.start_s < end_s]
+            assert len(moments_s) <= len(recorded_s) + 1
+            assert all(min(abs(rise - each) for each in recorded_s) < near_s for rise in moments_s)
 
 
 @pytest.mark.slow
 def test_a_pulse_that_does_not_come_is_told_with_those_that_did(tmp_path):
-    pi = bench.pi(tmp_path / "pi")
+    pi = bench.create_pi(tmp_path / "pi")
     with Pulses(pi) as seen:
-        given = pi.command(sys.executable, "-c", TWO_PINS)
+        command = pi.command(sys.executable, "-c", TWO_PINS)
         process = subprocess.Popen(
-            given, env=bench.environment(pi), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command, env=bench.environment(pi), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         seen.wait_for(18, 1500, HANGS_S, tolerance_us=300)
-        wait_until(lambda: any(one.error_us < 20_000 for one in seen.since(0, 18)))
+        wait_until(lambda: any(pulse.error_us < 20_000 for pulse in seen.since(0, 18)))
         with pytest.raises(AssertionError, match=r"no pulse of 700 us on pin 18, but \d+"):
             seen.wait_for(18, 700, 0.2)
         process.communicate()
@@ -152,32 +152,32 @@ def test_a_pulse_that_does_not_come_is_told_with_those_that_did(tmp_path):
 
 @pytest.mark.slow
 def test_pulses_are_seen_whatever_flags_python_links_extensions_with(tmp_path, monkeypatch):
-    """Those of Debian 13 bind a library's calls to its own functions, past whoever looks on."""
+    """Those of Debian 13 bind a library's calls to its own functions at link time."""
     monkeypatch.setenv("LDSHARED", "gcc -shared -Wl,-Bsymbolic-functions")
     monkeypatch.setenv("PATATE_SERVER_CACHE", str(tmp_path / "cache"))
-    pulses._fault_of_sight.cache_clear()
-    pi = bench.pi(tmp_path / "pi")
+    pulses._visibility_fault.cache_clear()
+    pi = bench.create_pi(tmp_path / "pi")
     with Pulses(pi) as seen:
         code = "from RPi import GPIO; GPIO.setmode(GPIO.BCM); GPIO.setup(5, GPIO.OUT, initial=1)"
-        given = pi.command(sys.executable, "-c", code)
-        subprocess.run(given, env=bench.environment(pi), check=True)
+        command = pi.command(sys.executable, "-c", code)
+        subprocess.run(command, env=bench.environment(pi), check=True)
         assert Level.HIGH in [edge.level for edge in seen.edges(5)]
 
 
 @pytest.mark.slow
-def test_an_instrument_that_sees_nothing_says_so(tmp_path, monkeypatch):
-    """And does not let a test conclude from it."""
+def test_a_recorder_that_records_nothing_is_an_error(tmp_path, monkeypatch):
+    """A test must not conclude anything from missing pulses then."""
     nothing = tmp_path / "nothing.so"
     subprocess.run(["gcc", "-shared", "-o", nothing, "-x", "c", "/dev/null"], check=True)
     monkeypatch.setattr(libraries, "edges", lambda: nothing)
-    pulses._fault_of_sight.cache_clear()
-    pi = bench.pi(tmp_path / "pi")
-    with pytest.raises(Blind) as raised, Pulses(pi):
+    pulses._visibility_fault.cache_clear()
+    pi = bench.create_pi(tmp_path / "pi")
+    with pytest.raises(PulsesNotVisible) as raised, Pulses(pi):
         pass
     assert "\n" not in str(raised.value)
 
 
 @pytest.fixture(autouse=True)
-def _sight_is_proven_anew():
+def _check_visibility_again():
     yield
-    pulses._fault_of_sight.cache_clear()
+    pulses._visibility_fault.cache_clear()

@@ -17,7 +17,7 @@ def policy():
 
 @pytest.mark.parametrize("inherited", [False, True])
 def test_the_block_goes_first_and_what_it_starts_only_if_it_is_to_inherit_that(inherited):
-    bench.needs_priority()
+    bench.require_realtime_priority()
     before = policy()
     started = []
     with priority(CONTROL, inherited=inherited):

@@ -201,7 +201,7 @@ def run(library: str, code: str, folder: Path) -> str:
     command = [sys.executable, "-c", PREPARED + code + ENDED]
     environment = dict(os.environ, PYTHONPATH=str(FAKES))
     if library == "RPi.GPIO":
-        pi = bench.pi(folder / "pi")
+        pi = bench.create_pi(folder / "pi")
         environment = bench.environment(pi)
         command = pi.command(*command)
     elif library == "fake rpi-lgpio":

@@ -244,7 +244,7 @@ def fetched(call, drive, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(namespace.lacking()), reason=namespace.lacking())
+@pytest.mark.skipif(bool(namespace.missing_support()), reason=namespace.missing_support())
 def test_uploads_from_two_containers_at_once_keep_their_pictures_apart(call, tmp_path):
     """Each container counts its processes from 1."""
     drives = [

@@ -25,15 +25,15 @@ AGAIN_AFTER_S = 0.8  # the pad is looked for every half second
 
 def trial(car: Car, stop: Stop) -> float:
     """How long it took this time, in seconds."""
-    car.keep_going()
+    car.ensure_driving()
     moment_s = stop.act(car)
-    return car.stopped_after_s(moment_s, looked_at_for_s=stop.looked_at_for_s)
+    return car.stop_delay_s(moment_s, observe_s=stop.observe_s)
 
 
 def drives_on(car: Car) -> None:
     """The car goes backwards again, after a stop that the drive outlives."""
-    car.go_on()
-    car.thumb.rest()
+    car.resume_processes()
+    car.thumb.release()
     if not car.pad.node.exists():
         car.pad.replug()
         time.sleep(AGAIN_AFTER_S)
@@ -52,7 +52,7 @@ def measured(stop: Stop, trials: int) -> list[float]:
                 while again and len(taken_s) < trials:
                     taken_s.append(trial(car, stop))
                     bar.update()
-                    again = stop.code is None and not stop.fault
+                    again = stop.exit_code is None and not stop.fault
                     if again:
                         drives_on(car)
     return taken_s

@@ -1,4 +1,4 @@
-"""`run_manual.py` with a fault in its control loop, from the moment when a file appears.
+"""`run_manual.py` with a fault in its control loop, triggered when a file appears.
 
 python -m tests.fakes.broken_drive FAULT FILE -o DIR ...
 """
@@ -13,35 +13,37 @@ from car.motors import guarded_motors
 from get_data import run_manual
 from get_data.cli import process
 
-STUCK_US = 800_000  # less than what a camera is waited for
+STUCK_US = 800_000  # less than the timeout of the camera
 
 
 def raises(_drive):
-    """A mistake of ours."""
+    """Raise an exception, as a bug would."""
     raise RuntimeError("a mistake")
 
 
 def holds_the_lock(_drive):
-    """C code that keeps all threads of Python waiting."""
+    """Hold the GIL in C code."""
     ctypes.PyDLL(None).usleep(STUCK_US)
 
 
 def closes_the_pipe(drive):
-    """The guard hears the end, and the drive talks to nobody."""
-    with open(os.devnull, "w") as nobody:  # noqa: PTH123
-        os.dup2(nobody.fileno(), drive._motors._command_fd)
+    """Close the pipe to the guard, and send the drive's commands nowhere."""
+    with open(os.devnull, "w") as null:  # noqa: PTH123
+        os.dup2(null.fileno(), drive._motors._command_fd)
 
 
 def hangs_the_guard(_drive):
-    """The guard is stuck, and its pulses go on."""
+    """Make the guard hang while its pulses continue."""
     Path(os.environ["GUARD_HANGS"]).touch()
 
 
-FAULTS = {one.__name__: one for one in (raises, holds_the_lock, closes_the_pipe, hangs_the_guard)}
+FAULTS = {
+    fault.__name__: fault for fault in (raises, holds_the_lock, closes_the_pipe, hangs_the_guard)
+}
 
 
 def main(fault, file, *arguments):
-    """Drives; returns the exit code."""
+    """Drive; return the exit code."""
     os.environ["GUARD_HANGS"] = f"{file}_guard"
     guarded_motors.GUARD_MODULE = "tests.fakes.broken_guard"
     real = Drive._step

@@ -1,6 +1,6 @@
 """A guard that hangs in C code, holding the GIL, once the file in GUARD_HANGS exists.
 
-The threads of RPi.GPIO go on meanwhile, with the last width.
+The threads of RPi.GPIO continue with the last width meanwhile.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ STUCK_US = 10_000_000
 
 
 def main():
-    """Guards the motors; returns the exit code."""
+    """Guard the motors; return the exit code."""
     real = wire.receive_commands
 
     def receive(descriptor):

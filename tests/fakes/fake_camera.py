@@ -1,4 +1,4 @@
-"""A camera that is not there, for this process or for one that a test starts."""
+"""Control of the fake camera, for this process or for one that a test starts."""
 
 import importlib
 import sys
@@ -13,38 +13,38 @@ FAKES = Path(__file__).with_name("libraries")
 
 @dataclass(frozen=True)
 class FakeCamera:
-    """How the camera of tests/fakes/libraries/picamera2.py behaves from now on."""
+    """The camera of tests/fakes/libraries/picamera2.py and the file that controls it."""
 
     control: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for a process that finds this camera as the package picamera2."""
+        """Variables for a process that imports this camera as picamera2."""
         return {"PYTHONPATH": str(FAKES), "FAKE_CAMERA": str(self.control)}
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-        """This process finds the camera, until the test ends; returns the package."""
+        """Install the camera in this process until the test ends; return the package."""
         forget_picamera2(monkeypatch)
         monkeypatch.syspath_prepend(FAKES)
         monkeypatch.setenv("FAKE_CAMERA", str(self.control))
         return importlib.import_module("picamera2")
 
     def behaves(self, *words: str) -> None:
-        """Such as "stall" or "model=imx708", in place of all that was said before."""
+        """Replace the camera's behaviour by words such as "stall" or "model=imx708"."""
         draft = self.control.with_suffix(".draft")
         draft.write_text(" ".join(words))
         draft.replace(self.control)
 
 
 def forget_picamera2(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next import looks again, until the test ends and after it."""
+    """Unload the package, so that the next import searches the path again."""
     for name in ("picamera2", "libcamera"):
-        monkeypatch.setitem(sys.modules, name, None)  # so that what is imported goes as well
+        monkeypatch.setitem(sys.modules, name, None)  # undone, whatever is imported meanwhile
         del sys.modules[name]
 
 
 def connected(folder: Path) -> FakeCamera:
-    """A camera that works, controlled by a file in that folder."""
+    """Create a working camera, controlled by a file in the folder."""
     camera = FakeCamera(folder / "fake_camera")
     camera.behaves()
     return camera

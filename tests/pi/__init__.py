@@ -1,1 +1,1 @@
-"""A Raspberry Pi made of namespaces: real libraries, files where the kernel has devices."""
+"""A Raspberry Pi made of namespaces: real libraries, and files in place of devices."""

@@ -1,4 +1,4 @@
-"""A Pi for tests of the motors: one that can be had here, or the reason why not."""
+"""Pis for tests of the motors, where this machine can emulate one."""
 
 import os
 from pathlib import Path
@@ -11,29 +11,29 @@ from tests.pi import libraries, namespace, pulses
 from tests.pi.namespace import Pi
 
 
-def pi(folder: Path) -> Pi:
-    """A Pi in that folder; where there can be none the test is skipped, or fails in CI."""
-    if why := namespace.lacking():
-        cannot_run(why)
-    return namespace.make(folder)
+def create_pi(folder: Path) -> Pi:
+    """Create a Pi in the folder; skip the test where that is not possible, or fail it in CI."""
+    if reason := namespace.missing_support():
+        skip_or_fail(reason)
+    return namespace.create_pi(folder)
 
 
-def cannot_run(why: str) -> NoReturn:
-    """The test is skipped, or fails in CI."""
-    (pytest.fail if namespace.required() else pytest.skip)(why)
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip the test, or fail it in CI."""
+    (pytest.fail if namespace.is_required() else pytest.skip)(reason)
 
 
-def needs_priority() -> None:
-    """This process may have real-time priority; where it may not, the test cannot run."""
+def require_realtime_priority() -> None:
+    """Skip or fail the test unless this process may have real-time priority."""
     before = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     except PermissionError:
-        cannot_run("real-time priority is not allowed; run as root")
+        skip_or_fail("real-time priority is not allowed; run as root")
     os.sched_setscheduler(0, *before)
 
 
 def environment(pi: Pi) -> dict[str, str]:
-    """For a process in there: it finds RPi.GPIO and what is ours, and its pulses can be seen."""
-    found = os.pathsep.join([str(libraries.rpi_gpio()), str(path.ROOT)])
-    return os.environ | pulses.environment(pi) | {"PYTHONPATH": found}
+    """Return variables for a process in the Pi: the path of RPi.GPIO, and visible pulses."""
+    python_path = os.pathsep.join([str(libraries.rpi_gpio()), str(path.ROOT)])
+    return os.environ | pulses.environment(pi) | {"PYTHONPATH": python_path}

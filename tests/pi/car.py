@@ -1,13 +1,12 @@
-"""The drive of a real car: `run_manual.py` in a Pi made of namespaces, with real libraries.
+"""The drive of a real car: `run_manual.py` in an emulated Pi, with real libraries.
 
     with driving(folder) as car:
-        moment_s = car.now()
+        moment_s = time.monotonic()
         car.pad.unplug()
-        car.stopped_after_s(moment_s)
+        car.stop_delay_s(moment_s)
 
-RPi.GPIO and inputs are the real ones, the camera is the fake one. The car drives backwards, since
-pulses on a busy machine are late to end and never early: full reverse is the shorter pulse, neutral
-the longer one.
+RPi.GPIO and inputs are real, the camera is a fake. The car drives backwards because pulses on a
+busy machine end late and never early: full reverse is the shorter pulse, neutral the longer one.
 """
 
 import json
@@ -35,7 +34,7 @@ from tests.pi.namespace import Pi
 from tests.pi.pad import FifoPad
 from tests.pi.pulses import LONGEST_US, Pulse, Pulses
 
-SILENCE_S = 1.0
+PAD_SILENCE_S = 1.0
 JUST_BEFORE_S = 0.1
 THROTTLE = 13
 REVERSE_US, NEUTRAL_US, TOLERANCE_US = 700.0, 1700.0, 300.0
@@ -55,45 +54,45 @@ CONF = {
         "longer_by_us": 0,
         "neutral_first_s": 0.1,
     },
-    "pad": {"silence_s": SILENCE_S},
+    "pad": {"silence_s": PAD_SILENCE_S},
 }
 
-_SAYS_EVERY_S = 0.01
-_GOES_WITHIN_S = 20.0
+_THUMB_PERIOD_S = 0.01
+_START_TIMEOUT_S = 20.0
 
 
 class Thumb(threading.Thread):
-    """Holds the brake as a thumb does, never quite still, until it rests."""
+    """A thumb that holds the brake, never quite still, until it is released."""
 
     def __init__(self, pad: FifoPad) -> None:
         super().__init__(daemon=True)
         self._pad = pad
-        self._over = threading.Event()
+        self._released = threading.Event()
         self.last_s = 0.0
 
     def run(self) -> None:
         full = False
-        while not self._over.wait(_SAYS_EVERY_S):
+        while not self._released.wait(_THUMB_PERIOD_S):
             full = not full
             with suppress(AssertionError):  # the pad is unplugged
                 self._pad.brake(1.0 if full else 0.995)
                 self.last_s = time.monotonic()
 
-    def rest(self) -> float:
-        """The thumb says nothing more; returns when it said something last."""
-        self._over.set()
+    def release(self) -> float:
+        """Send no more events; return the time of the last one."""
+        self._released.set()
         if self.is_alive():
             self.join()
         return self.last_s
 
 
-class StoodAlready(AssertionError):
-    """A busy machine had stopped the car before the test could."""
+class AlreadyStopped(AssertionError):
+    """The car of a busy machine stopped before the test stopped it."""
 
 
 @dataclass
 class Car:
-    """A car that drives backwards at full throttle, and all that can be done to it."""
+    """A car that drives backwards at full throttle, and the controls of its environment."""
 
     process: "subprocess.Popen[str]"
     pad: FifoPad
@@ -105,15 +104,15 @@ class Car:
     late: Lateness
 
     def wait_for_motors(self) -> None:
-        """The motors are at neutral."""
+        """Wait until the motors send neutral."""
         wait_until(lambda: self.pulses.all(THROTTLE) or self.process.poll() is not None)
-        assert self.process.poll() is None, self.ended()
+        assert self.process.poll() is None, self.wait_for_exit()
 
     def go(self) -> None:
-        """The car is armed and goes backwards; Menu is pressed again until it does."""
-        give_up_s = time.monotonic() + _GOES_WITHIN_S
+        """Arm the car and drive backwards, pressing Menu until it moves."""
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
         while True:
-            self.thumb.rest()
+            self.thumb.release()
             self.pad.brake(0.0)
             self.pad.tap("Menu")
             time.sleep(0.1)
@@ -122,105 +121,112 @@ class Car:
             try:
                 self.pulses.wait_for(THROTTLE, REVERSE_US, 1, tolerance_us=TOLERANCE_US)
             except AssertionError:
-                if time.monotonic() > give_up_s:
+                if time.monotonic() > deadline_s:
                     raise
             else:
                 return
 
-    def start_again(self, ready: "Bench") -> None:
-        """Another drive goes backwards, at once."""
-        self.thumb.rest()
+    def start_again(self, setup: "DriveSetup") -> None:
+        """Start another drive at once, and drive backwards."""
+        self.thumb.release()
         self.process.communicate()
-        self.process = ready.start()
+        self.process = setup.start()
         self.go()
 
-    def keep_going(self) -> None:
-        """The car goes backwards, though the guard may have stopped it on a busy machine."""
+    def ensure_driving(self) -> None:
+        """Start the car again if the guard of a busy machine has stopped it."""
         try:
             self.pulses.wait_for(THROTTLE, REVERSE_US, 0.1, tolerance_us=TOLERANCE_US)
         except AssertionError:
-            assert self.process.poll() is None, self.ended()
+            assert self.process.poll() is None, self.wait_for_exit()
             self.go()
 
     def signal(self, number: signal.Signals) -> None:
-        """The drive gets the signal."""
+        """Send a signal to the drive."""
         self.process.send_signal(number)
 
-    def break_loop(self) -> None:
-        """The fault that the drive was started with happens with the next tick."""
+    def trigger_fault(self) -> None:
+        """Trigger the fault that the drive was prepared with, and wait until it has begun."""
         self.trigger.touch()
         wait_until(lambda: not self.trigger.exists())
 
-    def child(self, module: str) -> int:
-        """The process of the drive that runs a module of that name."""
+    def child_pid(self, module: str) -> int:
+        """Return the id of the drive's child process that runs a module of that name."""
         for pid in self.children():
             if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
         raise AssertionError(f"no process of {module}")
 
     def children(self) -> list[int]:
-        """The processes that the drive has started and that have not ended."""
+        """Return the ids of the drive's child processes."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         with suppress(OSError):
             return [int(pid) for pid in children.read_text().split()]
         return []
 
-    def go_on(self) -> None:
-        """Nothing that was stopped is stopped any more."""
+    def resume_processes(self) -> None:
+        """Resume the drive and its children, if they were suspended."""
         for pid in (self.process.pid, *self.children()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 
-    def stopped_after_s(self, moment_s: float, *, looked_at_for_s: float = 0.6) -> float:
-        """How long after that moment the ESC heard what stopped the car, for good.
+    def stop_delay_s(self, moment_s: float, *, observe_s: float = 0.6) -> float:
+        """Return the delay from that time until the wheels stopped for good.
 
-        That is the start of the first neutral pulse after the last one that was not, or, where
-        there is none, the end of that one. Looks when it is surely past. Raises: StoodAlready.
+        They stop with the first neutral pulse after the last other one or, without one, with the
+        end of that. The pulses are observed for long enough first.
+
+        Raises:
+            AlreadyStopped: the car stood before that time.
         """
-        time.sleep(looked_at_for_s + self.late.allowed_s)
+        time.sleep(observe_s + self.late.allowed_s)
         if not self.moved(moment_s - JUST_BEFORE_S - self.late.allowed_s, moment_s):
-            raise StoodAlready("it stood before it was stopped")
-        moved, stopped_s = False, moment_s
-        for pulse in self._heard():
-            if _moves(pulse):
-                moved, stopped_s = True, pulse.end_s
-            elif moved:
-                moved, stopped_s = False, pulse.start_s
+            raise AlreadyStopped("the car stood before it was stopped")
+        moving, stopped_s = False, moment_s
+        for pulse in self._measured_pulses():
+            if _is_moving(pulse):
+                moving, stopped_s = True, pulse.end_s
+            elif moving:
+                moving, stopped_s = False, pulse.start_s
         return max(stopped_s - moment_s, 0.0)
 
-    def stands(self) -> float:
-        """Return from when on ten pulses in a row were neutral; one alone may be a late other."""
-        began_s = time.monotonic()
+    def wait_until_standing(self) -> float:
+        """Wait for ten neutral pulses in a row and return their end.
+
+        A single one may be another pulse that ended late.
+        """
+        start_s = time.monotonic()
 
         def newest() -> list[Pulse]:
-            return [one for one in self._heard() if one.start_s >= began_s][-10:]
+            return [pulse for pulse in self._measured_pulses() if pulse.start_s >= start_s][-10:]
 
-        wait_until(lambda: [_moves(one) for one in newest()] == [False] * 10)
+        wait_until(lambda: [_is_moving(pulse) for pulse in newest()] == [False] * 10)
         return newest()[-1].end_s
 
     def moved(self, after_s: float, before_s: float = inf) -> bool:
-        """Whether the ESC heard anything but neutral between those moments."""
-        return any(_moves(one) for one in self._heard() if after_s <= one.start_s <= before_s)
+        """Return whether any pulse between those times was not neutral."""
+        pulses = self._measured_pulses()
+        return any(_is_moving(pulse) for pulse in pulses if after_s <= pulse.start_s <= before_s)
 
-    def _heard(self) -> Iterator[Pulse]:
-        """The pulses that the ESC heard, without those that were measured too badly to tell."""
+    def _measured_pulses(self) -> Iterator[Pulse]:
+        """Yield the pulses that the ESC accepts and that were measured well enough."""
         for pulse in self.pulses.all(THROTTLE):
             if pulse.width_us <= LONGEST_US and pulse.error_us <= TOLERANCE_US:
                 yield pulse
 
-    def ended(self, within_s: float = 30.0) -> tuple[int, str]:
-        """The drive's exit code and what it said on stderr."""
-        _, said = self.process.communicate(timeout=within_s)
-        return self.process.returncode, said
+    def wait_for_exit(self, timeout_s: float = 30.0) -> tuple[int, str]:
+        """Return the drive's exit code and stderr."""
+        _, stderr = self.process.communicate(timeout=timeout_s)
+        return self.process.returncode, stderr
 
-    def pictures(self) -> int:
-        """How many pictures are on the disk."""
+    def count_pictures(self) -> int:
+        """Return the number of pictures on the disk."""
         return len(list(self.folder.glob("*.jpg")))
 
 
 @dataclass(frozen=True)
-class Bench:
-    """A Pi with a camera, and the drive that is about to start on it."""
+class DriveSetup:
+    """An emulated Pi with a camera, and the command of its drive."""
 
     pi: Pi
     camera: FakeCamera
@@ -230,7 +236,7 @@ class Bench:
     environment: dict[str, str]
 
     def start(self, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
-        """The drive runs."""
+        """Start the drive."""
         return subprocess.Popen(
             self.command,
             cwd=path.ROOT,
@@ -242,65 +248,65 @@ class Bench:
         )
 
 
-def prepared(
+def prepare_drive(
     folder: Path, *options: str, fault: str = "", conf: Mapping[str, object] = CONF
-) -> Bench:
-    """A drive into `folder / "drive"`, with a fault of `broken_drive` in store."""
-    pi = bench.pi(folder / "pi")
+) -> DriveSetup:
+    """Prepare a drive into `folder / "drive"`, with a fault of `broken_drive` if given."""
+    pi = bench.create_pi(folder / "pi")
     pi.conf.write_text(json.dumps(conf))
     camera = fake_camera.connected(folder)
-    trigger = folder / "now"
+    trigger = folder / "trigger"
     script: list[object] = [path.ROOT / "get_data" / "run_manual.py"]
     if fault:
         script = ["-m", "tests.fakes.broken_drive", fault, trigger]
     environment = bench.environment(pi) | {"PATATE_HOME": str(folder / "home")}
-    found = (environment["PYTHONPATH"], camera.environment["PYTHONPATH"])
-    environment |= camera.environment | {"PYTHONPATH": os.pathsep.join(found)}
+    python_path = (environment["PYTHONPATH"], camera.environment["PYTHONPATH"])
+    environment |= camera.environment | {"PYTHONPATH": os.pathsep.join(python_path)}
     drive = folder / "drive"
     command = pi.command(sys.executable, *script, "-o", drive, *options)
-    return Bench(pi, camera, drive, trigger, command, environment)
+    return DriveSetup(pi, camera, drive, trigger, command, environment)
 
 
 @contextmanager
 def driving(folder: Path, *options: str, **more: Any) -> Iterator[Car]:
-    """A car that goes backwards, prepared like that."""
-    with started(prepared(folder, *options, **more)) as car:
+    """Prepare and start a drive, and drive backwards within the block."""
+    with start_drive(prepare_drive(folder, *options, **more)) as car:
         car.wait_for_motors()
         car.go()
         yield car
 
 
 @contextmanager
-def started(ready: Bench) -> Iterator[Car]:
-    """A drive that looks at its car, and then waits for Menu."""
-    with Pulses(ready.pi) as pulses, FifoPad(ready.pi) as pad, lateness.measured() as late:
+def start_drive(setup: DriveSetup) -> Iterator[Car]:
+    """Start the drive, which checks its car and then waits for Menu, and end it after the block."""
+    with Pulses(setup.pi) as pulses, FifoPad(setup.pi) as pad, lateness.measured() as late:
         thumb = Thumb(pad)
         car = Car(
-            ready.start(), pad, ready.camera, pulses, ready.folder, ready.trigger, thumb, late
+            setup.start(), pad, setup.camera, pulses, setup.folder, setup.trigger, thumb, late
         )
         try:
             yield car
         finally:
-            car.thumb.rest()
+            car.thumb.release()
             _end(car)
 
 
-def _moves(pulse: Pulse) -> bool:
+def _is_moving(pulse: Pulse) -> bool:
     return not pulse.has(NEUTRAL_US, TOLERANCE_US, inf)
 
 
 def _end(car: Car) -> None:
-    """No process of the drive is left, whatever became of it."""
-    car.go_on()
+    """End all processes of the drive, whatever state they are in."""
+    car.resume_processes()
     pids = car.children()
     if car.process.poll() is None:
         car.process.kill()
         car.process.communicate()
-    wait_until(lambda: not any(_lives(pid) for pid in pids))
+    wait_until(lambda: not any(_is_running(pid) for pid in pids))
 
 
-def _lives(pid: int) -> bool:
-    """Whether the process has not ended, were it only that nobody asks for its exit code."""
+def _is_running(pid: int) -> bool:
+    """Return whether the process runs; a zombie does not."""
     with suppress(OSError):
         return b"State:\tZ" not in Path(f"/proc/{pid}/status").read_bytes()
     return False

@@ -1,4 +1,4 @@
-"""Builds, once, what runs in the namespace, and keeps it outside the checkout."""
+"""Native libraries for the namespace, built once and cached outside the checkout."""
 
 import hashlib
 import os
@@ -11,24 +11,32 @@ from tests.servers.needs import Need
 RPI_GPIO = "0.7.1"
 
 _EDGES = Path(__file__).with_name("edges.c")
-# `edges.c` stands between the library and its own functions: their calls must be left divertible.
-# Debian 13's Python links with -Bsymbolic-functions, which binds them for good: nothing was seen.
+# `edges.c` intercepts the library's calls to its own functions, so these must stay interposable.
+# Debian 13's Python links with -Bsymbolic-functions, which binds them at link time.
 _CFLAGS = "-fsemantic-interposition -fno-lto"
 _LDFLAGS = "-Wl,-Bno-symbolic"
 
 
 def rpi_gpio() -> Path:
-    """A folder for PYTHONPATH that holds RPi.GPIO and nothing else. Raises: Missing."""
+    """Return a folder for PYTHONPATH with RPi.GPIO and nothing else.
+
+    Raises:
+        Missing: it cannot be built here.
+    """
     return fetching.kept(_rpi_gpio_name(), _build_rpi_gpio)
 
 
 def edges() -> Path:
-    """The library for LD_PRELOAD that notes the edges of the pins. Raises: Missing."""
+    """Return the library for LD_PRELOAD that records the edges of the pins.
+
+    Raises:
+        Missing: it cannot be built here.
+    """
     return fetching.kept(_edges_name(), _build_edges) / "edges.so"
 
 
 def needed() -> list[Need]:
-    """What building those takes that are not in the cache."""
+    """Return what is needed to build the libraries that are not in the cache."""
     if not fetching.is_kept(_rpi_gpio_name()):
         return [needs.C, needs.PYTHON_HEADERS]
     return [] if fetching.is_kept(_edges_name()) else [needs.C]
@@ -45,11 +53,11 @@ def _edges_name() -> str:
 
 def _build_rpi_gpio(folder: Path) -> None:
     needs.require([needs.C, needs.PYTHON_HEADERS])
-    fetching.say(f"building RPi.GPIO {RPI_GPIO}, once")
+    fetching.say(f"building RPi.GPIO {RPI_GPIO} (first run only)")
     fetching.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-            *("--no-deps", "--no-cache-dir", "--no-binary", "RPi.GPIO"),  # else others' flags
+            *("--no-deps", "--no-cache-dir", "--no-binary", "RPi.GPIO"),  # wheels have other flags
             *("--target", str(folder), f"RPi.GPIO=={RPI_GPIO}"),
         ],
         remedy="is the package index reached? `pip config` knows proxies and mirrors",

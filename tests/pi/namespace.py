@@ -1,8 +1,8 @@
-"""Runs a command in a namespace that looks like a Raspberry Pi to the libraries that drive one.
+"""A namespace that looks like a Raspberry Pi to the libraries of one.
 
-/proc/cpuinfo names a Pi 4, /dev/gpiomem is a file of 4096 bytes that anyone can look into, and
-/dev/input and /sys/class/input hold what a test puts there: FIFOs for pads. RPi.GPIO 0.7.1 and
-inputs 0.5 run in it unchanged.
+/proc/cpuinfo names a Pi 4, /dev/gpiomem is a readable file of 4096 bytes, and /dev/input and
+/sys/class/input contain what a test puts there: FIFOs for pads. RPi.GPIO 0.7.1 and inputs 0.5 run
+in it unchanged.
 """
 
 import os
@@ -47,34 +47,35 @@ exec "$@"
 
 @dataclass(frozen=True)
 class Pi:
-    """The devices of one Pi, as files below `folder`."""
+    """Devices of a Pi, as files in `folder`."""
 
     folder: Path
 
     @property
     def gpiomem(self) -> Path:
-        """The registers of the pins."""
+        """Registers of the pins."""
         return self.folder / "gpiomem"
 
     @property
     def input(self) -> Path:
-        """What is /dev/input inside."""
+        """Folder that is mounted at /dev/input."""
         return self.folder / "input"
 
     @property
     def conf(self) -> Path:
-        """What is the checkout's hardware_conf.json inside, once it is there."""
+        """File that is mounted over the checkout's hardware_conf.json, if it exists."""
         return self.folder / "hardware_conf.json"
 
     @property
     def sys_input(self) -> Path:
-        """What is /sys/class/input inside."""
+        """Folder that is mounted at /sys/class/input."""
         return self.folder / "sys_input"
 
     def command(self, *command: object, as_root: bool = False) -> list[str]:
-        """The command line that runs the command in there; its signals reach the command itself.
+        """Return the command line that runs a command in the Pi.
 
-        What only root may do, real-time priority for one, it may do only with `as_root`.
+        Signals sent to its process reach the command itself. Privileges of root, such as real-time
+        priority, need `as_root`.
         """
         script = _ENTER.format(kept=" ".join(_KEPT_DEVICES), conf=path.HARDWARE_CONF)
         kind = "-m" if as_root else "-Urm"
@@ -82,8 +83,8 @@ class Pi:
         return [*enter, *map(str, command)]
 
 
-def make(folder: Path) -> Pi:
-    """A Pi without a pad, all of whose registers are 0."""
+def create_pi(folder: Path) -> Pi:
+    """Create a Pi without a pad and with all registers at 0."""
     pi = Pi(folder)
     pi.input.mkdir(parents=True)
     pi.sys_input.mkdir()
@@ -92,18 +93,19 @@ def make(folder: Path) -> Pi:
     return pi
 
 
-CONTAINER = ["unshare", "-Ur", "--pid", "--fork"]  # before a command: it sees no process of ours
+CONTAINER = ["unshare", "-Ur", "--pid", "--fork"]
+"""Prefix of a command that shall not see the processes outside."""
 
 
 @cache
-def lacking() -> str:
-    """Why there are no namespaces here; "" when there are."""
+def missing_support() -> str:
+    """Return why namespaces cannot be used here; "" if they can."""
     if not shutil.which("unshare"):
         return "unshare is missing; install the package util-linux"
     tried = subprocess.run(["unshare", "-Urm", "true"], capture_output=True, text=True, check=False)
     return f"user namespaces are off: {tried.stderr.strip()}" if tried.returncode else ""
 
 
-def required() -> bool:
-    """Whether lacking something is a failure and no reason to skip."""
+def is_required() -> bool:
+    """Return whether missing support fails a test instead of skipping it."""
     return bool(os.environ.get("CI"))

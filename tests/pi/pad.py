@@ -1,14 +1,14 @@
-"""A pad for a Pi made of namespaces: what /sys tells of it, and a FIFO where its node would be.
+"""A pad for the emulated Pi: its entries in /sys, and a FIFO in place of its device node.
 
     with FifoPad(pi, kind="xpad", event=7) as pad:
         pad.press("Menu")
         pad.release("Menu")
-        pad.throttle(0.5)           # the same as pad.axis("ABS_RZ", 512)
+        pad.throttle(0.5)           # same as pad.axis("ABS_RZ", 512)
         pad.unplug()
         pad.replug(event=8)
 
-All calls may come from any thread. As with the kernel, what nobody reads in time is dropped, and
-SYN_DROPPED says so; what cannot be had with a FIFO is an axis that tells its value and range.
+All methods are thread-safe. As with the kernel, events that are not read in time are dropped and
+reported by SYN_DROPPED. A FIFO cannot answer the ioctl for an axis's value and range.
 """
 
 import os
@@ -55,7 +55,7 @@ CODES = {
     "KEY_RECORD": 167,
     "KEY_HOMEPAGE": 172,
 }
-PRINTED = {  # what is written on an Xbox pad
+PRINTED = {  # labels on an Xbox pad
     "A": "BTN_SOUTH",
     "B": "BTN_EAST",
     "X": "BTN_NORTH",
@@ -75,7 +75,7 @@ _ALL_BUTTONS = " ".join(code for code in CODES if code.startswith("BTN_"))
 
 @dataclass(frozen=True)
 class Kind:
-    """How a pad looks through one of the drivers, as HARDWARE's event map has it."""
+    """A pad as one of the kernel's drivers presents it."""
 
     name: str
     bus: int
@@ -110,7 +110,7 @@ KINDS = {
 
 
 class FifoPad:
-    """A pad that is plugged in when it is made, and says nothing by itself."""
+    """A pad, plugged in when it is created; it sends no event by itself."""
 
     def __init__(self, pi: Pi, kind: str = "xpad", event: int = 7, name: str | None = None):
         self.kind = KINDS[kind]
@@ -130,7 +130,7 @@ class FifoPad:
 
     @property
     def node(self):
-        """The FIFO, seen from outside."""
+        """Path of the FIFO outside the namespace."""
         return self._pi.input / f"event{self._event}"
 
     @property
@@ -142,7 +142,7 @@ class FifoPad:
         return self._pi.input / f"by-id/usb-Microsoft_Controller_{self._event}-event-joystick"
 
     def replug(self, event: int | None = None) -> None:
-        """The pad is there, as event number `event` if that is given."""
+        """Plug the pad in, as event number `event` if given."""
         with self._lock:
             assert not self._entry.exists(), "it is plugged in"
             self._event = self._event if event is None else event
@@ -152,16 +152,16 @@ class FifoPad:
             if self.kind.bus == USB:  # udev makes no links for Bluetooth
                 self._link.parent.mkdir(exist_ok=True)
                 self._link.symlink_to(f"../{self.node.name}")
-            made = self._pi.folder / "made"
+            draft = self._pi.folder / "draft"  # the entry appears in /sys complete
             for file, text in self._sys_files().items():
-                (made / "device" / file).parent.mkdir(parents=True, exist_ok=True)
-                (made / "device" / file).write_text(f"{text}\n")
-            (made / "device/device").mkdir()
-            (made / "device/device/driver").symlink_to(f"/sys/drivers/{self.kind.driver}")
-            made.rename(self._entry)
+                (draft / "device" / file).parent.mkdir(parents=True, exist_ok=True)
+                (draft / "device" / file).write_text(f"{text}\n")
+            (draft / "device/device").mkdir()
+            (draft / "device/device/driver").symlink_to(f"/sys/drivers/{self.kind.driver}")
+            draft.rename(self._entry)
 
     def unplug(self) -> None:
-        """The pad is gone, and what it said last perhaps too. May be called twice."""
+        """Unplug the pad, which may drop its last events. May be called twice."""
         with self._lock:
             if not self._entry.exists():
                 return
@@ -171,53 +171,53 @@ class FifoPad:
             self.hang_up()
 
     def hang_up(self) -> None:
-        """Nobody writes to the FIFO any more, which stays. May be called twice."""
+        """Close the FIFO for writing, but leave it in place. May be called twice."""
         with self._lock:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
 
     def press(self, button: str) -> None:
-        """The button, by its code or by what is printed on it, is down."""
+        """Press a button, given by its code or its label."""
         self._key(button, 1)
 
     def release(self, button: str) -> None:
-        """The button is up."""
+        """Release a button."""
         self._key(button, 0)
 
     def tap(self, button: str) -> None:
-        """The button was pressed and let go."""
+        """Press and release a button."""
         self.press(button)
         self.release(button)
 
     def axis(self, code: str, value: int) -> None:
-        """The axis says that value."""
+        """Send a value of an axis."""
         self.send((ABS, CODES[code], value))
 
     def steer(self, value: float) -> None:
-        """The left stick is there, from -1 to 1."""
+        """Move the left stick, from -1 to 1."""
         low, high = self.kind.stick
         self.axis("ABS_X", round(low + (high - low) * (value + 1) / 2))
 
     def throttle(self, value: float) -> None:
-        """The right trigger is pressed so far, from 0 to 1."""
+        """Pull the right trigger, from 0 to 1."""
         self.axis(self.kind.gas, round(value * self.kind.full))
 
     def brake(self, value: float) -> None:
-        """The left trigger is pressed so far, from 0 to 1."""
+        """Pull the left trigger, from 0 to 1."""
         self.axis(self.kind.brake, round(value * self.kind.full))
 
     def send(self, *events: tuple[int, int, int]) -> None:
-        """These events, as type, code and value, and the SYN_REPORT that ends a group."""
+        """Send events, each a type, code and value, and the SYN_REPORT that ends them."""
         with self._lock:
             assert self._descriptor >= 0, "it is unplugged"
             if self._dropped:
                 events = ((SYN, SYN_DROPPED, 0), *events)
             now_us = time.time_ns() // 1000
             group = (*events, (SYN, SYN_REPORT, 0))
-            told = b"".join(EVENT.pack(*divmod(now_us, 1_000_000), *event) for event in group)
+            packed = b"".join(EVENT.pack(*divmod(now_us, 1_000_000), *event) for event in group)
             try:
-                os.write(self._descriptor, told)
+                os.write(self._descriptor, packed)
             except BlockingIOError:
                 self._dropped = True
             else:
@@ -237,7 +237,7 @@ class FifoPad:
 
 
 def _bitmap(codes: str) -> str:
-    """As the kernel prints it: words of a long, the highest first, without leading zeros."""
+    """Format a bitmap as the kernel does: words of a long, highest first, no leading zeros."""
     bits = sum(1 << CODES[code] for code in codes.split())
     word_bits = 8 * struct.calcsize("l")
     words = []

@@ -1,9 +1,9 @@
-"""Sees the pulses of a Pi's pins, as a servo or an ESC would, from outside its namespace.
+"""Measurement of the pulses on a Pi's pins, as a servo or an ESC sees them.
 
-Whoever looks at the registers of the pins sees only one of two pins that move at once, and comes
-too late on a busy machine. So the thread that moves a pin notes the time itself (`edges.c`), on
-both sides of the write. Where it lost the processor in between, the pulse says so: one that is
-wrong, and one that was measured badly, are told apart by `error_us`.
+Polling the registers would miss one of two pins that change at once, and be late on a busy machine.
+Instead the thread that changes a pin records the time itself (`edges.c`), before and after the
+write. If it was preempted in between, `error_us` is large: that tells a wrong pulse from one that
+was measured badly.
 """
 
 import mmap
@@ -27,22 +27,22 @@ from tests.pi import libraries, namespace
 from tests.pi.namespace import Pi
 
 LONGEST_US = 3000.0
-"""A level that lasts longer is no pulse to any servo or ESC."""
+"""Longest pulse that a servo or an ESC accepts."""
 
-_HEAD = Struct("<qq")  # as `struct edges` in edges.c: room, and how much is taken
-_EDGE = Struct("<qqii")  # as `struct edge`
-_ROOM = 200_000  # some twenty minutes of two pins
-_NEVER_AFTER = 16  # more than there are threads: whoever took that place was killed
-_LOOKS_EVERY_S = 0.005
-_HANGS_S = 300
+_HEAD = Struct("<qq")  # `struct edges` in edges.c: capacity and number of entries taken
+_EDGE = Struct("<qqii")  # `struct edge`
+_CAPACITY = 200_000  # about twenty minutes of two pins
+_MAX_PENDING = 16  # more than there are threads; an older empty entry is a killed process's
+_POLL_S = 0.005
+_TIMEOUT_S = 300
 
 
-class Blind(ToolkitError):
-    """Pulses that are surely there are not seen, so that none can be told from its absence."""
+class PulsesNotVisible(ToolkitError):
+    """Known pulses are not recorded, so that their absence proves nothing."""
 
 
 class Level(IntEnum):
-    """What became of a pin. `INPUT`: given back, so that nothing drives it any more."""
+    """Level of a pin. `INPUT`: released, so that nothing drives it any more."""
 
     LOW = 1
     HIGH = 2
@@ -51,7 +51,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A pin came to a level between two moments of the monotonic clock."""
+    """Change of a pin's level between two times of the monotonic clock."""
 
     after_s: float
     before_s: float
@@ -59,21 +59,18 @@ class Edge:
 
     @property
     def moment_s(self) -> float:
-        """In the middle between both."""
+        """Middle of the two times."""
         return (self.after_s + self.before_s) / 2
 
     @property
     def error_us(self) -> float:
-        """How wrong that may be."""
+        """Largest error of `moment_s`."""
         return (self.before_s - self.after_s) / 2 * 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """A pin was high from `start_s` on; `error_us` is how wrong the width may be.
-
-    The width is infinite as long as the pulse has not ended.
-    """
+    """Time for which a pin was high; the width is infinite while the pulse has not ended."""
 
     start_s: float
     width_us: float
@@ -81,35 +78,35 @@ class Pulse:
 
     @property
     def end_s(self) -> float:
-        """When it ended."""
+        """End of the pulse."""
         return self.start_s + self.width_us / 1e6
 
     def has(self, width_us: float, tolerance_us: float, late_us: float = 0.0) -> bool:
-        """Whether it was that wide, or longer by `late_us` at most."""
+        """Return whether the pulse has that width, or is longer by `late_us` at most."""
         longer_us = self.width_us - width_us
         return -tolerance_us <= longer_us <= max(tolerance_us, late_us)
 
 
 class Pulses:
-    """All pulses of a Pi's pins, from the beginning of the `with` block to its end.
+    """Recorder of a Pi's pulses, for processes started in its `with` block.
 
-    Of the processes that are started in it with `environment(pi)`. Raises: Blind.
+    They need the variables of `environment(pi)`. Entering raises PulsesNotVisible.
     """
 
     def __init__(self, pi: Pi) -> None:
         self._file = _edges_of(pi)
 
     def __enter__(self) -> "Pulses":
-        require_sight()
-        return self._begin()
+        require_visible_pulses()
+        return self._start()
 
-    def _begin(self) -> "Pulses":
-        size = _HEAD.size + _ROOM * _EDGE.size
+    def _start(self) -> "Pulses":
+        size = _HEAD.size + _CAPACITY * _EDGE.size
         with self._file.open("wb") as file:
-            file.write(_HEAD.pack(_ROOM, 0))
+            file.write(_HEAD.pack(_CAPACITY, 0))
             file.truncate(size)
         with self._file.open("rb") as file:
-            self._noted = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+            self._recorded = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         self._read = 0
         self._edges: dict[int, list[Edge]] = {}
         return self
@@ -123,61 +120,65 @@ class Pulses:
         self.close()
 
     def close(self) -> None:
-        """End looking; what was seen stays."""
-        self._look()
-        self._noted.close()
+        """End the recording; the edges so far stay."""
+        self._update()
+        self._recorded.close()
 
     def edges(self, pin: int) -> list[Edge]:
-        """All edges of the pin so far."""
-        if not self._noted.closed:
-            self._look()
+        """Return all edges of the pin so far."""
+        if not self._recorded.closed:
+            self._update()
         return list(self._edges.get(pin, []))
 
-    def _look(self) -> None:
-        """What has been noted since is known. A place that was taken is filled soon, or never."""
-        _, taken = _HEAD.unpack_from(self._noted)
-        assert taken < _ROOM, "too many edges for one test"
-        for place in range(self._read, taken):
-            edge = _EDGE.unpack_from(self._noted, _HEAD.size + place * _EDGE.size)
-            after_ns, before_ns, pin, level = edge
+    def _update(self) -> None:
+        """Read the entries recorded since the last call."""
+        _, taken = _HEAD.unpack_from(self._recorded)
+        assert taken < _CAPACITY, "too many edges for one test"
+        for index in range(self._read, taken):
+            entry = _EDGE.unpack_from(self._recorded, _HEAD.size + index * _EDGE.size)
+            after_ns, before_ns, pin, level = entry
             if level:
-                found = Edge(after_ns / 1e9, before_ns / 1e9, Level(level))
-                self._edges.setdefault(pin, []).append(found)
-            elif taken - place <= _NEVER_AFTER:
-                return
-            self._read = place + 1
+                edge = Edge(after_ns / 1e9, before_ns / 1e9, Level(level))
+                self._edges.setdefault(pin, []).append(edge)
+            elif taken - index <= _MAX_PENDING:
+                return  # taken, and not filled yet
+            self._read = index + 1
 
     def all(self, pin: int) -> list[Pulse]:
-        """All pulses of the pin so far, the one that has not ended included."""
-        return list(composed(self.edges(pin)))
+        """Return all pulses of the pin so far, including one that has not ended."""
+        return list(compose_pulses(self.edges(pin)))
 
     def since(self, moment_s: float, pin: int) -> list[Pulse]:
-        """The pulses of the pin that began at that moment or later."""
+        """Return the pulses of the pin that began at that time or later."""
         return [pulse for pulse in self.all(pin) if pulse.start_s >= moment_s]
 
     def wait_for(
         self,
         pin: int,
         width_us: float,
-        within_s: float,
+        timeout_s: float,
         *,
         tolerance_us: float = 150.0,
         after_s: float | None = None,
     ) -> Pulse:
-        """The first pulse of that width that begins from now on, or from `after_s` on.
+        """Wait for a pulse of that width that begins from now on, or after `after_s`.
 
-        Raises: AssertionError when none came within that time.
+        Raises:
+            AssertionError: none came in time.
         """
-        begin_s = time.monotonic()
-        after_s = begin_s if after_s is None else after_s
+        start_s = time.monotonic()
+        after_s = start_s if after_s is None else after_s
         while True:
-            over = time.monotonic() > begin_s + within_s  # before looking, so as to look once more
+            # Checked before reading, so that pulses within the time are never missed.
+            timed_out = time.monotonic() > start_s + timeout_s
             pulses = self.since(after_s, pin)
             for pulse in pulses:
                 if pulse.has(width_us, tolerance_us):
                     return pulse
-            assert not over, f"no pulse of {width_us} us on pin {pin}, but {widths(pulses[-10:])}"
-            time.sleep(_LOOKS_EVERY_S)
+            assert not timed_out, (
+                f"no pulse of {width_us} us on pin {pin}, but {format_widths(pulses[-10:])}"
+            )
+            time.sleep(_POLL_S)
 
     def stopped_at(
         self,
@@ -188,15 +189,15 @@ class Pulses:
         *,
         late_us: float = 0.0,
     ) -> float:
-        """From when on the wheels stood, if they still moved at `after_s`; else `after_s`.
+        """Return when the wheels stopped; `after_s` if they stood already.
 
-        That is the start of the first pulse from which on all are neutral, as an ESC goes on with
-        the last one until then; where there is none any more, the end of the last one that is not.
-        Look for it when it is surely past.
+        That is the start of the first pulse from which on all are neutral, because an ESC follows
+        the previous one until then. Without such a pulse it is the end of the last other one. Call
+        this when the stop is certainly past.
 
-        On a busy machine pulses are late to end: longer than asked, by milliseconds at times, and
-        never shorter. So let the wheels turn backwards, by pulses shorter than neutral, and allow
-        neutral ones to be late by `late_us`, `math.inf` even.
+        On a busy machine pulses end late, sometimes by milliseconds, and never early. Therefore
+        let the wheels turn backwards, by pulses shorter than neutral, and allow neutral ones to be
+        longer by `late_us`, even by `math.inf`.
         """
         return stopped_at(self.all(pin), neutral_us, tolerance_us, after_s, late_us=late_us)
 
@@ -220,41 +221,53 @@ GPIO.cleanup({_KNOWN_PIN})
 """  # the registers prove that a pulse has begun and ended
 
 
-def require_sight() -> None:
-    """Raise Blind unless known pulses of the real RPi.GPIO are seen; tried once a process."""
-    if fault := _fault_of_sight():
-        raise Blind(f"the tests cannot see the pulses of RPi.GPIO on this machine: {fault}")
+def require_visible_pulses() -> None:
+    """Check, once per process, that known pulses of the real RPi.GPIO are recorded.
+
+    Raises:
+        PulsesNotVisible: they are not.
+    """
+    if fault := _visibility_fault():
+        raise PulsesNotVisible(
+            f"the tests cannot see the pulses of RPi.GPIO on this machine: {fault}"
+        )
 
 
 @cache
-def _fault_of_sight() -> str:
-    """Send known pulses; return what is not seen of them, or ""."""
+def _visibility_fault() -> str:
+    """Send known pulses and return what is not recorded of them; "" if all is."""
     with TemporaryDirectory() as folder:
-        pi = namespace.make(Path(folder, "pi"))
-        found = {"PYTHONPATH": str(libraries.rpi_gpio())}
-        seen = Pulses(pi)._begin()
-        with closing(seen):
+        pi = namespace.create_pi(Path(folder, "pi"))
+        python_path = {"PYTHONPATH": str(libraries.rpi_gpio())}
+        recorder = Pulses(pi)._start()
+        with closing(recorder):
             sent = subprocess.run(
                 pi.command(sys.executable, "-c", _KNOWN_PULSES),
-                env=os.environ | environment(pi) | found,
+                env=os.environ | environment(pi) | python_path,
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=_HANGS_S,
+                timeout=_TIMEOUT_S,
             )
-            pulses, edges = seen.all(_KNOWN_PIN), seen.edges(_KNOWN_PIN)
+            pulses, edges = recorder.all(_KNOWN_PIN), recorder.edges(_KNOWN_PIN)
     if sent.returncode != 0:
         last = (sent.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return f"sending some failed: {last}"
+        return f"sending pulses failed: {last}"
     if not any(_KNOWN_US - pulse.width_us <= pulse.error_us for pulse in pulses):
-        return f"{_KNOWN_US} us were sent on pin {_KNOWN_PIN}, and seen was: {widths(pulses)}"
+        return (
+            f"{_KNOWN_US} us were sent on pin {_KNOWN_PIN}, but recorded: {format_widths(pulses)}"
+        )
     if all(edge.level != Level.INPUT for edge in edges):
-        return f"pin {_KNOWN_PIN} was given back, and that was not seen"
+        return f"pin {_KNOWN_PIN} was released, and that was not recorded"
     return ""
 
 
 def environment(pi: Pi) -> dict[str, str]:
-    """The variables that make a process in there note its edges. Raises: Missing."""
+    """Return the variables that make a process in the Pi record its edges.
+
+    Raises:
+        Missing: the library for that cannot be built here.
+    """
     return {"LD_PRELOAD": str(libraries.edges()), "EDGES": str(_edges_of(pi))}
 
 
@@ -262,11 +275,11 @@ def _edges_of(pi: Pi) -> Path:
     return pi.folder / "edges"
 
 
-def composed(edges: list[Edge]) -> Iterator[Pulse]:
-    """The pulses that these edges make.
+def compose_pulses(edges: list[Edge]) -> Iterator[Pulse]:
+    """Yield the pulses between rising and falling edges.
 
-    A process that is killed leaves a pin as it is, and the next one raises it anew: a pulse begins
-    with the last rise.
+    A killed process leaves a pin as it is, and the next one raises it again: a pulse begins with
+    the last rising edge.
     """
     rise: Edge | None = None
     for edge in edges:
@@ -288,7 +301,7 @@ def stopped_at(
     *,
     late_us: float = 0.0,
 ) -> float:
-    """As `Pulses.stopped_at`. A pulse that was measured worse than the tolerance proves nothing."""
+    """Return what `Pulses.stopped_at` does, from pulses measured within the tolerance."""
     measured = [
         pulse for pulse in pulses if pulse.width_us <= LONGEST_US and pulse.error_us <= tolerance_us
     ]
@@ -302,6 +315,6 @@ def stopped_at(
     return max(moment_s, after_s)
 
 
-def widths(pulses: list[Pulse]) -> str:
-    """Their widths, for a message."""
-    return ", ".join(f"{one.width_us:.0f}+-{one.error_us:.0f}" for one in pulses) or "none"
+def format_widths(pulses: list[Pulse]) -> str:
+    """Format widths and errors for a message."""
+    return ", ".join(f"{pulse.width_us:.0f}+-{pulse.error_us:.0f}" for pulse in pulses) or "none"

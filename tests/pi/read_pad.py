@@ -1,7 +1,7 @@
-"""Reads the pad as a drive does, and says on stdout, as JSON, each reading that differs.
+"""Program that reads the pad as a drive does and prints each change as a line of JSON.
 
-Run in a namespace: `python -m tests.pi.read_pad '{"dead_zone": 0}'`. Ends when standard
-input does, or with a failure; then says how many descriptors are left open.
+Runs in a namespace: `python -m tests.pi.read_pad '{"dead_zone": 0}'`. It ends with standard input
+or a failure, and then reports how many descriptors are left open.
 """
 
 import json
@@ -20,7 +20,7 @@ COUNTED = 10_000
 
 
 def main(conf: str) -> None:
-    """The pad was read until standard input ended or the pad failed."""
+    """Read the pad until standard input ends or the pad fails."""
     pad = None
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     try:
@@ -37,44 +37,45 @@ def main(conf: str) -> None:
 
 
 def watch(pad, clock):
-    """Fifty readings a second; what they cost is said at the end, with what counting costs here.
+    """Read the pad 50 times a second; report the cost at the end, beside that of a fixed sum.
 
-    `began_s` are the moments at which the latest readings began, the newest last.
+    `began_s` are the start times of the latest readings, the newest last.
     """
     before, moment_s = None, clock.now()
     began_s = deque(maxlen=100)
     read_s, counted_s = [], []
     while not select.select([sys.stdin], [], [], 0)[0]:
         began_s.append(time.monotonic())
-        start_s = time.thread_time()  # what other processes do is not the pad's doing
+        start_s = time.thread_time()  # leaves out what other processes use
         state = pad.read()
         read_s.append(time.thread_time() - start_s)
         start_s = time.thread_time()
         sum(range(COUNTED))
         counted_s.append(time.thread_time() - start_s)
-        told = {
+        values = {
             "steering": state.command.steering,
             "throttle": state.command.throttle,
-            "pressed": sorted(one.name for one in state.pressed),
-            "held": sorted(one.name for one in state.held),
+            "pressed": sorted(button.name for button in state.pressed),
+            "held": sorted(button.name for button in state.held),
             "lost": state.fault,
         }
-        if told != before:
-            say(**told, silent_s=state.silent_s, began_s=list(began_s), map=pad.map_name)
-            before = told | {"pressed": []}
+        if values != before:
+            say(**values, silent_s=state.silent_s, began_s=list(began_s), map=pad.map_name)
+            before = values | {"pressed": []}
         moment_s = max(moment_s + 0.02, clock.now())
         clock.sleep_until(moment_s)
     say(read=cost(read_s), counted=cost(counted_s))
 
 
-def cost(each_s):
-    """What they took on average, and what all but a twentieth stay below."""
-    return {"mean": sum(each_s) / len(each_s), "most": sorted(each_s)[len(each_s) * 95 // 100]}
+def cost(durations_s):
+    """Return the mean and the 95th percentile."""
+    count = len(durations_s)
+    return {"mean": sum(durations_s) / count, "most": sorted(durations_s)[count * 95 // 100]}
 
 
-def say(**told):
-    """One line of JSON."""
-    sys.stdout.write(json.dumps(told) + "\n")
+def say(**facts):
+    """Print a line of JSON."""
+    sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""Packages that only a Pi can import, as their makers publish them, to be read and not run."""
+"""Published wheels of packages that only a Pi can import; tests read them without importing."""
 
 import sys
 from pathlib import Path
@@ -9,14 +9,18 @@ PICAMERA2 = "0.3.38"
 
 
 def picamera2() -> Path:
-    """The wheel of picamera2, fetched if it is not in the cache. Raises: Missing."""
+    """Return the wheel of picamera2, fetching it if it is not in the cache.
+
+    Raises:
+        Missing: it cannot be fetched.
+    """
     name = f"picamera2-{PICAMERA2}"
     [wheel] = fetching.kept(name, _fetch_picamera2).glob("*.whl")
     return wheel
 
 
 def _fetch_picamera2(folder: Path) -> None:
-    fetching.say(f"fetching picamera2 {PICAMERA2} (0.1 MB), once")
+    fetching.say(f"fetching picamera2 {PICAMERA2} (0.1 MB, first run only)")
     fetching.run(
         [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),

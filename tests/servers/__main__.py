@@ -87,8 +87,8 @@ def fetch_all() -> None:
     libraries.rpi_gpio()
     libraries.edges()
     wheels.picamera2()
-    if not namespace.lacking():
-        pulses.require_sight()
+    if not namespace.missing_support():
+        pulses.require_visible_pulses()
 
 
 def _below(data: Path | None, name: str) -> Path | None:

@@ -1,8 +1,8 @@
-"""Stands in for libcamera's Python module: as much of it as the fake picamera2 and ours use."""
+"""Fake of libcamera's Python module: the part that the fake picamera2 and car/ use."""
 
 
 class Transform:
-    """How pictures are turned; two flips are half a turn."""
+    """Flips of the picture; both together rotate it by 180 degrees."""
 
     __slots__ = ("hflip", "transpose", "vflip")
 

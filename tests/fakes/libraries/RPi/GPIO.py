@@ -1,8 +1,8 @@
-"""Refuses what RPi.GPIO 0.7.1 refuses, in its words, and remembers what it was told and when.
+"""Fake of RPi.GPIO 0.7.1 that raises the same errors and records its calls.
 
-`$FAKE_GPIO` makes it another machine or library: "rpi-lgpio" (0.6), "Raspberry Pi 5", "no Pi".
-Nothing is here that car/ does not use; what is here is held against the real library by
-tests/test_rpi_gpio.py. `calls` and `pulsing` are for tests.
+`$FAKE_GPIO` makes it another machine or library: "rpi-lgpio" (0.6), "Raspberry Pi 5", "no Pi". It
+has only what car/ uses, and tests/test_rpi_gpio.py compares it with the real library. `calls` and
+`pulsing` are for tests.
 
 Source: RPi.GPIO 0.7.1, source/py_gpio.c, py_pwm.c, soft_pwm.c; rpi-lgpio 0.6, RPi/GPIO/__init__.py.
 """
@@ -19,11 +19,11 @@ PUD_OFF, PUD_DOWN, PUD_UP = 20, 21, 22
 
 _KIND = os.environ.get("FAKE_GPIO", "")
 _IS_LGPIO = _KIND == "rpi-lgpio"
-_FREQUENCY_OF_NEW_HZ = 1000.0
+_DEFAULT_FREQUENCY_HZ = 1000.0
 _PINS = 54
 
 if _IS_LGPIO:
-    lgpio = None  # the module that it imports there; RPi.GPIO has none of that name
+    lgpio = None  # a module that rpi-lgpio imports, and RPi.GPIO does not
 
 if _KIND == "no Pi":
     raise RuntimeError("This module can only be run on a Raspberry Pi!")
@@ -31,7 +31,7 @@ if _KIND == "no Pi":
 
 @dataclass(frozen=True)
 class Call:
-    """What was asked, of which pin, at which moment of the monotonic clock."""
+    """A call of the library, at a time of the monotonic clock."""
 
     moment_s: float
     name: str
@@ -41,9 +41,9 @@ class Call:
 
 @dataclass
 class _Pulses:
-    """What runs on a pin, apart from the object that stands for it."""
+    """Pulses on a pin, which can outlive their PWM object."""
 
-    frequency_hz: float = _FREQUENCY_OF_NEW_HZ
+    frequency_hz: float = _DEFAULT_FREQUENCY_HZ
     duty_percent: float = 0.0
     running: bool = False
 
@@ -56,7 +56,7 @@ _pulses: dict[int, _Pulses] = {}
 
 
 def pulsing(pin: int) -> tuple[float, float]:
-    """Frequency in Hz and width in microseconds of what the pin sends; zeros when it is silent."""
+    """Return frequency in Hz and width in microseconds of a pin's pulses; zeros if it has none."""
     pulses = _pulses.get(pin)
     if pulses is None or not pulses.running or pulses.duty_percent == 0:
         return 0.0, 0.0
@@ -70,16 +70,16 @@ def setmode(mode: int, /) -> None:
     if mode not in (BOARD, BCM):
         raise ValueError("An invalid mode was passed to setmode()")
     _mode = mode
-    _note("setmode", None, mode)
+    _record("setmode", None, mode)
 
 
 def getmode() -> int | None:
     return _mode
 
 
-def setwarnings(wanted: bool, /) -> None:  # noqa: FBT001  as the library has it
+def setwarnings(enabled: bool, /) -> None:  # noqa: FBT001  the library's signature
     global _warns
-    _warns = bool(wanted)
+    _warns = bool(enabled)
 
 
 def setup(
@@ -98,19 +98,19 @@ def setup(
         raise ValueError("initial parameter is not valid for inputs")
     for pin in _pins(channel):
         _directions[pin] = direction
-        _note("setup", pin, initial)
+        _record("setup", pin, initial)
 
 
 def cleanup(channel: int | list[int] | tuple[int, ...] | None = None) -> None:
     global _mode
     pins = list(_directions) if channel is None else _pins(channel)
-    found = [pin for pin in pins if pin in _directions]
-    for pin in found:
+    configured = [pin for pin in pins if pin in _directions]
+    for pin in configured:
         del _directions[pin]
-        _note("cleanup", pin, None)
+        _record("cleanup", pin, None)
     if channel is None:
         _mode = None
-    if not found and _warns:
+    if not configured and _warns:
         warnings.warn(
             "No channels have been set up yet - nothing to clean up!  Try cleaning up at the end "
             "of your program instead!",
@@ -132,35 +132,35 @@ class _PWM:
             raise ValueError("frequency must be greater than 0.0")
         self._frequency_hz = frequency
         _pulses[self._pin] = _Pulses(frequency)
-        _note("PWM", self._pin, frequency)
+        _record("PWM", self._pin, frequency)
 
     def start(self, dutycycle: float, /) -> None:
-        self._pulses().duty_percent = _checked(dutycycle)
+        self._pulses().duty_percent = _validate_duty_cycle(dutycycle)
         self._pulses().running = True
-        _note("start", self._pin, dutycycle)
+        _record("start", self._pin, dutycycle)
 
     def ChangeDutyCycle(self, dutycycle: float, /) -> None:  # noqa: N802  the library's name
-        self._pulses().duty_percent = _checked(dutycycle)
-        _note("ChangeDutyCycle", self._pin, dutycycle)
+        self._pulses().duty_percent = _validate_duty_cycle(dutycycle)
+        _record("ChangeDutyCycle", self._pin, dutycycle)
 
     def stop(self) -> None:
         if _IS_LGPIO and self._pin not in _directions:
             raise TypeError("unsupported operand type(s) for &: 'NoneType' and 'int'")
         _pulses.pop(self._pin, None)
-        _note("stop", self._pin, None)
+        _record("stop", self._pin, None)
 
     def __del__(self) -> None:
         if hasattr(self, "_pin"):
             self.stop()
 
     def _pulses(self) -> _Pulses:
-        """What runs on the pin; RPi.GPIO has forgotten the frequency of one that was stopped."""
-        kept_hz = self._frequency_hz if _IS_LGPIO else _FREQUENCY_OF_NEW_HZ
+        """Return the pin's pulses; RPi.GPIO forgets their frequency when they are stopped."""
+        kept_hz = self._frequency_hz if _IS_LGPIO else _DEFAULT_FREQUENCY_HZ
         return _pulses.setdefault(self._pin, _Pulses(kept_hz))
 
 
 class PWM(_PWM):
-    """Of a name of its own, so that rpi-lgpio's may take keywords."""
+    """PWM as the library names it; rpi-lgpio's accepts keywords."""
 
     if _IS_LGPIO:
 
@@ -172,8 +172,8 @@ def _pins(channel: int | list[int] | tuple[int, ...]) -> list[int]:
     channels = [channel] if isinstance(channel, int) else channel
     if not isinstance(channels, list | tuple):
         raise ValueError("Channel must be an integer or list/tuple of integers")  # noqa: TRY004
-    for one in channels:
-        if not isinstance(one, int):
+    for pin in channels:
+        if not isinstance(pin, int):
             raise ValueError("Channel must be an integer")  # noqa: TRY004
         if _mode is None:
             raise RuntimeError(
@@ -181,17 +181,17 @@ def _pins(channel: int | list[int] | tuple[int, ...]) -> list[int]:
                 "GPIO.setmode(GPIO.BCM)"
             )
         if _mode == BOARD:
-            raise NotImplementedError("the fake counts as Broadcom does")
-        if not 0 <= one < _PINS:
+            raise NotImplementedError("the fake uses Broadcom numbers")
+        if not 0 <= pin < _PINS:
             raise ValueError("The channel sent is invalid on a Raspberry Pi")
     return list(channels)
 
 
-def _checked(duty_percent: float) -> float:
+def _validate_duty_cycle(duty_percent: float) -> float:
     if not 0 <= duty_percent <= 100:
         raise ValueError("dutycycle must have a value from 0.0 to 100.0")
     return duty_percent
 
 
-def _note(name: str, pin: int | None, value: object) -> None:
+def _record(name: str, pin: int | None, value: object) -> None:
     calls.append(Call(time.monotonic(), name, pin, value))

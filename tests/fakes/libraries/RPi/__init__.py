@@ -1,1 +1,1 @@
-"""Stands in for the package RPi where there are no namespaces, or no time to make one."""
+"""Fake of the package RPi, for tests that need no namespace."""
