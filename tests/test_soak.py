@@ -1,17 +1,42 @@
 """Every property of the soak, with few trials; `make soak` runs them at full length."""
 
 import json
+from functools import cache
 
 import pytest
 
+from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.versity import Versity
 from tests.soak import __main__ as soak
-from tests.soak import trials
+from tests.soak import team, trials
 from tests.soak.trials import NotPossible, Property, Seen
 
 pytestmark = pytest.mark.slow
 
 
+KILLS_SERVERS = {"killed_servers"}
+LOCAL = soak.PROPERTIES.keys() - {one.name for one in team.PROPERTIES}
+
+
+@pytest.fixture
+def servers(request, monkeypatch, name):
+    """Those of the run, for a trial that leaves them running; else quickly started ones."""
+    if name in KILLS_SERVERS:
+        own = cache(lambda: (Elasticsearch().start(), Versity().start()))
+        monkeypatch.setattr(team, "servers", own)
+        yield
+        for server in own():
+            server.close()
+    elif name in LOCAL:
+        yield
+    else:
+        shared = tuple(request.getfixturevalue(one) for one in ("elasticsearch_8", "s3"))
+        monkeypatch.setattr(team, "addresses", lambda: shared)
+        yield
+
+
 @pytest.mark.timeout(3600)
+@pytest.mark.usefixtures("servers")
 @pytest.mark.parametrize("name", [one for one in soak.PROPERTIES if one != "million_labels"])
 def test_property_holds_in_a_few_trials(tmp_path, name, capsys):
     code = soak.main(["--only", name, "--trials-scale", "0.02", "--work", str(tmp_path)])

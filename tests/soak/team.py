@@ -45,6 +45,12 @@ def servers() -> tuple[Elasticsearch, Versity]:
     return Elasticsearch(quick_start=False).start(), Versity().start()
 
 
+def addresses() -> tuple[Cluster, Gateway]:
+    """Return where the servers are; tests put those of their run in its place."""
+    elasticsearch, versity = servers()
+    return elasticsearch.cluster, versity.gateway
+
+
 @dataclass(frozen=True)
 class TeamHome:
     """An index and a bucket of a trial's own; looked into past our own code."""
@@ -103,8 +109,7 @@ class TeamHome:
 
 def team_home(_: Path) -> TeamHome:
     """An empty database of a team."""
-    elasticsearch, versity = servers()
-    cluster, gateway = elasticsearch.cluster, versity.gateway
+    cluster, gateway = addresses()
     bucket = gateway.make_bucket()
     return TeamHome(cluster, gateway, new_name("labels"), bucket, cluster.url, gateway.url)
 
