@@ -44,7 +44,7 @@ lint: $(READY_TO_LINT)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(NODE) node_modules/typescript/bin/tsc
-	$(NODE) node_modules/eslint/bin/eslint.js --cache --cache-location node_modules/.cache/eslint/ .
+	$(NODE) node_modules/eslint/bin/eslint.js --cache --cache-location node_modules/.cache/eslint/ get_data *.mjs
 	$(NODE) node_modules/prettier/bin/prettier.cjs --cache --log-level warn --check $(JAVASCRIPT)
 
 servers: $(READY_TO_TEST)
