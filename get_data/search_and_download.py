@@ -27,7 +27,7 @@ from common.errors import InputError
 from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
 from get_data.database import known_fields
-from get_data.database.connection import database
+from get_data.database.connection import open_database
 from get_data.database.download import DownloadOutcome, download
 from get_data.database.interfaces import Failed
 from get_data.database.search.search_query import read_search_query
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     files.check_overwrites(labels, "a file of labels", label_file.starts_like_label_file)
     check_labels(labels)
     keep_labels = not args.allow_empty and not label_file.is_empty(labels)
-    with database(for_search=True) as db:
+    with open_database(for_search=True) as db:
         output.print_database(db.name, db.notice)
         if missing := db.index.missing_part(tombstones=False):
             output.print_message(f"warning: nothing was uploaded yet, there is no {missing}")

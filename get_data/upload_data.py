@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from common.errors import InputError
 from get_data.cli import arguments, files, output, process
 from get_data.cli.output import pluralize
-from get_data.database.connection import database
+from get_data.database.connection import open_database
 from get_data.database.interfaces import Failed
 from get_data.database.upload import Entry, UploadOutcome, read_entries, upload
 from get_data.labels import edits
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for labels in args.labels
         for entry in read(labels, args.pictures, restore=args.restore, repair=not args.dry_run)
     ]
-    with database(
+    with open_database(
         writing=not args.dry_run,
         create_bucket=args.create_bucket and not args.dry_run,
         new_index=args.new_index,

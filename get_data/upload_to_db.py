@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field, replace
 from common.errors import InputError
 from get_data.cli import arguments, files, output, process
 from get_data.cli.output import pluralize
-from get_data.database.connection import Database, database
+from get_data.database.connection import Database, open_database
 from get_data.database.corrections import Overtaken, Survey, survey
 from get_data.database.delete import DeletionOutcome, delete, plan
 from get_data.database.interfaces import Failed, LabelReference
@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         delete=[one.label for one in entries if edits.is_marked_for_deletion(one.document)],
         keep_replaced=args.keep_replaced,
     )
-    with database(writing=not args.dry_run) as db:
+    with open_database(writing=not args.dry_run) as db:
         output.print_database(db.name, db.notice)
         check_replaced(wishes, db)
         wishes = chosen_again(wishes, db)

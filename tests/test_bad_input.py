@@ -426,7 +426,7 @@ SEARCHES = [
     (
         "unknown type",
         asking({"a": {"type": "fuzzy", "value": 1}}),
-        ["a: ", "type 'fuzzy'", "knows"],
+        ["a: ", "type 'fuzzy'"],
     ),
     ("unknown argument", asking({"a": {"type": "term", "values": 1}}), ["a: ", "'values'"]),
     (
@@ -1054,15 +1054,15 @@ OTHERS = [
     Row("query is a device", search_and_download, asking("/dev/zero"), 2, ["not a regular file"]),
     Row("query with a long name", search_and_download, asking(LONG), 2, ["File name too long"]),
     # the environment
-    Row("half a team", upload_data, ["drive"], 2, ["PATATE_S3_BUCKET not"], variables=HALF),
-    Row("half a team", search_and_download, ALL, 2, ["PATATE_S3_BUCKET not"], variables=HALF),
+    Row("half a team", upload_data, ["drive"], 2, ["not PATATE_S3_BUCKET"], variables=HALF),
+    Row("half a team", search_and_download, ALL, 2, ["not PATATE_S3_BUCKET"], variables=HALF),
     Row("a team", upload_to_db, ["drive"], 2, ["PATATE_ES_URL", "port"], variables=WHOLE),
     Row(
         "a secret alone",
         upload_data,
         ["drive"],
         2,
-        ["PATATE_S3_KEY is set but PATATE_ES_URL and PATATE_S3_BUCKET not"],
+        ["PATATE_S3_KEY", "PATATE_ES_URL and PATATE_S3_BUCKET"],
         variables={"PATATE_S3_KEY": "hunter2"},
     ),
     Row(
@@ -1070,7 +1070,7 @@ OTHERS = [
         upload_data,
         ["drive"],
         2,
-        ["PATATE_DATABASE is 'cloud'; it may be 'local', or not set"],
+        ["PATATE_DATABASE", "cloud", "local"],
         variables={"PATATE_DATABASE": "cloud"},
     ),
     *[

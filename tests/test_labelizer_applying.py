@@ -84,7 +84,7 @@ def test_an_address_with_a_login_in_it_is_not_told(tmp_path):
 def test_the_command_means_the_same_database_where_another_is_chosen(tmp_path, here, elsewhere):
     command = build_apply_command(tmp_path / "labels.json", tmp_path, here).command
     there = {**elsewhere, **settings_of(command)}
-    assert connection.means_team(there) == connection.means_team(here)
+    assert connection.selects_team(there) == connection.selects_team(here)
 
 
 @pytest.mark.parametrize("name", PATHS)

@@ -600,19 +600,19 @@ def test_a_lost_picture_is_listed_and_the_exit_code_says_so(call, drive, home, t
 
 
 ENVIRONMENTS = [
-    ({"PATATE_ES_URL": "http://x"}, 2, "PATATE_ES_URL is set but PATATE_S3_BUCKET not"),
-    ({"PATATE_S3_BUCKET": "b"}, 2, "PATATE_S3_BUCKET is set but PATATE_ES_URL not"),
+    ({"PATATE_ES_URL": "http://x"}, 2, "not PATATE_S3_BUCKET"),
+    ({"PATATE_S3_BUCKET": "b"}, 2, "not PATATE_ES_URL"),
     (
         {"PATATE_S3_KEY": "secret"},
         2,
-        "PATATE_S3_KEY is set but PATATE_ES_URL and PATATE_S3_BUCKET not",
+        "not PATATE_ES_URL and PATATE_S3_BUCKET",
     ),
     (
         {"PATATE_ES_URL": "u", "PATATE_S3_BUCKET": "bucket"},
         2,
         "PATATE_ES_URL",
     ),
-    ({"PATATE_DATABASE": "remote"}, 2, "PATATE_DATABASE is 'remote'; it may be 'local'"),
+    ({"PATATE_DATABASE": "remote"}, 2, "PATATE_DATABASE is 'remote'"),
     ({"PATATE_ES_URL": "http://x", "PATATE_DATABASE": "local"}, 0, "database: local"),
     ({"PATATE_ES_URL": ""}, 0, "database: local"),
 ]

@@ -1,4 +1,4 @@
-"""Which database, told by the environment, and the way into it."""
+"""Open the database that the environment selects."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -19,9 +19,9 @@ TEAM_PREFIXES = ("PATATE_ES_", "PATATE_S3_")
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A label index and the store of the pictures that its labels name.
+    """A label index and the store of its pictures.
 
-    `notice` is what its users should know, in one line; "" when there is nothing.
+    `notice` is a line for the user; "" for none.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Database:
     notice: str = ""
 
 
-def database(
+def open_database(
     environment: Mapping[str, str] = os.environ,
     *,
     writing: bool = False,
@@ -38,17 +38,18 @@ def database(
     create_bucket: bool = False,
     new_index: bool = False,
 ) -> AbstractContextManager[Database]:
-    """The database that the environment names, closed when the block ends.
+    """Open the database that the environment selects; it is closed when the block ends.
 
-    Address, login and rights are checked first. For `writing` the index of a team is created when
-    it is missing; for reading it then counts as empty. A search does not need the list of
-    tombstones. The bucket of a team is created when that is asked for. A store that holds pictures
-    without their index has lost it, and is refused unless a `new_index` is asked for.
+    Address, login and permissions are checked first. A missing index of a team is created for
+    `writing`, and counts as empty for reading. `for_search` does without the tombstones. Pictures
+    without an index mean that it was lost; that is an error unless `new_index` is given.
 
-    Raises: InputError when the environment names no database, or a half one; DatabaseError that
-    names the variable to look at when the team's cannot be used, or what is lost.
+    Raises:
+        InputError: the environment selects no database, or sets a team's only in part.
+        DatabaseError: the team's cannot be used (the message names the variable), or its index
+            was lost.
     """
-    if means_team(environment):
+    if selects_team(environment):
         return _team(
             environment,
             writing=writing,
@@ -57,11 +58,11 @@ def database(
             new_index=new_index,
         )
     if create_bucket:
-        raise InputError("only a team's database has a bucket; leave --create-bucket out")
+        raise InputError("only a team's database has a bucket; omit --create-bucket")
     return _local(new_index=new_index)
 
 
-# What only one kind of database needs is imported with it: a start would take twice as long.
+# Each kind of database imports its libraries when it is opened: all of them would double the start.
 # ruff: noqa: PLC0415
 
 
@@ -75,7 +76,7 @@ def _local(*, new_index: bool) -> Iterator[Database]:
     index, store = SqliteIndex(folder), LocalPictureStore(folder)
     try:
         if not new_index:
-            copy = f"a copy, without the {' and '.join(SIDE_FILES)} of the lost one beside it"
+            copy = f"a copy, without the lost one's {' and '.join(SIDE_FILES)} beside it"
             _check_not_lost(index, store, f"the pictures in {folder}", copy, tombstones=True)
         yield Database(f"local, {folder}", index, store)
     finally:
@@ -91,7 +92,7 @@ def _team(
     create_bucket: bool,
     new_index: bool,
 ) -> Iterator[Database]:
-    """The store is checked first, which leaves nothing; then the index, which may be created."""
+    """Check the store first, which changes nothing, then the index, which may be created."""
     from get_data.database.es_utils import settings as es_settings
     from get_data.database.es_utils.label_index import ElasticsearchIndex
     from get_data.database.s3_utils import settings as s3_settings
@@ -122,44 +123,54 @@ def _team(
 def _check_not_lost(
     index: LabelIndex, store: PictureStore, pictures: str, copy: str, *, tombstones: bool
 ) -> None:
-    """Whoever puts pictures makes the index before: pictures without one have lost it.
+    """Check that there are no pictures without an index.
 
-    Raises: DatabaseError.
+    Raises:
+        DatabaseError: there are.
     """
+    # D2: an upload creates the index before it stores the first picture
     if not index.missing_part(tombstones=tombstones) or not store.has_pictures():
         return
-    if lost := index.missing_part(tombstones=tombstones):  # else a first upload has just made it
+    if lost := index.missing_part(tombstones=tombstones):  # else a first upload has just created it
         raise DatabaseError(
-            f"{lost} is lost: {pictures} are there, the index that belongs to them is not. Put it "
-            f"back from {copy}. If there is none, upload_data.py --new-index starts an empty one: "
-            "corrections and deletions are lost, deleted labels come back with their recordings"
+            f"{lost} is lost: {pictures} exist, but not their index. Restore it from {copy}. If "
+            "there is none, upload_data.py --new-index starts an empty one: corrections and "
+            "deletions are lost, and deleted labels come back with their recordings"
         )
 
 
 def _check_folder(folder: Path) -> None:
-    """The database is in a folder, or is not there yet. Raises: InputError."""
-    for one in (folder, *folder.parents):
+    """Check that the folder of the database exists or can exist.
+
+    Raises:
+        InputError: a file is in its place, or a folder cannot be read.
+    """
+    for place in (folder, *folder.parents):
         try:
-            if one.exists() and not one.is_dir():
+            if place.exists() and not place.is_dir():
                 raise InputError(
-                    f"{one} is not a folder; move the file away or set {HOME} to another place"
+                    f"{place} is not a folder; move the file away or set {HOME} to another place"
                 )
         except OSError as error:
-            raise InputError(f"{one} cannot be read: {error.strerror}") from error
+            raise InputError(f"{place} cannot be read: {error.strerror}") from error
 
 
-def means_team(environment: Mapping[str, str]) -> bool:
-    """Whether the environment names a team's database. Raises: InputError when it is half one."""
+def selects_team(environment: Mapping[str, str]) -> bool:
+    """Return whether the environment selects a team's database.
+
+    Raises:
+        InputError: only some of its variables are set.
+    """
     choice = environment.get(CHOICE, "")
     if choice not in ("", LOCAL):
-        raise InputError(f"{CHOICE} is {choice!r}; it may be {LOCAL!r}, or not set")
+        raise InputError(f"{CHOICE} is {choice!r}; set it to {LOCAL!r}, or unset it")
     given = [name for name in environment if name.startswith(TEAM_PREFIXES) and environment[name]]
     if choice == LOCAL or not given:
         return False
     missing = [name for name in TEAM_NEEDS if not environment.get(name)]
     if missing:
         raise InputError(
-            f"{given[0]} is set but {' and '.join(missing)} not: set all for the team's database, "
+            f"{given[0]} is set, but not {' and '.join(missing)}: set all for the team's database, "
             f"or {CHOICE}={LOCAL} for the one on this machine"
         )
     return True

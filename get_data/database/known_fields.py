@@ -1,4 +1,4 @@
-"""Fields that a search may ask about: those of the declaration, and those that some label has."""
+"""Fields that a search may ask about: the declared ones, and those that some label has."""
 
 from collections.abc import Collection
 from contextlib import closing
@@ -9,49 +9,51 @@ from get_data.database.interfaces import LabelIndex
 from get_data.database.search.search_query import Clause, SearchQuery
 from get_data.labels.schema import CUSTOM, INDEX_TYPES, is_elasticsearch_field, resolve_field
 
-_ABOUT_NO_FIELD = ("ids", "match_all")
-_MOST_NAMES = 3
+_TYPES_WITHOUT_FIELD = ("ids", "match_all")
+_MAX_NAMES = 3
 
 
 def check(query: SearchQuery, index: LabelIndex) -> None:
-    """Check that each field asked about exists, for a mistyped one matches nothing.
+    """Check that all fields of a query exist, since a mistyped one matches nothing.
 
-    An index without labels knows no fields of the user's own, and is not asked.
+    In an index without labels any custom field may exist.
 
-    Raises: InputError that names the field and those of similar names; DatabaseError.
+    Raises:
+        InputError: a field does not exist; the message names similar ones.
+        DatabaseError: the index cannot be searched.
     """
-    paths = dict.fromkeys(clause.path for clause in query.clauses if _is_of_labels(clause))
-    unknown = [path for path in paths if not _has(index, Clause(path, "exists"))]
+    paths = dict.fromkeys(clause.path for clause in query.clauses if _is_undeclared(clause))
+    unknown = [path for path in paths if not _exists(index, Clause(path, "exists"))]
     if unknown and index.count(SearchQuery()):
-        names = nearest(unknown[0], {*INDEX_TYPES, *index.custom_fields()})
+        names = closest_names(unknown[0], {*INDEX_TYPES, *index.custom_fields()})
         hint = f"; similar fields: {', '.join(names)}" if names else ""
         raise InputError(f"the query, {unknown[0]}: no label has such a field{hint}")
 
 
-def nearest(path: str, names: Collection[str]) -> list[str]:
-    """Return the names most like `path`, as a whole or in their last part, the nearest first."""
+def closest_names(path: str, names: Collection[str]) -> list[str]:
+    """Return the names most like `path`, as a whole or in their last part, best first."""
     by_last: dict[str, list[str]] = {}
     for name in sorted(names):
         by_last.setdefault(_last(name), []).append(name)
-    similar = get_close_matches(path, names, _MOST_NAMES)
-    for last in get_close_matches(_last(path), by_last, _MOST_NAMES):
+    similar = get_close_matches(path, names, _MAX_NAMES)
+    for last in get_close_matches(_last(path), by_last, _MAX_NAMES):
         similar += by_last[last]
-    return list(dict.fromkeys(similar))[:_MOST_NAMES]
+    return list(dict.fromkeys(similar))[:_MAX_NAMES]
 
 
 def _last(path: str) -> str:
     return path.rpartition(".")[2]
 
 
-def _is_of_labels(clause: Clause) -> bool:
-    """Return whether only the labels can tell if there is such a field."""
+def _is_undeclared(clause: Clause) -> bool:
+    """Return whether only the labels tell if the field exists."""
     path, kind = resolve_field(clause.path)
     is_inside = kind == "flattened" and path not in INDEX_TYPES
-    if clause.type in _ABOUT_NO_FIELD or is_elasticsearch_field(path) or "*" in path:
+    if clause.type in _TYPES_WITHOUT_FIELD or is_elasticsearch_field(path) or "*" in path:
         return False
     return kind == CUSTOM or is_inside
 
 
-def _has(index: LabelIndex, clause: Clause) -> bool:
+def _exists(index: LabelIndex, clause: Clause) -> bool:
     with closing(index.search(SearchQuery((clause,)))) as found:
         return next(found, None) is not None

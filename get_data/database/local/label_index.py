@@ -68,7 +68,7 @@ _COLUMNS: Mapping[str, str] = {
 }
 _TEXT_COLUMNS = frozenset({"event", "track", "driver", "created_by"})
 _VALUES: Mapping[str, Callable[[Document], list[Any]]] = {
-    column: matching.values_of(path) for path, column in _COLUMNS.items()
+    column: matching.indexed_values(path) for path, column in _COLUMNS.items()
 }
 _SORT_ORDER = "img_id, created DESC, fingerprint"
 _SCHEMA = f"""

@@ -1,46 +1,54 @@
-"""Wildcards and regular expressions of Elasticsearch, run by RE2, which no pattern holds up."""
+"""Wildcards and regular expressions of Elasticsearch, compiled with RE2.
+
+Matching is linear in the input, whatever the pattern.
+"""
 
 import re
 from collections.abc import Callable
 
 import re2
 
-Fits = Callable[[str], object]  # whether a text, as a whole, is like the pattern
+FullMatch = Callable[[str], object]
+"""Returns a true value if the whole text matches."""
 
 
-class NotKnown(Exception):
-    """A text cannot be read as what it should be; the message says what that is."""
+class InvalidValue(Exception):
+    """A value of the wrong form; the message says which form is expected."""
 
 
-def wildcard(text: str, *, any_case: bool) -> Fits:
-    r"""Whether a text is like a wildcard with `*`, `?` and `\`. Raises: NotKnown."""
+def compile_wildcard(text: str, *, any_case: bool) -> FullMatch:
+    r"""Compile a wildcard with `*`, `?` and `\`.
+
+    Raises:
+        InvalidValue: RE2 rejects it.
+    """
     if not text:
-        return lambda text: False  # Elasticsearch finds nothing then, not even ""
-    instead = {"*": ".*", "?": "."}
+        return lambda text: False  # Elasticsearch finds nothing, not even ""
+    operators = {"*": ".*", "?": "."}
     parts = re.findall(r"\\.|.", text, re.DOTALL)
-    return _compiled(
+    return _compile(
         "".join(
-            instead.get(part) or _literal(part[-1] if len(part) == 2 else part, any_case=any_case)
+            operators.get(part) or _literal(part[-1] if len(part) == 2 else part, any_case=any_case)
             for part in parts
         )
     )
 
 
-def _compiled(pattern: str) -> Fits:
+def _compile(pattern: str) -> FullMatch:
     options = re2.Options()
     options.dot_nl = True
     options.never_capture = True
     options.log_errors = False
     try:
-        fits: Fits = re2.compile(pattern, options).fullmatch
+        full_match: FullMatch = re2.compile(pattern, options).fullmatch
     except re2.error as error:
         [reason] = error.args
-        raise NotKnown(reason.decode() if isinstance(reason, bytes) else str(reason)) from error
-    return fits
+        raise InvalidValue(reason.decode() if isinstance(reason, bytes) else str(reason)) from error
+    return full_match
 
 
 def _literal(text: str, *, any_case: bool) -> str:
-    """The text itself; in any case means in that of ASCII, as Elasticsearch has it."""
+    """Return the pattern of a literal text; `any_case` is that of ASCII, as in Elasticsearch."""
     return "".join(
         f"[{char.lower()}{char.upper()}]"
         if any_case and char.isascii() and char.isalpha()
@@ -49,7 +57,7 @@ def _literal(text: str, *, any_case: bool) -> str:
     )
 
 
-_SIGN = re.compile(
+_ELEMENT = re.compile(
     r"""
       "(?P<literal>[^"]*)"
     | \\(?P<escaped>.)
@@ -64,51 +72,56 @@ _SIGN = re.compile(
 _CLASSES = {"d": "0-9", "w": "a-zA-Z0-9_", "s": r" \t\n\r"}
 
 
-def regexp(text: str, *, any_case: bool) -> Fits:
-    r"""Whether a text is like a regular expression.
+def compile_regexp(text: str, *, any_case: bool) -> FullMatch:
+    r"""Compile a regular expression.
 
-    Known are `. ? + * {2} {2,} {2,5} | ( ) [abc] [^a-z] "literal text"`, a backslash before a sign,
-    and `\d \w \s` with their opposites, in ASCII. Raises: NotKnown.
+    Supports `. ? + * {2} {2,} {2,5} | ( ) [abc] [^a-z] "literal text"`, a backslash before a
+    special character, and `\d \w \s` with their opposites, in ASCII.
+
+    Raises:
+        InvalidValue: it is invalid or not supported.
     """
-    translated, at, before = [], 0, "("
-    while at < len(text):
-        sign = _SIGN.match(text, at)
-        if not sign:
-            raise NotKnown(f"{text[at]!r} at position {at}; a backslash makes it literal")
-        after_nothing = before in ("(", "|")
-        kind = sign.lastgroup
-        if (kind == "count" and (after_nothing or before == "count")) or (
-            sign[0] in ("|", ")") and after_nothing
+    translated, position, before = [], 0, "("
+    while position < len(text):
+        element = _ELEMENT.match(text, position)
+        if not element:
+            raise InvalidValue(
+                f"{text[position]!r} at position {position}; a backslash makes it literal"
+            )
+        starts_group = before in ("(", "|")
+        kind = element.lastgroup
+        if (kind == "count" and (starts_group or before == "count")) or (
+            element[0] in ("|", ")") and starts_group
         ):
-            raise NotKnown(f"{sign[0]!r} at position {at}, after nothing or a second time")
-        if any_case and "-" in (sign["inside"] or ""):
-            # there Elasticsearch takes a range as it stands, and single letters in both sizes
-            raise NotKnown(f"{sign[0]} with case_insensitive; write both, as in [a-zA-Z]")
-        translated.append(_translated(sign, any_case=any_case))
-        at, before = sign.end(), sign[0] if kind == "structure" else str(kind)
+            raise InvalidValue(f"{element[0]!r} at position {position}, after nothing or repeated")
+        if any_case and "-" in (element["inside"] or ""):
+            # there Elasticsearch takes a range as it is, but single letters in both cases
+            raise InvalidValue(f"{element[0]!r} with case_insensitive; write both, as in [a-zA-Z]")
+        translated.append(_translate(element, any_case=any_case))
+        position, before = element.end(), element[0] if kind == "structure" else str(kind)
     if before in ("(", "|"):
-        raise NotKnown("nothing at its end")
-    return _compiled("".join(translated))
+        raise InvalidValue("nothing at its end")
+    return _compile("".join(translated))
 
 
-def _translated(sign: re.Match[str], *, any_case: bool) -> str:
-    """One sign in RE2's words."""
-    match sign.lastgroup:
+def _translate(element: re.Match[str], *, any_case: bool) -> str:
+    """Return the syntax of RE2 for an element."""
+    match element.lastgroup:
         case "escaped":
-            return _escaped(sign["escaped"])
+            return _escaped(element["escaped"])
         case "inside":
-            items = re.findall(r"\\.|.", sign["inside"], re.DOTALL)
-            if "--" in sign["inside"]:
-                raise NotKnown("-- in brackets")
+            items = re.findall(r"\\.|.", element["inside"], re.DOTALL)
+            if "--" in element["inside"]:
+                raise InvalidValue("-- in brackets")
             inside = "".join(_in_brackets(item, any_case=any_case) for item in items)
-            return f"[{sign['inverse']}{inside}]"
-        case "count" if re.search("[0-9]{5}", sign[0]):  # RE2 would take it for text
-            raise NotKnown(f"invalid repetition size: {sign[0]}")
+            return f"[{element['inverse']}{inside}]"
+        case "count" if re.search("[0-9]{5}", element[0]):  # RE2 would take it literally
+            raise InvalidValue(f"invalid repetition size: {element[0]}")
         case "count" | "any" | "structure":
-            return sign[0]
+            return element[0]
         case "literal":
-            return f"(?:{_literal(sign['literal'], any_case=any_case)})"
-    return _literal(sign[0], any_case=any_case)
+            return f"(?:{_literal(element['literal'], any_case=any_case)})"
+    return _literal(element[0], any_case=any_case)
 
 
 def _escaped(char: str) -> str:
@@ -116,7 +129,7 @@ def _escaped(char: str) -> str:
     if name in _CLASSES:
         return f"[{'' if char == name else '^'}{_CLASSES[name]}]"
     if char.isascii() and char.isalnum():
-        raise NotKnown(f"a backslash before {char!r}")
+        raise InvalidValue(f"a backslash before {char!r}")
     return re.escape(char)
 
 
