@@ -1,0 +1,1 @@
+"""Parts of the car, from the pad to the wheels."""

@@ -1,4 +1,4 @@
-"""The control loop: what the thumb says becomes what the wheels do, and any end is neutral."""
+"""The control loop: from the pad to the wheels, and neutral however it ends."""
 
 import math
 import threading
@@ -60,7 +60,7 @@ RULES = Rules(0.5, silence_s=1.5)
 
 
 @pytest.mark.parametrize(
-    ("reading", "motors_stop_reason", "why"),
+    ("reading", "motors_stop_reason", "reason"),
     [
         (pad(0.2, 1.0, Button.EMERGENCY_STOP), "", "emergency stop"),
         (PadState(NEUTRAL, fault="the pad is gone"), "", "the pad is gone"),
@@ -70,11 +70,11 @@ RULES = Rules(0.5, silence_s=1.5)
     ids=lambda value: str(value)[:20],
 )
 def test_whatever_stops_the_car_keeps_it_until_the_throttle_is_at_rest_and_menu_pressed(
-    reading, motors_stop_reason, why
+    reading, motors_stop_reason, reason
 ):
     stopped = decide(ARMED, reading, RULES, motors_stop_reason=motors_stop_reason)
     assert (stopped.command, stopped.state.armed) == (NEUTRAL, False)
-    assert stopped.state.name == f"{why}; press Menu"
+    assert stopped.state.name == f"{reason}; press Menu"
     assert decide(stopped.state, pad(0.2, 1.0), RULES).command == NEUTRAL
     held = decide(stopped.state, pad(0.2, 1.0, Button.ARM), RULES)
     assert (held.state.armed, held.state.name) == (False, "release the throttle; press Menu")
@@ -100,8 +100,8 @@ def test_menu_that_was_pressed_while_the_drive_was_held_up_does_not_arm():
 @pytest.mark.parametrize(
     "reading",
     [
-        replace(pad(0.2, 1.0), silent_s=1.4),  # a steady thumb says nothing
-        replace(pad(0.2, 0.0), silent_s=60.0),  # a car that stands may stand
+        replace(pad(0.2, 1.0), silent_s=1.4),  # a thumb held still sends no event
+        replace(pad(0.2, 0.0), silent_s=60.0),  # a car without throttle may stand
         replace(pad(0.2, 0.04), silent_s=60.0),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_silent_pad_stops_only_a_car_that_drives(reading):
 
 @pytest.mark.parametrize("throttle", [0.05, -0.05, 0.04])
 def test_a_throttle_that_counts_as_released_does_not_reach_the_wheels(throttle):
-    """A silent pad would not stop it."""
+    """Otherwise a silent pad would not stop the car."""
     assert decide(ARMED, pad(0.2, throttle), RULES).command == Command(0.2, 0.0)
     assert decide(ARMED, pad(0.2, throttle * 6), RULES).command.throttle == throttle * 3
 
@@ -126,63 +126,63 @@ def test_a_dead_man_button_gives_throttle_only_while_it_is_held():
     assert decide(ARMED, held, rules).command == Command(0.3, 0.5)
     let_go = decide(ARMED, pad(0.3, 1.0), rules)
     assert let_go.command == Command(0.3, 0.0)
-    assert let_go.state.armed  # holding it again is enough
+    assert let_go.state.armed  # pressing it again is enough
 
 
-class TakingTurns(VirtualClock):
-    """A clock at each of whose moments the camera takes one picture, and then the drive goes on.
+class LockstepClock(VirtualClock):
+    """A clock with which camera and control loop take turns, one picture per tick.
 
-    So no machine is too slow for a drive, and a picture belongs to a tick.
+    No machine is too slow for such a drive, and each picture belongs to a tick.
     """
 
     def __init__(self):
         super().__init__()
-        self._of_camera, self._of_drive = threading.Semaphore(0), threading.Semaphore(0)
-        self._camera = None
-        self.is_told_to_stop = lambda: False
+        self._camera_turn, self._drive_turn = threading.Semaphore(0), threading.Semaphore(0)
+        self._failed_camera = None
+        self.is_stopping = lambda: False
 
     def sleep_until(self, moment):
         super().sleep_until(moment)
-        self._wait_for_camera()  # it waits
-        self._of_camera.release()
-        self._wait_for_camera()  # it has taken the picture, or has failed
-        self._of_drive.release()
-        if self._camera:
-            self._camera.join()
+        self._wait_for_camera()  # until it waits
+        self._camera_turn.release()
+        self._wait_for_camera()  # until it has the picture, or has failed
+        self._drive_turn.release()
+        if self._failed_camera:
+            self._failed_camera.join()
 
     def _wait_for_camera(self):
-        """Return when it is the drive's turn; a camera that was told to stop gives it none."""
-        while not self._of_drive.acquire(timeout=0.01) and not self.is_told_to_stop():
+        """Wait for the drive's turn; a camera that is stopping does not give it."""
+        while not self._drive_turn.acquire(timeout=0.01) and not self.is_stopping():
             pass
 
     def camera_waits(self, is_over):
-        """Return when it is the camera's turn, or the drive is over."""
-        self._of_drive.release()
-        while not self._of_camera.acquire(timeout=0.01) and not is_over():
+        """Wait for the camera's turn, or the end of the drive."""
+        self._drive_turn.release()
+        while not self._camera_turn.acquire(timeout=0.01) and not is_over():
             pass
 
     def camera_fails(self):
-        """From now on, the drive goes on when the camera's thread has ended."""
-        self._camera = threading.current_thread()
-        self._of_drive.release()
+        """Let the drive continue once the camera's thread has ended."""
+        self._failed_camera = threading.current_thread()
+        self._drive_turn.release()
 
 
 class Parts:
-    """A camera, a pad and motors that remember what they were told, and can be made to fail."""
+    """Camera, pad and motors that record their calls and can fail on demand."""
 
     def __init__(self, script):
-        self.script = script  # what the pad says, tick by tick; the last one for ever
+        self.script = script  # pad states by tick; the last one is repeated
         self.applied = []
         self.closed = []
-        self.forgotten_at = []
+        self.discarded_at = []
         self.camera_error = None
         self.motor_calls_after_close = 0
         self.pictures = []
         self.erasures = 0
         self.pauses = 0
-        self.clock = TakingTurns()
-        self.comes_after_s = 0.0  # a picture, after the light fell on the sensor
-        self.held_up_s = {}  # for how long, by reading of the pad
+        self.clock = LockstepClock()
+        self.latency_s = 0.0  # from exposure to capture
+        self.delays_s = {}  # by reading of the pad
 
     def drive(self):
         drive = Drive(
@@ -196,7 +196,7 @@ class Parts:
             on_erase=lambda: setattr(self, "erasures", self.erasures + 1),
             on_pause=lambda: setattr(self, "pauses", self.pauses + 1),
         )
-        self.clock.is_told_to_stop = drive._stop.is_set
+        self.clock.is_stopping = drive._stop.is_set
         return drive
 
     class Camera:
@@ -205,12 +205,12 @@ class Parts:
 
         def capture(self):
             clock = self.parts.clock
-            if isinstance(clock, TakingTurns):
+            if isinstance(clock, LockstepClock):
                 clock.camera_waits(lambda: "motors" in self.parts.closed)
             if self.parts.camera_error:
                 clock.camera_fails()
                 raise self.parts.camera_error
-            return Frame(PIXELS, clock.now() - self.parts.comes_after_s)
+            return Frame(PIXELS, clock.now() - self.parts.latency_s)
 
         def close(self):
             self.parts.closed.append("camera")
@@ -220,8 +220,8 @@ class Parts:
             self.parts, self.tick = parts, 0
 
         def read(self):
-            if held_up_s := self.parts.held_up_s.get(self.tick):
-                self.parts.clock.sleep_until(self.parts.clock.now() + held_up_s)
+            if delay_s := self.parts.delays_s.get(self.tick):
+                self.parts.clock.sleep_until(self.parts.clock.now() + delay_s)
             state = self.parts.script[min(self.tick, len(self.parts.script) - 1)]
             self.tick += 1
             if isinstance(state, Exception):
@@ -229,7 +229,7 @@ class Parts:
             return state
 
         def discard_presses(self):
-            self.parts.forgotten_at.append(self.tick)
+            self.parts.discarded_at.append(self.tick)
 
         def close(self):
             self.parts.closed.append("pad")
@@ -272,13 +272,13 @@ def test_the_pad_drives_the_wheels_and_ends_the_run():
     assert_ended_safely(parts)
     assert parts.pictures
     assert {command for _, command in parts.pictures} <= {NEUTRAL, Command(0.4, 0.5)}
-    assert parts.pictures[-1][1] == Command(0.4, 0.5)  # a picture's label is what the wheels do
+    assert parts.pictures[-1][1] == Command(0.4, 0.5)  # a label has the command of the wheels
 
 
 @pytest.mark.parametrize(("held_up_s", "stops"), [(0.15, 0), (0.2, 1), (0.6, 1)])
 def test_a_drive_that_was_held_up_stands_until_menu_is_pressed_and_counts_it(held_up_s, stops):
     parts = Parts([ARM, GO, GO, GO, ARM, GO, GO, ARM, GO, STOP])
-    parts.held_up_s = {3: held_up_s}
+    parts.delays_s = {3: held_up_s}
     drive = parts.drive()
     drive.run()
     assert drive.stop_counts == ({STALLED: stops} if stops else {})
@@ -297,7 +297,7 @@ def test_every_stop_is_counted_by_its_reason():
 def test_what_was_pressed_before_the_drive_is_forgotten_once_and_first_of_all():
     parts = Parts([ARM, GO, STOP])
     parts.drive().run()
-    assert parts.forgotten_at == [0]
+    assert parts.discarded_at == [0]
 
 
 def test_no_picture_is_taken_before_arming_or_in_a_pause():
@@ -310,7 +310,7 @@ def test_no_picture_is_taken_before_arming_or_in_a_pause():
     assert parts.pauses == 1
 
 
-def test_erasing_is_told_once_a_press():
+def test_erasing_is_called_once_a_press():
     parts = Parts([ARM, pad(0, 0, Button.ERASE), GO, GO, pad(0, 0, Button.ERASE), STOP])
     parts.drive().run()
     assert parts.erasures == 2
@@ -346,7 +346,7 @@ def test_a_pad_that_fails_leaves_the_car_at_neutral(error):
 def test_a_camera_that_fails_ends_the_run_at_neutral():
     parts = Parts([ARM, GO])
     parts.camera_error = RuntimeError("no frame")
-    with pytest.raises(CameraFailed, match="the camera failed: no frame"):
+    with pytest.raises(CameraFailed, match="no frame"):
         parts.drive().run(duration_s=10)
     assert_ended_safely(parts)
 
@@ -360,31 +360,31 @@ def test_a_camera_that_fails_ends_the_run_at_once():
 
 
 def test_a_camera_that_hangs_does_not_keep_the_car_driving(monkeypatch):
-    """The motors are closed before anybody waits for the camera, and it is waited for."""
+    """The motors are closed before the camera is waited for."""
     parts = Parts([ARM, *[GO] * 10, STOP])
     parts.clock = VirtualClock()
     monkeypatch.setattr(car_drive, "_CAMERA_JOIN_TIMEOUT_S", 2 * HANGS_S)
-    stands, went_on = threading.Event(), []
+    stopped, results = threading.Event(), []
 
     def hang(_camera):
-        went_on.append(stands.wait(HANGS_S))
+        results.append(stopped.wait(HANGS_S))
         return Frame(PIXELS, 0.0)
 
     def close(motors, real=Parts.Motors.close):
         real(motors)
-        stands.set()
+        stopped.set()
 
     monkeypatch.setattr(Parts.Camera, "capture", hang)
     monkeypatch.setattr(Parts.Motors, "close", close)
     parts.drive().run()
-    assert went_on == [True]
+    assert results == [True]
     assert_ended_safely(parts)
 
 
 def test_a_label_tells_what_the_wheels_did_when_the_picture_was_taken(monkeypatch):
-    """A picture comes some time after the light fell on the sensor."""
+    """A picture arrives some time after its exposure."""
     parts = Parts([ARM, *[GO] * 20, pad(-0.4, 1.0)])
-    parts.comes_after_s = 0.2
+    parts.latency_s = 0.2
     turned_s = []
 
     def apply(motors, command, real=Parts.Motors.apply):
@@ -405,11 +405,11 @@ def test_a_label_tells_what_the_wheels_did_when_the_picture_was_taken(monkeypatc
 def test_motors_that_fail_end_the_run_and_close_the_other_parts(monkeypatch):
     parts = Parts([ARM, GO])
 
-    def closing(self):
+    def close(self):
         self.parts.closed.append("motors")
-        raise MotorsFailed("the guard is gone")
+        raise MotorsFailed("the guard has ended")
 
-    monkeypatch.setattr(Parts.Motors, "close", closing)
+    monkeypatch.setattr(Parts.Motors, "close", close)
     with pytest.raises(MotorsFailed):
         parts.drive().run(duration_s=0.1)
     assert sorted(parts.closed) == ["camera", "motors", "pad"]

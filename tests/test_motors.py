@@ -1,4 +1,4 @@
-"""From a command to the pulses of a servo and an ESC, whatever sends them."""
+"""From a command to the pulses of a servo and an ESC, with any driver."""
 
 import math
 import os
@@ -28,8 +28,8 @@ REVERSED = msgspec.structs.replace(
 )
 
 
-class Wires:
-    """Takes pulses as `motors.PulseDriver` says; `broken` is the channel that cannot be sent to."""
+class RecordingDriver:
+    """A `PulseDriver` that records pulses; sending to the channel `broken` fails."""
 
     def __init__(self, *, broken: int | None = None) -> None:
         self.sent: list[tuple[int, float]] = []
@@ -40,7 +40,7 @@ class Wires:
         if self.closed:
             raise MotorsFailed("closed")
         if channel == self.broken:
-            raise MotorsFailed("the wire is broken")
+            raise MotorsFailed("the channel is broken")
         self.sent.append((channel, width_us))
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class Wires:
 
 @pytest.fixture(autouse=True)
 def slept(monkeypatch) -> list[float]:
-    """Nobody waits; how long they would have."""
+    """Replace sleeping by a list of durations."""
     waits: list[float] = []
     monkeypatch.setattr(servo_and_esc.time, "sleep", waits.append)
     return waits
@@ -66,7 +66,7 @@ def test_the_pulse_lies_on_straight_lines_between_three(value, pulse_us):
 
 def test_no_command_leaves_what_the_car_can_do():
     numbers = random.Random(1)
-    pulses = Wires()
+    pulses = RecordingDriver()
     with closing(ServoAndEsc(CONF, pulses)) as wheels:
         for _ in range(1000):
             wheels.apply(Command(numbers.uniform(-9, 9), numbers.uniform(-9, 9)))
@@ -81,19 +81,19 @@ def test_no_command_leaves_what_the_car_can_do():
         pytest.param(CONF, Command(1, -1), [(13, 1000), (18, 1900)], id="right, back"),
         pytest.param(REVERSED, Command(-1, 0), [(13, 1490), (18, 1900)], id="reversed servo"),
         pytest.param(REVERSED, Command(0.5, 0), [(13, 1490), (18, 1305)], id="reversed, right"),
-        pytest.param(CONF, Command(-7, 7), [(13, 2000), (18, 1100)], id="too much is all"),
+        pytest.param(CONF, Command(-7, 7), [(13, 2000), (18, 1100)], id="clamped"),
         pytest.param(CONF, Command(math.inf, -math.inf), [(13, 1000), (18, 1900)], id="infinite"),
     ],
 )
 def test_a_command_becomes_pulses_the_throttle_first(conf, command, sent):
-    pulses = Wires()
+    pulses = RecordingDriver()
     ServoAndEsc(conf, pulses).apply(command)
     assert pulses.sent[2:] == sent
 
 
 @pytest.mark.parametrize("command", [Command(math.nan, 0), Command(0, math.nan)])
 def test_what_is_not_a_number_is_refused_before_anything_moves(command):
-    pulses = Wires()
+    pulses = RecordingDriver()
     wheels = ServoAndEsc(CONF, pulses)
     before = list(pulses.sent)
     with pytest.raises(ValueError, match="not a number"):
@@ -102,7 +102,7 @@ def test_what_is_not_a_number_is_refused_before_anything_moves(command):
 
 
 def test_neutral_is_first_and_last_and_is_held_before_the_pulses_end(slept):
-    pulses = Wires()
+    pulses = RecordingDriver()
     wheels = ServoAndEsc(CONF, pulses)
     neutral = [(THROTTLE, 1490), (STEERING, 1510)]
     assert pulses.sent == neutral
@@ -113,7 +113,7 @@ def test_neutral_is_first_and_last_and_is_held_before_the_pulses_end(slept):
 
 
 def test_closing_twice_is_closing_once(slept):
-    pulses = Wires()
+    pulses = RecordingDriver()
     wheels = ServoAndEsc(CONF, pulses)
     wheels.close()
     wheels.close()
@@ -121,7 +121,7 @@ def test_closing_twice_is_closing_once(slept):
 
 
 def test_wheels_that_are_closed_move_no_more():
-    wheels = ServoAndEsc(CONF, Wires())
+    wheels = ServoAndEsc(CONF, RecordingDriver())
     wheels.close()
     with pytest.raises(MotorsFailed, match="closed"):
         wheels.apply(Command(0, 1))
@@ -129,26 +129,26 @@ def test_wheels_that_are_closed_move_no_more():
 
 @pytest.mark.parametrize("broken", [STEERING, THROTTLE])
 def test_pulses_end_when_neutral_cannot_be_sent_at_the_beginning(broken):
-    pulses = Wires(broken=broken)
-    with pytest.raises(MotorsFailed, match="wire is broken"):
+    pulses = RecordingDriver(broken=broken)
+    with pytest.raises(MotorsFailed, match="channel is broken"):
         ServoAndEsc(CONF, pulses)
     assert pulses.closed == 1
 
 
 @pytest.mark.parametrize("broken", [STEERING, THROTTLE])
 def test_pulses_end_when_neutral_cannot_be_sent_at_the_end(broken):
-    pulses = Wires()
+    pulses = RecordingDriver()
     wheels = ServoAndEsc(CONF, pulses)
     wheels.apply(Command(0, 1))
     pulses.broken = broken
-    with pytest.raises(MotorsFailed, match="wire is broken"):
+    with pytest.raises(MotorsFailed, match="channel is broken"):
         wheels.close()
     assert pulses.closed == 1
 
 
 def test_a_servo_that_cannot_be_told_keeps_no_esc_from_neutral():
-    """The throttle comes first, so it is at neutral while the servo's error is on its way."""
-    pulses = Wires()
+    """The throttle comes first, so it is at neutral when the servo fails."""
+    pulses = RecordingDriver()
     wheels = ServoAndEsc(CONF, pulses)
     wheels.apply(Command(0, 1))
     pulses.broken = STEERING
@@ -158,10 +158,12 @@ def test_a_servo_that_cannot_be_told_keeps_no_esc_from_neutral():
 
 
 def test_gpio_motors_are_opened_on_pins(monkeypatch):
-    made = []
-    monkeypatch.setattr(gpio_pulses, "GpioPulses", lambda conf: made.append(conf) or Wires())
+    opened = []
+    monkeypatch.setattr(
+        gpio_pulses, "GpioPulses", lambda conf: opened.append(conf) or RecordingDriver()
+    )
     open_motors(CONF).close()
-    assert made == [CONF]
+    assert opened == [CONF]
 
 
 def test_pca9685_motors_are_opened_on_the_bus(monkeypatch):
@@ -187,7 +189,7 @@ def test_simulated_wheels_are_opened_on_a_pipe():
     wheels.apply(Command(2, 0.5))
     wheels.close()
     os.close(write)
-    assert [(one.armed, one.command) for one in wire.receive_commands(read)] == [
+    assert [(message.armed, message.command) for message in wire.receive_commands(read)] == [
         (True, Command(1, 0.5)),
         (False, NEUTRAL),
     ]

@@ -1,4 +1,4 @@
-"""Priority where the user may have it, and nothing else where not."""
+"""Real-time priority where it is allowed, and no change where it is not."""
 
 import os
 import subprocess
@@ -19,17 +19,17 @@ def policy():
 def test_the_block_goes_first_and_what_it_starts_only_if_it_is_to_inherit_that(inherited):
     bench.require_realtime_priority()
     before = policy()
-    started = []
+    policies = []
     with priority(CONTROL, inherited=inherited):
         assert policy() == os.SCHED_FIFO
         assert os.sched_getparam(0).sched_priority == CONTROL
-        thread = threading.Thread(target=lambda: started.append(policy()))
+        thread = threading.Thread(target=lambda: policies.append(policy()))
         thread.start()
         thread.join()
         code = "import os; print(os.sched_getscheduler(0))"
         child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-        started.append(int(child.stdout))
-    assert started == [os.SCHED_FIFO if inherited else os.SCHED_OTHER] * 2
+        policies.append(int(child.stdout))
+    assert policies == [os.SCHED_FIFO if inherited else os.SCHED_OTHER] * 2
     assert policy() == before
 
 
@@ -37,29 +37,29 @@ def test_the_block_goes_first_and_what_it_starts_only_if_it_is_to_inherit_that(i
 def test_the_policy_of_before_is_back_also_where_only_root_may_clear_the_flag(
     monkeypatch, inherited
 ):
-    """As sched(7) has it, and as a user is treated who has a limit in /etc/security."""
-    now = [os.SCHED_OTHER, os.sched_param(0)]
+    """As sched(7) says, for a user with a limit in /etc/security."""
+    current = [os.SCHED_OTHER, os.sched_param(0)]
 
     def set_to(_thread, to, param):
-        if now[0] & os.SCHED_RESET_ON_FORK and not to & os.SCHED_RESET_ON_FORK:
+        if current[0] & os.SCHED_RESET_ON_FORK and not to & os.SCHED_RESET_ON_FORK:
             raise PermissionError(1, "Operation not permitted")
-        now[:] = to, param
+        current[:] = to, param
 
     monkeypatch.setattr(os, "sched_setscheduler", set_to)
-    monkeypatch.setattr(os, "sched_getscheduler", lambda _thread: now[0])
-    monkeypatch.setattr(os, "sched_getparam", lambda _thread: now[1])
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _thread: current[0])
+    monkeypatch.setattr(os, "sched_getparam", lambda _thread: current[1])
     with priority(CONTROL, inherited=inherited):
         assert policy() == os.SCHED_FIFO
-        assert now[1].sched_priority == CONTROL
+        assert current[1].sched_priority == CONTROL
     assert policy() == os.SCHED_OTHER
-    assert now[1].sched_priority == 0
+    assert current[1].sched_priority == 0
 
 
 def test_who_may_not_have_it_goes_on_as_before(monkeypatch):
-    def refuses(*_arguments):
+    def refuse(*_arguments):
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(os, "sched_setscheduler", refuses)
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
     before = policy()
     with priority(CONTROL):
         assert policy() == before

@@ -1,7 +1,8 @@
 """The behaviour of RPi.GPIO that gpio_pulses.py relies on: the real library and the fake.
 
 Each line of the contract runs in a process of its own. The real library runs in a namespace that
-looks like a Raspberry Pi; rpi-lgpio, which needs a chip that no file can play, is the fake's word.
+looks like a Raspberry Pi. rpi-lgpio needs a GPIO chip that files cannot emulate, so only the fake
+stands for it.
 """
 
 import os
@@ -15,21 +16,21 @@ from tests.pi import bench
 
 FAKES = Path(__file__).parent / "fakes" / "libraries"
 
-PREPARED = '''
+SETUP = '''
 import gc, mmap, subprocess, os, time, warnings
 warnings.simplefilter("error")
 from RPi import GPIO
 
 def frequency(pin):
-    """How often in a second the pin rises, by order of magnitude: 0, 50 or 1000."""
+    """Return the frequency of the pin by order of magnitude: 0, 50 or 1000."""
     if hasattr(GPIO, "pulsing"):
         return round(GPIO.pulsing(pin)[0])
-    time.sleep(0.1)  # what was begun ends
+    time.sleep(0.1)  # the pulse under way ends
     with open("/dev/gpiomem", "r+b") as file:
         registers = memoryview(mmap.mmap(file.fileno(), 4096)).cast("I")
     rises, bit = [], 1 << pin
     begin = before = time.monotonic()
-    worst = 0.0  # how long this thread had no turn, and so, perhaps, had what moves the pin
+    worst = 0.0  # longest pause of this thread, and perhaps of the one that drives the pin
     registers[7] = 0
     while len(rises) < 20 and time.monotonic() < begin + 0.4 + 10 * worst:
         looks = time.monotonic()
@@ -40,14 +41,14 @@ def frequency(pin):
             rises.append((before, looked))
         worst = max(worst, looked - before)
         before = looks
-    # Two rises are never nearer than a period, however late each is: as near as they may be told.
+    # Two rises are at least a period apart, however late each is seen.
     if len(rises) <= 1:
         return 0
     nearest = min(later[1] - earlier[0] for earlier, later in zip(rises, rises[1:]))
     return 1000 if nearest < 0.01 else 50
 
-def said(action):
-    """What it returned or raised."""
+def result(action):
+    """Return what the action returns or raises."""
     try:
         return action()
     except (Exception, Warning) as error:
@@ -59,8 +60,8 @@ def pwm(pin=18, hz=50):
     return GPIO.PWM(pin, hz)
 '''
 
-# Not as usual: RPi.GPIO unmaps the registers then, and a thread that still moves a pin crashes.
-ENDED = """
+# Exits at once: RPi.GPIO would unmap the registers, and a thread that still uses them crashes.
+EXIT = """
 import sys
 sys.stdout.flush()
 os._exit(0)
@@ -78,51 +79,51 @@ CONTRACT = [
         "GPIO.PUD_DOWN, GPIO.PUD_UP)",
         "10 11 0 1 0 1 20 21 22",
     ),
-    ("no mode", "print(GPIO.getmode(), said(lambda: GPIO.setup(18, 0)))", f"None {NO_MODE}"),
+    ("no mode", "print(GPIO.getmode(), result(lambda: GPIO.setup(18, 0)))", f"None {NO_MODE}"),
     (
         "another mode",
-        "GPIO.setmode(10); print(said(lambda: GPIO.setmode(11)), GPIO.getmode())",
+        "GPIO.setmode(10); print(result(lambda: GPIO.setmode(11)), GPIO.getmode())",
         "ValueError: A different mode has already been set! 10",
     ),
     ("the same mode", "GPIO.setmode(11); GPIO.setmode(11); print(GPIO.getmode())", "11"),
     (
         "no such mode",
-        "print(said(lambda: GPIO.setmode(12)))",
+        "print(result(lambda: GPIO.setmode(12)))",
         "ValueError: An invalid mode was passed to setmode()",
     ),
     (
         "PWM before setup",
-        "GPIO.setmode(11); print(said(lambda: GPIO.PWM(18, 50)))",
+        "GPIO.setmode(11); print(result(lambda: GPIO.PWM(18, 50)))",
         "RuntimeError: You must setup() the GPIO channel as an output first",
     ),
     (
         "PWM on an input",
-        "GPIO.setmode(11); GPIO.setup(18, GPIO.IN); print(said(lambda: GPIO.PWM(18, 50)))",
+        "GPIO.setmode(11); GPIO.setup(18, GPIO.IN); print(result(lambda: GPIO.PWM(18, 50)))",
         "RuntimeError: You must setup() the GPIO channel as an output first",
     ),
     (
         "no such pin",
-        "GPIO.setmode(11); print(said(lambda: GPIO.setup(54, GPIO.OUT)))",
+        "GPIO.setmode(11); print(result(lambda: GPIO.setup(54, GPIO.OUT)))",
         "ValueError: The channel sent is invalid on a Raspberry Pi",
     ),
     (
         "one bad pin of a list",
-        "GPIO.setmode(11); print(said(lambda: GPIO.setup([18, '13'], GPIO.OUT)))",
+        "GPIO.setmode(11); print(result(lambda: GPIO.setup([18, '13'], GPIO.OUT)))",
         "ValueError: Channel must be an integer",
     ),
     (
         "no such direction",
-        "GPIO.setmode(11); print(said(lambda: GPIO.setup(18, 7)))",
+        "GPIO.setmode(11); print(result(lambda: GPIO.setup(18, 7)))",
         "ValueError: An invalid direction was passed to setup()",
     ),
     (
         "an output with a resistor",
-        "GPIO.setmode(11); print(said(lambda: GPIO.setup(18, 0, pull_up_down=GPIO.PUD_UP)))",
+        "GPIO.setmode(11); print(result(lambda: GPIO.setup(18, 0, pull_up_down=GPIO.PUD_UP)))",
         "ValueError: pull_up_down parameter is not valid for outputs",
     ),
     (
         "an input with a level",
-        "GPIO.setmode(11); print(said(lambda: GPIO.setup(18, 1, initial=0)))",
+        "GPIO.setmode(11); print(result(lambda: GPIO.setup(18, 1, initial=0)))",
         "ValueError: initial parameter is not valid for inputs",
     ),
     (
@@ -132,12 +133,12 @@ CONTRACT = [
     ),
     (
         "no frequency",
-        "print(said(lambda: pwm(18, 0)))",
+        "print(result(lambda: pwm(18, 0)))",
         "ValueError: frequency must be greater than 0.0",
     ),
     (
         "more than always",
-        "p = pwm(); print(said(lambda: p.start(100.1)), said(lambda: p.ChangeDutyCycle(-0.1)))",
+        "p = pwm(); print(result(lambda: p.start(100.1)), result(lambda: p.ChangeDutyCycle(-0.1)))",
         " ".join(["ValueError: dutycycle must have a value from 0.0 to 100.0"] * 2),
     ),
     (
@@ -148,7 +149,7 @@ CONTRACT = [
     ),
     (
         "a second PWM silences the first",
-        "p = pwm(); p.start(7.5); print(said(pwm)); gc.collect(); print(frequency(18))",
+        "p = pwm(); p.start(7.5); print(result(pwm)); gc.collect(); print(frequency(18))",
         f"{SECOND}\n0",
     ),
     ("the last reference", "p = pwm(); p.start(7.5); del p; print(frequency(18))", "0"),
@@ -166,7 +167,7 @@ CONTRACT = [
     ),
     (
         "cleanup of nothing, unwarned",
-        "GPIO.setwarnings(False); print(said(GPIO.cleanup))",
+        "GPIO.setwarnings(False); print(result(GPIO.cleanup))",
         "None",
     ),
     (
@@ -177,28 +178,28 @@ CONTRACT = [
     (
         "cleanup of some keeps mode and others",
         "p, q = pwm(), pwm(13); p.start(7.5); q.start(7.5); p.stop(); del p; GPIO.cleanup([18]); "
-        "print(GPIO.getmode(), frequency(13), said(lambda: GPIO.PWM(18, 50)))",
+        "print(GPIO.getmode(), frequency(13), result(lambda: GPIO.PWM(18, 50)))",
         "11 50 RuntimeError: You must setup() the GPIO channel as an output first",
     ),
 ]
-DIFFERS = [  # by RPi.GPIO, by rpi-lgpio
+DIFFERENCES = [  # with the results of RPi.GPIO and of rpi-lgpio
     ("stopped and started", "p = pwm(); p.start(7.5); p.stop(); p.start(7.5); print(frequency(18))",
      "1000", "50"),
-    ("keywords", "pwm(); GPIO.setup(13, 0); print(said(lambda: GPIO.PWM(channel=13, frequency=50)"
+    ("keywords", "pwm(); GPIO.setup(13, 0); print(result(lambda: GPIO.PWM(channel=13, frequency=50)"
      " and 'taken').partition(':')[0])", "TypeError", "taken"),
     ("stop after cleanup", "p = pwm(); p.start(7.5); GPIO.cleanup([18]); "
-     "print(str(said(p.stop)).partition(':')[0])", "None", "TypeError"),
+     "print(str(result(p.stop)).partition(':')[0])", "None", "TypeError"),
 ]  # fmt: skip
 BY_LIBRARY = {
-    "RPi.GPIO": [line[:3] for line in [*CONTRACT, *DIFFERS]],
-    "fake": [line[:3] for line in [*CONTRACT, *DIFFERS]],
-    "fake rpi-lgpio": [*CONTRACT, *((name, code, lgpio) for name, code, _, lgpio in DIFFERS)],
+    "RPi.GPIO": [line[:3] for line in [*CONTRACT, *DIFFERENCES]],
+    "fake": [line[:3] for line in [*CONTRACT, *DIFFERENCES]],
+    "fake rpi-lgpio": [*CONTRACT, *((name, code, lgpio) for name, code, _, lgpio in DIFFERENCES)],
 }
 
 
 def run(library: str, code: str, folder: Path) -> str:
-    """What the code printed, with that library."""
-    command = [sys.executable, "-c", PREPARED + code + ENDED]
+    """Run the code with that library; return what it printed."""
+    command = [sys.executable, "-c", SETUP + code + EXIT]
     environment = dict(os.environ, PYTHONPATH=str(FAKES))
     if library == "RPi.GPIO":
         pi = bench.create_pi(folder / "pi")
@@ -206,9 +207,9 @@ def run(library: str, code: str, folder: Path) -> str:
         command = pi.command(*command)
     elif library == "fake rpi-lgpio":
         environment["FAKE_GPIO"] = "rpi-lgpio"
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.strip()
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip()
 
 
 def cases() -> list[object]:
@@ -226,18 +227,18 @@ def test_a_library_keeps_the_contract(library, code, expected, tmp_path):
 
 
 def test_the_fake_has_nothing_that_the_library_lacks():
-    """Nor can a typing error in car/ find something there."""
+    """Otherwise a typing error in car/ could go unnoticed."""
     probe = "from RPi import GPIO; print(*sorted(n for n in vars(GPIO) if n[0] != '_'))"
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", probe],
         env=dict(os.environ, PYTHONPATH=str(FAKES)),
         capture_output=True,
         text=True,
         check=True,
     )
-    ours = {"calls", "pulsing", "Call"}
+    for_tests = {"calls", "pulsing", "Call"}
     imported = {"dataclass", "os", "time", "warnings"}
-    assert set(ended.stdout.split()) - ours - imported == {
+    assert set(process.stdout.split()) - for_tests - imported == {
         *("BCM", "BOARD", "HIGH", "IN", "LOW", "OUT", "PUD_DOWN", "PUD_OFF", "PUD_UP", "PWM"),
         *("cleanup", "getmode", "setmode", "setup", "setwarnings"),
     }

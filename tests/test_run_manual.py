@@ -1,4 +1,4 @@
-"""The drive as users run it: a process of its own, ended in every way it can end."""
+"""`run_manual.py` as users run it, ended in every way it can end."""
 
 import io
 import json
@@ -40,11 +40,11 @@ from tests.test_live_view import free_port
 from tests.test_recorder import assert_whole
 
 SCRIPT = path.ROOT / "get_data" / "run_manual.py"
-SAID = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "comment")]
+SESSION_OPTIONS = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "comment")]
 
 
 @pytest.fixture(autouse=True)
-def _nobody_is_hurried(monkeypatch, tmp_path_factory):
+def _unhurried(monkeypatch, tmp_path_factory):
     unhurried.drives(monkeypatch, tmp_path_factory.mktemp("unhurried"))
 
 
@@ -59,21 +59,21 @@ def start(folder, *options, **more):
     )
 
 
-def ran(folder, *options):
+def run_drive(folder, *options):
     process = start(folder, *options)
     out, err = process.communicate(timeout=HANGS_S)
     return process.returncode, out, err
 
 
-def recording(folder, pictures=10):
-    """The recording has this many pictures on the disk."""
+def has_pictures(folder, pictures=10):
+    """Return a condition: the folder has this many pictures."""
     return lambda: len(list(folder.glob("*.jpg"))) >= pictures
 
 
 @pytest.mark.slow
 def test_a_drive_becomes_labels_and_a_report(tmp_path):
     folder = tmp_path / "drive"
-    code, out, err = ran(folder, "--duration", "2", "--driver", "Zoé", "--rate", "30")
+    code, out, err = run_drive(folder, "--duration", "2", "--driver", "Zoé", "--rate", "30")
     assert code == 0
     labels = assert_whole(folder)
     counts = json.loads(out)
@@ -86,9 +86,9 @@ def test_a_drive_becomes_labels_and_a_report(tmp_path):
     assert f"pictures  {len(labels)}" in err
     assert "30 asked" in err
     assert "Traceback" not in err
-    one = next(iter(labels.values()))
-    assert one["driver"] == "Zoé"
-    assert one["car_setting"]["run"]["rate_hz"] == 30
+    label = next(iter(labels.values()))
+    assert label["driver"] == "Zoé"
+    assert label["car_setting"]["run"]["rate_hz"] == 30
     assert session.read(folder / session.NAME)["driver"] == "Zoé"
 
 
@@ -100,10 +100,10 @@ def test_options_reach_the_labels(tmp_path, capsys):
     assert [len(json.loads(out)[key]) for key in ("directions", "speeds")] == [3, 4]
     labels = assert_whole(tmp_path / "drive")
     assert labels
-    for one in labels.values():
-        assert one["resolution"] == {"horizontal": 64, "vertical": 48}
-        assert (one["label"]["nb_dir"], one["label"]["nb_speed"]) == (3, 4)
-        assert 0 <= one["label"]["raw_speed"] <= 0.3
+    for label in labels.values():
+        assert label["resolution"] == {"horizontal": 64, "vertical": 48}
+        assert (label["label"]["nb_dir"], label["label"]["nb_speed"]) == (3, 4)
+        assert 0 <= label["label"]["raw_speed"] <= 0.3
 
 
 @pytest.mark.slow
@@ -111,7 +111,7 @@ def test_options_reach_the_labels(tmp_path, capsys):
 def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
     folder = tmp_path / "drive"
     process = start(folder)
-    wait_until(recording(folder))
+    wait_until(has_pictures(folder))
     process.send_signal(number)
     out, err = process.communicate(timeout=HANGS_S)
     assert process.returncode == 130
@@ -121,17 +121,26 @@ def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
 
 @pytest.mark.slow
 def test_a_terminal_that_is_closed_ends_the_drive_and_everything_is_saved(tmp_path):
-    """Nothing can be said any more, on stdout neither; that is no failure."""
+    """Neither stdout nor stderr can be written any more; that is no failure."""
     folder = tmp_path / "drive"
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        ["setsid", "--ctty", sys.executable, str(SCRIPT), "-o", str(folder), "--simulate", *SAID],
+        [
+            "setsid",
+            "--ctty",
+            sys.executable,
+            str(SCRIPT),
+            "-o",
+            str(folder),
+            "--simulate",
+            *SESSION_OPTIONS,
+        ],
         stdin=slave,
         stdout=slave,
         stderr=slave,
     )
     os.close(slave)
-    wait_until(recording(folder))
+    wait_until(has_pictures(folder))
     os.close(master)
     assert process.wait(HANGS_S) == 130
     assert len(assert_whole(folder)) >= 10
@@ -141,7 +150,7 @@ def test_a_terminal_that_is_closed_ends_the_drive_and_everything_is_saved(tmp_pa
 def test_ctrl_c_twice_still_saves(tmp_path):
     folder = tmp_path / "drive"
     process = start(folder)
-    wait_until(recording(folder))
+    wait_until(has_pictures(folder))
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=HANGS_S)
@@ -151,10 +160,10 @@ def test_ctrl_c_twice_still_saves(tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_on_a_terminal_reaches_only_the_drive(tmp_path):
-    """A terminal sends the signal to every process of the job; the writing one must not die."""
+    """A terminal signals every process of the job; the writer must survive it."""
     folder = tmp_path / "drive"
     process = start(folder, start_new_session=True)
-    wait_until(recording(folder))
+    wait_until(has_pictures(folder))
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=HANGS_S)
     assert process.returncode == 130
@@ -165,7 +174,7 @@ def test_ctrl_c_on_a_terminal_reaches_only_the_drive(tmp_path):
 def test_a_killed_drive_is_completed_for_the_next_script(tmp_path):
     folder = tmp_path / "drive"
     process = start(folder)
-    wait_until(recording(folder, 20))
+    wait_until(has_pictures(folder, 20))
     process.kill()
     process.communicate()
     upload = path.ROOT / "get_data" / "upload_data.py"
@@ -180,7 +189,7 @@ def test_a_killed_drive_is_completed_for_the_next_script(tmp_path):
 def test_a_folder_that_is_renamed_during_the_drive_and_made_anew_is_told(tmp_path):
     folder, away = tmp_path / "drive", tmp_path / "away"
     process = start(folder, "--duration", "60")
-    wait_until(recording(folder))
+    wait_until(has_pictures(folder))
     folder.rename(away)
     folder.mkdir()
     before = len(list(away.glob("*.jpg")))
@@ -195,8 +204,8 @@ def test_a_folder_that_is_renamed_during_the_drive_and_made_anew_is_told(tmp_pat
     assert list(folder.iterdir()) == []
 
 
-def drive_on(call, folder, *options):
-    """Record a few pictures into the folder; return exit code, counts and what was said."""
+def record_briefly(call, folder, *options):
+    """Record a few pictures into the folder; return exit code, report and stderr."""
     return call(run_manual, "-o", folder, "--simulate", "--duration", "0.2", *options)
 
 
@@ -207,13 +216,13 @@ def contents(folder):
 @pytest.mark.slow
 def test_the_same_folder_is_continued_and_its_session_kept(tmp_path):
     folder = tmp_path / "drive"
-    ran(folder, "--duration", "1", "--driver", "Zoé")
+    run_drive(folder, "--duration", "1", "--driver", "Zoé")
     first = label_file.read(folder / label_file.NAME)
-    code, _, err = ran(folder, "--duration", "1")
+    code, _, err = run_drive(folder, "--duration", "1")
     assert code == 0, err
     labels = assert_whole(folder)
     assert labels.keys() > first.keys()
-    assert {one["driver"] for one in labels.values()} == {"Zoé"}
+    assert {label["driver"] for label in labels.values()} == {"Zoé"}
     assert max(first) < min(labels.keys() - first.keys())
 
 
@@ -226,10 +235,10 @@ def test_an_option_that_says_something_else_than_the_template_is_refused_before_
     template = folder / session.NAME
     session.write(template, {key: "this", "tyres": 4})
     before = contents(folder)
-    code, out, err = drive_on(call, folder, f"--{key.replace('_', '-')}", "that")
+    code, out, err = record_briefly(call, folder, f"--{key.replace('_', '-')}", "that")
     assert (code, out) == (2, None)
-    for told in (str(template), key, "'this'", "'that'"):
-        assert told in err
+    for fact in (str(template), key, "'this'", "'that'"):
+        assert fact in err
     assert contents(folder) == before
 
 
@@ -237,25 +246,25 @@ def test_an_option_fills_an_empty_field_of_the_template(tmp_path, call):
     folder = tmp_path / "drive"
     folder.mkdir()
     (folder / session.NAME).write_text('{"event": "", "driver": "Zoe\\u0301", "tyres": 4}')
-    code, _, err = drive_on(call, folder, "--event", "race", "--driver", "Zo\u00e9")
+    code, _, err = record_briefly(call, folder, "--event", "race", "--driver", "Zo\u00e9")
     assert code == 0, err
     assert "warning" not in err
     kept = session.read(folder / session.NAME)
     assert (kept["event"], kept["tyres"]) == ("race", 4)
     labels = assert_whole(folder).values()
-    assert {(one["event"], one["tyres"]) for one in labels} == {("race", 4)}
+    assert {(label["event"], label["tyres"]) for label in labels} == {("race", 4)}
 
 
 def test_earlier_pictures_without_what_is_filled_now_are_told(tmp_path, call):
-    assert drive_on(call, tmp_path / "drive")[0] == 0
-    code, _, err = drive_on(call, tmp_path / "drive", "--event", "race")
+    assert record_briefly(call, tmp_path / "drive")[0] == 0
+    code, _, err = record_briefly(call, tmp_path / "drive", "--event", "race")
     assert code == 0
     assert f"{tmp_path / 'drive'}: earlier pictures have no event" in err
-    events = {one["event"] for one in assert_whole(tmp_path / "drive").values()}
+    events = {label["event"] for label in assert_whole(tmp_path / "drive").values()}
     assert events == {"", "race"}
 
 
-OTHERWISE = {
+OTHER_SETTINGS = {
     "nb_dir": ["--nb-dir", "3"],
     "nb_speed": ["--nb-speed", "1"],
     "max_throttle": ["--max-throttle", "0.31"],
@@ -264,14 +273,14 @@ OTHERWISE = {
 
 
 @pytest.mark.parametrize("option", [[], ["--check"]], ids=["drive", "check"])
-@pytest.mark.parametrize("name", OTHERWISE)
+@pytest.mark.parametrize("name", OTHER_SETTINGS)
 def test_a_folder_is_not_continued_with_what_its_labels_would_not_share(
     tmp_path, call, name, option
 ):
     folder = tmp_path / "drive"
-    assert drive_on(call, folder)[0] == 0
+    assert record_briefly(call, folder)[0] == 0
     before = contents(folder)
-    code, out, err = drive_on(call, folder, *OTHERWISE[name], *option)
+    code, out, err = record_briefly(call, folder, *OTHER_SETTINGS[name], *option)
     assert (code, out) == (2, None)
     assert str(folder) in err
     assert name in err
@@ -283,16 +292,16 @@ def test_a_folder_is_not_continued_with_what_its_labels_would_not_share(
 def test_classes_count_also_in_what_was_erased_or_not_yet_repaired(
     tmp_path, call, no_motors, where
 ):
-    one = document(0)
-    one["label"]["nb_dir"] = 7
-    one["label_fingerprint"] = fingerprint(one["img_id"], one["label"])
-    folder = interrupted(tmp_path / "drive", [one])
+    label = document(0)
+    label["label"]["nb_dir"] = 7
+    label["label_fingerprint"] = fingerprint(label["img_id"], label["label"])
+    folder = interrupted(tmp_path / "drive", [label])
     session.write(folder / session.NAME, {})
     if where != journal.NAME:
         (folder / journal.NAME).unlink()
         (folder / where).parent.mkdir(exist_ok=True)
-        label_file.write(folder / where, {one["img_id"]: one})
-    code, _, err = drive_on(call, folder)
+        label_file.write(folder / where, {label["img_id"]: label})
+    code, _, err = record_briefly(call, folder)
     assert code == 2
     assert "nb_dir 7" in err
     assert "nb_dir 5" in err
@@ -301,20 +310,20 @@ def test_classes_count_also_in_what_was_erased_or_not_yet_repaired(
 def test_a_simulated_drive_does_not_go_among_real_pictures(tmp_path, call, no_motors):
     folder = save(tmp_path / "drive", [document(0)])
     labels = label_file.read(folder / label_file.NAME)
-    for one in labels.values():
-        one["car_setting"]["run"] = {"simulated": False}
+    for label in labels.values():
+        label["car_setting"]["run"] = {"simulated": False}
     label_file.write(folder / label_file.NAME, labels)
-    code, _, err = drive_on(call, folder)
+    code, _, err = record_briefly(call, folder)
     assert code == 2
     assert "simulated false" in err
 
 
 def test_another_rate_and_another_car_are_told(tmp_path, call, monkeypatch):
-    assert drive_on(call, tmp_path / "drive")[0] == 0
+    assert record_briefly(call, tmp_path / "drive")[0] == 0
     conf = json.loads(path.HARDWARE_CONF.read_text()) | {"car": "another"}
     monkeypatch.setattr(path, "HARDWARE_CONF", tmp_path / "conf.json")
     path.HARDWARE_CONF.write_text(json.dumps(conf))
-    code, _, err = drive_on(call, tmp_path / "drive", "--rate", "10")
+    code, _, err = record_briefly(call, tmp_path / "drive", "--rate", "10")
     assert code == 0
     assert "rate_hz 20.0, this drive has rate_hz 10.0" in err
     assert "this drive has car another" in err
@@ -322,36 +331,36 @@ def test_another_rate_and_another_car_are_told(tmp_path, call, monkeypatch):
 
 @pytest.fixture
 def network_time(tmp_path, monkeypatch):
-    """Sets what the system answers when it is asked whether the network has set the clock."""
+    """Set what `timedatectl` answers about network time."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
-    def answers(text):
+    def set_answer(text):
         (folder / "timedatectl").write_text(f"#!/bin/sh\necho '{text}'\n")
         (folder / "timedatectl").chmod(0o755)
 
-    answers("")
-    return answers
+    set_answer("")
+    return set_answer
 
 
 FUTURE = "20990101T00-00-00-000000"
 
 
-def remembered_in(place, tmp_path, home):
-    """Put an id of the future where a drive looks for ids; return the file."""
+def store_future_id(place, tmp_path, home):
+    """Write an id of the future where a drive reads ids; return the file."""
     folder = tmp_path / "drive"
     if place == "last_img_id":
         file = home / "database" / "last_img_id"
         file.parent.mkdir()
         file.write_text(f"{FUTURE}\n")
         return file
-    one = {**document(0), "img_id": FUTURE, "file_name": f"{FUTURE}.jpg"}
-    one["label_fingerprint"] = fingerprint(FUTURE, one["label"])
-    save(folder, [one], pictures=False)
+    label = {**document(0), "img_id": FUTURE, "file_name": f"{FUTURE}.jpg"}
+    label["label_fingerprint"] = fingerprint(FUTURE, label["label"])
+    save(folder, [label], pictures=False)
     if place == "journal":
         (folder / label_file.NAME).unlink()
-        (folder / journal.NAME).write_text(json.dumps(one) + "\n")
+        (folder / journal.NAME).write_text(json.dumps(label) + "\n")
     (folder / f"{FUTURE}.jpg").write_bytes(picture(0))
     return folder / label_file.NAME
 
@@ -363,29 +372,29 @@ def remembered_in(place, tmp_path, home):
 def test_ids_ahead_of_a_clock_that_the_network_has_set_are_told_and_not_followed(
     tmp_path, home, call, network_time, place, answer, follows
 ):
-    """Where the clock may be wrong, they are followed, as ids only go up."""
-    file = remembered_in(place, tmp_path, home)
+    """They are followed only where the clock may be wrong, since ids must increase."""
+    file = store_future_id(place, tmp_path, home)
     network_time(answer)
     code, _, err = call(run_manual, "-o", tmp_path / "drive", "--simulate", "--check")
     assert code == 0
-    assert f"{file} has the id {FUTURE}" in err  # before the drive, and changing nothing
-    code, counts, err = drive_on(call, tmp_path / "drive")
+    assert f"{file} has the id {FUTURE}" in err  # `--check` reports it too
+    code, counts, err = record_briefly(call, tmp_path / "drive")
     assert code == 0, err
-    told, _, _ = err.partition(f"\n{tmp_path / 'drive'}\n")
-    assert f"{file} has the id {FUTURE}" in told
+    before_start, _, _ = err.partition(f"\n{tmp_path / 'drive'}\n")
+    assert f"{file} has the id {FUTURE}" in before_start
     new = assert_whole(tmp_path / "drive").keys() - {FUTURE}
     assert len(new) == counts["pictures"] > 0
-    assert all((one > FUTURE) == follows for one in new)
+    assert all((img_id > FUTURE) == follows for img_id in new)
     assert capture_clock.load_last_time(home / "database" / "last_img_id") == parse_img_id(max(new))
 
 
 def test_a_clock_that_was_an_hour_ahead_is_still_followed(tmp_path, home, call, network_time):
-    """A small step back is not worth ids that do not go up."""
+    """A small step back does not justify ids that decrease."""
     network_time("yes")
     last = datetime.now(UTC) + timedelta(hours=1)
     (home / "database").mkdir()
     capture_clock.save_last_time(home / "database" / "last_img_id", last)
-    code, _, err = drive_on(call, tmp_path / "drive")
+    code, _, err = record_briefly(call, tmp_path / "drive")
     assert code == 0
     assert "last_img_id" not in err
     assert min(map(parse_img_id, assert_whole(tmp_path / "drive"))) > last
@@ -416,16 +425,16 @@ def test_a_drive_needs_a_folder(option, capsys):
 def test_ids_go_on_when_the_clock_was_wrong(tmp_path, home):
     memory = home / "database" / "last_img_id"
     memory.parent.mkdir()
-    memory.write_text("20990101T00-00-00-000000\n")
-    ran(tmp_path / "drive", "--duration", "1")
-    assert all(one > "20990101T00-00-00-000000" for one in assert_whole(tmp_path / "drive"))
+    memory.write_text(f"{FUTURE}\n")
+    run_drive(tmp_path / "drive", "--duration", "1")
+    assert all(img_id > FUTURE for img_id in assert_whole(tmp_path / "drive"))
     assert memory.read_text().strip() == max(assert_whole(tmp_path / "drive"))
 
 
 @pytest.mark.slow
 def test_a_drive_whose_ids_cannot_be_remembered_is_recorded_and_warned_of(tmp_path, home):
-    (home / "database").symlink_to("/proc/sys")  # where not even root makes a file
-    code, _, err = ran(tmp_path / "drive", "--duration", "1")
+    (home / "database").symlink_to("/proc/sys")  # where not even root can create a file
+    code, _, err = run_drive(tmp_path / "drive", "--duration", "1")
     assert code == 0, err
     assert len(assert_whole(tmp_path / "drive")) > 10
     before, _, after = err.partition(f"{tmp_path / 'drive'}\n")
@@ -436,7 +445,7 @@ def test_a_drive_whose_ids_cannot_be_remembered_is_recorded_and_warned_of(tmp_pa
 
 @pytest.mark.slow
 def test_erasing_and_pausing_from_the_pad(tmp_path, monkeypatch, capsys):
-    """The pad's buttons as the simulated driver presses them."""
+    """The simulated driver presses the buttons."""
     presses = [
         (1.0, Button.ERASE),
         (1.5, Button.PAUSE),
@@ -453,7 +462,7 @@ def test_erasing_and_pausing_from_the_pad(tmp_path, monkeypatch, capsys):
     assert (len(kept), len(erased)) == (counts["pictures"], counts["erased"])
     assert erased[-1] < kept[0]
     gaps_s = [(parse_img_id(b) - parse_img_id(a)).total_seconds() for a, b in pairwise(kept)]
-    pause_s = sum(gaps_s) - counts["duration_s"]  # it is no gap, and no time of the drive
+    pause_s = sum(gaps_s) - counts["duration_s"]  # not part of the drive's duration
     assert pause_s > 0.9
     assert min(abs(gap_s - pause_s) for gap_s in gaps_s) < 0.01
 
@@ -472,7 +481,7 @@ def test_a_terminal_sees_the_drive_in_less_than_eighty_columns(tmp_path):
     while True:
         try:
             seen += os.read(master, 65536)
-        except OSError:  # the other side is closed
+        except OSError:  # the slave is closed
             break
     os.close(master)
     assert process.wait() == 0
@@ -486,7 +495,7 @@ def test_a_terminal_sees_the_drive_in_less_than_eighty_columns(tmp_path):
 
 @pytest.mark.slow
 def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
-    """ssh over a lost radio link: nobody reads, and writing blocks for ever."""
+    """As ssh over a lost radio link: nobody reads, and writing blocks."""
     folder = tmp_path / "drive"
     master, slave = pty.openpty()
     process = subprocess.Popen(
@@ -496,7 +505,7 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
         stderr=slave,
     )
     os.set_blocking(slave, False)
-    wait_until(recording(folder, 5))
+    wait_until(has_pictures(folder, 5))
     while True:  # the terminal's buffer is full
         try:
             os.write(slave, b"x" * 4096)
@@ -504,7 +513,7 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
             break
     os.set_blocking(slave, True)
     before = len(list(folder.glob("*.jpg")))
-    wait_until(recording(folder, before + 40))
+    wait_until(has_pictures(folder, before + 40))
     process.send_signal(signal.SIGHUP)
     wait_until(lambda: list(folder.glob("labels.*")) == [folder / label_file.NAME])
     assert len(assert_whole(folder)) >= before + 40
@@ -515,7 +524,7 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
 
 @pytest.fixture
 def drive_on_terminal(monkeypatch, capsys):
-    """A short drive in this process; somebody has typed these lines on its terminal."""
+    """Function for a short drive in this process, with these lines typed on its terminal."""
     master, slave = pty.openpty()
     stdin = os.fdopen(slave)
     monkeypatch.setattr(sys, "stdin", stdin)
@@ -535,32 +544,32 @@ def test_a_terminal_is_asked_for_the_session_and_the_answers_are_kept(tmp_path, 
     code, err = drive_on_terminal(folder, "--driver", "Zoé", typed="open day\n\nwet ground\n")
     assert code == 0
     assert re.findall(r"\b(\w+): ", err)[:3] == ["event", "track_type", "comment"]
-    said = {
+    answers = {
         "event": "open day",
         "track": "school",
         "track_type": "",
         "driver": "Zoé",
         "comment": "wet ground",
     }
-    assert json.loads((folder / session.NAME).read_text()) == said
-    for one in assert_whole(folder).values():
-        assert {key: one[key] for key in said} == said
-    code, err = drive_on_terminal(folder)  # it knows, and asks no more
+    assert json.loads((folder / session.NAME).read_text()) == answers
+    for label in assert_whole(folder).values():
+        assert {key: label[key] for key in answers} == answers
+    code, err = drive_on_terminal(folder)  # the answers are known
     assert code == 0
     assert "event: " not in err
-    assert session.read(folder / session.NAME) == said
+    assert session.read(folder / session.NAME) == answers
 
 
 def test_a_terminal_is_asked_for_the_empty_fields_of_a_form(tmp_path, drive_on_terminal):
-    """Before the first picture; what was left empty then is an answer."""
+    """They are asked before the first picture; an empty answer counts."""
     folder = tmp_path / "drive"
     folder.mkdir()
     session.write(folder / session.NAME, {"event": "race", "driver": "", "tyres": 4})
     code, err = drive_on_terminal(folder, "--track", "park", typed="asphalt\nZoé\n\n")
     assert code == 0
     assert re.findall(r"\b(\w+): ", err)[:3] == ["track_type", "driver", "comment"]
-    said = {"event": "race", "track": "park", "track_type": "asphalt", "driver": "Zoé"}
-    assert session.read(folder / session.NAME) == {**said, "comment": "", "tyres": 4}
+    answers = {"event": "race", "track": "park", "track_type": "asphalt", "driver": "Zoé"}
+    assert session.read(folder / session.NAME) == {**answers, "comment": "", "tyres": 4}
     code, err = drive_on_terminal(folder)
     assert code == 0
     assert "comment: " not in err
@@ -578,10 +587,10 @@ def test_without_a_terminal_nobody_is_asked(tmp_path, monkeypatch, capsys):
     run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "0.2"])
     assert "event: " not in capsys.readouterr().err
     kept = session.read(tmp_path / "drive" / session.NAME)
-    assert kept == {**dict.fromkeys(kept, ""), "track": "school"}  # which is simulated
+    assert kept == {**dict.fromkeys(kept, ""), "track": "school"}  # the simulated one
 
 
-ROADS = [  # what the folder says, options, the road, what the labels say
+ROADS = [  # track of the folder, options, simulated track, track of the labels
     ("", [], "school", "school"),
     ("", ["--track", "park"], "park", "park"),
     ("", ["--track", "Park"], "park", "Park"),
@@ -610,9 +619,9 @@ def test_the_simulated_road_is_the_one_that_the_labels_name(
     assert ("warning" in err) == (named.casefold() != road)
     labels = assert_whole(folder)
     assert labels
-    for one in labels.values():
-        run = one["car_setting"]["run"]
-        assert (one["track"], run["sim_track"], run["seed"]) == (named, road, 7)
+    for label in labels.values():
+        run = label["car_setting"]["run"]
+        assert (label["track"], run["sim_track"], run["seed"]) == (named, road, 7)
 
 
 @pytest.mark.parametrize("option", [[], ["--check"]])
@@ -636,16 +645,16 @@ def test_a_simulated_road_that_the_labels_contradict_is_told_before_the_drive(
 
 @pytest.mark.slow
 def test_a_simulated_drive_that_was_stopped_goes_on_and_tells_it(tmp_path, monkeypatch):
-    """Held up as a whole by a busy machine, a frozen container, a debugger."""
+    """As when a busy machine, a frozen container or a debugger stops all processes."""
     unhurried.hurry_up(monkeypatch)
     folder = tmp_path / "drive"
     process = start(folder)
-    wait_until(recording(folder))
+    wait_until(has_pictures(folder))
     process.send_signal(signal.SIGSTOP)
     time.sleep(0.5)
     before = len(list(folder.glob("*.jpg")))
     process.send_signal(signal.SIGCONT)
-    wait_until(recording(folder, before + 40))
+    wait_until(has_pictures(folder, before + 40))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=HANGS_S)
     stops = json.loads(out)["stops"]
@@ -654,19 +663,19 @@ def test_a_simulated_drive_that_was_stopped_goes_on_and_tells_it(tmp_path, monke
     assert sum(stops.values()) >= 1
     assert re.search(r"  stopped +\d+ times?: ", err)
     labels = sorted(assert_whole(folder).items())
-    driving = [name for name, one in labels[before + 5 :] if one["label"]["raw_speed"] > 0]
-    assert len(driving) > 10, "it stands and is recorded"
+    driving = [name for name, label in labels[before + 5 :] if label["label"]["raw_speed"] > 0]
+    assert len(driving) > 10, "the car stands and is recorded"
 
 
 def test_an_interrupted_recording_is_repaired_aloud_and_continued(tmp_path, capsys):
     folder = interrupted(tmp_path / "drive", [document(0)], torn=b"torn")
     session.write(folder / session.NAME, {})
     run_manual.main(["-o", str(folder), "--simulate", "--duration", "0.3"])
-    said = capsys.readouterr()
-    assert f"{folder}: repaired an interrupted recording: 1 label kept" in said.err
-    assert "this line of the journal is torn" in said.err
+    output = capsys.readouterr()
+    assert f"{folder}: repaired an interrupted recording: 1 label kept" in output.err
+    assert "this line of the journal is torn" in output.err
     labels = assert_whole(folder)
-    assert len(labels) == json.loads(said.out)["pictures"] + 1
+    assert len(labels) == json.loads(output.out)["pictures"] + 1
     assert document(0)["img_id"] in labels
 
 
@@ -675,11 +684,11 @@ def test_a_recording_that_stopped_is_told_when_the_drive_is_over(tmp_path, monke
     monkeypatch.setattr(run_manual, "Recorder", partial(run_manual.Recorder, min_free_bytes=2**62))
     drive = ["-o", str(tmp_path / "drive"), "--simulate", "--duration", "1.3"]
     code = process.run(lambda: run_manual.main(drive))
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert code == 1
-    assert "error: " in said.err
-    assert "recording stopped early: the disk is nearly full" in said.err
-    counts = json.loads(said.out)
+    assert "error: " in output.err
+    assert "recording stopped early: the disk is nearly full" in output.err
+    counts = json.loads(output.out)
     assert counts["stopped"] == "the disk is nearly full"
     assert counts["pictures"] == len(assert_whole(tmp_path / "drive"))
 
@@ -691,7 +700,7 @@ def test_a_car_that_drives_on_without_recording_is_shown_as_driving(tmp_path, mo
 
     def is_driving():
         with (
-            suppress(OSError),  # it does not listen yet
+            suppress(OSError),  # the server does not listen yet
             urllib.request.urlopen(f"http://127.0.0.1:{port}/state") as answer,
         ):
             state = json.load(answer)
@@ -715,40 +724,42 @@ def test_a_car_that_drives_on_without_recording_is_shown_as_driving(tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("ended_by", "says"),
+    ("error", "message"),
     [
         (None, "recording stopped early: the writing process did not end well"),
         (PadLost("the pad is gone"), "error: the pad is gone"),
     ],
-    ids=["the time", "a failure"],
+    ids=["duration", "failure"],
 )
 def test_a_writer_that_was_killed_is_told_and_hides_nothing(
-    tmp_path, monkeypatch, capsys, ended_by, says
+    tmp_path, monkeypatch, capsys, error, message
 ):
     folder = tmp_path / "drive"
     real = run_manual.Recorder.close
-    drives = run_manual.Drive.run
+    real_run = run_manual.Drive.run
 
-    def killed(self):
+    def kill_writer_first(self):
         self._writer.kill()
         real(self)
 
     def run(self, duration_s):
-        drives(self, duration_s)
-        if ended_by:
-            raise ended_by
+        real_run(self, duration_s)
+        if error:
+            raise error
 
-    monkeypatch.setattr(run_manual.Recorder, "close", killed)
+    monkeypatch.setattr(run_manual.Recorder, "close", kill_writer_first)
     monkeypatch.setattr(run_manual.Drive, "run", run)
     drive = ["-o", str(folder), "--simulate", "--duration", "1"]
     code = process.run(lambda: run_manual.main(drive))
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert code == 1
-    assert says in said.err.splitlines()[-1]
-    counts = json.loads(said.out)
+    assert message in output.err.splitlines()[-1]
+    counts = json.loads(output.out)
     assert counts["stopped"].startswith("the writing process did not end well")
     labels = journal.repair(folder).labels
-    assert counts["pictures"] == pytest.approx(labels, abs=1)  # killed before it counted one
+    assert counts["pictures"] == pytest.approx(
+        labels, abs=1
+    )  # it may be killed before it counts the last
     assert labels > 0
 
 
@@ -756,19 +767,19 @@ def test_a_recording_that_cannot_be_merged_is_told(tmp_path, monkeypatch, capsys
     folder = tmp_path / "drive"
     real = run_manual.Recorder
 
-    def in_the_way(*arguments, **options):
+    def create_obstructed(*arguments, **options):
         recorder = real(*arguments, **options)
         (folder / label_file.NAME).mkdir()
         return recorder
 
-    monkeypatch.setattr(run_manual, "Recorder", in_the_way)
+    monkeypatch.setattr(run_manual, "Recorder", create_obstructed)
     drive = ["-o", str(folder), "--simulate", "--duration", "0.3"]
     code = process.run(lambda: run_manual.main(drive))
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert code == 1
-    counts = json.loads(said.out)
+    counts = json.loads(output.out)
     assert counts["unmerged"]
-    assert counts["unmerged"] in said.err.splitlines()[-1]
+    assert counts["unmerged"] in output.err.splitlines()[-1]
     (folder / label_file.NAME).rmdir()
     assert journal.repair(folder).labels == counts["pictures"]
     assert_whole(folder)
@@ -783,37 +794,38 @@ def test_pictures_have_the_quality_that_the_car_is_set_to(tmp_path, monkeypatch,
     capsys.readouterr()
     grey = np.zeros((120, 160, 3), np.uint8)
     jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 37])[1].tobytes()
-    tables = jpeg[: jpeg.index(b"\xff\xc0")]  # how coarse each frequency is
+    tables = jpeg[: jpeg.index(b"\xff\xc0")]  # the quantization tables
     pictures = list((tmp_path / "drive").glob("*.jpg"))
     assert pictures
     assert all(picture.read_bytes().startswith(tables) for picture in pictures)
 
 
-BAD_OPTIONS = [
-    (["--rate", "0"], "--rate: expected 0.1 to 200 pictures a second, got '0'"),
-    (["--rate", "nan"], "--rate: expected 0.1 to 200 pictures a second, got 'nan'"),
-    (["--rate", "1000"], "expected 0.1 to 200 pictures a second"),
-    (["--duration", "-1"], "--duration: expected a number above 0"),
-    (["--duration", "inf"], "--duration: expected a number above 0"),
-    (["--resolution", "0x0"], "--resolution: expected WxH, 16 to 4096 pixels each, got '0x0'"),
-    (["--resolution", "160"], "expected WxH"),
-    (["--resolution", "axb"], "expected WxH"),
-    (["--nb-dir", "0"], "--nb-dir: expected 2 to 99 classes"),
-    (["--nb-dir", "1"], "--nb-dir: expected 2 to 99 classes"),
-    (["--nb-dir", "1000"], "expected 2 to 99 classes"),
-    (["--nb-speed", "0"], "--nb-speed: expected 1 to 99 classes"),
-    (["--max-throttle", "1.5"], "expected 0.01 to 1 of full throttle"),
-    (["--sim-track", "gym"], "--sim-track: invalid choice: 'gym'"),
-    (["--seed", "-1"], "--seed: expected 0 to 4294967295 as a seed, got '-1'"),
+BAD_OPTIONS = [  # with what the message names besides them
+    (["--rate", "0"], ["0.1", "200"]),
+    (["--rate", "nan"], ["0.1", "200"]),
+    (["--rate", "1000"], ["0.1", "200"]),
+    (["--duration", "-1"], ["above 0"]),
+    (["--duration", "inf"], ["above 0"]),
+    (["--resolution", "0x0"], ["WxH", "16", "4096"]),
+    (["--resolution", "160"], ["WxH"]),
+    (["--resolution", "axb"], ["WxH"]),
+    (["--nb-dir", "0"], ["2", "99"]),
+    (["--nb-dir", "1"], ["2", "99"]),
+    (["--nb-dir", "1000"], ["2", "99"]),
+    (["--nb-speed", "0"], ["1", "99"]),
+    (["--max-throttle", "1.5"], ["0.01", "1"]),
+    (["--sim-track", "gym"], ["school", "park"]),
+    (["--seed", "-1"], ["0", "4294967295"]),
 ]
 
 
-@pytest.mark.parametrize(("options", "complaint"), BAD_OPTIONS, ids=lambda value: str(value)[:30])
-def test_wrong_options_are_refused_before_anything_is_made(tmp_path, options, complaint, capsys):
+@pytest.mark.parametrize(("options", "facts"), BAD_OPTIONS, ids=lambda value: str(value)[:30])
+def test_wrong_options_are_refused_before_anything_is_made(tmp_path, options, facts, capsys):
     with pytest.raises(SystemExit) as caught:
         run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", *options])
     assert caught.value.code == 2
-    assert complaint in capsys.readouterr().err
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert [fact for fact in [*options, *facts] if fact not in message] == []
     assert not (tmp_path / "drive").exists()
 
 
@@ -844,18 +856,18 @@ def test_a_machine_that_is_no_car_is_told_line_by_line_and_nothing_is_made(tmp_p
 
 
 class StalledCamera:
-    """A camera that gives pictures until it is asked for one thing; then none any more."""
+    """A camera that gives no more pictures once a certain property is read."""
 
     missed = 0
 
     def __init__(self, stalls_at):
         self.stalls_at, self.stalled = stalls_at, False
 
-    def answer(self, asked, answer):
-        self.stalled |= asked == self.stalls_at
+    def answer(self, name, value):
+        self.stalled |= name == self.stalls_at
         if self.stalled:
             raise CameraFailed("no picture comes")
-        return answer
+        return value
 
     def measured_rate_hz(self, _duration_s):
         return self.answer("rate", 20.0)
@@ -980,20 +992,20 @@ def test_a_folder_that_is_no_recording_is_refused(tmp_path, name, content, compl
     folder.mkdir()
     (folder / name).write_text(content)
     code = process.run(lambda: run_manual.main(["-o", str(folder), "--simulate"]))
-    said = capsys.readouterr()
-    assert (code, said.out) == (2, "")
-    assert complaint in said.err
+    output = capsys.readouterr()
+    assert (code, output.out) == (2, "")
+    assert complaint in output.err
     assert [file.name for file in folder.iterdir()] == [name]
 
 
 @pytest.fixture
 def no_motors(monkeypatch):
-    """Fails when the motors are opened."""
+    """Fail the test if the motors are opened."""
 
-    def opened(_car):
-        raise AssertionError("the motors came on")
+    def fail(_car):
+        raise AssertionError("the motors were opened")
 
-    monkeypatch.setattr(assembly.SimulatedCar, "open_motors", opened)
+    monkeypatch.setattr(assembly.SimulatedCar, "open_motors", fail)
 
 
 @pytest.mark.parametrize("place", ["drive", "drive/monday"])
@@ -1003,8 +1015,8 @@ def test_a_file_in_the_place_of_the_folder_is_told_before_the_motors_come_on(
     (tmp_path / "drive").write_text("mine")
     code, _, err = call(run_manual, "-o", tmp_path / place, "--simulate")
     assert code == 2
-    why = f"cannot be made a folder: {tmp_path / 'drive'} is a file"
-    assert err == f"error: {tmp_path / place} {why}\n"
+    assert str(tmp_path / place) in err
+    assert f"{tmp_path / 'drive'} is a file" in err
     assert (tmp_path / "drive").read_text() == "mine"
 
 
@@ -1028,12 +1040,14 @@ def test_a_folder_that_may_not_be_read_is_told_before_the_motors_come_on(
 
     monkeypatch.setattr(journal, "acquire_lock", refuses)
     code, _, err = call(run_manual, "-o", tmp_path, "--simulate")
-    assert (code, err) == (2, f"error: {tmp_path} cannot be recorded into: Permission denied\n")
+    assert code == 2
+    assert str(tmp_path) in err
+    assert "Permission denied" in err
 
 
 @pytest.mark.slow
 def test_a_disk_that_stalls_costs_no_picture_and_no_tick(tmp_path, monkeypatch, capsys):
-    """The writing process stands still for a while, as an SD card can make it."""
+    """The writer is suspended for a while, as by a slow SD card."""
     recorders, drives, stalled = [], [], []
 
     class Recording(run_manual.Recorder):

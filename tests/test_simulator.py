@@ -1,4 +1,4 @@
-"""The simulator: a track, an obedient car, a punctual camera, a driver who copes."""
+"""The simulator: track, car, camera, pad, motors and driver."""
 
 import math
 import sys
@@ -49,13 +49,13 @@ def follow_driver(world, *, rate_hz=20.0):
 
 
 def steps_of(track):
-    """From each point of the centre line to the next, and from the last to the first."""
+    """Return the vector from each point of the centre line to the next, around the lap."""
     points = np.stack([track.x_m, track.y_m], axis=1)
     return np.roll(points, -1, axis=0) - points
 
 
 def turns_of(track):
-    """The change of direction at each point, left is positive, told from the points alone."""
+    """Return the change of direction at each point, positive to the left, from the points alone."""
     step = steps_of(track)
     heading = np.arctan2(step[:, 1], step[:, 0])
     return (heading - np.roll(heading, 1) + math.pi) % math.tau - math.pi
@@ -146,7 +146,7 @@ def test_a_picture_shows_sky_above_and_the_road_in_the_middle(track):
 @pytest.mark.slow
 @pytest.mark.parametrize("distance_m", [0.6, 0.9, 1.2])
 def test_a_thing_on_the_ground_is_where_a_camera_0_22_m_high_sees_it(distance_m):
-    """The ends of the dashes, which begin every 0.6 m; the camera is 0.15 m ahead of the axle."""
+    """Ends of dashes, which begin every 0.6 m; the camera is 0.15 m ahead of the axle."""
     track = load_track("school")
     middle = SimulatedView(track, 320, 240, seed=1).render(track.pose(0), 0.0, 0)[:, 160, 1]
     focal_px = 160 / math.tan(math.radians(50))
@@ -172,8 +172,8 @@ def test_pictures_are_the_same_for_the_same_seed_and_others_for_another():
 def test_two_pictures_of_a_parked_car_differ_by_noise():
     world = world_at_rest()
     camera = camera_of(world, rate_hz=100.0)
-    one, other = (camera.capture().pixels.astype(int) for _ in range(2))
-    assert 2 < (one - other).std() < 8
+    first, second = (camera.capture().pixels.astype(int) for _ in range(2))
+    assert 2 < (first - second).std() < 8
 
 
 @pytest.mark.slow
@@ -204,17 +204,17 @@ def test_a_late_reader_misses_pictures_and_gets_none_twice():
 
 
 def test_a_camera_that_wakes_up_late_gives_the_picture_of_that_time():
-    class Sleepy(VirtualClock):
+    class LateClock(VirtualClock):
         def sleep_until(self, moment):
             super().sleep_until(moment + 0.25)
 
-    camera = camera_of(World(seed=1, clock=Sleepy()), rate_hz=10.0)
+    camera = camera_of(World(seed=1, clock=LateClock()), rate_hz=10.0)
     moments = [camera.capture().captured_s for _ in range(3)]
     assert moments == pytest.approx([0.2, 0.5, 0.8])
 
 
 def test_a_world_that_begins_while_its_camera_waits_is_seen_at_a_steady_rate_from_then_on():
-    class Beginning(VirtualClock):
+    class RestartingClock(VirtualClock):
         def sleep_until(self, moment):
             super().sleep_until(moment)
             if world.started_s == 0.0:  # a little before the picture
@@ -222,7 +222,7 @@ def test_a_world_that_begins_while_its_camera_waits_is_seen_at_a_steady_rate_fro
                 world.restart()
                 world.clock.sleep_until(moment)
 
-    world = World(seed=1, clock=Beginning())
+    world = World(seed=1, clock=RestartingClock())
     camera = camera_of(world, rate_hz=10.0)
     moments = [camera.capture().captured_s - world.started_s for _ in range(3)]
     assert moments == pytest.approx([0.1, 0.2, 0.3])
@@ -302,7 +302,7 @@ def test_steering_left_goes_left_and_right_goes_right(steering, side):
 
 
 def moved_px(before, after):
-    """How many pixels to the right the middle of a strip has moved, whatever the light does."""
+    """Return by how many pixels the middle of a strip has moved right, whatever the light."""
     before, after = (strip - strip.mean() for strip in (before, after))
     misfits = {
         shift: abs(after[:, 55 + shift : 105 + shift] - before[:, 55:105]).mean()
@@ -342,7 +342,7 @@ def test_a_drive_does_not_depend_on_how_often_the_world_is_asked():
 
 @pytest.fixture
 def hasty_threads():
-    """Threads take turns so often that what is not locked goes wrong."""
+    """Make threads switch so often that missing locks show."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -381,7 +381,7 @@ def test_pushes_turn_the_car_although_nobody_steers():
 
 @pytest.mark.slow
 def test_pushes_come_as_often_as_was_asked_for_and_from_both_sides():
-    """Counted by the turns of a car that creeps and is told to go straight."""
+    """Counted by the turns of a slow car that is steered straight ahead."""
     world = world_at_rest(push_rate_hz=0.3)
     SimulatedMotors(world).apply(Command(0.0, 0.02))
     headings_rad = []
@@ -424,7 +424,7 @@ def test_motors_refuse_what_is_not_a_number_and_go_on_as_before(command):
 
 
 @pytest.mark.parametrize(
-    ("told", "done"),
+    ("command", "clamped"),
     [
         (Command(5.0, 0.3), Command(1.0, 0.3)),
         (Command(-math.inf, 0.3), Command(-1.0, 0.3)),
@@ -433,11 +433,11 @@ def test_motors_refuse_what_is_not_a_number_and_go_on_as_before(command):
     ],
     ids=str,
 )
-def test_motors_clamp_what_is_out_of_range(told, done):
+def test_motors_clamp_what_is_out_of_range(command, clamped):
     states = []
-    for command in (told, done):
+    for each in (command, clamped):
         world = world_at_rest(push_rate_hz=2.0)
-        SimulatedMotors(world).apply(command)
+        SimulatedMotors(world).apply(each)
         world.clock.sleep_until(2.0)
         states.append(world.state())
     assert states[0] == states[1]
@@ -494,7 +494,7 @@ def test_a_driver_who_sees_the_car_stand_arms_it_again():
     world.apply(Command(0.1, 0.5))
     world.clock.sleep_until(5.0)
     assert pad.read().pressed == frozenset()
-    world.apply(NEUTRAL)  # whatever stopped it
+    world.apply(NEUTRAL)  # stopped for some reason
     world.clock.sleep_until(5.9)
     world.apply(NEUTRAL)
     assert pad.read().pressed == frozenset()
@@ -505,19 +505,19 @@ def test_a_driver_who_sees_the_car_stand_arms_it_again():
 
 
 def drive_after(ready_s):
-    """What is seen and told in a drive that begins so long after its world was made."""
+    """Return pictures and pad states of a drive that begins so long after its world was created."""
     world = world_at_rest(push_rate_hz=1.0)
     camera, pad, motors = camera_of(world), SimulatedPad(world), SimulatedMotors(world)
     camera.capture()  # as the checks do
     world.clock.sleep_until(ready_s)
     pad.discard_presses()
-    told = []
+    records = []
     for _ in range(100):
         frame, state = camera.capture(), pad.read()
         motors.apply(Command(state.command.steering, state.command.throttle * MAX_THROTTLE))
-        told.append((round(frame.captured_s - ready_s, 6), frame.pixels.tobytes(), state))
+        records.append((round(frame.captured_s - ready_s, 6), frame.pixels.tobytes(), state))
     assert world.state().speed_m_s > 0
-    return told, camera.missed
+    return records, camera.missed
 
 
 @pytest.mark.parametrize("ready_s", [0.111, 1.0, 7.77])
@@ -526,7 +526,7 @@ def test_the_same_seed_gives_the_same_drive_however_long_it_took_to_get_ready(re
 
 
 def test_a_driver_presses_menu_again_for_as_long_as_it_does_nothing():
-    """Once a second and a bit, letting go between: a button that is held arms nothing."""
+    """About once a second, releasing it between: a held button does not arm."""
     world = world_at_rest()
     pad = SimulatedPad(world)
     pressed = []
@@ -539,18 +539,18 @@ def test_a_driver_presses_menu_again_for_as_long_as_it_does_nothing():
 
 def test_a_drive_that_was_stopped_goes_on_with_one_press_of_menu():
     world = world_at_rest()
-    told = []
+    records = []
 
-    class Stopping(SimulatedMotors):
+    class StoppingMotors(SimulatedMotors):
         @property
         def stop_reason(self):
             return "commands came too late" if 2.0 <= world.clock.now() <= 2.1 else ""
 
         def apply(self, command):
-            told.append((world.clock.now(), command.throttle))
+            records.append((world.clock.now(), command.throttle))
             super().apply(command)
 
-    class Still:
+    class StillCamera:
         def capture(self):
             time.sleep(0.01)
             return Frame(np.zeros((12, 16, 3), np.uint8), world.clock.now())
@@ -559,9 +559,9 @@ def test_a_drive_that_was_stopped_goes_on_with_one_press_of_menu():
             pass
 
     drive = Drive(
-        camera=Still(),
+        camera=StillCamera(),
         pad=SimulatedPad(world),
-        motors=Stopping(world),
+        motors=StoppingMotors(world),
         clock=world.clock,
         rules=Rules(MAX_THROTTLE),
         on_frame=lambda _frame: None,
@@ -571,7 +571,7 @@ def test_a_drive_that_was_stopped_goes_on_with_one_press_of_menu():
     )
     drive.run(duration_s=10.0)
     assert drive.stop_counts == {"commands came too late": 1}
-    standing = [moment_s for moment_s, throttle in told[:-1] if moment_s > 1 and not throttle]
+    standing = [moment_s for moment_s, throttle in records[:-1] if moment_s > 1 and not throttle]
     assert 1.9 < min(standing) < 2.1
     assert 3.0 < max(standing) < 3.2
 
@@ -675,7 +675,7 @@ def test_a_drive_shows_recoveries(three_laps):
 
 
 def test_the_driver_answers_a_reaction_time_later():
-    """Two worlds that differ from one moment on: the thumbs tell them apart a little later."""
+    """In two worlds that differ from some time on, the thumbs differ a little later."""
     calm, pushed = (world_at_rest(push_rate_hz=rate_hz) for rate_hz in (0.0, 5.0))
     differ_at_s: dict[str, float] = {}
     for tick in range(200):
@@ -724,8 +724,8 @@ def test_a_real_clock_waits_until_the_moment_and_not_for_one_that_is_past():
 
 @pytest.mark.slow
 def test_a_simulated_car_drives_in_real_time(monkeypatch):
-    """All parts together, the way a run puts them together."""
-    monkeypatch.setattr("car.drive.COMMAND_TIMEOUT_S", HANGS_S)  # a busy machine holds it up
+    """All parts together, as in a real run."""
+    monkeypatch.setattr("car.drive.COMMAND_TIMEOUT_S", HANGS_S)  # a busy machine may delay the loop
     clock = RealClock()
     world = World(seed=1, clock=clock, max_throttle=MAX_THROTTLE)
     frames = []

@@ -1,0 +1,1 @@
+"""Motors of the car, and the guard that stops them."""

@@ -1,0 +1,1 @@
+"""A simulated car, its driver and its track."""

@@ -1,27 +1,27 @@
-"""Stands in for picamera2 0.3.38 and a camera: put this folder on PYTHONPATH.
+"""Fake of picamera2 0.3.38 with a camera: put this folder on PYTHONPATH.
 
-The sensor makes pictures at its own steady pace, in real time, whoever looks; each needs a free
-buffer, or it is lost. What is not here is refused, and what the real package refuses is refused in
-its words; a test compares both with the package itself.
+The sensor takes pictures at a steady rate in real time; each needs a free buffer, or is dropped.
+Unsupported calls fail, and invalid ones raise the errors of the real package; a test compares both
+with the package itself.
 
 The camera sees a grey wall in warm light with a pure red square in the upper left corner, outside
-of what the fastest mode sees. A picture whose shape is not the mode's shows the middle of the view,
-and ScalerCrop tells which part, in the sensor's own pixels. The last pixel counts the pictures, so
-that a picture can be told from the one beside it.
+the view of the fastest mode. A picture of another shape than the mode's shows the middle of the
+view; ScalerCrop says which part, in pixels of the sensor. The last pixel counts the pictures, so
+that neighbouring ones differ.
 
-The file that the environment variable FAKE_CAMERA names, which may change at any moment, holds
-words that make things go wrong:
+The environment variable FAKE_CAMERA names a file, which may change at any time, with words that
+cause faults:
 
-    empty      no camera is connected            busy     another program has it
-    gone       it is listed, and not there       usb      it is a camera on USB
-    stall      no picture comes any more         die      it does not take buffers back any more
-    dim, dark, bright   half of the light, nearly none, far too much of it
-    swap       red and blue are exchanged        moody    the light never stands still
-    repeat     each picture comes again, with the stamp of the one before
-    deaf       ColourGains are not followed      hang     close() does not return
-    locks      AeLocked in place of AeState      seeks    exposure is never said to be right
-    mono       the sensor sees no colours: there is no white balance, and nothing tells of one
-    model=imx708   size=128x120   lacks=AwbEnable   format=BGR888   what configure() makes of it
+    empty      no camera is connected            busy     another program uses it
+    gone       it is listed, but not there       usb      it is a USB camera
+    stall      no more pictures                  die      buffers cannot be returned any more
+    dim, dark, bright   half of the light, almost none, far too much
+    swap       red and blue are swapped          moody    the light keeps changing
+    repeat     each picture comes twice, with the same timestamp
+    deaf       ColourGains are ignored           hang     close() does not return
+    locks      AeLocked instead of AeState       seeks    exposure never settles
+    mono       a monochrome sensor, without white balance in controls and metadata
+    model=imx708   size=128x120   lacks=AwbEnable   format=BGR888   results of configure()
 """
 
 # ruff: noqa: B006, B008, FBT002  the signatures are those of the real package
@@ -65,37 +65,37 @@ _MODES = {
     ],
 }
 _CONTROLS = {"FrameDurationLimits", "ExposureTime", "AnalogueGain", "AwbEnable", "ColourGains"}
-_OF_COLOURS = {"AwbEnable", "ColourGains"}  # what a sensor without colours does not have
+_COLOUR_CONTROLS = {"AwbEnable", "ColourGains"}  # not of a monochrome sensor
 _CHANNELS = {"RGB888": 3, "BGR888": 3, "XRGB8888": 4, "XBGR8888": 4}
-_BLUE_FIRST = {"RGB888", "XRGB8888"}  # names go from the last byte to the first
+_BLUE_FIRST = {"RGB888", "XRGB8888"}  # the names list the last byte first
 
 _GREY = 0.4
 _RED_SQUARE = 0.2  # of the sensor's width and height
 _NEUTRAL_GAINS = 1.8, 1.5  # of red and blue, in this light
-_RIGHT_LIGHT_US = 16_000.0  # exposure times gain
+_TARGET_EXPOSURE_US = 16_000.0  # exposure times gain
 _MAX_GAIN = 8.0
 _DELIVERY_S = 0.001
 
 
-def _told():
-    """The words in the control file: those that stand alone, and the values of the others."""
+def _read_control_file():
+    """Return the flags in the control file, and its settings by name."""
     name = os.environ.get("FAKE_CAMERA")
     words = Path(name).read_text().split() if name else []
-    alone = {word for word in words if "=" not in word}
+    flags = {word for word in words if "=" not in word}
     settings = dict(word.split("=") for word in words if "=" in word)
-    assert alone <= WORDS, f"the fake camera does not know {alone - WORDS}"
-    assert set(settings) <= SETTINGS, f"the fake camera does not know {set(settings) - SETTINGS}"
-    return alone, settings
+    assert flags <= WORDS, f"unknown to the fake camera: {flags - WORDS}"
+    assert set(settings) <= SETTINGS, f"unknown to the fake camera: {set(settings) - SETTINGS}"
+    return flags, settings
 
 
 def _libcamera_error(message):
-    """What libcamera raises itself, not picamera2."""
+    """Return an error as libcamera itself raises it."""
     return RuntimeError(message)
 
 
 @dataclass(frozen=True)
 class Call:
-    """What was asked of the package, and when on the monotonic clock."""
+    """A call of the package, at a time of the monotonic clock."""
 
     name: str
     arguments: dict
@@ -111,7 +111,7 @@ def _record(name, **arguments):
 
 @dataclass(frozen=True)
 class _Taken:
-    """How one picture was taken."""
+    """Settings and conditions of one picture."""
 
     number: int
     stamp_ns: int
@@ -127,7 +127,7 @@ class _Taken:
 
 @dataclass
 class _Sensor:
-    """What goes from one picture to the next."""
+    """State that carries over from one picture to the next."""
 
     fastest_us: int
     view: tuple
@@ -140,8 +140,8 @@ class _Sensor:
     manual_gain: bool = False
     manual_colours: bool = False
 
-    def control(self, controls, alone):
-        """Takes up what came with a buffer, in the order that is worst for who does not know."""
+    def control(self, controls, flags):
+        """Apply the controls of a buffer, in the order least favourable to a naive caller."""
         for name, value in controls.items():
             match name:
                 case "FrameDurationLimits":
@@ -152,29 +152,29 @@ class _Sensor:
                 case "AnalogueGain":
                     self.manual_gain = value != 0
                     self.analogue_gain = value or self.analogue_gain
-        if "ColourGains" in controls and self.manual_colours and "deaf" not in alone:
+        if "ColourGains" in controls and self.manual_colours and "deaf" not in flags:
             self.red_and_blue = tuple(controls["ColourGains"])
         if "AwbEnable" in controls:
             self.manual_colours = not controls["AwbEnable"]
 
-    def take(self, number, stamp_ns, alone):
-        """One picture; exposure and white balance come a little nearer to what is right."""
+    def take(self, number, stamp_ns, flags):
+        """Take a picture and move exposure and white balance closer to their targets."""
         light = 1.0
-        if "moody" in alone:
+        if "moody" in flags:
             light = 2.0 if number // 8 % 2 else 0.5
         for word, factor in (("dim", 0.5), ("dark", 0.001), ("bright", 1000.0)):
-            light *= factor if word in alone else 1.0
-        wanted_us = _RIGHT_LIGHT_US / light
-        has_us = self.exposure_us * self.analogue_gain
-        next_us = has_us + 0.3 * (wanted_us - has_us)
+            light *= factor if word in flags else 1.0
+        target_us = _TARGET_EXPOSURE_US / light
+        current_us = self.exposure_us * self.analogue_gain
+        next_us = current_us + 0.3 * (target_us - current_us)
         if not self.manual_exposure:
             self.exposure_us = round(min(max(next_us, 75), self.frame_us))
         if not self.manual_gain:
             self.analogue_gain = min(max(next_us / self.exposure_us, 1.0), _MAX_GAIN)
         if not self.manual_colours:
             self.red_and_blue = tuple(
-                has + 0.3 * (right - has)
-                for has, right in zip(self.red_and_blue, _NEUTRAL_GAINS, strict=True)
+                current + 0.3 * (target - current)
+                for current, target in zip(self.red_and_blue, _NEUTRAL_GAINS, strict=True)
             )
         return _Taken(
             number=number,
@@ -183,8 +183,8 @@ class _Sensor:
             exposure_us=self.exposure_us,
             analogue_gain=self.analogue_gain,
             red_and_blue=self.red_and_blue,
-            searching="seeks" in alone
-            or abs(self.exposure_us * self.analogue_gain - has_us) > 0.05 * has_us,
+            searching="seeks" in flags
+            or abs(self.exposure_us * self.analogue_gain - current_us) > 0.05 * current_us,
             light=light,
             view=self.view,
             full_size=self.full_size,
@@ -193,13 +193,13 @@ class _Sensor:
 
 @dataclass
 class _Buffer:
-    """A place for a picture, and the controls that go to the sensor with it."""
+    """Buffer for a picture, with the controls that it takes to the sensor."""
 
     controls: dict = field(default_factory=dict)
 
 
 class CompletedRequest:
-    """One picture with its metadata, until it is released."""
+    """A picture with its metadata, until it is released."""
 
     __slots__ = ("_buffer", "_camera", "_config", "_count", "_started", "_swapped", "_taken")
 
@@ -211,14 +211,14 @@ class CompletedRequest:
         self._count = 1
 
     def acquire(self):
-        """Holds on to the picture once more."""
+        """Take another reference to the picture."""
         with self._camera._lock:
             if self._count == 0:
                 raise RuntimeError("CompletedRequest: acquiring lock with ref_count 0")
             self._count += 1
 
     def release(self):
-        """Lets go; the last one gives the buffer back, with the controls that have come since."""
+        """Drop a reference; the last one returns the buffer, with the controls set meanwhile."""
         with self._camera._lock:
             self._count -= 1
             if self._count < 0:
@@ -227,23 +227,23 @@ class CompletedRequest:
                 buffer, self._buffer = self._buffer, None
                 self._config = {}
                 if self._started == self._camera._starts and self._camera._started:
-                    if "die" in _told()[0]:
+                    if "die" in _read_control_file()[0]:
                         raise _libcamera_error("Failed to queue request: No such device")
                     self._camera._queue(buffer)
 
     def make_array(self, name):
-        """A copy of the picture."""
+        """Return a copy of the picture."""
         config = self._config.get(name, None)
         if config is None:
             raise RuntimeError(f"Stream {name!r} is not defined")
-        turned = self._config["transform"]
-        return _pixels(self._taken, config, turned, swapped=self._swapped)
+        transform = self._config["transform"]
+        return _pixels(self._taken, config, transform, swapped=self._swapped)
 
     def get_metadata(self):
-        """What the camera says about the picture, in a dictionary of its own."""
+        """Return the metadata of the picture in a new dictionary."""
         assert self._buffer is not None
         taken = self._taken
-        told = {
+        metadata = {
             "SensorTimestamp": taken.stamp_ns,
             "FrameDuration": taken.frame_us,
             "ExposureTime": round(taken.exposure_us),
@@ -252,16 +252,16 @@ class CompletedRequest:
             "ScalerCrop": taken.view,
             "Lux": 400.0 * taken.light,
         }
-        alone, _ = _told()
-        if "mono" not in alone:
-            told["ColourGains"] = taken.red_and_blue
-        if "locks" in alone:
-            return told | {"AeLocked": not taken.searching}
-        return told | {"AeState": 1 if taken.searching else 2}
+        flags, _ = _read_control_file()
+        if "mono" not in flags:
+            metadata["ColourGains"] = taken.red_and_blue
+        if "locks" in flags:
+            return metadata | {"AeLocked": not taken.searching}
+        return metadata | {"AeState": 1 if taken.searching else 2}
 
 
-def _bounded(view, size):
-    """The middle of the view that has the shape of the pictures, as libcamera cuts it."""
+def _crop(view, size):
+    """Crop the view to the shape of the pictures around its middle, as libcamera does."""
     left, top, across, down = view
     width, height = size
     seen = min(across, down * width // height), min(down, across * height // width)
@@ -281,10 +281,12 @@ def _pixels(taken, config, transform, *, swapped):
         red_there = red_there[::-1]
     seen = np.full((height, width, 3), _GREY)
     seen[red_there] = 0.9, 0.0, 0.0
-    red, blue = (has / right for has, right in zip(taken.red_and_blue, _NEUTRAL_GAINS, strict=True))
-    exposed = taken.exposure_us * taken.analogue_gain * taken.light / _RIGHT_LIGHT_US
+    red, blue = (
+        gain / neutral for gain, neutral in zip(taken.red_and_blue, _NEUTRAL_GAINS, strict=True)
+    )
+    exposed = taken.exposure_us * taken.analogue_gain * taken.light / _TARGET_EXPOSURE_US
     seen *= np.array([red, 1.0, blue]) * exposed * 255
-    if "mono" in _told()[0]:
+    if "mono" in _read_control_file()[0]:
         seen[:] = seen.mean(axis=2, keepdims=True)
     if (name in _BLUE_FIRST) != swapped:
         seen = seen[:, :, ::-1]
@@ -295,7 +297,7 @@ def _pixels(taken, config, transform, *, swapped):
 
 
 class _Job:
-    """What waits for a picture; done once a function says so."""
+    """Functions that wait for a picture, each until it reports success."""
 
     def __init__(self, functions, signal_function=None):
         self._functions = functions
@@ -322,12 +324,17 @@ class _Job:
             self._signal_function(self)
 
     def get_result(self, timeout=None):
-        """What the job came to; waits for it. Raises: TimeoutError, CancelledError."""
+        """Wait for the result and return it.
+
+        Raises:
+            TimeoutError: it did not come in time.
+            CancelledError: the job was cancelled.
+        """
         return self._future.result(timeout=timeout)
 
 
 class Picamera2:
-    """One camera."""
+    """A camera."""
 
     __slots__ = (
         *("_completed", "_config", "_ended", "_is_open", "_jobs", "_lock", "_mode", "_model"),
@@ -338,11 +345,11 @@ class Picamera2:
 
     @staticmethod
     def global_camera_info():
-        """The cameras that are connected."""
-        alone, settings = _told()
-        if "empty" in alone:
+        """Return the connected cameras."""
+        flags, settings = _read_control_file()
+        if "empty" in flags:
             return []
-        number = "/base/axi/pcie@120000/rp1/usb@300000-1:1.0" if "usb" in alone else "i2c@88000"
+        number = "/base/axi/pcie@120000/rp1/usb@300000-1:1.0" if "usb" in flags else "i2c@88000"
         model = settings.get("model", "imx219")
         return [{"Model": model, "Location": 2, "Rotation": 180, "Id": number, "Num": 0}]
 
@@ -353,13 +360,13 @@ class Picamera2:
         self._is_open = self._started = False
         self._config, self._pending, self._starts = {}, {}, 0
         self._jobs, self._completed, self._thread = [], deque(), None
-        alone, settings = _told()
-        if camera_num >= len(self.global_camera_info()) or "gone" in alone:
+        flags, settings = _read_control_file()
+        if camera_num >= len(self.global_camera_info()) or "gone" in flags:
             raise RuntimeError(
                 f'No camera number {camera_num} found - use "rpicam-hello --list-cameras" to check connected cameras'  # noqa: E501
             )
         try:
-            if "busy" in alone or camera_num in self._in_use:
+            if "busy" in flags or camera_num in self._in_use:
                 raise _libcamera_error("Failed to acquire camera: Device or resource busy")  # noqa: TRY301
         except Exception as e:
             raise RuntimeError("Camera __init__ sequence did not complete.") from e
@@ -369,14 +376,14 @@ class Picamera2:
 
     @property
     def sensor_modes(self):
-        """The modes of the sensor; reading them configures the camera."""
-        if "usb" in _told()[0]:
+        """Modes of the sensor; reading them configures the camera."""
+        if "usb" in _read_control_file()[0]:
             return [{"format": "YUYV"}, {"format": "MJPEG"}]
-        told = []
+        modes = []
         for width, height, bit_depth, fps, view in _MODES[self._model]:
             size, name = (width, height), _SRGGB10 if bit_depth == 10 else "SRGGB8"
             self.configure(self.create_video_configuration(raw={"format": name, "size": size}))
-            told.append(
+            modes.append(
                 {
                     "format": name,
                     "unpacked": f"SRGGB{bit_depth}",
@@ -387,7 +394,7 @@ class Picamera2:
                     "exposure_limits": (75, 11_766_829, None),
                 }
             )
-        return told
+        return modes
 
     def create_video_configuration(
         self,
@@ -404,7 +411,7 @@ class Picamera2:
         sensor={},
         use_case="video",
     ):
-        """A configuration; sizes are rounded down to even ones."""
+        """Create a configuration; sizes are rounded down to even ones."""
         if not self._is_open:
             raise RuntimeError("Camera not opened")
         assert lores is None, "not in the fake"
@@ -434,7 +441,7 @@ class Picamera2:
         return stream_config | updates
 
     def configure(self, camera_config=None):
-        """The camera will give such pictures, or others that are near."""
+        """Configure the camera, adjusting what it does not support."""
         _record("configure", camera_config=camera_config)
         if self._started:
             raise RuntimeError("Camera must be stopped before configuring")
@@ -458,7 +465,7 @@ class Picamera2:
         if size[0] % 2 or size[1] % 2:
             raise RuntimeError("width and height should be even")
         self._check(camera_config["controls"])
-        settings = _told()[1]
+        settings = _read_control_file()[1]
         if "size" in settings:
             main["size"] = tuple(map(int, settings["size"].split("x")))
         main["format"] = settings.get("format", main["format"])
@@ -467,27 +474,27 @@ class Picamera2:
         self._config = camera_config | {"main": main, "sensor": sensor}
 
     def _nearest_mode(self, config):
-        """The mode that is nearest to what was asked, as picamera2 counts."""
+        """Return the mode closest to the request, by picamera2's score."""
         raw, sensor = config["raw"], config["sensor"]
         bit_depth = sensor.get("bit_depth", 10 if "10" in raw["format"] else 8)
         output_size = sensor.get("output_size", raw["size"])
 
-        def apart(desired, actual):
+        def penalty(desired, actual):
             return (actual - desired) / 4 if desired < actual else (desired - actual) * 2
 
         def score(mode):
-            shape = apart(output_size[0] / output_size[1], mode[0] / mode[1])
-            sizes = apart(output_size[0], mode[0]) + apart(output_size[1], mode[1])
+            shape = penalty(output_size[0] / output_size[1], mode[0] / mode[1])
+            sizes = penalty(output_size[0], mode[0]) + penalty(output_size[1], mode[1])
             return sizes + 1500 * shape + 500 * abs(bit_depth - mode[2])
 
         return min(_MODES[self._model], key=score)
 
     def camera_configuration(self):
-        """What the camera gives, after `configure`."""
+        """Return the configuration in effect."""
         return self._config
 
     def start(self, config=None, show_preview=False):
-        """Pictures come."""
+        """Start taking pictures."""
         _record("start")
         assert not show_preview, "not in the fake"
         if config is not None:
@@ -500,7 +507,7 @@ class Picamera2:
             _, _, _, fastest_hz, view = self._mode
             widest = max((mode[4] for mode in _MODES[self._model]), key=lambda each: each[2])
             assert self._config["main"]["preserve_ar"], "not in the fake"
-            view = _bounded(view, self._config["main"]["size"])
+            view = _crop(view, self._config["main"]["size"])
             self._sensor = _Sensor(round(1e6 / fastest_hz), view, widest[2:])
             self._sensor.control(self._config["controls"] | self._pending, set())
             self._pending, self._previous = {}, None
@@ -519,24 +526,24 @@ class Picamera2:
                 try:
                     done = self._frame(number, at_ns + boot_ns)
                 except RuntimeError:
-                    return  # as the real thread does that gives buffers back
+                    return  # as the real thread that returns buffers does
                 at_ns += self._sensor.frame_us * 1000
             for job in done:
                 job._signal()
             number += 1
 
     def _frame(self, number, stamp_ns):
-        """The sensor makes a picture, and who waits for one gets it; returns the jobs done."""
-        alone, _ = _told()
-        if "stall" in alone or not self._queued:
-            return []  # the sensor goes on all the same
+        """Take a picture and give it to the waiting jobs; return the finished ones."""
+        flags, _ = _read_control_file()
+        if "stall" in flags or not self._queued:
+            return []  # the sensor continues
         buffer = self._queued.popleft()
-        self._sensor.control(buffer.controls, alone)
-        taken = self._sensor.take(number, stamp_ns, alone)
-        if "repeat" in alone and number % 2 and self._previous is not None:
+        self._sensor.control(buffer.controls, flags)
+        taken = self._sensor.take(number, stamp_ns, flags)
+        if "repeat" in flags and number % 2 and self._previous is not None:
             taken = replace(self._previous, number=number)
         self._previous = taken
-        self._completed.append(CompletedRequest((buffer, taken, "swap" in alone), self))
+        self._completed.append(CompletedRequest((buffer, taken, "swap" in flags), self))
         done = self._work()
         kept = 1 if self._config["queue"] and self._config["buffer_count"] > 1 else 0
         while len(self._completed) > kept:
@@ -554,7 +561,7 @@ class Picamera2:
         self._queued.append(buffer)
 
     def stop(self):
-        """No more pictures come."""
+        """Stop taking pictures."""
         _record("stop")
         with self._lock:
             if not self._started:
@@ -565,11 +572,11 @@ class Picamera2:
         self._completed.clear()
 
     def close(self):
-        """The camera is free. May be called twice."""
+        """Release the camera. May be called twice."""
         _record("close")
         if not self._is_open:
             return
-        while "hang" in _told()[0]:
+        while "hang" in _read_control_file()[0]:
             time.sleep(0.01)
         self.stop()
         self._is_open = False
@@ -577,17 +584,17 @@ class Picamera2:
         self._config = {}
 
     def set_controls(self, controls):
-        """The controls go with the next buffer that is given to the camera."""
+        """Send the controls with the next buffer given to the camera."""
         _record("set_controls", controls=controls)
         with self._lock:
             self._check(controls)
             self._pending |= controls
 
     def _check(self, controls):
-        alone, settings = _told()
-        lacking = {settings.get("lacks")} | (_OF_COLOURS if "mono" in alone else set())
+        flags, settings = _read_control_file()
+        missing = {settings.get("lacks")} | (_COLOUR_CONTROLS if "mono" in flags else set())
         for name in controls:
-            if name not in _CONTROLS - lacking or not self._is_open:
+            if name not in _CONTROLS - missing or not self._is_open:
                 raise RuntimeError(f"Control {name} is not advertised by libcamera")
 
     def _dispatch(self, functions, wait, signal_function):
@@ -599,8 +606,8 @@ class Picamera2:
         job = _Job(functions, signal_function)
         with self._lock:
             self._jobs.append(job)
-            alone = len(self._jobs) == 1 and self._started
-            done = self._work() if alone and self._completed else []
+            can_run = len(self._jobs) == 1 and self._started
+            done = self._work() if can_run and self._completed else []
         for each in done:
             each._signal()
         return job.get_result(timeout=timeout) if wait else job
@@ -609,8 +616,8 @@ class Picamera2:
         if not timestamp_ns:
             return True, None
         while self._completed:
-            told = self._completed[0].get_metadata()
-            if told["SensorTimestamp"] - 1000 * told["ExposureTime"] >= timestamp_ns:
+            metadata = self._completed[0].get_metadata()
+            if metadata["SensorTimestamp"] - 1000 * metadata["ExposureTime"] >= timestamp_ns:
                 return True, None
             self._completed.popleft().release()
         return False, None
@@ -619,7 +626,7 @@ class Picamera2:
         return (True, self._completed.popleft()) if self._completed else (False, None)
 
     def capture_request(self, wait=None, signal_function=None, flush=None):
-        """The next picture, to be released; for ever where none comes and `wait` is no number."""
+        """Return the next picture, to be released; `wait` may be a timeout."""
         _record("capture_request", wait=wait)
         if flush is True:
             flush = time.monotonic_ns()
@@ -628,7 +635,7 @@ class Picamera2:
 
     @contextmanager
     def captured_request(self, wait=None, flush=None):
-        """The next picture, released at the end of the block."""
+        """Yield the next picture and release it after the block."""
         request = self.capture_request(wait=wait, flush=flush)
         try:
             yield request
@@ -648,15 +655,15 @@ class Picamera2:
         return done, result[0][0] if done else None
 
     def capture_array(self, name="main", wait=None, signal_function=None):
-        """The pixels of the next picture."""
+        """Return the pixels of the next picture."""
         return self._dispatch([partial(self._array, name)], wait, signal_function)
 
     def capture_arrays(self, names=["main"], wait=None, signal_function=None):
-        """The pixels of the next picture, and its metadata."""
+        """Return the pixels of the next picture, and its metadata."""
         return self._dispatch([partial(self._arrays, names)], wait, signal_function)
 
     def cancel_all_and_flush(self):
-        """Nobody waits any more: they get CancelledError."""
+        """Cancel all waiting jobs with CancelledError."""
         _record("cancel_all_and_flush")
         with self._lock:
             for job in self._jobs:
