@@ -1,11 +1,11 @@
-/* Notes every edge of the pins that RPi.GPIO drives, in the file that $EDGES names.
+/* Records every edge of the pins that RPi.GPIO drives, in the file named by $EDGES.
 
-   Loaded before RPi.GPIO (LD_PRELOAD), it stands between the library and its own `output_gpio` and
-   `setup_gpio`, and calls those: the registers are written as ever. Whoever looks at the registers
-   from outside sees the last of two writes only, when two pins move at once, and comes too late on
-   a busy machine. Here the thread that moves the pin takes the time itself, before and after.
+   Loaded before RPi.GPIO (LD_PRELOAD), it intercepts the library's own `output_gpio` and
+   `setup_gpio` and then calls them, so that the registers are written as usual. Polling the
+   registers from outside would miss one of two pins that change at once, and be late on a busy
+   machine. Here the thread that changes the pin takes the time itself, before and after the write.
 
-   The file is shared memory: what a process noted is there when it was killed in the middle. */
+   The file is shared memory, so that the records of a killed process are not lost. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOW = 1, HIGH, INPUT }; /* 0: not noted yet */
+enum { LOW = 1, HIGH, INPUT }; /* 0: not recorded yet */
 enum { DIRECTION_INPUT = 1 };  /* RPi.GPIO, c_gpio.h */
 
 struct edge {
@@ -25,7 +25,7 @@ struct edge {
 };
 
 struct edges {
-    int64_t room, taken;
+    int64_t capacity, taken;
     struct edge edge[];
 };
 
@@ -42,29 +42,29 @@ __attribute__((constructor)) static void open_edges(void)
 {
     const char *name = getenv("EDGES");
     int file = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
-    int64_t room;
-    if (file < 0 || pread(file, &room, sizeof room, 0) != sizeof room)
+    int64_t capacity;
+    if (file < 0 || pread(file, &capacity, sizeof capacity, 0) != sizeof capacity)
         return;
-    size_t size = sizeof *edges + room * sizeof *edges->edge;
+    size_t size = sizeof *edges + capacity * sizeof *edges->edge;
     void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     edges = mapped == MAP_FAILED ? NULL : mapped;
     close(file);
 }
 
-static void note(int64_t before_ns, int pin, int level)
+static void record(int64_t before_ns, int pin, int level)
 {
-    int64_t place = edges ? __atomic_fetch_add(&edges->taken, 1, __ATOMIC_SEQ_CST) : 0;
-    if (!edges || place >= edges->room)
+    int64_t index = edges ? __atomic_fetch_add(&edges->taken, 1, __ATOMIC_SEQ_CST) : 0;
+    if (!edges || index >= edges->capacity)
         return;
-    struct edge *edge = &edges->edge[place];
+    struct edge *edge = &edges->edge[index];
     edge->before_ns = before_ns;
     edge->after_ns = now_ns();
     edge->pin = pin;
     __atomic_store_n(&edge->level, level, __ATOMIC_RELEASE);
 }
 
-/* The function of that name in the library that calls us. */
-static void *librarys(const char *name, void *caller)
+/* Returns the function of that name in the calling library. */
+static void *function_of_caller(const char *name, void *caller)
 {
     Dl_info library;
     void *handle = NULL;
@@ -80,19 +80,19 @@ void output_gpio(int pin, int value)
 {
     static void (*real)(int, int);
     if (!real)
-        real = librarys("output_gpio", __builtin_return_address(0));
+        real = function_of_caller("output_gpio", __builtin_return_address(0));
     int64_t before_ns = now_ns();
     real(pin, value);
-    note(before_ns, pin, value ? HIGH : LOW);
+    record(before_ns, pin, value ? HIGH : LOW);
 }
 
 void setup_gpio(int pin, int direction, int pull)
 {
     static void (*real)(int, int, int);
     if (!real)
-        real = librarys("setup_gpio", __builtin_return_address(0));
+        real = function_of_caller("setup_gpio", __builtin_return_address(0));
     int64_t before_ns = now_ns();
     real(pin, direction, pull);
     if (direction == DIRECTION_INPUT)
-        note(before_ns, pin, INPUT);
+        record(before_ns, pin, INPUT);
 }
