@@ -58,7 +58,8 @@ bench: $(READY_TO_TEST)
 
 lock: $(READY_TO_TEST)
 	for lock in "desk.txt requirements.txt" "pi.txt requirements-pi.txt" \
-	  "dev.txt requirements.txt requirements-dev.txt"; do set -- $$lock; output=$$1; shift; \
+	  "dev.txt requirements.txt requirements-dev.txt requirements-lint.txt"; do \
+	  set -- $$lock; output=$$1; shift; \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-annotate --upgrade "$$@" --output-file locks/$$output || exit; done
 
