@@ -410,7 +410,7 @@ def asking(what: object) -> list[str]:
 
 SEARCHES = [
     ("no such query", asking("none.json"), ["none.json does not exist"]),
-    ("an empty query", asking(""), ["the query is empty", "leave -q out"]),
+    ("an empty query", asking(""), ["the query is empty", "-q"]),
     ("broken inline JSON", asking("{"), ["the query, line 1, column 2: not JSON"]),
     ("quotes lost in the shell", asking("{driver: 1}"), ["the query, line 1", "double quotes"]),
     ("inline list", asking("[{}]"), ["the query: expected an object such as"]),

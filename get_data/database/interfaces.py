@@ -5,6 +5,7 @@ implementation passes the same contract tests, `tests/test_label_index.py` and
 `tests/test_picture_store.py`.
 """
 
+import json
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -101,6 +102,16 @@ class CreateResult:
     created: set[str] = field(default_factory=set)
     existing: set[str] = field(default_factory=set)
     rejected: dict[str, str] = field(default_factory=dict)
+
+
+def encode_document(document: Document) -> bytes:
+    """Return a label as one line of JSON.
+
+    Raises:
+        ValueError, TypeError: JSON cannot express one of its values, such as NaN.
+    """
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode()
 
 
 class LabelIndex(Protocol):

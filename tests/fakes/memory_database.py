@@ -1,7 +1,7 @@
 """A label index and a picture store in memory: the smallest that keep the contract.
 
-For tests that go through thousands of databases. They pass the same contract suites as the real
-ones, and can tell their whole state.
+For tests that go through thousands of databases. They pass the same contract tests as the real
+ones, and return their whole state.
 """
 
 import json
@@ -20,6 +20,7 @@ from get_data.database.interfaces import (
     Tombstone,
     backed_up_key,
     backup_path,
+    encode_document,
     key_matches,
 )
 from get_data.database.search import matching
@@ -29,29 +30,29 @@ from get_data.labels.schema import Document
 
 
 class MemoryIndex:
-    """Labels and gone labels in two dicts."""
+    """Labels and tombstones in two dicts."""
 
     name = "memory"
 
     def __init__(self) -> None:
         self.labels: dict[str, Document] = {}
-        self.gone: dict[str, Tombstone] = {}
+        self.tombstones: dict[str, Tombstone] = {}
 
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
         return {
-            one: LabelReference(one, self.labels[one]["img_id"], self.labels[one]["s3_key"])
-            for one in fingerprints
-            if one in self.labels
+            name: LabelReference(name, self.labels[name]["img_id"], self.labels[name]["s3_key"])
+            for name in fingerprints
+            if name in self.labels
         }
 
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
-        return {one: self.gone[one] for one in fingerprints if one in self.gone}
+        return {name: self.tombstones[name] for name in fingerprints if name in self.tombstones}
 
     def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
-        for one in self.labels.values():
-            if one["img_id"] in img_ids and one.get("picture_sha256"):
-                found.setdefault(one["img_id"], set()).add(one["picture_sha256"])
+        for label in self.labels.values():
+            if label["img_id"] in img_ids and label.get("picture_sha256"):
+                found.setdefault(label["img_id"], set()).add(label["picture_sha256"])
         return found
 
     def missing_part(self, *, tombstones: bool) -> str:
@@ -66,64 +67,65 @@ class MemoryIndex:
             fingerprint = document.get("label_fingerprint")
             try:
                 validation.parse(document)
-                text = json.dumps(document, allow_nan=False)
-                text.encode()
+                encoded = encode_document(document)
             except Exception as error:  # noqa: BLE001
                 result.rejected[str(fingerprint)] = str(error)
                 continue
-            copy = json.loads(text)
+            copy = json.loads(encoded)
             is_new = self.labels.setdefault(fingerprint, copy) is copy
             (result.created if is_new else result.existing).add(fingerprint)
         return result
 
-    def add_tombstones(self, gone: Sequence[Tombstone]) -> None:
-        for one in gone:
-            self.gone.setdefault(one.fingerprint, one)
+    def add_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+        for tombstone in tombstones:
+            self.tombstones.setdefault(tombstone.fingerprint, tombstone)
 
     def remove_tombstones(self, fingerprints: Collection[str]) -> None:
-        for one in fingerprints:
-            self.gone.pop(one, None)
+        for fingerprint in fingerprints:
+            self.tombstones.pop(fingerprint, None)
 
     def remove(self, fingerprints: Collection[str]) -> set[str]:
-        return {one for one in set(fingerprints) if self.labels.pop(one, None)}
+        return {name for name in set(fingerprints) if self.labels.pop(name, None)}
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
-        for fingerprint, one in self.labels.items():
-            if one["s3_key"] in keys:
-                found.setdefault(one["s3_key"], set()).add(fingerprint)
+        for fingerprint, label in self.labels.items():
+            if label["s3_key"] in keys:
+                found.setdefault(label["s3_key"], set()).add(fingerprint)
         return found
 
     def search(self, query: SearchQuery) -> Iterator[bytes]:
         matches = matching.compile_query(query)
-        found = [one for one in list(self.labels.values()) if matches(one)]
-        found.sort(key=lambda one: one["label_fingerprint"])
-        found.sort(key=lambda one: _created(one), reverse=True)
-        found.sort(key=lambda one: one["img_id"])
-        return (one for one in [msgspec.json.encode(one) for one in found])
+        found = [label for label in self.labels.values() if matches(label)]
+        found.sort(key=lambda label: label["label_fingerprint"])
+        found.sort(key=_creation_time, reverse=True)
+        found.sort(key=lambda label: label["img_id"])
+        return (document for document in [msgspec.json.encode(label) for label in found])
 
     def count(self, query: SearchQuery) -> int:
         return sum(1 for _ in self.search(query))
 
     def custom_fields(self) -> set[str]:
-        return {path for one in self.labels.values() for path in custom_fields.custom_values(one)}
+        return {
+            path for label in self.labels.values() for path in custom_fields.custom_values(label)
+        }
 
     def close(self) -> None:
         pass
 
     def state(self) -> object:
-        """All there is, comparable and hashable; moments of uploads and deletions left out."""
-        labels = frozenset((one, it["s3_key"]) for one, it in self.labels.items())
-        return labels, frozenset(self.gone)
+        """Return the content, comparable and hashable, without times of uploads and deletions."""
+        labels = frozenset((name, label["s3_key"]) for name, label in self.labels.items())
+        return labels, frozenset(self.tombstones)
 
 
-def _created(document: Document) -> str:
-    moment = times.indexable_time(document["label"].get("created_on_date", ""))
-    return times.format_time(moment) if moment else ""
+def _creation_time(document: Document) -> str:
+    time = times.indexable_time(document["label"].get("created_on_date", ""))
+    return times.format_time(time) if time else ""
 
 
 class MemoryStore:
-    """Pictures in a dict; copies are as young as a test says."""
+    """Pictures in a dict; a test sets the ages of backup copies, which are 0 otherwise."""
 
     name = "memory"
 
@@ -147,7 +149,7 @@ class MemoryStore:
         try:
             return self.pictures[path]
         except KeyError as error:
-            raise PictureMissing(f"memory holds no {path}") from error
+            raise PictureMissing(f"memory does not have {path}") from error
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
         return {key: len(self.pictures[key]) for key in keys if key in self.pictures}
@@ -180,5 +182,5 @@ class MemoryStore:
         self.pictures.pop(path, None)
 
     def state(self) -> object:
-        """All there is, comparable and hashable."""
+        """Return the content, comparable and hashable."""
         return frozenset(self.pictures.items())

@@ -23,7 +23,12 @@ from get_data.database.es_utils.errors import NOT_READY, root_cause
 from get_data.database.es_utils.indices import Indices
 from get_data.database.es_utils.query import check_query, query_body
 from get_data.database.es_utils.settings import Settings
-from get_data.database.interfaces import CreateResult, LabelReference, Tombstone
+from get_data.database.interfaces import (
+    CreateResult,
+    LabelReference,
+    Tombstone,
+    encode_document,
+)
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels import custom_fields, schema, validation
 from get_data.labels.schema import Document
@@ -319,5 +324,4 @@ def _encode(document: Document) -> bytes:
     validation.parse(document)
     if terms := custom_fields.custom_terms(document):
         document = {**document, schema.CUSTOM_TERMS: terms}
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode()
+    return encode_document(document)

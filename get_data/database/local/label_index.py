@@ -5,7 +5,6 @@ SQL narrows a search by the fields that have a column; Python then decides on ea
 and transaction, so calls from other threads and programs do not interfere.
 """
 
-import json
 import os
 import sqlite3
 import unicodedata
@@ -27,7 +26,12 @@ from common.atomic_files import (
 )
 from common.batching import batches
 from common.errors import DatabaseError, InputError
-from get_data.database.interfaces import CreateResult, LabelReference, Tombstone
+from get_data.database.interfaces import (
+    CreateResult,
+    LabelReference,
+    Tombstone,
+    encode_document,
+)
 from get_data.database.search import matching
 from get_data.database.search.fields import Matcher
 from get_data.database.search.matching import Span
@@ -434,7 +438,7 @@ def _row(document: Document) -> dict[str, Any]:
     Raises:
         InputError, ValueError, TypeError: it is not a valid label.
     """
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    encoded = encode_document(document)
     checked = validation.parse(document)
     created = times.indexable_time(checked.label.created_on_date)
     return {
@@ -442,7 +446,7 @@ def _row(document: Document) -> dict[str, Any]:
         "created": times.format_time(created) if created else "",
         "s3_key": checked.s3_key,
         "picture_sha256": checked.picture_sha256 or "",
-        "document": text.encode(),
+        "document": encoded,
     }
 
 

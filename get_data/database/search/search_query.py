@@ -1,7 +1,7 @@
-"""The search file: what a team asks its labels.
+"""Search files: queries for labels, in JSON.
 
-A search file is one JSON object. Each key names a field, each value is a clause about that field,
-or a list of clauses:
+A search file is a JSON object. Each key names a field; its value is a clause about the field, or a
+list of clauses:
 
     {
       "event":                 {"type": "match", "field": "text", "query": "race"},
@@ -11,12 +11,12 @@ or a list of clauses:
       "driver":                {"type": "", "value": ""}
     }
 
-`type`   a query type of Elasticsearch; when it is empty the clause is skipped.
-`field`  optional: a sub-field, so that the first clause above is about `event.text`.
-`bool`   optional: `must` (also spelt `match`; the default), `filter`, `should` (where there is any,
-         at least one of them matches) or `must_not`.
+`type`   a query type of Elasticsearch; a clause with an empty one is skipped.
+`field`  optional: a sub-field; the first clause above is about `event.text`.
+`bool`   optional: `must` (also spelled `match`; the default), `filter`, `should` (if there are any,
+         at least one must match) or `must_not`.
 
-All other keys are the arguments that Elasticsearch gives that type for one field:
+All other keys are arguments of the query type, as in Elasticsearch:
 
 | type           | arguments                                   | for example                     |
 |----------------|---------------------------------------------|---------------------------------|
@@ -32,12 +32,12 @@ All other keys are the arguments that Elasticsearch gives that type for one fiel
 | `ids`          | `values`: a list of fingerprints            | `"values": ["4f793167d5.."]`    |
 | `match_all`    | none                                        |                                 |
 
-A wildcard or a regular expression has 1,000 characters at most. Texts are asked in NFC, in which
-labels are stored; labels of earlier versions that are not are found all the same by `term`, `terms`
-and the other types that ask for equality or a beginning.
-A key of one's own is asked by its name, as a keyword: numbers, true and false as JSON spells them.
-For `ids` and `match_all` the key above the clause is but a name, they are about no field. Other
-types and arguments go to a team's database as they are; the database on one machine refuses them.
+Wildcards and regular expressions have at most 1,000 characters. Text is searched in NFC, the form
+in which labels are stored; labels of earlier versions in other forms are still found by `term`,
+`terms` and the other types that compare for equality or a prefix.
+A custom field is searched by its key, as a keyword: numbers, true and false as spelled in JSON.
+`ids` and `match_all` are about no field: the key above them is only a name. A team's database gets
+other types and arguments as they are; the database on one machine rejects them.
 """
 
 import dataclasses
@@ -55,14 +55,14 @@ from get_data.labels.unicode_forms import to_nfc
 Occur = Literal["must", "filter", "should", "must_not"]
 
 _SPELLINGS: Mapping[object, Occur] = {"match": "must"} | {name: name for name in get_args(Occur)}
-_OWN_KEYS = ("type", "field", "bool")
-_PATTERNS = ("wildcard", "regexp")
-_LONGEST_PATTERN = 1000  # characters, as Elasticsearch has it for regexp
+_CLAUSE_KEYS = ("type", "field", "bool")
+_PATTERN_TYPES = ("wildcard", "regexp")
+_MAX_PATTERN_LENGTH = 1000  # characters; Elasticsearch's limit for regexp
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One question about one field."""
+    """A condition on a field."""
 
     field: str
     type: str
@@ -72,46 +72,51 @@ class Clause:
 
     @property
     def path(self) -> str:
-        """The dotted name of what is asked about: the field, or its sub-field."""
+        """The dotted name of the field or sub-field."""
         return f"{self.field}.{self.sub_field}" if self.sub_field else self.field
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """The clauses of a search; none match everything."""
+    """The clauses of a search; without any, everything matches."""
 
     clauses: tuple[Clause, ...] = ()
 
 
 def read_search_query(text_or_path: str | None) -> SearchQuery:
-    """The query that a text starting with `{` is, or that a file holds; None matches everything.
+    """Read a query from a text that starts with `{`, or from a file; None matches everything.
 
-    Raises: InputError that names the file, the field, the key, and what to do.
+    Raises:
+        InputError: the file cannot be read, or the query is invalid.
     """
     if text_or_path is None:
         return SearchQuery()
     if not text_or_path.strip():
-        raise InputError("the query is empty; give a file or its JSON, or leave -q out")
+        raise InputError("the query is empty; give a file or JSON, or omit -q")
     if text_or_path.lstrip().startswith(("{", "[")):
         raw, where = text_or_path.encode(errors="surrogatepass"), "the query"
-        return _parsed(strict_json.parse(raw, where), where)
-    return _parsed(strict_json.read(path.expand_user(text_or_path)), text_or_path)
+        return _parse(strict_json.parse(raw, where), where)
+    return _parse(strict_json.read(path.expand_user(text_or_path)), text_or_path)
 
 
 def parse_search_query(data: object) -> SearchQuery:
-    """The query that decoded JSON tells. Raises: InputError."""
-    return _parsed(data, "the query")
+    """Return the query of decoded JSON.
+
+    Raises:
+        InputError: it is invalid.
+    """
+    return _parse(data, "the query")
 
 
-def _parsed(data: object, where: str) -> SearchQuery:
-    with suppress(RecursionError):  # no clause is nested so deep; it is refused as what it is
+def _parse(data: object, where: str) -> SearchQuery:
+    with suppress(RecursionError):  # nested too deep for any clause, which is rejected below
         data = to_nfc(data)
     if not isinstance(data, dict):
         raise InputError(f'{where}: expected an object such as {{"event": {{"type": "exists"}}}}')
-    return SearchQuery(tuple(_clauses(data, where)))
+    return SearchQuery(tuple(_parse_clauses(data, where)))
 
 
-def _clauses(data: Mapping[str, object], where: str) -> Iterator[Clause]:
+def _parse_clauses(data: Mapping[str, object], where: str) -> Iterator[Clause]:
     for name, content in data.items():
         if not name:
             raise InputError(f'{where}: a key is empty; name the field, as in "label.created_by"')
@@ -119,12 +124,12 @@ def _clauses(data: Mapping[str, object], where: str) -> Iterator[Clause]:
             content = [content]
         for number, entry in enumerate(content, start=1):
             place = f"{where}, {name}" + (f", clause {number}" if len(content) > 1 else "")
-            clause = _clause(name, entry, place)
+            clause = _parse_clause(name, entry, place)
             if clause.type:
                 yield clause
 
 
-def _clause(name: str, entry: object, place: str) -> Clause:
+def _parse_clause(name: str, entry: object, place: str) -> Clause:
     if not isinstance(entry, dict):
         raise InputError(f'{place}: expected an object such as {{"type": "term", "value": ...}}')
     if "type" not in entry:
@@ -139,8 +144,8 @@ def _clause(name: str, entry: object, place: str) -> Clause:
     if not isinstance(spelling, str) or spelling not in _SPELLINGS:
         shown = reprlib.repr(spelling)
         raise InputError(f'{place}: "bool" is {shown}; use {", ".join(get_args(Occur))}')
-    arguments = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
-    for key in ("value", "wildcard") if kind in _PATTERNS else ():
-        if len(str(arguments.get(key))) > _LONGEST_PATTERN:
-            raise InputError(f"{place}: {key!r} is longer than {_LONGEST_PATTERN} characters")
+    arguments = {key: value for key, value in entry.items() if key not in _CLAUSE_KEYS}
+    for key in ("value", "wildcard") if kind in _PATTERN_TYPES else ():
+        if len(str(arguments.get(key))) > _MAX_PATTERN_LENGTH:
+            raise InputError(f"{place}: {key!r} is longer than {_MAX_PATTERN_LENGTH} characters")
     return Clause(name, kind, _SPELLINGS[spelling], arguments, sub_field or None)
