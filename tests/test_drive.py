@@ -28,12 +28,12 @@ def test_a_car_starts_disarmed_and_stays_at_neutral():
     assert decide(State(), pad(1.0, 1.0), Rules(0.5)).command == NEUTRAL
 
 
-def test_arming_needs_the_throttle_at_rest():
+def test_arming_needs_the_throttle_released():
     assert not decide(State(), pad(0, 0.5, Button.ARM), Rules(0.5)).state.armed
     assert decide(State(), pad(0, 0.0, Button.ARM), Rules(0.5)).state.armed
 
 
-def test_full_trigger_means_the_largest_throttle():
+def test_full_trigger_is_max_throttle():
     assert decide(ARMED, pad(-1.0, 1.0), Rules(0.3)).command == Command(-1.0, 0.3)
 
 
@@ -69,7 +69,7 @@ RULES = Rules(0.5, silence_s=1.5)
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_whatever_stops_the_car_keeps_it_until_the_throttle_is_at_rest_and_menu_pressed(
+def test_a_stopped_car_stays_so_until_the_throttle_is_released_and_menu_pressed(
     reading, motors_stop_reason, reason
 ):
     stopped = decide(ARMED, reading, RULES, motors_stop_reason=motors_stop_reason)
@@ -85,13 +85,13 @@ def test_whatever_stops_the_car_keeps_it_until_the_throttle_is_at_rest_and_menu_
 @pytest.mark.parametrize(
     ("gap_s", "stopped"), [(0.02, ""), (0.19, ""), (COMMAND_TIMEOUT_S, STALLED), (60.0, STALLED)]
 )
-def test_a_reading_that_comes_too_late_stops_the_car(gap_s, stopped):
+def test_a_late_reading_stops_the_car(gap_s, stopped):
     decision = decide(ARMED, pad(0.2, 1.0), RULES, gap_s=gap_s)
     assert decision.state == State(armed=not stopped, stop_reason=stopped)
     assert (decision.command == NEUTRAL) == bool(stopped)
 
 
-def test_menu_that_was_pressed_while_the_drive_was_held_up_does_not_arm():
+def test_menu_pressed_while_the_drive_was_held_up_does_not_arm():
     decision = decide(State(), pad(0.2, 0.0, Button.ARM), RULES, gap_s=COMMAND_TIMEOUT_S)
     assert not decision.state.armed
     assert decide(decision.state, pad(0.2, 0.0, Button.ARM), RULES, gap_s=0.02).state.armed
@@ -276,7 +276,7 @@ def test_the_pad_drives_the_wheels_and_ends_the_run():
 
 
 @pytest.mark.parametrize(("held_up_s", "stops"), [(0.15, 0), (0.2, 1), (0.6, 1)])
-def test_a_drive_that_was_held_up_stands_until_menu_is_pressed_and_counts_it(held_up_s, stops):
+def test_a_drive_that_was_held_up_stops_until_menu_is_pressed_and_counts_it(held_up_s, stops):
     parts = Parts([ARM, GO, GO, GO, ARM, GO, GO, ARM, GO, STOP])
     parts.delays_s = {3: held_up_s}
     drive = parts.drive()
@@ -294,7 +294,7 @@ def test_every_stop_is_counted_by_its_reason():
     assert drive.stop_counts == {"emergency stop": 2, "gone": 1}
 
 
-def test_what_was_pressed_before_the_drive_is_forgotten_once_and_first_of_all():
+def test_presses_before_the_drive_are_discarded_once_and_first():
     parts = Parts([ARM, GO, STOP])
     parts.drive().run()
     assert parts.discarded_at == [0]
@@ -381,7 +381,7 @@ def test_a_camera_that_hangs_does_not_keep_the_car_driving(monkeypatch):
     assert_ended_safely(parts)
 
 
-def test_a_label_tells_what_the_wheels_did_when_the_picture_was_taken(monkeypatch):
+def test_a_label_has_the_command_at_the_time_of_exposure(monkeypatch):
     """A picture arrives some time after its exposure."""
     parts = Parts([ARM, *[GO] * 20, pad(-0.4, 1.0)])
     parts.latency_s = 0.2
@@ -415,7 +415,7 @@ def test_motors_that_fail_end_the_run_and_close_the_other_parts(monkeypatch):
     assert sorted(parts.closed) == ["camera", "motors", "pad"]
 
 
-def test_ticks_that_could_not_be_made_are_counted(monkeypatch):
+def test_skipped_ticks_are_counted(monkeypatch):
     parts = Parts([ARM, GO])
     drive = parts.drive()
     slow_s = iter([0.105])

@@ -52,7 +52,7 @@ def calls_of(gpio, pin, *names):
     return [call for call in gpio.calls if call.pin == pin and call.name in names]
 
 
-def test_a_pulse_is_asked_for_as_much_shorter_as_it_leaves_longer(gpio):
+def test_a_pulse_is_requested_shorter_by_what_the_library_adds(gpio):
     with closing(GpioPulses(CONF)) as pulses:
         pulses.send(THROTTLE, 1500)
         assert gpio.pulsing(THROTTLE) == (50, pytest.approx(1450))
@@ -64,7 +64,7 @@ LIBRARIES = [("", "RPi.GPIO", 59), ("rpi-lgpio", "rpi-lgpio", 0)]
 
 @pytest.mark.parametrize(("kind", "library", "longer_by_us"), LIBRARIES, ids=["RPi", "lgpio"])
 @pytest.mark.parametrize("measured_us", [None, 0.0, 30.0, 59.0])
-def test_how_much_longer_pulses_leave_is_the_librarys_affair_unless_it_was_measured(
+def test_the_correction_is_that_of_the_library_unless_one_is_configured(
     kind, library, longer_by_us, measured_us, monkeypatch
 ):
     gpio = install_fake(monkeypatch, kind)
@@ -103,7 +103,7 @@ def test_a_pin_has_one_pwm_object_which_is_started_once(gpio):
     assert "start" not in made[3:]
 
 
-def test_the_shortest_pulse_that_a_car_may_have_is_no_silence(gpio):
+def test_the_shortest_allowed_pulse_is_still_a_pulse(gpio):
     """A duty cycle of 0 is a lost signal, not neutral."""
     longest = msgspec.structs.replace(CONF, longer_by_us=200, frequency_hz=40)
     with closing(GpioPulses(longest)) as pulses:
@@ -118,7 +118,7 @@ def test_pins_are_low_outputs_before_the_first_pulse(gpio):
     assert order[:3] == [("setmode", gpio.BCM), ("setup", gpio.LOW), ("PWM", 50)]
 
 
-def test_nothing_is_given_back_before_the_last_pulse_has_ended(gpio):
+def test_no_pin_is_released_before_its_last_pulse_has_ended(gpio):
     pulses = GpioPulses(CONF)
     pulses.send(THROTTLE, 1500)
     pulses.send(STEERING, 1500)
@@ -128,7 +128,7 @@ def test_nothing_is_given_back_before_the_last_pulse_has_ended(gpio):
         assert given_back.moment_s - calls_of(gpio, pin, "stop")[0].moment_s >= 0.02
 
 
-def test_closing_gives_back_our_pins_and_no_others(gpio):
+def test_closing_releases_our_pins_and_no_others(gpio):
     gpio.setmode(gpio.BCM)
     gpio.setup(25, gpio.OUT, initial=gpio.HIGH)
     other = gpio.PWM(25, 100)
@@ -140,7 +140,7 @@ def test_closing_gives_back_our_pins_and_no_others(gpio):
     assert (gpio.getmode(), gpio.pulsing(25)[0]) == (gpio.BCM, 100)
 
 
-def test_rpi_lgpio_has_lost_its_objects_before_its_pins(monkeypatch):
+def test_rpi_lgpio_objects_are_deleted_before_the_pins_are_released(monkeypatch):
     """Otherwise its objects raise when they are deleted, which pytest reports as an error."""
     gpio = install_fake(monkeypatch, "rpi-lgpio")
     pulses = GpioPulses(CONF)
@@ -151,7 +151,7 @@ def test_rpi_lgpio_has_lost_its_objects_before_its_pins(monkeypatch):
     assert max(i for i, name in enumerate(names) if name == "stop") < names.index("cleanup")
 
 
-def test_two_one_after_another(gpio):
+def test_pins_can_be_opened_again(gpio):
     for _ in range(2):
         with closing(GpioPulses(CONF)) as pulses:
             pulses.send(THROTTLE, 1600)
@@ -159,14 +159,14 @@ def test_two_one_after_another(gpio):
     assert gpio.pulsing(THROTTLE) == (0, 0)
 
 
-def test_two_at_a_time_are_refused_by_the_library(gpio):
+def test_opening_pins_twice_is_refused_by_the_library(gpio):
     with closing(GpioPulses(CONF)) as pulses:
         pulses.send(THROTTLE, 1500)
         with pytest.raises(MotorsFailed, match="PWM object already exists"):
             GpioPulses(CONF).send(THROTTLE, 1500)
 
 
-def test_pins_that_are_closed_send_nothing(gpio):
+def test_closed_pins_send_nothing(gpio):
     pulses = GpioPulses(CONF)
     pulses.close()
     with pytest.raises(MotorsFailed, match="pins are closed"):
@@ -181,7 +181,7 @@ def test_another_numbering_is_refused_and_left_alone(gpio):
     assert gpio.getmode() == gpio.BOARD
 
 
-def test_pins_are_given_back_when_the_second_cannot_be_had(gpio, monkeypatch):
+def test_pins_are_released_when_the_second_fails(gpio, monkeypatch):
     real = gpio.setup
 
     def setup_first(pins, *arguments, **more):
@@ -194,7 +194,7 @@ def test_pins_are_given_back_when_the_second_cannot_be_had(gpio, monkeypatch):
     assert [call.pin for call in gpio.calls if call.name == "cleanup"] == [STEERING]
 
 
-def test_a_pin_that_cannot_be_stopped_keeps_no_other_from_ending(gpio, monkeypatch):
+def test_a_pin_that_cannot_be_stopped_does_not_keep_the_other_from_ending(gpio, monkeypatch):
     pulses = GpioPulses(CONF)
     pulses.send(THROTTLE, 1500)
     pulses.send(STEERING, 1500)
@@ -228,7 +228,7 @@ def test_a_pin_that_cannot_be_stopped_keeps_no_other_from_ending(gpio, monkeypat
         ),
     ],
 )
-def test_a_machine_without_such_pins_is_named_with_the_remedy(kind, message, monkeypatch):
+def test_a_machine_without_such_pins_is_reported_with_the_remedy(kind, message, monkeypatch):
     install_fake(monkeypatch, kind)
     with pytest.raises(MotorsFailed, match=message) as raised:
         GpioPulses(CONF)
@@ -242,7 +242,7 @@ def test_a_machine_without_such_pins_is_named_with_the_remedy(kind, message, mon
         pytest.param("can not open gpiochip", id="lgpio"),
     ],
 )
-def test_a_user_who_may_not_is_told_the_group(message, gpio, monkeypatch):
+def test_a_user_without_permission_is_told_the_group(message, gpio, monkeypatch):
     def refuse(*_arguments, **_more):
         raise RuntimeError(message)
 
@@ -252,7 +252,7 @@ def test_a_user_who_may_not_is_told_the_group(message, gpio, monkeypatch):
 
 
 @pytest.mark.parametrize(("configured", "used"), [(None, "/tmp-folder"), ("/own", "/own")])
-def test_lgpio_is_told_to_leave_its_files_elsewhere(configured, used, gpio, monkeypatch):
+def test_lgpio_writes_its_files_to_a_temporary_folder(configured, used, gpio, monkeypatch):
     """By default it creates `.lgd-nfy0` in the current folder."""
     del gpio
     monkeypatch.setattr(gpio_pulses.tempfile, "gettempdir", lambda: "/tmp-folder")
@@ -350,7 +350,7 @@ def test_pulses_are_as_wide_as_asked_and_the_first_of_each_pin_is_neutral(pi):
 
 
 @pytest.mark.slow
-def test_the_real_library_is_told_from_the_other(pi):
+def test_the_real_library_is_detected(pi):
     code = (
         "from car.motors import gpio_pulses; t = gpio_pulses.detect_timing(conf); "
         "say((t.library, t.advice))"
@@ -382,7 +382,7 @@ wheels.close()
 
 
 @pytest.mark.slow
-def test_neutral_goes_out_to_the_end_and_then_nothing(pi):
+def test_neutral_is_sent_to_the_end_and_then_nothing(pi):
     with Pulses(pi) as seen:
         closing_s, closed_s = run_driver(
             pi,
@@ -407,7 +407,7 @@ time.sleep(0.3)
 
 
 @pytest.mark.slow
-def test_pulses_of_a_successor_are_not_cut_by_those_before(pi):
+def test_pulses_are_not_cut_short_when_pins_are_reopened(pi):
     with Pulses(pi) as seen:
         run_driver(
             pi,
@@ -427,7 +427,7 @@ for _ in range(12):
 
 
 @pytest.mark.slow
-def test_a_pin_that_a_killed_process_left_is_taken_with_every_warning_an_error(pi):
+def test_a_pin_of_a_killed_process_is_usable_with_warnings_as_errors(pi):
     """RPi.GPIO turns a warning that is raised into a SystemError."""
     run_driver(pi, "if not os.fork(): GpioPulses(conf); os.kill(os.getpid(), 9)\nos.wait()")
     with Pulses(pi) as seen:
@@ -465,7 +465,7 @@ ctypes.pythonapi.Py_IncRef(ctypes.py_object(wheels))  # so that Python does not 
     ("closes", "code"),
     [pytest.param("wheels.close()", 0, id="closed"), pytest.param("", -11, id="not closed")],
 )
-def test_a_process_ends_in_good_order_when_its_motors_are_closed(closes, code, pi):
+def test_a_process_exits_cleanly_when_its_motors_are_closed(closes, code, pi):
     """At exit RPi.GPIO unmaps the registers while its threads may still run."""
     command = [
         sys.executable,
@@ -487,7 +487,7 @@ def test_a_process_ends_in_good_order_when_its_motors_are_closed(closes, code, p
 
 
 @pytest.mark.slow
-def test_the_real_library_says_what_a_raspberry_pi_5_makes_it_say(pi):
+def test_the_real_library_reports_a_raspberry_pi_5(pi):
     """It can be imported there, but finds no /dev/gpiomem and an unknown processor."""
     [message] = run_driver(
         pi,
@@ -509,7 +509,7 @@ except Exception as error:
 
 
 @pytest.mark.slow
-def test_the_real_library_refuses_a_machine_that_is_no_pi(pi):
+def test_the_real_library_refuses_a_machine_that_is_not_a_pi(pi):
     text = (
         "from car.motors import gpio_pulses\n"
         "try: gpio_pulses._import_gpio()\n"

@@ -133,7 +133,7 @@ def test_the_watchdog_decides(events, command, status):
     assert (watchdog.command, watchdog.status) == (command, status)
 
 
-def test_a_command_that_came_late_counts_from_when_it_was_sent():
+def test_the_age_of_a_late_command_counts_from_when_it_was_sent():
     watchdog = run_watchdog(armed(1.0))
     assert watchdog.deadline_s == pytest.approx(1.0 + COMMAND_TIMEOUT_S)
     assert run_watchdog(armed(1.0), disarmed(1.1)).deadline_s == inf
@@ -224,7 +224,7 @@ def test_the_wheels_follow_and_end_at_neutral(wheels):
 
 
 @pytest.mark.parametrize("broken", [Command(math.nan, 0.0), Command(0.0, math.nan)])
-def test_what_is_not_a_number_is_refused_before_the_guard(wheels, broken):
+def test_nan_is_refused_before_it_reaches_the_guard(wheels, broken):
     with driving(wheels) as motors:
         with pytest.raises(ValueError, match="not a number"):
             motors.apply(broken)
@@ -232,7 +232,7 @@ def test_what_is_not_a_number_is_refused_before_the_guard(wheels, broken):
     assert {message.command for message in wheels.messages} <= {NEUTRAL, GO}
 
 
-def test_silence_stops_the_wheels_until_the_drive_says_that_it_is_not_armed(wheels, late):
+def test_a_gap_stops_the_wheels_until_the_drive_disarms(wheels, late):
     motors = open_moving_motors(wheels)
     sent_s = since_boot_s()
     motors.apply(GO)
@@ -300,7 +300,7 @@ def test_a_drive_that_is_killed_or_stopped_leaves_the_wheels_at_neutral(wheels, 
         assert wheels.neutral_at(sent_s) - sent_s < WITHIN_S + SLACK_S + late.allowed_s
 
 
-def test_a_drive_that_goes_on_after_a_stop_is_told_and_its_old_commands_do_not_count(wheels):
+def test_a_resumed_drive_learns_of_the_stop_and_its_old_commands_are_ignored(wheels):
     with drive_in_a_process(wheels) as (process, _):
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: wheels.command == NEUTRAL)
@@ -309,9 +309,7 @@ def test_a_drive_that_goes_on_after_a_stop_is_told_and_its_old_commands_do_not_c
         wait_until(lambda: wheels.command == GO)  # unlike a real drive, this one arms itself again
 
 
-def test_a_drive_stuck_in_c_code_that_holds_the_lock_of_python_leaves_the_wheels_at_neutral(
-    wheels, late
-):
+def test_a_drive_stuck_in_c_code_that_holds_the_gil_leaves_the_wheels_at_neutral(wheels, late):
     moment = since_boot_s() + 1.0
     with drive_in_a_process(wheels, HOLDS_THE_GIL.format(moment=moment)):
         wait_until(lambda: wheels.command == NEUTRAL)
@@ -322,7 +320,7 @@ def test_a_drive_stuck_in_c_code_that_holds_the_lock_of_python_leaves_the_wheels
 CLOCK = "from car.clock import since_boot_s; import time; print(since_boot_s() - time.monotonic())"
 
 
-def test_a_machine_that_slept_was_silent():
+def test_time_asleep_counts_as_a_gap():
     """The clock of the commands includes the time asleep."""
     asleep = ["unshare", "-UrT", "--boottime", "1000"]  # as if it had slept for that many seconds
     if subprocess.run([*asleep, "true"], capture_output=True, check=False).returncode:
@@ -390,7 +388,7 @@ CATCHABLE = sorted(signal.valid_signals() - _UNHANDLED_SIGNALS)
 
 @pytest.mark.usefixtures("_late_answers_allowed")
 @pytest.mark.parametrize("number", CATCHABLE[::6], ids=str)
-def test_any_signal_to_the_guard_is_the_end_at_neutral(wheels, number, late):
+def test_any_signal_ends_the_guard_at_neutral(wheels, number, late):
     motors = open_moving_motors(wheels)
     sent_s = since_boot_s()
     os.kill(motors.pid, number)
@@ -465,14 +463,14 @@ def test_a_drive_that_ends_while_its_guard_does_not_answer_leaves_the_wheels_at_
 
 
 @pytest.mark.usefixtures("_late_answers_allowed")
-def test_a_guard_that_had_ended_well_is_no_failure_when_the_drive_ends(wheels):
+def test_closing_after_the_guard_has_exited_normally_is_no_failure(wheels):
     motors = open_moving_motors(wheels)
     os.kill(motors.pid, signal.SIGTERM)
     wait_until(lambda: wheels.command == NEUTRAL)
     motors.close()
 
 
-def test_a_killed_guard_that_takes_its_time_to_die_is_not_waited_for(wheels, monkeypatch, late):
+def test_a_killed_guard_that_does_not_die_is_not_waited_for(wheels, monkeypatch, late):
     """It may be inside a system call that cannot be interrupted."""
     motors = open_moving_motors(wheels)
     monkeypatch.setattr(guarded_motors, "_KILL_TIMEOUT_S", 0.2)
@@ -517,7 +515,7 @@ def test_a_guard_that_does_not_get_ready_is_killed(tmp_path, monkeypatch):
         assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
-def test_a_drive_that_was_away_does_not_take_its_guard_for_dead(wheels):
+def test_a_drive_that_was_held_up_does_not_take_its_guard_for_dead(wheels):
     """Its answers are in the pipe; only the drive has not read them."""
     motors = open_moving_motors(wheels)
     time.sleep(0.8)
@@ -527,7 +525,7 @@ def test_a_drive_that_was_away_does_not_take_its_guard_for_dead(wheels):
     motors.close()
 
 
-def test_motors_that_cannot_be_opened_are_told_in_one_line():
+def test_motors_that_cannot_be_opened_are_reported_in_one_line():
     conf = hardware_conf.read(path.HARDWARE_CONF).motors
     with pytest.raises(MotorsFailed, match=r"RPi\.GPIO") as caught:
         MotorsBehindGuard(conf)
@@ -556,7 +554,7 @@ def test_the_wire_loads_no_driver():
     assert modules == {"car.motors.wire"}
 
 
-def test_a_simulated_car_that_nobody_hears_from_stops(wheels):
+def test_the_guard_sends_only_changes_to_a_simulated_car(wheels):
     """The guard writes only changes, so the pipe to the wheels never fills."""
     with driving(wheels):
         time.sleep(0.3)

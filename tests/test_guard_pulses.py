@@ -189,7 +189,7 @@ def driving(folder, conf: GpioMotors = CONF, *, as_root: bool = False) -> Iterat
                     os.kill(driven.guard, signal.SIGKILL)
 
 
-def test_neutral_goes_out_first_and_for_long_enough(tmp_path):
+def test_neutral_is_sent_first_and_for_long_enough(tmp_path):
     with driving(tmp_path) as driven:
         pulses = driven.seen.all(THROTTLE)
         moved = driven.wait_for_reverse(after_s=0)
@@ -197,7 +197,7 @@ def test_neutral_goes_out_first_and_for_long_enough(tmp_path):
     assert moved.start_s - pulses[0].start_s >= CONF.neutral_first_s
 
 
-def test_the_threads_that_time_the_pulses_go_first_too(tmp_path):
+def test_the_threads_that_time_the_pulses_have_priority_too(tmp_path):
     """Otherwise a busy machine ends pulses late, and neutral becomes throttle."""
     bench.require_realtime_priority()
     with driving(tmp_path, as_root=True) as driven:
@@ -243,7 +243,7 @@ def test_a_drive_whose_end_of_the_pipe_closes_leaves_neutral_and_then_nothing(tm
         driven.check_end(moment_s, STOPS_WITHIN_S)
 
 
-def test_a_drive_that_falls_silent_stands_until_it_says_that_it_is_not_armed(tmp_path):
+def test_a_drive_that_stops_sending_is_stopped_until_it_disarms(tmp_path):
     with driving(tmp_path) as driven:
         quiet_s = driven.tell("be quiet")
         assert driven.next_report()["stopped"] == "commands came too late"
@@ -258,7 +258,7 @@ def test_a_drive_that_falls_silent_stands_until_it_says_that_it_is_not_armed(tmp
         assert driven.wait_for_reverse(after_s=went_s)
 
 
-def test_a_drive_that_is_held_up_stands(tmp_path):
+def test_a_drive_that_is_held_up_is_stopped(tmp_path):
     """By Ctrl-Z, a debugger, or a card that is busy for seconds."""
     with driving(tmp_path) as driven:
         moment_s = time.monotonic()
@@ -275,7 +275,7 @@ def test_a_drive_that_is_held_up_stands(tmp_path):
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1], ids=lambda n: n.name
 )
-def test_any_signal_to_the_guard_leaves_neutral_and_the_drive_is_told(number, tmp_path):
+def test_any_signal_to_the_guard_leaves_neutral_and_the_drive_notices(number, tmp_path):
     with driving(tmp_path) as driven:
         driven.process.send_signal(signal.SIGSTOP)  # so that it cannot take over
         moment_s = time.monotonic()

@@ -59,12 +59,12 @@ def slept(monkeypatch) -> list[float]:
     ("value", "pulse_us"),
     [(-1.0, 1000), (-0.5, 1245), (0.0, 1490), (0.5, 1745), (1.0, 2000), (-0.0, 1490)],
 )
-def test_the_pulse_lies_on_straight_lines_between_three(value, pulse_us):
+def test_the_pulse_is_interpolated_between_three(value, pulse_us):
     assert interpolate_width_us(value, 1000, 1490, 2000) == pytest.approx(pulse_us)
     assert interpolate_width_us(-value, 2000, 1490, 1000) == pytest.approx(pulse_us)
 
 
-def test_no_command_leaves_what_the_car_can_do():
+def test_commands_are_clamped_to_the_range_of_the_car():
     numbers = random.Random(1)
     pulses = RecordingDriver()
     with closing(ServoAndEsc(CONF, pulses)) as wheels:
@@ -92,7 +92,7 @@ def test_a_command_becomes_pulses_the_throttle_first(conf, command, sent):
 
 
 @pytest.mark.parametrize("command", [Command(math.nan, 0), Command(0, math.nan)])
-def test_what_is_not_a_number_is_refused_before_anything_moves(command):
+def test_nan_is_refused_before_anything_moves(command):
     pulses = RecordingDriver()
     wheels = ServoAndEsc(CONF, pulses)
     before = list(pulses.sent)
@@ -112,7 +112,7 @@ def test_neutral_is_first_and_last_and_is_held_before_the_pulses_end(slept):
     assert (slept, pulses.closed) == ([NEUTRAL_LAST_S], 1)
 
 
-def test_closing_twice_is_closing_once(slept):
+def test_closing_twice_closes_once(slept):
     pulses = RecordingDriver()
     wheels = ServoAndEsc(CONF, pulses)
     wheels.close()
@@ -120,7 +120,7 @@ def test_closing_twice_is_closing_once(slept):
     assert (len(slept), pulses.closed) == (1, 1)
 
 
-def test_wheels_that_are_closed_move_no_more():
+def test_closed_wheels_do_not_move():
     wheels = ServoAndEsc(CONF, RecordingDriver())
     wheels.close()
     with pytest.raises(MotorsFailed, match="closed"):
@@ -146,7 +146,7 @@ def test_pulses_end_when_neutral_cannot_be_sent_at_the_end(broken):
     assert pulses.closed == 1
 
 
-def test_a_servo_that_cannot_be_told_keeps_no_esc_from_neutral():
+def test_a_failing_servo_does_not_keep_the_esc_from_neutral():
     """The throttle comes first, so it is at neutral when the servo fails."""
     pulses = RecordingDriver()
     wheels = ServoAndEsc(CONF, pulses)
@@ -196,6 +196,6 @@ def test_simulated_wheels_are_opened_on_a_pipe():
     os.close(read)
 
 
-def test_neutral_comes_first_for_as_long_as_the_car_needs():
+def test_neutral_comes_first_for_as_long_as_configured():
     assert CONF.neutral_first_s == 2.0
     assert SimulatedWheels(0).neutral_first_s == 0.0

@@ -85,7 +85,7 @@ def test_a_chip_keeps_the_last_pulse_of_a_process_that_died(chip, bus):
     assert chip.pulse_us(THROTTLE) == pytest.approx(2000, abs=3)
 
 
-def test_what_a_killed_process_left_ends_first_of_all(chip, bus):
+def test_the_pulses_of_a_killed_process_end_first(chip, bus):
     ServoAndEsc(CONF, Pca9685Pulses(CONF, bus)).apply(Command(1.0, 1.0))
     before = len(chip.writes)
     wheels = ServoAndEsc(CONF, Pca9685Pulses(CONF, Bus({CONF.address: chip})))
@@ -97,7 +97,7 @@ def test_what_a_killed_process_left_ends_first_of_all(chip, bus):
 
 
 @pytest.mark.parametrize("mode", [SLEEP, SLEEP | RESTART, AUTO_INCREMENT | SLEEP, 0x01, 0x2F])
-def test_a_chip_in_any_state_is_taken(mode, chip, bus):
+def test_a_chip_in_any_state_is_usable(mode, chip, bus):
     """Asleep with pulses to restart, awake, or with inverted outputs, by another program."""
     chip.write(MODE1, [0])
     chip.write(ALL_CHANNELS, [0])
@@ -124,14 +124,14 @@ def test_neutral_is_first_is_held_and_then_all_is_off(chip, bus, monkeypatch):
     assert bus.closed == 1
 
 
-def test_noise_on_the_bus_is_outlived_by_three_tries(chip, bus):
+def test_noise_on_the_bus_is_retried(chip, bus):
     with closing(Pca9685Pulses(CONF, bus)) as pulses:
         bus.failing = 2
         pulses.send(THROTTLE, 1480)
         assert chip.pulse_us(THROTTLE) == pytest.approx(1480, abs=3)
 
 
-def test_a_board_that_is_gone_is_named_after_three_tries(bus):
+def test_a_missing_board_is_reported_after_three_attempts(bus):
     pulses = Pca9685Pulses(CONF, bus)
     bus.failing = 99
     with pytest.raises(MotorsFailed, match=r"no PCA9685 answers at address 0x40 of I2C bus 1: Rem"):
@@ -142,14 +142,14 @@ def test_a_board_that_is_gone_is_named_after_three_tries(bus):
     assert bus.closed == 1
 
 
-def test_the_bus_is_free_again_when_there_is_no_board():
+def test_the_bus_is_closed_when_there_is_no_board():
     empty = Bus({})
     with pytest.raises(MotorsFailed, match=r"i2cdetect -y 1"):
         Pca9685Pulses(CONF, empty)
     assert (empty.failed, empty.closed) == (3, 1)
 
 
-def test_the_bus_is_free_again_when_neutral_cannot_be_sent(bus, chip):
+def test_the_bus_is_closed_when_neutral_cannot_be_sent(bus, chip):
     pulses = Pca9685Pulses(CONF, bus)
     chip.power_cycle()
     with pytest.raises(MotorsFailed):
@@ -157,7 +157,7 @@ def test_the_bus_is_free_again_when_neutral_cannot_be_sent(bus, chip):
     assert bus.closed == 1
 
 
-def test_a_chip_whose_power_broke_down_is_noticed_with_the_next_command(chip, bus):
+def test_a_chip_that_lost_power_is_noticed_with_the_next_command(chip, bus):
     """It sleeps then, without auto-increment."""
     wheels = ServoAndEsc(CONF, Pca9685Pulses(CONF, bus))
     wheels.apply(Command(0.0, 1.0))
@@ -170,7 +170,7 @@ def test_a_chip_whose_power_broke_down_is_noticed_with_the_next_command(chip, bu
     assert bus.closed == 1
 
 
-def test_a_bit_that_tells_what_was_before_is_no_reset(chip, bus):
+def test_the_restart_bit_is_no_sign_of_a_reset(chip, bus):
     """RESTART is set after a sleep with pulses, until it is cleared."""
     with closing(Pca9685Pulses(CONF, bus)) as pulses:
         chip._registers[MODE1] |= RESTART
@@ -178,14 +178,14 @@ def test_a_bit_that_tells_what_was_before_is_no_reset(chip, bus):
         assert chip.pulse_us(THROTTLE) == pytest.approx(1480, abs=3)
 
 
-def test_a_bus_that_is_closed_sends_nothing(bus):
+def test_a_closed_bus_sends_nothing(bus):
     pulses = Pca9685Pulses(CONF, bus)
     pulses.close()
     with pytest.raises(MotorsFailed, match="I2C bus 1 is closed"):
         pulses.send(THROTTLE, 1480)
 
 
-def test_a_machine_without_that_bus_is_told_how_to_switch_it_on():
+def test_a_missing_bus_is_reported_with_how_to_enable_it():
     """The real smbus2 reports it; no machine has a bus 31."""
     with pytest.raises(
         MotorsFailed, match=r"I2C bus 31 cannot be opened: No such file.*raspi-conf"
@@ -193,7 +193,7 @@ def test_a_machine_without_that_bus_is_told_how_to_switch_it_on():
         Pca9685Pulses(msgspec.structs.replace(CONF, bus=31))
 
 
-def test_a_user_who_may_not_is_told_the_group(monkeypatch):
+def test_a_user_without_permission_is_told_the_group(monkeypatch):
     def refuse(_number):
         raise PermissionError(13, "Permission denied", "/dev/i2c-1")
 

@@ -22,7 +22,7 @@ RISE = edge(1000, 1010, Level.HIGH)
 FALL = edge(2500, 2510, Level.LOW)
 
 
-def test_a_pulse_knows_how_wrong_its_width_may_be():
+def test_a_pulse_has_a_measurement_error():
     [pulse] = compose_pulses([RISE, FALL])
     assert pulse.width_us == pytest.approx(1500)
     assert pulse.error_us == pytest.approx(10)
@@ -35,7 +35,7 @@ def test_a_pulse_that_has_not_ended_is_infinite():
     assert pulse.width_us == inf
 
 
-def test_a_pin_that_is_given_back_while_high_ends_its_pulse():
+def test_releasing_a_pin_while_high_ends_its_pulse():
     [pulse] = compose_pulses([RISE, edge(1500, 1510, Level.INPUT)])
     assert pulse.width_us == pytest.approx(500)
 
@@ -103,7 +103,7 @@ sys.stdin.read()
 
 
 @pytest.mark.slow
-def test_what_is_noted_is_what_the_registers_of_the_pins_show(tmp_path):
+def test_recorded_edges_match_the_registers_of_the_pins(tmp_path):
     """Polling them from outside sees fewer edges."""
     pi = bench.create_pi(tmp_path / "pi")
     rises_s = {18: [], 13: []}
@@ -136,7 +136,7 @@ def test_what_is_noted_is_what_the_registers_of_the_pins_show(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_pulse_that_does_not_come_is_told_with_those_that_did(tmp_path):
+def test_a_missing_pulse_is_reported_with_those_that_came(tmp_path):
     pi = bench.create_pi(tmp_path / "pi")
     with Pulses(pi) as seen:
         command = pi.command(sys.executable, "-c", TWO_PINS)
@@ -151,7 +151,7 @@ def test_a_pulse_that_does_not_come_is_told_with_those_that_did(tmp_path):
 
 
 @pytest.mark.slow
-def test_pulses_are_seen_whatever_flags_python_links_extensions_with(tmp_path, monkeypatch):
+def test_pulses_are_recorded_whatever_flags_python_links_extensions_with(tmp_path, monkeypatch):
     """Those of Debian 13 bind a library's calls to its own functions at link time."""
     monkeypatch.setenv("LDSHARED", "gcc -shared -Wl,-Bsymbolic-functions")
     monkeypatch.setenv("PATATE_SERVER_CACHE", str(tmp_path / "cache"))

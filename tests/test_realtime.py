@@ -16,7 +16,7 @@ def policy():
 
 
 @pytest.mark.parametrize("inherited", [False, True])
-def test_the_block_goes_first_and_what_it_starts_only_if_it_is_to_inherit_that(inherited):
+def test_a_block_has_priority_and_what_it_starts_only_if_inherited(inherited):
     bench.require_realtime_priority()
     before = policy()
     policies = []
@@ -34,9 +34,7 @@ def test_the_block_goes_first_and_what_it_starts_only_if_it_is_to_inherit_that(i
 
 
 @pytest.mark.parametrize("inherited", [False, True])
-def test_the_policy_of_before_is_back_also_where_only_root_may_clear_the_flag(
-    monkeypatch, inherited
-):
+def test_the_policy_is_restored_also_where_only_root_may_clear_the_flag(monkeypatch, inherited):
     """As sched(7) says, for a user with a limit in /etc/security."""
     current = [os.SCHED_OTHER, os.sched_param(0)]
 
@@ -55,7 +53,7 @@ def test_the_policy_of_before_is_back_also_where_only_root_may_clear_the_flag(
     assert current[1].sched_priority == 0
 
 
-def test_who_may_not_have_it_goes_on_as_before(monkeypatch):
+def test_without_permission_nothing_changes(monkeypatch):
     def refuse(*_arguments):
         raise PermissionError(1, "Operation not permitted")
 
@@ -65,7 +63,7 @@ def test_who_may_not_have_it_goes_on_as_before(monkeypatch):
         assert policy() == before
 
 
-def test_the_policy_of_before_is_back_after_an_error():
+def test_the_policy_is_restored_after_an_error():
     before = policy()
     with pytest.raises(ValueError, match="a mistake"), priority(CONTROL):
         raise ValueError("a mistake")

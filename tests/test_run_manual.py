@@ -186,7 +186,7 @@ def test_a_killed_drive_is_completed_for_the_next_script(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_renamed_during_the_drive_and_made_anew_is_told(tmp_path):
+def test_a_folder_that_is_renamed_and_recreated_during_the_drive_is_reported(tmp_path):
     folder, away = tmp_path / "drive", tmp_path / "away"
     process = start(folder, "--duration", "60")
     wait_until(has_pictures(folder))
@@ -227,7 +227,7 @@ def test_the_same_folder_is_continued_and_its_session_kept(tmp_path):
 
 
 @pytest.mark.parametrize("key", SESSION_KEYS)
-def test_an_option_that_says_something_else_than_the_template_is_refused_before_the_drive(
+def test_an_option_that_contradicts_the_template_is_refused_before_the_drive(
     tmp_path, call, no_motors, key
 ):
     folder = tmp_path / "drive"
@@ -255,7 +255,7 @@ def test_an_option_fills_an_empty_field_of_the_template(tmp_path, call):
     assert {(label["event"], label["tyres"]) for label in labels} == {("race", 4)}
 
 
-def test_earlier_pictures_without_what_is_filled_now_are_told(tmp_path, call):
+def test_earlier_pictures_without_a_field_given_now_are_reported(tmp_path, call):
     assert record_briefly(call, tmp_path / "drive")[0] == 0
     code, _, err = record_briefly(call, tmp_path / "drive", "--event", "race")
     assert code == 0
@@ -274,9 +274,7 @@ OTHER_SETTINGS = {
 
 @pytest.mark.parametrize("option", [[], ["--check"]], ids=["drive", "check"])
 @pytest.mark.parametrize("name", OTHER_SETTINGS)
-def test_a_folder_is_not_continued_with_what_its_labels_would_not_share(
-    tmp_path, call, name, option
-):
+def test_a_folder_is_not_continued_with_other_settings(tmp_path, call, name, option):
     folder = tmp_path / "drive"
     assert record_briefly(call, folder)[0] == 0
     before = contents(folder)
@@ -289,9 +287,7 @@ def test_a_folder_is_not_continued_with_what_its_labels_would_not_share(
 
 
 @pytest.mark.parametrize("where", [label_file.NAME, journal.NAME, f"{journal.ERASED}/labels.json"])
-def test_classes_count_also_in_what_was_erased_or_not_yet_repaired(
-    tmp_path, call, no_motors, where
-):
+def test_classes_of_erased_and_unrepaired_labels_count_too(tmp_path, call, no_motors, where):
     label = document(0)
     label["label"]["nb_dir"] = 7
     label["label_fingerprint"] = fingerprint(label["img_id"], label["label"])
@@ -318,7 +314,7 @@ def test_a_simulated_drive_does_not_go_among_real_pictures(tmp_path, call, no_mo
     assert "simulated false" in err
 
 
-def test_another_rate_and_another_car_are_told(tmp_path, call, monkeypatch):
+def test_another_rate_and_another_car_are_reported(tmp_path, call, monkeypatch):
     assert record_briefly(call, tmp_path / "drive")[0] == 0
     conf = json.loads(path.HARDWARE_CONF.read_text()) | {"car": "another"}
     monkeypatch.setattr(path, "HARDWARE_CONF", tmp_path / "conf.json")
@@ -369,7 +365,7 @@ def store_future_id(place, tmp_path, home):
 @pytest.mark.parametrize(
     ("answer", "follows"), [("yes", False), ("no", True), ("", True)], ids=["set", "not", "unknown"]
 )
-def test_ids_ahead_of_a_clock_that_the_network_has_set_are_told_and_not_followed(
+def test_ids_ahead_of_a_synchronised_clock_are_reported_and_not_followed(
     tmp_path, home, call, network_time, place, answer, follows
 ):
     """They are followed only where the clock may be wrong, since ids must increase."""
@@ -422,7 +418,7 @@ def test_a_drive_needs_a_folder(option, capsys):
 
 
 @pytest.mark.slow
-def test_ids_go_on_when_the_clock_was_wrong(tmp_path, home):
+def test_ids_continue_when_the_clock_was_wrong(tmp_path, home):
     memory = home / "database" / "last_img_id"
     memory.parent.mkdir()
     memory.write_text(f"{FUTURE}\n")
@@ -494,7 +490,7 @@ def test_a_terminal_sees_the_drive_in_less_than_eighty_columns(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_terminal_that_takes_nothing_does_not_hold_up_the_drive(tmp_path):
+def test_a_blocked_terminal_does_not_hold_up_the_drive(tmp_path):
     """As ssh over a lost radio link: nobody reads, and writing blocks."""
     folder = tmp_path / "drive"
     master, slave = pty.openpty()
@@ -626,7 +622,7 @@ def test_the_simulated_road_is_the_one_that_the_labels_name(
 
 @pytest.mark.parametrize("option", [[], ["--check"]])
 @pytest.mark.parametrize("known", [False, True], ids=["option", "folder"])
-def test_a_simulated_road_that_the_labels_contradict_is_told_before_the_drive(
+def test_a_simulated_road_that_contradicts_the_labels_is_refused_before_the_drive(
     tmp_path, call, no_motors, known, option
 ):
     folder = tmp_path / "drive"
@@ -644,7 +640,7 @@ def test_a_simulated_road_that_the_labels_contradict_is_told_before_the_drive(
 
 
 @pytest.mark.slow
-def test_a_simulated_drive_that_was_stopped_goes_on_and_tells_it(tmp_path, monkeypatch):
+def test_a_simulated_drive_that_was_stopped_goes_on_and_reports_it(tmp_path, monkeypatch):
     """As when a busy machine, a frozen container or a debugger stops all processes."""
     unhurried.hurry_up(monkeypatch)
     folder = tmp_path / "drive"
@@ -667,7 +663,7 @@ def test_a_simulated_drive_that_was_stopped_goes_on_and_tells_it(tmp_path, monke
     assert len(driving) > 10, "the car stands and is recorded"
 
 
-def test_an_interrupted_recording_is_repaired_aloud_and_continued(tmp_path, capsys):
+def test_an_interrupted_recording_is_repaired_with_a_message_and_continued(tmp_path, capsys):
     folder = interrupted(tmp_path / "drive", [document(0)], torn=b"torn")
     session.write(folder / session.NAME, {})
     run_manual.main(["-o", str(folder), "--simulate", "--duration", "0.3"])
@@ -680,7 +676,7 @@ def test_an_interrupted_recording_is_repaired_aloud_and_continued(tmp_path, caps
 
 
 @pytest.mark.slow
-def test_a_recording_that_stopped_is_told_when_the_drive_is_over(tmp_path, monkeypatch, capsys):
+def test_a_recording_that_stopped_is_reported_after_the_drive(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run_manual, "Recorder", partial(run_manual.Recorder, min_free_bytes=2**62))
     drive = ["-o", str(tmp_path / "drive"), "--simulate", "--duration", "1.3"]
     code = process.run(lambda: run_manual.main(drive))
@@ -731,7 +727,7 @@ def test_a_car_that_drives_on_without_recording_is_shown_as_driving(tmp_path, mo
     ],
     ids=["duration", "failure"],
 )
-def test_a_writer_that_was_killed_is_told_and_hides_nothing(
+def test_a_killed_writer_is_reported_and_hides_no_other_failure(
     tmp_path, monkeypatch, capsys, error, message
 ):
     folder = tmp_path / "drive"
@@ -763,7 +759,7 @@ def test_a_writer_that_was_killed_is_told_and_hides_nothing(
     assert labels > 0
 
 
-def test_a_recording_that_cannot_be_merged_is_told(tmp_path, monkeypatch, capsys):
+def test_a_recording_that_cannot_be_merged_is_reported(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "drive"
     real = run_manual.Recorder
 
@@ -830,7 +826,7 @@ def test_wrong_options_are_refused_before_anything_is_made(tmp_path, options, fa
 
 
 @pytest.mark.parametrize("option", [["--sim-track", "park"], ["--seed", "0"]])
-def test_what_only_a_simulated_drive_has_is_refused_for_a_real_one(tmp_path, option, capsys):
+def test_options_of_a_simulated_drive_are_refused_for_a_real_one(tmp_path, option, capsys):
     with pytest.raises(SystemExit) as caught:
         run_manual.main(["-o", str(tmp_path / "drive"), *option])
     assert caught.value.code == 2
@@ -838,7 +834,7 @@ def test_what_only_a_simulated_drive_has_is_refused_for_a_real_one(tmp_path, opt
 
 
 @pytest.mark.parametrize("option", [[], ["--check"]])
-def test_a_machine_that_is_no_car_is_told_line_by_line_and_nothing_is_made(tmp_path, option):
+def test_a_machine_that_is_no_car_is_reported_line_by_line_and_nothing_is_made(tmp_path, option):
     process = subprocess.run(
         [sys.executable, str(SCRIPT), "-o", str(tmp_path / "drive"), *option],
         capture_output=True,
@@ -918,7 +914,7 @@ def test_a_shape_that_costs_view_is_noted_with_the_one_that_does_not(tmp_path):
     )
 
 
-def test_where_the_view_is_can_be_opened_from_the_whole_network(tmp_path, call, monkeypatch):
+def test_the_address_of_the_view_can_be_opened_from_the_whole_network(tmp_path, call, monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "car")
     port = free_port()
     view = ["--view", port, "--view-host", "0.0.0.0"]
@@ -947,7 +943,7 @@ def test_a_pad_that_is_not_there_cannot_be_checked(call):
 
 
 @pytest.mark.slow
-def test_a_simulated_car_is_looked_at_only_on_demand(tmp_path, call):
+def test_a_simulated_car_is_checked_only_on_demand(tmp_path, call):
     code, out, err = call(run_manual, "-o", tmp_path / "drive", "--simulate", "--check")
     assert (code, out) == (0, None)
     names = [line.split()[0] for line in err.splitlines()]
@@ -968,7 +964,7 @@ BROKEN_CONF = [
 
 
 @pytest.mark.parametrize(("content", "complaint"), BROKEN_CONF)
-def test_a_broken_hardware_conf_is_named_with_its_key(tmp_path, monkeypatch, content, complaint):
+def test_a_broken_hardware_conf_is_reported_with_its_key(tmp_path, monkeypatch, content, complaint):
     conf = tmp_path / "hardware_conf.json"
     conf.write_text(content)
     monkeypatch.setattr(path, "HARDWARE_CONF", conf)
@@ -1009,7 +1005,7 @@ def no_motors(monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["drive", "drive/monday"])
-def test_a_file_in_the_place_of_the_folder_is_told_before_the_motors_come_on(
+def test_a_file_in_place_of_the_folder_is_reported_before_the_motors_are_opened(
     tmp_path, call, no_motors, place
 ):
     (tmp_path / "drive").write_text("mine")
@@ -1021,7 +1017,7 @@ def test_a_file_in_the_place_of_the_folder_is_told_before_the_motors_come_on(
 
 
 @pytest.mark.parametrize("option", [[], ["--check"]])
-def test_a_folder_that_another_drive_records_into_is_told_before_the_motors_come_on(
+def test_a_folder_in_use_by_another_drive_is_reported_before_the_motors_are_opened(
     tmp_path, monkeypatch, call, no_motors, option
 ):
     monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
@@ -1032,7 +1028,7 @@ def test_a_folder_that_another_drive_records_into_is_told_before_the_motors_come
     assert list(tmp_path.glob("*.json")) == []
 
 
-def test_a_folder_that_may_not_be_read_is_told_before_the_motors_come_on(
+def test_an_unreadable_folder_is_reported_before_the_motors_are_opened(
     tmp_path, monkeypatch, call, no_motors
 ):
     def refuses(folder):

@@ -94,7 +94,7 @@ def test_a_road_keeps_clear_of_itself(track):
     assert apart_m[along_m > 3.0].min() > ROAD_WIDTH_M + 0.3
 
 
-def test_a_place_beside_the_road_is_told_in_metres_to_the_right(track):
+def test_a_position_beside_the_road_is_in_metres_to_the_right(track):
     for index in range(0, len(track), 50):
         middle = track.pose(index)
         right_rad = middle.heading_rad - math.pi / 2
@@ -110,12 +110,12 @@ def test_the_tracks_differ():
     assert len({load_track(name).length_m for name in TRACKS}) == len(TRACKS) >= 2
 
 
-def test_an_unknown_track_is_refused_with_the_names_of_those_there_are():
+def test_an_unknown_track_is_refused_with_the_known_names():
     with pytest.raises(ValueError, match=r"'nowhere'.* school, park"):
         world_at_rest("nowhere")
 
 
-def test_bends_that_leave_no_room_for_each_other_are_refused():
+def test_overlapping_bends_are_refused():
     corners = [Corner(0, 0, 1.0), Corner(1, 0, 1.0), Corner(0, 1, 1.0)]
     with pytest.raises(ValueError, match="overlap"):
         Track("knot", corners)
@@ -213,7 +213,7 @@ def test_a_camera_that_wakes_up_late_gives_the_picture_of_that_time():
     assert moments == pytest.approx([0.2, 0.5, 0.8])
 
 
-def test_a_world_that_begins_while_its_camera_waits_is_seen_at_a_steady_rate_from_then_on():
+def test_a_camera_keeps_its_rate_when_the_world_restarts_while_it_waits():
     class RestartingClock(VirtualClock):
         def sleep_until(self, moment):
             super().sleep_until(moment)
@@ -240,7 +240,7 @@ def test_a_closed_camera_gives_no_picture():
 @pytest.mark.parametrize(
     "wrong", [{"width_px": 0}, {"height_px": -1}, {"rate_hz": 0}, {"rate_hz": math.nan}], ids=str
 )
-def test_a_camera_that_cannot_be_is_refused(wrong):
+def test_an_impossible_camera_is_refused(wrong):
     with pytest.raises(ValueError, match="no camera"):
         camera_of(world_at_rest(), **wrong)
 
@@ -412,7 +412,7 @@ def test_a_push_rate_out_of_range_is_refused(wrong):
 @pytest.mark.parametrize(
     "command", [Command(math.nan, 0.0), Command(0.0, math.nan)], ids=["steering", "throttle"]
 )
-def test_motors_refuse_what_is_not_a_number_and_go_on_as_before(command):
+def test_motors_refuse_nan_and_keep_the_last_command(command):
     world, other = world_at_rest(), world_at_rest()
     for each in (world, other):
         SimulatedMotors(each).apply(Command(0.1, 0.2))
@@ -464,7 +464,7 @@ def test_closed_motors_take_no_command():
 # The pad
 
 
-def test_the_driver_arms_once_with_the_throttle_at_rest_however_late_the_pad_is_read():
+def test_the_driver_arms_once_with_the_throttle_released_however_late_the_pad_is_read():
     world = world_at_rest()
     world.clock.sleep_until(10.0)
     pad = SimulatedPad(world)
@@ -476,7 +476,7 @@ def test_the_driver_arms_once_with_the_throttle_at_rest_however_late_the_pad_is_
     assert later.command.throttle > 0.5
 
 
-def test_buttons_are_pressed_when_it_is_their_time():
+def test_buttons_are_pressed_at_their_times():
     world = world_at_rest()
     pad = SimulatedPad(world, presses=[(3.0, Button.STOP_RUN), (1.0, Button.ERASE)])
     seen = {}
@@ -487,7 +487,7 @@ def test_buttons_are_pressed_when_it_is_their_time():
     assert seen == {Button.ARM: 0.0, Button.ERASE: 1.0, Button.STOP_RUN: 3.0}
 
 
-def test_a_driver_who_sees_the_car_stand_arms_it_again():
+def test_a_driver_whose_car_stands_arms_it_again():
     world = world_at_rest()
     pad = SimulatedPad(world)
     pad.read()

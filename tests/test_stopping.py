@@ -43,7 +43,7 @@ def processes_of(folder):
 
 
 @pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.name)
-def test_the_wheels_stand_in_time_and_everything_recorded_is_kept(tmp_path, stop):
+def test_the_wheels_stop_in_time_and_all_recorded_pictures_are_kept(tmp_path, stop):
     for attempt in range(ATTEMPTS):
         try:
             check_stop(tmp_path / str(attempt), stop)
@@ -78,7 +78,7 @@ def check_stop(folder, stop):
     assert len(assert_whole(car.folder)) >= taken
 
 
-def test_after_a_pad_came_back_menu_drives_on(tmp_path):
+def test_menu_drives_on_after_the_pad_is_plugged_in_again(tmp_path):
     with driving(tmp_path) as car:
         car.thumb.release()
         car.pad.unplug()
@@ -106,7 +106,7 @@ ORDERS = {  # which process resumes first, and how many seconds later the other
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_car_that_was_held_up_as_a_whole_stands_until_menu_is_pressed(tmp_path, order):
+def test_a_car_that_was_held_up_as_a_whole_stops_until_menu_is_pressed(tmp_path, order):
     """As in a frozen cgroup, a paused machine or on a thrashing card, with the trigger pulled."""
     names, gap_s = ORDERS[order]
     with driving(tmp_path) as car:
@@ -148,7 +148,7 @@ def test_a_pad_that_stays_away_ends_the_run_with_everything_kept(tmp_path):
     assert len(assert_whole(car.folder)) == taken >= 5
 
 
-def test_a_disk_that_takes_nothing_more_ends_the_recording_and_not_the_drive(tmp_path):
+def test_a_full_disk_ends_the_recording_and_not_the_drive(tmp_path):
     """It is reported at the end, with exit code 1; `labels.json` has everything before."""
     with driving(tmp_path) as car:
         wait_until(lambda: car.count_pictures() >= 5)
@@ -205,7 +205,7 @@ def test_a_second_drive_starts_at_once_whatever_ended_the_first(tmp_path, end):
         wait_until(lambda: not processes_of(tmp_path))
 
 
-def test_the_car_is_looked_at_before_the_first_pulse(tmp_path):
+def test_the_car_is_checked_before_the_first_pulse(tmp_path):
     """Swapped red and blue are reported, and no pulse is sent."""
     setup = prepare_drive(tmp_path)
     setup.camera.behaves("swap")
@@ -219,7 +219,7 @@ def test_the_car_is_looked_at_before_the_first_pulse(tmp_path):
     assert not (tmp_path / "drive").exists()
 
 
-def test_what_was_pressed_while_the_car_was_looked_at_does_not_count(tmp_path):
+def test_buttons_pressed_during_the_checks_are_ignored(tmp_path):
     with start_drive(prepare_drive(tmp_path)) as car:
         assert any("pad      ok" in line for line in car.process.stderr)
         car.pad.tap("Menu")
@@ -243,7 +243,7 @@ SESSION = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "c
 
 
 @pytest.mark.parametrize(("answer", "drives"), [("n", False), ("", False), ("y", True)])
-def test_a_terminal_is_asked_before_the_motors_come_on(tmp_path, answer, drives):
+def test_a_terminal_is_asked_before_the_motors_are_opened(tmp_path, answer, drives):
     setup = prepare_drive(tmp_path, *SESSION)
     master, slave = pty.openpty()
     with Pulses(setup.pi) as pulses, FifoPad(setup.pi) as pad, setup.start(slave) as process:
