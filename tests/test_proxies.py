@@ -11,8 +11,9 @@ from common.errors import DatabaseError, InputError
 from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.settings import Settings as EsSettings
 from get_data.database.proxies import find_route
+from get_data.database.s3_utils.bucket import create_bucket
 from get_data.database.s3_utils.picture_store import S3PictureStore
-from get_data.database.s3_utils.settings import create_bucket, from_environment
+from get_data.database.s3_utils.settings import from_environment
 from tests.servers.server import free_port
 from tests.servers.tunnel import Tunnel
 from tests.servers.versity import Versity
@@ -186,7 +187,7 @@ def test_servers_over_http_are_reached_past_a_proxy(elastic, monkeypatch):
         "PATATE_S3_KEY": "key",
         "PATATE_S3_ENDPOINT_URL": elastic,  # which answers, though not as S3
     }
-    with pytest.raises(DatabaseError, match=r"not what S3 answers.*http_proxy"):
+    with pytest.raises(DatabaseError, match=r"not a response of S3.*http_proxy"):
         S3PictureStore(from_environment(environment), retry_timeout_s=0.1).check(writing=False)
 
 

@@ -22,9 +22,10 @@ from common.batching import THREADS
 from common.errors import DatabaseError, InputError, PictureMissing
 from get_data.database.interfaces import backup_path, picture_key
 from get_data.database.s3_utils import picture_store
+from get_data.database.s3_utils.bucket import create_bucket
+from get_data.database.s3_utils.errors import diagnose
 from get_data.database.s3_utils.picture_store import S3PictureStore
-from get_data.database.s3_utils.refusals import Refusal
-from get_data.database.s3_utils.settings import create_bucket, from_environment
+from get_data.database.s3_utils.settings import from_environment
 from get_data.labels import ids
 from tests.helpers.waiting import HANGS_S
 from tests.servers.addresses import new_name
@@ -173,8 +174,8 @@ def stub():
         ({"PATATE_S3_BUCKET": ""}, "PATATE_S3_BUCKET"),
         ({"PATATE_S3_BUCKET": "s3://pictures"}, "PATATE_S3_BUCKET"),
         ({"PATATE_S3_BUCKET": "pictures/2024"}, "PATATE_S3_BUCKET"),
-        ({"PATATE_S3_KEY": ""}, "PATATE_S3_KEY not"),
-        ({"PATATE_S3_KEY_ID": ""}, "PATATE_S3_KEY_ID not"),
+        ({"PATATE_S3_KEY": ""}, "PATATE_S3_KEY is not"),
+        ({"PATATE_S3_KEY_ID": ""}, "PATATE_S3_KEY_ID is not"),
         ({"PATATE_S3_KEY": SECRET + "\n"}, "PATATE_S3_KEY "),
         ({"PATATE_S3_KEY": f" {SECRET}"}, "PATATE_S3_KEY "),
         ({"PATATE_S3_KEY_ID": "Zoé"}, "PATATE_S3_KEY_ID"),
@@ -224,10 +225,10 @@ def nobody_listens():
     ("changes", "told"),
     [
         ({"PATATE_S3_ENDPOINT_URL": "http://nowhere.invalid"}, "host .*PATATE_S3_ENDPOINT_URL"),
-        ({"PATATE_S3_ENDPOINT_URL": nobody_listens}, "nobody .*PATATE_S3_ENDPOINT_URL"),
+        ({"PATATE_S3_ENDPOINT_URL": nobody_listens}, "refused.*PATATE_S3_ENDPOINT_URL"),
         ({"PATATE_S3_ENDPOINT_URL": "https"}, "https.*PATATE_S3_ENDPOINT_URL"),
-        ({"PATATE_S3_KEY_ID": "somebody"}, "key id is not known.*PATATE_S3_KEY_ID"),
-        ({"PATATE_S3_KEY_ID": SECRET}, "no key id has that form.*PATATE_S3_KEY_ID"),
+        ({"PATATE_S3_KEY_ID": "somebody"}, "unknown key id.*PATATE_S3_KEY_ID"),
+        ({"PATATE_S3_KEY_ID": SECRET}, "malformed key id.*PATATE_S3_KEY_ID"),
         ({"PATATE_S3_KEY": SECRET}, "secret key .*PATATE_S3_KEY$"),
         ({"PATATE_S3_BUCKET": "no-such-bucket"}, "no such bucket.*PATATE_S3_BUCKET"),
         ({"PATATE_S3_REGION": "eu-west-3"}, "region, us-east-1; check PATATE_S3_REGION"),
@@ -256,10 +257,10 @@ def error(code):
         (301, error("PermanentRedirect"), "another region.*PATATE_S3_REGION"),
         (403, error("RequestTimeTooSkewed"), "clock.*date and time"),
         (400, error("ExpiredToken"), "expired.*PATATE_S3_KEY_ID"),
-        (403, b"", "no right.*PATATE_S3_KEY_ID"),
-        (418, b"", "answers 418.*PATATE_S3_ENDPOINT_URL"),
-        (200, b"Hello", "not what S3 answers.*PATATE_S3_ENDPOINT_URL"),
-        (503, error("SlowDown"), r"not able to.*\(503\).*PATATE_S3_ENDPOINT_URL"),
+        (403, b"", "permission.*PATATE_S3_KEY_ID"),
+        (418, b"", "answered 418.*PATATE_S3_ENDPOINT_URL"),
+        (200, b"Hello", "not a response of S3.*PATATE_S3_ENDPOINT_URL"),
+        (503, error("SlowDown"), r"unavailable \(503\).*PATATE_S3_ENDPOINT_URL"),
     ],
 )
 def test_what_a_server_answers_is_told_in_plain_words(stub, status, answer, told):
@@ -271,27 +272,27 @@ def test_what_a_server_answers_is_told_in_plain_words(stub, status, answer, told
 
 def test_without_an_endpoint_the_network_is_to_be_looked_at():
     failed = GenericError('HTTP error: no\n\nDebug source:\n"dns error"')
-    refusal = Refusal.of(failed, from_environment({"PATATE_S3_BUCKET": "pictures"}))
-    assert refusal.look_at == "the network, PATATE_S3_REGION and PATATE_S3_ENDPOINT_URL"
+    diagnosis = diagnose(failed, from_environment({"PATATE_S3_BUCKET": "pictures"}))
+    assert diagnosis.remedy == "the network, PATATE_S3_REGION and PATATE_S3_ENDPOINT_URL"
 
 
 def test_who_may_not_read_is_told(s3, environment):
     with closing(s3.client()) as client:
         client.delete_bucket_policy(Bucket=environment["PATATE_S3_BUCKET"])
-    with pytest.raises(DatabaseError, match="no right to do that; check PATATE_S3_KEY_ID"):
+    with pytest.raises(DatabaseError, match="permission; check PATATE_S3_KEY_ID"):
         opened(environment).check(writing=False)
 
 
 def test_who_may_only_list_is_told(stub):
     stub.answers += [("GET", 200, b"<ListBucketResult/>"), ("GET", 403, b"")]
-    with pytest.raises(DatabaseError, match="no right to do that; check PATATE_S3_KEY_ID"):
+    with pytest.raises(DatabaseError, match="permission; check PATATE_S3_KEY_ID"):
         opened(stub.environment).check(writing=False)
 
 
 def test_a_searcher_may_search_and_not_upload(s3, environment):
     store = opened(s3.environment(environment["PATATE_S3_BUCKET"], s3.searcher))
     store.check(writing=False)
-    with pytest.raises(DatabaseError, match="no right to do that; check PATATE_S3_KEY_ID"):
+    with pytest.raises(DatabaseError, match="permission; check PATATE_S3_KEY_ID"):
         store.check(writing=True)
 
 
@@ -377,9 +378,7 @@ def test_a_role_that_cannot_be_had_is_told(environment, profile, tmp_path, monke
     monkeypatch.setenv("AWS_PROFILE", "role")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", nobody_listens())
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(
-        DatabaseError, match=r"no login can be had: .*AWS profile or role"
-    ) as raised:
+    with pytest.raises(DatabaseError, match=r"no credentials: .*AWS profile or role") as raised:
         opened(environment).check(writing=False)
     assert_tells_no_secret(raised.value)
 
@@ -715,13 +714,13 @@ def test_a_lost_server_costs_the_patience_once_however_much_is_to_do(environment
     with ThreadPoolExecutor(16) as threads:
         failed = [threads.submit(store.get, key) for key in keys(200)]
     for one in failed:
-        with pytest.raises(DatabaseError, match=r"nobody listens there.*PATATE_S3_ENDPOINT_URL"):
+        with pytest.raises(DatabaseError, match=r"refused.*PATATE_S3_ENDPOINT_URL"):
             one.result()
     assert 1 < time.monotonic() - began < 200 / 16 * one_s  # as if each cost it
 
 
 def test_who_waited_for_his_turn_asks_a_lost_server_no_more(store, proxy, monkeypatch):
-    monkeypatch.setattr(picture_store, "_LOSS_S", HANGS_S)
+    monkeypatch.setattr(picture_store, "_FAIL_FAST_S", HANGS_S)
     store = opened(
         {"PATATE_S3_BUCKET": store.name, "PATATE_S3_KEY_ID": "id", "PATATE_S3_KEY": SECRET},
         PATATE_S3_ENDPOINT_URL=proxy.url,
@@ -734,7 +733,7 @@ def test_who_waited_for_his_turn_asks_a_lost_server_no_more(store, proxy, monkey
     with pytest.raises(DatabaseError, match="503"):
         store.get(KEY)
     assert proxy.requests.total() == asked
-    monkeypatch.setattr(picture_store, "_LOSS_S", 0.0)
+    monkeypatch.setattr(picture_store, "_FAIL_FAST_S", 0.0)
     with pytest.raises(DatabaseError, match="503"):
         store.get(KEY)
     assert proxy.requests.total() > asked

@@ -95,6 +95,7 @@ def _team(
     """Check the store first, which changes nothing, then the index, which may be created."""
     from get_data.database.es_utils import settings as es_settings
     from get_data.database.es_utils.label_index import ElasticsearchIndex
+    from get_data.database.s3_utils import bucket
     from get_data.database.s3_utils import settings as s3_settings
     from get_data.database.s3_utils.picture_store import S3PictureStore
 
@@ -104,7 +105,7 @@ def _team(
     index = ElasticsearchIndex(labels)
     try:
         if create_bucket:
-            s3_settings.create_bucket(pictures)
+            bucket.create_bucket(pictures)
         store.check(writing=writing)
         if not new_index:
             _check_not_lost(

@@ -1,0 +1,1 @@
+"""The picture store of a team: S3."""
