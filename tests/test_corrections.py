@@ -26,7 +26,7 @@ def database(request, home, monkeypatch):
 
 
 def wish(folder, numbers, *, by="Ada", direction=0, delete=(), later_s=0):
-    """A folder with the recording's pictures and somebody's corrections and deletions of it."""
+    """A folder with a recording's pictures, and corrections and deletions of them."""
     save(folder, [document(number) for number in (*numbers, *delete)])
     on = datetime.now(UTC) + timedelta(seconds=later_s)
     labels = {}
@@ -68,7 +68,7 @@ def test_a_file_for_another_database_is_refused_with_counts(
     assert call(upload_to_db, file, "--dry-run")[0] == 0
 
 
-def test_what_is_absent_in_part_is_told_to_people_and_applied(call, tmp_path, database):
+def test_partly_absent_labels_are_reported_and_applied(call, tmp_path, database):
     call(upload_data, save(tmp_path / "drive", [document(number) for number in range(3)]))
     file = wish(tmp_path / "wish", range(2), delete=(2, 9))
     code, counts, err = call(upload_to_db, file, "-y")
@@ -120,11 +120,9 @@ def two_people(call, tmp_path):
     return wish(tmp_path / "bob", range(1, 5), by="Bob", direction=4, delete=[0], later_s=5)
 
 
-def test_two_who_corrected_the_same_pictures_are_told_with_counts(
-    call, tmp_path, database, two_people
-):
+def test_overtaken_corrections_are_counted(call, tmp_path, database, two_people):
     code, _, err = call(upload_to_db, two_people)
-    assert code == 1  # there is a question, and nobody to answer it
+    assert code == 1  # there is a question and no terminal
     assert [line for line in err.splitlines() if line.startswith("2 pictures corrected ")]
     assert [line for line in err.splitlines() if line.startswith("1 picture deleted ")]
     assert [line for line in err.splitlines() if line.startswith("1 picture to delete ")]
@@ -140,9 +138,7 @@ def test_two_who_corrected_the_same_pictures_are_told_with_counts(
     assert not re.search(r"pictures? corrected meanwhile", err)
 
 
-def test_ones_own_corrections_may_be_left_out_where_somebody_was_before(
-    call, tmp_path, database, two_people
-):
+def test_overtaken_corrections_may_be_skipped(call, tmp_path, database, two_people):
     planned = call(upload_to_db, two_people, "--skip-overtaken", "--dry-run")[1]
     code, counts, _ = call(upload_to_db, two_people, "-y", "--skip-overtaken")
     assert (code, counts) == (0, planned)

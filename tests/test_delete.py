@@ -83,10 +83,14 @@ def test_deleting_again_changes_nothing(full):
 
 def test_who_deleted_what_is_kept(full):
     remove(full, [in_drive(0)])
-    (gone,) = full.index.find_tombstones([in_drive(0)["label_fingerprint"]]).values()
-    assert (gone.img_id, gone.reason, gone.removed_by) == (in_drive(0)["img_id"], "deleted", "Ada")
-    assert gone.s3_key == key_of(0)
-    assert gone.removed_at.endswith("Z")
+    (tombstone,) = full.index.find_tombstones([in_drive(0)["label_fingerprint"]]).values()
+    assert (tombstone.img_id, tombstone.reason, tombstone.removed_by) == (
+        in_drive(0)["img_id"],
+        "deleted",
+        "Ada",
+    )
+    assert tombstone.s3_key == key_of(0)
+    assert tombstone.removed_at.endswith("Z")
 
 
 def test_a_label_never_uploaded_stays_out_later_too(db, drive):
@@ -103,7 +107,7 @@ def test_more_labels_than_a_batch_holds(full):
     assert full.store.sizes([key_of(number) for number in range(10)]) == {}
 
 
-def test_the_plan_tells_what_the_deletion_does(full, drive):
+def test_the_plan_is_what_the_deletion_does(full, drive):
     second = document(0, steering=0.9, created_by="Ada")
     list(upload([Entry(second, drive / second["file_name"])], full.index, full.store))
     going = [label_of(one) for one in (in_drive(0), in_drive(1), document(500))]
@@ -128,7 +132,7 @@ def test_the_plan_spares_pictures_about_to_be_named(full):
     assert [one.picture for one in planned] == ["kept"]
 
 
-def test_a_picture_labelled_in_the_last_moment_is_put_back(full, drive):
+def test_a_picture_labelled_at_the_last_moment_is_restored(full, drive):
     """Somebody gives the picture a label after the deletion found it without one."""
     second = document(0, steering=0.9, created_by="Ada")
 
@@ -148,7 +152,7 @@ def test_a_picture_labelled_in_the_last_moment_is_put_back(full, drive):
     assert full.store.backup_copies() == {}
 
 
-def test_a_picture_is_aside_for_good_before_it_is_deleted(full):
+def test_a_backup_copy_is_durable_before_its_picture_is_deleted(full):
     calls: list[Call] = []
     remove(full, [in_drive(0)], store=Recording(full.store, calls))
     # The second deletion is that of the copy.
@@ -156,7 +160,7 @@ def test_a_picture_is_aside_for_good_before_it_is_deleted(full):
     assert names_of(calls, *order)[:3] == order
 
 
-def test_a_picture_whose_copy_is_not_there_is_not_deleted(full):
+def test_a_picture_without_a_backup_copy_is_not_deleted(full):
     """Somebody had it away for a moment, and has put it back since."""
     calls: list[Call] = []
     store = Recording(full.store, calls)
@@ -185,7 +189,7 @@ def test_a_picture_that_cannot_be_copied_stays(full):
     assert full.store.get(key_of(0)) == picture(0)
 
 
-def test_copies_are_listed_before_the_index_is_asked_and_pictures_looked_at_after(full):
+def test_backup_copies_are_listed_before_the_index_is_asked_and_pictures_after(full):
     """A copy made after the question may be the last of a picture named since."""
     calls: list[Call] = []
     remove(full, [in_drive(0)], Recording(full.store, calls), Recording(full.index, calls))
@@ -226,7 +230,7 @@ def test_a_killed_deletion_is_completed_by_a_second_run(full, part, call):
 
 
 class Aged:
-    """A store in which the copies that one run has put aside are that old."""
+    """A store in which the backup copies of one run have a given age."""
 
     def __init__(self, real, run, age_s=3700.0):
         self._real = real
@@ -246,14 +250,14 @@ class Aged:
         }
 
 
-def test_an_old_copy_is_dropped_by_the_next_deletion(full):
+def test_an_old_backup_copy_is_removed_by_the_next_deletion(full):
     full.store.back_up(key_of(5), "killed run")
     remove(full, [in_drive(0)], store=Aged(full.store, "killed run"))
     assert full.store.backup_copies() == {}
     assert full.store.get(key_of(5)) == picture(5)
 
 
-def test_a_picture_that_a_killed_deletion_left_aside_is_put_back(full):
+def test_a_backup_copy_of_a_killed_deletion_is_restored(full):
     full.store.back_up(key_of(5), "killed run")
     full.store.delete(key_of(5))
     remove(full, [in_drive(0)], store=Aged(full.store, "killed run"))
@@ -261,8 +265,8 @@ def test_a_picture_that_a_killed_deletion_left_aside_is_put_back(full):
     assert full.store.backup_copies() == {}
 
 
-def test_a_copy_that_is_damaged_is_not_put_back(full):
-    """It would take the place of the whole one that an upload puts there at the same time."""
+def test_a_damaged_backup_copy_is_not_restored(full):
+    """It would take the place of an intact one that an upload stores at the same time."""
     full.store.delete(key_of(5))
     full.store.put_new(key_of(5), b"")
     full.store.back_up(key_of(5), "killed run")
@@ -286,13 +290,13 @@ def test_a_copy_that_is_not_an_hour_old_may_be_needed(full, number):
     assert copy.path == backup_path(key_of(number), "other run")
 
 
-def test_a_picture_that_a_label_names_and_nobody_has_is_told(full):
+def test_a_lost_picture_that_a_label_names_is_reported(full):
     full.store.delete(key_of(0))
     assert settle([key_of(0)], full.index, full.store, run="r") == {key_of(0): "lost"}
 
 
 def test_the_key_is_known_from_the_index_where_the_file_does_not_tell(full):
-    says = in_drive(0)
-    unknown = LabelReference(says["label_fingerprint"], says["img_id"])
+    label = in_drive(0)
+    unknown = LabelReference(label["label_fingerprint"], label["img_id"])
     (result,) = delete([unknown], full.index, full.store, reason="deleted", removed_by="Ada")
     assert result.picture == "deleted"

@@ -160,18 +160,22 @@ def made_label(random, number):
     document["upload_date"] = random.choice(["", *DATES])
     document["raw"] = random.choice([True, False, "true", "false"])
     document["transformation"] = random.choice([[], ["flip"], ["flip", "blur"], ["blur"]])
-    said = document["label"]
-    said["label_direction"] = direction
-    said["created_by"] = random.choice(["auto", "Zoé", "Auto"])
-    said["created_on_date"] = random.choice(["", *DATES])
-    for holder, key in ((said, "created_on_date"), (document, "resolution"), (document, "dataset")):
+    annotation = document["label"]
+    annotation["label_direction"] = direction
+    annotation["created_by"] = random.choice(["auto", "Zoé", "Auto"])
+    annotation["created_on_date"] = random.choice(["", *DATES])
+    for holder, key in (
+        (annotation, "created_on_date"),
+        (document, "resolution"),
+        (document, "dataset"),
+    ):
         if random.random() < 0.3:
             del holder[key]
     if random.random() < 0.8:
         document["weather"] = random.choice(OWN_VALUES)
     if random.random() < 0.5:
         document["q.b"] = random.choice(["x", "y"])
-    document["label_fingerprint"] = ids.fingerprint(document["img_id"], said)
+    document["label_fingerprint"] = ids.fingerprint(document["img_id"], annotation)
     return document
 
 
@@ -235,7 +239,7 @@ def answer(index, query):
 
 @pytest.mark.timeout(0)
 def test_both_databases_give_the_same_answers_in_the_same_order(pair, labels):
-    """What one of them refuses it has said aloud: that is no other answer, and does not count."""
+    """A query that one of them rejects does not count: the rejection says so."""
     random = Random(SEED)
     ours, theirs = pair
     seen = Counter()

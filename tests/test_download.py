@@ -123,15 +123,15 @@ def test_a_picture_that_the_store_has_wrong_is_not_taken(full, target):
     assert not (target / document(4)["file_name"]).exists()
 
 
-def test_a_picture_that_a_deletion_has_aside_is_found(full, target):
+def test_a_backup_copy_is_downloaded_while_its_picture_is_deleted(full, target):
     key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.back_up(key, "run")
     full.store.delete(key)
     assert [one.status for one in fetch(full, target)] == ["fetched"] * 10
 
 
-def test_a_picture_that_was_put_back_meanwhile_is_found(full, target):
-    """A deletion had it aside, found it named again, put it back, and dropped its copy."""
+def test_a_picture_that_was_restored_meanwhile_is_downloaded(full, target):
+    """A deletion backed it up, found it named again, restored it, and removed the copy."""
     key = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
     full.store.delete(key)
     store = Meddling(full.store, backup_copies=lambda: full.store.put_new(key, picture(4)))
@@ -139,7 +139,7 @@ def test_a_picture_that_was_put_back_meanwhile_is_found(full, target):
     assert (target / document(4)["file_name"]).read_bytes() == picture(4)
 
 
-def test_an_empty_picture_is_fetched_also_where_the_label_tells_no_size(full, target):
+def test_an_empty_picture_is_fetched_even_if_its_label_has_no_size(full, target):
     plain = next(iter(full.labels().values()))
     del plain["picture_size"], plain["picture_sha256"]
     (target / plain["file_name"]).write_bytes(b"")
@@ -180,7 +180,7 @@ def test_pictures_are_on_the_disk_before_the_label_file_names_them(full, target,
     [(0, 0, 2), (2, 1, 2), ("a.jpg", 1, "a.jpg"), (7, 7, 2), (0, 1, 1)],
     ids=["earlier", "later", "of another form", "of none", "of the one before"],
 )
-def test_of_two_pictures_of_one_file_name_the_second_is_told(target, tmp_path, names):
+def test_of_two_pictures_of_one_file_name_the_second_fails(target, tmp_path, names):
     documents = [document(number) for number in range(3)]
     for one, name in zip(documents, names, strict=True):
         one["file_name"] = document(name)["file_name"] if isinstance(name, int) else name
@@ -240,7 +240,7 @@ def test_a_download_that_is_cut_leaves_the_old_labels(full, target):
     assert not list(target.glob(".*"))
 
 
-def test_settled_decodes_no_more_than_it_needs():
+def test_newest_labels_decodes_no_more_than_it_needs():
     documents = [msgspec.json.encode(document(n // 2, created_by=f"p{n}")) for n in range(6)]
     hits = list(newest_labels(documents))
     assert [hit.document for hit in hits] == documents[::2]

@@ -29,7 +29,7 @@ from tests.servers.addresses import new_name
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.proxy import Proxy
 from tests.servers.server import free_port
-from tests.test_label_index import GARDEN, gone, made, name_of, names_of, search
+from tests.test_label_index import GARDEN, made, name_of, names_of, search, tombstone
 
 EVERYTHING = parse_search_query({})
 MANY = 10_500  # more than Elasticsearch gives in one answer
@@ -239,7 +239,7 @@ def test_every_field_of_a_label_has_its_type():
 @pytest.mark.servers
 def test_an_index_that_was_made_here_fits(index, cluster, name):
     index.check(writing=True)
-    index.create([*GARDEN, made(9, said={"remark": "a key that nobody knows"}, **{"a.b": 1})])
+    index.create([*GARDEN, made(9, annotation={"remark": "a key that nobody knows"}, **{"a.b": 1})])
     index.check(writing=True)
     index.check(writing=False)
     _, told = cluster.ask("GET", f"/{name}/_mapping")
@@ -272,10 +272,10 @@ def put_earlier_index(cluster, name):
 
 EARLIER = [
     made(1, mood="good", **{"q.b": "x"}),
-    made(2, mood=["bad", 3], said={"remark": "a key that nobody here knows"}),
+    made(2, mood=["bad", 3], annotation={"remark": "a key that nobody here knows"}),
     made(3),
 ]
-LATER = [made(11, mood="good", late=1), made(12, said={"remark": "mine"}, **{"q.b": "y"})]
+LATER = [made(11, mood="good", late=1), made(12, annotation={"remark": "mine"}, **{"q.b": "y"})]
 
 
 @pytest.mark.servers
@@ -455,12 +455,12 @@ def test_what_was_written_is_found_by_who_may_only_read(settings, cluster, name)
 def test_a_full_disk_is_told_at_once_and_as_what_it_is(index, cluster, name, index_of):
     index.check(writing=True)
     index.create(GARDEN)
-    index.add_tombstones([gone(made(9))])
+    index.add_tombstones([tombstone(made(9))])
     blocked = {"index.blocks.read_only_allow_delete": True}
     assert cluster.ask("PUT", f"/{name}{index_of}/_settings", blocked)[0] == 200
     write = {
         "": lambda: index.create([made(9)]),
-        "-gone": lambda: index.add_tombstones([gone(made())]),
+        "-gone": lambda: index.add_tombstones([tombstone(made())]),
     }
     with pytest.raises(DatabaseError, match=r"read-only .*flood-stage.* disk"):
         write[index_of]()
@@ -648,9 +648,9 @@ def test_pages_part_nowhere_that_shows(index, monkeypatch):
     people = [{"created_by": who} for who in "abcdefg"]
     moments = [{"created_on_date": f"2021-01-01T00:00:00.00000{number}Z"} for number in range(3)]
     documents = [
-        *(made(1, said={**who, "created_on_date": ""}) for who in people),
-        *(made(2, said=who | moment) for who in people for moment in moments[:1]),
-        *(made(3, said={**who, **moments[number % 3]}) for number, who in enumerate(people)),
+        *(made(1, annotation={**who, "created_on_date": ""}) for who in people),
+        *(made(2, annotation=who | moment) for who in people for moment in moments[:1]),
+        *(made(3, annotation={**who, **moments[number % 3]}) for number, who in enumerate(people)),
     ]
     index.create(documents)
     whole = search(index)
@@ -798,8 +798,8 @@ def test_a_label_counts_as_removed_when_only_the_answer_was_lost(far_index, prox
 @pytest.mark.servers
 def test_a_gone_label_is_remembered_when_the_answer_was_lost(far_index, proxy):
     proxy.cut(0, kind="_bulk")
-    far_index.add_tombstones([gone(made(1))])
-    assert far_index.find_tombstones([name_of(made(1))]) == {name_of(made(1)): gone(made(1))}
+    far_index.add_tombstones([tombstone(made(1))])
+    assert far_index.find_tombstones([name_of(made(1))]) == {name_of(made(1)): tombstone(made(1))}
 
 
 REJECTED = {"type": "es_rejected_execution_exception", "reason": "the queue is full"}
@@ -866,7 +866,7 @@ def test_what_stays_rejected_is_told_and_never_dropped(monkeypatch):
         result = index.create([made()])
         assert result.rejected == {name_of(made()): REJECTED["reason"]}
         with pytest.raises(DatabaseError, match="the queue is full"):
-            index.add_tombstones([gone(made())])
+            index.add_tombstones([tombstone(made())])
 
 
 def test_many_changes_travel_two_at_a_time():

@@ -78,8 +78,8 @@ def garden(request, tmp_path_factory):
         yield index
 
 
-def made(second=0, *, picture=b"a picture", said=(), **more):
-    """A label, as it is sent: `said` goes into its annotation, `more` beside it."""
+def made(second=0, *, picture=b"a picture", annotation=(), **more):
+    """Return a label as it is uploaded: `annotation` updates its annotation, `more` the rest."""
     document = edits.example_label()
     document |= edits.new_label(
         captured=START + timedelta(seconds=second),
@@ -94,7 +94,7 @@ def made(second=0, *, picture=b"a picture", said=(), **more):
     )
     document["s3_key"] = picture_key(document["img_id"], document["picture_sha256"])
     document |= more
-    document["label"] |= dict(said)
+    document["label"] |= dict(annotation)
     document["label_fingerprint"] = ids.fingerprint(document["img_id"], document["label"])
     return document
 
@@ -111,7 +111,7 @@ def search(index, data=None):
     return [json.loads(document) for document in index.search(parse_search_query(data or {}))]
 
 
-def gone(document, reason="deleted", removed_by="Zoé"):
+def tombstone(document, reason="deleted", removed_by="Zoé"):
     when = "2021-01-01T00:00:00.000000Z"
     return Tombstone(
         name_of(document), document["img_id"], document["s3_key"], reason, removed_by, when
@@ -155,7 +155,7 @@ def test_an_index_may_be_closed_twice(open_index):
 # --- create
 
 
-def test_create_says_what_is_new(index):
+def test_create_returns_what_is_new(index):
     documents = [made(1), made(2)]
     result = index.create(documents)
     assert (result.created, result.existing, result.rejected) == (names_of(documents), set(), {})
@@ -211,7 +211,7 @@ def test_a_document_comes_out_in_one_line_of_utf8(index):
 
 
 def test_a_bad_document_is_refused_alone_with_a_reason(index):
-    wrong_class = made(2, said={"label_direction": "left"})
+    wrong_class = made(2, annotation={"label_direction": "left"})
     wrong_object = made(3, resolution="160x120")
     result = index.create([made(1), wrong_class, wrong_object, made(4)])
     assert result.created == {name_of(made(1)), name_of(made(4))}
@@ -298,8 +298,12 @@ def test_keys_of_ones_own_are_not_used_up(index):
         made(second, **{f"key {second} {number}": number for number in range(300)})
         for second in range(4)
     ]
-    documents += [made(10, a="x"), made(11, **{"a.b": "x"}), made(12, said={"remark": {"c": 1}})]
-    documents += [made(13, said={"remark": "x"})]
+    documents += [
+        made(10, a="x"),
+        made(11, **{"a.b": "x"}),
+        made(12, annotation={"remark": {"c": 1}}),
+    ]
+    documents += [made(13, annotation={"remark": "x"})]
     result = index.create(documents)
     assert (result.created, result.rejected) == (names_of(documents), {})
     assert search(index) == documents
@@ -314,7 +318,9 @@ def test_keys_of_ones_own_are_not_used_up(index):
 
 
 def test_the_fields_of_ones_own_are_known_by_name(index):
-    index.create([made(1, **{"a=b\\": 1, "q.b": "x", "none": None}), made(2, said={"remark": 1})])
+    index.create(
+        [made(1, **{"a=b\\": 1, "q.b": "x", "none": None}), made(2, annotation={"remark": 1})]
+    )
     assert index.custom_fields() == {"a=b\\", "q.b", "label.remark"}
 
 
@@ -369,15 +375,15 @@ def test_each_question_about_a_key_of_ones_own_is_about_that_key_alone(odd_index
 
 
 def test_several_labels_may_speak_of_one_picture(index):
-    documents = [made(said={"nb_dir": 3}), made(said={"created_by": "Zoé"}), made()]
+    documents = [made(annotation={"nb_dir": 3}), made(annotation={"created_by": "Zoé"}), made()]
     assert len(index.create(documents).created) == 3
     assert names_of(search(index)) == names_of(documents)
 
 
-# --- find, hashes, named
+# --- find, picture_hashes, find_references
 
 
-def test_find_tells_what_is_there(index):
+def test_find_returns_existing_labels(index):
     one, two = made(1), made(2)
     index.create([one, two])
     assert index.find([name_of(one), "unknown"]) == {
@@ -397,9 +403,9 @@ def test_what_was_written_is_found_at_once_from_elsewhere(open_index):
         assert there.find_references([document["s3_key"]]) == {}
 
 
-def test_hashes_tells_every_picture_of_an_id(index):
+def test_picture_hashes_returns_every_picture_of_an_id(index):
     one = made(1, picture=b"one")
-    other = made(1, picture=b"other", said={"created_by": "Zoé"})
+    other = made(1, picture=b"other", annotation={"created_by": "Zoé"})
     without = made(2)
     del without["picture_sha256"]
     index.create([one, other, without, made(3)])
@@ -408,8 +414,8 @@ def test_hashes_tells_every_picture_of_an_id(index):
     }
 
 
-def test_named_tells_the_labels_of_each_key(index):
-    one, same, other = made(1), made(1, said={"created_by": "Zoé"}), made(2)
+def test_find_references_returns_the_labels_of_each_key(index):
+    one, same, other = made(1), made(1, annotation={"created_by": "Zoé"}), made(2)
     index.create([one, same, other, made(3)])
     assert index.find_references([one["s3_key"], other["s3_key"], "unknown"]) == {
         one["s3_key"]: {name_of(one), name_of(same)},
@@ -420,7 +426,7 @@ def test_named_tells_the_labels_of_each_key(index):
 def test_a_question_may_name_very_many(index):
     document = made()
     index.create([document])
-    index.add_tombstones([gone(document)])
+    index.add_tombstones([tombstone(document)])
     names = [f"unknown {number}" for number in range(MANY)]
     assert index.find([*names, name_of(document)]).keys() == {name_of(document)}
     assert index.find_tombstones([*names, name_of(document)]).keys() == {name_of(document)}
@@ -431,10 +437,10 @@ def test_a_question_may_name_very_many(index):
     assert index.find_tombstones([name_of(document)]) == {}
 
 
-# --- remove, gone
+# --- remove, tombstones
 
 
-def test_remove_says_what_was_there(index):
+def test_remove_returns_what_existed(index):
     one, two = made(1), made(2)
     index.create([one, two])
     assert index.remove([name_of(one), "unknown"]) == {name_of(one)}
@@ -450,8 +456,8 @@ def test_a_removed_label_may_be_created_again(index):
     assert index.create([made()]).created == {name_of(made())}
 
 
-def test_gone_labels_are_remembered(index):
-    one, two = gone(made(1)), gone(made(2), reason="replaced", removed_by="Ada")
+def test_tombstones_are_stored(index):
+    one, two = tombstone(made(1)), tombstone(made(2), reason="replaced", removed_by="Ada")
     index.add_tombstones([one, two])
     assert index.find_tombstones([one.fingerprint, two.fingerprint, "unknown"]) == {
         one.fingerprint: one,
@@ -461,16 +467,19 @@ def test_gone_labels_are_remembered(index):
     assert search(index) == []
 
 
-def test_of_a_label_gone_twice_the_older_record_stays(index):
-    older, later = gone(made(), removed_by="Ada"), gone(made(), removed_by="Zoé", reason="replaced")
+def test_of_two_tombstones_of_a_label_the_older_stays(index):
+    older, later = (
+        tombstone(made(), removed_by="Ada"),
+        tombstone(made(), removed_by="Zoé", reason="replaced"),
+    )
     index.add_tombstones([older])
-    index.add_tombstones([later, gone(made(1))])
+    index.add_tombstones([later, tombstone(made(1))])
     assert index.find_tombstones([older.fingerprint]) == {older.fingerprint: older}
-    assert len(index.find_tombstones([gone(made(1)).fingerprint])) == 1
+    assert len(index.find_tombstones([tombstone(made(1)).fingerprint])) == 1
 
 
-def test_a_label_can_be_forgotten_to_be_gone(index):
-    one, two = gone(made(1)), gone(made(2))
+def test_a_tombstone_can_be_removed(index):
+    one, two = tombstone(made(1)), tombstone(made(2))
     index.add_tombstones([one, two])
     index.remove_tombstones([one.fingerprint, "unknown"])
     assert index.find_tombstones([one.fingerprint, two.fingerprint]).keys() == {two.fingerprint}
@@ -488,11 +497,13 @@ def test_remembering_nothing_does_nothing(index):
 def test_search_sorts_by_id_then_newest_then_fingerprint(index):
     wanted = [
         made(1),
-        made(2, said={"created_by": "d", "created_on_date": "2021-01-01T00:00:00.000002Z"}),
-        made(2, said={"created_by": "c", "created_on_date": "2021-01-01T01:00:00.000001+01:00"}),
-        made(2, said={"created_by": "b", "created_on_date": "2021-01-01T00:30:00+01:00"}),
+        made(2, annotation={"created_by": "d", "created_on_date": "2021-01-01T00:00:00.000002Z"}),
+        made(
+            2, annotation={"created_by": "c", "created_on_date": "2021-01-01T01:00:00.000001+01:00"}
+        ),
+        made(2, annotation={"created_by": "b", "created_on_date": "2021-01-01T00:30:00+01:00"}),
         *sorted(
-            (made(2, said={"created_by": who, "created_on_date": ""}) for who in "aefgh"),
+            (made(2, annotation={"created_by": who, "created_on_date": ""}) for who in "aefgh"),
             key=name_of,
         ),
         made(3),
@@ -507,20 +518,22 @@ def test_a_time_that_no_index_can_keep_is_none(index):
         *("1650-01-01T00:00:00Z", "1969-12-31T23:59:59.999999Z", "1970-01-01T00:00:00Z"),
         *("2262-04-11T23:47:16.854775Z", "2262-04-11T23:47:16.854776Z", "2500-01-01T00:00:00Z"),
     ]
-    told = [made(second, timestamp=time) for second, time in enumerate(times)]
-    index.create(told)
-    assert search(index, {"timestamp": {"type": "exists"}}) == told[2:4]
+    labels = [made(second, timestamp=time) for second, time in enumerate(times)]
+    index.create(labels)
+    assert search(index, {"timestamp": {"type": "exists"}}) == labels[2:4]
     without = search(index, {"timestamp": {"type": "exists", "bool": "must_not"}})
-    assert without == [*told[:2], *told[4:]]
-    assert search(index, {"timestamp": {"type": "range", "gte": "1970", "lt": "2262"}}) == [told[2]]
+    assert without == [*labels[:2], *labels[4:]]
+    assert search(index, {"timestamp": {"type": "range", "gte": "1970", "lt": "2262"}}) == [
+        labels[2]
+    ]
     for bound in ({"gte": "1650-01-01"}, {"lt": "2500"}):
         with pytest.raises(InputError):
             search(index, {"timestamp": {"type": "range", **bound}})
 
 
 def test_a_correction_dated_where_no_index_reaches_is_the_oldest(index):
-    late = made(1, said={"created_by": "a", "created_on_date": "2500-01-01T00:00:00Z"})
-    right = made(1, said={"created_by": "b", "created_on_date": "2021-01-01T00:00:00Z"})
+    late = made(1, annotation={"created_by": "a", "created_on_date": "2500-01-01T00:00:00Z"})
+    right = made(1, annotation={"created_by": "b", "created_on_date": "2021-01-01T00:00:00Z"})
     index.create([late, right])
     assert search(index) == [right, late]
 
@@ -557,8 +570,8 @@ GARDEN = [
     made(0, event="Sunday race", driver="Zoé", transformation=["flip"]),
     made(1, event="sunday RACE, second", driver="Ada", transformation=["flip", "blur"]),
     made(2, event="", driver="ada", transformation=[], mood="good"),
-    made(86400, event="test", driver="Zoé", mood=["good", 3], said={"label_direction": 0}),
-    made(3, event="école", driver="", said={"created_by": "Zoé", "raw_direction": -0.5}),
+    made(86400, event="test", driver="Zoé", mood=["good", 3], annotation={"label_direction": 0}),
+    made(3, event="école", driver="", annotation={"created_by": "Zoé", "raw_direction": -0.5}),
 ]
 
 
@@ -683,7 +696,7 @@ def test_a_search_sees_the_index_as_it_was_at_its_start(open_index):
     with closing(index.search(parse_search_query({}))) as searching:
         found = [json.loads(next(searching))]
         index.create([made(2000)])
-        elsewhere.create([made(1, said={"created_by": "Zoé"})])
+        elsewhere.create([made(1, annotation={"created_by": "Zoé"})])
         index.remove([name_of(documents[1])])
         elsewhere.remove([name_of(documents[1499])])
         found += map(json.loads, searching)

@@ -19,7 +19,7 @@ from get_data.database.local.label_index import SqliteIndex
 from get_data.database.search.matching import compile_query
 from get_data.database.search.search_query import parse_search_query
 from get_data.labels import schema
-from tests.test_label_index import GARDEN, gone, made, name_of, names_of, search
+from tests.test_label_index import GARDEN, made, name_of, names_of, search, tombstone
 
 EVERYTHING = parse_search_query({})
 
@@ -34,7 +34,7 @@ def file(tmp_path):
     return tmp_path / "home" / "database" / "index.sqlite"
 
 
-def test_asking_makes_no_files(index, tmp_path):
+def test_reading_creates_no_files(index, tmp_path):
     name = name_of(made())
     index.find([name])
     index.find_tombstones([name])
@@ -47,19 +47,19 @@ def test_asking_makes_no_files(index, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_refused_label_makes_no_files(index, tmp_path):
+def test_a_rejected_label_creates_no_files(index, tmp_path):
     assert index.create([{"label_fingerprint": "f"}]).rejected.keys() == {"f"}
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_first_label_makes_the_file(index, file):
+def test_the_first_label_creates_the_file(index, file):
     index.create([made()])
     assert [one.name for one in file.parent.iterdir()] == ["index.sqlite"]
     assert index.name == str(file)
 
 
-def test_the_first_gone_label_makes_the_file_too(index, file):
-    index.add_tombstones([gone(made())])
+def test_the_first_tombstone_creates_the_file_too(index, file):
+    index.add_tombstones([tombstone(made())])
     assert file.exists()
 
 
@@ -169,7 +169,7 @@ def test_narrowing_drops_no_match(index):
             event=choose.choice(texts),
             driver=choose.choice(texts),
             timestamp=choose.choice(["2020-12-31T15:45:56Z", "1600-01-01T00:00:00Z", "9999-12-31"]),
-            said={
+            annotation={
                 "label_direction": choose.randrange(3),
                 "created_by": choose.choice(["a", "Zoé"]),
             },
@@ -207,7 +207,7 @@ def test_very_many_spans_are_left_to_the_matcher(index):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "expected"),
     [
         ({"img_id": 5}, "img_id: Expected str"),
         ({"mood": {"an": "object"}}, "mood: a key of your own holds"),
@@ -217,11 +217,11 @@ def test_very_many_spans_are_left_to_the_matcher(index):
     ],
     ids=["type", "own key", "NaN", "half a character", "no JSON"],
 )
-def test_a_document_that_is_no_label_is_refused_alone(index, change, says):
+def test_only_an_invalid_label_is_rejected(index, change, expected):
     bad = made(1) | change
     result = index.create([bad, made(2)])
     assert result.created == {name_of(made(2))}
-    assert says in result.rejected[name_of(bad)]
+    assert expected in result.rejected[name_of(bad)]
 
 
 # --- what goes wrong
@@ -234,7 +234,7 @@ def asked(index):
     yield lambda: index.picture_hashes(["f"])
     yield lambda: index.find_references(["f"])
     yield lambda: index.create([made()])
-    yield lambda: index.add_tombstones([gone(made())])
+    yield lambda: index.add_tombstones([tombstone(made())])
     yield lambda: index.remove_tombstones(["f"])
     yield lambda: index.remove(["f"])
     yield lambda: list(index.search(EVERYTHING))
@@ -285,9 +285,7 @@ def test_a_damaged_file_is_named(index, file):
     ],
     ids=["made smaller", "emptied", "rewritten"],
 )
-def test_a_reader_who_is_overtaken_by_a_writer_is_not_told_of_damage(
-    change, index, file, monkeypatch
-):
+def test_a_reader_who_is_overtaken_by_a_writer_reports_no_damage(change, index, file, monkeypatch):
     """Whoever may only read has no lock: what he reads then is half of the old and half of the new.
 
     To put back a copy would lose what was written.
@@ -306,7 +304,7 @@ def test_a_reader_who_is_overtaken_by_a_writer_is_not_told_of_damage(
     assert "put back" not in str(raised.value)
 
 
-def test_a_lock_that_lasts_is_said(index, file, monkeypatch):
+def test_a_lasting_lock_is_reported(index, file, monkeypatch):
     monkeypatch.setattr(label_index, "_LOCK_TIMEOUT_S", 0.05)
     index.create([made(1)])
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
@@ -353,7 +351,7 @@ def test_each_change_outlives_a_power_cut_whatever_the_default_of_sqlite_is(inde
         assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
 
 
-def test_a_full_disk_is_said_and_nothing_is_half_written(index, file, monkeypatch):
+def test_a_full_disk_is_reported_and_nothing_is_half_written(index, file, monkeypatch):
     index.create([made(1)])
     connect_here("PRAGMA max_page_count = 30", monkeypatch)
     with pytest.raises(DatabaseError, match="disk is full") as raised:
@@ -363,7 +361,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_written(index, file, monkeypatc
 
 
 @pytest.mark.parametrize("depth", [0, 1], ids=["the folder", "the one above"])
-def test_a_file_in_place_of_the_folder_is_said(file, depth):
+def test_a_file_in_place_of_the_folder_is_reported(file, depth):
     in_the_way = [file.parent, file.parent.parent][depth]
     in_the_way.parent.mkdir(parents=True, exist_ok=True)
     in_the_way.touch()
@@ -371,14 +369,14 @@ def test_a_file_in_place_of_the_folder_is_said(file, depth):
         SqliteIndex(file.parent).create([made()])
 
 
-def test_a_folder_in_place_of_the_file_is_said(index, file):
+def test_a_folder_in_place_of_the_file_is_reported(index, file):
     file.mkdir(parents=True)
     for ask in asked(index):
         with pytest.raises(DatabaseError, match="cannot be opened"):
             ask()
 
 
-def test_a_file_that_may_only_be_read_is_said(index, file, monkeypatch):
+def test_a_read_only_file_is_reported(index, file, monkeypatch):
     index.create([made(1)])
     connect_here("PRAGMA query_only = ON", monkeypatch)
     with pytest.raises(DatabaseError, match=r"cannot be opened for writing .*\brights\b"):
@@ -386,7 +384,7 @@ def test_a_file_that_may_only_be_read_is_said(index, file, monkeypatch):
     assert len(search(index)) == 1
 
 
-def test_a_folder_without_the_right_to_write_is_said(index, file, monkeypatch):
+def test_a_read_only_folder_is_reported(index, file, monkeypatch):
     """Root may write everywhere, so the refusal itself is made up."""
 
     def refuse(*_arguments, **_options):

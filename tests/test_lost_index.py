@@ -1,4 +1,4 @@
-"""A store of pictures whose index is lost: said, refused, and never taken for an empty database."""
+"""A lost index: reported, and never taken for an empty database."""
 
 import shutil
 import sqlite3
@@ -27,7 +27,7 @@ class Lossy:
     cluster: Cluster | None = None
 
     def lose(self, part: str) -> None:
-        """The part is gone, as after a disk or a cluster died."""
+        """Lose a part, as when a disk or a cluster died."""
         if self.cluster:
             assert self.cluster.ask("DELETE", f"/{self.parts[part]}")[0] == 200
             return
@@ -56,7 +56,7 @@ def marked(drive, number) -> Any:
     return wish
 
 
-def test_every_script_says_it_and_changes_nothing(call, lossy, drive, tmp_path):
+def test_every_script_reports_it_and_changes_nothing(call, lossy, drive, tmp_path):
     call(upload_data, drive)
     wish = marked(drive, 0)
     call(upload_to_db, wish, "-y")
@@ -79,7 +79,7 @@ def test_every_script_says_it_and_changes_nothing(call, lossy, drive, tmp_path):
     assert (out / label_file.NAME).read_bytes() == before
 
 
-def test_who_knows_what_is_lost_may_start_anew(call, lossy, drive, tmp_path):
+def test_new_index_starts_an_empty_one(call, lossy, drive, tmp_path):
     call(upload_data, drive)
     lossy.lose("labels")
     code, counts, err = call(upload_data, drive, "--new-index")
@@ -88,7 +88,7 @@ def test_who_knows_what_is_lost_may_start_anew(call, lossy, drive, tmp_path):
     assert (code, counts["fetched"]) == (0, 10), err
 
 
-def test_a_copy_that_is_put_back_is_all_it_takes(call, drive, tmp_path):
+def test_restoring_a_copy_is_all_it_takes(call, drive, tmp_path):
     call(upload_data, drive)
     call(upload_to_db, marked(drive, 0), "-y")
     index = path.database_folder() / "index.sqlite"

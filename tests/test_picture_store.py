@@ -33,7 +33,7 @@ def store(request, tmp_path):
             return MemoryStore()
 
 
-def test_the_key_tells_day_id_and_content():
+def test_a_key_contains_day_id_and_hash():
     assert KEY == "pictures/20240501/20240501T12-00-00-000000-abababababab.jpg"
     assert picture_key("holiday_1", "ab" * 32) == "pictures/other/holiday_1-abababababab.jpg"
 
@@ -73,14 +73,14 @@ def test_a_picture_is_put_over_whatever_has_its_key(store):
         assert store.get(WHOLE) == content
 
 
-@pytest.mark.parametrize("read", [False, True], ids=["told", "read"])
+@pytest.mark.parametrize("read", [False, True], ids=["listed", "read"])
 @pytest.mark.parametrize(
-    ("content", "is_whole"), [(b"picture", True), (bytes(7), False), (b"qicture", False)]
+    ("content", "is_intact"), [(b"picture", True), (bytes(7), False), (b"qicture", False)]
 )
-def test_whole_pictures_are_told_from_damaged_ones(store, content, is_whole, read):
+def test_intact_and_damaged_pictures_are_distinguished(store, content, is_intact, read):
     store.put_new(WHOLE, content)
     found = store.examine({WHOLE: lambda: b"picture", OTHER: lambda: None}, read=read)
-    assert found == {WHOLE: PictureState(7, is_whole)}
+    assert found == {WHOLE: PictureState(7, is_intact)}
 
 
 @pytest.mark.parametrize("content", [b"picture", bytes(7)])
@@ -114,7 +114,7 @@ def test_what_is_not_there_is_missing(store):
         store.get(KEY)
 
 
-def test_a_store_tells_whether_it_has_pictures(store):
+def test_has_pictures(store):
     assert not store.has_pictures()
     store.put_new(KEY, b"picture")
     assert store.has_pictures()
@@ -123,13 +123,13 @@ def test_a_store_tells_whether_it_has_pictures(store):
     assert not store.has_pictures()
 
 
-def test_look_tells_what_is_there_and_how_large(store):
+def test_sizes_returns_existing_pictures(store):
     assert store.sizes([KEY, OTHER]) == {}
     store.put_new(KEY, b"12345")
     assert store.sizes([KEY, OTHER]) == {KEY: 5}
 
 
-def test_look_takes_thousands_of_keys(store):
+def test_sizes_takes_thousands_of_keys(store):
     keys = [picture_key(f"20240501T12-00-00-{number:06}", "ab" * 32) for number in range(2500)]
     for key in keys[::2]:
         store.put_new(key, b"x")
@@ -144,7 +144,7 @@ def test_delete_leaves_nothing_and_may_be_repeated(store):
     assert store.put_new(KEY, b"again")
 
 
-def test_a_whole_copy_is_worth_more_than_a_damaged_picture(store):
+def test_an_intact_backup_copy_is_preferred_to_a_damaged_picture(store):
     key = picture_key("20240501T12-00-00-000000", ids.sha256(b"picture"))
     store.put_new(key, b"picture")
     store.back_up(key, "run-1")
@@ -155,7 +155,7 @@ def test_a_whole_copy_is_worth_more_than_a_damaged_picture(store):
     assert read_picture(store, key) == b"pic"  # for the caller to say that it is damaged
 
 
-def test_a_copy_put_aside_outlives_the_picture(store):
+def test_a_backup_copy_outlives_its_picture(store):
     store.put_new(KEY, b"x")
     assert store.back_up(KEY, "run-1")
     store.delete(KEY)
@@ -167,12 +167,12 @@ def test_a_copy_put_aside_outlives_the_picture(store):
         read_picture(store, KEY)
 
 
-def test_there_is_no_copy_of_a_picture_that_is_not_there(store):
+def test_a_missing_picture_is_not_backed_up(store):
     assert not store.back_up(KEY, "run-1")
     assert store.backup_copies() == {}
 
 
-def test_copies_of_several_runs_and_pictures_are_told_apart(store):
+def test_backup_copies_are_listed_by_picture_and_run(store):
     for key in (KEY, OTHER):
         store.put_new(key, b"x")
     store.back_up(KEY, "run-1")
@@ -187,7 +187,7 @@ def test_copies_of_several_runs_and_pictures_are_told_apart(store):
     }
 
 
-def test_pictures_are_no_copies(store):
+def test_pictures_are_not_backup_copies(store):
     store.put_new(KEY, b"x")
     assert store.backup_copies() == {}
 

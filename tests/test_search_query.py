@@ -44,7 +44,7 @@ def test_a_clause_holds_its_field_its_type_and_its_arguments():
     ],
     ids=str,
 )
-def test_bool_says_how_a_clause_counts(spelling, occur):
+def test_bool_sets_how_a_clause_counts(spelling, occur):
     [clause] = parse_search_query({"event": TERM | spelling}).clauses
     assert clause.occur == occur
 
@@ -77,7 +77,7 @@ def test_a_list_gives_several_clauses_on_one_field():
     ]
 
 
-def test_a_type_that_nobody_here_knows_is_left_to_the_database():
+def test_an_unknown_type_is_left_to_the_database():
     [clause] = parse_search_query({"event": {"type": "fuzzy", "value": "rase"}}).clauses
     assert clause.type == "fuzzy"
 
@@ -104,7 +104,7 @@ def test_a_text_that_starts_with_a_brace_is_the_query_itself(before):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("{", "the query, line 1, column 2: not JSON"),
         ('{"a": {"type": "term", "value": NaN}}', "NaN"),
@@ -130,10 +130,10 @@ def test_a_text_that_starts_with_a_brace_is_the_query_itself(before):
     ],
     ids=lambda value: value[:40],
 )
-def test_a_bad_query_is_refused_with_its_place(text, says):
+def test_a_bad_query_is_refused_with_its_place(text, expected):
     with pytest.raises(InputError) as raised:
         read_search_query(text)
-    assert says in str(raised.value)
+    assert expected in str(raised.value)
     assert raised.value.exit_code == 2
 
 
@@ -144,7 +144,7 @@ def test_decoded_data_that_is_no_object_is_refused(data):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "expected"),
     [
         (b'{"driver": {"type": "term", "value": "Zo\xe9"}}', "is not UTF-8 text"),
         (b"", "line 1, column 1: not JSON"),
@@ -153,22 +153,22 @@ def test_decoded_data_that_is_no_object_is_refused(data):
     ],
     ids=["latin-1", "empty", "list", "clause"],
 )
-def test_a_bad_file_is_refused_with_its_name(tmp_path, content, says):
+def test_a_bad_file_is_refused_with_its_name(tmp_path, content, expected):
     file = tmp_path / "search.json"
     file.write_bytes(content)
     with pytest.raises(InputError) as raised:
         read_search_query(str(file))
     assert str(file) in str(raised.value)
-    assert says in str(raised.value)
+    assert expected in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "expected"),
     [("nowhere.json", "does not exist"), (".", "is a folder"), ("\0", "cannot be read")],
     ids=["missing", "folder", "impossible"],
 )
-def test_a_file_that_cannot_be_read_is_named(tmp_path, name, says):
-    with pytest.raises(InputError, match=says):
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name, expected):
+    with pytest.raises(InputError, match=expected):
         read_search_query(f"{tmp_path}/{name}")
 
 

@@ -1,4 +1,4 @@
-"""A local database in a folder that a group shares: nobody takes it away from the others.
+"""A local database in a folder that a group shares: no member locks out the others.
 
 Each member is a process with a user id of its own, as root can make them: rights are the kernel's.
 """
@@ -94,9 +94,9 @@ def test_members_upload_search_and_correct_in_turn(team, member, tmp_path):
     done = member(OWNER, "upload_to_db.py", tmp_path / "delete.json", "-p", tmp_path, "-y")
     assert done.returncode == 0, done.stderr
     for file in team.joinpath("database").rglob("*"):
-        told = file.stat()
-        assert told.st_gid == TEAM, file
-        assert told.st_mode & stat.S_IWGRP, file
+        status = file.stat()
+        assert status.st_gid == TEAM, file
+        assert status.st_mode & stat.S_IWGRP, file
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o002], ids=["022", "002"])
@@ -164,8 +164,8 @@ with atomic_write(Path({str(file)!r})) as file:
     file.write(b"new")
 """
     subprocess.run([sys.executable, "-c", code], cwd=path.ROOT, check=True)
-    told = file.stat()
-    assert (told.st_uid, told.st_gid, stat.S_IMODE(told.st_mode)) == (OTHER, OTHER, 0o640)
+    status = file.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (OTHER, OTHER, 0o640)
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o022, 0o027], ids=oct)

@@ -21,7 +21,7 @@ def entries(folder):
 
 
 def restored(folder):
-    """The same, also those that are gone."""
+    """Return the same entries, to be restored if deleted."""
     return [replace(one, restore=True) for one in entries(folder)]
 
 
@@ -148,8 +148,8 @@ def test_a_picture_that_only_the_store_has_is_enough_for_another_label(db, drive
 
 
 @pytest.mark.parametrize("was_there", [False, True], ids=["new label", "label that is in"])
-def test_a_picture_that_a_killed_deletion_has_aside_is_enough(db, drive, was_there):
-    """Nobody else has it: the file is gone, and so is the picture under its key."""
+def test_a_backup_copy_of_a_killed_deletion_is_enough(db, drive, was_there):
+    """It is the only one: file and stored picture no longer exist."""
     entry = entries(drive)[0]
     outcome(db, [entry])
     if not was_there:
@@ -219,7 +219,7 @@ def test_another_picture_under_the_same_label_is_a_conflict_in_input_and_databas
     assert result.reason == "conflict: the database has another picture of this id"
 
 
-def test_pictures_without_a_told_hash_conflict_too(db, tmp_path):
+def test_pictures_of_labels_without_a_hash_conflict_too(db, tmp_path):
     one, two = document(0), document(0, created_by="Ada")
     for number, document_ in enumerate((one, two)):
         del document_["picture_size"], document_["picture_sha256"]
@@ -234,7 +234,7 @@ def test_of_a_label_given_twice_the_one_with_a_picture_counts(db, drive, tmp_pat
 
 
 class Meddling:
-    """A store or index in which somebody else does something just before a call."""
+    """A store or index in which another program acts just before a call."""
 
     def __init__(self, real, **before):
         self._real = real
@@ -253,7 +253,7 @@ class Meddling:
         return called
 
 
-def test_a_picture_deleted_while_its_label_went_in_is_put_back(db, drive):
+def test_a_picture_deleted_while_its_label_was_created_is_restored(db, drive):
     """A deletion of another label took the picture between its upload and the label's."""
     entry = entries(drive)[0]
     key = picture_key(entry.img_id, ids.sha256(picture(0)))
@@ -264,7 +264,7 @@ def test_a_picture_deleted_while_its_label_went_in_is_put_back(db, drive):
 
 
 def test_pictures_are_durable_before_their_labels_are_in_and_looked_at_after(db, drive):
-    """Else a power cut, or somebody's deletion, leaves a label without its picture."""
+    """Else a power cut or a deletion would leave a label without its picture."""
     calls: list[Call] = []
     entry = entries(drive)[0]
     key = picture_key(entry.img_id, ids.sha256(picture(0)))
@@ -286,7 +286,7 @@ def test_pictures_are_on_the_disk_of_this_machine_before_their_labels_are_in(
     assert Call("syncfs", tmp_path / "store") in calls[begin:end]
 
 
-def test_a_picture_that_is_lost_is_put_back_by_a_second_upload(db, drive):
+def test_a_lost_picture_is_restored_by_a_second_upload(db, drive):
     outcome(db, entries(drive))
     key = next(iter(db.pictures()))
     db.store.delete(key)
@@ -296,7 +296,7 @@ def test_a_picture_that_is_lost_is_put_back_by_a_second_upload(db, drive):
     assert len(db.pictures()) == 10
 
 
-def test_pictures_that_another_program_keeps_deleting_are_told_with_place_and_remedy(db, drive):
+def test_pictures_that_another_program_keeps_deleting_are_an_error(db, drive):
     store = Meddling(db.store)
     store.sizes = lambda _keys: {}
     message = f"^picture store {db.store.name!r}: another program deletes"
@@ -317,7 +317,7 @@ def test_a_picture_that_the_store_has_damaged_is_sent_again(db, drive, left):
     assert sorted(db.pictures().values()) == sorted(map(picture, range(10)))
 
 
-def test_a_picture_that_only_the_store_has_and_damaged_is_told(db, drive):
+def test_a_damaged_picture_without_an_intact_copy_is_reported(db, drive):
     outcome(db, entries(drive))
     key = picture_key(document(0)["img_id"], ids.sha256(picture(0)))
     db.store.delete(key)
@@ -331,7 +331,7 @@ def test_a_picture_that_only_the_store_has_and_damaged_is_told(db, drive):
     assert "does not exist" in failed.reason
 
 
-def test_a_label_deleted_while_it_went_in_stays_out(db, drive):
+def test_a_label_deleted_while_it_was_created_stays_out(db, drive):
     entry = entries(drive)[0]
     going = [entry.label]
 
@@ -344,7 +344,7 @@ def test_a_label_deleted_while_it_went_in_stays_out(db, drive):
     assert db.labels() == {}
 
 
-def test_a_label_whose_picture_nobody_has_any_more_is_reported(db, drive):
+def test_a_label_whose_picture_is_lost_is_reported(db, drive):
     outcome(db, entries(drive))
     key = next(iter(db.pictures()))
     db.store.delete(key)
@@ -355,7 +355,7 @@ def test_a_label_whose_picture_nobody_has_any_more_is_reported(db, drive):
     assert "lost" in failed[0].reason
 
 
-def test_a_label_that_the_index_refuses_is_reported_alone(db, drive):
+def test_only_a_label_that_the_index_rejects_fails(db, drive):
     def refusing(documents):
         created = db.index.create(documents[1:])
         return replace_refused(created, documents[0])
@@ -370,6 +370,6 @@ def test_a_label_that_the_index_refuses_is_reported_alone(db, drive):
     assert results[0].reason.endswith(": too long")
 
 
-def test_pictures_folder_that_is_none_is_refused(drive):
+def test_a_missing_pictures_folder_is_an_error(drive):
     with pytest.raises(InputError, match="is not a folder of pictures"):
         read_entries(drive / label_file.NAME, drive / "nowhere")

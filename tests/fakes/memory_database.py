@@ -96,7 +96,7 @@ class MemoryIndex:
 
     def search(self, query: SearchQuery) -> Iterator[bytes]:
         matches = matching.compile_query(query)
-        found = [label for label in self.labels.values() if matches(label)]
+        found = [label for label in list(self.labels.values()) if matches(label)]
         found.sort(key=lambda label: label["label_fingerprint"])
         found.sort(key=_creation_time, reverse=True)
         found.sort(key=lambda label: label["img_id"])
@@ -107,7 +107,9 @@ class MemoryIndex:
 
     def custom_fields(self) -> set[str]:
         return {
-            path for label in self.labels.values() for path in custom_fields.custom_values(label)
+            path
+            for label in list(self.labels.values())
+            for path in custom_fields.custom_values(label)
         }
 
     def close(self) -> None:
