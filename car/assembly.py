@@ -1,22 +1,21 @@
-"""The parts of one car, put together: a simulated one, or the real one."""
+"""Assembly of a car from its parts: a simulated one, or the real one."""
 
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from functools import partial
+from dataclasses import dataclass
 from typing import Protocol
 
 import path
 from car import pi_checks
-from car.camera.pi_camera import PiCamera
+from car.camera.drivers import open_camera
 from car.clock import RealClock
 from car.hardware_conf import GpioMotors, HardwareConf
 from car.interfaces import Camera, GuardedMotors, Pad
 from car.motors import gpio_pulses
 from car.motors.drivers import describe_motors
 from car.motors.guarded_motors import MotorsBehindGuard
-from car.pad import pad_map
-from car.pad.xbox_pad import XboxPad
+from car.pad.drivers import check_map, open_pad
 from car.simulator.camera import SimulatedCamera
 from car.simulator.motors import GuardedSimulatedMotors
 from car.simulator.pad import SimulatedPad
@@ -24,38 +23,82 @@ from car.simulator.world import World
 from common.errors import CameraFailed, PadLost
 from common.preflight import Check, CheckResult
 
-TRIED_FOR_S = 1.0
-TRIES = 3
+RATE_CHECK_S = 1.0
+RATE_CHECK_TRIES = 3
 SEEDS = 2**32
-RATE_SHARE = 0.9  # of the rate asked for; a camera that is slower is not ready
+MIN_RATE = 0.9  # of the requested rate; a slower camera is not ready
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Open parts of a car, ready to drive."""
+
+    camera: Camera
+    pad: Pad
+    motors: GuardedMotors
 
 
 class Car(Protocol):
-    """The parts of one car. The checks open the camera and the pad, `open_motors` the motors."""
+    """Car whose parts are opened one by one, and closed together.
+
+    A check of a part looks at an open one. Its result is None where there is nothing to report.
+    """
 
     clock: RealClock
-    camera: Camera | None
-    pad: Pad | None
-    motors: GuardedMotors | None
+
+    def open_pad(self) -> Pad:
+        """Open the pad.
+
+        Raises:
+            PadLost: no pad is connected, or it cannot be read.
+        """
+
+    def check_pad(self, pad: Pad) -> CheckResult | None:
+        """Check whether the pad can drive the car.
+
+        Raises:
+            PadLost: it cannot.
+        """
+
+    def open_camera(self) -> Camera:
+        """Open the camera.
+
+        Raises:
+            CameraFailed: the camera cannot be used.
+        """
+
+    def check_camera(self, camera: Camera) -> CheckResult | None:
+        """Check rate and colours of the pictures.
+
+        Raises:
+            CameraFailed: they are wrong, or no picture arrives.
+        """
+
+    def open_motors(self) -> GuardedMotors:
+        """Open the motors, at neutral for as long as the ESC needs.
+
+        Raises:
+            MotorsFailed: the motors cannot be used.
+        """
+
+    def check_motors(self, motors: GuardedMotors) -> CheckResult:
+        """Return how the motors are connected."""
 
     def checks(self) -> Sequence[tuple[str, Check]]:
-        """What is looked at before anything moves."""
-
-    def open_motors(self) -> CheckResult:
-        """The motors are at neutral. Raises: MotorsFailed."""
+        """Return the checks of everything but the parts, by name."""
 
     def settings(self) -> dict[str, object]:
-        """Return what only the parts know of how they are set, by key, for the labels."""
+        """Return settings that only the parts know, by key, for the labels."""
 
     def speed_m_s(self) -> float | None:
-        """How fast the car is; None when that cannot be told."""
+        """Return the car's speed; None when it is unknown."""
 
     def close(self) -> None:
-        """All parts are closed, the motors first. May be called twice."""
+        """Close all parts, in the reverse order of opening. May be called twice."""
 
 
 class SimulatedCar:
-    """A car on a simulated track, driven by a simulated person, in real time."""
+    """Car on a simulated track, driven by a simulated person, in real time."""
 
     def __init__(
         self,
@@ -67,123 +110,161 @@ class SimulatedCar:
         rate_hz: float,
         max_throttle: float,
     ) -> None:
-        """The car stands at the start of `track`, one of `car.simulator.track.TRACKS`.
+        """Place the car at the start of `track`, one of `car.simulator.track.TRACKS`.
 
-        Sizes are the picture's, in pixels. Without `seed`, no two drives are the same.
+        Without `seed`, no two drives are the same.
         """
         self.clock = RealClock()
         seed = time.time_ns() % SEEDS if seed is None else seed
         self._world = World(track, clock=self.clock, seed=seed, max_throttle=max_throttle)
-        self.camera: Camera | None = SimulatedCamera(
-            self._world, width_px=width_px, height_px=height_px, rate_hz=rate_hz
+        self._width_px, self._height_px, self._rate_hz = width_px, height_px, rate_hz
+        self._open_parts = ExitStack()
+
+    def open_pad(self) -> Pad:
+        """Open the simulated driver's pad."""
+        return self._open_parts.enter_context(closing(SimulatedPad(self._world)))
+
+    def check_pad(self, pad: Pad) -> None:
+        """Report nothing: the pad is simulated."""
+
+    def open_camera(self) -> Camera:
+        """Open the simulated camera."""
+        camera = SimulatedCamera(
+            self._world, width_px=self._width_px, height_px=self._height_px, rate_hz=self._rate_hz
         )
-        self.pad: Pad | None = SimulatedPad(self._world)
-        self.motors: GuardedMotors | None = None
-        self._open = ExitStack()
+        return self._open_parts.enter_context(closing(camera))
 
-    def checks(self) -> Sequence[tuple[str, Check]]:
-        """What is looked at before anything moves: nothing, a simulated car is always ready."""
-        return ()
+    def check_camera(self, camera: Camera) -> None:
+        """Report nothing: the camera is simulated."""
 
-    def open_motors(self) -> CheckResult:
-        """The motors are at neutral. Raises: MotorsFailed."""
-        self.motors = self._open.enter_context(closing(GuardedSimulatedMotors(self._world)))
+    def open_motors(self) -> GuardedMotors:
+        """Open the simulated motors, behind a real guard.
+
+        Raises:
+            MotorsFailed: the guard does not start.
+        """
+        return self._open_parts.enter_context(closing(GuardedSimulatedMotors(self._world)))
+
+    def check_motors(self, motors: GuardedMotors) -> CheckResult:
+        """Return that the motors are simulated."""
         return CheckResult("simulated, behind a guard")
 
+    def checks(self) -> Sequence[tuple[str, Check]]:
+        """Return no checks: a simulated car is always ready."""
+        return ()
+
     def settings(self) -> dict[str, object]:
-        """Return what makes this drive come again: the road, and the seed of chance."""
+        """Return what reproduces this drive: track and seed."""
         return {"sim_track": self._world.track.name, "seed": self._world.seed}
 
     def speed_m_s(self) -> float:
-        """How fast the car is."""
+        """Return the car's speed."""
         return self._world.state().speed_m_s
 
     def close(self) -> None:
-        """All parts are closed, the motors first. May be called twice."""
-        self._open.close()
+        """Close all parts, in the reverse order of opening. May be called twice."""
+        self._open_parts.close()
 
 
 class RealCar:
-    """A Raspberry Pi with a camera, a pad, a servo and an ESC."""
+    """Raspberry Pi with a camera, a pad, a servo and an ESC."""
 
     def __init__(
         self, conf: HardwareConf, *, width_px: int, height_px: int, rate_hz: float
     ) -> None:
-        """Nothing is open yet. Sizes are the picture's, in pixels.
+        """Describe the car; its parts are opened later.
 
-        Raises: InputError for a map of the pad that cannot be used.
+        Raises:
+            InputError: the pad's map cannot be used.
         """
-        if conf.pad.map:
-            pad_map.read(path.HARDWARE_CONF.parent / conf.pad.map)
+        check_map(conf.pad, conf_file=path.HARDWARE_CONF)
         self.clock = RealClock()
-        self.camera: Camera | None = None
-        self.pad: Pad | None = None
-        self.motors: GuardedMotors | None = None
         self._conf = conf
+        self._width_px, self._height_px, self._rate_hz = width_px, height_px, rate_hz
         self._timing: gpio_pulses.Timing | None = None
-        self._rate_hz = rate_hz
-        self._open_pad = partial(XboxPad, conf.pad, self.clock, conf_file=path.HARDWARE_CONF)
-        self._open_camera = partial(
-            PiCamera, conf.camera, width_px=width_px, height_px=height_px, rate_hz=rate_hz
-        )
-        self._open = ExitStack()
+        self._open_parts = ExitStack()
 
-    def checks(self) -> Sequence[tuple[str, Check]]:
-        """What is looked at before anything moves; opens the pad and the camera."""
-        return (
-            ("pad", self._check_pad),
-            ("camera", self._check_camera),
-            ("clock", pi_checks.clock),
-            ("supply", pi_checks.supply),
-        )
+    def open_pad(self) -> Pad:
+        """Open the pad.
 
-    def _check_pad(self) -> CheckResult:
-        pad = self._open.enter_context(closing(self._open_pad()))
-        self.pad = pad
-        if wrong := pad.read().fault:
+        Raises:
+            PadLost: no pad is connected, or it cannot be read.
+        """
+        pad = open_pad(self._conf.pad, self.clock, conf_file=path.HARDWARE_CONF)
+        return self._open_parts.enter_context(closing(pad))
+
+    def check_pad(self, pad: Pad) -> CheckResult:
+        """Check whether the map fits the pad.
+
+        Raises:
+            PadLost: it does not.
+        """
+        if fault := pad.read().fault:
             raise PadLost(
-                f"{pad.describe()}: {wrong}; name a map of your own in hardware_conf.json"
+                f"{pad.describe()}: {fault}; set pad.map in hardware_conf.json to a map of your own"
             )
         return CheckResult(pad.describe())
 
-    def _check_camera(self) -> CheckResult:
-        camera = self._open.enter_context(closing(self._open_camera()))
-        come_hz = 0.0
-        for _ in range(TRIES):  # a program that starts may take the processor for a moment
-            come_hz = max(come_hz, camera.measured_rate_hz(TRIED_FOR_S))
-            if come_hz >= self._rate_hz * RATE_SHARE:
+    def open_camera(self) -> Camera:
+        """Open the camera.
+
+        Raises:
+            CameraFailed: the camera cannot be used.
+        """
+        camera = open_camera(
+            self._conf.camera,
+            width_px=self._width_px,
+            height_px=self._height_px,
+            rate_hz=self._rate_hz,
+        )
+        return self._open_parts.enter_context(closing(camera))
+
+    def check_camera(self, camera: Camera) -> CheckResult:
+        """Check rate and colours of the pictures.
+
+        Raises:
+            CameraFailed: they are wrong, or no picture arrives.
+        """
+        rate_hz = 0.0
+        for _ in range(RATE_CHECK_TRIES):  # a starting program may take the processor for a moment
+            rate_hz = max(rate_hz, camera.measure_rate_hz(RATE_CHECK_S))
+            if rate_hz >= self._rate_hz * MIN_RATE:
                 break
         else:
             raise CameraFailed(
-                f"{come_hz:.1f} pictures a second come instead of {self._rate_hz:g}: ask for a "
-                "lower --rate, or more light"
+                f"{rate_hz:.1f} pictures per second instead of {self._rate_hz:g}: lower --rate, or "
+                "use more light"
             )
-        said = f"{camera.describe()}, {come_hz:.1f} Hz, {camera.colour_order()}"
-        whole = camera.sees_more_with()
-        self.camera = camera  # one that failed is not asked for anything more
         return CheckResult(
-            said, f"--resolution {whole} shows all that this sensor mode sees" if whole else ""
+            f"{camera.describe()}, {rate_hz:.1f} Hz, {camera.check_colours()}", camera.advice()
         )
 
-    def open_motors(self) -> CheckResult:
-        """The motors are at neutral, and have been for as long as the ESC wants.
+    def open_motors(self) -> GuardedMotors:
+        """Open the motors, at neutral for as long as the ESC needs.
 
-        Raises: MotorsFailed.
+        Raises:
+            MotorsFailed: the motors cannot be used.
         """
-        conf = self._conf.motors
-        if isinstance(conf, GpioMotors):
-            self._timing = gpio_pulses.detect_timing(conf)
-        self.motors = self._open.enter_context(closing(MotorsBehindGuard(conf)))
-        said = describe_motors(conf)
+        if isinstance(self._conf.motors, GpioMotors):
+            self._timing = gpio_pulses.detect_timing(self._conf.motors)
+        return self._open_parts.enter_context(closing(MotorsBehindGuard(self._conf.motors)))
+
+    def check_motors(self, motors: GuardedMotors) -> CheckResult:
+        """Return how the motors are connected, and what times their pulses."""
+        description = describe_motors(self._conf.motors)
         if not self._timing:
-            return CheckResult(said)
-        how = f"timed by {self._timing.library}"
+            return CheckResult(description)
+        description += f", timed by {self._timing.library}"
         if longer_us := self._timing.longer_by_us:
-            how += f", which is asked for {longer_us:g} us less as its pulses leave longer"
-        return CheckResult(f"{said}, {how}", self._timing.advice)
+            description += f", whose pulses are shortened by the {longer_us:g} us that it adds"
+        return CheckResult(description, self._timing.advice)
+
+    def checks(self) -> Sequence[tuple[str, Check]]:
+        """Return the checks of the Pi, by name."""
+        return (("clock", pi_checks.clock), ("supply", pi_checks.supply))
 
     def settings(self) -> dict[str, object]:
-        """Return what only the parts know of how they are set, by key, for the labels."""
+        """Return the library that times the pulses, and by how much it lengthens them."""
         if not self._timing:
             return {}
         return {
@@ -192,8 +273,8 @@ class RealCar:
         }
 
     def speed_m_s(self) -> None:
-        """Cannot be told: there is nothing that measures it."""
+        """Return None: nothing measures the speed."""
 
     def close(self) -> None:
-        """All parts are closed, the motors first. May be called twice."""
-        self._open.close()
+        """Close all parts, in the reverse order of opening. May be called twice."""
+        self._open_parts.close()

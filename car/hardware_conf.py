@@ -1,6 +1,6 @@
-"""`hardware_conf.json`: what this car is. Values only, measured on the car.
+"""`hardware_conf.json`, which describes one car by values measured on it.
 
-Pulses are in microseconds: what a servo or an ESC (the motor's speed controller) understands.
+Pulse widths, the language of servos and ESCs (the motor's speed controller), are in microseconds.
 """
 
 from collections.abc import Iterator
@@ -21,13 +21,15 @@ Channel = Annotated[
 Seconds = Annotated[float, Meta(ge=0, le=10)]
 Share = Annotated[float, Meta(ge=0, le=0.5)]
 
+_DEFAULT_DRIVERS = {"pad": "xbox", "camera": "picamera2"}
+
 
 class Conf(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Values by key; a key that nobody knows is a mistake."""
+    """Values by key; an unknown key is an error."""
 
 
 class Steering(Conf, frozen=True, kw_only=True):
-    """The servo that turns the wheels. `centre_us` drives straight on: the trim."""
+    """Servo that turns the wheels. `centre_us`, the trim, drives straight ahead."""
 
     channel: Channel
     left_us: Pulse
@@ -36,7 +38,7 @@ class Steering(Conf, frozen=True, kw_only=True):
 
 
 class Throttle(Conf, frozen=True, kw_only=True):
-    """The ESC. At `neutral_us` the car coasts; `reverse_us` is brake first with most ESCs."""
+    """ESC. At `neutral_us` the car coasts; most ESCs brake at `reverse_us` before they reverse."""
 
     channel: Channel
     reverse_us: Pulse
@@ -45,7 +47,7 @@ class Throttle(Conf, frozen=True, kw_only=True):
 
 
 class PulseMotors(Conf, frozen=True, kw_only=True, tag_field="driver"):
-    """Servo and ESC, by pulse width. Neutral goes out for `neutral_first_s` before anything."""
+    """Servo and ESC, by pulse width. Neutral is sent for `neutral_first_s` before anything else."""
 
     steering: Steering
     throttle: Throttle
@@ -54,43 +56,55 @@ class PulseMotors(Conf, frozen=True, kw_only=True, tag_field="driver"):
 
 
 class GpioMotors(PulseMotors, frozen=True, kw_only=True, tag="gpio"):
-    """Both on pins of the Pi. Pulses timed in software leave `longer_by_us` longer than asked.
+    """Servo and ESC on pins of the Pi.
 
-    Without a value that was measured, it is that of the library that times them.
+    Pulses timed in software are `longer_by_us` longer than requested; None stands for the value
+    known of the library that times them.
     """
 
     longer_by_us: Annotated[float, Meta(ge=0, le=200)] | None = None
 
 
 class Pca9685Motors(PulseMotors, frozen=True, kw_only=True, tag="pca9685"):
-    """Both on a PCA9685 board, over I2C."""
+    """Servo and ESC on a PCA9685 board, over I2C."""
 
     bus: Annotated[int, Meta(ge=0, le=31)] = 1
-    address: Annotated[int, Meta(ge=0x40, le=0x77)] = 0x40  # all that the board's solder pads give
+    address: Annotated[int, Meta(ge=0x40, le=0x77)] = 0x40  # the range of the board's solder pads
 
 
-class Pad(Conf, frozen=True, kw_only=True):
-    """How the pad is read. `map` is a file of one's own; without it the pad's driver tells.
+class Pad(Conf, frozen=True, kw_only=True, tag_field="driver"):
+    """When a pad counts as silent or lost.
 
-    A pad that is silent for `silence_s` with throttle on stops the car; one that is gone for
-    `lost_s` ends the run.
+    No event for `silence_s` with the throttle on stops the car; no pad for `lost_s` ends the run.
     """
 
-    map: Annotated[str, Meta(min_length=1)] | None = None
     dead_zone: Share = 0.06
     silence_s: Annotated[float, Meta(gt=0, le=10)] = 1.5
     lost_s: Annotated[float, Meta(ge=1, le=600)] = 30.0
     dead_man: bool = False
 
 
-class Camera(Conf, frozen=True, kw_only=True):
-    """Which camera, how it is mounted, and what part of the sensor is read."""
+class XboxPad(Pad, frozen=True, kw_only=True, tag="xbox"):
+    """A pad of the Xbox kind. Without a `map` file, the kernel driver decides which map fits."""
+
+    map: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class Picamera2Camera(Conf, frozen=True, kw_only=True, tag_field="driver", tag="picamera2"):
+    """A camera on the Pi's camera connector, how it is mounted, and its sensor mode."""
 
     number: Annotated[int, Meta(ge=0, le=9)] = 0
     upside_down: bool = False
     sensor_width: Annotated[int, Meta(ge=16)] | None = None
     sensor_height: Annotated[int, Meta(ge=16)] | None = None
     lock_exposure: bool = False
+
+
+class V4l2Camera(Conf, frozen=True, kw_only=True, tag_field="driver", tag="v4l2"):
+    """USB webcam. `device` is the N of `/dev/videoN`, or a path such as `/dev/v4l/by-id/...`."""
+
+    device: Annotated[int, Meta(ge=0, le=63)] | Annotated[str, Meta(min_length=1)] = 0
+    upside_down: bool = False
 
 
 class HardwareConf(Conf, frozen=True, kw_only=True):
@@ -102,27 +116,40 @@ class HardwareConf(Conf, frozen=True, kw_only=True):
     ]
     jpeg_quality: Annotated[int, Meta(description="Quality of the pictures", ge=1, le=100)]
     motors: GpioMotors | Pca9685Motors
-    pad: Pad = Pad()
-    camera: Camera = Camera()
+    pad: XboxPad = XboxPad()
+    camera: Picamera2Camera | V4l2Camera = Picamera2Camera()
 
 
 def read(file: Path) -> HardwareConf:
-    """The checked content of the file.
+    """Read and check the file.
 
-    Raises: InputError that names the file, the key and what it should be.
+    Raises:
+        InputError: names the file, the key and the expected value.
     """
     content = strict_json.read(file)
     try:
-        conf = structs.convert(content, HardwareConf)
+        conf = structs.convert(_with_default_drivers(content), HardwareConf)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
-    for key, complaint in _contradictions(conf):
-        raise InputError(f"{file}: {key}: {complaint}")
+    for key, reason in _contradictions(conf):
+        raise InputError(f"{file}: {key}: {reason}")
     return conf
 
 
+def _with_default_drivers(content: object) -> object:
+    """Add the drivers that files written before there was a choice do not name."""
+    if not isinstance(content, dict):
+        return content
+    parts = {
+        key: {"driver": driver, **content[key]}
+        for key, driver in _DEFAULT_DRIVERS.items()
+        if isinstance(content.get(key), dict)
+    }
+    return {**content, **parts}
+
+
 def _contradictions(conf: HardwareConf) -> Iterator[tuple[str, str]]:
-    """What types and ranges alone do not show."""
+    """Yield the key and the reason of each value that contradicts another."""
     steering, throttle = conf.motors.steering, conf.motors.throttle
     if not _between(steering.left_us, steering.centre_us, steering.right_us):
         yield "motors.steering.centre_us", "is not between left_us and right_us"
@@ -139,15 +166,20 @@ def _contradictions(conf: HardwareConf) -> Iterator[tuple[str, str]]:
                 )
             case Pca9685Motors() if channel > 15:
                 yield f"motors.{name}.channel", f"a PCA9685 has channels 0 to 15, not {channel}"
-    if (conf.camera.sensor_width is None) != (conf.camera.sensor_height is None):
-        yield "camera", "give both sensor_width and sensor_height, or none for the full view"
+    match conf.camera:
+        case Picamera2Camera(sensor_width=width, sensor_height=height):
+            if (width is None) != (height is None):
+                yield (
+                    "camera",
+                    "give both sensor_width and sensor_height, or none for the full view",
+                )
 
 
-def _between(one: float, middle: float, other: float) -> bool:
-    return min(one, other) < middle < max(one, other)
+def _between(end: float, middle: float, other_end: float) -> bool:
+    return min(end, other_end) < middle < max(end, other_end)
 
 
 def contents(conf: HardwareConf) -> dict[str, object]:
-    """The values by key, as they stand in the file and in a label's `car_setting`."""
+    """Return the values by key, as in the file and in a label's `car_setting`."""
     values: dict[str, object] = msgspec.to_builtins(conf)
     return values

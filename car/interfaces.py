@@ -95,6 +95,26 @@ class Camera(Protocol):
     def missed(self) -> int:
         """Number of pictures that were replaced by the next one before they were fetched."""
 
+    def describe(self) -> str:
+        """Return the camera and its pictures, in one line."""
+
+    def measure_rate_hz(self, duration_s: float) -> float:
+        """Measure for `duration_s` how many pictures arrive per second.
+
+        Raises:
+            CameraFailed: no picture arrives.
+        """
+
+    def check_colours(self) -> str:
+        """Return what is known about the colour order of the pictures, in a few words.
+
+        Raises:
+            CameraFailed: red and blue are swapped.
+        """
+
+    def advice(self) -> str:
+        """Return what would make the pictures better; "" when nothing would."""
+
     def capture(self) -> Frame:
         """Wait for the next picture and return it.
 
@@ -108,6 +128,9 @@ class Camera(Protocol):
 
 class Pad(Protocol):
     """Source of the driver's commands."""
+
+    def describe(self) -> str:
+        """Return the pad and how its controls are read, in one line."""
 
     def read(self) -> PadState:
         """Return the current state without waiting, reconnecting to a pad that has come back.

@@ -1,44 +1,106 @@
-"""What is looked at before a drive: a line for each check, which is ok, FAILED or unknown."""
+"""Checks before a drive, each reported in a line: ok, FAILED or unknown."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from common.errors import NotReady, ToolkitError
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found. `note` is what had better be done, though one can drive without."""
+    """Result of a check. `note` recommends what would be better, though one can drive without."""
 
     message: str
     note: str = ""
 
 
 class CheckUnknown(Exception):
-    """A check that tells nothing on this machine, or not without a part whose check failed."""
+    """Check without a result on this machine, or without a part whose check failed."""
 
 
 Check = Callable[[], CheckResult]
-"""Looks at one thing.
+"""Check of one thing.
 
-Raises: ToolkitError when one cannot drive like that, with what to do; Unknown.
+Raises:
+    ToolkitError: the car cannot be driven like this; the message has a remedy.
+    CheckUnknown: there is no result.
 """
 
 
-def run(checks: Iterable[tuple[str, Check]], say: Callable[[str], None]) -> None:
-    """Make every check and say what came of it. Raises: NotReady when one failed."""
-    failed = []
-    for name, check in checks:
+T = TypeVar("T")
+
+
+class Opened(Generic[T]):
+    """Part of a car that was opened, if that worked and its check passed."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._part: T | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the part can be used."""
+        return self._part is not None
+
+    @property
+    def part(self) -> T:
+        """The part.
+
+        Raises:
+            NotReady: it could not be opened, or its check failed.
+        """
+        if self._part is None:
+            raise NotReady(f"not ready to drive: {self._name}")
+        return self._part
+
+    def set_part(self, part: T) -> None:
+        """Make the part usable."""
+        self._part = part
+
+
+class Preflight:
+    """Checks before a drive, each reported in a line of its own."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._failed: list[str] = []
+
+    def open(
+        self, name: str, open_part: Callable[[], T], check_part: Callable[[T], CheckResult | None]
+    ) -> Opened[T]:
+        """Open a part and check it; a part whose check fails is not used."""
+        opened = Opened[T](name)
+
+        def check() -> CheckResult | None:
+            part = open_part()
+            found = check_part(part)
+            opened.set_part(part)
+            return found
+
+        self.check(name, check)
+        return opened
+
+    def check(self, name: str, check: Callable[[], CheckResult | None]) -> None:
+        """Run a check and report its result; None is not reported."""
         try:
             found = check()
         except CheckUnknown as reason:
-            say(f"  {name:8} unknown {reason}")
+            self._say(f"  {name:8} unknown {reason}")
         except ToolkitError as error:
-            failed.append(name)
-            say(f"  {name:8} FAILED  {error}")
+            self._failed.append(name)
+            self._say(f"  {name:8} FAILED  {error}")
         else:
-            say(f"  {name:8} {'ok':6}  {found.message}")
-            if found.note:
-                say(f"  {'':8} {'note':6}  {found.note}")
-    if failed:
-        raise NotReady(f"not ready to drive: {', '.join(failed)}; nothing has moved")
+            if found:
+                self._say(f"  {name:8} {'ok':6}  {found.message}")
+            if found and found.note:
+                self._say(f"  {'':8} {'note':6}  {found.note}")
+
+    def require_all(self) -> None:
+        """Require that no check has failed.
+
+        Raises:
+            NotReady: names the checks that failed.
+        """
+        if self._failed:
+            raise NotReady(f"not ready to drive: {', '.join(self._failed)}; nothing has moved")

@@ -26,16 +26,15 @@ from functools import partial
 
 import path
 from car import hardware_conf, pi_checks
-from car.assembly import SEEDS, Car, RealCar, SimulatedCar
+from car.assembly import SEEDS, Car, Parts, RealCar, SimulatedCar
 from car.drive import Drive, Rules
 from car.hardware_conf import HardwareConf
 from car.interfaces import Command, Frame
-from car.pad import picture
+from car.pad.display import show_pad
 from car.simulator.track import TRACKS
-from common import preflight
 from common.atomic_files import temporary_file
 from common.errors import InputError, RecordingFailed, WriteFailed
-from common.preflight import CheckResult, CheckUnknown
+from common.preflight import CheckResult, CheckUnknown, Preflight
 from get_data.cli import arguments, exit_codes, files, output, process, session_questions
 from get_data.labels import label_file, session
 from get_data.labels.classes import Classes
@@ -123,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     conf = hardware_conf.read(path.HARDWARE_CONF)
     if args.check_pad:
-        picture.check(conf.pad)
+        show_pad(conf.pad)
         return exit_codes.DONE
     last_img_id_file = path.database_folder() / LAST_IMG_ID
     last_moment = capture_clock.load_last_time(last_img_id_file)
@@ -134,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ids = followed.warnings(newest)
     said = session_of(args)
     with view_of(args, conf) as view, closing(car_of(args, conf, said["track"])) as car:
-        make_ready(car, args, conf, ids)
+        parts = make_ready(car, args, conf, ids)
         if args.check:
             return exit_codes.DONE
         files.create_folders(args.output, path.database_folder())
@@ -144,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             files.print_repair(args.output, recorder.repaired)
             moments = filter(None, (last_moment, *recorder.capture_times))
             captured = CaptureClock(after=followed.newest(moments), taken=recorder.has_picture)
-            return drive(car, recorder, captured, view, args, conf)
+            return drive(car, parts, recorder, captured, view, args, conf)
 
 
 def check_folder(args: argparse.Namespace, conf: HardwareConf) -> datetime | None:
@@ -230,35 +229,43 @@ def car_of(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
 
 def make_ready(
     car: Car, args: argparse.Namespace, conf: HardwareConf, ids: Sequence[CheckResult]
-) -> None:
-    """Everything that can fail was looked at and said, and the motors are at neutral.
+) -> Parts:
+    """Open the car's parts, the motors last, and check everything that can fail.
 
-    `ids` is what is to be said of ids that are ahead of the clock.
+    `ids` are findings about ids that are ahead of the clock.
 
-    Raises: NotReady, Declined.
+    Raises:
+        NotReady: a check failed.
+        Declined: the user does not want the motors to come on.
     """
+    told = args.check or not args.simulate  # a simulated car is always ready
+    preflight = Preflight(output.print_message if told else lambda _line: None)
+    pad = preflight.open("pad", car.open_pad, car.check_pad)
+    camera = preflight.open("camera", car.open_camera, car.check_camera)
 
     def picture() -> bytes:
-        if not car.camera:
+        if not camera.is_ready:
             raise CheckUnknown("the minutes left depend on the size of a picture from the camera")
-        return jpeg.encode_jpeg(car.camera.capture().pixels, conf.jpeg_quality)
+        return jpeg.encode_jpeg(camera.part.capture().pixels, conf.jpeg_quality)
 
     checks = list(car.checks())
-    told = args.check or not args.simulate  # a simulated car is always ready
     if told:
         checks += [("ids", partial(_same, found)) for found in ids]
     if told and args.output:
         checks += disk.create_checks(args.output, picture, rate_hz=args.rate)
-    say = output.print_message if told else lambda _line: None
     for found in () if told else ids:
         output.print_message(f"warning: {found.message}; {found.note}")
-    preflight.run(checks, say)
+    for name, check in checks:
+        preflight.check(name, check)
+    preflight.require_all()
     if not args.simulate and sys.stdin.isatty():
         output.confirm(
             "The motors come on now. Are the wheels off the ground, or is the way free?",
             otherwise="",
         )
-    preflight.run([("motors", car.open_motors)], say)
+    motors = preflight.open("motors", car.open_motors, car.check_motors)
+    preflight.require_all()
+    return Parts(camera.part, pad.part, motors.part)
 
 
 def _same(found: CheckResult) -> CheckResult:
@@ -319,6 +326,7 @@ def max_throttle(args: argparse.Namespace, conf: HardwareConf) -> float:
 
 def drive(
     car: Car,
+    parts: Parts,
     recorder: Recorder,
     captured: CaptureClock,
     view: LiveView | None,
@@ -344,13 +352,10 @@ def drive(
         doing = "driving" if state.armed and progress.stopped else state.name
         return DriveState(command.steering, command.throttle, doing, progress, car.speed_m_s())
 
-    assert car.camera  # the checks have opened all parts
-    assert car.pad
-    assert car.motors
     driving = Drive(
-        camera=car.camera,
-        pad=car.pad,
-        motors=car.motors,
+        camera=parts.camera,
+        pad=parts.pad,
+        motors=parts.motors,
         clock=car.clock,
         rules=Rules(max_throttle(args, conf), conf.pad.silence_s, conf.pad.dead_man),
         on_frame=show,
@@ -366,7 +371,7 @@ def drive(
             with suppress(RecordingFailed):  # `check_complete` tells it, after what ended the drive
                 recorder.close()
             try:
-                report(args, driving, recorder, missed=car.camera.missed)
+                report(args, driving, recorder, missed=parts.camera.missed)
             except WriteFailed:
                 if not signalled.is_set():  # else the terminal was closed
                     raise

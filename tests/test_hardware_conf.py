@@ -87,8 +87,8 @@ def test_what_may_be_left_out_has_a_value(tmp_path):
     assert isinstance(conf.motors, GpioMotors)
     assert (conf.motors.frequency_hz, conf.motors.neutral_first_s) == (50, 2)
     assert conf.motors.longer_by_us is None
-    assert conf.pad == hardware_conf.Pad()
-    assert conf.camera == hardware_conf.Camera()
+    assert conf.pad == hardware_conf.XboxPad()
+    assert conf.camera == hardware_conf.Picamera2Camera()
 
 
 def test_the_driver_tells_the_kind_of_motors(tmp_path):

@@ -28,7 +28,7 @@ from car.drive import Rules, State, decide
 from car.interfaces import NEUTRAL, Button, Command
 from car.pad import devices
 from car.pad.devices import EVIOCGABS, EVIOCGKEY, Folders, Node
-from car.pad.xbox_pad import XboxPad, beyond
+from car.pad.xbox_pad import XboxPad, apply_dead_zone
 from common.errors import PadLost
 from tests.helpers.waiting import HANGS_S
 from tests.pi import bench, namespace
@@ -59,7 +59,7 @@ def opened(pi, clock, monkeypatch):
 
     def opener(**conf):
         pad = XboxPad(
-            hardware_conf.Pad(**({"dead_zone": 0.0} | conf)),
+            hardware_conf.XboxPad(**({"dead_zone": 0.0} | conf)),
             clock,
             conf_file=pi.folder / "hardware_conf.json",
             folders=Folders(pi.sys_input, pi.input),
@@ -174,13 +174,13 @@ def test_the_brake_wins_over_the_throttle(opened, thumbs):
     [(0.0, 0.0), (0.2, 0.0), (-0.2, 0.0), (0.6, 0.5), (-0.6, -0.5), (1.0, 1.0), (-1.0, -1.0)],
 )
 def test_beyond_the_dead_zone_motion_starts_at_0_and_the_ends_stay(value, moved):
-    assert beyond(0.2, value) == pytest.approx(moved)
-    assert abs(beyond(0.2, value)) <= 1
+    assert apply_dead_zone(value, 0.2) == pytest.approx(moved)
+    assert abs(apply_dead_zone(value, 0.2)) <= 1
 
 
 @pytest.mark.parametrize("dead_zone", [0.0, 0.06, 0.07, 0.1, 0.5])
 def test_the_ends_are_exact_with_every_dead_zone(dead_zone):
-    assert (beyond(dead_zone, 1.0), beyond(dead_zone, -1.0)) == (1.0, -1.0)
+    assert (apply_dead_zone(1.0, dead_zone), apply_dead_zone(-1.0, dead_zone)) == (1.0, -1.0)
 
 
 def test_the_dead_zone_holds_for_the_stick_and_both_triggers(opened, thumbs):
@@ -386,8 +386,8 @@ def test_a_trigger_that_says_more_than_its_name_lets_expect_is_believed(pi, open
         ("ABS_RZ", 1024, "ABS_RZ is a stick, not a trigger: wrong map"),
         ("ABS_RZ", -1, "ABS_RZ is a stick, not a trigger: wrong map"),
         ("ABS_Z", 32768, "ABS_Z is a stick, not a trigger: wrong map"),
-        ("ABS_X", 32768, "ABS_X goes beyond -32768 .. 32767: wrong map"),
-        ("ABS_X", -32769, "ABS_X goes beyond -32768 .. 32767: wrong map"),
+        ("ABS_X", 32768, "ABS_X exceeds -32768..32767: wrong map"),
+        ("ABS_X", -32769, "ABS_X exceeds -32768..32767: wrong map"),
     ],
 )
 def test_what_an_axis_cannot_say_is_refused_until_the_next_pad(
@@ -599,7 +599,7 @@ def test_a_pad_that_stays_away_ends_the_run(opened, thumbs, clock):
     assert pad.read().fault == "the pad is gone"
     clock.sleep_until(13.5)
     with pytest.raises(
-        PadLost, match=r"has been gone for 3 s: plug it in and start again \(no pad"
+        PadLost, match=r"has been missing for 3 s: plug it in and start again \(no pad"
     ):
         pad.read()
     thumbs.replug()
@@ -651,7 +651,7 @@ def test_the_library_is_never_kept_waiting(thumbs):
 
 
 def test_no_pad_at_the_start_is_said_with_what_to_do(opened):
-    with pytest.raises(PadLost, match=r"no pad is there: plug .* pair it .* group input"):
+    with pytest.raises(PadLost, match=r"no pad is connected: plug .* pair it .* group input"):
         opened()
 
 
@@ -663,7 +663,7 @@ def test_no_pad_at_the_start_is_said_with_what_to_do(opened):
 def test_what_lacks_the_button_a_or_the_left_stick_is_no_pad(pi, opened, thumbs, bitmap, bits):
     file = pi.sys_input / thumbs.node.name / "device/capabilities" / bitmap
     file.write_text(f"{bits}\n")
-    with pytest.raises(PadLost, match="no pad is there"):
+    with pytest.raises(PadLost, match="no pad is connected"):
         opened()
 
 
@@ -878,7 +878,7 @@ def test_of_two_pads_the_first_is_read(pi):
 @in_namespace
 def test_without_a_pad_the_reading_ends_at_once(pi):
     with reading(pi) as reader:
-        assert reader.until(lambda line: True)["error"].startswith("PadLost: no pad is there: ")
+        assert reader.until(lambda line: True)["error"].startswith("PadLost: no pad is connected: ")
 
 
 @in_namespace
@@ -887,7 +887,7 @@ def test_a_pad_that_may_not_be_read_is_said_with_the_group(pi):
         thumbs.node.chmod(0)
         with reading(pi, "unshare", "-U") as reader:  # nobody: also root's rights end here
             assert reader.until(lambda line: True)["error"] == (
-                "PadLost: Microsoft X-Box One S pad at /dev/input/event7 may not be read: "
+                "PadLost: no permission to read Microsoft X-Box One S pad at /dev/input/event7: "
                 "sudo usermod -aG input $USER, then log in again"
             )
 
@@ -905,7 +905,7 @@ def test_a_library_that_falls_over_an_led_is_one_line(pi):
     enter = "sh", "-ec", LED_WITHOUT_PAD, pi.sys_input
     with FifoPad(pi), reading(pi, *enter) as reader:
         said = reader.until(lambda line: True)["error"]
-    assert said.startswith("PadLost: the library inputs fails at the devices of this machine: Attr")
+    assert said.startswith("PadLost: the library inputs fails on the devices of this machine: Attr")
     assert "get_char_device_path" in said
     assert "leave one pad plugged in" in said
 
@@ -916,5 +916,5 @@ def test_a_library_that_falls_over_a_link_to_nowhere_is_one_line(pi):
         (pi.input / "by-id/usb-Gone-event-joystick").symlink_to("../event9")
         with reading(pi) as reader:
             said = reader.until(lambda line: True)["error"]
-    assert said.startswith("PadLost: the library inputs fails at the devices of this machine: File")
+    assert said.startswith("PadLost: the library inputs fails on the devices of this machine: File")
     assert "event9" in said

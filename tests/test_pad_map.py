@@ -23,12 +23,12 @@ with warnings.catch_warnings():
     import inputs
 
 HEADER = Path("/usr/include/linux/input-event-codes.h")
-OURS = sorted(file.stem for file in pad_map.OURS.iterdir())
+OURS = sorted(file.stem for file in pad_map.BUILT_IN.iterdir())
 
 
 @pytest.fixture
 def content():
-    return json.loads((pad_map.OURS / "xpad.json").read_text())
+    return json.loads((pad_map.BUILT_IN / "xpad.json").read_text())
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def changed(content, key, value):
 def test_there_are_three_maps_of_ours_and_they_can_be_read():
     assert OURS == ["stock_bluetooth", "xpad", "xpadneo"]
     for name in OURS:
-        controls = pad_map.ours(name)
+        controls = pad_map.read_built_in(name)
         assert (controls.name, set(controls.buttons)) == (name, set(Button))
 
 
@@ -65,7 +65,7 @@ def test_there_are_three_maps_of_ours_and_they_can_be_read():
     ],
 )
 def test_our_maps_are_those_of_the_drivers(name, axes, ends):
-    controls = pad_map.ours(name)
+    controls = pad_map.read_built_in(name)
     assert controls.axes == axes
     assert (controls.steering.left, controls.steering.right) == ends
     assert (controls.throttle.full, controls.brake.full) == (1023, 1023)
@@ -83,14 +83,14 @@ def test_a_copy_of_one_of_ours_is_a_map_of_one_s_own(content, file):
     file.write_text(json.dumps(content))
     controls = pad_map.read(file)
     assert controls.name == "my_pad.json"
-    assert controls.buttons == pad_map.ours("xpad").buttons
+    assert controls.buttons == pad_map.read_built_in("xpad").buttons
 
 
 @pytest.mark.parametrize("text", ["360", "X-Box"])
 def test_a_trigger_s_range_may_hang_on_the_pad_s_name(text):
     trigger = Trigger(trigger="ABS_Z", name="left", full=1023, full_by_name={text: 255})
-    assert trigger.full_of("Microsoft X-Box 360 pad") == 255
-    assert trigger.full_of("Xbox Wireless Controller") == 1023
+    assert trigger.full_for("Microsoft X-Box 360 pad") == 255
+    assert trigger.full_for("Xbox Wireless Controller") == 1023
 
 
 @pytest.mark.parametrize(
@@ -102,18 +102,26 @@ def test_a_trigger_s_range_may_hang_on_the_pad_s_name(text):
         ("wheels", 4, "Object contains unknown field wheels"),
         ("steering.left", "far", "steering.left: Expected int, got str"),
         ("steering.left", 2**31, "steering.left: Expected int <= 2147483647"),
-        ("steering.left", 32767, "steering.right: a stick goes from left to right, through"),
+        ("steering.left", 32767, "steering.right: must differ from left"),
         ("throttle.full", 0, "throttle.full: Expected int >= 1"),
         ("throttle.full", 65535, "throttle.full: Expected int <= 1023"),
         ("brake.full_by_name", {"360": 1024}, "brake.full_by_name[...]: Expected int <= 1023"),
-        ("throttle.trigger", "ABS_Q", "throttle.trigger: ABS_Q is not an axis; those are ABS_X,"),
+        ("throttle.trigger", "ABS_Q", "throttle.trigger: ABS_Q is not an axis; use one of ABS_X,"),
         ("throttle.trigger", "BTN_TR", "throttle.trigger: BTN_TR is not an axis"),
-        ("throttle.trigger", "ABS_Z", "brake.trigger: ABS_Z is that of throttle.trigger too"),
-        ("throttle.trigger", "ABS_X", "throttle.trigger: ABS_X is that of steering.stick too"),
-        ("buttons.arm.code", "BTN_STRAT", "buttons.arm.code: BTN_STRAT is not a button; those"),
+        ("throttle.trigger", "ABS_Z", "brake.trigger: ABS_Z is already used by throttle.trigger"),
+        ("throttle.trigger", "ABS_X", "throttle.trigger: ABS_X is already used by steering.stick"),
+        (
+            "buttons.arm.code",
+            "BTN_STRAT",
+            "buttons.arm.code: BTN_STRAT is not a button; use one of",
+        ),
         ("buttons.arm.code", "ABS_RZ", "buttons.arm.code: ABS_RZ is not a button"),
         ("buttons.arm.code", 315, "buttons.arm.code: Expected str, got int"),
-        ("buttons.pause.code", "BTN_START", "buttons.pause.code: BTN_START is that of buttons.arm"),
+        (
+            "buttons.pause.code",
+            "BTN_START",
+            "buttons.pause.code: BTN_START is already used by buttons.arm",
+        ),
         ("buttons.arm.name", "", "buttons.arm.name: Expected str of length >= 1"),
         ("about", "x" * 61, "about: Expected str of length <= 60"),
     ],
@@ -145,7 +153,7 @@ def test_a_map_that_is_missing_is_told_before_anybody_looks_for_a_pad(tmp_path, 
     monkeypatch.setitem(sys.modules, "inputs", None)
     with pytest.raises(InputError, match=r"cars/my_pad.json does not exist"):
         XboxPad(
-            hardware_conf.Pad(map="cars/my_pad.json"),
+            hardware_conf.XboxPad(map="cars/my_pad.json"),
             VirtualClock(),
             conf_file=tmp_path / "hardware_conf.json",
         )

@@ -12,17 +12,23 @@ import numpy as np
 import pytest
 
 from car import pi_checks
-from common import preflight
 from common.errors import CameraFailed, NotReady, RecordingFailed
-from common.preflight import CheckResult, CheckUnknown
+from common.preflight import CheckResult, CheckUnknown, Preflight
 from get_data.recording import disk, jpeg
 from tests.helpers import faults
 
 
 def said_by(*checks):
     lines = []
-    preflight.run(checks, lines.append)
+    run(checks, lines)
     return lines
+
+
+def run(checks, lines):
+    preflight = Preflight(lines.append)
+    for name, check in checks:
+        preflight.check(name, check)
+    preflight.require_all()
 
 
 def test_each_check_is_a_line_and_what_had_better_be_done_another():
@@ -43,10 +49,7 @@ def test_all_that_fails_is_said_before_the_car_counts_as_not_ready():
 
     lines = []
     with pytest.raises(NotReady, match="not ready to drive: camera, other; nothing has moved"):
-        preflight.run(
-            [("camera", broken), ("pad", lambda: CheckResult("fine")), ("other", broken)],
-            lines.append,
-        )
+        run([("camera", broken), ("pad", lambda: CheckResult("fine")), ("other", broken)], lines)
     assert lines == [
         "  camera   FAILED  no camera: plug it in",
         "  pad      ok      fine",

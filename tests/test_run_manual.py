@@ -843,7 +843,7 @@ def test_a_machine_that_is_no_car_is_reported_line_by_line_and_nothing_is_made(t
     )
     assert process.returncode == 1
     lines = process.stderr.splitlines()
-    assert re.match("  pad +FAILED  no pad is there: plug one in", lines[0])
+    assert re.match("  pad +FAILED  no pad is connected: plug one in", lines[0])
     assert re.match("  camera +FAILED  picamera2 cannot be used: .*sudo apt install", lines[1])
     assert re.match("  disk +ok +a picture is safe after", lines[-2])
     assert re.match("  space +unknown ", lines[-3])
@@ -865,16 +865,16 @@ class StalledCamera:
             raise CameraFailed("no picture comes")
         return value
 
-    def measured_rate_hz(self, _duration_s):
+    def measure_rate_hz(self, _duration_s):
         return self.answer("rate", 20.0)
 
-    def colour_order(self):
+    def check_colours(self):
         return self.answer("colours", "red is red")
 
     def describe(self):
         return "a camera"
 
-    def sees_more_with(self):
+    def advice(self):
         return ""
 
     def capture(self):
@@ -889,7 +889,7 @@ class StalledCamera:
     [("", []), ("rate", ["camera"]), ("colours", ["camera"]), ("picture", ["space"])],
 )
 def test_a_camera_that_stalls_fails_one_check(tmp_path, call, monkeypatch, stalls_at, failed):
-    monkeypatch.setattr(assembly, "PiCamera", lambda *_, **__: StalledCamera(stalls_at))
+    monkeypatch.setattr(assembly, "open_camera", lambda *_, **__: StalledCamera(stalls_at))
     code, _, err = call(run_manual, "-o", tmp_path / "drive", "--check")
     assert code == 1  # there is no pad
     rows = re.findall("(?m)^  (camera|space) +(ok|FAILED|unknown)", err)
@@ -939,7 +939,7 @@ def test_a_broken_map_of_a_pad_is_wrong_input_whatever_is_done(tmp_path, monkeyp
 def test_a_pad_that_is_not_there_cannot_be_checked(call):
     code, out, err = call(run_manual, "--check-pad")
     assert (code, out) == (1, None)
-    assert err.startswith("error: no pad is there: plug one in")
+    assert err.startswith("error: no pad is connected: plug one in")
 
 
 @pytest.mark.slow

@@ -144,7 +144,9 @@ def test_a_pad_that_stays_away_ends_the_run_with_everything_kept(tmp_path):
         code, stderr = car.wait_for_exit()
         taken = car.count_pictures()
     assert code == 1
-    assert re.search("has been gone for 1 s: plug it in and start again", stderr.splitlines()[-1])
+    assert re.search(
+        "has been missing for 1 s: plug it in and start again", stderr.splitlines()[-1]
+    )
     assert len(assert_whole(car.folder)) == taken >= 5
 
 

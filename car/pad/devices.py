@@ -1,7 +1,9 @@
-"""Pads as Linux has them: what /sys tells of each, and what its node in /dev/input says.
+"""Pads as Linux input devices: their description in /sys and their event node in /dev/input.
 
-A pad is a device with the button A and a left stick, whatever it is plugged into: one that came by
-Bluetooth has no link in /dev/input/by-id. Source: linux/input.h and linux/input-event-codes.h.
+A pad is any device with the button A and a left stick. Links in /dev/input/by-id do not help, as
+Bluetooth pads have none.
+
+Source: linux/input.h and linux/input-event-codes.h.
 """
 
 import errno
@@ -15,21 +17,21 @@ from pathlib import Path
 
 from car.pad.pad_map import AXES, BUTTONS
 
-BLUETOOTH = 0x05  # what id/bustype holds
+BLUETOOTH = 0x05  # in id/bustype
 
-EVIOCGABS = 0x80184540  # plus the axis: asks for its value and range
-EVIOCGKEY = 0x80604518  # asks which buttons are down
+EVIOCGABS = 0x80184540  # plus the axis: reads its value and range
+EVIOCGKEY = 0x80604518  # reads which buttons are down
 
-_RANGE = struct.Struct("6i")  # value, lowest, highest, and three that we have no use for
+_ABS_INFO = struct.Struct("6i")  # value, minimum, maximum; fuzz, flat and resolution are unused
 _KEY_BYTES = 96
 _WORD_BITS = 8 * struct.calcsize("l")  # of a bitmap in /sys
-_FEWEST_KEYS = {BUTTONS["BTN_SOUTH"]}
-_FEWEST_AXES = {AXES["ABS_X"], AXES["ABS_Y"]}
+_REQUIRED_KEYS = {BUTTONS["BTN_SOUTH"]}
+_REQUIRED_AXES = {AXES["ABS_X"], AXES["ABS_Y"]}
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where the devices are."""
+    """Folders of the input devices."""
 
     sys_input: Path = Path("/sys/class/input")
     dev_input: Path = Path("/dev/input")
@@ -37,7 +39,7 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A pad that is plugged in; `axes` and `keys` are the numbers of what it has."""
+    """Connected pad; `axes` and `keys` are event codes."""
 
     number: int
     name: str
@@ -48,30 +50,30 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """Where an axis is, and how far it goes."""
+class AxisInfo:
+    """Value and range of an axis."""
 
     value: int
-    lowest: int
-    highest: int
+    minimum: int
+    maximum: int
 
 
-def pads(folders: Folders) -> Iterator[Device]:
-    """The pads that are plugged in, in the order of their event numbers."""
+def find_pads(folders: Folders) -> Iterator[Device]:
+    """Yield the connected pads in the order of their event numbers."""
     names = (path.name.removeprefix("event") for path in folders.sys_input.glob("event*"))
     for number in sorted(int(name) for name in names if name.isdecimal()):
-        with suppress(OSError, ValueError):  # unplugged while we look
-            if device := _pad(folders.sys_input / f"event{number}" / "device", number):
+        with suppress(OSError, ValueError):  # unplugged meanwhile
+            if device := _read_device(folders.sys_input / f"event{number}" / "device", number):
                 yield device
 
 
-def _pad(folder: Path, number: int) -> Device | None:
-    """The device if it is a pad. Raises: OSError, ValueError when it is gone."""
-    keys = _bits(folder / "capabilities/key")
-    if not keys >= _FEWEST_KEYS:
+def _read_device(folder: Path, number: int) -> Device | None:
+    """Return the device if it is a pad. Raises OSError or ValueError when it was unplugged."""
+    keys = _read_bitmap(folder / "capabilities/key")
+    if not keys >= _REQUIRED_KEYS:
         return None
-    axes = _bits(folder / "capabilities/abs")
-    if not axes >= _FEWEST_AXES:
+    axes = _read_bitmap(folder / "capabilities/abs")
+    if not axes >= _REQUIRED_AXES:
         return None
     name = (folder / "name").read_text(errors="replace").strip()
     return Device(
@@ -84,25 +86,29 @@ def _pad(folder: Path, number: int) -> Device | None:
     )
 
 
-def _bits(file: Path) -> frozenset[int]:
-    """The numbers of the bits that are set in a bitmap, whose words have no leading zeros."""
+def _read_bitmap(file: Path) -> frozenset[int]:
+    """Return the numbers of the set bits; the file has the highest word first."""
     words = [int(word, 16) for word in reversed(file.read_text().split())]
     return frozenset(
-        place * _WORD_BITS + bit
-        for place, word in enumerate(words)
+        position * _WORD_BITS + bit
+        for position, word in enumerate(words)
         for bit in range(word.bit_length())
         if word >> bit & 1
     )
 
 
 class Node:
-    """The open node of a pad; stands where `inputs` has a file, and waits for nothing.
+    """Open event node of a pad: a non-blocking stand-in for the file that `inputs` reads.
 
-    A pad that is gone is OSError ENODEV, also where the node is a FIFO that nobody writes to.
+    An unplugged pad is OSError ENODEV, also where the node is a FIFO without a writer.
     """
 
     def __init__(self, file: Path, event_bytes: int) -> None:
-        """Raises: OSError."""
+        """Open the node.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
         self._file = file
         self._event_bytes = event_bytes
         self._unread = b""
@@ -110,47 +116,56 @@ class Node:
         self._identity = _identity(os.fstat(self._descriptor))
 
     @property
-    def waiting(self) -> int:
-        """How many events can be read."""
+    def pending(self) -> int:
+        """Number of events that can be read."""
         return len(self._unread) // self._event_bytes
 
-    def fill(self, at_most: int) -> None:
-        """What the pad has said since can be read, up to that many events.
+    def fill(self, max_events: int) -> None:
+        """Fetch new events from the kernel, so that up to `max_events` are pending.
 
-        Raises: OSError when the pad is gone.
+        Raises:
+            OSError: the pad was unplugged.
         """
-        room = at_most * self._event_bytes - len(self._unread)
+        room = max_events * self._event_bytes - len(self._unread)
         if room <= 0:
             return
         with suppress(BlockingIOError):
-            told = os.read(self._descriptor, room)
-            if not told:
+            events = os.read(self._descriptor, room)
+            if not events:
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-            self._unread += told
+            self._unread += events
 
     def read(self, size: int) -> bytes:
-        """The next bytes. Raises: BlockingIOError when there are fewer."""
+        """Return the next bytes.
+
+        Raises:
+            BlockingIOError: fewer are pending.
+        """
         if len(self._unread) < size:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        told, self._unread = self._unread[:size], self._unread[size:]
-        return told
+        events, self._unread = self._unread[:size], self._unread[size:]
+        return events
 
     def check(self) -> None:
-        """Raises: OSError when the node is no more, or is another device's by now."""
+        """Check that the node still belongs to the pad.
+
+        Raises:
+            OSError: the node has vanished, or belongs to another device by now.
+        """
         if _identity(self._file.stat()) != self._identity:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
-    def range_of(self, axis: int) -> Range | None:
-        """Where the axis is and how far it goes, where the device says so."""
+    def read_axis(self, axis: int) -> AxisInfo | None:
+        """Return value and range of an axis; None when the device does not report them."""
         try:
-            answer = fcntl.ioctl(self._descriptor, EVIOCGABS + axis, bytes(_RANGE.size))
+            answer = fcntl.ioctl(self._descriptor, EVIOCGABS + axis, bytes(_ABS_INFO.size))
         except OSError:
             return None
-        value, lowest, highest, *_ = _RANGE.unpack(answer)
-        return Range(value, lowest, highest) if lowest < highest else None
+        value, minimum, maximum, *_ = _ABS_INFO.unpack(answer)
+        return AxisInfo(value, minimum, maximum) if minimum < maximum else None
 
-    def keys_down(self) -> frozenset[int]:
-        """The buttons that are down, none where the device does not say."""
+    def read_keys_down(self) -> frozenset[int]:
+        """Return the buttons that are down; none when the device does not report them."""
         try:
             answer = fcntl.ioctl(self._descriptor, EVIOCGKEY, bytes(_KEY_BYTES))
         except OSError:
@@ -159,7 +174,7 @@ class Node:
         return frozenset(key for key in range(8 * _KEY_BYTES) if down >> key & 1)
 
     def close(self) -> None:
-        """The descriptor is free again. May be called twice."""
+        """Close the node. May be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

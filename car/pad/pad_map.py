@@ -1,4 +1,4 @@
-"""A map says which control of a pad does what: the files of `pad_maps/`, or one of your own.
+"""Maps of pads, which assign an action to each control: those in `maps/`, or the user's own.
 
     {"about": "Xbox pad by cable",
      "steering": {"stick": "ABS_X", "name": "left stick", "left": -32768, "right": 32767},
@@ -6,8 +6,8 @@
      "brake": {"trigger": "ABS_Z", "name": "left trigger", "full": 1023},
      "buttons": {"arm": {"code": "BTN_START", "name": "Menu"}, ...}}
 
-Codes are the kernel's, `name` is what people call the control. A range counts only where the pad
-does not tell its own; then `full_by_name` has another `full` for pads with that text in their name.
+Codes are the kernel's; `name` is what people call the control. Ranges apply only to pads that do
+not report their own; `full_by_name` overrides `full` for pads with that text in their name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ from car.interfaces import Button
 from common import strict_json, structs
 from common.errors import InputError
 
-OURS = Path(__file__).resolve().parent / "maps"
-LARGEST_TRIGGER = 1023  # no pad's trigger says more, and no pad's stick says so little
+BUILT_IN = Path(__file__).resolve().parent / "maps"
+MAX_TRIGGER = 1023  # no pad's trigger has a larger range, and no pad's stick one as small
 
 AXES = {
     "ABS_X": 0x00,
@@ -65,12 +65,12 @@ BUTTONS = {
 }
 
 Name = Annotated[str, Meta(min_length=1, max_length=20)]
-Full = Annotated[int, Meta(ge=1, le=LARGEST_TRIGGER)]
+Full = Annotated[int, Meta(ge=1, le=MAX_TRIGGER)]
 End = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 
 
 class Stick(Conf, frozen=True, kw_only=True):
-    """An axis that rests in the middle between `left` and `right`."""
+    """Axis that rests in the middle between `left` and `right`."""
 
     stick: str
     name: Name
@@ -79,21 +79,21 @@ class Stick(Conf, frozen=True, kw_only=True):
 
 
 class Trigger(Conf, frozen=True, kw_only=True):
-    """An axis that rests at 0 and says `full` when it is pressed all the way."""
+    """Axis that rests at 0 and reads `full` when it is pulled all the way."""
 
     trigger: str
     name: Name
     full: Full
     full_by_name: dict[Name, Full] = field(default_factory=dict)
 
-    def full_of(self, device: str) -> int:
-        """What a full press says on the device of that name."""
+    def full_for(self, device: str) -> int:
+        """Return the value of a full pull on the device of that name."""
         fulls = (full for text, full in self.full_by_name.items() if text in device)
         return next(fulls, self.full)
 
 
 class Key(Conf, frozen=True, kw_only=True):
-    """A button."""
+    """Button."""
 
     code: str
     name: Name
@@ -118,7 +118,7 @@ class _File(Conf, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class PadMap:
-    """What each control does; `name` is that of a map of ours, or of one's own file."""
+    """Map of a pad; `name` is that of a built-in map, or of the user's file."""
 
     name: str
     about: str
@@ -129,19 +129,24 @@ class PadMap:
 
     @property
     def axes(self) -> tuple[str, str, str]:
-        """The codes of the axes."""
+        """Codes of the axes for steering, throttle and brake."""
         return self.steering.stick, self.throttle.trigger, self.brake.trigger
 
 
-def ours(name: str) -> PadMap:
-    """The map of that name in `pad_maps/`. Raises: InputError."""
-    return _read(OURS / f"{name}.json", name)
+def read_built_in(name: str) -> PadMap:
+    """Read the map of that name in `maps/`.
+
+    Raises:
+        InputError: the map is not as it should be.
+    """
+    return _read(BUILT_IN / f"{name}.json", name)
 
 
 def read(file: Path) -> PadMap:
-    """The checked content of a map file.
+    """Read and check a map file.
 
-    Raises: InputError that names the file, the key and what it should be.
+    Raises:
+        InputError: names the file, the key and the expected value.
     """
     return _read(file, file.name)
 
@@ -154,26 +159,30 @@ def _read(file: Path, name: str) -> PadMap:
         raise InputError(f"{file}: {error}") from error
     keys = {button: getattr(checked.buttons, button.name.lower()) for button in Button}
     controls = PadMap(name, checked.about, checked.steering, checked.throttle, checked.brake, keys)
-    for key, complaint in _complaints(controls):
-        raise InputError(f"{file}: {key}: {complaint}")
+    for key, reason in _contradictions(controls):
+        raise InputError(f"{file}: {key}: {reason}")
     return controls
 
 
-def _complaints(controls: PadMap) -> Iterator[tuple[str, str]]:
-    """What types and ranges alone do not show."""
+def _contradictions(controls: PadMap) -> Iterator[tuple[str, str]]:
+    """Yield the key and the reason of each value that types and ranges do not rule out."""
     keys = ("steering.stick", "throttle.trigger", "brake.trigger")
-    yield from _codes(dict(zip(keys, controls.axes, strict=True)), AXES, "an axis")
-    codes = {f"buttons.{one.name.lower()}.code": key.code for one, key in controls.buttons.items()}
-    yield from _codes(codes, BUTTONS, "a button")
+    yield from _check_codes(dict(zip(keys, controls.axes, strict=True)), AXES, "an axis")
+    codes = {
+        f"buttons.{button.name.lower()}.code": key.code for button, key in controls.buttons.items()
+    }
+    yield from _check_codes(codes, BUTTONS, "a button")
     if abs(controls.steering.right - controls.steering.left) < 2:
-        yield "steering.right", "a stick goes from left to right, through a middle"
+        yield "steering.right", "must differ from left, with a middle between them"
 
 
-def _codes(codes: dict[str, str], known: dict[str, int], what: str) -> Iterator[tuple[str, str]]:
+def _check_codes(
+    codes: dict[str, str], known: dict[str, int], kind: str
+) -> Iterator[tuple[str, str]]:
     used: dict[str, str] = {}
     for key, code in codes.items():
         if code not in known:
-            yield key, f"{code} is not {what}; those are {', '.join(known)}"
+            yield key, f"{code} is not {kind}; use one of {', '.join(known)}"
         if code in used:
-            yield key, f"{code} is that of {used[code]} too"
+            yield key, f"{code} is already used by {used[code]}"
         used[code] = key

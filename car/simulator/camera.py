@@ -20,7 +20,7 @@ class SimulatedCamera:
         if width_px < 1 or height_px < 1 or not rate_hz > 0:
             raise ValueError(f"no camera takes {width_px}x{height_px} pixels at {rate_hz} Hz")
         self._world = world
-        self._rate_hz = rate_hz
+        self._width_px, self._height_px, self._rate_hz = width_px, height_px, rate_hz
         self._view = SimulatedView(world.track, width_px, height_px, seed=world.seed)
         self._start_s = world.started_s
         self._number = -1
@@ -31,6 +31,22 @@ class SimulatedCamera:
     def missed(self) -> int:
         """Number of pictures that were replaced by the next one before they were fetched."""
         return self._missed
+
+    def describe(self) -> str:
+        """Return the camera and its pictures, in one line."""
+        return f"simulated camera: {self._width_px}x{self._height_px} at {self._rate_hz:g} Hz"
+
+    def measure_rate_hz(self, duration_s: float) -> float:
+        """Return the rate without measuring it: the world's clock keeps it."""
+        return self._rate_hz
+
+    def check_colours(self) -> str:
+        """Return that the colours are right, as they are drawn."""
+        return "red is red and blue is blue"
+
+    def advice(self) -> str:
+        """Return "": the pictures show all there is."""
+        return ""
 
     def capture(self) -> Frame:
         """Wait for the next picture and return it.

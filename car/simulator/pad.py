@@ -27,6 +27,10 @@ class SimulatedPad:
         self._stopped_by_driver = False
         self._closed = False
 
+    def describe(self) -> str:
+        """Return the pad, in one line."""
+        return "simulated driver"
+
     def read(self) -> PadState:
         """Return the current state without waiting.
 

@@ -8,14 +8,14 @@ import pytest
 from car.clock import VirtualClock
 from car.interfaces import NEUTRAL, Button, Command, PadState
 from car.pad import pad_map
-from car.pad.picture import WIDTH, change, picture, watch
+from car.pad.display import WIDTH, draw, summarize, watch
 from common.errors import PadLost
 
-XPAD = pad_map.ours("xpad")
+XPAD = pad_map.read_built_in("xpad")
 
 
 def lines(state, controls=XPAD, name="Xbox pad at /dev/input/event7"):
-    return picture(state, controls, name)
+    return draw(state, controls, name)
 
 
 def test_the_picture_of_a_pad_that_is_driven_with():
@@ -87,11 +87,11 @@ def test_no_line_is_too_long_or_moves_the_cursor_and_there_are_always_as_many(na
 
 def test_a_line_of_changes_names_what_is_pressed():
     state = PadState(Command(0.5, -0.25), frozenset({Button.ARM, Button.PAUSE}), silent_s=3.0)
-    assert change(state, XPAD) == (
+    assert summarize(state, XPAD) == (
         "steering 0.50, throttle -0.25; Menu: arm; Y: pause or resume recording"
     )
     gone = PadState(NEUTRAL, fault="the pad is gone")
-    assert change(gone, XPAD) == "no driving: the pad is gone; steering 0.00, throttle 0.00"
+    assert summarize(gone, XPAD) == "no driving: the pad is gone; steering 0.00, throttle 0.00"
 
 
 class Thumbs:
@@ -148,7 +148,7 @@ def test_a_short_press_is_shown_though_it_falls_between_two_pictures():
     assert ["[*] Y" in one for one in pictures] == [True, False, False, False]
 
 
-def test_elsewhere_there_is_a_line_for_each_change():
+def test_elsewhere_there_is_a_line_for_each_summarize():
     left = PadState(Command(-1.0, 0.0))
     pad = Thumbs(*[REST] * 10, *[replace(left, silent_s=one) for one in range(10)], A)
     assert pad.watched(stops, on_terminal=False) == [

@@ -1,0 +1,21 @@
+"""Cameras by the driver that `hardware_conf.json` names."""
+
+from car.camera.pi_camera import PiCamera
+from car.camera.webcam import Webcam
+from car.hardware_conf import Picamera2Camera, V4l2Camera
+from car.interfaces import Camera
+
+
+def open_camera(
+    conf: Picamera2Camera | V4l2Camera, *, width_px: int, height_px: int, rate_hz: float
+) -> Camera:
+    """Open the camera, whose pictures arrive from now on.
+
+    Raises:
+        CameraFailed: names what to install, to plug in or to request; the camera is closed.
+    """
+    match conf:
+        case Picamera2Camera():
+            return PiCamera(conf, width_px=width_px, height_px=height_px, rate_hz=rate_hz)
+        case V4l2Camera():
+            return Webcam(conf, width_px=width_px, height_px=height_px, rate_hz=rate_hz)
