@@ -24,7 +24,7 @@ class Overtaken:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The number of labels that a file replaces or deletes, and of those never in the database."""
+    """How many labels a file replaces or deletes, and how many were never in the database."""
 
     referenced: int
     unknown: int
@@ -49,6 +49,7 @@ def survey(added: Sequence[Entry], deleted: Sequence[LabelReference], index: Lab
     referenced = {*replaced.values(), *(label.fingerprint for label in deleted)}
     found = index.find({*replaced, *referenced})
     tombstones = index.find_tombstones(referenced)
+    # a correction in the index proves its predecessor, even one without a tombstone
     applied = {old for new, old in replaced.items() if new in found}
     late = [
         entry

@@ -36,7 +36,7 @@ PictureStatus = Literal["deleted", "kept", "absent", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class DeletionOutcome:
-    """The outcome for one label and its picture.
+    """Outcome for one label and its picture.
 
     `absent`: not in the database before. A picture is `kept` while another label names it, and
     `lost` if a label names it but neither the store nor a backup copy has it.

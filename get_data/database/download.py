@@ -35,7 +35,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class DownloadOutcome:
-    """The outcome for one picture.
+    """Outcome for one picture.
 
     `existing`: already here and intact. `listed`: pictures were not requested. `failed`: for the
     given `reason`; its label is left out of the label file.
@@ -98,6 +98,7 @@ def download(
         WriteFailed: the label file cannot be written; it is unchanged.
     """
     names = _FileNames()
+    # a killed download may have left temporary files
     if fetch:
         remove_stale_files(pictures)
     with (
@@ -113,6 +114,7 @@ def download(
                 if outcome.status != "failed":
                     file.add(hit.reference.img_id, hit.document)
                 yield outcome
+        # D14: the pictures are on the disk before the label file names them
         if fetch:
             sync_file_system(pictures)
         if keep_labels and not file.count:
@@ -124,7 +126,7 @@ class _NothingToList(Exception):
 
 
 class _FileNames:
-    """The file names in use, where names that some disk takes for the same count as one.
+    """File names in use, where names that some disk takes for the same count as one.
 
     Most names are the id of their picture, and a search may find millions: of these only the time
     is kept, as a number. Ids come in ascending order, and so do their times.
@@ -230,4 +232,4 @@ def _fetch(reference: PictureReference, store: PictureStore, target: Path) -> No
 
 
 class _Damaged(Exception):
-    """The store's picture is not the one that the label describes."""
+    """A picture in the store is not the one that its label describes."""

@@ -1,4 +1,4 @@
-"""The two seams of the database, and the picture key that ties a label to its picture.
+"""Two seams of the database, and the picture key that ties a label to its picture.
 
 Everything above (`upload`, `delete`, `download`) is written against these Protocols. Every
 implementation passes the same contract tests, `tests/test_label_index.py` and
@@ -85,7 +85,7 @@ RemovalReason = Literal["deleted", "replaced"]
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """The record of a deleted or replaced label, which keeps a later upload from restoring it."""
+    """A record of a deleted or replaced label, which keeps a later upload from restoring it."""
 
     fingerprint: str
     img_id: str
@@ -97,7 +97,7 @@ class Tombstone:
 
 @dataclass(slots=True)
 class CreateResult:
-    """The outcome of `LabelIndex.create` by fingerprint; `rejected` maps to the reason."""
+    """Outcome of `LabelIndex.create` by fingerprint; `rejected` maps to the reason."""
 
     created: set[str] = field(default_factory=set)
     existing: set[str] = field(default_factory=set)
@@ -122,7 +122,7 @@ class LabelIndex(Protocol):
 
     @property
     def name(self) -> str:
-        """The path or address of this index, for messages."""
+        """Path or address of this index, for messages."""
 
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
         """Return those of the labels that exist, including all earlier writes."""
@@ -192,7 +192,7 @@ class BackupCopy:
 
 @dataclass(frozen=True, slots=True)
 class PictureState:
-    """The size of a stored picture in bytes, and whether its content matches its key."""
+    """Size of a stored picture in bytes, and whether its content matches its key."""
 
     size: int
     is_intact: bool

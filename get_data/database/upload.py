@@ -55,7 +55,7 @@ class Entry:
 
     @cached_property
     def reference(self) -> PictureReference:
-        """The label's statements about its picture."""
+        """What the label states about its picture."""
         return schema.picture_reference(self.document)
 
     @cached_property
@@ -69,17 +69,17 @@ class Entry:
 
     @property
     def img_id(self) -> str:
-        """The picture's id."""
+        """Id of the picture."""
         return self.reference.img_id
 
     @property
     def fingerprint(self) -> str:
-        """The label's fingerprint."""
+        """Fingerprint of the label."""
         return self.reference.label_fingerprint
 
     @property
     def picture_sha256(self) -> str | None:
-        """The picture's hash: from the label, else from the file, None without either."""
+        """Hash of the picture: from the label, else from the file, None without either."""
         if self.reference.picture_sha256:
             return self.reference.picture_sha256
         try:
@@ -101,7 +101,7 @@ UploadStatus = Literal["created", "existing", "tombstoned", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class UploadOutcome:
-    """The outcome for one label.
+    """Outcome for one label.
 
     `tombstoned`: deleted or replaced earlier, and not restored. `failed`: for the given `reason`.
     `key` is "" if the picture's key is unknown.
@@ -129,12 +129,12 @@ class _Transfer:
 
     @property
     def fingerprint(self) -> str:
-        """The label's fingerprint."""
+        """Fingerprint of the label."""
         return self.entry.reference.label_fingerprint
 
     @property
     def img_id(self) -> str:
-        """The picture's id."""
+        """Id of the picture."""
         return self.entry.reference.img_id
 
     def finish(self, status: UploadStatus, reason: str = "") -> None:
@@ -240,6 +240,7 @@ def upload(
         DatabaseError: index or store cannot be reached; outcomes yielded so far stand.
     """
     given = list(entries)
+    # of equal labels, upload the one whose picture is at hand
     distinct: dict[str, Entry] = {}
     for entry in given:
         first = distinct.setdefault(entry.fingerprint, entry)
@@ -325,7 +326,8 @@ class _Upload:
             return str(error)
         if known_hashes.get(transfer.img_id, {sha256}) != {sha256}:
             return _CONFLICT
-        if transfer.img_id not in known_hashes:  # pictures in the database were checked before
+        # pictures of this id in the database were checked when they were uploaded
+        if transfer.img_id not in known_hashes:
             try:
                 picture_file.read_size(picture)
             except NotAPicture as error:

@@ -1,1 +1,1 @@
-"""The database of one machine: an SQLite file and a folder of pictures."""
+"""A database on one machine: an SQLite file and a folder of pictures."""

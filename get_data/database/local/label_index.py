@@ -1,4 +1,4 @@
-"""The label index on one machine: an SQLite file.
+"""A label index on one machine: an SQLite file.
 
 SQL narrows a search by the fields that have a column; Python then decides on each document
 (`matching`), so that both kinds of database give the same answers. Each call has its own connection
@@ -116,7 +116,7 @@ class SqliteIndex:
 
     @property
     def name(self) -> str:
-        """The path of the file."""
+        """Path of the file."""
         return str(self._path)
 
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:

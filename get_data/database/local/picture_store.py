@@ -1,4 +1,4 @@
-"""The picture store of one machine: a folder, read through obstore.
+"""A picture store on one machine: a folder, read through obstore.
 
 Writing uses system calls instead: obstore's create-only rename needs hard links, which exFAT and
 many network drives do not have.

@@ -217,6 +217,7 @@ def field_of(clause: Clause) -> Field:
     if kind == "flattened":
         head, _, rest = path.partition(".")
         return _create_field(path, _KEYWORD, _leaves_at(head, rest))
+    # an object has no values of its own, but exists if anything inside it does
     if kind == OBJECT:
         inside = _leaves_at(path, "")
         return Field(path, _KEYWORD, lambda document: [], lambda document: bool(inside(document)))

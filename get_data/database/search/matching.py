@@ -132,6 +132,7 @@ def _compile_values_test(clause: Clause, field: Field) -> Callable[[Sequence[Any
     """Return a function that tells whether a field's values satisfy the clause."""
     spans = _spans(clause, field)
     if spans is not None:
+        # exact values in a set: a list of thousands costs one lookup
         points = {span.low for span in spans if span.is_point}
         ranges = [span for span in spans if not span.is_point]
         return lambda values: any(
@@ -142,9 +143,8 @@ def _compile_values_test(clause: Clause, field: Field) -> Callable[[Sequence[Any
     if clause.type == "match_phrase":
         return _compile_phrase(clause)
     if not field.kind.is_text:
-        raise_invalid(
-            clause, f"{clause.type} needs a text field, and this one is {field.kind.name}"
-        )
+        feature = "case_insensitive" if clause.type == "term" else clause.type
+        raise_invalid(clause, f"{feature} needs a text field, and this one is {field.kind.name}")
     full_match = _compile_pattern(clause)
     return lambda values: any(full_match(value) for value in values)
 
@@ -216,6 +216,7 @@ def _compile_match(clause: Clause) -> Callable[[Sequence[str]], bool]:
     if minimum is not None and not re.fullmatch("-?[0-9]{1,9}", str(minimum)):
         raise_unsupported(clause, f'"minimum_should_match": {minimum!r}; use a whole number')
     required = len(tokens) if operator == "and" else int(minimum or 1)
+    # a negative minimum is the number of tokens that may be absent
     if required < 0:
         required += len(tokens)
     if len(tokens) == 1 or required < 1:

@@ -72,13 +72,13 @@ class Clause:
 
     @property
     def path(self) -> str:
-        """The dotted name of the field or sub-field."""
+        """Dotted name of the field or sub-field."""
         return f"{self.field}.{self.sub_field}" if self.sub_field else self.field
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """The clauses of a search; without any, everything matches."""
+    """Clauses of a search; without any, everything matches."""
 
     clauses: tuple[Clause, ...] = ()
 
