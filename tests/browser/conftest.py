@@ -1,4 +1,4 @@
-"""A Chromium for all tests of a worker, a page for each, and what no page may do."""
+"""Fixtures of the browser tests: one Chromium for a worker, one page for a test."""
 
 import os
 import re
@@ -31,12 +31,12 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--proxy-server=http://127.0.0.1:9",  # nobody listens there: only this machine is reached
+    "--proxy-server=http://127.0.0.1:9",  # unused port: nothing but this machine is reachable
 ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder need a browser."""
+    """Mark all tests of this folder as browser tests."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The program; a test is skipped where there is none, but not in CI."""
+    """Return the path of Chromium; skip the test if there is none, except in CI."""
     try:
         return fetch.chromium()
     except Missing as error:
@@ -55,67 +55,75 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
-    """What drives the browser."""
+    """Start Playwright."""
     with sync_playwright() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
-    """One browser for all tests."""
+    """Launch one browser for all tests."""
     with playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as launched:
         yield launched
 
 
 class Watch:
-    """Notes what no page may do: errors in the console, bad answers, requests elsewhere."""
+    """Faults of the watched pages: console errors, failed requests, requests to other hosts."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
         self._forgiven: list[str] = []
 
     def forgive(self, *patterns: str) -> None:
-        """Faults of this test that belong to what it tries."""
+        """Accept faults that this test provokes."""
         self._forgiven += patterns
 
     def page(self, page: Page) -> Page:
-        """Watches a page."""
-        page.on("console", lambda said: said.type == "error" and self.note(f"console: {said.text}"))
-        page.on("pageerror", lambda error: self.note(f"pageerror: {error}"))
-        page.on("request", self._request)
+        """Watch a page."""
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.add(f"pageerror: {error}"))
+        page.on("request", self._on_request)
         page.on(
             "response",
-            lambda answer: (
-                (answer.ok or answer.status == 304)
-                or self.note(f"answer: {answer.status} {answer.url}")
+            lambda response: (
+                (response.ok or response.status == 304)
+                or self.add(f"answer: {response.status} {response.url}")
             ),
         )
         return page
 
-    def _request(self, request) -> None:
-        if urlsplit(request.url).hostname not in ("127.0.0.1", None):
-            self.note(f"foreign: {request.url}")
+    def _on_console(self, message) -> None:
+        if message.type == "error":
+            self.add(f"console: {message.text}")
 
-    def note(self, fault: str) -> None:
+    def _on_request(self, request) -> None:
+        if urlsplit(request.url).hostname not in ("127.0.0.1", None):
+            self.add(f"foreign: {request.url}")
+
+    def add(self, fault: str) -> None:
+        """Add a fault."""
         self.faults.append(fault)
 
     def check(self) -> None:
-        """There was nothing but what is forgiven."""
-        left = [one for one in self.faults if not any(re.search(p, one) for p in self._forgiven)]
-        assert left == []
+        """Assert that all faults were accepted."""
+        assert [
+            fault
+            for fault in self.faults
+            if not any(re.search(pattern, fault) for pattern in self._forgiven)
+        ] == []
 
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
-    """Fails the test for what its pages did."""
-    watching = Watch()
-    yield watching
-    watching.check()
+    """Fail the test for the faults of its pages."""
+    watch = Watch()
+    yield watch
+    watch.check()
 
 
 @pytest.fixture
 def start(watch: Watch) -> Iterator[Callable[..., Labelizer]]:
-    """Starts labelizers, and ends them after the test, when its pages are gone."""
+    """Return a function that starts labelizers; stop them after the pages are closed."""
     started: list[Labelizer] = []
 
     def run(folder: Path, *options: object) -> Labelizer:
@@ -130,38 +138,38 @@ def start(watch: Watch) -> Iterator[Callable[..., Labelizer]]:
 
 @pytest.fixture
 def context(browser: Browser, start: object) -> Iterator[BrowserContext]:
-    """A browser's storage of its own."""
-    made = browser.new_context(viewport=SIZE)
-    made.set_default_timeout(HANGS_S * 1000)
-    yield made
-    made.close()
+    """Open a browser context with a storage of its own."""
+    context = browser.new_context(viewport=SIZE)
+    context.set_default_timeout(HANGS_S * 1000)
+    yield context
+    context.close()
 
 
 @pytest.fixture
 def open_page(context: BrowserContext, watch: Watch) -> Callable[..., Page]:
-    """Opens a labelizer in a tab, and waits until it can be used."""
+    """Return a function that opens a labelizer in a tab and waits until it is ready."""
 
-    def open_it(labelizer: Labelizer, address: str = "", *, page: Page | None = None) -> Page:
+    def open_page(labelizer: Labelizer, address: str = "", *, page: Page | None = None) -> Page:
         page = page or watch.page(context.new_page())
         page.goto(labelizer.url + address)
         ready(page)
         return page
 
-    return open_it
+    return open_page
 
 
 def ready(page: Page) -> None:
-    """The page can be used."""
+    """Wait until the page can be used."""
     page.wait_for_selector("body[data-ready=yes]")
 
 
 @pytest.fixture
 def labelizer(tmp_path: Path, start: Callable[..., Labelizer]) -> Labelizer:
-    """A labelizer on twelve pictures."""
+    """Start a labelizer on twelve pictures."""
     return start(drive(tmp_path / "drive"))
 
 
 @pytest.fixture
 def page(labelizer: Labelizer, open_page: Callable[..., Page]) -> Page:
-    """Its page."""
+    """Open the page of the labelizer."""
     return open_page(labelizer)

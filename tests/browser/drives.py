@@ -1,4 +1,4 @@
-"""Recordings with pictures that a browser shows."""
+"""Recordings with real pictures, for a browser to show."""
 
 import os
 from datetime import timedelta
@@ -17,7 +17,7 @@ RATE_HZ = 20
 
 
 def picture(number: int) -> bytes:
-    """A JPEG file that tells its number, and looks unlike its neighbours."""
+    """Return a JPEG that shows its number and differs from its neighbours."""
     noise = np.random.default_rng(number).integers(0, 120, (HEIGHT_PX // 8, WIDTH_PX // 8, 3))
     pixels = cv2.resize(noise.astype(np.uint8), (WIDTH_PX, HEIGHT_PX))
     at = (12, HEIGHT_PX // 2 + 14)
@@ -26,7 +26,7 @@ def picture(number: int) -> bytes:
 
 
 def document(number: int, content: bytes, steering: float | None = None, **own: object) -> Document:
-    """The label of picture `number`; directions go 0 1 2 3 4 0 1 ... unless told otherwise."""
+    """Return the label of picture `number`; by default directions go 0 1 2 3 4 0 1 ..."""
     return edits.new_label(
         captured=START + timedelta(seconds=number / RATE_HZ),
         picture=content,
@@ -41,34 +41,34 @@ def document(number: int, content: bytes, steering: float | None = None, **own: 
 
 
 def img_id(number: int) -> str:
-    """The id of picture `number`."""
+    """Return the id of picture `number`."""
     return ids.format_img_id(START + timedelta(seconds=number / RATE_HZ))
 
 
 def drive(folder: Path, count: int = 12, **own: object) -> Path:
-    """A folder with so many pictures and their labels."""
+    """Create a folder with `count` pictures and their labels."""
     folder.mkdir(parents=True)
     labels = {}
     for number in range(count):
         content = picture(number)
-        one = document(number, content, **own)
-        labels[one["img_id"]] = one
-        (folder / one["file_name"]).write_bytes(content)
+        label = document(number, content, **own)
+        labels[label["img_id"]] = label
+        (folder / label["file_name"]).write_bytes(content)
     label_file.write(folder / label_file.NAME, labels)
     return folder
 
 
 def long_drive(folder: Path, count: int, files: int = 2000) -> Path:
-    """A folder with so many labels, whose pictures are hard links to a few."""
+    """Create a folder with `count` labels, whose pictures are hard links to `files` files."""
     folder.mkdir(parents=True)
     contents = [picture(number) for number in range(min(files, count))]
     with label_file.open_writer(folder / label_file.NAME) as file:
         for number in range(count):
-            one = document(number, contents[number % len(contents)])
-            target = folder / one["file_name"]
+            label = document(number, contents[number % len(contents)])
+            target = folder / label["file_name"]
             if number < len(contents):
                 target.write_bytes(contents[number])
             else:
                 os.link(folder / f"{img_id(number % len(contents))}.jpg", target)
-            file.add(one["img_id"], label_file.msgspec.json.encode(one))
+            file.add(label["img_id"], label_file.msgspec.json.encode(label))
     return folder

@@ -1,4 +1,4 @@
-"""What many browser tests say to the page, and ask it."""
+"""Actions on the page and queries of it that many browser tests need."""
 
 import json
 import re
@@ -9,44 +9,44 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.server import Labelizer
 
-AWAY = "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET"  # the server is
+AWAY = "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET"  # server is down
 
 
 def current(page: Page) -> str:
-    """The id of the picture shown."""
+    """Return the id of the picture shown."""
     return page.locator("#img-id").inner_text()
 
 
 def saved(page: Page) -> None:
-    """The server has everything."""
+    """Wait until the server has saved everything."""
     expect(page.locator("#save-state")).to_have_text("✓ All saved")
 
 
 def keys(page: Page, *presses: str) -> None:
-    """Presses keys, one after the other."""
+    """Press keys, one after the other."""
     for press in presses:
         page.keyboard.press(press)
 
 
 def pressed(page: Page, attribute: str) -> int:
-    """The class of an attribute that the buttons show; -1 for none."""
+    """Return the class of an attribute that the buttons show; -1 for none."""
     chosen = page.locator(f"#{attribute} [aria-pressed=true]")
     return int(chosen.get_attribute("data-value") or -1) if chosen.count() else -1
 
 
 def toast(page: Page) -> str:
-    """What the page said last."""
+    """Return the page's latest message."""
     return page.locator("#toast").inner_text()
 
 
 def counts(page: Page, attribute: str, side: str) -> list[int]:
-    """The histogram's numbers; side `before` or `now`."""
+    """Return the numbers of a histogram; `side` is before or now."""
     rows = page.locator(f"#histogram-{attribute} .bar-row")
     return [int(rows.nth(at).get_attribute(f"data-{side}") or -1) for at in range(rows.count())]
 
 
 def export(page: Page, labelizer: Labelizer) -> dict[str, Any]:
-    """The labels that the page exports."""
+    """Export on the page, and return the labels of the new file."""
     saved(page)
     page.keyboard.press("Control+s")
     page.click("#export")

@@ -1,9 +1,9 @@
-"""Draws the pictures of the labelizer's README from a simulated drive.
+"""Takes the screenshots of the labelizer's README, on a simulated drive.
 
     python -m tests.browser.screenshots
 
-They go to get_data/labelizer/docs. `--sizes DIR` draws instead every view on every screen, light
-and dark, into a folder to look at.
+They are written to get_data/labelizer/docs. With `--sizes DIR` it takes every view in every screen
+size, light and dark, into DIR instead.
 """
 
 import sys
@@ -29,23 +29,23 @@ SCREENS = ((1280, 720), (1920, 1080), (390, 844))
 QUALITY = 82
 
 
-def drive(folder: Path) -> None:
-    """A simulated drive of twenty seconds."""
+def record_drive(folder: Path) -> None:
+    """Record a simulated drive of twenty seconds."""
     session = [f"--{name}=demo" for name in ("event", "track", "track-type", "driver", "comment")]
     options = ["-o", str(folder), "--simulate", "--duration", "20", *session]
     run_script("run_manual.py", options, {"PATATE_HOME": str(folder.parent)})
 
 
-def work(page: Page) -> None:
-    """Somebody has labelled for a while."""
+def edit_labels(page: Page) -> None:
+    """Edit labels by keys, as somebody would for a while."""
     keys(page, *"ddfd", "Enter", "x", *"dd", "j", *"sdf", *["Enter"] * 14)
     keys(page, *["PageDown"] * 6, "[", *["ArrowRight"] * 6, "]", "x", "Escape")
     keys(page, "PageUp", "PageUp", *["ArrowRight"] * 4, "d", "ArrowLeft")
     saved(page)
 
 
-def show(page: Page, view: str) -> None:
-    """The page shows a view, at rest."""
+def show_view(page: Page, view: str) -> None:
+    """Show a view, and wait until its animations have ended."""
     page.click(f"nav [data-view={view}]")
     if view == "grid":
         keys(page, "Escape", "Home", *["ArrowRight"] * 3, *["Shift+ArrowRight"] * 4)
@@ -55,8 +55,8 @@ def show(page: Page, view: str) -> None:
     page.wait_for_timeout(600)
 
 
-def shot(page: Page, file: Path) -> None:
-    """What the page shows, as a picture of few bytes."""
+def take_screenshot(page: Page, file: Path) -> None:
+    """Write what the page shows as a compressed picture."""
     png = np.frombuffer(page.screenshot(), np.uint8)
     pixels = cv2.imdecode(png, cv2.IMREAD_COLOR)
     _, encoded = cv2.imencode(file.suffix, pixels, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
@@ -64,7 +64,7 @@ def shot(page: Page, file: Path) -> None:
 
 
 def open_page(browser: Browser, url: str, screen: tuple[int, int], scheme: str) -> Page:
-    """The labelizer on a screen."""
+    """Open the labelizer on a screen of that size."""
     width, height = screen
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=width < 500
@@ -80,27 +80,27 @@ def open_page(browser: Browser, url: str, screen: tuple[int, int], scheme: str) 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draws them."""
+    """Run the script; return its exit code."""
     parser = arguments.create_parser(__doc__)
     parser.add_argument("--sizes", type=Path, metavar="DIR")
     sizes = parser.parse_args(argv).sizes
     with TemporaryDirectory(prefix="screenshots-") as temporary, sync_playwright() as playwright:
         folder = Path(temporary) / "drives" / "monday"
-        drive(folder)
+        record_drive(folder)
         browser = playwright.chromium.launch(executable_path=fetch.chromium(), args=ARGUMENTS)
         with running(folder) as labelizer:
             page = open_page(browser, labelizer.url, SCREENS[0], "dark")
-            work(page)
+            edit_labels(page)
             DOCS.mkdir(exist_ok=True)
             for view in () if sizes else VIEWS:
-                show(page, view)
-                shot(page, DOCS / f"{view}.webp")
+                show_view(page, view)
+                take_screenshot(page, DOCS / f"{view}.webp")
             page.close()
             for screen in SCREENS if sizes else ():
                 for scheme in ("light", "dark"):
                     page = open_page(browser, labelizer.url, screen, scheme)
                     for view in ("overview", *VIEWS):
-                        show(page, view)
+                        show_view(page, view)
                         page.screenshot(path=sizes / f"{view}-{screen[0]}-{scheme}.png")
                     page.close()
         browser.close()

@@ -1,4 +1,4 @@
-"""The labelizer as its own process, which can be killed and started again on the same port."""
+"""The labelizer as a process, which can be killed and restarted on the same port."""
 
 import contextlib
 import json
@@ -22,19 +22,19 @@ SCRIPT = path.ROOT / "get_data" / "run_labelizer.py"
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """Return a port that is not in use."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 class Labelizer:
-    """`run_labelizer.py` on a folder."""
+    """A process of `run_labelizer.py` on a folder."""
 
     def __init__(self, folder: Path, *options: object) -> None:
         self.folder = folder
         self.labels = folder / label_file.NAME
-        self.options = [str(one) for one in options]
+        self.options = [str(option) for option in options]
         self.port = free_port()
         self.log = folder.parent / f"{folder.name}.log"
         self.counts: dict[str, Any] = {}
@@ -42,32 +42,34 @@ class Labelizer:
 
     @property
     def url(self) -> str:
-        """The address that it printed last, which tells its secret."""
-        found = re.findall(r"^Open (\S+) in a browser", self.log.read_text(), re.MULTILINE)
-        address: str = found[-1]
+        """Address that it printed last, token included."""
+        addresses = re.findall(r"^Open (\S+) in a browser", self.log.read_text(), re.MULTILINE)
+        address: str = addresses[-1]
         return address
 
     @property
     def origin(self) -> str:
-        """Where it listens."""
+        """Address without path and token."""
         return f"http://127.0.0.1:{self.port}"
 
     def enter(self) -> tuple[dict[str, str], str]:
-        """The headers of whoever opened the address, who may write; and the page."""
-        with urllib.request.urlopen(self.url, timeout=20) as answer:
-            page: str = answer.read().decode()
-            cookies = [one.partition(";")[0] for one in answer.headers.get_all("Set-Cookie")]
+        """Open the page; return the headers that authenticate further requests, and the page."""
+        with urllib.request.urlopen(self.url, timeout=20) as response:
+            page: str = response.read().decode()
+            cookies = [
+                cookie.partition(";")[0] for cookie in response.headers.get_all("Set-Cookie")
+            ]
         [token] = re.findall(r'name="csrf-token" content="(\w+)"', page)
         return {"Cookie": "; ".join(cookies), "X-CSRFToken": token}, page
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """Process id."""
         assert self._process is not None
         return self._process.pid
 
     def start(self) -> "Labelizer":
-        """It answers."""
+        """Start the process, and wait until it serves the page."""
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(SCRIPT), str(self.folder), "--port", str(self.port)]
@@ -76,24 +78,24 @@ class Labelizer:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=os.environ | {"BROWSER": "true"},  # of whoever runs the tests: not opened
+                env=os.environ | {"BROWSER": "true"},  # opens no window
             )
-        wait_until(self._has_spoken, within_s=HANGS_S)
+        wait_until(self._is_ready_or_exited, within_s=HANGS_S)
         assert self._process.poll() is None, self.log.read_text()
         return self
 
-    def _has_spoken(self) -> bool:
+    def _is_ready_or_exited(self) -> bool:
         assert self._process is not None
         return self._process.poll() is not None or "Press Ctrl-C to stop" in self.log.read_text()
 
     def kill(self) -> None:
-        """It is gone, at once."""
+        """Kill the process."""
         assert self._process is not None
         self._process.kill()
         self._process.communicate()
 
     def stop(self) -> None:
-        """It has ended as Ctrl-C ends it, without a word of a bug."""
+        """Stop the process as Ctrl-C does, and check that it reports no bug."""
         if self._process is None or self._process.returncode is not None:
             return
         self._process.send_signal(signal.SIGINT)
@@ -104,34 +106,34 @@ class Labelizer:
 
     @property
     def work_file(self) -> Path:
-        """Where the work is kept."""
+        """Path of the work file."""
         return self.labels.with_name(f"{self.labels.name}.labelizer.sqlite3")
 
-    def rows(self, question: str, *values: object) -> list[tuple[Any, ...]]:
-        """What the work file holds just now."""
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Query the work file."""
         with closing(sqlite3.connect(f"file:{self.work_file}?mode=ro", uri=True)) as database:
-            return database.execute(question, values).fetchall()
+            return database.execute(query, values).fetchall()
 
     def operations(self) -> list[dict[str, Any]]:
-        """All operations in their order."""
+        """Return all operations in order."""
         return [
             json.loads(row[0]) for row in self.rows("SELECT content FROM operation ORDER BY seq")
         ]
 
     def entry(self, position: int) -> dict[str, int]:
-        """What has been decided about one picture."""
+        """Return the state of one entry."""
         names = ("direction", "speed", "reviewed", "deleted")
         [row] = self.rows(f"SELECT {', '.join(names)} FROM entry WHERE position = ?", position)
         return dict(zip(names, row, strict=True))
 
     def exports(self) -> list[Path]:
-        """The label files that it wrote, oldest first."""
+        """Return the exported label files, oldest first."""
         return sorted(self.folder.glob("labels_*.json"))
 
 
 @contextlib.contextmanager
 def running(folder: Path, *options: object):
-    """A labelizer that runs while the block does."""
+    """Run a labelizer while the block runs."""
     labelizer = Labelizer(folder, *options).start()
     try:
         yield labelizer

@@ -1,4 +1,4 @@
-"""What the labelizer's server refuses, tells and never does; no browser is needed."""
+"""The labelizer's server: what it serves, to whom, and what it refuses; without a browser."""
 
 import contextlib
 import http.client
@@ -18,7 +18,7 @@ from tests.helpers.waiting import HANGS_S
 
 
 def ask(labelizer, method, address, body=None, **headers):
-    """A request as no browser would send it; status, headers and body of the answer."""
+    """Send a request that no browser would send; return status, headers and body."""
     connection = http.client.HTTPConnection("127.0.0.1", labelizer.port, timeout=HANGS_S)
     connection.putrequest(method, address, skip_host="Host" in headers)
     sent = json.dumps(body).encode() if body is not None else b""
@@ -34,13 +34,13 @@ def ask(labelizer, method, address, body=None, **headers):
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example"])
 @pytest.mark.parametrize("address", ["/", "/api/entries", "/pic/0", "/static/labelizer/app.js"])
 def test_a_foreign_host_is_refused(shared, host, address):
-    """Acceptance 23: a name that somebody else's server answers to may not lead here."""
+    """Acceptance 23: another server's host name must not reach this one (DNS rebinding)."""
     assert ask(shared, "GET", address, Host=host)[0] == 400
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """A labelizer that all tests here may ask."""
+    """A labelizer shared by the tests of this module."""
     folder = drive(tmp_path_factory.mktemp("security") / "drive")
     (folder / "notes.txt").write_text("not to be served")
     with running(folder) as labelizer:
@@ -89,10 +89,10 @@ def test_nothing_else_is_served(shared, address):
 @pytest.mark.parametrize(
     "address", ["/", "/api/state", "/pic/0", "/nothing", "/static/labelizer/app.js"]
 )
-@pytest.mark.parametrize("who", ["the owner", "a stranger"])
-def test_every_answer_has_the_headers(shared, address, who):
-    """Acceptance 23: what a browser may do with it."""
-    own = shared.enter()[0] if who == "the owner" else {}
+@pytest.mark.parametrize("client", ["owner", "anonymous"])
+def test_every_response_has_the_security_headers(shared, address, client):
+    """Acceptance 23: the browser restricts what the page can load and who can embed it."""
+    own = shared.enter()[0] if client == "owner" else {}
     _, headers, _ = ask(shared, "GET", address, **own)
     policy = headers["Content-Security-Policy"]
     for rule in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"):
@@ -105,18 +105,18 @@ def test_every_answer_has_the_headers(shared, address, who):
     assert "Server" not in headers
 
 
-def test_the_page_has_no_script_or_style_of_its_own(shared):
-    """Acceptance 23: all of it comes from files of ours."""
+def test_the_page_has_no_inline_script_or_style(shared):
+    """Acceptance 23: all of them come from static files."""
     _, page = shared.enter()
     assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
     assert re.findall(r"<style|\bstyle=|\bon\w+=", page) == []
     addresses = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
     assert addresses
-    assert [one for one in addresses if not one.startswith("/static/labelizer/")] == []
+    assert [each for each in addresses if not each.startswith("/static/labelizer/")] == []
 
 
-def test_no_file_of_the_page_names_another_place():
-    """Acceptance 24: nothing could be asked of anybody else."""
+def test_no_file_of_the_page_refers_to_another_host():
+    """Acceptance 24: the page can request nothing from elsewhere."""
     folder = path.ROOT / "get_data" / "labelizer"
     files = [*folder.rglob("*.js"), *folder.rglob("*.css"), *folder.rglob("*.html")]
     assert len(files) > 20
@@ -128,14 +128,14 @@ def test_no_file_of_the_page_names_another_place():
     assert named == {}
 
 
-def test_it_listens_on_this_machine_alone(shared):
+def test_it_listens_on_the_loopback_address_only(shared):
     own = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     for address in own - {"127.0.0.1"}:
         with pytest.raises(OSError, match="refused"):
             socket.create_connection((address, shared.port), timeout=HANGS_S)
 
 
-OWNERS = [
+OWNER_ONLY = [
     ("GET", "/"),
     ("GET", "/api/entries"),
     ("GET", "/api/state"),
@@ -149,30 +149,30 @@ OWNERS = [
     ("GET", "/export/labels.json"),
     *(("POST", f"/api/{name}") for name in ("lease", "hear", "edits", "export", "reopen")),
 ]
-WRONG = "A" * 43
+WRONG_TOKEN = "A" * 43
 
 
-@pytest.mark.parametrize(("method", "address"), OWNERS, ids=lambda value: value)
-@pytest.mark.parametrize("key", ["none", "another", "empty", "of another port", "no text"])
-def test_whoever_has_not_the_secret_gets_nothing(shared, method, address, key):
-    """Another user of the machine reaches the port as the owner does."""
+@pytest.mark.parametrize(("method", "address"), OWNER_ONLY, ids=lambda value: value)
+@pytest.mark.parametrize("key", ["none", "wrong", "empty", "of another port", "not text"])
+def test_without_the_token_every_request_is_refused(shared, method, address, key):
+    """Other users of the machine can reach the port, too."""
     own, _ = shared.enter()
     secret = own["Cookie"].partition(f"labelizer-key-{shared.port}=")[2].partition(";")[0]
     cookies = {
         "none": "",
-        "another": f"labelizer-key-{shared.port}={WRONG}",
+        "wrong": f"labelizer-key-{shared.port}={WRONG_TOKEN}",
         "empty": f"labelizer-key-{shared.port}=",
         "of another port": f"labelizer-key-{shared.port + 1}={secret}",
-        "no text": f"labelizer-key-{shared.port}=\xe9\xff",
+        "not text": f"labelizer-key-{shared.port}=\xe9\xff",
     }
     csrf = own["Cookie"].partition(";")[0]
     assert secret not in csrf
     headers = {**own, "Cookie": f"{csrf}; {cookies[key]}"}
     before = shared.rows("SELECT value FROM fact WHERE name = 'epoch'")
     body = {"work": "x"} if method == "POST" else None
-    status, answered, content = ask(shared, method, address, body, **headers)
+    status, response_headers, content = ask(shared, method, address, body, **headers)
     assert status == 403
-    assert "Set-Cookie" not in answered
+    assert "Set-Cookie" not in response_headers
     assert len(content) < 500
     assert secret not in content.decode()
     if method == "GET" and not address.startswith("/api"):
@@ -181,30 +181,30 @@ def test_whoever_has_not_the_secret_gets_nothing(shared, method, address, key):
     assert shared.rows("SELECT value FROM fact WHERE name = 'epoch'") == before
 
 
-@pytest.mark.parametrize("told", ["", WRONG, "%ff", "..."])
-def test_a_wrong_token_in_the_address_opens_nothing(shared, told):
-    assert ask(shared, "GET", f"/?token={told}")[0] == 403
+@pytest.mark.parametrize("token", ["", WRONG_TOKEN, "%ff", "..."])
+def test_a_wrong_token_in_the_address_is_refused(shared, token):
+    assert ask(shared, "GET", f"/?token={token}")[0] == 403
 
 
-def test_the_printed_address_gives_a_cookie_that_scripts_cannot_read(shared):
+def test_the_printed_address_sets_a_cookie_that_scripts_cannot_read(shared):
     status, headers, _ = ask(shared, "GET", shared.url.removeprefix(shared.origin))
     assert status == 200
-    [cookie] = [one for one in headers.get_all("Set-Cookie") if "-key-" in one]
+    [cookie] = [each for each in headers.get_all("Set-Cookie") if "-key-" in each]
     assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
 
 
-def test_the_secret_opens_the_page_alone(shared):
-    """A picture's address with the secret in it could be passed on."""
+def test_the_token_in_an_address_opens_the_page_only(shared):
+    """Otherwise the address of a picture could be passed on with the token in it."""
     token = shared.url.partition("?")[2]
     assert ask(shared, "GET", f"/pic/0?{token}")[0] == 403
 
 
-def test_scripts_and_styles_are_no_secret(shared):
+def test_scripts_and_styles_need_no_token(shared):
     assert ask(shared, "GET", "/static/labelizer/app.js")[0] == 200
 
 
-def test_each_start_has_a_secret_of_its_own(tmp_path):
-    """Whoever took over the port meanwhile was told the one before by the open page."""
+def test_each_start_has_a_new_token(tmp_path):
+    """A program that took over the port meanwhile has received the previous cookie."""
     folder = drive(tmp_path / "drive", 2)
     with running(folder) as labelizer:
         before, address = labelizer.enter()[0], labelizer.url
@@ -217,8 +217,8 @@ def test_each_start_has_a_secret_of_its_own(tmp_path):
         labelizer.stop()
 
 
-class Visitor:
-    """A page that may write: it has the cookie and the token."""
+class PageClient:
+    """A client with the cookie and the CSRF token of an opened page."""
 
     def __init__(self, labelizer):
         self.labelizer = labelizer
@@ -226,7 +226,7 @@ class Visitor:
         [self.work] = re.findall(r'name="work" content="(\w+)"', page)
 
     def post(self, name, body):
-        """The status and the content of the answer."""
+        """Send a request; return status and content of the response."""
         status, _, content = ask(
             self.labelizer,
             "POST",
@@ -238,8 +238,8 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(shared):
-    return Visitor(shared)
+def client(shared):
+    return PageClient(shared)
 
 
 @pytest.mark.parametrize(
@@ -252,17 +252,17 @@ def visitor(shared):
         ("reopen", {"how": "anew", "epoch": 1}),
     ],
 )
-def test_a_page_of_other_work_is_refused(visitor, shared, name, body):
-    """It was opened from another folder on this port, or before this one was opened anew."""
+def test_a_page_of_other_work_is_refused(client, shared, name, body):
+    """It was opened with another folder on this port, or before the work was reopened."""
     before = shared.rows("SELECT value FROM fact WHERE name = 'epoch'")
-    status, answer = visitor.post(name, {**body, "work": "0" * 32})
+    status, answer = client.post(name, {**body, "work": "0" * 32})
     assert (status, answer["why"]) == (409, "work")
     assert shared.rows("SELECT value FROM fact WHERE name = 'epoch'") == before
     assert shared.exports() == []
 
 
-def step(**changes):
-    """An operation as the page sends it."""
+def edit(**changes):
+    """Make an operation as the page sends it."""
     operation = {
         "uid": str(uuid4()),
         "kind": "label",
@@ -274,24 +274,24 @@ def step(**changes):
     return {**operation, **changes}
 
 
-def test_the_token_is_needed_and_enough(visitor, shared):
-    status, lease = visitor.post("lease", {"browser": "browser one"})
+def test_a_page_with_the_lease_can_save(client, shared):
+    status, lease = client.post("lease", {"browser": "browser one"})
     assert (status, lease["epoch"] > 0) == (200, True)
-    status, saved = visitor.post("edits", {"epoch": lease["epoch"], "operations": [step()]})
+    status, saved = client.post("edits", {"epoch": lease["epoch"], "operations": [edit()]})
     assert (status, saved) == (200, {"source_changed": False})
     assert shared.entry(1)["direction"] == 3
 
 
-def test_one_browser_at_a_time_has_the_lease(visitor):
-    first = visitor.post("lease", {"browser": "browser one"})[1]["epoch"]
-    assert visitor.post("lease", {"browser": "browser two"})[1]["epoch"] is None
-    assert visitor.post("hear", {"browser": "browser one", "epoch": first})[1]["holds"] is True
-    second = visitor.post("lease", {"browser": "browser two", "take_over": True})[1]["epoch"]
+def test_one_browser_at_a_time_has_the_lease(client):
+    first = client.post("lease", {"browser": "browser one"})[1]["epoch"]
+    assert client.post("lease", {"browser": "browser two"})[1]["epoch"] is None
+    assert client.post("hear", {"browser": "browser one", "epoch": first})[1]["holds"] is True
+    second = client.post("lease", {"browser": "browser two", "take_over": True})[1]["epoch"]
     assert second == first + 1
-    assert visitor.post("hear", {"browser": "browser one", "epoch": first})[1]["holds"] is False
-    status, answer = visitor.post("edits", {"epoch": first, "operations": [step()]})
+    assert client.post("hear", {"browser": "browser one", "epoch": first})[1]["holds"] is False
+    status, answer = client.post("edits", {"epoch": first, "operations": [edit()]})
     assert (status, answer["why"]) == (409, "lease")
-    visitor.post("lease", {"browser": "browser one", "take_over": True})
+    client.post("lease", {"browser": "browser one", "take_over": True})
 
 
 @pytest.mark.parametrize(
@@ -307,8 +307,8 @@ def test_one_browser_at_a_time_has_the_lease(visitor):
     ],
     ids=str,
 )
-def test_what_is_no_batch_is_refused(visitor, body):
-    status, answer = visitor.post("edits", body)
+def test_an_invalid_batch_is_refused(client, body):
+    status, answer = client.post("edits", body)
     assert (status, answer["why"]) == (400, "input")
 
 
@@ -336,16 +336,16 @@ def test_what_is_no_batch_is_refused(visitor, body):
     ],
     ids=str,
 )
-def test_an_operation_that_cannot_be_is_refused_with_its_whole_batch(visitor, shared, changes):
+def test_a_batch_with_an_invalid_operation_is_refused_as_a_whole(client, shared, changes):
     before = shared.rows("SELECT * FROM entry"), len(shared.operations())
-    epoch = visitor.post("lease", {"browser": "browser one", "take_over": True})[1]["epoch"]
-    body = {"epoch": epoch, "operations": [step(), step(**changes)]}
-    status, answer = visitor.post("edits", body)
+    epoch = client.post("lease", {"browser": "browser one", "take_over": True})[1]["epoch"]
+    body = {"epoch": epoch, "operations": [edit(), edit(**changes)]}
+    status, answer = client.post("edits", body)
     assert (status, answer["why"]) == (400, "input")
     assert (shared.rows("SELECT * FROM entry"), len(shared.operations())) == before
 
 
-def test_a_picture_may_be_kept_by_the_browser_for_ever_and_its_label_not_at_all(shared):
+def test_pictures_are_cached_forever_and_labels_never(shared):
     _, headers, content = ask(shared, "GET", "/pic/3", **shared.enter()[0])
     assert content == (shared.folder / f"{img_id(3)}.jpg").read_bytes()
     assert "immutable" in headers["Cache-Control"]
@@ -355,7 +355,7 @@ def test_a_picture_may_be_kept_by_the_browser_for_ever_and_its_label_not_at_all(
     assert json.loads(content)["img_id"] == img_id(3)
 
 
-IDLE = {
+IDLE_REQUESTS = {
     "nothing": b"",
     "half a header": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ",
     "half a body": b"POST /api/edits HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 60000\r\n\r\n{",
@@ -363,22 +363,22 @@ IDLE = {
 }
 
 
-@pytest.mark.parametrize("sent", IDLE)
-def test_connections_that_strangers_hold_keep_nobody_out(shared, sent):
-    """More than the server takes; a connection of the owner stays open all the while."""
+@pytest.mark.parametrize("request_name", IDLE_REQUESTS)
+def test_idle_connections_of_others_do_not_keep_the_owner_out(shared, request_name):
+    """They are more than the server allows; the owner's connection stays open meanwhile."""
     own, _ = shared.enter()
     kept = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=HANGS_S)
-    with ExitStack() as held:
-        held.callback(kept.close)
+    with ExitStack() as stack:
+        stack.callback(kept.close)
         kept.request("GET", "/api/state", headers=own)
         kept.getresponse().read()
         before = kept.sock
         for number in range(300):
-            stranger = held.enter_context(
+            connection = stack.enter_context(
                 socket.create_connection(("127.0.0.1", shared.port), HANGS_S)
             )
-            with contextlib.suppress(OSError):  # it may have had to make room by now
-                stranger.sendall(IDLE[sent])
+            with contextlib.suppress(OSError):  # it may have been evicted already
+                connection.sendall(IDLE_REQUESTS[request_name])
             if number % 100 == 99:
                 assert ask(shared, "GET", "/api/state", **own)[0] == 200
         kept.request("GET", "/api/state", headers=own)
@@ -387,44 +387,44 @@ def test_connections_that_strangers_hold_keep_nobody_out(shared, sent):
         assert len(list(Path(f"/proc/{shared.pid}/fd").iterdir())) < 150
 
 
-def spooled(labelizer):
-    """The bytes of files that have no name, which it has open."""
+def spooled_bytes(labelizer):
+    """Return the total size of the server's open files that have no name."""
     folder = Path(f"/proc/{labelizer.pid}/fd")
     total = 0
-    for one in folder.iterdir():
+    for file in folder.iterdir():
         with contextlib.suppress(OSError):
-            if "(deleted)" in str(one.readlink()):
-                total += one.stat().st_size
+            if "(deleted)" in str(file.readlink()):
+                total += file.stat().st_size
     return total
 
 
 LENGTHS = {
-    "told": b"Content-Length: 30000000",
-    "told and asked for": b"Content-Length: 30000000\r\nExpect: 100-continue",
+    "content length": b"Content-Length: 30000000",
+    "content length and expect": b"Content-Length: 30000000\r\nExpect: 100-continue",
     "chunked": b"Transfer-Encoding: chunked",
 }
 
 
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("address", [b"/api/edits", b"/", b"/static/labelizer/app.js"])
-def test_what_a_stranger_sends_is_not_kept(shared, length, address):
-    """It is refused before the body is read, and goes to no disk."""
+def test_the_body_of_an_anonymous_request_is_not_stored(shared, length, address):
+    """The request is refused before its body is read; nothing is spooled to disk."""
     chunk = b"x" * 100_000
     piece = b"186a0\r\n%s\r\n" % chunk if length == "chunked" else chunk
-    with socket.create_connection(("127.0.0.1", shared.port), HANGS_S) as stranger:
+    with socket.create_connection(("127.0.0.1", shared.port), HANGS_S) as connection:
         head = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n\r\n"
-        stranger.sendall(head % (address, LENGTHS[length]))
+        connection.sendall(head % (address, LENGTHS[length]))
         sent = most = 0
         with contextlib.suppress(OSError):
             while sent < 30_000_000:
-                stranger.sendall(piece)
+                connection.sendall(piece)
                 sent += len(chunk)
-                most = max(most, spooled(shared))
+                most = max(most, spooled_bytes(shared))
         assert most == 0
         assert sent < 30_000_000  # the connection was closed before
 
 
-def test_the_owner_may_send_as_much_as_the_page_ever_does(visitor):
-    """A step of a hundred thousand labels goes alone, and is longer than a batch."""
-    status, answer = visitor.post("edits", {"epoch": 1, "operations": [], "more": "x" * 9_000_000})
+def test_the_owner_can_send_the_largest_request_of_the_page(client):
+    """An edit of a hundred thousand labels is sent alone, and exceeds a usual batch."""
+    status, answer = client.post("edits", {"epoch": 1, "operations": [], "more": "x" * 9_000_000})
     assert (status, answer["why"]) == (400, "input")

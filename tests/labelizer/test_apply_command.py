@@ -1,4 +1,4 @@
-"""The command that the labelizer prints: it finds the same database from anywhere."""
+"""The printed command that applies an export: it selects the same database from anywhere."""
 
 import json
 import os
@@ -14,12 +14,9 @@ import pytest
 
 import path
 from get_data.database import connection
-from get_data.labelizer import desktop
-from get_data.labelizer.access import Access
 from get_data.labelizer.apply_command import build_apply_command, quote_for_shell
 from tests.browser.drives import drive
 from tests.browser.server import Labelizer
-from tests.helpers.waiting import wait_until
 
 TEAM_PAGE = (path.ROOT / "docs" / "team_database.md").read_text()
 PATHS = [
@@ -36,27 +33,27 @@ PATHS = [
 TEAM = {"PATATE_ES_URL": "https://example.org:9200", "PATATE_S3_BUCKET": "pictures"}
 
 
-def variables():
-    """Those of the table of what chooses the database, and whether they are never printed."""
+def documented_variables():
+    """Return the variables that select the database, and whether each is a secret."""
     rows = re.findall(r"^\| (`PATATE_[^|]*) \| (.*) \|$", TEAM_PAGE, re.MULTILINE)
     return {
-        name: "never printed" in told
-        for names, told in rows
+        name: "never printed" in description
+        for names, description in rows
         for name in re.findall(r"`(\w+)`", names)
     }
 
 
-def settings_of(command):
-    """The variables that a command sets."""
+def parse_settings(command):
+    """Return the variables that a command sets."""
     words = shlex.split(command)
-    return dict(one.split("=", 1) for one in words if re.match(r"[A-Z_0-9]+=", one))
+    return dict(word.split("=", 1) for word in words if re.match(r"[A-Z_0-9]+=", word))
 
 
-def test_the_command_tells_each_variable_and_no_secret(tmp_path, monkeypatch):
-    """All that the page names; a new one is told or named too."""
-    told = variables()
-    assert len(told) > 10
-    environment = {name: f"value-of-{name.lower()}" for name in told}
+def test_the_command_sets_each_variable_and_no_secret(tmp_path, monkeypatch):
+    """A variable that is not documented is set or named as well."""
+    documented = documented_variables()
+    assert len(documented) > 10
+    environment = {name: f"value-of-{name.lower()}" for name in documented}
     environment |= {
         "PATATE_S3_SESSION_TOKEN": "value-of-token",
         "PATATE_ES_NEW": "new",
@@ -64,15 +61,16 @@ def test_the_command_tells_each_variable_and_no_secret(tmp_path, monkeypatch):
     }
     monkeypatch.setenv("PATATE_HOME", "value-of-patate_home")
     apply = build_apply_command(tmp_path / "labels.json", tmp_path, environment)
-    settings = settings_of(apply.command)
-    secrets = {name for name, is_secret in told.items() if is_secret} | {"PATATE_S3_SESSION_TOKEN"}
+    settings = parse_settings(apply.command)
+    secrets = {name for name, is_secret in documented.items() if is_secret}
+    secrets.add("PATATE_S3_SESSION_TOKEN")
     assert set(apply.set_first) == secrets
-    assert settings.keys() == ({*told, "PATATE_ES_NEW"} - secrets - {"PATATE_SERVER_CACHE"})
+    assert settings.keys() == ({*documented, "PATATE_ES_NEW"} - secrets - {"PATATE_SERVER_CACHE"})
     for name in secrets:
         assert environment[name] not in apply.command
 
 
-def test_an_address_with_a_login_in_it_is_not_told(tmp_path):
+def test_an_address_with_credentials_is_not_printed(tmp_path):
     environment = {"PATATE_ES_URL": "https://zoe:patate@example.org:9200"}
     apply = build_apply_command(tmp_path / "labels.json", tmp_path, environment)
     assert "patate@" not in apply.command
@@ -81,14 +79,14 @@ def test_an_address_with_a_login_in_it_is_not_told(tmp_path):
 
 @pytest.mark.parametrize("elsewhere", [{}, {"PATATE_DATABASE": "local"}, TEAM])
 @pytest.mark.parametrize("here", [{}, {"PATATE_DATABASE": "local", **TEAM}, TEAM])
-def test_the_command_means_the_same_database_where_another_is_chosen(tmp_path, here, elsewhere):
+def test_the_command_overrides_the_database_of_another_terminal(tmp_path, here, elsewhere):
     command = build_apply_command(tmp_path / "labels.json", tmp_path, here).command
-    there = {**elsewhere, **settings_of(command)}
-    assert connection.selects_team(there) == connection.selects_team(here)
+    other_terminal = {**elsewhere, **parse_settings(command)}
+    assert connection.selects_team(other_terminal) == connection.selects_team(here)
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_a_word_is_the_same_for_a_shell(name):
+def test_a_shell_reads_a_quoted_word_unchanged(name):
     shell = shutil.which("bash")
     if not shell:
         pytest.skip("no bash here")
@@ -99,7 +97,7 @@ def test_a_word_is_the_same_for_a_shell(name):
     assert quote_for_shell(name).isprintable()
 
 
-STEP = {
+EDIT = {
     "uid": "12345678-aaaa-4bbb-8ccc-1234567890ab",
     "kind": "label",
     "text": "direction 4",
@@ -110,13 +108,13 @@ STEP = {
 
 
 @pytest.mark.parametrize("name", ["drive", "a drive's $1"])
-def test_what_is_printed_applies_to_the_same_database_from_anywhere(tmp_path, monkeypatch, name):
-    """Terminal and page say the same; relative paths and another folder do not lead astray."""
+def test_the_printed_command_works_from_anywhere(tmp_path, monkeypatch, name):
+    """Terminal and page show the same command, which depends on no relative path."""
     home, elsewhere = tmp_path / "my home", tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATATE_HOME", "my home")
-    for variable in [one for one in os.environ if one.startswith(("PATATE_ES", "PATATE_S3"))]:
+    for variable in [name for name in os.environ if name.startswith(("PATATE_ES", "PATATE_S3"))]:
         monkeypatch.delenv(variable)
     folder = drive(tmp_path / name, 3)
     upload = [sys.executable, str(path.ROOT / "get_data" / "upload_data.py"), str(folder)]
@@ -126,15 +124,15 @@ def test_what_is_printed_applies_to_the_same_database_from_anywhere(tmp_path, mo
         headers, page = labelizer.enter()
         [work] = re.findall(r'name="work" content="(\w+)"', page)
 
-        def post(where, body):
+        def post(endpoint, body):
             content = json.dumps({"work": work, **body}).encode()
-            address = f"{labelizer.origin}/api/{where}"
+            address = f"{labelizer.origin}/api/{endpoint}"
             request = urllib.request.Request(address, content, headers)
             with urllib.request.urlopen(request) as answer:
                 return json.loads(answer.read())
 
         epoch = post("lease", {"browser": "browser one"})["epoch"]
-        post("edits", {"epoch": epoch, "operations": [STEP]})
+        post("edits", {"epoch": epoch, "operations": [EDIT]})
         page = post("export", {})
     finally:
         labelizer.stop()
@@ -142,7 +140,7 @@ def test_what_is_printed_applies_to_the_same_database_from_anywhere(tmp_path, mo
     command = page["apply"]["command"]
     assert command in log
     monkeypatch.delenv("PATATE_HOME")
-    monkeypatch.setenv("PATATE_ES_URL", "http://127.0.0.1:1")  # the terminal of a team
+    monkeypatch.setenv("PATATE_ES_URL", "http://127.0.0.1:1")  # a terminal set up for a team
     monkeypatch.setenv("PATATE_S3_BUCKET", "pictures")
     done = subprocess.run(
         f"{command} -y",
@@ -156,52 +154,3 @@ def test_what_is_printed_applies_to_the_same_database_from_anywhere(tmp_path, mo
     counts = json.loads(done.stdout)
     assert (counts["created"], counts["replaced"]) == (1, 1)
     assert str(home) in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("environment", "system", "shows"),
-    [
-        ({"DISPLAY": ":0"}, "linux", True),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
-        ({"DISPLAY": ":10", "SSH_CONNECTION": "x"}, "linux", True),
-        ({}, "linux", False),
-        ({"DISPLAY": ""}, "linux", False),
-        ({"SSH_CONNECTION": "x", "BROWSER": "firefox"}, "linux", False),
-        ({}, "darwin", True),
-        ({"SSH_CONNECTION": "x"}, "darwin", False),
-    ],
-)
-def test_a_page_is_opened_where_somebody_sees_it(environment, system, shows):
-    assert desktop.has_desktop(environment, system) is shows
-
-
-def test_the_page_is_opened_without_telling_the_secret_to_other_users(tmp_path, monkeypatch):
-    """They see what a program is started with; the file that leads there is its owner's alone."""
-    told = tmp_path / "told"
-    browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {told}.new\nmv {told}.new {told}\n')
-    browser.chmod(0o755)
-    monkeypatch.setenv("BROWSER", f"{browser} %s")
-    monkeypatch.setenv("DISPLAY", ":0")
-    labels = tmp_path / "labels.json"
-    address = Access(8000).address
-    with desktop.page_open_in_browser(address, beside=labels):
-        desktop_file = wait_for(told)
-        assert "token" not in desktop_file
-        file = Path(desktop_file.removeprefix("file://"))
-        assert file.stat().st_mode & 0o777 == 0o600
-        assert address in file.read_text()
-    assert not file.exists()
-
-
-def test_nothing_is_opened_or_left_where_there_is_no_desktop(tmp_path, monkeypatch):
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with desktop.page_open_in_browser("http://127.0.0.1/", beside=tmp_path / "labels.json"):
-        assert list(tmp_path.iterdir()) == []
-
-
-def wait_for(file):
-    """The content of a file that another program writes."""
-    wait_until(file.exists)
-    return file.read_text()

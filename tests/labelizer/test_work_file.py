@@ -1,0 +1,108 @@
+"""The work file: operations saved once and whole, and files that are refused."""
+
+import re
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from common.errors import InputError, WriteFailed
+from get_data import run_labelizer
+from get_data.labelizer import work_file
+from get_data.labelizer.work_database import WorkFileInUse
+from get_data.labelizer.work_file import WorkFile
+from get_data.labelizer.workspace import Workspace
+from get_data.labels import label_file
+from tests.browser.server import free_port
+from tests.labelizer.helpers import make_operation, read_folder, save_operations
+
+
+def test_an_operation_sent_twice_counts_once(workspace):
+    epoch = workspace.take_lease("browser one", take_over=False)
+    first = make_operation(1, direction=3, reviewed=1)
+    second = make_operation(2, direction=4, reviewed=1)
+    for batch in ([first], [first, second], [second], [first]):
+        save_operations(workspace, epoch, *batch)
+    assert [operation.uid for operation in workspace.work.history()] == [first.uid, second.uid]
+    [decision] = workspace.work.decisions()
+    assert (decision.direction, decision.changed_by) == (4, "Zoé")
+
+
+def test_work_and_lease_survive_a_restart(folder):
+    workspace = Workspace(read_folder(folder), "Zoé")
+    epoch = workspace.take_lease("browser one", take_over=False)
+    save_operations(workspace, epoch, make_operation(direction=3))
+    name = workspace.work.name
+    workspace.close()
+    reopened = Workspace(read_folder(folder), "Ada")
+    work = reopened.work
+    assert (work.name, work.epoch, len(work.history())) == (name, epoch, 1)
+    save_operations(reopened, epoch, make_operation(2, deleted=1))
+    assert reopened.counts() == {"labels": 12, "reviewed": 1, "corrected": 0, "to_delete": 1}
+    reopened.close()
+
+
+def test_a_second_process_is_refused(folder, workspace):
+    with pytest.raises(WorkFileInUse, match="another labelizer"):
+        WorkFile(workspace.work.path)
+
+
+def test_a_batch_with_an_invalid_operation_is_refused_as_a_whole(workspace):
+    epoch = workspace.take_lease("browser one", take_over=False)
+    invalid = make_operation(2, positions=[(0, 12)], direction=3)
+    with pytest.raises(InputError, match="0 to 12"):
+        save_operations(workspace, epoch, make_operation(1, direction=3), invalid)
+    assert workspace.work.decisions() == []
+    assert workspace.work.history() == []
+
+
+def test_a_full_disk_is_reported_and_nothing_is_saved(workspace, monkeypatch):
+    def raise_disk_full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    epoch = workspace.take_lease("browser one", take_over=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFile, "_apply", raise_disk_full)
+        with pytest.raises(WriteFailed, match=r"sqlite3.*database or disk is full"):
+            save_operations(workspace, epoch, make_operation(direction=3))
+    save_operations(workspace, epoch, make_operation(direction=3))
+    assert len(workspace.work.history()) == 1
+
+
+def create_foreign_database(file):
+    """Create the database of some other program."""
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE x (y)")
+
+
+@pytest.mark.parametrize(
+    "create",
+    [lambda file: file.write_bytes(b"no database" * 100), create_foreign_database],
+    ids=["no database", "another program's"],
+)
+def test_a_file_of_another_kind_is_refused(folder, create):
+    file = work_file.path_for(folder / label_file.NAME)
+    create(file)
+    before = file.read_bytes()
+    with pytest.raises(InputError, match=f"{re.escape(str(file))}.* move it away"):
+        Workspace(read_folder(folder), "Zoé")
+    assert file.read_bytes() == before
+
+
+def test_a_work_file_of_a_newer_version_is_refused(folder, call):
+    Workspace(read_folder(folder), "Zoé").close()
+    file = work_file.path_for(folder / label_file.NAME)
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    code, _, err = call(run_labelizer, folder, "--port", free_port())
+    assert code == 2
+    for fact in (str(file), "newer version", "99"):
+        assert fact in err
+
+
+def test_an_empty_work_file_is_initialized_again(folder):
+    work_file.path_for(folder / label_file.NAME).touch()
+    workspace = Workspace(read_folder(folder), "Zoé")
+    assert workspace.counts()["labels"] == 12
+    workspace.close()
