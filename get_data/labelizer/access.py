@@ -17,7 +17,7 @@ REFUSAL = (
 
 
 class Access:
-    """The token of one server process, and the checks against it."""
+    """Token of one server process, and the checks against it."""
 
     def __init__(self, port: int) -> None:
         self._token = secrets.token_urlsafe(32)

@@ -1,4 +1,4 @@
-"""The shell command that applies an exported label file to the database.
+"""Shell command that applies an exported label file to the database.
 
 It selects the same database from any folder and any terminal.
 """

@@ -46,7 +46,7 @@ class Flag(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """The classes of an entry whose file has them as strings, such as "2"."""
+    """Classes of an entry that are strings in the file, such as "2"."""
 
     position: int
     direction: int
@@ -55,7 +55,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
-    """The entries ordered by time, as columns with one value for each entry.
+    """Entries ordered by time, as columns with one value for each entry.
 
     `direction`, `speed`: classes, -1 if unknown. `steering`, `throttle`: -1 .. 1, NaN if unknown.
     `group`: index into `groups`. `starts`, `ends`: byte ranges of the values in the label file.

@@ -1,4 +1,4 @@
-"""The connection limits of the web server: the owner comes before other users of the machine.
+"""Connection limits of the web server: the owner comes before other users of the machine.
 
 Any user of this machine can connect. Until a request on a connection carries the token, the
 connection is anonymous: it may send a small body only, which stays in memory, and it is the first

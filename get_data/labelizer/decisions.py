@@ -12,7 +12,7 @@ from get_data.labelizer.operations import ATTRIBUTES, Attribute, Operation, Run,
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The state of an entry that was edited; classes are -1 if unknown, flags 0 or 1.
+    """State of an entry that was edited; classes are -1 if unknown, flags 0 or 1.
 
     The fields are columns of the work file's table `entry`.
     """

@@ -1,4 +1,4 @@
-"""The page opened in the desktop's browser, without showing the token to other users."""
+"""Opening the page in the desktop's browser, without showing the token to other users."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The entries of a label file, parsed as far as they are valid."""
+"""Entries of a label file, parsed as far as they are valid."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The numbers of classes that some of the labels share."""
+    """Numbers of classes that some of the labels share."""
 
     nb_dir: int
     nb_speed: int

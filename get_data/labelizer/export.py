@@ -33,7 +33,7 @@ class LeftOut(Struct, frozen=True):
 
 
 class ExportResult(Struct):
-    """The new file and how many entries of each outcome it has, as the page gets it."""
+    """New file and its number of entries by outcome, as the page gets it."""
 
     file: Path
     untouched: int = 0

@@ -1,4 +1,4 @@
-"""The readable parts of a label, whether or not the label is valid."""
+"""Readable parts of a label that may be invalid."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _DIGITS = re.compile(r"\d{1,2}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class PartialLabel:
-    """The usable values of a document; None where one is missing or unusable.
+    """Usable values of a document; None where one is missing or unusable.
 
     `fault`: why the document is not a valid label, "" if it is one. `text_direction` and
     `text_speed`: classes that are strings in the document, such as "2".

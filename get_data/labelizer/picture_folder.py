@@ -1,4 +1,4 @@
-"""The files of a picture folder, and names as people can read them."""
+"""Files of a picture folder, and names as people can read them."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The problems of a label file and its pictures, as the page and the terminal report them."""
+"""Problems of a label file and its pictures, as the page and the terminal report them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The web server: Django under waitress, on this machine's loopback address only."""
+"""Web server: Django under waitress, on this machine's loopback address only."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""The URLs and their views."""
+"""URLs and their views."""
 
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST

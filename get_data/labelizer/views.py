@@ -1,4 +1,4 @@
-"""The views behind the page's requests; only a POST writes."""
+"""Views behind the page's requests; only a POST writes."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,7 +47,7 @@ class HeartbeatRequest(PageRequest, forbid_unknown_fields=True):
 
 
 class ReopenRequest(PageRequest, forbid_unknown_fields=True):
-    """The choice how to continue with a modified label file."""
+    """A request to continue with a modified label file."""
 
     how: ReopenMode
     epoch: int

@@ -1,4 +1,4 @@
-"""The SQLite file of the work in progress: schema, exclusive lock, and checks when it is opened."""
+"""SQLite file of the work in progress: schema, exclusive lock, and format checks."""
 
 import os
 import sqlite3

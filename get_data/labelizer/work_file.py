@@ -1,4 +1,4 @@
-"""The work in progress: a SQLite file beside the label file, which itself is never changed.
+"""Work in progress: a SQLite file beside the label file, which itself is never changed.
 
 It stores every operation in the order of arrival, and the resulting state of each entry. An undo is
 one more operation, so the log only grows and any step can be undone after a restart. A commit

@@ -1,4 +1,4 @@
-"""The server's state: one catalogue, the work on it, the lease, and the inspection of pictures."""
+"""State of the server: one catalogue, the work on it, the lease, and the inspection of pictures."""
 
 import threading
 import time
@@ -35,14 +35,14 @@ class OtherWork(ToolkitError):
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """The browser that took the lease last, and the time of its last heartbeat."""
+    """Browser that took the lease last, and the time of its last heartbeat."""
 
     browser: str
     heartbeat: float
 
 
 class Workspace:
-    """The work of one person on one label file."""
+    """Work of one person on one label file."""
 
     def __init__(
         self,
