@@ -35,11 +35,12 @@ def test_the_token_is_not_on_the_command_line_of_the_browser(tmp_path, monkeypat
     monkeypatch.setenv("BROWSER", f"{browser} %s")
     monkeypatch.setenv("DISPLAY", ":0")
     labels = tmp_path / "labels.json"
-    address = Access(8000).address
+    access = Access(8000)
+    address, token = access.address, access.cookie_value
     with desktop.page_open_in_browser(address, beside=labels):
         wait_until(opened.exists)
         url = opened.read_text()
-        assert "token" not in url
+        assert token not in url
         file = Path(url.removeprefix("file://"))
         assert file.stat().st_mode & 0o777 == 0o600
         assert address in file.read_text()
