@@ -1,0 +1,184 @@
+"""Transient failures are retried, permanent ones reported."""
+
+import re
+from threading import Barrier
+
+import pytest
+
+from common import retry
+from common.errors import DatabaseError
+from get_data.database.es_utils import bulk, mapping
+from get_data.database.es_utils.settings import Settings
+from get_data.database.interfaces import LabelReference
+from tests.es_utils.helpers import many, open_index, stub
+from tests.test_label_index import GARDEN, made, name_of, names_of, search, tombstone
+
+
+@pytest.mark.servers
+def test_one_bad_label_among_thousands_is_rejected_alone(index):
+    """For example one that bypassed validation."""
+    documents = many(3000)
+    documents[1234] = {**documents[1234], "picture_size": "large"}
+    result = index.create(documents)
+    bad = name_of(documents[1234])
+    assert result.rejected.keys() == {bad}
+    assert "picture_size" in result.rejected[bad]
+    assert result.created == names_of(documents) - {bad}
+
+
+@pytest.mark.servers
+def test_transient_statuses_are_retried(far_index, proxy):
+    for status in (429, 502, 503, 504):
+        proxy.answer(status, method="POST")
+    assert far_index.create(GARDEN).created == names_of(GARDEN)
+    assert proxy.requests["POST", "_bulk"] == 5
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_permanent_statuses_are_not_retried(far_index, proxy, status):
+    proxy.answer(status, method="POST", kind="_bulk")
+    with pytest.raises(DatabaseError):
+        far_index.create(GARDEN)
+    assert proxy.requests["POST", "_bulk"] == 1
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("how", ["reset", "close"])
+def test_a_truncated_response_is_retried(far_index, proxy, how):
+    far_index.create(GARDEN)
+    for kind in ("_search", "_mget"):
+        proxy.cut(300, how=how, kind=kind, times=2)
+    assert names_of(search(far_index)) == names_of(GARDEN)
+    assert len(far_index.find(names_of(GARDEN))) == len(GARDEN)
+
+
+@pytest.mark.servers
+def test_a_server_that_is_briefly_down_is_retried(far_index, proxy):
+    proxy.refuse(1.0)
+    assert far_index.create(GARDEN).created == names_of(GARDEN)
+
+
+@pytest.mark.servers
+def test_a_server_that_stays_down_is_reported(far_index, proxy, monkeypatch):
+    monkeypatch.setattr(retry, "TIMEOUT_S", 0.5)
+    proxy.refuse()
+    with pytest.raises(DatabaseError, match=r"connect.* PATATE_ES_URL"):
+        far_index.find(["a"])
+
+
+@pytest.mark.servers
+def test_a_label_counts_as_created_if_only_the_response_was_lost(far_index, proxy):
+    """And one that was there before does not."""
+    far_index.create([made(1, comment="before")])
+    proxy.cut(0, kind="_bulk")
+    result = far_index.create([made(1), made(2)])
+    assert proxy.requests["POST", "_bulk"] == 3
+    assert (result.created, result.existing) == ({name_of(made(2))}, {name_of(made(1))})
+
+
+@pytest.mark.servers
+def test_a_label_counts_as_removed_if_only_the_response_was_lost(far_index, proxy):
+    far_index.create([made(1)])
+    proxy.cut(0, kind="_bulk")
+    assert far_index.remove([name_of(made(1))]) == {name_of(made(1))}
+    assert far_index.find([name_of(made(1))]) == {}
+
+
+@pytest.mark.servers
+def test_a_tombstone_is_added_if_the_response_was_lost(far_index, proxy):
+    proxy.cut(0, kind="_bulk")
+    far_index.add_tombstones([tombstone(made(1))])
+    assert far_index.find_tombstones([name_of(made(1))]) == {name_of(made(1)): tombstone(made(1))}
+
+
+REJECTED = {"type": "es_rejected_execution_exception", "reason": "the queue is full"}
+
+
+def removed(*statuses):
+    """The answer to a removal of so many labels."""
+    errors = [{"error": REJECTED} if status == 429 else {} for status in statuses]
+    return {
+        "items": [
+            {"delete": {"status": status, **error}}
+            for status, error in zip(statuses, errors, strict=True)
+        ]
+    }
+
+
+def test_only_rejected_operations_are_retried():
+    answers = [(200, removed(200, 429, 404)), (200, removed(429)), (200, removed(200))]
+    with stub({"POST /labels/_bulk": answers}) as (url, asked):
+        with open_index(Settings(url)) as index:
+            assert index.remove(["a", "b", "c"]) == {"a", "b"}
+        sent = [re.findall(rb'"_id":"(.)"', body) for body in asked["POST /labels/_bulk"]]
+    assert sent == [[b"a", b"b", b"c"], [b"b"], [b"b"]]
+
+
+def test_an_index_that_was_just_created_is_waited_for():
+    def answer(error):
+        return 200, {"docs": [{"_id": "a", "error": error}, {"_id": "b", "found": False}]}
+
+    not_yet = answer({"type": "no_shard_available_action_exception", "reason": "No shard"})
+    found = 200, {"docs": [{"_id": "a", "found": True, "_source": {"img_id": "1", "s3_key": "k"}}]}
+    with (
+        stub({"POST /labels/_mget": [not_yet, not_yet, found]}) as (url, asked),
+        open_index(Settings(url)) as index,
+    ):
+        assert index.find(["a", "b"]) == {"a": LabelReference("a", "1", "k")}
+        assert len(asked["POST /labels/_mget"]) == 3
+
+
+def test_an_index_without_a_shard_is_reported_and_not_empty(monkeypatch):
+    monkeypatch.setattr(retry, "TIMEOUT_S", 0)
+    error = {"type": "no_shard_available_action_exception", "reason": "No shard"}
+    answers = {"POST /labels/_mget": [(200, {"docs": [{"_id": "a", "error": error}]})]}
+    with (
+        stub(answers) as (url, _),
+        open_index(Settings(url)) as index,
+        pytest.raises(DatabaseError, match="No shard"),
+    ):
+        index.find(["a"])
+
+
+def test_operations_that_stay_rejected_are_reported(monkeypatch):
+    monkeypatch.setattr(retry, "TIMEOUT_S", 0)
+    made_here = {"labels": mapping.label_index()}
+    rejected = {"items": [{"create": {"status": 429, "error": REJECTED}}]}
+    answers = {
+        "GET /labels": [(200, made_here)],
+        "GET /labels-gone": [(200, {"labels-gone": mapping.tombstone_index()})],
+        "POST /labels/_bulk": [(200, rejected)],
+        "POST /labels-gone/_bulk": [(200, rejected)],
+        "POST /labels/_refresh": [(200, {"_shards": {"failed": 0}})],
+    }
+    with stub(answers) as (url, _), open_index(Settings(url)) as index:
+        result = index.create([made()])
+        assert result.rejected == {name_of(made()): REJECTED["reason"]}
+        with pytest.raises(DatabaseError, match="the queue is full"):
+            index.add_tombstones([tombstone(made())])
+
+
+def test_two_bulk_requests_are_sent_at_a_time():
+    half = removed(*[200] * bulk.MAX_OPERATIONS)
+    names = [f"{number:032x}" for number in range(2 * bulk.MAX_OPERATIONS)]
+    answers = {"POST /labels/_bulk": [(200, half)] * 2}
+    with stub(answers, together=Barrier(2)) as (url, _), open_index(Settings(url)) as index:
+        assert index.remove(names) == set(names)
+
+
+def test_a_refresh_of_some_shards_only_is_an_error():
+    shards = {"_shards": {"total": 2, "successful": 1, "failed": 1}}
+    with (
+        stub({"POST /labels/_refresh": [(200, shards)]}) as (url, _),
+        open_index(Settings(url)) as index,
+        pytest.raises(DatabaseError, match="refresh"),
+    ):
+        index.find_references(["a key"])
+
+
+def test_a_label_without_a_picture_key_is_found():
+    document = {"_id": "a", "found": True, "_source": {"img_id": "1"}}
+    answers = {"POST /labels/_mget": [(200, {"docs": [document]})]}
+    with stub(answers) as (url, _), open_index(Settings(url)) as index:
+        assert index.find(["a"]) == {"a": LabelReference("a", "1", "")}

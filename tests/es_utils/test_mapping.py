@@ -1,0 +1,149 @@
+"""The mapping of an index: complete, checked, and extended when it is from an earlier version."""
+
+import json
+
+import pytest
+
+from common.errors import DatabaseError, InputError
+from get_data.database.es_utils import mapping
+from get_data.labels import schema
+from get_data.labels.schema import INDEX_TYPES
+from tests.es_utils.helpers import open_index, put_raw
+from tests.test_label_index import GARDEN, made, name_of, search
+
+
+def test_every_field_of_a_label_has_its_type():
+    properties = mapping.label_index()["mappings"]["properties"]
+    for path, kind in INDEX_TYPES.items():
+        found = {"properties": properties}
+        for step in path.split("."):
+            found = found["properties"][step]
+        expected = {"keyword+text": "keyword", "date": "date_nanos"}.get(kind, kind)
+        assert found["type"] == expected, path
+        assert ("text" in found.get("fields", {})) == (kind == "keyword+text"), path
+
+
+@pytest.mark.servers
+def test_an_index_created_here_fits(index, cluster, name):
+    index.check(writing=True)
+    index.create([*GARDEN, made(9, annotation={"remark": "a key that nobody knows"}, **{"a.b": 1})])
+    index.check(writing=True)
+    index.check(writing=False)
+    _, indices = cluster.ask("GET", f"/{name}/_mapping")
+    properties = indices[name]["mappings"]["properties"]
+    assert properties.keys() == mapping.label_index()["mappings"]["properties"].keys()
+    assert indices[name]["mappings"]["_meta"] == {"label_version": mapping.LABEL_VERSION}
+
+
+def put_earlier_index(cluster, name):
+    """Create an index as an earlier version did, with a field for each custom field."""
+    definition = json.loads(json.dumps(mapping.label_index()))
+    mappings = definition["mappings"]
+    del mappings["dynamic"], mappings["properties"][schema.CUSTOM_TERMS]
+    mappings["dynamic_templates"] = [
+        {"objects": {"match_mapping_type": "object", "mapping": {"type": "object"}}},
+        {
+            "own_keys": {
+                "match_mapping_type": "*",
+                "mapping": {"type": "keyword", "ignore_above": 8191},
+            }
+        },
+    ]
+    definition["settings"]["index"]["mapping"] = {"total_fields": {"limit": 1000}}
+    assert cluster.ask("PUT", f"/{name}", definition)[0] == 200
+    for label in EARLIER:
+        put_raw(cluster, f"/{name}/_create/{name_of(label)}", json.dumps(label))
+    assert cluster.ask("POST", f"/{name}/_refresh")[0] == 200
+
+
+EARLIER = [
+    made(1, mood="good", **{"q.b": "x"}),
+    made(2, mood=["bad", 3], annotation={"remark": "a key that nobody here knows"}),
+    made(3),
+]
+LATER = [made(11, mood="good", late=1), made(12, annotation={"remark": "mine"}, **{"q.b": "y"})]
+
+
+@pytest.mark.servers
+def test_an_index_from_an_earlier_version_is_read_and_extended(settings, cluster, name):
+    put_earlier_index(cluster, name)
+    with open_index(settings) as reader:
+        reader.check(writing=False)
+        assert search(reader, {"mood": {"type": "term", "value": "good"}}) == EARLIER[:1]
+    with open_index(settings) as writer:
+        writer.check(writing=True)
+        crowd = [
+            made(20 + second, **{f"k{second} {n}": n for n in range(600)}) for second in range(3)
+        ]
+        assert writer.create([*LATER, *crowd]).rejected == {}
+    with open_index(settings) as reader:
+        reader.check(writing=False)
+        for question, expected in [
+            ({"mood": {"type": "term", "value": "good"}}, [EARLIER[0], LATER[0]]),
+            ({"mood": {"type": "exists"}}, [*EARLIER[:2], LATER[0]]),
+            ({"mood": {"type": "exists", "bool": "must_not"}}, [EARLIER[2], LATER[1], *crowd]),
+            ({"mood": {"type": "wildcard", "value": "*d"}}, [*EARLIER[:2], LATER[0]]),
+            ({"mood": {"type": "range", "lt": "4"}}, [EARLIER[1]]),
+            ({"q.b": {"type": "terms", "value": ["x", "y"]}}, [EARLIER[0], LATER[1]]),
+            ({"label.remark": {"type": "prefix", "value": "mi"}}, [LATER[1]]),
+            ({"label.remark": {"type": "exists"}}, [EARLIER[1], LATER[1]]),
+            ({"late": {"type": "term", "value": 1}}, [LATER[0]]),
+            ({"k2 599": {"type": "term", "value": 599}}, [crowd[2]]),
+        ]:
+            assert search(reader, question) == expected, question
+
+
+@pytest.mark.servers
+def test_query_types_without_custom_fields_are_rejected(index):
+    index.create([made(mood="good")])
+    with pytest.raises(InputError, match="mood: fuzzy"):
+        search(index, {"mood": {"type": "fuzzy", "value": "god"}})
+
+
+def other(change):
+    """Return our definition of an index with one change."""
+    definition = json.loads(json.dumps(mapping.label_index()))
+    change(definition)
+    return definition
+
+
+MISFITS = {
+    "another type": (
+        lambda index: index["mappings"]["properties"].update(driver={"type": "text"}),
+        "driver.type is 'text' instead of 'keyword'",
+    ),
+    "no label at all": (
+        lambda index: (index["mappings"].clear(), index["settings"].clear()),
+        "_meta is",
+    ),
+    "no words": (
+        lambda index: index["mappings"]["properties"]["event"].pop("fields"),
+        "event.fields is missing",
+    ),
+    "another version": (
+        lambda index: index["mappings"]["_meta"].update(label_version=99),
+        "label_version is 99 instead of 1",
+    ),
+    "no order": (lambda index: index["settings"]["index"].pop("sort"), "sort is missing"),
+}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(("change", "expected"), MISFITS.values(), ids=MISFITS)
+@pytest.mark.parametrize("writing", [True, False], ids=["writing", "reading"])
+def test_an_index_that_does_not_fit_is_rejected(index, cluster, name, change, expected, writing):
+    status, _ = cluster.ask("PUT", f"/{name}", other(change))
+    assert status == 200
+    with pytest.raises(DatabaseError, match=expected) as error:
+        index.check(writing=writing)
+    assert "PATATE_ES_INDEX" in str(error.value)
+
+
+@pytest.mark.servers
+def test_an_alias_of_several_indices_is_rejected(index, cluster, name):
+    for number in (1, 2):
+        definition = {**mapping.label_index(), "aliases": {name: {}}}
+        assert cluster.ask("PUT", f"/{name}-{number}", definition)[0] == 200
+    with pytest.raises(DatabaseError, match="2 indices"):
+        index.check(writing=False)
+    cluster.ask("DELETE", f"/{name}-1,{name}-2")

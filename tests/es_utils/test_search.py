@@ -1,0 +1,141 @@
+"""Searches: complete, in order, and bounded in memory."""
+
+import json
+
+import pytest
+
+from common.errors import DatabaseError, InputError
+from get_data.database.es_utils import client
+from get_data.database.es_utils import search as es_search
+from get_data.database.es_utils.settings import from_environment
+from get_data.database.search.search_query import parse_search_query
+from tests.es_utils.helpers import EVERYTHING, many, open_index, put_raw
+from tests.servers.addresses import new_name
+from tests.test_label_index import GARDEN, made, name_of, names_of, search
+
+MANY = 10_500  # more than Elasticsearch gives in one answer
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    """More labels than fit one response, all of one picture."""
+    return many(MANY, s3_key="pictures/other/one-picture.jpg")
+
+
+@pytest.fixture(scope="module")
+def full_index(elasticsearch_8, crowd):
+    name = new_name("labels")
+    with open_index(from_environment(elasticsearch_8.environment(name))) as index:
+        assert index.create(crowd).created == names_of(crowd)
+        yield index
+    elasticsearch_8.ask("DELETE", f"/{name}")
+
+
+@pytest.mark.servers
+def test_a_search_returns_more_than_fits_one_response(full_index, crowd):
+    found = [json.loads(line)["img_id"] for line in full_index.search(EVERYTHING)]
+    assert found == [label["img_id"] for label in crowd]
+    assert full_index.count(EVERYTHING) == MANY
+
+
+@pytest.mark.servers
+def test_all_references_to_a_picture_are_found(full_index, crowd):
+    key = crowd[0]["s3_key"]
+    assert full_index.find_references([key]) == {key: names_of(crowd)}
+
+
+@pytest.mark.servers
+def test_the_page_size_adapts_to_the_size_of_documents(full_index, crowd, monkeypatch):
+    """Memory is bounded by a page, however large the settings in each label are."""
+    sizes = []
+    ask = client.Client.request
+
+    def seen(client, method, path, body=None, **parameters):
+        answer = ask(client, method, path, body, **parameters)
+        if path == "/_search":
+            sizes.append(len(answer.body))
+        return answer
+
+    monkeypatch.setattr(client.Client, "request", seen)
+    monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 10)
+    monkeypatch.setattr(es_search, "PAGE_BYTES", 2**20)
+    assert sum(1 for _ in full_index.search(EVERYTHING)) == MANY
+    assert len(sizes) > 5
+    assert 0.9 * 2**20 < max(sizes) < 1.1 * 2**20
+
+
+@pytest.mark.servers
+def test_page_boundaries_do_not_show(index, monkeypatch):
+    """Also between labels of one picture, of one moment and of none."""
+    people = [{"created_by": who} for who in "abcdefg"]
+    moments = [{"created_on_date": f"2021-01-01T00:00:00.00000{number}Z"} for number in range(3)]
+    documents = [
+        *(made(1, annotation={**who, "created_on_date": ""}) for who in people),
+        *(made(2, annotation=who | moment) for who in people for moment in moments[:1]),
+        *(made(3, annotation={**who, **moments[number % 3]}) for number, who in enumerate(people)),
+    ]
+    index.create(documents)
+    whole = search(index)
+    assert names_of(whole) == names_of(documents)
+    for size in (1, 2, 3):
+        monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", size)
+        monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", size)
+        assert search(index) == whole
+        keys = {label["s3_key"] for label in documents}
+        assert set().union(*index.find_references(keys).values()) == names_of(documents)
+
+
+@pytest.mark.servers
+def test_closing_a_search_early_frees_its_context(full_index, elasticsearch_8, monkeypatch):
+    monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 2)
+    index_name = full_index.name.rpartition("/")[2]
+
+    def open_searches():
+        _, stats = elasticsearch_8.ask("GET", f"/{index_name}/_stats/search")
+        return stats["_all"]["total"]["search"]["open_contexts"]
+
+    searching = full_index.search(EVERYTHING)
+    next(searching)
+    assert open_searches() == 1
+    searching.close()
+    assert open_searches() == 0
+
+
+@pytest.mark.servers
+def test_a_lost_search_context_is_reported(index, cluster, name, monkeypatch):
+    monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 2)
+    monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", 2)
+    index.create([made(second) for second in range(20)])
+    searching = index.search(EVERYTHING)
+    next(searching)
+    cluster.ask("POST", f"/{name}/_close")
+    cluster.ask("POST", f"/{name}/_open")
+    with pytest.raises(DatabaseError, match="no longer has this search"):
+        list(searching)
+
+
+@pytest.mark.servers
+def test_a_label_stored_in_many_lines_is_returned_in_one(index, cluster, name):
+    index.check(writing=True)
+    document = made(comment="one\nline")
+    put_raw(
+        cluster, f"/{name}/_doc/{name_of(document)}?refresh=true", json.dumps(document, indent=2)
+    )
+    [line] = index.search(EVERYTHING)
+    assert b"\n" not in line
+    assert json.loads(line) == document
+
+
+@pytest.mark.servers
+def test_a_rejected_query_is_reported_with_field_and_type(index):
+    index.create(GARDEN)
+    data = {
+        "driver": {"type": "exists"},
+        "timestamp": {"type": "range", "gte": "yesterday"},
+        "event": {"type": "term", "value": "x"},
+    }
+    with pytest.raises(InputError, match=r"^timestamp: range: .*date field \[yesterday\]") as error:
+        index.search(parse_search_query(data))
+    assert len(str(error.value)) < 500
+    with pytest.raises(InputError, match=r"^timestamp: range: "):
+        index.count(parse_search_query(data))

@@ -1,0 +1,181 @@
+"""A wrong set-up is reported in one line that names the variable."""
+
+import re
+from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from common import retry
+from common.errors import DatabaseError
+from get_data.database.es_utils import mapping
+from get_data.database.es_utils import search as es_search
+from get_data.database.es_utils.settings import Settings, from_environment
+from tests.es_utils.helpers import EVERYTHING, error_from_check, open_index, stub
+from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.server import free_port
+from tests.test_label_index import GARDEN, made, name_of, names_of, search, tombstone
+
+
+@pytest.mark.servers
+def test_a_missing_index_is_reported_before_anything_is_read(index, cluster, name):
+    with pytest.raises(DatabaseError, match="PATATE_ES_INDEX"):
+        index.check(writing=False)
+    index.check(writing=False, allow_missing=True)
+    assert cluster.ask("GET", f"/{name}")[0] == 404
+
+
+@pytest.mark.servers
+def test_a_check_for_writing_creates_both_indices(index, cluster, name):
+    index.check(writing=True)
+    assert cluster.ask("GET", f"/{name}")[0] == 200
+    assert cluster.ask("GET", f"/{name}-gone")[0] == 200
+
+
+WRONG = {
+    "password": (
+        {"PATATE_ES_USER_PWD": "geheim"},
+        "check PATATE_ES_USER_ID and PATATE_ES_USER_PWD",
+    ),
+    "no login": (
+        {"PATATE_ES_USER_ID": "", "PATATE_ES_USER_PWD": ""},
+        "set PATATE_ES_USER_ID and PATATE_ES_USER_PWD",
+    ),
+    "host": ({"PATATE_ES_URL": "http://nosuch.invalid:9200"}, "host.* PATATE_ES_URL"),
+    "port": (
+        {"PATATE_ES_URL": f"http://127.0.0.1:{free_port()}"},
+        "connect.* PATATE_ES_URL",
+    ),
+    "https": ({"PATATE_ES_URL": "https:"}, "https.* PATATE_ES_URL"),
+}
+
+
+@pytest.mark.servers
+@pytest.mark.usefixtures("_short_retries")
+@pytest.mark.parametrize(("wrong", "expected"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("writing", [True, False], ids=["writing", "reading"])
+def test_wrong_settings_are_reported_in_one_line(cluster, name, wrong, expected, writing):
+    environment = cluster.environment(name) | wrong
+    if environment["PATATE_ES_URL"] == "https:":
+        environment["PATATE_ES_URL"] = cluster.url.replace("http:", "https:")
+    assert re.search(expected, error_from_check(from_environment(environment), writing=writing))
+
+
+@pytest.mark.servers
+def test_a_reader_who_writes_is_told_which_privileges_are_missing(settings, cluster, name):
+    searcher = from_environment(cluster.environment(name, cluster.searcher))
+    message = error_from_check(searcher)
+    assert f"create_doc on {name}" in message
+    assert f"delete on {name}-gone" in message
+    assert "PATATE_ES_USER_ID" in message
+    assert cluster.searcher.name not in message.replace(name, "")
+    with open_index(settings) as writing:
+        writing.check(writing=True)
+    with open_index(searcher) as reading:
+        reading.check(writing=False)
+        with pytest.raises(DatabaseError, match="ES_USER_ID lacks the index privilege"):
+            reading.create(GARDEN)
+        assert reading.find_references(["a key"]) == {}
+
+
+@pytest.mark.servers
+def test_a_reader_finds_what_a_writer_wrote(settings, cluster, name):
+    with open_index(settings) as writing:
+        writing.create(GARDEN)
+    with open_index(from_environment(cluster.environment(name, cluster.searcher))) as reading:
+        reading.check(writing=False)
+        assert names_of(search(reading)) == names_of(GARDEN)
+        assert reading.count(EVERYTHING) == len(GARDEN)
+        assert len(reading.find(names_of(GARDEN))) == len(GARDEN)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("index_of", ["", "-gone"], ids=["labels", "gone"])
+def test_an_index_blocked_by_a_full_disk_is_reported_at_once(index, cluster, name, index_of):
+    index.check(writing=True)
+    index.create(GARDEN)
+    index.add_tombstones([tombstone(made(9))])
+    blocked = {"index.blocks.read_only_allow_delete": True}
+    assert cluster.ask("PUT", f"/{name}{index_of}/_settings", blocked)[0] == 200
+    write = {
+        "": lambda: index.create([made(9)]),
+        "-gone": lambda: index.add_tombstones([tombstone(made())]),
+    }
+    with pytest.raises(DatabaseError, match=r"read-only .*flood-stage.* disk"):
+        write[index_of]()
+    assert names_of(search(index)) == names_of(GARDEN)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_server_that_is_not_elasticsearch_is_reported_as_such(status):
+    with stub({"GET /labels": [(status, "<html>A page</html>")]}) as (url, _):
+        assert "is not Elasticsearch; check PATATE_ES_URL" in error_from_check(Settings(url))
+
+
+def test_a_server_without_users_gives_all_rights():
+    nobody_asks = (400, {"error": "no handler found for uri [/_security/user/_has_privileges]"})
+    answers = {
+        "GET /labels": [(200, {"labels": mapping.label_index()})],
+        "POST /_security/user/_has_privileges": [nobody_asks],
+    }
+    with stub(answers) as (url, asked), open_index(Settings(url)) as index:
+        index.check(writing=False)
+    assert len(asked["POST /_security/user/_has_privileges"]) == 1
+
+
+def test_a_login_may_have_accents():
+    with stub({"GET /labels": [(404, {})]}) as (url, asked):
+        error_from_check(Settings(url, user="Zoé", password="géheim€"))
+    kind, login = asked["logins"][0].split()
+    assert (kind, b64decode(login).decode()) == ("Basic", "Zoé:géheim€")
+
+
+@pytest.fixture(scope="module")
+def own_server():
+    with Elasticsearch(https=True) as server:
+        yield server
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(300)
+def test_a_private_authority_is_trusted_if_configured(own_server, name):
+    environment = own_server.cluster.environment(name)
+    with open_index(from_environment(environment)) as index:
+        index.check(writing=True)
+    del environment["PATATE_ES_CA_CERTS"]
+    message = error_from_check(from_environment(environment))
+    assert "certificate not trusted" in message
+    assert "PATATE_ES_CA_CERTS" in message
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("_short_retries")
+def test_http_to_an_https_server_is_reported(own_server, name):
+    environment = own_server.cluster.environment(name)
+    environment["PATATE_ES_URL"] = environment["PATATE_ES_URL"].replace("https:", "http:")
+    message = error_from_check(from_environment(environment))
+    assert re.search("https.* PATATE_ES_URL", message)
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(600)
+def test_a_killed_server_loses_nothing_but_the_search(own_server, name, monkeypatch):
+    monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 2)
+    monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", 3)
+    monkeypatch.setattr(retry, "TIMEOUT_S", 300)
+    documents = [made(second) for second in range(30)]
+    with (
+        open_index(from_environment(own_server.cluster.environment(name))) as index,
+        ThreadPoolExecutor(1) as elsewhere,
+    ):
+        index.create(documents)
+        searching = index.search(EVERYTHING)
+        next(searching)
+        own_server.kill()
+        started = elsewhere.submit(own_server.start)
+        with pytest.raises(DatabaseError, match="no longer has this search"):
+            list(searching)
+        started.result()
+        assert index.create([made(30)]).created == {name_of(made(30))}
+        assert names_of(search(index)) == names_of([*documents, made(30)])
