@@ -116,7 +116,7 @@ def test_a_program_that_is_there_and_does_not_work_is_no_program(cache, name, sc
 @pytest.mark.usefixtures("cache")
 def test_all_that_is_missing_is_named_at_once_and_before_anything_is_fetched(monkeypatch) -> None:
     monkeypatch.setattr(fetch, "javas", list)
-    monkeypatch.setattr(fetching, "kept", lambda name, _: pytest.fail(f"fetches {name}"))
+    monkeypatch.setattr(fetching, "cached", lambda name, _: pytest.fail(f"fetches {name}"))
     with pytest.raises(Missing) as raised:
         servers_script.fetch_all()
     for package in ("build-essential", "-dev", "maven", "default-jre-headless"):

@@ -39,7 +39,7 @@ def test_a_python_of_pyenv_is_found_though_it_is_not_switched_on(tmp_path, monke
     (folder / f"python{version}").symlink_to(sys.executable)
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
-    assert versions.found(version) == str(folder / f"python{version}")
+    assert versions.find_python(version) == str(folder / f"python{version}")
 
 
 def test_lowest_and_newest_are_tested_on_the_pythons_of_both_raspberry_pi_systems():

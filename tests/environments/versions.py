@@ -65,14 +65,14 @@ def make(environment: Environment) -> None:
 
     Raises: PythonMissing, CalledProcessError.
     """
-    python = found(environment.python)
+    python = find_python(environment.python)
     _run_uv("venv", "--clear", "--seed", "--python", python, environment.folder)
     install = ("pip", "install", "--python", environment.folder)
     files = [argument for name in REQUIREMENTS for argument in ("-r", name)]
     _run_uv(*install, "--no-build", "--resolution", environment.resolution, *files)
 
 
-def found(version: str) -> str:
+def find_python(version: str) -> str:
     """Return the interpreter of that version. Raises: PythonMissing."""
     # pyenv's shims run only the versions that are switched on; the others lie beside them.
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))

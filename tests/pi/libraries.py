@@ -23,7 +23,7 @@ def rpi_gpio() -> Path:
     Raises:
         Missing: it cannot be built here.
     """
-    return fetching.kept(_rpi_gpio_name(), _build_rpi_gpio)
+    return fetching.cached(_rpi_gpio_name(), _build_rpi_gpio)
 
 
 def edges() -> Path:
@@ -32,14 +32,14 @@ def edges() -> Path:
     Raises:
         Missing: it cannot be built here.
     """
-    return fetching.kept(_edges_name(), _build_edges) / "edges.so"
+    return fetching.cached(_edges_name(), _build_edges) / "edges.so"
 
 
 def needed() -> list[Need]:
     """Return what is needed to build the libraries that are not in the cache."""
-    if not fetching.is_kept(_rpi_gpio_name()):
+    if not fetching.is_cached(_rpi_gpio_name()):
         return [needs.C, needs.PYTHON_HEADERS]
-    return [] if fetching.is_kept(_edges_name()) else [needs.C]
+    return [] if fetching.is_cached(_edges_name()) else [needs.C]
 
 
 def _rpi_gpio_name() -> str:

@@ -15,7 +15,7 @@ def picamera2() -> Path:
         Missing: it cannot be fetched.
     """
     name = f"picamera2-{PICAMERA2}"
-    [wheel] = fetching.kept(name, _fetch_picamera2).glob("*.whl")
+    [wheel] = fetching.cached(name, _fetch_picamera2).glob("*.whl")
     return wheel
 
 

@@ -14,7 +14,7 @@ from tests.s3_utils.helpers import SECRET, assert_no_secret, error_body, open_st
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"PATATE_S3_ENDPOINT_URL": "http://nowhere.invalid"}, "host .*PATATE_S3_ENDPOINT_URL"),
+        ({"PATATE_S3_ENDPOINT_URL": "http://nowhere.invalid"}, "host.*PATATE_S3_ENDPOINT_URL"),
         ({"PATATE_S3_ENDPOINT_URL": unused_url}, "refused.*PATATE_S3_ENDPOINT_URL"),
         ({"PATATE_S3_ENDPOINT_URL": "https"}, "https.*PATATE_S3_ENDPOINT_URL"),
         ({"PATATE_S3_KEY_ID": "somebody"}, "unknown key id.*PATATE_S3_KEY_ID"),

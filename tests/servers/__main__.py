@@ -1,9 +1,9 @@
-"""Starts Elasticsearch and an S3 on this machine and prints what leads the scripts to them.
+"""Start Elasticsearch and an S3 on this machine and print the variables that lead to them.
 
     python -m tests.servers
 
-Paste the `export` lines into another terminal. The servers run until Ctrl-C and what was stored
-goes with them, unless --data says where to keep it.
+Paste the `export` lines into another terminal. The servers run until Ctrl-C; their data are then
+deleted, unless --data names a folder to keep them in.
 """
 
 import argparse
@@ -28,45 +28,47 @@ _LOOKS_EVERY_S = 0.5
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options."""
+    """Parse the options."""
     parser = arguments.create_parser(__doc__)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where pictures and labels stay")
-    parser.add_argument("--fetch", action="store_true", help="only bring what the tests use")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder to keep pictures and labels in"
+    )
+    parser.add_argument("--fetch", action="store_true", help="only fetch what the tests use")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the servers until it is interrupted; returns the exit code."""
+    """Run the servers until interrupted, and return the exit code."""
     args = parse_args(argv)
     if args.fetch:
         fetch_all()
         return exit_codes.DONE
     needs.require(fetch.needed(fetch.ELASTICSEARCH_8))
     with ExitStack() as running:
-        output.print_message("starting Elasticsearch and versitygw; that takes some ten seconds")
+        output.print_message("Starting Elasticsearch and versitygw (about ten seconds)")
         elasticsearch = running.enter_context(Elasticsearch(folder=_below(args.data, "labels")))
         s3 = running.enter_context(Versity(_below(args.data, "pictures")))
         if not (s3.folder / "buckets" / BUCKET).exists():
             s3.gateway.make_bucket(BUCKET)
-        told = s3.gateway.environment(BUCKET) | elasticsearch.cluster.environment(INDEX)
-        output.write_stdout(_exports(told))
+        variables = s3.gateway.environment(BUCKET) | elasticsearch.cluster.environment(INDEX)
+        output.write_stdout(_exports(variables))
         output.print_message(
-            "both run; paste the lines above into another terminal. Ctrl-C ends them"
+            "Both are running. Paste the lines above into another terminal; Ctrl-C stops both."
         )
         _wait(elasticsearch, s3)
     output.print_message(
-        f"both have ended; their data are in {args.data}"
+        f"Both stopped; their data are in {args.data}"
         if args.data
-        else "both have ended, and their data are gone"
+        else "Both stopped; their data are deleted"
     )
     return exit_codes.DONE
 
 
 def fetch_all() -> None:
-    """All that the tests use and pip does not bring is here, and works.
+    """Fetch everything that the tests use and pip does not install.
 
-    Elasticsearch 9 where a Java can run it, and the browser where it can be brought. What that
-    takes is tried, and installed, before anything is fetched.
+    Elasticsearch 9 and the browser are optional outside CI. Prerequisites are tried, and installed
+    if need be, before anything is fetched.
     """
     versions = [fetch.ELASTICSEARCH_8, fetch.ELASTICSEARCH_9]
     required = [*libraries.needed(), *fetch.needed(*versions)]
@@ -77,10 +79,10 @@ def fetch_all() -> None:
         lacks.append(needs.Lack(newer_java, fault))
     refused = [lack for lack in lacks if os.environ.get("CI") or lack.need in required]
     if refused:
-        raise Missing(needs.told(refused))
+        raise Missing(needs.describe(refused))
     for lack in lacks:
         use = "Elasticsearch 9" if lack.need == newer_java else "a browser"
-        output.print_message(f"without {use}: {needs.told([lack])}")
+        output.print_message(f"without {use}: {needs.describe([lack])}")
     for version in versions:
         fetch.elasticsearch(version)
     fetch.versitygw()

@@ -1,4 +1,4 @@
-"""What a test needs to know of servers that run: where they are, and who may do what."""
+"""Addresses and logins of running servers."""
 
 import json
 import ssl
@@ -19,13 +19,13 @@ _HANGS_S = 300  # that long without an answer is no busy machine
 
 
 def new_name(start: str) -> str:
-    """A name that nobody else uses, for an index or a bucket of a test's own."""
+    """Return a unique name for an index or a bucket."""
     return f"{start}-{uuid4().hex[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A name, or a key id, and its secret."""
+    """A user name or key id, and its secret."""
 
     name: str
     secret: str
@@ -33,7 +33,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """An Elasticsearch that runs. The writer and the searcher have the rights of the project.
+    """A running Elasticsearch; writer and searcher have the rights of the project's roles.
 
     `ca` is the file of its private certificate authority, "" without https.
     """
@@ -45,21 +45,21 @@ class Cluster:
     searcher: Login
 
     def environment(self, index: str, login: Login | None = None) -> dict[str, str]:
-        """The variables that lead the scripts here, as the writer or as `login`."""
+        """Return the variables that lead the scripts here, as the writer or as `login`."""
         login = login or self.writer
-        told = {
+        variables = {
             "PATATE_ES_URL": self.url,
             "PATATE_ES_INDEX": index,
             "PATATE_ES_CA_CERTS": self.ca,
             "PATATE_ES_USER_ID": login.name,
             "PATATE_ES_USER_PWD": login.secret,
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in variables.items() if value}
 
     def ask(
         self, method: str, path: str, body: object = None, login: Login | None = None
     ) -> tuple[int, Any]:
-        """The status and the answer to a request, as the admin or as `login`. Raises: OSError."""
+        """Send a request as the admin or as `login`; return the status and the decoded response."""
         login = login or self.admin
         credentials = b64encode(f"{login.name}:{login.secret}".encode()).decode()
         request = urllib.request.Request(
@@ -79,7 +79,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """An S3 that runs. The writer and the searcher have the rights of the project."""
+    """A running S3; writer and searcher have the rights of the project's policies."""
 
     url: str
     admin: Login
@@ -87,7 +87,7 @@ class Gateway:
     searcher: Login
 
     def environment(self, bucket: str, login: Login | None = None) -> dict[str, str]:
-        """The variables that lead the scripts here, as the writer or as `login`."""
+        """Return the variables that lead the scripts here, as the writer or as `login`."""
         login = login or self.writer
         return {
             "PATATE_S3_ENDPOINT_URL": self.url,
@@ -98,7 +98,7 @@ class Gateway:
         }
 
     def client(self, login: Login | None = None) -> Any:
-        """A boto3 client, as the admin or as `login`; to be closed."""
+        """Return a boto3 client for the admin or `login`; the caller closes it."""
         login = login or self.admin
         return boto3.client(
             "s3",
@@ -109,9 +109,9 @@ class Gateway:
         )
 
     def make_bucket(self, name: str = "", *, versioned: bool = False) -> str:
-        """There is an empty bucket for writer and searcher; returns its name, a new one by default.
+        """Create a bucket for writer and searcher, by default with a new name, and return its name.
 
-        A versioned one needs a gateway that keeps versions.
+        A versioned bucket needs a gateway that keeps versions.
         """
         name = name or new_name("pictures")
         policy = rights.bucket_policy(name, writer=self.writer.name, searcher=self.searcher.name)

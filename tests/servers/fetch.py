@@ -42,17 +42,19 @@ class Java:
 
 def elasticsearch(version: str) -> Path:
     """The home of that Elasticsearch, fetched if it is not in the cache. Raises: Missing."""
-    return fetching.kept(_home_name(version), lambda folder: _fetch_elasticsearch(version, folder))
+    return fetching.cached(
+        _home_name(version), lambda folder: _fetch_elasticsearch(version, folder)
+    )
 
 
 def versitygw() -> Path:
     """The program versitygw, built when it is not in the cache. Raises: Missing."""
-    return fetching.kept(_VERSITYGW_NAME, _fetch_versitygw) / "versitygw"
+    return fetching.cached(_VERSITYGW_NAME, _fetch_versitygw) / "versitygw"
 
 
 def needed(*versions: str) -> list[Need]:
     """What fetching versitygw and these Elasticsearchs takes, and running Elasticsearch 8."""
-    maven = [] if all(fetching.is_kept(_home_name(version)) for version in versions) else [MAVEN]
+    maven = [] if all(fetching.is_cached(_home_name(version)) for version in versions) else [MAVEN]
     return [java(ELASTICSEARCH_8), *maven]
 
 
@@ -100,7 +102,7 @@ def java_for(version: str) -> Java:
     if oldest == java(ELASTICSEARCH_8):
         needs.require([oldest])
     elif fault := oldest.fault():
-        raise Missing(needs.told([needs.Lack(oldest, fault)]))
+        raise Missing(needs.describe([needs.Lack(oldest, fault)]))
     return min(_new_enough(_OLDEST_JAVA[_major_of(version)]), key=lambda found: found.major)
 
 
@@ -172,7 +174,7 @@ def _go() -> str:
         version = re.match(r"go version go(\d+)\.(\d+)", answer.stdout)
         if version and tuple(map(int, version.groups())) >= _OLDEST_GO:
             return found
-    return str(fetching.kept(f"go-{_GO}", _fetch_go) / "go" / "bin" / "go")
+    return str(fetching.cached(f"go-{_GO}", _fetch_go) / "go" / "bin" / "go")
 
 
 def _fetch_go(folder: Path) -> None:

@@ -1,6 +1,6 @@
-"""Brings to this machine, once, what tests need and no package index has ready, and keeps it.
+"""Cache of what tests need and no package index has ready: fetched once, kept outside the checkout.
 
-The cache stands outside the checkout: `$PATATE_SERVER_CACHE`, else `/var/cache/patate-servers` for
+The cache is `$PATATE_SERVER_CACHE`, else `/var/cache/patate-servers` for
 root (other users must be able to read it: Elasticsearch does not run as root), else
 `patate-servers` in the user's cache.
 """
@@ -19,28 +19,28 @@ from common.errors import ToolkitError
 
 
 class Missing(ToolkitError):
-    """Something is not on this machine and could not be brought."""
+    """Something is not on this machine and could not be fetched."""
 
 
 def cache() -> Path:
-    """The folder that keeps what was brought."""
-    if told := os.environ.get("PATATE_SERVER_CACHE"):
-        return Path(told).absolute()
+    """Return the folder of the cache."""
+    if chosen := os.environ.get("PATATE_SERVER_CACHE"):
+        return Path(chosen).absolute()
     if os.geteuid() == 0:
         return Path("/var/cache/patate-servers")
     user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(user_cache) / "patate-servers"
 
 
-def is_kept(name: str) -> bool:
-    """Whether the cache has that folder."""
+def is_cached(name: str) -> bool:
+    """Return whether the cache has a folder of this name."""
     return (cache() / name).exists()
 
 
-def kept(name: str, fetch: Callable[[Path], None]) -> Path:
-    """The folder of that name in the cache, whole; `fetch` fills it when it is not there.
+def cached(name: str, fetch: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache, filled by `fetch` if it does not exist.
 
-    Of several processes one fetches and the others wait. What a killed one left is removed.
+    Of several processes one fetches and the others wait. Leftovers of a killed one are removed.
     """
     target = cache() / name
     if target.exists():
@@ -62,7 +62,7 @@ def kept(name: str, fetch: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """No other process is in a block with the same path."""
+    """Exclude other processes from blocks with the same path."""
     try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def run(command: Sequence[str], *, remedy: str, **environment: str) -> None:
-    """The command has done its work. Raises: Missing with its last words."""
+    """Run a command.
+
+    Raises:
+        Missing: it failed; the message has its last lines.
+    """
     ended = subprocess.run(
         command,
         env=os.environ | environment,
@@ -95,13 +99,13 @@ def run(command: Sequence[str], *, remedy: str, **environment: str) -> None:
 
 
 def _make_readable(folder: Path) -> None:
-    """Every user may read what is in the folder, whatever the umask."""
+    """Make the folder readable for all users, whatever the umask."""
     for path in (folder, *folder.rglob("*")):
         runs = path.is_dir() or path.stat().st_mode & 0o100
         path.chmod(0o755 if runs else 0o644)
 
 
 def say(line: str) -> None:
-    """The user is told what takes a while."""
+    """Print a line about what takes a while."""
     sys.stderr.write(f"tests: {line}\n")
     sys.stderr.flush()

@@ -26,7 +26,7 @@ from tests.servers.server import Server
 from tests.servers.versity import Versity
 
 SERVERS = {"elasticsearch_8", "elasticsearch_9", "s3"}
-PATIENCE_S = 300.0  # for the servers to end after the last test
+SHUTDOWN_TIMEOUT_S = 300.0  # for the servers to end after the last test
 
 _FOLDER = pytest.StashKey[Path]()
 _HOLD = pytest.StashKey[int]()
@@ -122,7 +122,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     folder = config.stash[_FOLDER]
     os.close(config.stash[_HOLD])
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + SHUTDOWN_TIMEOUT_S
     while any(folder.glob("patate-*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     shutil.rmtree(folder, ignore_errors=True)

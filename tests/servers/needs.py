@@ -1,4 +1,4 @@
-"""What the machine must have before anything is fetched or built: proved by use, not by a name.
+"""Prerequisites of fetching and building, proved by use and not by a name.
 
 A program of the right name may be too old, or lack what it needs, as gcc without Python's headers.
 So each need is tried as it will be used. Those that fail are installed together where apt-get may,
@@ -48,7 +48,7 @@ def require(needs: Iterable[Need]) -> None:
     Raises: Missing, which names all that do not.
     """
     if lacks := provide(needs):
-        raise Missing(told(lacks))
+        raise Missing(describe(lacks))
 
 
 def provide(needs: Iterable[Need]) -> list[Lack]:
@@ -60,21 +60,21 @@ def provide(needs: Iterable[Need]) -> list[Lack]:
     say(f"installing {' '.join(packages)}, for {', '.join(lack.need.name for lack in lacks)}")
     become_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     apt = [*become_root, shutil.which("apt-get") or "apt-get"]
-    remedy = told(lacks)
+    remedy = describe(lacks)
     run([*apt, "update"], remedy=remedy)
     installing = [*apt, "install", "-y", "--no-install-recommends", *packages]
     run(installing, remedy=remedy, DEBIAN_FRONTEND="noninteractive")
     return _lacks(lack.need for lack in lacks)
 
 
-def told(lacks: Sequence[Lack]) -> str:
-    """All of them in one line, with one remedy."""
+def describe(lacks: Sequence[Lack]) -> str:
+    """Return all of them in one line, with one remedy."""
     packages = " ".join(_packages(lacks))
     return f"{'; '.join(map(str, lacks))}; install it: sudo apt-get install {packages}"
 
 
 def program(name: str, package: str, *trial: str) -> Need:
-    """A program that ends well with these arguments."""
+    """Return the need for a program that succeeds with these arguments."""
     return Need(name, package, lambda: fault_of([name, *trial]))
 
 
@@ -100,7 +100,7 @@ def fault_of(command: Sequence[str]) -> str:
 
 
 def _fault_of_compiling(code: str, *flags: str) -> str:
-    """Why this C does not become a shared library, or ""."""
+    """Return why this C code does not compile to a shared library, or ""."""
     with TemporaryDirectory() as folder:
         source = Path(folder, "trial.c")
         source.write_text(code)
@@ -113,7 +113,7 @@ def _fault_of_c() -> str:
 
 
 def _fault_of_headers() -> str:
-    """The headers of the Python that runs, be it the system's or not."""
+    """Check the headers of the running Python, be it the system's or not."""
     folder = sysconfig.get_paths()["include"]
     return _fault_of_compiling("#include <Python.h>\nint trial;\n", f"-I{folder}")
 
@@ -135,7 +135,7 @@ def _packages(lacks: Iterable[Lack]) -> list[str]:
 
 
 def _may_install() -> bool:
-    """Whether we are root, or become it without being asked for a password, and there is apt."""
+    """Return whether there is apt, and we are root or become it without a password."""
     if not shutil.which("apt-get"):
         return False
     return os.geteuid() == 0 or not fault_of(["sudo", "-n", "true"])

@@ -1,4 +1,4 @@
-"""What the servers have in common: a folder, a port, a supervisor, and the way they come and go."""
+"""The base of all servers: a folder, a port, a supervisor, start and stop."""
 
 import json
 import os
@@ -26,15 +26,15 @@ class ServerFailed(ToolkitError):
 
 
 class Server:
-    """A server in a folder of its own, which ends with the process that started it.
+    """A server in its own folder, which ends with the process that started it.
 
-    Without `folder` it gets one that goes when it is closed. With `life`, a named pipe, it ends
-    when nobody has that open for writing any more, and not with this process.
+    Without `folder` it uses a temporary one. With `life`, a named pipe, it ends when nobody has the
+    pipe open for writing any more, rather than with this process.
     """
 
     name = "server"
-    user: str | None = None  # as whom it runs; None is whoever starts it
-    patience_s = 900.0  # for it to be ready: only so that a hanging one is no hanging run
+    user: str | None = None  # whom it runs as; None for the current user
+    start_timeout_s = 900.0  # generous: only ends a start that hangs
 
     def __init__(self, folder: Path | None = None, life: Path | None = None) -> None:
         self.port = free_port()
@@ -61,7 +61,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What the server says."""
+        """The file that the server logs to."""
         return self.folder / "log.txt"
 
     @property
@@ -70,7 +70,11 @@ class Server:
         return self._group
 
     def start(self) -> Self:
-        """It answers, on the same port and with the same data as before. Raises: ServerFailed."""
+        """Start the server, or start it again with the same port and data.
+
+        Raises:
+            ServerFailed: it does not become ready.
+        """
         self.prepare()
         command = [sys.executable, supervisor.__file__]
         command += ["--user", self.user] if self.user else []
@@ -85,32 +89,32 @@ class Server:
                 start_new_session=True,
             )
         assert self._supervisor.stdout
-        with self._supervisor.stdout as told:
-            self._group = int(told.readline() or 0)
+        with self._supervisor.stdout as pid:
+            self._group = int(pid.readline() or 0)
         self._wait_until_ready()
         return self
 
     def stop(self) -> None:
-        """It has ended in order; its data stay, and it may be started again."""
+        """Stop the server in an orderly way; it keeps its data and may be started again."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """It was killed in the middle of whatever it did; its data stay as they were."""
+        """Kill the server in the middle of its work; its data stay as they were."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> Self:
-        """It has ended and answers again. Raises: ServerFailed."""
+        """Stop and start the server."""
         self.stop()
         return self.start()
 
     def close(self) -> None:
-        """It has ended, and nothing of it is left but a folder that was given. May be repeated."""
+        """Stop the server, and remove its folder if it is temporary. May be called twice."""
         self.stop()
         if self._is_temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def check(self) -> None:
-        """Raise ServerFailed if the server has died since it was started."""
+        """Raise ServerFailed if the server has died since its start."""
         assert self._supervisor
         code = self._supervisor.poll()
         if code is not None:
@@ -120,22 +124,22 @@ class Server:
             )
 
     def prepare(self) -> None:
-        """The folder holds what the server needs to start."""
+        """Fill the folder with what the server needs to start."""
 
     def command(self) -> Sequence[str]:
-        """The command that runs the server."""
+        """Return the command that runs the server."""
         raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
-        """What the server's environment has besides ours."""
+        """Return the variables that the server's environment has besides ours."""
         return {}
 
     def is_ready(self) -> bool:
-        """Whether the server answers and is set up."""
+        """Return whether the server answers and is set up."""
         raise NotImplementedError
 
     def logins(self) -> dict[str, Login]:
-        """The logins of the server by role, kept in its folder and made with its first start."""
+        """Return the logins by role, created at the first start and kept in the folder."""
         kept = self.folder / "logins.json"
         if not kept.exists():
             made = {name: secrets.token_urlsafe(16) for name in ("admin", "writer", "searcher")}
@@ -145,7 +149,7 @@ class Server:
 
     def _wait_until_ready(self) -> None:
         assert self._supervisor
-        deadline = time.monotonic() + self.patience_s
+        deadline = time.monotonic() + self.start_timeout_s
         while not self.is_ready():
             if self._supervisor.poll() is not None or time.monotonic() > deadline:
                 self._end(signal.SIGKILL)
@@ -158,7 +162,7 @@ class Server:
         return "\n".join(said)[-2000:] or "none"
 
     def _end(self, number: signal.Signals) -> None:
-        """The server and its supervisor have ended, at the latest by force."""
+        """End server and supervisor, by force if need be."""
         if self._supervisor is None:
             return
         for each in (number, signal.SIGKILL):
@@ -166,14 +170,14 @@ class Server:
                 with suppress(ProcessLookupError):
                     os.killpg(self._group, each)
                 with suppress(subprocess.TimeoutExpired):
-                    self._supervisor.wait(supervisor.PATIENCE_S)
+                    self._supervisor.wait(supervisor.SHUTDOWN_TIMEOUT_S)
         if self._supervisor.stdin:
             self._supervisor.stdin.close()
         self._supervisor = None
 
     @contextmanager
     def _lifeline(self) -> Iterator[int]:
-        """What the supervisor reads to its end, which is the end of whoever wants the server."""
+        """Yield what the supervisor reads: its end of file ends the server."""
         if self._life is None:
             yield subprocess.PIPE
             return
@@ -186,10 +190,10 @@ class Server:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on.
+    """Return a port of this machine that nobody listens on.
 
-    It is none of those that the system gives to outgoing connections: between this call and the
-    server's start, or during a restart, one of them might take it.
+    It is outside the range of outgoing connections, one of which might take it before the server
+    starts, or during a restart.
     """
     while True:
         port = random.randrange(20_000, 32_000)

@@ -1,11 +1,11 @@
-"""Runs a server for as long as somebody holds the other end of its standard input.
+"""Run a server for as long as somebody holds the other end of standard input.
 
     python supervisor.py [--user NAME] [--remove FOLDER] -- COMMAND...
 
-Tells the server's process id on stdout, and ends with its exit code, 128 and its number for a
-signal. When standard input ends, be it that it was closed or that whoever held it was killed, the
-server's whole process group is ended and FOLDER, its data, removed. In a session of its own, it
-outlives a Ctrl-C for the others.
+Prints the server's process id, and exits with its exit code, or 128 plus the number of the signal
+that ended it. When standard input ends, because it was closed or its holder was killed, the
+server's process group is ended and FOLDER, its data, removed. A session of its own keeps Ctrl-C
+away.
 """
 
 import argparse
@@ -18,11 +18,11 @@ import sys
 import threading
 from contextlib import suppress
 
-PATIENCE_S = 120  # for the server to end by itself, on a busy machine too
+SHUTDOWN_TIMEOUT_S = 120  # enough on a busy machine
 
 
 def main() -> int:
-    """Runs the server; returns its exit code."""
+    """Run the server and return its exit code."""
     args = _parse_args()
     server = subprocess.Popen(
         args.command, stdin=subprocess.DEVNULL, stdout=sys.stderr, **_group(args.user)
@@ -47,7 +47,7 @@ def _parse_args() -> argparse.Namespace:
 
 
 def _group(user: str | None) -> dict[str, object]:
-    """How to start the server: in a process group of its own, as that user."""
+    """Return the options of Popen for a process group of its own, as this user."""
     if user is None:
         return {"start_new_session": True}
     entry = pwd.getpwnam(user)
@@ -65,7 +65,7 @@ def _end_when_unwanted(server: subprocess.Popen[bytes], unwanted: threading.Even
     unwanted.set()
     _signal(server, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
-        server.wait(PATIENCE_S)
+        server.wait(SHUTDOWN_TIMEOUT_S)
     _signal(server, signal.SIGKILL)
 
 
