@@ -127,24 +127,24 @@ def test_all_that_is_missing_is_named_at_once_and_before_anything_is_fetched(mon
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("newer_java", [True, False])
 def test_what_some_tests_need_is_named_and_in_ci_a_failure(newer_java, monkeypatch, capsys) -> None:
-    brought = []
+    fetched = []
     for module, names in (
         (fetch, ("versitygw", "elasticsearch")),
         (libraries, ("rpi_gpio", "edges")),
         (wheels, ("picamera2",)),
     ):
         for name in names:
-            monkeypatch.setattr(module, name, lambda *_, name=name: brought.append((name, *_)))
+            monkeypatch.setattr(module, name, lambda *_, name=name: fetched.append((name, *_)))
     monkeypatch.setattr(libraries, "needed", list)
     monkeypatch.setattr(fetch, "needed", lambda *_: [])
     monkeypatch.setattr(fetch, "javas", lambda: [fetch.Java(21, Path())] if newer_java else [])
-    monkeypatch.setattr(namespace, "lacking", lambda: "none here")
+    monkeypatch.setattr(namespace, "missing_support", lambda: "none here")
     monkeypatch.delenv("CI", raising=False)
     servers_script.fetch_all()
-    said = capsys.readouterr().err
-    assert "chromium: is missing" in said
-    assert ("sudo apt-get install openjdk-21" in said) is not newer_java
-    assert (("elasticsearch", fetch.ELASTICSEARCH_9) in brought) is newer_java
+    err = capsys.readouterr().err
+    assert "chromium: is missing" in err
+    assert ("sudo apt-get install openjdk-21" in err) is not newer_java
+    assert (("elasticsearch", fetch.ELASTICSEARCH_9) in fetched) is newer_java
     monkeypatch.setenv("CI", "1")
     with pytest.raises(Missing, match=r"chromium: is missing.* sudo apt-get install .*chromium"):
         servers_script.fetch_all()
