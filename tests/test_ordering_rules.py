@@ -1,0 +1,15 @@
+"""The ordering rules of docs/architecture.md are those that the code cites."""
+
+import re
+
+import path
+
+ARCHITECTURE = (path.ROOT / "docs" / "architecture.md").read_text()
+SOURCES = [file.read_text() for file in (path.ROOT / "get_data").rglob("*.py")]
+
+
+def test_every_rule_of_the_database_is_cited_where_it_is_kept():
+    listed = re.findall(r"^- \*\*(D\d+)\*\*", ARCHITECTURE, re.MULTILINE)
+    cited = {rule for source in SOURCES for rule in re.findall(r"# (D\d+)\b", source)}
+    assert listed == [f"D{number}" for number in range(1, len(listed) + 1)]
+    assert cited == set(listed)
