@@ -40,8 +40,8 @@ from get_data.labels import label_file, session
 from get_data.labels.classes import Classes
 from get_data.labels.schema import MAX_CLASSES, SESSION_KEYS
 from get_data.live import terminal, web_view
-from get_data.live.terminal import DriveState
 from get_data.live.web_view import LiveView
+from get_data.live.wire import DriveState
 from get_data.recording import capture_clock, disk, jpeg, resume
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.recorder import Recorder, check_available, check_encodable

@@ -533,7 +533,7 @@ DRIVES = [
     ("-o is empty", ["-o", ""], ["-o/--output: expected a file or a folder, got ''"]),
     ("-o is a file", ["-o", "hardware_conf.json"], ["hardware_conf.json cannot be made a folder"]),
     ("-o where none can be", ["-o", NOWHERE], [f"{NOWHERE} cannot be made a folder"]),
-    ("-o in Latin-1", ["-o", BYTES], ["to record there, rename it in UTF-8"]),
+    ("-o in Latin-1", ["-o", BYTES], ["UTF-8"]),
 ]
 
 

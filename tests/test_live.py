@@ -3,8 +3,8 @@
 import pytest
 
 from get_data.live import terminal
-from get_data.live.terminal import DriveState
-from get_data.recording.recorder import Progress
+from get_data.live.wire import DriveState
+from get_data.recording.wire import Progress
 
 
 def line(*, state="recording", stopped="", dropped=0):

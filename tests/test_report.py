@@ -4,7 +4,7 @@ import pytest
 
 from car.drive import Timing
 from get_data.recording.report import format_report
-from get_data.recording.writer import Report
+from get_data.recording.wire import Report
 
 
 def lines(*, timing=None, stops=None):

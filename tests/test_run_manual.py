@@ -722,7 +722,7 @@ def test_a_car_that_drives_on_without_recording_is_shown_as_driving(tmp_path, mo
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (None, "recording stopped early: the writing process did not end well"),
+        (None, "the writer process failed"),
         (PadLost("the pad is gone"), "error: the pad is gone"),
     ],
     ids=["duration", "failure"],
@@ -751,7 +751,7 @@ def test_a_killed_writer_is_reported_and_hides_no_other_failure(
     assert code == 1
     assert message in output.err.splitlines()[-1]
     counts = json.loads(output.out)
-    assert counts["stopped"].startswith("the writing process did not end well")
+    assert counts["stopped"].startswith("the writer process failed")
     labels = journal.repair(folder).labels
     assert counts["pictures"] == pytest.approx(
         labels, abs=1

@@ -1,96 +1,70 @@
-"""The drive at this moment, in a line on the terminal."""
+"""The state of a drive as one line on the terminal."""
 
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
-from get_data.recording.recorder import Progress
+from get_data.live.rate_meter import RateMeter
+from get_data.live.wire import DriveState
 
 PERIOD_S = 0.1
 
-_WHEEL_HALF = 8
+_BAR_HALF_WIDTH = 8
 _LINE_WIDTH = 79
 
 
-@dataclass(frozen=True, slots=True)
-class DriveState:
-    """What the driver wants to know while driving.
-
-    Steering and throttle are what the wheels are told, -1 .. 1.
-    """
-
-    steering: float
-    throttle: float
-    state: str
-    progress: Progress
-    speed_m_s: float | None = None
-
-
 @contextmanager
-def status_line(now: Callable[[], DriveState]) -> Iterator[None]:
-    """While the block runs, a terminal shows the drive; in a thread that nothing waits for."""
+def status_line(get_state: Callable[[], DriveState]) -> Iterator[None]:
+    """Show the drive while the block runs, if stderr is a terminal.
+
+    A thread writes the line, so a terminal that hangs holds nothing up.
+    """
     if not sys.stderr.isatty():
         yield
         return
-    over = threading.Event()
-    thread = threading.Thread(target=_show, args=(now, over), name="live", daemon=True)
+    finished = threading.Event()
+    thread = threading.Thread(target=_refresh, args=(get_state, finished), name="live", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        finished.set()
         thread.join(timeout=1.0)
-        if not thread.is_alive():  # else the terminal is dead, and would block us too
+        if not thread.is_alive():  # else the terminal hangs, and would block this thread too
             with suppress(OSError):
                 sys.stderr.write("\n")
 
 
-def _show(now: Callable[[], DriveState], over: threading.Event) -> None:
+def _refresh(get_state: Callable[[], DriveState], finished: threading.Event) -> None:
     start_s = time.monotonic()
     rate = RateMeter()
-    while not over.wait(PERIOD_S):
-        moment = now()
-        rate.note(moment.progress.written)
-        shown_line = format_line(moment, seconds=time.monotonic() - start_s, rate_hz=rate.hz)
-        sys.stderr.write(f"\r{shown_line}\x1b[K")
+    while not finished.wait(PERIOD_S):
+        state = get_state()
+        rate.update(state.progress.written)
+        line = format_line(state, seconds=time.monotonic() - start_s, rate_hz=rate.hz)
+        sys.stderr.write(f"\r{line}\x1b[K")
         sys.stderr.flush()
 
 
-class RateMeter:
-    """How fast a count goes up, second by second."""
-
-    def __init__(self) -> None:
-        self.hz = 0.0
-        self._count, self._since_s = 0, time.monotonic()
-
-    def note(self, count: int) -> None:
-        """It is that many now."""
-        passed_s = time.monotonic() - self._since_s
-        if passed_s >= 1.0:
-            self.hz = (count - self._count) / passed_s
-            self._count, self._since_s = count, self._since_s + passed_s
-
-
-def format_line(moment: DriveState, *, seconds: float, rate_hz: float) -> str:
-    """The drive at this moment, in less than 80 characters."""
-    progress = moment.progress
+def format_line(state: DriveState, *, seconds: float, rate_hz: float) -> str:
+    """Return the line, shorter than 80 characters."""
+    progress = state.progress
     dropped = f" {progress.dropped} dropped" if progress.dropped else ""
     recorded = f", {progress.stopped}" if progress.stopped else f" {rate_hz:5.1f} Hz{dropped}"
-    driven = moment.speed_m_s
-    speed = f"{moment.throttle:4.0%}" if driven is None else f"{driven:3.1f} m/s"
-    shown_line = (
+    speed_m_s = state.speed_m_s
+    speed = f"{state.throttle:4.0%}" if speed_m_s is None else f"{speed_m_s:3.1f} m/s"
+    line = (
         f"{seconds:5.1f} s {progress.written:6} pictures{recorded}  "
-        f"{_wheel(moment.steering)}  {speed}  {moment.state}"
+        f"{_format_steering(state.steering)}  {speed}  {state.state}"
     )
-    return shown_line[:_LINE_WIDTH]
+    return line[:_LINE_WIDTH]
 
 
-def _wheel(steering: float) -> str:
-    """Steering as a bar to the left or to the right of the middle."""
-    length = round(min(abs(steering), 1.0) * _WHEEL_HALF)
+def _format_steering(steering: float) -> str:
+    """Return a bar to the left or to the right of the middle."""
+    length = round(min(abs(steering), 1.0) * _BAR_HALF_WIDTH)
     left = "█" * length if steering < 0 else ""
     right = "█" * length if steering > 0 else ""
-    return f"{left:·>{_WHEEL_HALF}}│{right:·<{_WHEEL_HALF}}"
+    return f"{left:·>{_BAR_HALF_WIDTH}}│{right:·<{_BAR_HALF_WIDTH}}"

@@ -1,9 +1,9 @@
-"""The process that shows browsers what the camera sees, and never anything else.
+"""The process that shows browsers what the camera sees, and serves nothing else.
 
-Started by `live_view.py`, never by hand; ends when the drive does. A browser gets the page, the
+Started by `web_view.py`, never by hand; it exits when the drive does. A browser gets the page, the
 pictures as they come (multipart/x-mixed-replace, which browsers show as a moving picture) and the
-state of the drive. Every browser has a thread of its own, which takes the newest picture when it
-has sent the last one.
+state of the drive. Each browser has a thread of its own, which sends the newest picture whenever it
+is done with the last one.
 """
 
 import errno
@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,10 +29,11 @@ import numpy as np
 
 from common.child_process import report_ready
 from common.errors import InputError
-from get_data.live.terminal import RateMeter
-from get_data.live.web_view import Settings
-from get_data.recording import disk, jpeg
-from get_data.recording.frame_queue import FrameQueueReader, QueueHandle
+from get_data.live.rate_meter import RateMeter
+from get_data.live.wire import FrameHeader, ViewServerArguments, ViewSettings
+from get_data.recording import disk
+from get_data.recording.frame_queue import FrameQueueReader
+from get_data.recording.jpeg import encode_jpeg
 
 PAGE = Path(__file__).parent / "page"
 FILES = {
@@ -41,14 +42,14 @@ FILES = {
     "/view.js": ("view.js", "text/javascript; charset=utf-8"),
 }
 MAX_VIEWERS = 8
-MAX_CONNECTIONS = 64  # idle ones, the oldest first, make room for others
-NICENESS = 10  # whatever drives or records goes first
+MAX_CONNECTIONS = 64  # idle ones, closed oldest first to make room for others
+NICENESS = 10  # driving and recording go first
 
 _BOUNDARY = "picture"
-_STALLED_AFTER_S = 5.0
-_LOOKS_EVERY_S = 5.0
-_LOOKS_AFTER_S = 1.0  # whether a browser that waits for a picture is still there
-_WEIGHT_OF_THE_NEWEST = 0.05
+_STALL_TIMEOUT_S = 5.0
+_DISK_PERIOD_S = 5.0
+_HANGUP_CHECK_PERIOD_S = 1.0  # while a browser waits for a picture
+_NEWEST_WEIGHT = 0.05  # of a picture in the mean size
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self' data:"  # the icon, which is empty
@@ -57,116 +58,117 @@ _POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The newest picture, as a JPEG file, and the state of the drive, as JSON."""
+    """A picture, as a JPEG file, and the state of the drive, as JSON."""
 
     picture: bytes
     state: bytes
 
 
 class LatestSnapshot:
-    """The newest of all that was shown; whoever wants a newer one waits for it."""
+    """The newest snapshot, which threads can wait for."""
 
     def __init__(self) -> None:
-        self._shown = Snapshot(b"", b"{}")
+        self._snapshot = Snapshot(b"", b"{}")
         self._number = 0
-        self._over = False
+        self._closed = False
         self._changed = threading.Condition()
 
-    def put(self, shown: Snapshot) -> None:
-        """This is the newest now."""
+    def put(self, snapshot: Snapshot) -> None:
+        """Replace the newest snapshot and wake whoever waits for it."""
         with self._changed:
-            self._shown = shown
+            self._snapshot = snapshot
             self._number += 1
             self._changed.notify_all()
 
-    def end(self) -> None:
-        """Nothing newer comes."""
+    def close(self) -> None:
+        """End all waiting: the drive is over."""
         with self._changed:
-            self._over = True
+            self._closed = True
             self._changed.notify_all()
 
-    def after(self, number: int, *, within_s: float) -> tuple[int, Snapshot | None]:
-        """The newest with its number, as soon as that is above `number`, or the same again when
-        that takes longer; None when the drive is over.
+    def get(self) -> Snapshot:
+        """Return the newest snapshot; before the first, one without a picture."""
+        with self._changed:
+            return self._snapshot
+
+    def wait_newer(self, number: int, *, timeout_s: float) -> tuple[int, Snapshot | None]:
+        """Wait for a snapshot with a higher number; return the newest one and its number.
+
+        That is the same one again after the timeout, and None when the drive is over.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._over or self._number > number, within_s)
-            return self._number, None if self._over else self._shown
-
-    def now(self) -> Snapshot:
-        """The newest, which has no picture before the first one."""
-        with self._changed:
-            return self._shown
+            self._changed.wait_for(lambda: self._closed or self._number > number, timeout_s)
+            return self._number, None if self._closed else self._snapshot
 
 
 class Viewer(BaseHTTPRequestHandler):
-    """Answers one browser."""
+    """The connection of one browser."""
 
     protocol_version = "HTTP/1.1"
-    timeout = _STALLED_AFTER_S
+    timeout = _STALL_TIMEOUT_S
 
     server: "Server"
 
-    def __init__(self, newest: LatestSnapshot, seats: threading.Semaphore, *arguments: Any) -> None:
-        self._newest = newest
+    def __init__(self, latest: LatestSnapshot, seats: threading.Semaphore, *arguments: Any) -> None:
+        self._latest = latest
         self._seats = seats
         super().__init__(*arguments)
 
     def do_GET(self) -> None:
-        """Sends the page, the pictures or the state."""
-        place = self.path.partition("?")[0]
+        """Send the page, the pictures or the state."""
+        location = self.path.partition("?")[0]
         if not _is_local_name(self.headers.get("Host", "")):
             self.send_error(HTTPStatus.FORBIDDEN, "use the address of the car")
-        elif place in FILES:
-            name, kind = FILES[place]
-            self._send((PAGE / name).read_bytes(), kind)
-        elif place == "/state":
-            self._send(self._newest.now().state, "application/json")
-        elif place == "/pictures":
+        elif location in FILES:
+            name, content_type = FILES[location]
+            self._send((PAGE / name).read_bytes(), content_type)
+        elif location == "/state":
+            self._send(self._latest.get().state, "application/json")
+        elif location == "/pictures":
             self._send_pictures()
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
-    def _send(self, body: bytes, kind: str) -> None:
+    def _send(self, body: bytes, content_type: str) -> None:
         self.send_response(HTTPStatus.OK)
-        self._send_headers(kind)
+        self._send_headers(content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def _send_headers(self, kind: str) -> None:
-        self.send_header("Content-Type", kind)
+    def _send_headers(self, content_type: str) -> None:
+        self.send_header("Content-Type", content_type)
         self.send_header("Cache-Control", "no-store")
         self.send_header("Content-Security-Policy", _POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
 
     def _send_pictures(self) -> None:
-        """Sends pictures until the browser or the drive has had enough."""
+        """Send pictures until the browser leaves or the drive ends."""
         if not self._seats.acquire(blocking=False):
             self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, f"{MAX_VIEWERS} are watching already")
             return
         try:
             self.close_connection = True
-            self.server.keep(self.connection)
+            self.server.keep_open(self.connection)
             self.send_response(HTTPStatus.OK)
             self._send_headers(f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             self.end_headers()
             sent = 0
             while not self._has_hung_up():
-                number, shown = self._newest.after(sent, within_s=_LOOKS_AFTER_S)
-                if not shown:
+                number, snapshot = self._latest.wait_newer(sent, timeout_s=_HANGUP_CHECK_PERIOD_S)
+                if not snapshot:
                     break
                 if number > sent:
-                    self._send_picture(shown.picture)
+                    self._send_picture(snapshot.picture)
                     sent = number
-        except OSError:  # the browser is gone, or takes nothing any more
+        except OSError:  # the browser has left, or has stalled
             pass
         finally:
             self._seats.release()
 
     def _has_hung_up(self) -> bool:
-        said = select.select([self.connection], [], [], 0)[0]
-        return bool(said) and not self.connection.recv(1, socket.MSG_PEEK)
+        readable = select.select([self.connection], [], [], 0)[0]
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
     def _send_picture(self, picture: bytes) -> None:
         head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
@@ -174,11 +176,14 @@ class Viewer(BaseHTTPRequestHandler):
         self.wfile.write(head.encode() + picture + b"\r\n")
 
     def log_message(self, *_arguments: object) -> None:
-        """Says nothing: the terminal is for the drive."""
+        """Log nothing: the terminal belongs to the drive."""
 
 
 def _is_local_name(host: str) -> bool:
-    """Whether a browser may call us so: else any page on the web could, by a name of its own."""
+    """Return whether a Host header is an address or a name of the local network.
+
+    Otherwise any page on the web could reach the car by a name that resolves to it.
+    """
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
     try:
         ipaddress.ip_address(name.strip("[]"))
@@ -188,7 +193,7 @@ def _is_local_name(host: str) -> bool:
 
 
 class Server(ThreadingHTTPServer):
-    """Listens; a browser that hangs keeps nobody from ending."""
+    """An HTTP server with a bounded number of threads, which a hanging browser does not hold up."""
 
     daemon_threads = True
     block_on_close = False
@@ -201,12 +206,14 @@ class Server(ThreadingHTTPServer):
         super().__init__(*arguments)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own; when there are too many, the oldest makes room.
+        """Answer in a new thread; above MAX_CONNECTIONS, close the oldest idle connection.
 
-        A thread for each of any number of connections would be taken from the drive.
+        Any number of threads would take the CPU from the drive.
         """
         with self._counting:
-            idle = [one for one in self._connections if one not in self._watching]
+            idle = [
+                connection for connection in self._connections if connection not in self._watching
+            ]
             if len(idle) >= MAX_CONNECTIONS:
                 self._connections.pop(idle[0])
                 with suppress(OSError):
@@ -215,80 +222,83 @@ class Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Close the connection, which counts no more."""
+        """Close the connection and stop counting it."""
         with self._counting:
             self._connections.pop(request, None)
             self._watching.discard(request)
         super().shutdown_request(request)
 
-    def keep(self, request: Any) -> None:
-        """Let a connection stay that watches, for which there are seats."""
+    def keep_open(self, request: Any) -> None:
+        """Exempt a connection that watches: those are limited by seats."""
         with self._counting:
             self._watching.add(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is the browser's affair."""
+        """Ignore a broken connection."""
 
 
-def create_server(settings: Settings, newest: LatestSnapshot) -> Server:
-    """A server at the address told. Raises: InputError."""
-    viewer = partial(Viewer, newest, threading.Semaphore(MAX_VIEWERS))
+def create_server(settings: ViewSettings, latest: LatestSnapshot) -> Server:
+    """Return a server that listens at the settings' host and port.
+
+    Raises:
+        InputError: it cannot listen there.
+    """
+    viewer = partial(Viewer, latest, threading.Semaphore(MAX_VIEWERS))
     try:
         family = socket.getaddrinfo(settings.host, settings.port)[0][0]
-        kind = type("Server", (Server,), {"address_family": family})
-        server: Server = kind((settings.host, settings.port), viewer)
+        server_class = type("Server", (Server,), {"address_family": family})
+        server: Server = server_class((settings.host, settings.port), viewer)
     except (OSError, OverflowError) as error:
-        why = f"cannot listen at {settings.host}: {getattr(error, 'strerror', None) or error}"
+        fault = f"cannot listen at {settings.host}: {getattr(error, 'strerror', None) or error}"
         if isinstance(error, socket.gaierror) or error.args[0] == errno.EADDRNOTAVAIL:
             raise InputError(
-                f"--view-host {settings.host}: {why}; 127.0.0.1 is for this machine alone, 0.0.0.0 "
-                "for the whole network"
+                f"--view-host {settings.host}: {fault}; use 127.0.0.1 for this machine alone, "
+                "0.0.0.0 for the whole network"
             ) from error
-        raise InputError(f"--view {settings.port}: {why}; choose another port") from error
+        raise InputError(f"--view {settings.port}: {fault}; choose another port") from error
     return server
 
 
-def publish_frames(queue: FrameQueueReader, newest: LatestSnapshot, settings: Settings) -> None:
-    """All that the drive shows is the newest for a while, until the drive ends."""
-    rate, space = RateMeter(), _Space(settings)
+def publish_frames(queue: FrameQueueReader, latest: LatestSnapshot, settings: ViewSettings) -> None:
+    """Publish the newest frame of each batch as a snapshot, until the drive ends."""
+    rate, disk_space = RateMeter(), _DiskSpace(settings)
     for batch in queue.batches():
-        head = msgspec.json.decode(batch[-1].head)
-        frame = np.frombuffer(batch[-1].body, np.uint8).reshape(head["height"], head["width"], 3)
-        picture = jpeg.encode_jpeg(frame, settings.jpeg_quality)
+        newest = batch[-1]
+        header = msgspec.json.decode(newest.head, type=FrameHeader)
+        frame = np.frombuffer(newest.body, np.uint8).reshape(header.height, header.width, 3)
+        picture = encode_jpeg(frame, settings.jpeg_quality)
         for _ in batch:
             queue.release()
-        moment = head["moment"]
-        rate.note(moment["progress"]["written"])
+        rate.update(header.state.progress.written)
         state = {
-            **moment,
-            "width": head["width"],
-            "height": head["height"],
+            **asdict(header.state),
+            "width": header.width,
+            "height": header.height,
             "rate_hz": round(rate.hz, 1),
-            "minutes_left": space.minutes_left(len(picture)),
+            "minutes_left": disk_space.minutes_left(len(picture)),
         }
-        newest.put(Snapshot(picture, msgspec.json.encode(state)))
+        latest.put(Snapshot(picture, msgspec.json.encode(state)))
 
 
-class _Space:
-    """How long the disk lasts, looked at in a thread of its own, as a disk can hang."""
+class _DiskSpace:
+    """How long the disk lasts. A thread of its own looks, as a disk can hang."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ViewSettings) -> None:
         self._settings = settings
         self._free_bytes: int | None = None
         self._mean_bytes = 0.0
-        threading.Thread(target=self._look, name="space", daemon=True).start()
+        threading.Thread(target=self._poll, name="space", daemon=True).start()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
+        folder = Path(self._settings.folder)
         while True:
-            self._free_bytes = shutil.disk_usage(
-                disk.nearest_folder(Path(self._settings.folder))
-            ).free
-            time.sleep(_LOOKS_EVERY_S)
+            self._free_bytes = shutil.disk_usage(disk.nearest_folder(folder)).free
+            time.sleep(_DISK_PERIOD_S)
 
     def minutes_left(self, picture_bytes: int) -> float | None:
-        """The minutes, for pictures like those so far; None before the disk has answered."""
-        before = self._mean_bytes or picture_bytes
-        self._mean_bytes = before + (picture_bytes - before) * _WEIGHT_OF_THE_NEWEST
+        """Return the minutes for pictures like those so far; None before the disk has answered."""
+        mean = self._mean_bytes or picture_bytes
+        self._mean_bytes = mean + (picture_bytes - mean) * _NEWEST_WEIGHT
         if self._free_bytes is None:
             return None
         left = disk.minutes_left(
@@ -297,26 +307,26 @@ class _Space:
         return round(left, 1)
 
 
-def main(told: dict[str, Any]) -> int:
-    """Serves one drive; told by `live_view.py` where, and from which queue."""
+def main(argument: str) -> int:
+    """Serve one drive, described by ViewServerArguments as JSON; return the exit code."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     os.nice(NICENESS)
-    settings = msgspec.convert(told["settings"], Settings)
-    newest = LatestSnapshot()
+    arguments = msgspec.json.decode(argument, type=ViewServerArguments)
+    latest = LatestSnapshot()
     try:
-        server = create_server(settings, newest)
+        server = create_server(arguments.settings, latest)
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     threading.Thread(target=server.serve_forever, name="serve", daemon=True).start()
     report_ready()
-    publish_frames(FrameQueueReader(QueueHandle(**told["queue"])), newest, settings)
-    newest.end()
+    publish_frames(FrameQueueReader(arguments.queue), latest, arguments.settings)
+    latest.close()
     server.shutdown()
     server.server_close()
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(msgspec.json.decode(sys.argv[1])))
+    raise SystemExit(main(sys.argv[1]))

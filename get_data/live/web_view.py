@@ -1,10 +1,10 @@
-"""What the camera sees, in a browser: the drive's end, which never waits for anybody.
+"""The drive's end of the live view: what the camera sees, in a browser.
 
     with LiveView(host="127.0.0.1", port=8080, ...) as view:
-        view.show(frame, moment)
+        view.show(frame, state)
 
-Pictures and state go through a queue of two to a process that serves the browsers; when that is
-slow, pictures are left out.
+Frames and states go through a queue of two to a process that serves the browsers. `show` never
+blocks: when that process is slow, frames are dropped.
 """
 
 import ipaddress
@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,21 +20,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from common import child_process
-from common.child_process import ChildFailed
+from common.child_process import ChildFailed, start_process
 from common.errors import InputError
-from get_data.live.terminal import DriveState
+from get_data.live.wire import DriveState, FrameHeader, ViewServerArguments, ViewSettings
 from get_data.recording.frame_queue import FrameQueue
 
 MAX_RATE_HZ = 15.0
 
 _SLOTS = 2
-_MOMENT_BYTES = 1000
-_ENDS_WITHIN_S = 3.0
+_HEADER_BYTES = 1000
+_EXIT_TIMEOUT_S = 3.0
 
 
 def view_url(host: str, port: int) -> str:
-    """Where a browser finds what is served at `host`, which may stand for the whole network."""
+    """Return the address for browsers; a host that means all interfaces becomes the car's name."""
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:
@@ -45,19 +43,8 @@ def view_url(host: str, port: int) -> str:
     return f"http://[{ip}]:{port}/" if ip.version == 6 else f"http://{ip}:{port}/"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the serving process is told."""
-
-    host: str
-    port: int
-    folder: str
-    rate_hz: float
-    jpeg_quality: int
-
-
 class LiveView:
-    """Serves what it is shown at `http://host:port/`."""
+    """A live view served at `http://host:port/`."""
 
     def __init__(
         self,
@@ -69,22 +56,22 @@ class LiveView:
         rate_hz: float,
         jpeg_quality: int,
     ) -> None:
-        """Browsers can connect. `resolution` is (width, height) in pixels.
+        """Start the server; `resolution` is the largest frame's (width, height) in pixels.
 
-        Raises: InputError when nobody can listen there.
+        Raises:
+            InputError: the server cannot listen at host and port.
         """
-        self._most_bytes = resolution[0] * resolution[1] * 3
-        self._queue = FrameQueue(slots=_SLOTS, item_bytes=_MOMENT_BYTES + self._most_bytes)
+        self._max_frame_bytes = resolution[0] * resolution[1] * 3
+        self._queue = FrameQueue(slots=_SLOTS, item_bytes=_HEADER_BYTES + self._max_frame_bytes)
         self._next_s = 0.0
-        handle = self._queue.handle
-        settings = Settings(host, port, str(folder.absolute()), rate_hz, jpeg_quality)
-        told = msgspec.json.encode({"settings": asdict(settings), "queue": asdict(handle)})
+        queue = self._queue.handle
+        settings = ViewSettings(host, port, str(folder.absolute()), rate_hz, jpeg_quality)
         try:
-            self._server = child_process.start_process(
+            self._server = start_process(
                 "get_data.live.view_server",
-                told.decode(),
-                name=f"what serves port {port}",
-                inherited_fds=(handle.memory_fd, handle.pipe_fd),
+                msgspec.json.encode(ViewServerArguments(settings, queue)).decode(),
+                name=f"the view server at port {port}",
+                inherited_fds=(queue.memory_fd, queue.pipe_fd),
             )
         except ChildFailed as error:
             self._queue.close()
@@ -92,26 +79,26 @@ class LiveView:
         finally:
             self._queue.release_handle()
 
-    def show(self, frame: NDArray[np.uint8], moment: DriveState) -> None:
-        """The browsers get the frame (height, width, 3), blue green red, if they are fast enough.
+    def show(self, frame: NDArray[np.uint8], state: DriveState) -> None:
+        """Show a frame (height, width, 3) in BGR and the state of the drive.
 
-        A frame that is larger than was told, or that comes too soon, is left out.
+        Drops a frame that is larger than `resolution`, and frames above MAX_RATE_HZ.
         """
         now_s = time.monotonic()
-        if now_s < self._next_s or frame.nbytes > self._most_bytes:
+        if now_s < self._next_s or frame.nbytes > self._max_frame_bytes:
             return
         self._next_s = now_s + 1 / MAX_RATE_HZ
         height, width = frame.shape[:2]
-        head = msgspec.json.encode({"width": width, "height": height, "moment": asdict(moment)})
-        self._queue.put(head, np.ascontiguousarray(frame).data.cast("B"))
+        header = msgspec.json.encode(FrameHeader(width, height, state))
+        self._queue.put(header, np.ascontiguousarray(frame).data.cast("B"))
 
     def close(self) -> None:
-        """Nothing is served any more, and the process has ended. May be called twice."""
+        """Stop the server. May be called twice."""
         if self._server.returncode is not None:
             return
         self._queue.close()
         try:
-            self._server.communicate(timeout=_ENDS_WITHIN_S)
+            self._server.communicate(timeout=_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._server.send_signal(signal.SIGKILL)
             self._server.communicate()

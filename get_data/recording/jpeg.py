@@ -1,4 +1,4 @@
-"""Pictures as JPEG files."""
+"""JPEG encoding of camera frames."""
 
 import errno
 
@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 
 def encode_jpeg(frame: NDArray[np.uint8], quality: int) -> bytes:
-    """The JPEG file of a frame (height, width, 3), blue green red; quality is 1 to 100.
+    """Return a frame (height, width, 3) in BGR as a JPEG file; quality is 1 to 100.
 
-    Raises: OSError.
+    Raises:
+        OSError: OpenCV cannot encode the frame.
     """
     done, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:

@@ -1,12 +1,12 @@
-"""Records pictures with their labels into a folder, without making a drive wait.
+"""Recording of pictures with their labels into a folder, without making the drive wait.
 
     with Recorder(folder, session=..., car_setting=..., classes=Classes()) as recorder:
-        recorder.record(frame, captured=moment, steering=0.1, throttle=0.4)
+        recorder.record(frame, captured=time, steering=0.1, throttle=0.4)
     print(recorder.report)
 
-`record` takes a frame or an already encoded JPEG file, which is kept byte for byte, so that drives
-recorded elsewhere can be brought in. Whoever brings them in is in no hurry and says `wait=True`:
-then every picture is recorded, or the failure is raised.
+`record` takes a frame or an encoded JPEG file, which is kept byte for byte, so that drives recorded
+elsewhere can be imported. An importer is in no hurry and passes `wait=True`: then every picture is
+recorded, or RecordingFailed is raised.
 """
 
 import os
@@ -14,7 +14,6 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import path
-from common import child_process
-from common.child_process import ChildFailed
+from common.child_process import ChildFailed, start_process
 from common.errors import InputError, RecordingFailed
 from common.times import to_microseconds
 from get_data.labels import picture_file
@@ -34,62 +32,35 @@ from get_data.labels.classes import Classes
 from get_data.labels.ids import format_img_id, parse_img_id
 from get_data.labels.picture_file import NotAPicture
 from get_data.recording import journal
+from get_data.recording.disk import MIN_FREE_BYTES
 from get_data.recording.frame_queue import POLL_PERIOD_S, FrameQueue
-from get_data.recording.writer import (
-    DISK_FAILED,
-    DISK_NEARLY_FULL,
-    ERASURE,
-    FRAME,
-    HEAD,
-    JPEG,
-    RECORDING,
+from get_data.recording.wire import (
+    HEADER_BYTES,
+    QUEUE_S,
+    ItemHeader,
+    ItemKind,
+    Progress,
     Report,
-    Settings,
+    StopCode,
+    WriterArguments,
+    WriterSettings,
 )
 
-STOP_REASONS = {RECORDING: "", DISK_NEARLY_FULL: "disk full", DISK_FAILED: "disk failed"}
-QUEUE_S = 3.0
-QUEUE_BYTES = 256_000_000  # a Raspberry Pi has little memory: huge pictures get fewer seconds
-MIN_FREE_BYTES = 200_000_000
-
-WRITER_STALL_TIMEOUT_S = 120.0  # a picture, from a full queue; a card that stalls takes seconds
+STOP_REASONS = {
+    StopCode.RECORDING: "",
+    StopCode.DISK_NEARLY_FULL: "disk full",
+    StopCode.DISK_FAILED: "disk failed",
+}
+MAX_QUEUE_BYTES = 256_000_000  # a Raspberry Pi has little memory: huge pictures get fewer seconds
+WRITER_STALL_TIMEOUT_S = 120.0  # for one item of a full queue; a card that stalls takes seconds
 
 _WRITER_EXIT_TIMEOUT_S = 120.0
-_ENDED_BADLY = (
-    "the writing process did not end well; the next script that reads the folder repairs it"
-)
+_WRITER_FAILED = "the writer process failed; the next script that reads the folder repairs it"
 _JPEG_OVERHEAD_BYTES = 65536  # tables and comments that a small JPEG file may carry
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a recording has come."""
-
-    written: int
-    erased: int
-    dropped: int
-    stopped: str
-
-
-def check_available(folder: Path) -> None:
-    """No other recording runs in the folder, or a folder can be made there.
-
-    Raises: InputError, StillRecording.
-    """
-    if not folder.is_dir():
-        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        if not there.is_dir():
-            raise InputError(f"{folder} cannot be made a folder: {there} is a file")
-        return
-    try:
-        with journal.folder_lock(folder):
-            journal.check_links(folder)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be recorded into: {error.strerror}") from error
-
-
 class Recorder:
-    """Records into one folder; continues the `labels.json` that is there."""
+    """A recording into one folder, which continues the `labels.json` that is there."""
 
     def __init__(
         self,
@@ -104,14 +75,16 @@ class Recorder:
         min_free_bytes: int = MIN_FREE_BYTES,
         last_img_id_file: Path | None = None,
     ) -> None:
-        """Ready to record; `resolution` is the largest picture's (width, height) in pixels.
+        """Repair what a killed recording left in the folder, and start the writer process.
 
-        What a killed recording left in the folder is repaired. The newest moment is kept in
-        `last_img_id_file`, if given, for the next run's `CaptureClock`.
+        `resolution` is the largest picture's (width, height) in pixels. The newest time of capture
+        is kept in `last_img_id_file`, if given, for the next run's `CaptureClock`.
 
-        Raises: StillRecording when another process records into the folder; InputError when what
-        is there is no recording, or a link is in the place of one of its files; RecordingFailed
-        when nothing can be written there.
+        Raises:
+            StillRecording: another process records into the folder.
+            InputError: the folder holds something else than a recording, or a link in the place of
+                one of its files.
+            RecordingFailed: the folder cannot be written to.
         """
         self.folder = folder
         self.report = Report()
@@ -121,7 +94,7 @@ class Recorder:
         self._after_pause = False
         self._erasures: deque[bytes] = deque()
         self._closed = False
-        settings = Settings(
+        settings = WriterSettings(
             folder=str(folder.absolute()),
             session=dict(session),
             car_setting=dict(car_setting),
@@ -132,7 +105,7 @@ class Recorder:
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = journal.acquire_lock(folder)
+            lock_fd = journal.acquire_lock(folder)
         except OSError as error:
             raise RecordingFailed(f"{folder} cannot be recorded into: {error.strerror}") from error
         try:
@@ -143,28 +116,26 @@ class Recorder:
                 *journal.read_ids(folder / journal.ERASED),
             }
             pixels = resolution[0] * resolution[1]
-            item_bytes = HEAD.size + pixels * 3 + _JPEG_OVERHEAD_BYTES
-            slots = min(int(QUEUE_S * rate_hz), QUEUE_BYTES // item_bytes)
+            item_bytes = HEADER_BYTES + pixels * 3 + _JPEG_OVERHEAD_BYTES
+            slots = min(int(QUEUE_S * rate_hz), MAX_QUEUE_BYTES // item_bytes)
             self._queue = FrameQueue(slots=max(slots, 2), item_bytes=item_bytes)
-            self._writer = self._start_writer(settings)
+            self._writer = self._start_writer(settings, lock_fd)
         finally:
-            os.close(self._lock)  # the writer holds it from here on
+            os.close(lock_fd)  # rule R10: the writer has inherited the lock
 
-    def _start_writer(self, settings: Settings) -> "subprocess.Popen[bytes]":
-        """The writing process runs and holds the folder's lock; it has no terminal's signals."""
-        handle = self._queue.handle
-        told = {
-            "settings": asdict(settings),
-            "queue": asdict(handle),
-            "folder_fd": self._lock,
-        }
-        arguments = msgspec.json.encode(told)
+    def _start_writer(self, settings: WriterSettings, lock_fd: int) -> "subprocess.Popen[bytes]":
+        """Return the writer process once it is ready; it holds the folder's lock.
+
+        Raises:
+            RecordingFailed: it did not start.
+        """
+        queue = self._queue.handle
         try:
-            return child_process.start_process(
+            return start_process(
                 "get_data.recording.writer",
-                arguments.decode(),
-                name="the writing process",
-                inherited_fds=(handle.memory_fd, handle.pipe_fd, self._lock),
+                msgspec.json.encode(WriterArguments(settings, queue, lock_fd)).decode(),
+                name="the writer process",
+                inherited_fds=(queue.memory_fd, queue.pipe_fd, lock_fd),
             )
         except ChildFailed as error:
             self._queue.close()
@@ -174,23 +145,24 @@ class Recorder:
 
     @property
     def capture_times(self) -> Iterator[datetime]:
-        """The moments of the pictures that are in the folder."""
+        """Times of capture of the pictures in the folder."""
         return filter(None, map(parse_img_id, self._img_ids))
 
     @property
     def newest(self) -> datetime | None:
-        """The moment of the newest picture that was in the folder at the start."""
+        """Time of capture of the folder's newest picture."""
         return max(self.capture_times, default=None)
 
-    def has_picture(self, moment: datetime) -> bool:
-        """Return whether the folder has a picture of that moment."""
-        return format_img_id(moment) in self._img_ids
+    def has_picture(self, captured: datetime) -> bool:
+        """Return whether the folder has a picture of that time."""
+        return format_img_id(captured) in self._img_ids
 
     @property
     def progress(self) -> Progress:
-        """How far the recording has come, as the writing process said last."""
+        """Counts that the writer process last published."""
         counters = self._queue.counters
-        stopped = STOP_REASONS[counters.stopped] if self._queue.has_reader else "not recording"
+        running = self._queue.has_reader
+        stopped = STOP_REASONS[StopCode(counters.stopped)] if running else "not recording"
         return Progress(counters.written, counters.erased, self.dropped, stopped)
 
     def record(
@@ -202,17 +174,19 @@ class Recorder:
         throttle: float,
         wait: bool = False,
     ) -> bool:
-        """Have the picture written; return False when it was dropped, the queue being full.
+        """Queue a picture for writing; return False when it was dropped.
 
-        `picture` is a frame (height, width, 3), blue green red, or the bytes of a JPEG file;
-        `captured` is aware; steering and throttle go from -1 to 1.
+        `picture` is a frame (height, width, 3) in BGR, or the bytes of a JPEG file; `captured` is
+        aware; steering and throttle are -1 to 1.
 
-        False also when recording has stopped. With `wait`, which is not for a drive, nothing is
-        dropped: a full queue is waited for, and that recording has stopped is raised, here or when
-        it was found later, by `close`.
+        A picture is dropped when the queue is full or recording has stopped. With `wait`, which is
+        not for a drive, a full queue is waited for, and a stopped recording raises, here or (when
+        it is found later) in `close`.
 
-        Raises: InputError for what is no picture of this recording's size, a moment that has one
-        already, and steering or throttle out of range; with `wait` also RecordingFailed.
+        Raises:
+            InputError: the picture is none, or too large for this recording; its time has a picture
+                already; steering or throttle is out of range.
+            RecordingFailed: recording has stopped (only with `wait`).
         """
         self._waited |= wait
         if self._closed or self.progress.stopped:
@@ -223,32 +197,53 @@ class Recorder:
         if not (-1 <= steering <= 1 and -1 <= throttle <= 1):
             raise InputError(f"steering {steering} and throttle {throttle} must be within -1 .. 1")
         if isinstance(picture, bytes):
-            kind, body = JPEG, memoryview(picture)
-            height, width = _size_of(picture)
+            kind, body = ItemKind.JPEG, memoryview(picture)
+            height, width = _jpeg_shape(picture)
         elif picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:
-            kind, body = FRAME, np.ascontiguousarray(picture).data.cast("B")
+            kind, body = ItemKind.FRAME, np.ascontiguousarray(picture).data.cast("B")
             height, width = picture.shape[:2]
         else:
             raise InputError(f"not a frame: {picture.dtype} {picture.shape}, not uint8 (h, w, 3)")
-        moment_us = to_microseconds(captured)
-        head = HEAD.pack(kind, self._after_pause, moment_us, width, height, steering, throttle)
-        put = self._put_when_there_is_room if wait else self._put
-        if not put(head, body):
+        header = ItemHeader(
+            kind, self._after_pause, to_microseconds(captured), width, height, steering, throttle
+        )
+        put = self._put_waiting if wait else self._put
+        if not put(header.pack(), body):
             return self._drop(wait=wait)
         self._accepted += 1
         self._img_ids.add(img_id)
         self._after_pause = False
         return True
 
-    def _put_when_there_is_room(self, head: bytes, body: memoryview) -> bool:
-        """Put an item; return False when the writing process takes nothing more."""
-        taken, give_up = -1, 0.0
+    def _put(self, head: bytes, body: memoryview) -> bool:
+        """Put an item behind the pending erasures; return False when there is no room.
+
+        Raises:
+            InputError: the item is too large for the queue.
+        """
+        try:
+            return self._put_erasures() and self._queue.put(head, body)
+        except ValueError as error:
+            raise InputError(f"{error}: record with a larger resolution") from error
+
+    def _put_erasures(self) -> bool:
+        """Put the pending erasures; return False when there was no room for all."""
+        while self._erasures:
+            if not self._queue.put(self._erasures[0], b""):
+                return False
+            self._erasures.popleft()
+        return True
+
+    def _put_waiting(self, head: bytes, body: memoryview) -> bool:
+        """Put an item, waiting for room; return False when the writer takes no more."""
+        taken, deadline_s = -1, 0.0
         while not self._put(head, body):
-            now = time.monotonic()
+            now_s = time.monotonic()
             if self._queue.counters.taken != taken:
-                taken, give_up = self._queue.counters.taken, now + WRITER_STALL_TIMEOUT_S
-            # A dead process takes nothing, and what it held is not recorded.
-            if now > give_up or self.progress.stopped or self._writer.poll() is not None:
+                taken = self._queue.counters.taken
+                deadline_s = now_s + WRITER_STALL_TIMEOUT_S
+            # a dead process takes nothing, and what it held is not recorded
+            if now_s > deadline_s or self.progress.stopped or self._writer.poll() is not None:
                 return False
             time.sleep(POLL_PERIOD_S)
         return True
@@ -256,57 +251,45 @@ class Recorder:
     def _drop(self, *, wait: bool) -> bool:
         """Count a picture that is not recorded; return False.
 
-        Raises: RecordingFailed when it must not be dropped.
+        Raises:
+            RecordingFailed: the caller waits, so no picture may be dropped.
         """
         self.dropped += 1
         if wait:
-            why = self.progress.stopped or ("closed" if self._closed else "it takes no picture")
+            default = "it was closed" if self._closed else "the writer process takes no picture"
+            reason = self.progress.stopped or default
             raise RecordingFailed(
-                f"{self.folder}: recording has stopped: {why}; what was written before is kept"
+                f"{self.folder}: recording has stopped: {reason}; earlier pictures are kept"
             )
         return False
 
     def pause(self) -> None:
-        """The time until the next picture counts as a pause, not as a gap."""
+        """Count the time until the next picture as a pause, not as a gap."""
         self._after_pause = True
 
     def erase(self, seconds: float) -> None:
-        """The last pictures, as many as were taken in that time, will be moved to `erased/`.
+        """Have the pictures of the last seconds moved to `erased/`.
 
-        May be called from another thread than `record`: the wish travels with the next picture.
+        May be called from another thread than `record`: the request travels with the next picture.
         """
         self.pause()
-        self._erasures.append(HEAD.pack(ERASURE, False, int(seconds * 1e6), 0, 0, 0.0, 0.0))
-
-    def _put_erasures(self) -> bool:
-        """The erasures wished for are in the queue; False when there was no room for all."""
-        while self._erasures:
-            if not self._queue.put(self._erasures[0], b""):
-                return False
-            self._erasures.popleft()
-        return True
-
-    def _put(self, head: bytes, body: memoryview) -> bool:
-        """Put an item after the erasures wished for; return False when there is no room."""
-        try:
-            return self._put_erasures() and self._queue.put(head, body)
-        except ValueError as error:
-            raise InputError(f"{error}: record with a larger resolution") from error
+        self._erasures.append(ItemHeader.erasure(seconds).pack())
 
     def close(self) -> None:
-        """Everything recorded is on the disk, in `labels.json`; `report` says what came of it.
+        """Wait until everything is written and merged into `labels.json`; set `report`.
 
-        Raises: RecordingFailed when the writing process did not end well; what it wrote is repaired
-        by the next script. Also when a picture that was to `wait` is not recorded.
+        Raises:
+            RecordingFailed: the writer process failed, and the next script repairs what it wrote;
+                or a picture recorded with `wait` was not written.
         """
         if self._closed:
             return
         self._closed = True
-        give_up = time.monotonic() + _WRITER_EXIT_TIMEOUT_S
+        deadline_s = time.monotonic() + _WRITER_EXIT_TIMEOUT_S
         while not self._put_erasures() and self._writer.poll() is None:
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline_s:
                 break
-            time.sleep(0.01)
+            time.sleep(POLL_PERIOD_S)
         self._queue.close()
         try:
             output, _ = self._writer.communicate(timeout=_WRITER_EXIT_TIMEOUT_S)
@@ -316,33 +299,33 @@ class Recorder:
             self.report = Report(
                 pictures=counters.written - counters.erased,
                 erased=counters.erased,
-                stopped=_ENDED_BADLY,
+                stopped=_WRITER_FAILED,
             )
-            raise RecordingFailed(f"{self.folder}: {_ENDED_BADLY}") from error
+            raise RecordingFailed(f"{self.folder}: {_WRITER_FAILED}") from error
         finally:
-            # What was in the queue when recording stopped is not recorded either.
+            # what was in the queue when recording stopped is not recorded either
             unwritten = self._accepted - self.report.pictures - self.report.erased
             self.report.dropped = self.dropped + unwritten
         if self._waited:
             self.check_complete()
 
     def check_complete(self) -> None:
-        """All that was driven is recorded. Raises: RecordingFailed when it stopped before."""
+        """Raise RecordingFailed if recording stopped early, or its labels are not merged."""
         if self.report.stopped:
             raise RecordingFailed(
                 f"{self.folder}: recording stopped early: {self.report.stopped}; the pictures "
-                f"until then are saved{self._unmerged()}"
+                f"until then are saved{self._merge_remedy()}"
             )
         if self.report.unmerged:
-            raise RecordingFailed(f"{self.folder}: the pictures are saved{self._unmerged()}")
+            raise RecordingFailed(f"{self.folder}: the pictures are saved{self._merge_remedy()}")
 
-    def _unmerged(self) -> str:
-        """What has to be done before the labels stand in their file; "" when they do."""
+    def _merge_remedy(self) -> str:
+        """Return how the labels get into their file; empty when they are there."""
         if not self.report.unmerged:
             return ""
         return (
             f", but their labels are still in {journal.NAME}: {self.report.unmerged}; when that is "
-            "mended, the next script that reads the folder completes it"
+            "fixed, the next script that reads the folder merges them"
         )
 
     def __enter__(self) -> Self:
@@ -357,18 +340,45 @@ class Recorder:
         self.close()
 
 
+def check_available(folder: Path) -> None:
+    """Check that no other process records into the folder, or that it can be created.
+
+    Raises:
+        InputError: the folder cannot be used.
+        StillRecording: another process records into it.
+    """
+    if not folder.is_dir():
+        existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not existing.is_dir():
+            raise InputError(f"{folder} cannot be made a folder: {existing} is a file")
+        return
+    try:
+        with journal.folder_lock(folder):
+            journal.check_links(folder)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be recorded into: {error.strerror}") from error
+
+
 def check_encodable(*folders: Path) -> None:
-    """The writing process can be told the folders. Raises: InputError."""
+    """Check that the folders' paths can be passed to the writer process.
+
+    Raises:
+        InputError: a path is not UTF-8.
+    """
     for folder in folders:
-        whole = path.absolute(folder)
+        absolute = path.absolute(folder)
         try:
-            str(whole).encode()
+            str(absolute).encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"{whole}: to record there, rename it in UTF-8") from error
+            raise InputError(f"{absolute}: rename it to UTF-8 to record there") from error
 
 
-def _size_of(jpeg: bytes) -> tuple[int, int]:
-    """Height and width of an encoded picture in pixels. Raises: InputError."""
+def _jpeg_shape(jpeg: bytes) -> tuple[int, int]:
+    """Return height and width of an encoded picture in pixels.
+
+    Raises:
+        InputError: the bytes are no whole JPEG.
+    """
     try:
         size = picture_file.read_size(jpeg)
     except NotAPicture as error:

@@ -1,31 +1,31 @@
-"""A recording in words, when it has ended."""
+"""The report at the end of a recording, as text."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
-from get_data.recording.writer import Report
+from get_data.recording.wire import Report
 
 _BAR_WIDTH = 30
 
 
 class LoopTiming(Protocol):
-    """How well the control loop kept to its schedule: ticks that were made, and that were not."""
+    """Schedule of the control loop: ticks that were made, and ticks that were skipped."""
 
     period_s: float
     ticks: int
     skipped: int
 
     def percentile_s(self, percent: float) -> float:
-        """The lateness that this share of all ticks stayed below, in seconds."""
+        """Return the lateness in seconds that this share of all ticks stayed below."""
 
 
 def format_report(
     report: Report, *, missed: int, asked_hz: float, control: LoopTiming, stops: Mapping[str, int]
 ) -> list[str]:
-    """The whole recording, with its classes as bar charts.
+    """Return the lines of the report, with the classes as bar charts.
 
-    `missed` is how many pictures were not fetched from the camera, `stops` how often each reason
-    has stopped the car.
+    `missed` counts the pictures that were not fetched from the camera; `stops` maps each reason
+    that stopped the car to how often it did.
     """
     seconds = report.duration_s
     unit = "second" if round(seconds) == 1 else "seconds"
@@ -45,14 +45,15 @@ def format_report(
         total = sum(stops.values())
         lines.append(f"  stopped   {total} {'time' if total == 1 else 'times'}: {reasons}")
     if report.erased:
-        lines.append(f"  erased    {report.erased} pictures, kept in erased/")
+        unit = "picture" if report.erased == 1 else "pictures"
+        lines.append(f"  erased    {report.erased} {unit}, kept in erased/")
     lines += format_chart("direction", report.directions, first="left", last="right")
     lines += format_chart("speed", report.speeds, first="slow", last="fast")
     return lines
 
 
 def format_chart(title: str, counts: list[int], *, first: str, last: str) -> list[str]:
-    """How many pictures each class has, a line each."""
+    """Return a bar chart of pictures by class, a line each; the outer classes have names."""
     total, largest = sum(counts), max(counts, default=0)
     lines = []
     for number, count in enumerate(counts):

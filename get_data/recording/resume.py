@@ -1,7 +1,7 @@
-"""What a folder was recorded with, where a drive is about to continue it.
+"""Settings of earlier drives into a folder, compared with those of a drive that continues it.
 
 All labels of a folder have one meaning: the same classes, cut from the same range, of pictures of
-one size. A drive that is set otherwise goes into another folder.
+one size. A drive with other settings goes into another folder.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,12 +18,18 @@ from get_data.labels.ids import parse_img_id
 from get_data.labels.schema import Resolution
 from get_data.recording import journal
 
+MUST_MATCH = ("nb_dir", "nb_speed", "max_throttle", "resolution", "simulated")
+"""Settings that must not change within a folder: they define a class, or what a picture shows."""
+
+MAY_DIFFER = ("rate_hz", "car")
+"""Settings that every label carries, so that a change is only worth a warning."""
+
 
 @dataclass(frozen=True, slots=True)
 class DriveSettings:
-    """How a drive is set, as far as its labels tell; None where they do not.
+    """Settings of a drive as its labels have them; None where they do not.
 
-    Labels of drives from elsewhere tell only classes and size.
+    Labels of drives from elsewhere have only classes and size.
     """
 
     nb_dir: int | None
@@ -35,24 +41,16 @@ class DriveSettings:
     car: str | None
 
 
-MUST_MATCH = ("nb_dir", "nb_speed", "max_throttle", "resolution", "simulated")
-"""What must not change within a folder: it decides what a class is, or what a picture shows."""
-
-MAY_DIFFER = ("rate_hz", "car")
-"""What every label tells of itself, so that a change is only worth a word."""
-
-
 @dataclass(frozen=True, slots=True)
 class PreviousDrives:
-    """What stands in a folder already: its newest moment, and every way it was recorded."""
+    """Earlier drives into a folder: the newest time of capture, and all settings they had."""
 
     newest: datetime | None
     settings: frozenset[DriveSettings]
 
     def values(self, name: str) -> set[Any]:
         """Return the values that a setting had."""
-        told = {getattr(one, name) for one in self.settings}
-        return told - {None}
+        return {getattr(settings, name) for settings in self.settings} - {None}
 
 
 class _Run(Struct, frozen=True):
@@ -62,18 +60,20 @@ class _Run(Struct, frozen=True):
     rate_hz: float | None = None
 
 
-class _Car(Struct, frozen=True):
+class _CarSetting(Struct, frozen=True):
     car: str | None = None
     run: _Run = _Run()
 
 
-class _Annotation(Struct, frozen=True):
+class _Classes(Struct, frozen=True):
     nb_dir: int
     nb_speed: int
 
 
 class _Label(Struct, frozen=True):
-    label: _Annotation
+    """The few fields of a label that are needed here, decoded without the others."""
+
+    label: _Classes
     resolution: Resolution | None = None
     car_setting: Any = None
 
@@ -82,75 +82,88 @@ _decode = msgspec.json.Decoder(_Label).decode
 
 
 def read_previous(folder: Path) -> PreviousDrives:
-    """Return what stands in the folder, also what waits in a journal to be repaired.
+    """Return the earlier drives of a folder, also those in a journal that needs repair.
 
-    Nothing is changed. Raises: InputError, RecordingFailed.
+    Nothing is changed.
+
+    Raises:
+        InputError: a label file cannot be read.
+        RecordingFailed: the journal cannot be read.
     """
     settings: set[DriveSettings] = set()
     newest = None
     for img_id, line in journal.iter_labels(folder):
-        moment = parse_img_id(img_id)
-        newest = max(filter(None, (newest, moment)), default=None)
+        newest = max(filter(None, (newest, parse_img_id(img_id))), default=None)
         settings.update(_settings_of(line))
     return PreviousDrives(newest, frozenset(settings))
 
 
 def _settings_of(line: Raw) -> Iterator[DriveSettings]:
-    """How the label was recorded; nothing for what is no label, which an upload will name."""
+    """Yield the settings of a label; nothing for an invalid one, which an upload will report."""
     try:
         label = _decode(line)
     except msgspec.MsgspecError:
         return
     size = label.resolution
-    yield _setting(
-        _car_of(label.car_setting),
+    yield _combine(
+        _convert_car_setting(label.car_setting),
         label.label,
         size=f"{size.horizontal}x{size.vertical}" if size else None,
     )
 
 
-def check_compatible(folder: Path, earlier: PreviousDrives, setting: DriveSettings) -> list[str]:
-    """Return what differs and may, a line each. Raises: InputError for what may not differ."""
+def drive_settings(car_setting: Mapping[str, Any], *, nb_dir: int, nb_speed: int) -> DriveSettings:
+    """Return the settings of a drive that writes this `car_setting` into its labels."""
+    return _combine(_convert_car_setting(car_setting), _Classes(nb_dir, nb_speed))
+
+
+def _convert_car_setting(car_setting: object) -> _CarSetting:
+    """Return the known values of a label's `car_setting`; none where it has a form of its own."""
+    try:
+        return msgspec.convert(car_setting, _CarSetting)
+    except msgspec.MsgspecError:
+        return _CarSetting()
+
+
+def _combine(
+    car_setting: _CarSetting, classes: _Classes, *, size: str | None = None
+) -> DriveSettings:
+    return DriveSettings(
+        nb_dir=classes.nb_dir,
+        nb_speed=classes.nb_speed,
+        max_throttle=car_setting.run.max_throttle,
+        resolution=car_setting.run.resolution or size,
+        simulated=car_setting.run.simulated,
+        rate_hz=car_setting.run.rate_hz,
+        car=car_setting.car,
+    )
+
+
+def check_compatible(folder: Path, previous: PreviousDrives, settings: DriveSettings) -> list[str]:
+    """Return a warning for each setting of MAY_DIFFER that differs.
+
+    Raises:
+        InputError: a setting of MUST_MATCH differs.
+    """
     for name in MUST_MATCH:
-        before, now = earlier.values(name), getattr(setting, name)
-        if before - {now}:
-            raise InputError(
-                f"{folder} was recorded with {_listed(name, before)}, this drive has "
-                f"{_listed(name, {now})}: record into another folder"
-            )
+        if previous.values(name) - {getattr(settings, name)}:
+            difference = _describe_difference(folder, name, previous, settings)
+            raise InputError(f"{difference}: record into another folder")
     return [
-        f"{folder} was recorded with {_listed(name, before)}, this drive has "
-        f"{_listed(name, {getattr(setting, name)})}"
+        _describe_difference(folder, name, previous, settings)
         for name in MAY_DIFFER
-        if (before := earlier.values(name)) - {getattr(setting, name)}
+        if previous.values(name) - {getattr(settings, name)}
     ]
 
 
-def _listed(name: str, values: set[Any]) -> str:
-    texts = [str(one).lower() if one is True or one is False else str(one) for one in values]
-    return f"{name} {' and '.join(sorted(texts))}"
+def _describe_difference(
+    folder: Path, name: str, previous: PreviousDrives, settings: DriveSettings
+) -> str:
+    before, now = _format(previous.values(name)), _format({getattr(settings, name)})
+    return f"{folder} was recorded with {name} {before}, this drive has {name} {now}"
 
 
-def drive_settings(car_setting: Mapping[str, Any], *, nb_dir: int, nb_speed: int) -> DriveSettings:
-    """Return how a drive is set that gives its labels this `car_setting`."""
-    return _setting(_car_of(car_setting), _Annotation(nb_dir, nb_speed))
-
-
-def _car_of(car_setting: object) -> _Car:
-    """What a label says of its car; nothing where that has a form of its own."""
-    try:
-        return msgspec.convert(car_setting, _Car)
-    except msgspec.MsgspecError:
-        return _Car()
-
-
-def _setting(car: _Car, annotation: _Annotation, *, size: str | None = None) -> DriveSettings:
-    return DriveSettings(
-        nb_dir=annotation.nb_dir,
-        nb_speed=annotation.nb_speed,
-        max_throttle=car.run.max_throttle,
-        resolution=car.run.resolution or size,
-        simulated=car.run.simulated,
-        rate_hz=car.run.rate_hz,
-        car=car.car,
-    )
+def _format(values: set[Any]) -> str:
+    """Return the values as text: `true`, `16 and 20`."""
+    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in values]
+    return " and ".join(sorted(texts))

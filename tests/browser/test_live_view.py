@@ -5,9 +5,9 @@ import socket
 import numpy as np
 import pytest
 
-from get_data.live.terminal import DriveState
 from get_data.live.web_view import LiveView, view_url
-from get_data.recording.recorder import Progress
+from get_data.live.wire import DriveState
+from get_data.recording.wire import Progress
 
 FRAME = np.zeros((48, 64, 3), np.uint8)
 

@@ -15,7 +15,7 @@ import numpy as np
 from get_data.labels import label_file
 from get_data.labels.ids import format_img_id
 from get_data.recording import journal
-from get_data.recording.recorder import QUEUE_S
+from get_data.recording.wire import QUEUE_S
 from tests.helpers.waiting import wait_until
 from tests.soak import drive
 from tests.soak.scripts import (

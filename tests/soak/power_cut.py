@@ -16,7 +16,8 @@ from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
 from get_data.recording import journal, writer
 from get_data.recording.frame_queue import FrameQueue, FrameQueueReader
-from get_data.recording.writer import ERASURE, FRAME, HEAD, Settings, Writer
+from get_data.recording.wire import HEADER_BYTES, ItemHeader, ItemKind, WriterSettings
+from get_data.recording.writer import Writer
 from tests.conftest import START, document, save
 from tests.soak.disk_log import Log, Name, Write, logging
 from tests.soak.drive import SIZE, noise
@@ -56,8 +57,8 @@ def trial(folder: Path, random: Random) -> Seen:
 
 def _record(folder: Path, random: Random) -> None:
     """A recording by the process that writes, here in a thread, from the first to the merge."""
-    queue = FrameQueue(slots=300, item_bytes=HEAD.size + SIZE[0] * SIZE[1] * 3)
-    settings = Settings(
+    queue = FrameQueue(slots=300, item_bytes=HEADER_BYTES + SIZE[0] * SIZE[1] * 3)
+    settings = WriterSettings(
         folder=str(folder),
         session={"driver": "Zoé"},
         car_setting={"car": "soak"},
@@ -73,10 +74,9 @@ def _record(folder: Path, random: Random) -> None:
         thread.start()
         for number in range(random.randrange(10, 80)):
             if random.random() < 0.03:
-                length_us = random.randrange(100_000, 3_000_000)
-                queue.put(HEAD.pack(ERASURE, False, length_us, 0, 0, 0.0, 0.0), b"")
-            moment_us = to_microseconds(START + timedelta(milliseconds=100 * number))
-            head = HEAD.pack(FRAME, False, moment_us, *SIZE, 0.0, 0.3)
+                queue.put(ItemHeader.erasure(random.uniform(0.1, 3.0)).pack(), b"")
+            time_us = to_microseconds(START + timedelta(milliseconds=100 * number))
+            head = ItemHeader(ItemKind.FRAME, False, time_us, *SIZE, 0.0, 0.3).pack()
             assert queue.put(head, noise(pixels).data.cast("B"))
             time.sleep(random.uniform(0, 0.003))
         queue.close()

@@ -1,0 +1,45 @@
+"""What a drive sends the process that shows it in browsers: settings, and frames with a state."""
+
+from dataclasses import dataclass
+
+from get_data.recording.frame_queue import QueueHandle
+from get_data.recording.wire import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSettings:
+    """Settings of the view server."""
+
+    host: str
+    port: int
+    folder: str
+    rate_hz: float
+    jpeg_quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewServerArguments:
+    """The view server's command line, as JSON."""
+
+    settings: ViewSettings
+    queue: QueueHandle
+
+
+@dataclass(frozen=True, slots=True)
+class DriveState:
+    """State of a drive for the driver; steering and throttle as sent to the motors, -1 to 1."""
+
+    steering: float
+    throttle: float
+    state: str
+    progress: Progress
+    speed_m_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """The head of a queue item, as JSON; its body is the frame (height, width, 3) in BGR."""
+
+    width: int
+    height: int
+    state: DriveState

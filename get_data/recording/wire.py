@@ -1,0 +1,117 @@
+"""What the drive and its writer process send each other: settings, items of the queue, report."""
+
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple, Self
+
+from get_data.labels.classes import Classes
+from get_data.recording.frame_queue import QueueHandle
+
+QUEUE_S = 3.0
+"""How many seconds of pictures the queue holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriterSettings:
+    """Settings of one recording; the paths are absolute."""
+
+    folder: str
+    session: dict[str, Any]
+    car_setting: dict[str, Any]
+    classes: Classes
+    jpeg_quality: int
+    min_free_bytes: int
+    last_img_id_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WriterArguments:
+    """The writer's command line, as JSON; `folder_fd` is the folder, open and locked."""
+
+    settings: WriterSettings
+    queue: QueueHandle
+    folder_fd: int
+
+
+class ItemKind(IntEnum):
+    """Kinds of items in the queue."""
+
+    FRAME = 0
+    JPEG = 1
+    ERASURE = 2
+
+
+_HEADER = struct.Struct("<B?qHHdd")
+HEADER_BYTES = _HEADER.size
+
+
+class ItemHeader(NamedTuple):
+    """The head of an item; its body is the frame or the JPEG file.
+
+    `time_us` is the time of capture in microseconds since 1970, or for an erasure the number of
+    microseconds to erase. Width and height are in pixels, steering and throttle -1 to 1.
+    """
+
+    kind: int
+    after_pause: bool
+    time_us: int
+    width: int
+    height: int
+    steering: float
+    throttle: float
+
+    def pack(self) -> bytes:
+        """Return the header as it travels in the queue."""
+        return _HEADER.pack(*self)
+
+    @classmethod
+    def unpack(cls, raw: bytes | memoryview) -> Self:
+        """Return the header of a packed one."""
+        return cls(*_HEADER.unpack(raw))
+
+    @classmethod
+    def erasure(cls, seconds: float) -> Self:
+        """Return the header of an item that erases the last seconds."""
+        return cls(ItemKind.ERASURE, False, int(seconds * 1e6), 0, 0, 0.0, 0.0)
+
+
+class StopCode(IntEnum):
+    """Values of the queue's counter `stopped`: why the writer takes no more pictures."""
+
+    RECORDING = 0
+    DISK_NEARLY_FULL = 1
+    DISK_FAILED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts of a running recording; `stopped` is the reason, or empty while it goes on."""
+
+    written: int
+    erased: int
+    dropped: int
+    stopped: str
+
+
+@dataclass(slots=True)
+class Report:
+    """Result of a recording. Gaps and durations leave pauses out.
+
+    `dropped` counts the pictures that were passed to `Recorder.record` and not recorded; `moved` is
+    the folder's present path if it was renamed meanwhile.
+    """
+
+    pictures: int = 0
+    bytes_written: int = 0
+    erased: int = 0
+    duration_s: float = 0.0
+    rate_hz: float = 0.0
+    longest_gap_s: float = 0.0
+    directions: list[int] = field(default_factory=list)
+    speeds: list[int] = field(default_factory=list)
+    dropped: int = 0
+    stopped: str = ""
+    unmerged: str = ""
+    unremembered: str = ""
+    moved: str = ""
