@@ -99,7 +99,7 @@ class FrameQueue:
         if not self._free:
             return False
         slot = self._free[-1]
-        # rule R1: fill the slot before its number goes through the pipe, so that a process killed
+        # R1: fill the slot before its number goes through the pipe, so that a process killed
         # in between has put nothing rather than half an item
         start = _slot_start(slot, self.handle)
         _LENGTHS.pack_into(self._memory, start, len(head), size)
@@ -116,7 +116,7 @@ class FrameQueue:
         return True
 
     def _reclaim_slots(self) -> None:
-        # rule R2: only slots that the reader has released are filled again; it releases in order
+        # R2: only slots that the reader has released are filled again; it releases in order
         taken = self.counters.taken
         for _ in range(taken - self._taken):
             self._free.append(self._filled.popleft())
@@ -149,7 +149,7 @@ class FrameQueueReader:
             except BlockingIOError:
                 time.sleep(POLL_PERIOD_S)
                 continue
-            # rule R3: the end of file comes after the last slot number, so the queue of a killed
+            # R3: the end of file comes after the last slot number, so the queue of a killed
             # drive is drained before this side ends
             if not slots:
                 return
@@ -170,7 +170,7 @@ class FrameQueueReader:
     def publish_counters(self) -> None:
         """Show the counters to the putting side."""
         packed = _COUNTERS.pack(*astuple(self.counters))
-        # rule R4: one copy; `pack_into` writes zeros first, which the other side could read
+        # R4: one copy; `pack_into` writes zeros first, which the other side could read
         self._memory[: len(packed)] = packed
 
 

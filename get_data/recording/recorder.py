@@ -121,7 +121,7 @@ class Recorder:
             self._queue = FrameQueue(slots=max(slots, 2), item_bytes=item_bytes)
             self._writer = self._start_writer(settings, lock_fd)
         finally:
-            os.close(lock_fd)  # rule R10: the writer has inherited the lock
+            os.close(lock_fd)  # R10: the writer has inherited the lock
 
     def _start_writer(self, settings: WriterSettings, lock_fd: int) -> "subprocess.Popen[bytes]":
         """Return the writer process once it is ready; it holds the folder's lock.

@@ -87,7 +87,7 @@ class Writer:
                     encoding = [self._start_encoding(item, encoders) for item in batch]
                     for item, get_jpeg in zip(batch, encoding, strict=True):
                         self._process(item, get_jpeg)
-                        # rule R2: the slot is given back only now, when its picture is written
+                        # R2: the slot is given back only now, when its picture is written
                         self._queue.release()
         finally:
             self._finished.set()
@@ -140,7 +140,7 @@ class Writer:
                 session=self._settings.session,
                 car_setting=self._settings.car_setting,
             )
-            # rule R5: reserve ids before the first picture, and before one beyond the reserve
+            # R5: reserve ids before the first picture, and before one beyond the reserve
             # (the clock jumped ahead)
             self._newest_us = max(self._newest_us, header.time_us)
             if self._newest_us > self._reserved_us:
@@ -179,7 +179,7 @@ class Writer:
                 journal.write_all(descriptor, picture)
             finally:
                 os.close(descriptor)
-            # rule R6: the whole picture has its name before its label is in the journal
+            # R6: the whole picture has its name before its label is in the journal
             os.rename(temporary, target)  # noqa: PTH104  a path object costs as much as the renaming
             self._journal.add(document)
         except OSError:
@@ -197,7 +197,7 @@ class Writer:
         while keep and self._written[keep - 1].captured_us > oldest_us:
             keep -= 1
         img_ids = [written.img_id for written in self._written[keep:]]
-        # rule R8: the erasure is durable in the journal before a picture moves
+        # R8: the erasure is durable in the journal before a picture moves
         self._journal.erase(img_ids)
         del self._written[keep:]
         self._report.erased += len(img_ids)
@@ -205,7 +205,7 @@ class Writer:
         journal.move_erased(self._folder, img_ids)
 
     def _sync_periodically(self) -> None:
-        # rule R9: one sync a second, and one after the last picture; a failed one ends recording
+        # R9: one sync a second, and one after the last picture; a failed one ends recording
         finished = False
         while not finished:
             finished = self._finished.wait(SYNC_PERIOD_S)
