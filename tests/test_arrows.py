@@ -64,6 +64,17 @@ def test_recording_knows_no_database_and_no_car():
     assert modules & TEAM == set()
 
 
+@pytest.mark.parametrize(
+    ("parent", "child"),
+    [
+        ("get_data.recording.recorder", "get_data.recording.writer"),
+        ("get_data.live.web_view", "get_data.live.view_server"),
+    ],
+)
+def test_a_parent_does_not_import_its_child_process(parent, child):
+    assert child not in loaded(parent)
+
+
 def test_the_database_knows_no_recording_no_car_and_no_opencv():
     modules = loaded_by("get_data/database")
     assert within("get_data.recording", modules) | within("car", modules) == set()

@@ -1,0 +1,1 @@
+"""Labels: fields, ids, checks, edits and files."""

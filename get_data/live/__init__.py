@@ -1,0 +1,1 @@
+"""Live views of a drive, on the terminal and in a browser."""

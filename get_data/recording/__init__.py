@@ -1,0 +1,1 @@
+"""Recordings: pictures and labels written to disk while a car drives."""
