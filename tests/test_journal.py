@@ -203,7 +203,7 @@ def test_an_erasure_is_completed(tmp_path):
     assert (folder / "erased" / document(1)["file_name"]).read_bytes() == picture(1)
 
 
-STEPS = ["_put_damaged_aside", "_put_erased_aside", "sync_file_system"]
+STEPS = ["_quarantine", "_write_erased", "sync_file_system"]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -232,8 +232,7 @@ def merge(folder: Path, *, check_pictures: bool) -> MergeReport:
     # R14: pictures are durable before a label file names them
     sync_file_system(folder)
     # R15: both label files are durable before the journal goes; until then a merge can start over
-    if erased:
-        label_file.write(folder / ERASED / label_file.NAME, {**old_erased, **erased})
+    _write_erased(folder, erased, old_erased)
     label_file.write(folder / label_file.NAME, {**old_labels, **labels})
     (folder / NAME).unlink()
     return MergeReport(
@@ -422,6 +421,12 @@ def _quarantine(folder: Path, damaged: Document, old: Document) -> None:
     for source in ("", ERASED):
         names = [f"{img_id}.jpg" for img_id in damaged]
         _move(names, folder, DAMAGED_PICTURES, source=source)
+
+
+def _write_erased(folder: Path, erased: Mapping[str, Raw], old: Mapping[str, Raw]) -> None:
+    """Write the labels of erased pictures beside them, if there are any."""
+    if erased:
+        label_file.write(folder / ERASED / label_file.NAME, {**old, **erased})
 
 
 def _remove_partial_files(folder: Path, inner: str = "") -> None:
