@@ -291,10 +291,11 @@ def test_the_address_is_one_that_a_browser_can_open(monkeypatch, host, name, add
 def test_closing_ends_the_process_and_what_browsers_watch(view):
     show_for(view)
     answer = ask(view, "/pictures")
+    assert next(pictures(answer))
     pid = view._server.pid
     view.close()
     assert not Path(f"/proc/{pid}").exists()
-    assert answer.read().count(b"--picture") >= 1  # and then the end
+    answer.read()  # to the end
     view.close()
 
 
