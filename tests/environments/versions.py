@@ -1,11 +1,11 @@
-"""Tests run with the oldest and with the newest packages that the requirements files allow.
+"""Run the tests with the oldest and the newest packages that the requirements files allow.
 
     python -m tests.environments.versions -q -n 2 -m "not slow and not servers and not browser"
 
 The arguments are pytest's. Oldest means the lowest version of each package that a requirements file
 names, on the oldest Python; newest means what an installation gets today, on the newest Python.
-Both environments are made anew each time: uv keeps what it has downloaded, so that this takes
-seconds, and an environment that is kept would not be the newest for long.
+Both environments are created anew each time: uv caches downloads, so this takes seconds, and a kept
+environment would soon not be the newest.
 """
 
 import os
@@ -24,7 +24,7 @@ _UV_COMMAND = (sys.executable, "-m", "uv", "--no-python-downloads", "--directory
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """An environment to test in; `resolution` is uv's word for which versions it takes."""
+    """An environment to test in; `resolution` is the argument of uv."""
 
     folder: Path
     python: str
@@ -38,7 +38,7 @@ ENVIRONMENTS = (
 
 
 class PythonMissing(Exception):
-    """This machine has no such Python."""
+    """This machine lacks a version of Python."""
 
 
 def main(pytest_arguments: Sequence[str]) -> int:
@@ -59,11 +59,11 @@ def main(pytest_arguments: Sequence[str]) -> int:
 
 
 def make(environment: Environment) -> None:
-    """Make the environment anew.
+    """Create the environment anew, from wheels only: few users can compile a package.
 
-    Only wheels are taken: a version that would have to be compiled works for few.
-
-    Raises: PythonMissing, CalledProcessError.
+    Raises:
+        PythonMissing: this machine lacks the version of Python.
+        CalledProcessError: a package cannot be installed.
     """
     python = find_python(environment.python)
     _run_uv("venv", "--clear", "--seed", "--python", python, environment.folder)
@@ -73,8 +73,12 @@ def make(environment: Environment) -> None:
 
 
 def find_python(version: str) -> str:
-    """Return the interpreter of that version. Raises: PythonMissing."""
-    # pyenv's shims run only the versions that are switched on; the others lie beside them.
+    """Return the interpreter of a version.
+
+    Raises:
+        PythonMissing: this machine lacks it.
+    """
+    # pyenv's shims run only the active versions; search the others too.
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     places = [os.environ.get("PATH", ""), *map(str, pyenv.glob(f"versions/{version}*/bin"))]
     asked = subprocess.run(
@@ -87,7 +91,7 @@ def find_python(version: str) -> str:
     )
     if asked.returncode != 0:
         raise PythonMissing(
-            f"Python {version} is not on this machine; say: .venv/bin/uv python install {version}"
+            f"Python {version} is not on this machine; run: .venv/bin/uv python install {version}"
         )
     return asked.stdout.strip()
 

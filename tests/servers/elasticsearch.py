@@ -3,8 +3,8 @@
     with Elasticsearch() as server:
         server.cluster.url, server.cluster.writer.name, server.cluster.writer.secret
 
-Labels go into any index whose name begins with `labels`: the roles of writer and searcher, those of
-the project, are made for these.
+Use an index whose name starts with `labels`: the roles of writer and searcher, which are the
+project's, are limited to these.
 """
 
 import base64
@@ -31,7 +31,7 @@ INDEXES = "labels*"
 class Elasticsearch(Server):
     """An Elasticsearch of one node on 127.0.0.1, with an admin, a writer and a searcher.
 
-    It is compiled for a quick start, in half the CPU time; without `quick_start`, for long work.
+    With `quick_start` the JVM compiles for a quick start, which halves the CPU time of short runs.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Elasticsearch(Server):
         self._https = https
         self._quick_start = quick_start
         super().__init__(folder, life)
-        if os.geteuid() == 0:  # as whom it refuses to run
+        if os.geteuid() == 0:  # which Elasticsearch refuses to run as
             self.user = "nobody"
 
     @cached_property
     def cluster(self) -> Cluster:
-        """Where it is; the same after a restart, and the same logins for the same folder."""
+        """The address, which a restart keeps, and the logins, which the folder keeps."""
         return Cluster(
             url=f"http{'s' if self._https else ''}://127.0.0.1:{self.port}",
             ca=str(self.folder / "ca.pem") if self._https else "",
@@ -64,7 +64,7 @@ class Elasticsearch(Server):
         )
 
     def prepare(self) -> None:
-        """Configuration, certificate and the admin's login are written; data stay."""
+        """Write configuration, certificate and logins; keep the data."""
         config = self.folder / "config"
         shutil.rmtree(config, ignore_errors=True)
         shutil.copytree(self._home / "config", config)
@@ -78,11 +78,11 @@ class Elasticsearch(Server):
             self._give_to(self.user)
 
     def command(self) -> Sequence[str]:
-        """The launcher of its makers."""
+        """Return the launcher of the distribution."""
         return [str(self._home / "bin" / "elasticsearch")]
 
     def environment(self) -> Mapping[str, str]:
-        """Where it finds Java, its configuration and room for temporary files."""
+        """Return where to find Java, the configuration and a temporary folder."""
         options = f"-Xms{self._heap_mb}m -Xmx{self._heap_mb}m"
         if self._quick_start:
             options += " -XX:TieredStopAtLevel=1"
@@ -97,7 +97,7 @@ class Elasticsearch(Server):
         }
 
     def is_ready(self) -> bool:
-        """Whether it answers, and has found its data again."""
+        """Return whether it answers and has recovered its data."""
         try:
             status, _ = self.cluster.ask("GET", "/_cluster/health?wait_for_status=yellow")
         except (OSError, HTTPException):
@@ -105,9 +105,9 @@ class Elasticsearch(Server):
         return status == 200
 
     def _write_logins(self, config: Path) -> None:
-        """The three users and their roles are in the files that Elasticsearch reads them from.
+        """Write users and roles to the files that Elasticsearch reads.
 
-        A team sends the same roles to `_security/role`, which this distribution cannot keep.
+        A team sends the same roles to `_security/role`, which this distribution lacks.
         """
         admin, writer, searcher = self.cluster.admin, self.cluster.writer, self.cluster.searcher
         roles = {
@@ -117,7 +117,7 @@ class Elasticsearch(Server):
         _write_lines(config / "roles.yml", [f"{r}: {json.dumps(roles[r])}" for r in roles])
         _write_lines(
             config / "users",
-            [f"{one.name}:{_hashed(one.secret)}" for one in (admin, writer, searcher)],
+            [f"{login.name}:{_hash(login.secret)}" for login in (admin, writer, searcher)],
         )
         _write_lines(
             config / "users_roles",
@@ -153,7 +153,7 @@ class Elasticsearch(Server):
         return "".join(f"{name}: {value}\n" for name, value in settings.items())
 
     def _certify(self, config: Path) -> None:
-        """The node has a certificate of an authority that nobody else knows: `ca.pem`."""
+        """Create a private authority, `ca.pem`, and a certificate for the node."""
         authority = trustme.CA()
         certificate = authority.issue_cert("localhost", "127.0.0.1")
         authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
@@ -162,7 +162,11 @@ class Elasticsearch(Server):
             file.writelines(part.bytes() for part in certificate.cert_chain_pems)
 
     def _give_to(self, user: str) -> None:
-        """The folder and all in it belong to the user, who can reach it. Raises: ServerFailed."""
+        """Make the user own the folder.
+
+        Raises:
+            ServerFailed: the user cannot reach the folder.
+        """
         for parent in self.folder.parents:
             if not parent.stat().st_mode & 0o001:
                 raise ServerFailed(
@@ -178,8 +182,8 @@ def _write_lines(file: Path, lines: Sequence[str]) -> None:
     file.write_text("".join(f"{line}\n" for line in lines))
 
 
-def _hashed(password: str) -> str:
-    """The password as the file `users` holds it."""
+def _hash(password: str) -> str:
+    """Return the password as the file `users` has it."""
     salt = secrets.token_bytes(32)
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 1000, 32)
     parts = (base64.b64encode(part).decode() for part in (salt, digest))

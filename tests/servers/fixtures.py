@@ -1,9 +1,9 @@
-"""The servers as fixtures: each is started once for a whole run, by the first test that asks.
+"""The servers as fixtures: each is started once per run, by the first test that requests it.
 
-With pytest-xdist too: whichever worker comes first starts it and leaves its address for the others.
-The servers are tied to the process that the run began with: they end with it, also when it is
-killed. A test takes an index or a bucket of its own (`addresses.new_name`, `Gateway.make_bucket`);
-one that stops or kills a server starts its own.
+With pytest-xdist, the first worker starts a server and leaves its address for the others. Servers
+are tied to the main process of the run: they end with it, even when it is killed. A test takes an
+index or a bucket of its own (`addresses.new_name`, `Gateway.make_bucket`); one that stops or kills
+a server starts its own.
 """
 
 import fcntl
@@ -26,11 +26,11 @@ from tests.servers.server import Server
 from tests.servers.versity import Versity
 
 SERVERS = {"elasticsearch_8", "elasticsearch_9", "s3"}
-SHUTDOWN_TIMEOUT_S = 300.0  # for the servers to end after the last test
+SHUTDOWN_TIMEOUT_S = 300.0  # after the last test
 
 _FOLDER = pytest.StashKey[Path]()
 _HOLD = pytest.StashKey[int]()
-_started: list[Server] = []  # held, so that none counts as forgotten
+_started: list[Server] = []  # keeps them from being garbage-collected
 
 Address = TypeVar("Address", Cluster, Gateway)
 
@@ -78,20 +78,20 @@ def _shared(
     kind: type[Address],
     start: Callable[[Path], tuple[Server, Address]],
 ) -> Address:
-    """The address of the server of that name, which runs; started if this is the first to ask."""
+    """Return the address of a running server; the first caller starts it."""
     folder = config.stash[_FOLDER]
-    told = folder / f"{name}.json"
+    address_file = folder / f"{name}.json"
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not told.exists():
+        if not address_file.exists():
             server, address = start(folder / "life")
             _started.append(server)
-            told.write_bytes(msgspec.json.encode(address))
-    return msgspec.json.decode(told.read_bytes(), type=kind)
+            address_file.write_bytes(msgspec.json.encode(address))
+    return msgspec.json.decode(address_file.read_bytes(), type=kind)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The run has a folder, and in it the pipe whose end is the end of the servers."""
+    """Create the run's folder, and in it the pipe whose closing ends the servers."""
     config.addinivalue_line("markers", "servers: needs real servers; left out of `make check`")
     if hasattr(config, "workerinput"):
         config.stash[_FOLDER] = Path(config.workerinput["servers"])
@@ -105,19 +105,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """A worker of pytest-xdist knows the folder of the run."""
+    """Tell a worker of pytest-xdist the folder of the run."""
     node.workerinput["servers"] = str(node.config.stash[_FOLDER])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that name one of the servers are marked."""
+    """Mark the tests that use a server."""
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("servers")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The servers have ended, and the folder of the run is gone."""
+    """End the servers and remove the folder of the run."""
     if _HOLD not in config.stash:
         return
     folder = config.stash[_FOLDER]

@@ -1,4 +1,4 @@
-"""Where one HTTP/1.1 request ends in a stream of bytes and the next begins."""
+"""HTTP/1.1 requests split from a stream of bytes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _END_OF_CHUNKS = b"0\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the head of a request tells."""
+    """The head of a request."""
 
     method: str
     target: str
@@ -17,7 +17,7 @@ class Request:
 
     @property
     def kind(self) -> str:
-        """What is asked for: `list`, `delete` (of many), `object`, `bucket or index` for S3, else
+        """The operation: `list`, `delete` (of many), `object`, `bucket or index` for S3, else
         the first part of the path with an underscore: `_bulk`, `_mget`, `_search`, `_pit` ..."""
         path, _, query = self.target.partition("?")
         parts = [part for part in path.split("/") if part]
@@ -32,7 +32,7 @@ class Request:
 
 
 class RequestSplitter:
-    """Cuts the bytes of one connection into requests."""
+    """A splitter of the bytes of one connection into requests."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -41,11 +41,11 @@ class RequestSplitter:
 
     @property
     def is_between(self) -> bool:
-        """Whether the last request has come to its end."""
+        """Whether the last request is complete."""
         return not (self._head or self._body_bytes or self._is_chunked)
 
     def feed(self, data: bytes) -> Iterator[tuple[Request | None, bytes]]:
-        """The pieces: each head whole, with what it tells, and the body as it comes, with None."""
+        """Yield each head whole with its Request, and body data as it arrives with None."""
         while data:
             if self._is_chunked:
                 self._is_chunked = not data.endswith(_END_OF_CHUNKS)  # nobody sends two at once

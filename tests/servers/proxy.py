@@ -6,7 +6,7 @@
         ...  # use proxy.url
         assert proxy.requests["GET", "list"] == 1
 
-Faults are for the requests to come, in the order in which they were asked for.
+Faults apply to the requests to come, in the order in which they were set.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _HOST = "127.0.0.1"
 
 @dataclass(slots=True)
 class _Fault:
-    """What happens to the next `times` requests of a method and a kind, "" for any."""
+    """A fault of the next `times` requests of a method and a kind, "" for any."""
 
     times: int
     method: str
@@ -43,10 +43,10 @@ class _Fault:
 
 
 class Proxy:
-    """Listens on `url` and passes on to another address, both http.
+    """A proxy that forwards `url` to another address, both http.
 
-    `latency_s` is added in each direction, and throughput stays. `requests` counts what came, by
-    method and kind (see `Request.kind`), also what was answered here.
+    `latency_s` is added in each direction without limiting throughput. `requests` counts all
+    requests by method and kind (see `Request.kind`), including those that the proxy answers.
     """
 
     def __init__(self, target: str) -> None:
@@ -63,7 +63,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where clients connect to."""
+        """The address for clients."""
         return f"http://{_HOST}:{self._port}"
 
     def __enter__(self) -> Self:
@@ -78,7 +78,7 @@ class Proxy:
         self.loop.close()
 
     def answer(self, status: int, *, times: int = 1, method: str = "", kind: str = "") -> None:
-        """The proxy answers requests itself, and the server does not see them."""
+        """Answer requests with this status and keep them from the server."""
         self._faults.append(_Fault(times, method, kind, status=status))
 
     def cut(
@@ -91,26 +91,26 @@ class Proxy:
         method: str = "",
         kind: str = "",
     ) -> None:
-        """The connection ends after so many bytes, head included; what is shorter passes.
+        """End the connection after so many bytes, head included; shorter messages pass.
 
-        After 0 bytes of the response: the server has done it, and nobody knows.
+        After 0 bytes of the response, the server has done the work but nobody knows.
         """
         self._faults.append(_Fault(times, method, kind, cut=of, after_bytes=after_bytes, how=how))
 
     def stall(self, seconds: float) -> None:
-        """What comes in that time, from either side, waits for its end."""
+        """Hold back all data, from either side, for this time."""
         self.stalled_until = self.loop.time() + seconds
 
     def refuse(self, seconds: float | None = None) -> None:
-        """Connections are reset, and new ones refused for that time, else until `accept`."""
+        """Reset connections and refuse new ones, for this time or until `accept`."""
         self._in_loop(self._refuse(seconds))
 
     def accept(self) -> None:
-        """Connections are accepted again."""
+        """Accept connections again."""
         self._in_loop(self._listen())
 
     def fault_for(self, request: Request) -> _Fault | None:
-        """What shall happen to a request, which counts."""
+        """Count a request and return its fault, if any."""
         self.requests[request.method, request.kind] += 1
         for fault in self._faults:
             if fault.is_for(request):
@@ -149,18 +149,18 @@ class Proxy:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.sleep(0)  # connections that were told to end do so now
+        await asyncio.sleep(0)  # lets closing connections finish
 
 
 class _Line:
-    """Does things in order, each `latency_s` after it was asked for."""
+    """A queue of actions, each of which runs `latency_s` after it was added."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
         self._waiting: deque[Callable[[], None]] = deque()
 
     def then(self, action: Callable[[], None]) -> None:
-        """The action is done after those before it."""
+        """Add an action."""
         due = self._proxy.loop.time() + self._proxy.latency_s
         due = max(due, self._proxy.stalled_until)
         self._waiting.append(action)
@@ -184,7 +184,7 @@ class _Connection:
         self._passed_bytes = 0  # of what the fault cuts
 
     def begin(self, client: asyncio.Transport) -> None:
-        """A client has connected; it is heard when the server has taken its connection."""
+        """Accept a client, and read from it once the server is connected."""
         self._client = client
         client.pause_reading()
         self._proxy.connections.add(self)
@@ -205,7 +205,7 @@ class _Connection:
         self._client.resume_reading()
 
     def client_sent(self, data: bytes) -> None:
-        """Passes on requests, or parts of them, or does what the fault says."""
+        """Forward requests, or parts of them, or apply the fault."""
         for request, piece in self._requests.feed(data):
             if request:
                 self._fault = self._proxy.fault_for(request)
@@ -217,7 +217,7 @@ class _Connection:
                 self._pass_on(piece, self._to_server, "request")
 
     def server_sent(self, data: bytes) -> None:
-        """Passes on an answer, or a part of one."""
+        """Forward a response, or a part of one."""
         self._pass_on(data, self._to_client, "response")
 
     def _pass_on(self, data: bytes, line: _Line, what: Literal["request", "response"]) -> None:
@@ -248,11 +248,11 @@ class _Connection:
             self._to_client.then(lambda: self.end("close"))
 
     def server_left(self, error: Exception | None) -> None:
-        """The client's connection ends as the server's did, after what came before."""
+        """End the client's connection as the server's ended, after pending data."""
         self._to_client.then(lambda: self.end("reset" if error else "close"))
 
     def end(self, how: Literal["reset", "close"]) -> None:
-        """Both connections end; the client's in that way."""
+        """End both connections, the client's in this way."""
         self._proxy.connections.discard(self)
         if self._server:
             self._server.abort()
@@ -288,7 +288,7 @@ class _Server(asyncio.Protocol):
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """The connection ends with an RST instead of a FIN, and what was not sent is dropped."""
+    """End a connection with an RST instead of a FIN, and drop unsent data."""
     at_once = struct.pack("ii", 1, 0)
     connected: socket.socket = transport.get_extra_info("socket")
     if not transport.is_closing():

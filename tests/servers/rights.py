@@ -1,4 +1,4 @@
-"""The rights that the project asks a team to give, read from the files that the team uses."""
+"""The roles and policies of a team, read from the files that teams use."""
 
 import json
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ Kind = Literal["searcher", "writer"]
 
 
 def elasticsearch_role(kind: Kind, index: str = "labels") -> dict[str, Any]:
-    """The body of the role, for an index of that name, or of names like `labels-*`."""
+    """Return the body of a role for an index, or for a pattern such as `labels-*`."""
     return _read(f"elasticsearch_{kind}.json", {'"labels': f'"{index}'})
 
 
 def bucket_policy(bucket: str, *, writer: str, searcher: str) -> dict[str, Any]:
-    """The policy of a bucket that the two key ids may use, each with the rights of its kind."""
+    """Return the policy of a bucket for a writer and a searcher."""
     policies = [
         _read("s3_writer.json", {"BUCKET": bucket, "PRINCIPAL": writer}),
         _read("s3_searcher.json", {"BUCKET": bucket, "PRINCIPAL": searcher}),

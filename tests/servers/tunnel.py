@@ -2,9 +2,9 @@
 
 with Tunnel(to="http://127.0.0.1:9000", certificate=certificate) as tunnel:
     tunnel.url      for https_proxy
-    tunnel.asked    the hosts that a tunnel was asked for, each with the proxy's own login
+    tunnel.asked    the hosts requested, each with the login for the proxy
 
-Whatever host is asked for, the server behind is `to`: so that names need not be known anywhere.
+Whatever host is requested, the server is `to`, so no name needs to resolve.
 """
 
 import socket
@@ -17,7 +17,7 @@ import trustme
 
 
 class Tunnel:
-    """Ends TLS itself, and passes on what is said inside."""
+    """A proxy that terminates TLS itself and forwards the plain text."""
 
     def __init__(self, to: str, certificate: trustme.LeafCert) -> None:
         parts = urlsplit(to)
@@ -67,7 +67,7 @@ class Tunnel:
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Pass on what comes until the source ends."""
+    """Forward data until the source ends."""
     with suppress(OSError):
         while piece := source.recv(65536):
             target.sendall(piece)

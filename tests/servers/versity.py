@@ -32,16 +32,16 @@ class Versity(Server):
 
     @cached_property
     def gateway(self) -> Gateway:
-        """Where it is; the same after a restart, and the same logins for the same folder."""
+        """The address, which a restart keeps, and the logins, which the folder keeps."""
         return Gateway(url=f"http://127.0.0.1:{self.port}", **self.logins())
 
     def prepare(self) -> None:
-        """The folders are there."""
+        """Create the folders."""
         for name in ("buckets", "users", "versions", "attributes"):
             (self.folder / name).mkdir(exist_ok=True)
 
     def command(self) -> Sequence[str]:
-        """As a team would run it; on a file system without attributes these lie beside."""
+        """Return the command, with a folder for attributes if the file system has none."""
         command = [str(self._program), "--port", f"127.0.0.1:{self.port}", "--region", REGION]
         command += ["--quiet", "--keep-alive", "--health", "/_health"]
         command += ["--iam-dir", str(self.folder / "users"), "posix"]
@@ -52,12 +52,12 @@ class Versity(Server):
         return [*command, str(self.folder / "buckets")]
 
     def environment(self) -> Mapping[str, str]:
-        """The admin's login."""
+        """Return the admin's login."""
         admin = self.gateway.admin
         return {"ROOT_ACCESS_KEY": admin.name, "ROOT_SECRET_KEY": admin.secret}
 
     def is_ready(self) -> bool:
-        """Whether it answers; then writer and searcher are there too."""
+        """Return whether it answers; if so, create writer and searcher."""
         try:
             with urllib.request.urlopen(f"{self.gateway.url}/_health", timeout=60):
                 pass
@@ -73,7 +73,7 @@ class Versity(Server):
         return True
 
     def _make_user(self, login: Login) -> None:
-        """There is a user, who may do nothing until a bucket's policy says so."""
+        """Create a user, who has no rights until a bucket's policy grants some."""
         admin = self.gateway.admin
         command = [str(self._program), "admin", "--endpoint-url", self.gateway.url]
         command += ["create-user", "--access", login.name, "--role", "user"]
@@ -89,7 +89,7 @@ class Versity(Server):
 
 
 def _keeps_attributes(folder: Path) -> bool:
-    """Whether files there may have attributes of the user's, in which the metadata go."""
+    """Return whether files there can have user attributes, which hold the metadata."""
     if not hasattr(os, "setxattr"):
         return True
     try:
