@@ -261,7 +261,7 @@ class RealCar:
 
     def checks(self) -> Sequence[tuple[str, Check]]:
         """Return the checks of the Pi, by name."""
-        return (("clock", pi_checks.clock), ("supply", pi_checks.supply))
+        return (("clock", pi_checks.check_clock), ("supply", pi_checks.check_supply))
 
     def settings(self) -> dict[str, object]:
         """Return the library that times the pulses, and by how much it lengthens them."""

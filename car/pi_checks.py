@@ -1,6 +1,6 @@
-"""What can be told of a Raspberry Pi before it drives: its clock and its supply.
+"""Checks of a Raspberry Pi before a drive: its clock and its power supply.
 
-Sources: raspberrypi.com/documentation/computers/os.html, "vcgencmd get_throttled";
+Source: raspberrypi.com/documentation/computers/os.html, "vcgencmd get_throttled";
 systemd's timedatectl(1), property NTPSynchronized.
 """
 
@@ -11,43 +11,48 @@ import subprocess
 from common.errors import NotReady
 from common.preflight import CheckResult, CheckUnknown
 
-_ANSWERS_WITHIN_S = 3.0
+_TIMEOUT_S = 3.0
 
-# Bits of `get_throttled`, and what they mean now; 16 higher, they tell the same since the start.
+# Bits of `get_throttled` for the current state; shifted by 16, for any time since the boot.
 _UNDER_VOLTAGE, _THROTTLED = 0x1, 0x4
-_SINCE_START = 16
+_SINCE_BOOT = 16
 
 
-def synchronised() -> bool | None:
-    """Return whether the network has set the wall clock; None where that cannot be told."""
-    answer = _asked("timedatectl", "show", "--property=NTPSynchronized", "--value")
+def is_clock_synchronized() -> bool | None:
+    """Return whether the network has set the wall clock; None where that is unknown."""
+    answer = _query("timedatectl", "show", "--property=NTPSynchronized", "--value")
     return {"yes": True, "no": False}.get(answer)
 
 
-def clock() -> CheckResult:
-    """Whether the wall clock is right, so that pictures get the time at which they were taken.
+def check_clock() -> CheckResult:
+    """Check that the wall clock is right, because pictures are named by their time of capture.
 
-    Raises: Unknown.
+    Raises:
+        CheckUnknown: the machine does not report it.
     """
-    match synchronised():
+    match is_clock_synchronized():
         case True:
             return CheckResult("set by the network")
         case False:
             return CheckResult(
                 "not set by the network yet",
-                "pictures may get a wrong time; wait for the network, or: sudo timedatectl "
+                "pictures may get a wrong time: wait for the network, or: sudo timedatectl "
                 "set-ntp true",
             )
     raise CheckUnknown("no NTP status on this machine")
 
 
-def supply() -> CheckResult:
-    """Whether the Pi has enough power. Raises: NotReady while it has too little, Unknown."""
-    answer = _asked("vcgencmd", "get_throttled")
-    told = re.fullmatch(r"throttled=(0x[0-9a-fA-F]+)", answer)
-    if not told:
-        raise CheckUnknown("no vcgencmd that answers on this machine")
-    flags = int(told[1], 16)
+def check_supply() -> CheckResult:
+    """Check that the Pi has enough power.
+
+    Raises:
+        NotReady: the voltage is too low now.
+        CheckUnknown: the machine does not report it.
+    """
+    answer = re.fullmatch(r"throttled=(0x[0-9a-fA-F]+)", _query("vcgencmd", "get_throttled"))
+    if not answer:
+        raise CheckUnknown("no answer from vcgencmd on this machine")
+    flags = int(answer[1], 16)
     if flags & _UNDER_VOLTAGE:
         raise NotReady(
             "under-voltage: the Pi may stop at any moment; charge the battery, or use a supply "
@@ -55,29 +60,29 @@ def supply() -> CheckResult:
         )
     if flags & _THROTTLED:
         return CheckResult(
-            "the Pi is too hot and slows down", "let it cool; a rate may not be held"
+            "the Pi is too hot and slows down", "let it cool: it may not keep up with the rate"
         )
-    if flags >> _SINCE_START & (_UNDER_VOLTAGE | _THROTTLED):
+    if flags >> _SINCE_BOOT & (_UNDER_VOLTAGE | _THROTTLED):
         return CheckResult(
-            "enough now, but not always since the start",
-            "watch it: motors that pull hard can lower the voltage",
+            "enough now, but not always since the boot",
+            "watch it: motors under load can lower the voltage",
         )
     return CheckResult("enough")
 
 
-def _asked(program: str, *arguments: str) -> str:
-    """What a program of the system answers; "" when it is not there or has no answer."""
+def _query(program: str, *arguments: str) -> str:
+    """Return the output of a system program; "" when it is missing or fails."""
     if not shutil.which(program):
         return ""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [program, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
-            timeout=_ANSWERS_WITHIN_S,
+            timeout=_TIMEOUT_S,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return completed.stdout.strip() if completed.returncode == 0 else ""

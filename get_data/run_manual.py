@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     newest = {last_img_id_file: last_moment}
     if args.output:
         newest[args.output / label_file.NAME] = check_folder(args, conf)
-    followed = capture_clock.follow_policy(synchronised=pi_checks.synchronised())
+    followed = capture_clock.follow_policy(synchronised=pi_checks.is_clock_synchronized())
     ids = followed.warnings(newest)
     said = session_of(args)
     with view_of(args, conf) as view, closing(car_of(args, conf, said["track"])) as car:

@@ -1,4 +1,4 @@
-"""What `hardware_conf.json` may say: a mistake is named in one line, before anything moves."""
+"""Checks of `hardware_conf.json`: each mistake is reported in one line, before anything moves."""
 
 import copy
 import json
@@ -27,6 +27,7 @@ PCA9685 = copy.deepcopy(GPIO)
 PCA9685["motors"]["driver"] = "pca9685"
 PCA9685["motors"]["steering"]["channel"] = 1
 PCA9685["motors"]["throttle"]["channel"] = 0
+WEBCAM = GPIO | {"camera": {"driver": "v4l2", "device": 1}}
 REMOVED = object()
 
 
@@ -54,10 +55,10 @@ def read(folder, content):
 def refusal(folder, content):
     with pytest.raises(InputError) as raised:
         read(folder, content)
-    said = str(raised.value)
-    assert "\n" not in said
-    assert said.startswith(f"{folder}/hardware_conf.json: ")
-    return said.removeprefix(f"{folder}/hardware_conf.json: ")
+    reason = str(raised.value)
+    assert "\n" not in reason
+    assert reason.startswith(f"{folder}/hardware_conf.json: ")
+    return reason.removeprefix(f"{folder}/hardware_conf.json: ")
 
 
 def test_the_file_of_the_checkout_is_right():
@@ -66,12 +67,14 @@ def test_the_file_of_the_checkout_is_right():
 
 
 def keys(kind):
-    """Those of a Struct and of what it holds, without the folders."""
+    """Yield the keys of a Struct and of the Structs inside."""
     for field in msgspec.structs.fields(kind):
         inner = [
-            one for one in (field.type, *get_args(field.type)) if hasattr(one, "__struct_config__")
+            kind
+            for kind in (field.type, *get_args(field.type))
+            if hasattr(kind, "__struct_config__")
         ]
-        yield from (key for one in inner for key in keys(one))
+        yield from (key for kind in inner for key in keys(kind))
         if not inner:
             yield field.name
 
@@ -97,7 +100,40 @@ def test_the_driver_tells_the_kind_of_motors(tmp_path):
     assert (conf.motors.bus, conf.motors.address) == (1, 0x40)
 
 
-@pytest.mark.parametrize("content", [GPIO, PCA9685], ids=["gpio", "pca9685"])
+def test_a_file_from_before_there_was_a_choice_of_drivers_is_right(tmp_path):
+    earlier = changed(GPIO, {"pad.dead_zone": 0.1, "camera.number": 1})
+    conf = read(tmp_path, earlier)
+    assert conf.pad == hardware_conf.XboxPad(dead_zone=0.1)
+    assert conf.camera == hardware_conf.Picamera2Camera(number=1)
+
+
+def test_the_driver_tells_the_kind_of_camera(tmp_path):
+    conf = read(tmp_path, changed(GPIO, {"camera.driver": "v4l2"}))
+    assert conf.camera == hardware_conf.V4l2Camera(device=0)
+    named = changed(GPIO, {"camera.driver": "v4l2", "camera.device": "/dev/video2"})
+    assert read(tmp_path, named).camera == hardware_conf.V4l2Camera(device="/dev/video2")
+    assert hardware_conf.contents(conf)["camera"]["driver"] == "v4l2"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"camera.driver": "usb"}, "camera.driver: Invalid value 'usb'"),
+        ({"camera.driver": 1}, "camera.driver: Expected str"),
+        ({"pad.driver": "ps4"}, "pad.driver: Invalid value 'ps4'"),
+        ({"camera.device": 0}, "camera: Object contains unknown field device"),
+        ({"camera.driver": "v4l2", "camera.number": 0}, "camera: Object contains unknown field"),
+        ({"camera.driver": "v4l2", "camera.device": -1}, "camera.device: Expected int >= 0"),
+        ({"camera.driver": "v4l2", "camera.device": ""}, "camera.device: Expected str of length"),
+        ({"camera": []}, "camera: Expected object, got array"),
+    ],
+    ids=str,
+)
+def test_a_driver_has_its_own_keys(changes, reason, tmp_path):
+    assert refusal(tmp_path, changed(GPIO, changes)).startswith(reason)
+
+
+@pytest.mark.parametrize("content", [GPIO, PCA9685, WEBCAM], ids=["gpio", "pca9685", "webcam"])
 def test_a_label_tells_all_and_it_can_be_read_again(content, tmp_path):
     conf = read(tmp_path, content)
     assert read(tmp_path, hardware_conf.contents(conf)) == conf
@@ -115,15 +151,15 @@ def test_a_servo_that_is_mounted_the_other_way_round_is_right(tmp_path):
     assert read(tmp_path, turned).motors.steering.left_us == 1900
 
 
-WRONG = [  # of a car on pins: key, value, what is said
+WRONG = [  # of a car on pins: key, value, what is reason
     *[
-        (f"motors.{part}.{key}", value, said)
+        (f"motors.{part}.{key}", value, reason)
         for part, keys in (
             ("steering", ("left_us", "centre_us", "right_us")),
             ("throttle", ("reverse_us", "neutral_us", "forward_us")),
         )
         for key in keys
-        for value, said in (
+        for value, reason in (
             (499, "Expected float >= 500"),
             (2501, "Expected float <= 2500"),
             ("1500", "Expected float, got str"),
@@ -131,9 +167,9 @@ WRONG = [  # of a car on pins: key, value, what is said
         )
     ],
     *[
-        (f"motors.{part}.channel", value, said)
+        (f"motors.{part}.channel", value, reason)
         for part in ("steering", "throttle")
-        for value, said in (
+        for value, reason in (
             (-1, "Expected int >= 0"),
             (28, "Expected int <= 27"),
             (18.5, "Expected int, got float"),
@@ -173,13 +209,13 @@ WRONG = [  # of a car on pins: key, value, what is said
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "said"), WRONG, ids=lambda one: repr(one)[:40])
-def test_a_wrong_value_is_named_with_its_key(key, value, said, tmp_path):
-    assert refusal(tmp_path, changed(GPIO, {key: value})).startswith(f"{key}: {said}")
+@pytest.mark.parametrize(("key", "value", "reason"), WRONG, ids=lambda one: repr(one)[:40])
+def test_a_wrong_value_is_named_with_its_key(key, value, reason, tmp_path):
+    assert refusal(tmp_path, changed(GPIO, {key: value})).startswith(f"{key}: {reason}")
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "reason"),
     [
         ("motors.address", 0x3F, "Expected int >= 64"),
         ("motors.address", 0x78, "Expected int <= 119"),
@@ -189,12 +225,12 @@ def test_a_wrong_value_is_named_with_its_key(key, value, said, tmp_path):
         ("motors.throttle.channel", 27, "a PCA9685 has channels 0 to 15, not 27"),
     ],
 )
-def test_a_wrong_value_of_a_board_is_named_with_its_key(key, value, said, tmp_path):
-    assert refusal(tmp_path, changed(PCA9685, {key: value})) == f"{key}: {said}"
+def test_a_wrong_value_of_a_board_is_named_with_its_key(key, value, reason, tmp_path):
+    assert refusal(tmp_path, changed(PCA9685, {key: value})) == f"{key}: {reason}"
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "reason"),
     [
         ("car", "missing key car"),
         ("max_throttle", "missing key max_throttle"),
@@ -205,12 +241,12 @@ def test_a_wrong_value_of_a_board_is_named_with_its_key(key, value, said, tmp_pa
         ("motors.throttle.neutral_us", "motors.throttle: missing key neutral_us"),
     ],
 )
-def test_what_is_missing_is_named_with_its_place(key, said, tmp_path):
-    assert refusal(tmp_path, changed(GPIO, {key: REMOVED})) == said
+def test_what_is_missing_is_named_with_its_place(key, reason, tmp_path):
+    assert refusal(tmp_path, changed(GPIO, {key: REMOVED})) == reason
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "reason"),
     [
         ("speed", "Object contains unknown field speed"),
         ("motors.bus", "motors: Object contains unknown field bus"),
@@ -219,17 +255,17 @@ def test_what_is_missing_is_named_with_its_place(key, said, tmp_path):
         ("camera.width", "camera: Object contains unknown field width"),
     ],
 )
-def test_a_key_that_nobody_knows_is_a_mistake(key, said, tmp_path):
-    assert refusal(tmp_path, changed(GPIO, {key: 1})) == said
+def test_a_key_that_nobody_knows_is_a_mistake(key, reason, tmp_path):
+    assert refusal(tmp_path, changed(GPIO, {key: 1})) == reason
 
 
 def test_what_only_a_pin_needs_is_unknown_to_a_board(tmp_path):
-    said = refusal(tmp_path, changed(PCA9685, {"motors.longer_by_us": 59}))
-    assert said == "motors: Object contains unknown field longer_by_us"
+    reason = refusal(tmp_path, changed(PCA9685, {"motors.longer_by_us": 59}))
+    assert reason == "motors: Object contains unknown field longer_by_us"
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "reason"),
     [
         pytest.param(
             {"motors.throttle.neutral_us": 2100},
@@ -263,8 +299,8 @@ def test_what_only_a_pin_needs_is_unknown_to_a_board(tmp_path):
         ),
     ],
 )
-def test_values_that_contradict_each_other_are_named(changes, said, tmp_path):
-    assert refusal(tmp_path, changed(GPIO, changes)) == said
+def test_values_that_contradict_each_other_are_named(changes, reason, tmp_path):
+    assert refusal(tmp_path, changed(GPIO, changes)) == reason
 
 
 def test_every_pulse_that_may_be_told_fits_into_the_shortest_period():
@@ -279,5 +315,6 @@ def test_every_pulse_that_may_be_told_fits_into_the_shortest_period():
 def limits(kind, key):
     """The smallest and the largest value that a key may have."""
     properties = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
-    found = next(one for one in properties[key].get("anyOf", [properties[key]]) if "minimum" in one)
-    return found["minimum"], found["maximum"]
+    schemas = properties[key].get("anyOf", [properties[key]])
+    schema = next(schema for schema in schemas if "minimum" in schema)
+    return schema["minimum"], schema["maximum"]

@@ -48,7 +48,7 @@ def open_camera(fake):
     """Opens cameras that are closed at the end, and sees that nothing is left of them."""
     opened = []
 
-    def open_one(*, rate_hz=100.0, width_px=WIDTH_PX, height_px=HEIGHT_PX, **conf):
+    def open_it(*, rate_hz=100.0, width_px=WIDTH_PX, height_px=HEIGHT_PX, **conf):
         conf = FAST | conf if rate_hz > 41 else conf
         camera = PiCamera(
             Picamera2Camera(**conf), width_px=width_px, height_px=height_px, rate_hz=rate_hz
@@ -56,21 +56,23 @@ def open_camera(fake):
         opened.append(camera)
         return camera
 
-    yield open_one
+    yield open_it
     fake.behaves()
-    for each in opened:
-        each.close()
+    for camera in opened:
+        camera.close()
     assert not camera_threads()
 
 
 def camera_threads():
     return [
-        one.name for one in threading.enumerate() if one.name in ("fake sensor", "camera closes")
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name in ("fake sensor", "camera closes")
     ]
 
 
 def calls(package, name):
-    return [one for one in package.calls if one.name == name]
+    return [call for call in package.calls if call.name == name]
 
 
 def configuration(package):
@@ -105,12 +107,12 @@ def test_pictures_have_blue_first_and_show_the_whole_view(open_camera):
     assert camera.advice() == ""
 
 
-def test_asks_for_mode_rate_and_buffers_in_so_many_words(open_camera, package):
+def test_requests_mode_rate_and_buffers_explicitly(open_camera, package):
     open_camera(rate_hz=30)
-    asked = configuration(package)
-    assert asked["sensor"] == {"output_size": (1640, 1232), "bit_depth": 10}
-    assert asked["controls"] == {"FrameDurationLimits": (33333, 33333)}
-    assert (asked["buffer_count"], asked["queue"]) == (6, True)
+    requested = configuration(package)
+    assert requested["sensor"] == {"output_size": (1640, 1232), "bit_depth": 10}
+    assert requested["controls"] == {"FrameDurationLimits": (33333, 33333)}
+    assert (requested["buffer_count"], requested["queue"]) == (6, True)
 
 
 def test_a_part_of_the_view_is_described_as_such(open_camera):

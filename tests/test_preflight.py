@@ -69,6 +69,63 @@ def test_what_cannot_be_told_is_neither_ok_nor_a_failure():
         said_by(("camera", broken), ("space", tells_nothing))
 
 
+class Part:
+    """Part of a car that records what is done with it."""
+
+    def __init__(self, error=None, finding=None):
+        self.error, self.finding, self.done = error, finding, []
+
+    def open(self):
+        self.done.append("open")
+        if self.error:
+            raise self.error
+        return self
+
+    def check(self, part):
+        assert part is self
+        self.done.append("check")
+        if isinstance(self.finding, Exception):
+            raise self.finding
+        return self.finding
+
+
+def test_a_part_is_opened_and_then_checked_and_reported_in_one_line():
+    lines = []
+    preflight, camera = Preflight(lines.append), Part(finding=CheckResult("imx219"))
+    opened = preflight.open("camera", camera.open, camera.check)
+    preflight.require_all()
+    assert (opened.is_ready, opened.part) == (True, camera)
+    assert camera.done == ["open", "check"]
+    assert lines == ["  camera   ok      imx219"]
+
+
+def test_a_check_without_a_finding_is_not_reported():
+    lines = []
+    part = Part()
+    assert Preflight(lines.append).open("pad", part.open, part.check).part is part
+    assert lines == []
+
+
+@pytest.mark.parametrize(
+    ("part", "done"),
+    [
+        (Part(error=CameraFailed("no camera")), ["open"]),
+        (Part(finding=CameraFailed("no camera")), ["open", "check"]),
+    ],
+    ids=["cannot be opened", "fails its check"],
+)
+def test_a_part_that_failed_is_not_used(part, done):
+    lines = []
+    preflight = Preflight(lines.append)
+    opened = preflight.open("camera", part.open, part.check)
+    assert (opened.is_ready, part.done) == (False, done)
+    assert lines == ["  camera   FAILED  no camera"]
+    with pytest.raises(NotReady, match="camera"):
+        opened.part  # noqa: B018
+    with pytest.raises(NotReady, match="camera; nothing has moved"):
+        preflight.require_all()
+
+
 @pytest.fixture
 def program(tmp_path, monkeypatch):
     """Puts a program of that name, and no other, into PATH; it prints these words."""
@@ -93,7 +150,7 @@ def program(tmp_path, monkeypatch):
 )
 def test_the_clock_is_told(program, answer, said, todo):
     program("timedatectl", answer)
-    found = pi_checks.clock()
+    found = pi_checks.check_clock()
     assert found.message == said
     assert todo in found.note
     assert bool(found.note) == bool(todo)
@@ -104,14 +161,14 @@ def test_the_clock_is_told(program, answer, said, todo):
     [
         ("throttled=0x0", "enough", ""),
         ("throttled=0x4", "too hot", "let it cool"),
-        ("throttled=0x50000", "not always since the start", "motors that pull hard"),
-        ("throttled=0x40000", "not always since the start", "motors that pull hard"),
+        ("throttled=0x50000", "not always since the boot", "motors"),
+        ("throttled=0x40000", "not always since the boot", "motors"),
         ("throttled=0x8", "enough", ""),  # a soft limit of the temperature, not of the supply
     ],
 )
 def test_the_supply_is_told(program, answer, said, todo):
     program("vcgencmd", answer)
-    found = pi_checks.supply()
+    found = pi_checks.check_supply()
     assert said in found.message
     assert todo in found.note
     assert bool(found.note) == bool(todo)
@@ -120,7 +177,7 @@ def test_the_supply_is_told(program, answer, said, todo):
 def test_a_pi_with_too_little_power_does_not_drive(program):
     program("vcgencmd", "throttled=0x50005")
     with pytest.raises(NotReady, match=r"under-voltage: .* 5 V"):
-        pi_checks.supply()
+        pi_checks.check_supply()
 
 
 @pytest.mark.parametrize(
@@ -137,17 +194,17 @@ def test_a_pi_with_too_little_power_does_not_drive(program):
 )
 def test_what_no_program_tells_is_not_guessed(program, name, answer, code):
     program(name, answer, code)
-    for check in (pi_checks.clock, pi_checks.supply):
+    for check in (pi_checks.check_clock, pi_checks.check_supply):
         with pytest.raises(CheckUnknown):
             check()
 
 
 def test_a_program_that_hangs_is_not_waited_for(program, monkeypatch):
-    monkeypatch.setattr(pi_checks, "_ANSWERS_WITHIN_S", 0.2)
+    monkeypatch.setattr(pi_checks, "_TIMEOUT_S", 0.2)
     program("timedatectl", "yes")
     Path(shutil.which("timedatectl")).write_text("#!/bin/sh\nexec /bin/sleep 9999\n")
     with pytest.raises(CheckUnknown):
-        pi_checks.clock()
+        pi_checks.check_clock()
 
 
 GIGABYTE = 10**9

@@ -1,6 +1,8 @@
 """USB webcams, driven through a cv2.VideoCapture that is as strict as the real one."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from car.camera import webcam
 from car.camera.webcam import Webcam
 from car.hardware_conf import V4l2Camera
 from common.errors import CameraFailed
+from get_data import run_manual
 from tests.fakes.fake_webcam import NAME, FakeWebcam, VideoCapture
 from tests.helpers import camera_deadlines
 from tests.helpers.waiting import wait_until
@@ -246,6 +249,19 @@ def test_an_error_of_opencv_is_reported_by_capture(open_webcam, monkeypatch):
 def test_opencv_gives_up_on_a_silent_device_before_close_does(open_webcam):
     open_webcam()
     assert 1 <= int(os.environ[webcam._SELECT_TIMEOUT]) < 3
+
+
+def test_the_checks_before_a_drive_use_the_webcam_that_the_file_names(
+    fake, call, tmp_path, monkeypatch
+):
+    conf = tmp_path / "hardware_conf.json"
+    contents = json.loads(path.HARDWARE_CONF.read_text())
+    conf.write_text(json.dumps(contents | {"camera": {"driver": "v4l2"}}))
+    monkeypatch.setattr(path, "HARDWARE_CONF", conf)
+    code, _, err = call(run_manual, "--check")
+    assert code == 1  # there is no pad
+    assert re.search(rf"(?m)^  camera +ok +{NAME} at .*160x120 at 20 Hz.* Hz, red is red", err)
+    assert VideoCapture.open_count == 0
 
 
 def test_the_drivers_libraries_are_imported_when_a_camera_is_opened():

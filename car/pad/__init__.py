@@ -1,0 +1,1 @@
+"""Drivers of pads, their maps, and the display of `--check-pad`."""
