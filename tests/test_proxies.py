@@ -1,4 +1,4 @@
-"""Proxies that the environment names: used alike for labels and pictures, or said."""
+"""HTTP proxies from the environment: one rule for labels and pictures."""
 
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,7 +32,7 @@ def _no_proxy(monkeypatch):
 
 @pytest.fixture
 def certificate(tmp_path, monkeypatch):
-    """A certificate of an authority of one's own, which SSL_CERT_FILE names."""
+    """A certificate of a private authority, which SSL_CERT_FILE names."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -41,7 +41,7 @@ def certificate(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("variables", "url", "proxy", "said"),
+    ("variables", "url", "proxy", "note"),
     [
         ({}, "https://a.org", "", ""),
         ({"https_proxy": "http://p:3128"}, "https://a.org", "http://p:3128", "https_proxy"),
@@ -58,13 +58,13 @@ def certificate(tmp_path, monkeypatch):
         ({"https_proxy": "http://p:port"}, "https://a.org", "", "https_proxy"),
     ],
 )
-def test_which_proxy_counts(monkeypatch, variables, url, proxy, said):
+def test_the_proxy_is_chosen_by_scheme_and_host(monkeypatch, variables, url, proxy, note):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     route = find_route(url)
     assert route.proxy == proxy
-    assert said in route.note
-    assert bool(said) == bool(route.note)
+    assert note in route.note
+    assert bool(note) == bool(route.note)
 
 
 def test_the_login_to_a_proxy_is_not_shown(monkeypatch):
@@ -75,7 +75,7 @@ def test_the_login_to_a_proxy_is_not_shown(monkeypatch):
 
 
 class Elastic(BaseHTTPRequestHandler):
-    """Answers as Elasticsearch does, with the headers that came."""
+    """An Elasticsearch that responds with the headers of the request."""
 
     protocol_version = "HTTP/1.1"
 
@@ -94,7 +94,7 @@ class Elastic(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def elastic():
-    """The address of a server that answers as Elasticsearch does."""
+    """The address of an `Elastic`."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Elastic) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -102,9 +102,7 @@ def elastic():
 
 
 @pytest.mark.parametrize("login", ["", "me:sec%40ret@"])
-def test_labels_go_through_the_proxy_which_does_not_see_them(
-    elastic, certificate, tmp_path, monkeypatch, login
-):
+def test_labels_are_tunnelled_through_the_proxy(elastic, certificate, tmp_path, monkeypatch, login):
     with Tunnel(elastic, certificate) as tunnel:
         monkeypatch.setenv("https_proxy", tunnel.url.replace("//", f"//{login}"))
         settings = EsSettings(f"https://{ES}:9200", "labels", tmp_path / "ca.pem", "zoe", "pwd")
@@ -120,7 +118,7 @@ def test_labels_go_through_the_proxy_which_does_not_see_them(
 
 
 class VirtualVersity(Versity):
-    """A server whose buckets are parts of its host's name."""
+    """A server with virtual-hosted addressing."""
 
     def command(self):
         command = list(super().command())
@@ -130,10 +128,8 @@ class VirtualVersity(Versity):
 
 @pytest.mark.servers
 @pytest.mark.parametrize("addressing", ["virtual", "path"])
-def test_pictures_go_through_the_proxy_in_the_way_of_addressing_that_is_wanted(
-    certificate, monkeypatch, addressing
-):
-    """With --create-bucket too; the server checks the signature, of which the host is a part."""
+def test_pictures_are_tunnelled_with_either_addressing(certificate, monkeypatch, addressing):
+    """Also with --create-bucket; the server checks the signature, which covers the host."""
     with VirtualVersity() as server, Tunnel(server.gateway.url, certificate) as tunnel:
         monkeypatch.setenv("https_proxy", tunnel.url)
         environment = server.gateway.environment("pictures", server.gateway.admin) | {
@@ -155,7 +151,7 @@ def test_pictures_go_through_the_proxy_in_the_way_of_addressing_that_is_wanted(
         assert {asked for asked, _ in tunnel.asked} == {host}
 
 
-def test_a_proxy_that_does_not_answer_is_named_for_both(certificate, tmp_path, monkeypatch):
+def test_a_proxy_that_is_down_is_named_for_labels_and_pictures(certificate, tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
     environment = {
         "PATATE_S3_BUCKET": "pictures",
@@ -165,17 +161,17 @@ def test_a_proxy_that_does_not_answer_is_named_for_both(certificate, tmp_path, m
     }
     store = S3PictureStore(from_environment(environment), retry_timeout_s=0.1)
     client = Client(EsSettings(f"https://{ES}:9200", ca_certs=tmp_path / "ca.pem"))
-    for ask in (
+    for request in (
         lambda: store.check(writing=False),
         lambda: client.request("GET", "/", should_retry=False),
         lambda: create_bucket(from_environment(environment)),
     ):
         with pytest.raises(DatabaseError, match=r"https_proxy; no_proxy="):
-            ask()
+            request()
     client.close()
 
 
-def test_servers_over_http_are_reached_past_a_proxy(elastic, monkeypatch):
+def test_http_servers_are_reached_directly(elastic, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     client = Client(EsSettings(elastic))
@@ -201,7 +197,7 @@ def test_servers_over_http_are_reached_past_a_proxy(elastic, monkeypatch):
         {"PATATE_S3_BUCKET": "our.pictures"},
     ],
 )
-def test_what_cannot_be_addressed_so_is_told_before_anything_is_sent(changes):
+def test_settings_unfit_for_virtual_addressing_are_rejected(changes):
     whole = {
         "PATATE_S3_BUCKET": "pictures",
         "PATATE_S3_ENDPOINT_URL": f"https://{S3}",

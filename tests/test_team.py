@@ -1,4 +1,4 @@
-"""The scripts over a team's database: the same output and effect, and what is wrong in a line."""
+"""The scripts with a team's database: output and effect, and wrong settings in one line."""
 
 import os
 import signal
@@ -26,8 +26,8 @@ LEFT = '{"label.label_direction": {"type": "term", "value": 0}}'
 
 @pytest.fixture
 def team(team_environment, monkeypatch, elasticsearch_8, s3):
-    """An empty database of a team, that the environment leads to; looked into past our code."""
-    lead(monkeypatch, team_environment)
+    """An empty team database that the environment names, and direct access to it."""
+    set_variables(monkeypatch, team_environment)
     return TeamHome(
         elasticsearch_8,
         s3,
@@ -38,13 +38,13 @@ def team(team_environment, monkeypatch, elasticsearch_8, s3):
     )
 
 
-def lead(monkeypatch, environment):
+def set_variables(monkeypatch, environment):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
 
-def only_searching(team):
-    """The variables of a member who may only search."""
+def searcher_variables(team):
+    """Return the variables of a member who may only search."""
     return {
         **team.cluster.environment(team.index, team.cluster.searcher),
         **team.gateway.environment(team.bucket, team.gateway.searcher),
@@ -80,10 +80,10 @@ def test_the_whole_loop(call, team, drive, tmp_path):
     assert team.contents().files == there.files
 
 
-def test_a_dry_run_needs_the_right_to_read_and_changes_nothing(call, team, drive, monkeypatch):
+def test_a_dry_run_needs_only_read_permission_and_changes_nothing(call, team, drive, monkeypatch):
     call(upload_data, save(drive.parent / "one", [document(20)]))
     before = team.contents()
-    lead(monkeypatch, only_searching(team))
+    set_variables(monkeypatch, searcher_variables(team))
     code, counts, err = call(upload_data, drive, "--dry-run")
     assert (code, counts["created"], counts["pictures_sent"]) == (0, 10, 10), err
     wish = {one["img_id"]: one | {"to_delete": True} for one in [document(20)]}
@@ -100,14 +100,14 @@ def test_a_dry_run_before_the_first_upload_counts_everything_as_new(call, team, 
     assert team.contents().files == {}
 
 
-def test_who_may_only_search_fetches_everything(call, team, drive, tmp_path, monkeypatch):
+def test_a_searcher_downloads_everything(call, team, drive, tmp_path, monkeypatch):
     call(upload_data, drive)
-    lead(monkeypatch, only_searching(team))
+    set_variables(monkeypatch, searcher_variables(team))
     code, counts, err = call(search_and_download, "-p", tmp_path / "found")
     assert (code, counts["fetched"], counts["failed"]) == (0, 10, 0), err
 
 
-def test_a_search_of_some_leaves_none_open(call, team, drive, tmp_path):
+def test_a_limited_search_frees_its_context(call, team, drive, tmp_path):
     call(upload_data, drive)
     counts = call(search_and_download, "-p", tmp_path / "found", "--limit", "3")[1]
     assert counts["found"] == counts["fetched"] == 3
@@ -116,9 +116,9 @@ def test_a_search_of_some_leaves_none_open(call, team, drive, tmp_path):
 
 
 @pytest.mark.parametrize("far", ["labels", "pictures"])
-def test_a_server_that_is_away_at_the_start_is_waited_for(call, team, drive, monkeypatch, far):
+def test_a_server_that_is_down_at_the_start_is_retried(call, team, drive, monkeypatch, far):
     with Proxy(team.cluster.url) as labels, Proxy(team.gateway.url) as pictures:
-        lead(
+        set_variables(
             monkeypatch,
             {"PATATE_ES_URL": labels.url, "PATATE_S3_ENDPOINT_URL": pictures.url},
         )
@@ -129,11 +129,11 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(call, team, drive, mon
 
 @pytest.mark.parametrize("part", ["PATATE_ES_", "PATATE_S3_"])
 @pytest.mark.parametrize("script", [upload_data, upload_to_db])
-def test_who_may_only_search_changes_nothing(call, team, drive, monkeypatch, part, script):
+def test_a_searcher_changes_nothing(call, team, drive, monkeypatch, part, script):
     call(upload_data, save(drive.parent / "one", [document(20)]))
     before = team.contents()
-    searcher = only_searching(team)
-    lead(monkeypatch, {name: searcher[name] for name in searcher if name.startswith(part)})
+    searcher = searcher_variables(team)
+    set_variables(monkeypatch, {name: searcher[name] for name in searcher if name.startswith(part)})
     code, _, err = call(script, drive, *["-y"] * (script is upload_to_db))
     assert code == 1
     assert part in err
@@ -141,11 +141,11 @@ def test_who_may_only_search_changes_nothing(call, team, drive, monkeypatch, par
     assert team.contents() == before
 
 
-def test_an_upload_that_is_done_again_asks_once_a_thousand(call, team, tmp_path, monkeypatch):
+def test_a_repeated_upload_sends_one_lookup_per_thousand_labels(call, team, tmp_path, monkeypatch):
     drive = save(tmp_path / "drive", [document(number) for number in range(1040)])
     call(upload_data, drive)
     with Proxy(team.cluster.url) as labels, Proxy(team.gateway.url) as pictures:
-        lead(
+        set_variables(
             monkeypatch,
             {"PATATE_ES_URL": labels.url, "PATATE_S3_ENDPOINT_URL": pictures.url},
         )
@@ -156,7 +156,7 @@ def test_an_upload_that_is_done_again_asks_once_a_thousand(call, team, tmp_path,
     assert labels.requests["POST", "_mget"] == 2 * 2
 
 
-def test_a_bucket_is_created_when_that_is_asked_for(call, team, drive, monkeypatch):
+def test_a_bucket_is_created_on_request(call, team, drive, monkeypatch):
     admin = team.gateway.admin
     name = new_name("pictures")
     variables = {
@@ -164,7 +164,7 @@ def test_a_bucket_is_created_when_that_is_asked_for(call, team, drive, monkeypat
         "PATATE_S3_KEY_ID": admin.name,
         "PATATE_S3_KEY": admin.secret,
     }
-    lead(monkeypatch, variables)
+    set_variables(monkeypatch, variables)
     code, _, err = call(upload_data, drive)
     assert code == 1
     assert "PATATE_S3_BUCKET" in err
@@ -215,7 +215,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("wrong", "code", "variable"), WRONG.values(), ids=WRONG)
-def test_a_wrong_set_up_is_one_line_that_names_the_variable(team, drive, wrong, code, variable):
+def test_wrong_settings_are_reported_in_one_line_with_the_variable(
+    team, drive, wrong, code, variable
+):
     places = {"es": team.cluster.url[4:], "s3": team.gateway.url[4:]}
     environment = dict(team.environment) | {
         name: value.format(**places) for name, value in wrong.items()
@@ -256,7 +258,7 @@ def run_process(command, environment):
 # --- faults on the way, as the soak has them at length
 
 
-def test_who_interrupts_an_upload_to_far_away_waits_for_what_is_on_its_way(call, team, tmp_path):
+def test_an_interrupted_upload_finishes_the_pictures_in_flight(call, team, tmp_path):
     drive = save(tmp_path / "drive", [document(one) for one in range(1000)])
     with Proxy(team.gateway.url) as far:
         process = subprocess.Popen(
@@ -278,7 +280,7 @@ def test_who_interrupts_an_upload_to_far_away_waits_for_what_is_on_its_way(call,
     assert (code, counts["created"]) == (0, 1000)
 
 
-def test_only_what_the_database_needs_is_loaded(team, drive, tmp_path):
+def test_only_the_libraries_of_the_database_are_imported(team, drive, tmp_path):
     code = (
         "import sys; from get_data import upload_data as u; "
         f"u.main([{str(drive)!r}]); print(*sys.modules, file=sys.stderr)"
