@@ -44,12 +44,12 @@ class Rig:
 def rig(request, tmp_path, monkeypatch):
     """The rig of each driver; nothing is left of its cameras afterwards."""
     if request.param == "picamera2":
-        rig = Rig(Picamera2Camera, fake_camera.connected(tmp_path), [], "die")
+        rig = Rig(Picamera2Camera, fake_camera.connect_camera(tmp_path), [], "die")
     else:
         rig = Rig(V4l2Camera, FakeWebcam(tmp_path), [], "unplugged")
     rig.fake.install(monkeypatch)
     yield rig
-    rig.fake.behaves()
+    rig.fake.behave()
     for camera in rig.opened:
         camera.close()
     assert not [thread.name for thread in threading.enumerate() if thread.name in THREADS]
@@ -150,10 +150,10 @@ def test_the_rate_is_measured(rig):
 def test_a_camera_that_falls_silent_is_noticed_in_a_second(rig, restore):
     restore("_NO_PICTURE_S")
     camera = rig.open()
-    rig.fake.behaves("stall")
+    rig.fake.behave("stall")
     with pytest.raises(CameraFailed, match=r"^no picture for 1\.0 s.* cable"):
         capture_some(camera)
-    rig.fake.behaves()
+    rig.fake.behave()
     wait_until(lambda: number(camera.capture()) >= 0)
 
 
@@ -161,7 +161,7 @@ def test_a_camera_that_falls_silent_is_noticed_in_a_second(rig, restore):
 def test_a_slow_camera_is_given_five_periods(rig, restore):
     restore("_NO_PICTURE_S")
     camera = rig.open(rate_hz=4)
-    rig.fake.behaves("stall")
+    rig.fake.behave("stall")
     with pytest.raises(CameraFailed, match=r"^no picture for 1\.2 s"):
         capture_some(camera)
 
@@ -169,16 +169,16 @@ def test_a_slow_camera_is_given_five_periods(rig, restore):
 @pytest.mark.slow
 def test_a_camera_that_gives_no_picture_at_all_is_released(rig, restore):
     restore("_NO_FIRST_PICTURE_S")
-    rig.fake.behaves("stall")
+    rig.fake.behave("stall")
     with pytest.raises(CameraFailed, match=r"^no picture for 3\.0 s"):
         rig.open()
-    rig.fake.behaves()
+    rig.fake.behave()
     rig.open().capture()
 
 
 def test_a_camera_that_is_lost_says_so(rig):
     camera = rig.open()
-    rig.fake.behaves(rig.lost)
+    rig.fake.behave(rig.lost)
     with pytest.raises(CameraFailed, match=r"cable|plug it in") as failed:
         capture_some(camera)
     assert "\n" not in str(failed.value)
@@ -197,10 +197,10 @@ def test_a_rate_that_it_does_not_have_is_an_error_that_names_those_it_has(rig):
 
 
 def test_a_camera_that_another_program_uses_says_so(rig):
-    rig.fake.behaves("busy")
+    rig.fake.behave("busy")
     with pytest.raises(CameraFailed, match="end what else uses it"):
         rig.open()
-    rig.fake.behaves()
+    rig.fake.behave()
     rig.open().capture()
 
 
@@ -248,7 +248,7 @@ def capturing(camera):
 def test_may_be_closed_while_another_thread_captures(rig, word):
     camera = rig.open(rate_hz=2)
     with capturing(camera) as ended:
-        rig.fake.behaves(*word.split())
+        rig.fake.behave(*word.split())
         time.sleep(0.7)  # most likely the last one was fetched by now, if no more come
         camera.close()
     assert ended == ["the camera is closed"]
@@ -258,12 +258,12 @@ def test_may_be_closed_while_another_thread_captures(rig, word):
 def test_a_camera_that_does_not_close_is_given_up(rig, restore):
     restore("CLOSE_TIMEOUT_S")
     camera = rig.open()
-    rig.fake.behaves("hang")
+    rig.fake.behave("hang")
     if rig.conf is V4l2Camera:
         time.sleep(0.2)  # until it waits for the next picture
     with pytest.raises(CameraFailed, match="does not close within 3 s"):
         camera.close()
     with pytest.raises(CameraFailed, match="closed"):
         camera.capture()
-    rig.fake.behaves()
+    rig.fake.behave()
     wait_until(lambda: not {thread.name for thread in threading.enumerate()} & THREADS)

@@ -115,7 +115,7 @@ def test_a_package_that_cannot_be_fetched_is_an_error_with_a_remedy(tmp_path, mo
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """A camera that works, and can be told not to."""
-    camera = fake_camera.connected(tmp_path)
+    camera = fake_camera.connect_camera(tmp_path)
     camera.install(monkeypatch)
     return camera
 
@@ -131,7 +131,7 @@ def picamera2(fake, package):
     """The camera as its package gives it, closed at the end."""
     camera = package.Picamera2()
     yield camera
-    fake.behaves()
+    fake.behave()
     camera.close()
 
 
@@ -233,7 +233,7 @@ def test_starves_when_all_buffers_are_held_and_goes_on_when_one_is_released(star
 
 
 def test_waits_for_ever_without_a_time_and_is_let_go(started, fake):
-    fake.behaves("stall")
+    fake.behave("stall")
     with suppress(TimeoutError):  # one may have been there
         started.capture_request(wait=0.1).release()
     with pytest.raises(TimeoutError):
@@ -348,7 +348,7 @@ def test_has_one_owner_at_a_time(picamera2):
 
 
 def test_a_word_that_it_does_not_know_is_a_mistake(fake, package):
-    fake.behaves("stal")
+    fake.behave("stal")
     with pytest.raises(AssertionError, match="stal"):
         package.Picamera2()
 

@@ -27,7 +27,7 @@ GREY = 102
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """A camera that works, and can be told not to."""
-    camera = fake_camera.connected(tmp_path)
+    camera = fake_camera.connect_camera(tmp_path)
     camera.install(monkeypatch)
     return camera
 
@@ -57,7 +57,7 @@ def open_camera(fake):
         return camera
 
     yield open_it
-    fake.behaves()
+    fake.behave()
     for camera in opened:
         camera.close()
     assert not camera_threads()
@@ -136,7 +136,7 @@ def test_a_part_of_the_view_is_described_as_such(open_camera):
 def test_what_a_shape_costs_is_told_with_the_size_that_costs_nothing(
     open_camera, fake, model, size, seen, whole
 ):
-    fake.behaves(f"model={model}")
+    fake.behave(f"model={model}")
     camera = open_camera(rate_hz=40, width_px=size[0], height_px=size[1])
     assert camera.describe().endswith(f"on the sensor, {seen}")
     assert camera.advice().split()[1:2] == [*whole.split()]
@@ -146,7 +146,7 @@ def test_what_a_shape_costs_is_told_with_the_size_that_costs_nothing(
 
 @pytest.mark.parametrize("lock_exposure", [False, True])
 def test_a_sensor_that_sees_no_colours_records_grey(open_camera, fake, lock_exposure):
-    fake.behaves("mono")
+    fake.behave("mono")
     camera = open_camera(rate_hz=40, lock_exposure=lock_exposure)
     assert camera.check_colours() == "it sees no colours"
     pixels = camera.capture().pixels
@@ -248,7 +248,7 @@ def test_a_rate_that_no_mode_has_is_answered_by_those_that_there_are(modes, conf
 
 
 def test_the_rate_is_checked_when_the_camera_is_opened(open_camera, fake):
-    fake.behaves("model=imx708")
+    fake.behave("model=imx708")
     with pytest.raises(CameraFailed, match=r"60 Hz: 2304x1296 up to 56\.03 Hz"):
         open_camera(rate_hz=60, sensor_width=None, sensor_height=None)
     open_camera(rate_hz=40)
@@ -262,13 +262,13 @@ def test_the_rate_is_checked_when_the_camera_is_opened(open_camera, fake):
 def test_another_size_than_asked_is_an_error_that_names_the_nearest(
     open_camera, fake, width_px, behaves, nearest
 ):
-    fake.behaves(*behaves)
+    fake.behave(*behaves)
     with pytest.raises(CameraFailed, match=rf"{width_px}x120.*nearest.* {nearest}$"):
         open_camera(width_px=width_px)
 
 
 def test_another_format_than_asked_is_an_error(open_camera, fake):
-    fake.behaves("format=BGR888")
+    fake.behave("format=BGR888")
     with pytest.raises(CameraFailed, match="BGR888 instead of RGB888"):
         open_camera()
 
@@ -306,7 +306,7 @@ def refuse(message):
 
 def test_a_picture_that_comes_again_is_not_taken_again(open_camera, fake):
     camera = open_camera()
-    fake.behaves("repeat")
+    fake.behave("repeat")
     moments = [camera.capture().captured_s for _ in range(20)]
     assert moments == sorted(set(moments))
 
@@ -331,7 +331,7 @@ def test_a_drive_that_was_held_up_does_not_blame_the_camera(
 
     monkeypatch.setattr(package.Picamera2, "capture_request", held_up)
     if word:
-        fake.behaves(word)
+        fake.behave(word)
         with pytest.raises(CameraFailed, match="no picture"):
             capture_some(camera)
     else:
@@ -341,7 +341,7 @@ def test_a_drive_that_was_held_up_does_not_blame_the_camera(
 
 @pytest.mark.parametrize("told", [(), ("locks",)], ids=["AeState", "AeLocked"])
 def test_exposure_and_white_balance_have_settled_before_the_first_picture(open_camera, fake, told):
-    fake.behaves(*told)
+    fake.behave(*told)
     assert grey(open_camera().capture()) == pytest.approx([GREY] * 3, abs=4)
 
 
@@ -351,7 +351,7 @@ def test_light_that_never_stands_still_is_not_waited_for_any_longer(
     open_camera, fake, told, restore
 ):
     restore("_SETTLE_TIMEOUT_S")
-    fake.behaves(told)
+    fake.behave(told)
     start_s = time.monotonic()
     camera = open_camera()
     assert time.monotonic() - start_s > 1.9
@@ -370,7 +370,7 @@ def frames_until(camera, seen):
 
 def test_exposure_goes_on_when_it_is_not_locked(open_camera, fake):
     camera = open_camera()
-    fake.behaves("dim")
+    fake.behave("dim")
     for _ in range(50):
         camera.capture()
     assert grey(camera.capture()) == pytest.approx([GREY] * 3, abs=4)
@@ -383,7 +383,7 @@ def test_locked_exposure_stays(open_camera, fake, package):
     assert locked["AwbEnable"] is False
     for _ in range(10):  # those taken before the lock reached the sensor
         assert grey(camera.capture()) == pytest.approx([GREY] * 3, abs=4)
-    fake.behaves("dim")
+    fake.behave("dim")
     assert frames_until(camera, lambda frame: grey(frame)[1] < GREY - 30)
     assert all(grey(camera.capture())[1] <= GREY - 30 for _ in range(40))
 
@@ -407,10 +407,10 @@ def test_locked_colours_are_as_they_were_after_the_look_at_them(open_camera, pac
 
 def test_exchanged_colours_are_an_error(open_camera, fake):
     camera = open_camera()
-    fake.behaves("swap")
+    fake.behave("swap")
     with pytest.raises(CameraFailed, match=r"^red and blue are swapped in the pictures"):
         camera.check_colours()
-    fake.behaves()
+    fake.behave()
     assert frames_until(camera, lambda frame: np.ptp(grey(frame)) <= 4)
 
 
@@ -418,14 +418,14 @@ def test_exchanged_colours_are_an_error(open_camera, fake):
 @pytest.mark.parametrize("light", ["dark", "bright"])
 def test_colours_that_cannot_be_told_are_not_guessed(open_camera, fake, light):
     camera = open_camera()
-    fake.behaves(light)
+    fake.behave(light)
     frames_until(camera, lambda frame: abs(grey(frame)[1] - GREY) > 90)
     assert camera.check_colours() == f"too {light} to tell"
 
 
 def test_a_camera_that_does_not_follow_is_an_error(open_camera, fake):
     camera = open_camera()
-    fake.behaves("deaf")
+    fake.behave("deaf")
     with pytest.raises(CameraFailed, match="does not follow ColourGains"):
         camera.check_colours()
 
@@ -471,7 +471,7 @@ def test_the_rate_is_that_of_the_pictures_that_come(open_camera, package, monkey
 def test_a_library_that_cannot_be_used_says_what_to_install(
     tmp_path, monkeypatch, open_camera, source, said
 ):
-    fake_camera.forget_picamera2(monkeypatch)
+    fake_camera.unload_picamera2(monkeypatch)
     (tmp_path / "picamera2.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(CameraFailed) as failed:
@@ -492,10 +492,10 @@ def test_a_library_that_cannot_be_used_says_what_to_install(
     ],
 )
 def test_a_camera_that_cannot_be_used_says_what_to_do(open_camera, fake, word, conf, said):
-    fake.behaves(word)
+    fake.behave(word)
     with pytest.raises(CameraFailed, match=said):
         open_camera(**conf)
-    fake.behaves()
+    fake.behave()
     open_camera().capture()  # it was closed
 
 

@@ -898,8 +898,8 @@ def test_a_camera_that_stalls_fails_one_check(tmp_path, call, monkeypatch, stall
 
 
 def test_a_shape_that_costs_view_is_noted_with_the_one_that_does_not(tmp_path):
-    camera = fake_camera.connected(tmp_path)
-    camera.behaves("model=imx708")
+    camera = fake_camera.connect_camera(tmp_path)
+    camera.behave("model=imx708")
     process = subprocess.run(
         [sys.executable, str(SCRIPT), "-o", str(tmp_path / "drive"), "--check"],
         env=os.environ | camera.environment,

@@ -210,7 +210,7 @@ def test_a_second_drive_starts_at_once_whatever_ended_the_first(tmp_path, end):
 def test_the_car_is_checked_before_the_first_pulse(tmp_path):
     """Swapped red and blue are reported, and no pulse is sent."""
     setup = prepare_drive(tmp_path)
-    setup.camera.behaves("swap")
+    setup.camera.behave("swap")
     with Pulses(setup.pi) as pulses, FifoPad(setup.pi):
         process = setup.start()
         _, stderr = process.communicate()

@@ -47,7 +47,7 @@ def open_webcam(fake):
         return opened[-1]
 
     yield open_it
-    fake.behaves()
+    fake.behave()
     for camera in opened:
         camera.close()
     assert VideoCapture.open_count == 0
@@ -62,7 +62,7 @@ def test_the_fake_has_methods_of_the_real_class_only():
 
 
 def test_the_fake_answers_like_the_real_class_when_nothing_is_open(fake):
-    fake.behaves("busy")
+    fake.behave("busy")
     for capture in (VideoCapture(0, cv2.CAP_V4L2), REAL_VIDEO_CAPTURE()):
         assert capture.isOpened() is False
         assert capture.grab() is False
@@ -177,7 +177,7 @@ def test_what_is_no_camera_is_named(open_webcam, tmp_path):
 
 def test_a_webcam_that_is_unplugged_is_named_with_its_node(open_webcam, fake):
     camera = open_webcam()
-    fake.behaves("unplugged")
+    fake.behave("unplugged")
     with pytest.raises(CameraFailed, match=f"{NAME} was unplugged from {fake.node}"):
         [camera.capture() for _ in range(5)]
     with pytest.raises(CameraFailed, match="was unplugged"):
@@ -186,13 +186,13 @@ def test_a_webcam_that_is_unplugged_is_named_with_its_node(open_webcam, fake):
 
 def test_a_damaged_jpeg_is_skipped(open_webcam, fake):
     camera = open_webcam(width_px=640, height_px=480, rate_hz=60)
-    fake.behaves("corrupt")
+    fake.behave("corrupt")
     numbers = [int(camera.capture().pixels[-1, -1, 0]) for _ in range(8)]
     assert [number % 2 for number in numbers[2:]] == [0] * 6
 
 
 def test_a_webcam_without_time_stamps_has_the_time_of_arrival(open_webcam, fake):
-    fake.behaves("clockless")
+    fake.behave("clockless")
     camera = open_webcam()
     before_s = time.monotonic()
     camera.capture()
@@ -204,7 +204,7 @@ def test_a_webcam_without_time_stamps_has_the_time_of_arrival(open_webcam, fake)
 @pytest.mark.slow
 def test_a_rate_that_is_not_held_is_measured(open_webcam, fake):
     camera = open_webcam()
-    fake.behaves("slow")
+    fake.behave("slow")
     camera.capture()
     wait_until(lambda: camera.measure_rate_hz(0.5) == pytest.approx(10, rel=0.05))
 
@@ -214,7 +214,7 @@ def test_a_rate_that_is_not_held_is_measured(open_webcam, fake):
 def test_a_process_that_was_held_up_does_not_blame_the_webcam(open_webcam, fake, monkeypatch, word):
     """Once: a machine that is always late must not hide a camera that is dead."""
     camera = open_webcam()
-    fake.behaves("stall")
+    fake.behave("stall")
     wait_until(lambda: not camera._newest and time.sleep(0.3) is None and not camera._newest)
     real, waits = camera._changed.wait_for, []
 
@@ -223,7 +223,7 @@ def test_a_process_that_was_held_up_does_not_blame_the_webcam(open_webcam, fake,
         if len(waits) > 1:
             return real(predicate, timeout_s)
         time.sleep(timeout_s + 0.3)
-        fake.behaves(*word.split())
+        fake.behave(*word.split())
         return False
 
     monkeypatch.setattr(camera._changed, "wait_for", held_up)

@@ -24,27 +24,27 @@ class FakeCamera:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         """Install the camera in this process until the test ends; return the package."""
-        forget_picamera2(monkeypatch)
+        unload_picamera2(monkeypatch)
         monkeypatch.syspath_prepend(FAKES)
         monkeypatch.setenv("FAKE_CAMERA", str(self.control))
         return importlib.import_module("picamera2")
 
-    def behaves(self, *words: str) -> None:
+    def behave(self, *words: str) -> None:
         """Replace the camera's behaviour by words such as "stall" or "model=imx708"."""
         draft = self.control.with_suffix(".draft")
         draft.write_text(" ".join(words))
         draft.replace(self.control)
 
 
-def forget_picamera2(monkeypatch: pytest.MonkeyPatch) -> None:
+def unload_picamera2(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unload the package, so that the next import searches the path again."""
     for name in ("picamera2", "libcamera"):
         monkeypatch.setitem(sys.modules, name, None)  # undone, whatever is imported meanwhile
         del sys.modules[name]
 
 
-def connected(folder: Path) -> FakeCamera:
+def connect_camera(folder: Path) -> FakeCamera:
     """Create a working camera, controlled by a file in the folder."""
     camera = FakeCamera(folder / "fake_camera")
-    camera.behaves()
+    camera.behave()
     return camera

@@ -44,9 +44,9 @@ class FakeWebcam:
         (self.sys / "video0/name").write_text(f"{NAME}\n")
         self.dev.mkdir()
         self.node = self.dev / "video0"
-        self.behaves()
+        self.behave()
 
-    def behaves(self, *words) -> None:
+    def behave(self, *words) -> None:
         """Set the words, in place of those before."""
         assert set(words) <= WORDS, f"the fake webcam does not know {set(words) - WORDS}"
         self.words = set(words)

@@ -254,7 +254,7 @@ def prepare_drive(
     """Prepare a drive into `folder / "drive"`, with a fault of `broken_drive` if given."""
     pi = bench.create_pi(folder / "pi")
     pi.conf.write_text(json.dumps(conf))
-    camera = fake_camera.connected(folder)
+    camera = fake_camera.connect_camera(folder)
     trigger = folder / "trigger"
     script: list[object] = [path.ROOT / "get_data" / "run_manual.py"]
     if fault:

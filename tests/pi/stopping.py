@@ -99,7 +99,7 @@ STOPS = (
     ),
     Stop(
         "the camera hangs",
-        _timed(lambda car: car.camera.behaves("stall")),
+        _timed(lambda car: car.camera.behave("stall")),
         CAMERA_TIMEOUT_S + 0.25,
         1,
         "no picture for 1.0 s: check the camera's cable",
