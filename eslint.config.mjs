@@ -11,6 +11,7 @@ export default [
     rules: {
       ...js.configs.recommended.rules,
       "consistent-return": "error",
+      curly: ["error", "multi-line"],
       eqeqeq: "error",
       "no-console": "error",
       "no-else-return": "error",
@@ -28,6 +29,7 @@ export default [
       "prefer-template": "error",
       complexity: ["error", 20],
       "max-depth": ["error", 3],
+      "max-lines-per-function": ["error", { max: 60, skipBlankLines: true, skipComments: true }],
     },
   },
 ];

@@ -164,8 +164,8 @@ def case_of(name, number):
     attribute = "speed" if name[0] == "speed" else "direction"
     most = 1 if attribute == "speed" else 4
     if number > most:
-        said = f"There is no {attribute} {number}: it goes from 0 to {most}."
-        return Case(lambda page: toast(page) == said)
+        facts = f"no {attribute} {number}", f"0 to {most}"
+        return Case(lambda page: all(fact in toast(page) for fact in facts))
     start = of_another_class(attribute, number)
     holds = speed_of if attribute == "speed" else direction_of
     return Case(holds(start, number), start=start)
@@ -234,9 +234,9 @@ def test_keys_change_no_picture_that_is_not_in_sight(page, labelizer, view):
                 keys(page, "Escape")
                 page.click(f"nav [data-view={view}]")
     keys(page, "x")
-    assert toast(page) == "Open Single or Grid first (V)."
+    assert "(V)" in toast(page)
     keys(page, "Control+z")
-    assert toast(page).startswith("undone: direction 4")
+    assert "direction 4" in toast(page)
     saved(page)
     assert [one["kind"] for one in labelizer.operations()] == ["label", "undo"]
     page.click("nav [data-view=single]")
@@ -306,7 +306,7 @@ def test_the_help_shows_no_key_of_a_class_that_is_not_there(shared_page, classes
 )
 def test_a_share_is_the_nearest_percent_and_all_is_all(shared_page, part, whole, said):
     told = shared_page.evaluate(
-        "([part, whole]) => import('/static/labelizer/words.js').then("
+        "([part, whole]) => import('/static/labelizer/format.js').then("
         "(m) => m.percent(part, whole))",
         [part, whole],
     )
@@ -360,7 +360,7 @@ def test_undo_is_where_z_is_printed(shared_page, code, sign):
     go(page, 13)
     keys(page, "4")
     press(page, code, sign, control=True)
-    assert toast(page).startswith("undone: direction 4")
+    assert "direction 4" in toast(page)
 
 
 @pytest.mark.parametrize(

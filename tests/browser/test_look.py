@@ -159,13 +159,13 @@ def test_no_view_and_no_bar_moves_what_is_there(screen):
         before = screen.evaluate(places)
         screen.evaluate(
             """() => import("/static/labelizer/status.js").then((status) =>
-                status.bar("offline", "The server does not answer. ".repeat(6),
+                status.showBar("offline", "The server does not answer. ".repeat(6),
                     {text: "Take over", run: () => {}}))"""
         )
         expect(screen.locator("#bars .offline")).to_be_visible()
         assert screen.evaluate(places) == before, view
         screen.evaluate(
-            "() => import('/static/labelizer/status.js').then((one) => one.dropBar('offline'))"
+            "() => import('/static/labelizer/status.js').then((one) => one.hideBar('offline'))"
         )
 
 

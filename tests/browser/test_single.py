@@ -41,10 +41,10 @@ def test_a_digit_sets_the_class_and_goes_on(page, labelizer):
 def test_a_digit_that_is_no_class_says_so_and_changes_nothing(page, labelizer):
     """Acceptance 3, the other half."""
     keys(page, "7")
-    assert toast(page) == "There is no direction 7: it goes from 0 to 4."
+    assert "no direction 7" in toast(page)
     assert current(page) == img_id(0)
     keys(page, "l")
-    assert toast(page) == "There is no speed 2: it goes from 0 to 1."
+    assert "no speed 2" in toast(page)
     saved(page)
     assert labelizer.operations() == []
 
@@ -157,7 +157,7 @@ def test_an_undo_that_was_not_sent_undoes_the_step_that_it_is_of(page):
             const second = new Store(entries, { ...state, positions: [0], history: [first] })
               .label(Int32Array.of(1), "direction", 2);
             const store = new Store(entries, { ...state, history: [first, second] });
-            store.take(undo);
+            store.apply(undo);
             const texts = (steps) => steps.map((step) => step.text);
             const left = [texts(store.done), texts(store.undone)];
             return [...left, store.undo().text, [...store.now.direction]];

@@ -29,10 +29,13 @@ def test_ranges_expand_to_the_positions(positions):
 
 
 def test_the_page_and_the_server_have_the_same_flags_and_operations():
-    """`store.js` repeats the names of the flags and of an operation's fields."""
-    store = (path.ROOT / "get_data/labelizer/static/labelizer/store.js").read_text()
+    """`store.js` repeats the flags, and `types.d.ts` an operation's fields."""
+    static = path.ROOT / "get_data/labelizer/static/labelizer"
+    store = (static / "store.js").read_text()
     flags = re.findall(r"([A-Z_]+): (\d+)", store.split("export const Flag")[1].split("}")[0])
     assert {name: int(value) for name, value in flags} == {flag.name: flag.value for flag in Flag}
-    fields = re.findall(r"@property \{[^}]*\}\]? \[?(\w+)", store.split("class Store")[0])
+    types = (static / "types.d.ts").read_text()
+    declared = types.split("interface Operation {")[1].split("\n}")[0]
+    fields = re.findall(r"^  (\w+)\??:", declared, re.MULTILINE)
     assert set(fields) == set(Operation.__struct_fields__)
     assert msgspec.json.schema(Operation)["$defs"]["Operation"]["required"]

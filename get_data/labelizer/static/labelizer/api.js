@@ -1,50 +1,60 @@
-// Requests to the server. Failing to reach it is an exception; a refusal is an answer.
+// Requests to the server. Failing to reach it is an exception; a refusal is a reply.
 
-const told = (/** @type {string} */ name) =>
-  document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
-/** What tells the work that this page was opened with from any other. */
-export const WORK = told("work");
+/**
+ * @template Body
+ * @typedef {{ok: true, status: number, body: Body} | Refusal} Reply
+ */
+/** @typedef {{ok: false, status: number, body: import("./types").Failure}} Refusal */
 
-/** The server did not answer, or not to the end. */
+/** Name of the work that this page was opened with; the server refuses pages of any other. */
+export const WORK = metaContent("work");
+
+/** The server did not answer, or not completely. */
 export class Unreachable extends Error {}
 
 /**
+ * Return the JSON at a path of the server.
  * @param {string} path
- * @returns {Promise<any>} the JSON that it answers
+ * @returns {Promise<any>}
  */
 export async function get(path) {
-  const answer = await whole(fetch(path, { cache: "no-store" }));
-  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  return whole(answer.json());
+  const response = await orUnreachable(fetch(path, { cache: "no-store" }));
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return orUnreachable(response.json());
 }
 
 /**
+ * Send JSON to a path of the server and return its reply, also when it refuses.
  * @param {string} path
  * @param {object} body
- * @returns {Promise<{status: number, body: any}>} whatever it answers
+ * @returns {Promise<Reply<any>>}
  */
 export async function post(path, body) {
-  const headers = { "Content-Type": "application/json", "X-CSRFToken": told("csrf-token") };
-  const answer = await whole(
-    fetch(path, { method: "POST", headers, body: JSON.stringify({ work: WORK, ...body }) }),
-  );
-  const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
-  if (answer.ok && !isJson) throw new Unreachable(`${path} is answered by another program`);
-  return {
-    status: answer.status,
-    body: isJson ? await whole(answer.json()) : { message: `status ${answer.status}` },
-  };
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": metaContent("csrf-token") };
+  const content = JSON.stringify({ work: WORK, ...body });
+  const response = await orUnreachable(fetch(path, { method: "POST", headers, body: content }));
+  const { status } = response;
+  const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
+  if (response.ok && !isJson) throw new Unreachable(`${path} is answered by another program`);
+  if (!isJson) return { ok: false, status, body: { message: `status ${status}` } };
+  return { ok: status === 200, status, body: await orUnreachable(response.json()) };
 }
 
 /**
+ * Await a part of an answer; failing to get it means that the server cannot be reached.
  * @template Value
- * @param {Promise<Value>} answer
+ * @param {Promise<Value>} part
  * @returns {Promise<Value>}
  */
-async function whole(answer) {
+async function orUnreachable(part) {
   try {
-    return await answer;
+    return await part;
   } catch (error) {
     throw new Unreachable(String(error));
   }
+}
+
+/** @param {string} name */
+function metaContent(name) {
+  return document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? "";
 }

@@ -2,34 +2,45 @@
 
 import { Flag } from "./store.js";
 
+/** @typedef {import("./store.js").Columns} Columns */
 /** @typedef {import("./store.js").Store} Store */
-/** @typedef {import("./suspicion.js").Looks} Looks */
+/** @typedef {import("./suspicion.js").PictureFindings} PictureFindings */
+/** @typedef {{sign: string, text: string, kind: string}} Badge */
 
 /**
- * @param {Store} store @param {Looks} looks @param {number} position
- * @returns {{sign: string, word: string, kind: string}[]}
+ * @param {Store} store
+ * @param {PictureFindings} findings
+ * @param {number} position
  */
-export function badges(store, looks, position) {
+export function badges(store, findings, position) {
   const flags = store.flags[position];
+  /** @type {Badge[]} */
   const found = [];
-  if (store.now.deleted[position]) found.push({ sign: "✕", word: "to delete", kind: "deleted" });
-  if (store.isEdited(position)) found.push({ sign: "✎", word: "changed", kind: "edited" });
-  if (store.now.reviewed[position]) found.push({ sign: "✓", word: "reviewed", kind: "reviewed" });
-  if (store.isInvalid(position)) found.push({ sign: "!", word: "not valid", kind: "broken" });
-  if (flags & Flag.MISSING) found.push({ sign: "?", word: "no picture", kind: "broken" });
-  else if (flags & Flag.BROKEN || looks.broken.has(position)) {
-    found.push({ sign: "⚡", word: "picture broken", kind: "broken" });
+  if (store.now.deleted[position]) found.push({ sign: "✕", text: "to delete", kind: "deleted" });
+  if (store.isEdited(position)) found.push({ sign: "✎", text: "changed", kind: "edited" });
+  if (store.now.reviewed[position]) found.push({ sign: "✓", text: "reviewed", kind: "reviewed" });
+  if (store.isInvalid(position)) found.push({ sign: "!", text: "not valid", kind: "broken" });
+  if (flags & Flag.MISSING) found.push({ sign: "?", text: "no picture", kind: "broken" });
+  else if (flags & Flag.BROKEN || findings.broken.has(position)) {
+    found.push({ sign: "⚡", text: "picture broken", kind: "broken" });
   }
-  if (flags & Flag.PERSON) found.push({ sign: "☺", word: "by a person", kind: "person" });
+  if (flags & Flag.PERSON) found.push({ sign: "☺", text: "by a person", kind: "person" });
   return found;
 }
 
-/** @param {number} value a class, ? for one that is unknown */
+/**
+ * Return a class as a sign; ? for an unknown one.
+ * @param {number} value
+ */
 export function classSign(value) {
   return value < 0 ? "?" : String(value);
 }
 
-/** @param {import("./store.js").Columns} columns @param {number} position direction and speed, e.g. "2 · 1" */
+/**
+ * Return direction and speed, such as "2 · 1".
+ * @param {Columns} columns
+ * @param {number} position
+ */
 export function shortLabel(columns, position) {
   return `${classSign(columns.direction[position])} · ${classSign(columns.speed[position])}`;
 }

@@ -1,20 +1,27 @@
-// Small help with the page's elements. Text is always text, never markup.
+// Helpers for the page's elements. Text is always text, never markup.
 
-/** @param {string} id @returns {HTMLElement} */
+/**
+ * Return the page's element of this id.
+ * @param {string} id
+ */
 export function byId(id) {
   const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no ${id}`);
+  if (!found) throw new Error(`the page has no element #${id}`);
   return found;
 }
 
-/** @param {string} id @returns {HTMLInputElement} */
+/**
+ * Return the page's form field of this id.
+ * @param {string} id
+ */
 export function field(id) {
   return /** @type {HTMLInputElement} */ (byId(id));
 }
 
 /**
- * A new element with attributes and content.
- * @param {string} name @param {Record<string, string | boolean>} attributes
+ * Create an element.
+ * @param {string} name
+ * @param {Record<string, string | boolean>} attributes
  * @param {...(Node | string)} content
  */
 export function make(name, attributes, ...content) {
@@ -27,7 +34,11 @@ export function make(name, attributes, ...content) {
   return element;
 }
 
-/** @param {Element} element @param {string} text written only when it differs, which costs less */
+/**
+ * Set the text of an element, unless it is that already: writing costs a layout.
+ * @param {Element} element
+ * @param {string} text
+ */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,48 +1,60 @@
-// Which pictures are shown, and in which order. Knows nothing of the page.
+// Which pictures are shown, and in which order. Independent of the page.
 
-import { Flag } from "./store.js";
+import { CLASS_NAMES, Flag, MAX_CLASSES } from "./store.js";
 import { score } from "./suspicion.js";
 
 /** @typedef {import("./store.js").Store} Store */
-/** @typedef {import("./suspicion.js").Looks} Looks */
+/** @typedef {import("./suspicion.js").PictureFindings} PictureFindings */
 
 /**
  * @typedef {object} Filter
- * @property {number[]} direction  classes to show, none for all
- * @property {number[]} speed
- * @property {[number, number]} steering  from and to, -1 .. 1
- * @property {[number, number]} throttle
+ * @property {number[]} direction  classes to show; empty for all
+ * @property {number[]} speed      classes to show; empty for all
+ * @property {[number, number]} steering  limits, -1 .. 1
+ * @property {[number, number]} throttle  limits, -1 .. 1
  * @property {string} state  a key of STATES
  * @property {string} text   part of the img_id
  * @property {"time" | "suspicious"} order
  */
 
-/** @type {Record<string, {name: string, holds: (store: Store, looks: Looks, position: number) => boolean}>} */
+/** @typedef {(store: Store, findings: PictureFindings, position: number) => boolean} Matches */
+
+/** @type {Record<string, {name: string, matches: Matches}>} */
 export const STATES = {
-  all: { name: "all pictures", holds: () => true },
-  unreviewed: { name: "not reviewed", holds: (store, _, position) => !store.isReviewed(position) },
-  reviewed: { name: "reviewed", holds: (store, _, position) => store.isReviewed(position) },
-  edited: { name: "label changed", holds: (store, _, position) => store.isEdited(position) },
-  deleted: { name: "to delete", holds: (store, _, position) => store.now.deleted[position] === 1 },
+  all: { name: "all pictures", matches: () => true },
+  unreviewed: {
+    name: "not reviewed",
+    matches: (store, _, position) => !store.isReviewed(position),
+  },
+  reviewed: { name: "reviewed", matches: (store, _, position) => store.isReviewed(position) },
+  edited: { name: "label changed", matches: (store, _, position) => store.isEdited(position) },
+  deleted: {
+    name: "to delete",
+    matches: (store, _, position) => store.now.deleted[position] === 1,
+  },
   suspicious: {
     name: "suspicious",
-    holds: (store, looks, position) => score(store, looks, position) > 0,
+    matches: (store, findings, position) => score(store, findings, position) > 0,
   },
-  still: { name: "standing still", holds: (_, looks, position) => looks.still[position] === 1 },
+  still: {
+    name: "standing still",
+    matches: (_, findings, position) => findings.still[position] === 1,
+  },
   broken: {
     name: "broken or missing",
-    holds: (store, looks, position) =>
-      Boolean(store.flags[position] & (Flag.BROKEN | Flag.MISSING)) || looks.broken.has(position),
+    matches: (store, findings, position) =>
+      Boolean(store.flags[position] & (Flag.BROKEN | Flag.MISSING)) ||
+      findings.broken.has(position),
   },
-  invalid: { name: "label not valid", holds: (store, _, position) => store.isInvalid(position) },
+  invalid: { name: "label not valid", matches: (store, _, position) => store.isInvalid(position) },
   person: {
     name: "labelled by a person before",
-    holds: (store, _, position) => Boolean(store.flags[position] & Flag.PERSON),
+    matches: (store, _, position) => Boolean(store.flags[position] & Flag.PERSON),
   },
 };
 
-/** @returns {Filter} */
-export function everything() {
+/** Return the filter that shows everything. @returns {Filter} */
+export function defaultFilter() {
   return {
     direction: [],
     speed: [],
@@ -54,34 +66,41 @@ export function everything() {
   };
 }
 
-/** @param {Filter} filter whether it leaves out nothing */
+/** @param {Filter} filter */
 function showsAll(filter) {
-  return JSON.stringify({ ...filter, order: "time" }) === JSON.stringify(everything());
+  return JSON.stringify({ ...filter, order: "time" }) === JSON.stringify(defaultFilter());
 }
 
 /**
- * All positions in the order of the filter. Sorted once, so that an edit moves nothing.
- * @param {Store} store @param {Looks} looks @param {Filter} filter
+ * Return all positions in the order of the filter.
+ *
+ * The caller keeps them: sorting again after each edit would move pictures under the cursor.
+ * @param {Store} store
+ * @param {PictureFindings} findings
+ * @param {Filter} filter
  */
-export function ordered(store, looks, filter) {
+export function sortedPositions(store, findings, filter) {
   const positions = Int32Array.from({ length: store.count }, (_, position) => position);
   if (filter.order === "time") return positions;
-  const scores = Float32Array.from(positions, (position) => score(store, looks, position));
-  return positions.sort((one, other) => scores[other] - scores[one] || one - other);
+  const scores = Float32Array.from(positions, (position) => score(store, findings, position));
+  return positions.sort((first, second) => scores[second] - scores[first] || first - second);
 }
 
 /**
- * Those of the positions that the filter shows.
- * @param {Store} store @param {Looks} looks @param {Filter} filter @param {Int32Array} positions
+ * Return the positions that the filter shows.
+ * @param {Store} store
+ * @param {PictureFindings} findings
+ * @param {Filter} filter
+ * @param {Int32Array} positions
  */
-export function shown(store, looks, filter, positions) {
+export function applyFilter(store, findings, filter, positions) {
   if (showsAll(filter)) return positions;
   const direction = mask(filter.direction);
   const speed = mask(filter.speed);
   const steering = range(store.steering, filter.steering);
   const throttle = range(store.throttle, filter.throttle);
   const text = filter.text.toLowerCase();
-  const { holds } = STATES[filter.state];
+  const { matches } = STATES[filter.state];
   return positions.filter(
     (position) =>
       (!direction || direction[store.now.direction[position] + 1]) &&
@@ -89,38 +108,51 @@ export function shown(store, looks, filter, positions) {
       steering(position) &&
       throttle(position) &&
       (!text || store.ids[position].toLowerCase().includes(text)) &&
-      holds(store, looks, position),
+      matches(store, findings, position),
   );
 }
 
-/** @param {number[]} classes which classes, from -1, are wanted; null for all */
+/**
+ * Return for each class from -1 (unknown) on whether it is shown; null for all.
+ * @param {number[]} classes
+ */
 function mask(classes) {
   return classes.length
-    ? Array.from({ length: 11 }, (_, index) => classes.includes(index - 1))
+    ? Array.from({ length: MAX_CLASSES + 1 }, (_, index) => classes.includes(index - 1))
     : null;
 }
 
-/** @param {Float32Array} values @param {[number, number]} limits */
+/**
+ * Return a function that tells whether a picture's value is within limits.
+ * @param {Float32Array} values
+ * @param {[number, number]} limits
+ */
 function range(values, [least, most]) {
   if (least <= -1 && most >= 1) return () => true;
   return (/** @type {number} */ position) => values[position] >= least && values[position] <= most;
 }
 
-/** @param {Filter} filter only what differs from everything */
+/**
+ * Return a filter as parameters of an address: only what differs from the default.
+ * @param {Filter} filter
+ */
 export function toParameters(filter) {
   const parameters = new URLSearchParams();
-  const all = everything();
+  const standard = defaultFilter();
   for (const [name, value] of Object.entries(filter)) {
     const text = String(value);
-    if (text !== String(all[/** @type {keyof Filter} */ (name)])) parameters.set(name, text);
+    if (text !== String(standard[/** @type {keyof Filter} */ (name)])) parameters.set(name, text);
   }
   return parameters;
 }
 
-/** @param {URLSearchParams} parameters what is not understood is left out */
+/**
+ * Return a filter from parameters of an address; invalid ones are ignored.
+ * @param {URLSearchParams} parameters
+ */
 export function fromParameters(parameters) {
-  const filter = everything();
-  for (const name of /** @type {const} */ (["direction", "speed"])) {
+  const filter = defaultFilter();
+  for (const name of CLASS_NAMES) {
     filter[name] = (parameters.get(name) ?? "")
       .split(",")
       .filter((text) => /^\d$/.test(text))

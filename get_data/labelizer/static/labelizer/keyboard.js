@@ -3,35 +3,32 @@
 import { meaningOf } from "./keys.js";
 
 /**
- * @param {import("./session.js").Session} session @param {import("./player.js").Player} player
- * @param {import("./single.js").Single} single @param {Record<string, (value: number) => void>} actions
+ * @param {import("./session.js").Session} session
+ * @param {import("./player.js").Player} player
+ * @param {import("./single.js").Single} single
+ * @param {import("./action_context.js").Actions} actions
  */
 export function listenToKeys(session, player, single, actions) {
-  let paintingCode = ""; // of the key that paints
+  // event.code of the key that paints while it is held
+  let paintingCode = "";
 
   document.addEventListener("keydown", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
-    // The field of a dialog that was just closed has the focus for one more frame.
-    if (
-      target.closest("input:not([type=checkbox]), select, textarea") &&
-      !target.closest("dialog:not([open])")
-    ) {
+    if (isTyping(target)) {
       if (event.key === "Escape" && !target.closest("dialog")) target.blur();
       return;
     }
     const dialog = /** @type {HTMLDialogElement | null} */ (document.querySelector("dialog[open]"));
     const meaning = meaningOf(event, session.view);
     if (dialog) {
-      // The key that opened it, an action of its name, closes it again.
+      // The key that opened a dialog closes it: the action is named like the dialog.
       if (meaning?.binding.action === dialog.id) {
         event.preventDefault();
         dialog.close();
       }
       return;
     }
-    // A button or a box that was reached with Tab is pressed, not passed over.
-    const presses = event.key === "Enter" || event.key === " ";
-    if (!meaning || (presses && target.closest("button, a, summary, [type=checkbox]"))) return;
+    if (!meaning || pressesFocused(event, target)) return;
     event.preventDefault();
     single.keyAt = event.timeStamp;
     const { painting } = player;
@@ -41,5 +38,26 @@ export function listenToKeys(session, player, single, actions) {
   document.addEventListener("keyup", (event) => {
     if (event.code === paintingCode) player.endPainting();
   });
+  // The key may be released while another window has the focus.
   window.addEventListener("blur", () => player.endPainting());
+}
+
+/**
+ * Return whether keys go into a field.
+ * @param {HTMLElement} target
+ */
+function isTyping(target) {
+  const isField = target.closest("input:not([type=checkbox]), select, textarea");
+  // The field of a dialog that was just closed has the focus for one more frame.
+  return isField !== null && !target.closest("dialog:not([open])");
+}
+
+/**
+ * Return whether a key presses the button or box that was reached with Tab.
+ * @param {KeyboardEvent} event
+ * @param {HTMLElement} target
+ */
+function pressesFocused(event, target) {
+  const isPress = event.key === "Enter" || event.key === " ";
+  return isPress && target.closest("button, a, summary, [type=checkbox]") !== null;
 }

@@ -1,6 +1,6 @@
-// The key table. Handler, help page, buttons and tests all read it, so that they cannot differ.
+// The key table. Handler, help, buttons and tests all read it, so that they cannot differ.
 
-/** @typedef {import("./store.js").ClassName} ClassName */
+/** @typedef {import("./types").ClassName} ClassName */
 
 /**
  * Which keys a binding is on; see meaningOf().
@@ -8,7 +8,8 @@
  * @property {string[]} [codes]  places on the keyboard, whatever is printed on them (event.code)
  * @property {string[]} [signs]  what is printed (event.key), where layouts differ in its place
  * @property {boolean} [control] with Ctrl, or Cmd
- * @property {boolean | "either" | "digit"} [shift]  digit: only if the key then types a digit, as on AZERTY
+ * @property {boolean | "either" | "digit"} [shift]  with Shift; digit: if that types a digit, as on
+ *   AZERTY
  * @property {boolean} [repeat]  also while the key is held
  * @property {"grid" | "single"} [view]  only in this view
  */
@@ -27,10 +28,10 @@ const DIGITS = [...Array(10).keys()].flatMap((digit) => [`Digit${digit}`, `Numpa
 const DIRECTIONS = ["KeyA", "KeyS", "KeyD", "KeyF", "KeyG"];
 const SPEEDS = ["KeyJ", "KeyK", "KeyL"];
 
-/** Actions that do something whatever is in sight; all others are of pictures that are. */
+/** Actions that work in every view; all others need a picture in sight. */
 export const ANYWHERE = ["undo", "undo-and-go", "redo", "clear", "switch-view", "review", "help"];
 
-// One binding a line, so that it reads as a table.
+// One binding a line, to be read as a table.
 // prettier-ignore
 /** @type {readonly Binding[]} */
 export const BINDINGS = [
@@ -96,41 +97,41 @@ function group(name, rows) {
   return rows.map(([action, shown, help, keys]) => ({ action, group: name, shown, help, ...keys }));
 }
 
-/** @param {string} view @returns {boolean} whether pictures are in sight */
+/**
+ * Return whether pictures are in sight.
+ * @param {string} view
+ */
 export function showsPictures(view) {
   return view === "single" || view === "grid";
 }
 
 /**
- * The bindings that do something in a view, with the keys of the classes that there are.
- * @param {string} view @param {Record<ClassName, number>} classes @returns {Binding[]}
+ * Return the bindings that work in a view, shown with the keys of the classes that there are.
+ * @param {string} view
+ * @param {Record<ClassName, number>} classes  how many there are
+ * @returns {Binding[]}
  */
 export function bindingsOf(view, classes) {
   const most = Math.max(classes.direction, classes.speed);
-  const letters = (/** @type {string[]} */ codes, /** @type {number} */ count) =>
-    codes
-      .slice(0, count)
-      .map((code) => code.slice(-1))
-      .join(" ");
   /** @type {Record<string, string>} */
   const shown = {
     label: most > 1 ? `0 … ${most - 1}` : "0",
-    direction: letters(DIRECTIONS, classes.direction),
-    speed: letters(SPEEDS, classes.speed),
+    direction: DIRECTIONS.slice(0, classes.direction).map(letterOfCode).join(" "),
+    speed: SPEEDS.slice(0, classes.speed).map(letterOfCode).join(" "),
   };
-  return BINDINGS.filter(
-    (one) => (one.view ?? view) === view && (showsPictures(view) || ANYWHERE.includes(one.action)),
-  ).map((one) => ({
-    ...one,
-    shown: shown[one.action] ?? one.shown,
+  const works = (/** @type {Binding} */ binding) =>
+    (binding.view ?? view) === view && (showsPictures(view) || ANYWHERE.includes(binding.action));
+  return BINDINGS.filter(works).map((binding) => ({
+    ...binding,
+    shown: shown[binding.action] ?? binding.shown,
   }));
 }
 
 /**
- * What a key press means, if anything.
+ * Return what a key press means, if anything; `value` is the class that the key stands for, else -1.
  * @param {KeyboardEvent} event
  * @param {string} view
- * @returns {{binding: Binding, value: number} | null} value: which of the binding's classes, else -1
+ * @returns {{binding: Binding, value: number} | null}
  */
 export function meaningOf(event, view) {
   if (event.isComposing || event.altKey) return null;
@@ -164,22 +165,32 @@ function classOf(binding, code) {
 }
 
 /**
- * The letter that sets a class without switching the active attribute, on this keyboard.
- * @param {ClassName} attribute @param {number} value @param {Map<string, string>} layout
+ * Return the letter that sets a class whatever attribute is active; "" where there is none.
+ * @param {ClassName} attribute
+ * @param {number} value
+ * @param {Map<string, string>} layout  what is printed on the keys, by event.code
  */
 export function letterOf(attribute, value, layout) {
   const code = (attribute === "direction" ? DIRECTIONS : SPEEDS)[value];
   if (!code) return "";
-  return (layout.get(code) ?? code.slice(-1)).toUpperCase();
+  return (layout.get(code) ?? letterOfCode(code)).toUpperCase();
 }
 
 /**
- * What is printed on the keys of this keyboard, as far as the browser tells.
+ * Return the letter of a place on an American keyboard, such as "A" for "KeyA".
+ * @param {string} code
+ */
+function letterOfCode(code) {
+  return code.slice(-1);
+}
+
+/**
+ * Return what is printed on the keys of this keyboard, by event.code, if the browser tells.
  * @returns {Promise<Map<string, string>>}
  */
 export async function keyboardLayout() {
   try {
-    // @ts-ignore: only some browsers have it
+    // @ts-expect-error only some browsers have it
     return new Map(await navigator.keyboard.getLayoutMap());
   } catch {
     return new Map();

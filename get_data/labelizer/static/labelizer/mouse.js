@@ -1,10 +1,12 @@
-// What a click does: a button its action, a tile or a neighbour is gone to or selected.
+// What a click does: run a button's action, go to a tile or neighbour, select.
 
 /** @typedef {import("./session.js").View} View */
 
 /**
- * @param {import("./session.js").Session} session @param {import("./player.js").Player} player
- * @param {import("./grid.js").Grid} grid @param {Record<string, (value: number) => void>} actions
+ * @param {import("./session.js").Session} session
+ * @param {import("./player.js").Player} player
+ * @param {import("./grid.js").Grid} grid
+ * @param {import("./action_context.js").Actions} actions
  */
 export function listenToMouse(session, player, grid, actions) {
   /** @param {number} place @param {MouseEvent} event */
@@ -24,13 +26,14 @@ export function listenToMouse(session, player, grid, actions) {
   document.addEventListener("click", (event) => {
     const button = /** @type {HTMLElement} */ (event.target).closest("button");
     if (!button) return;
-    // A click leaves the keys where they were: Enter after it keeps a label, and presses nothing.
+    // Keys go on meaning actions: Enter after a click confirms a label, and presses no button.
     if (event.detail > 0 && !button.closest("dialog")) button.blur();
     const { action, view, value, offset } = button.dataset;
     if (action) {
-      if (value) player.stop(); // to label what is shown: no key comes up that would end painting
+      // A click labels the picture shown: there is no key whose release would end painting.
+      if (value) player.stop();
       actions[action](Number(value ?? -1));
-    } else if (view) session.show(/** @type {View} */ (view));
+    } else if (view) session.showView(/** @type {View} */ (view));
     else if (offset) choose(session.place + Number(offset), event);
   });
   grid.scroller.addEventListener("click", (event) => {
@@ -38,14 +41,14 @@ export function listenToMouse(session, player, grid, actions) {
     if (place >= 0) choose(place, event);
   });
   grid.scroller.addEventListener("dblclick", (event) => {
-    if (grid.placeOf(event.target) >= 0) session.show("single");
+    if (grid.placeOf(event.target) >= 0) session.showView("single");
   });
   leaveFields();
 }
 
-/** So does a choice in a list or a box; one that is made with keys goes on there. */
+/** Return the keys to the actions after a choice that the mouse made in a list or a box. */
 function leaveFields() {
-  /** @type {Element | null} the label whose field the mouse is in */
+  /** @type {Element | null} label of the field that was clicked */
   let pointed = null;
   document.addEventListener("pointerdown", (event) => {
     pointed = /** @type {Element} */ (event.target).closest("label");
@@ -55,7 +58,8 @@ function leaveFields() {
   });
   document.addEventListener("change", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (target.matches("select, [type=checkbox]") && target.closest("label") === pointed)
+    if (target.matches("select, [type=checkbox]") && target.closest("label") === pointed) {
       target.blur();
+    }
   });
 }

@@ -1,19 +1,33 @@
-// Steps on their way to the server: kept in this browser until the server has them.
+// Steps on their way to the server: stored in this browser until the server has them.
 
 import { Unreachable, WORK, post } from "./api.js";
+import { completed, openDatabase, resultOf } from "./storage.js";
 
-/** @typedef {import("./store.js").Operation} Operation */
-/** @typedef {{operation: Operation, key: Promise<number | null>, isKept: boolean}} Waiting key: in this browser's storage, null where that failed */
-/** @typedef {"saved" | "saving" | "offline" | "locked" | "full" | "stale" | "elsewhere" | "refused"} Condition */
+/** @typedef {import("./types").Operation} Operation */
 
-const BATCH = 50;
-const MOST_SIGNS = 8_000_000; // in a batch; the server takes somewhat more
-const GATHER_MS = 30;
+/**
+ * A step that the server does not have yet.
+ * @typedef {object} Waiting
+ * @property {Operation} operation
+ * @property {Promise<number | null>} key  in this browser's storage; null where storing it failed
+ * @property {boolean} isStored
+ */
+
+/**
+ * How sending goes. `locked`: the server has a new address; `full`: it cannot save; `stale`: another
+ * page has the lease; `elsewhere`: it serves other work; `refused`: it does not accept the steps.
+ * @typedef {"saved" | "saving" | "offline" | "locked" | "full" | "stale" | "elsewhere" | "refused"}
+ *   Condition
+ */
+
+const MAX_BATCH = 50;
+const MAX_BATCH_CHARS = 8_000_000; // the server accepts somewhat more
+const BATCHING_MS = 30;
 const RETRY_MS = [300, 600, 1200, 2500, 4000];
 const REOPEN_MS = 500;
-const STATIONS = { operations: "operations", place: "place" };
+const STORES = { operations: "operations", place: "place" };
 
-/** Tells its listeners of `condition`. */
+/** Steps to send, in order. Dispatches `condition`. */
 export class Outbox extends EventTarget {
   /** @param {IDBDatabase} database @param {Waiting[]} waiting */
   constructor(database, waiting) {
@@ -21,22 +35,26 @@ export class Outbox extends EventTarget {
     this.database = database;
     this.closed = this.#watchClosing(database);
     this.waiting = waiting;
-    this.canKeep = true;
+    /** Whether this browser's storage works. */
+    this.canStore = true;
     /** @type {Condition} */
     this.condition = waiting.length ? "saving" : "saved";
     this.message = "";
-    this.mayForget = false; // what waits, because the server will never take it
+    /** Whether the server will never accept what waits, so that it may be discarded. */
+    this.canDiscard = false;
+    /** Number of the lease; 0 while this page may not write. */
     this.epoch = 0;
     this.sourceChanged = false;
-    this.busy = false;
+    this.isSending = false;
     this.failures = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
   }
 
+  /** Open the storage, with the steps that an earlier page left there. */
   static async open() {
-    const database = await openStations();
-    return new Outbox(database, await kept(database));
+    const database = await openStorage();
+    return new Outbox(database, await storedSteps(database));
   }
 
   /**
@@ -58,15 +76,15 @@ export class Outbox extends EventTarget {
 
   async #reopen() {
     try {
-      this.database = await openStations();
+      this.database = await openStorage();
     } catch {
       setTimeout(() => this.#reopen(), REOPEN_MS);
       return;
     }
     this.closed = this.#watchClosing(this.database);
-    this.canKeep = true;
-    this.#turn(this.condition);
-    for (const one of this.waiting) one.key = this.#keep(one);
+    this.canStore = true;
+    this.#setCondition(this.condition);
+    for (const step of this.waiting) step.key = this.#store(step);
   }
 
   get unsent() {
@@ -74,60 +92,70 @@ export class Outbox extends EventTarget {
   }
 
   /** Whether steps would be lost or held up if this page were closed now. */
-  get needsPage() {
-    const isSending = this.epoch > 0 && this.condition !== "locked";
-    return this.unsent > 0 && (isSending || this.waiting.some((one) => !one.isKept));
+  get mustStayOpen() {
+    const isSent = this.epoch > 0 && this.condition !== "locked";
+    return this.unsent > 0 && (isSent || this.waiting.some((step) => !step.isStored));
   }
 
-  /** Sending begins. @param {number} epoch with which this page may write */
+  /**
+   * Begin to send.
+   * @param {number} epoch  number of the lease
+   */
   start(epoch) {
     this.epoch = epoch;
     this.#schedule(0);
   }
 
-  /** This page may not write any more; what waits stays. */
+  /** Stop sending, as this page may not write any more; what waits stays. */
   stop() {
     this.epoch = 0;
     clearTimeout(this.timer);
   }
 
-  /** @param {Operation} operation is kept, and sent soon */
+  /**
+   * Store a step and send it soon.
+   * @param {Operation} operation
+   */
   add(operation) {
     /** @type {Waiting} */
-    const waiting = { operation, key: Promise.resolve(null), isKept: false };
-    this.waiting.push(waiting);
-    waiting.key = this.#keep(waiting);
-    this.#turn(this.condition === "saved" ? "saving" : this.condition);
-    if (this.condition === "saving") this.#schedule(GATHER_MS);
+    const step = { operation, key: Promise.resolve(null), isStored: false };
+    this.waiting.push(step);
+    step.key = this.#store(step);
+    this.#setCondition(this.condition === "saved" ? "saving" : this.condition);
+    if (this.condition === "saving") this.#schedule(BATCHING_MS);
   }
 
-  /** @param {Waiting} waiting is in the browser's storage too, where that works @returns {Promise<number | null>} its key there */
-  async #keep(waiting) {
+  /**
+   * Put a step into the browser's storage, where that works.
+   * @param {Waiting} step
+   * @returns {Promise<number | null>} its key there
+   */
+  async #store(step) {
     let key = null;
     try {
-      const transaction = this.database.transaction(STATIONS.operations, "readwrite");
-      const request = transaction.objectStore(STATIONS.operations).add(waiting.operation);
-      transaction.commit(); // at once, not when the browser finds that nothing follows
-      await Promise.race([end(transaction), this.closed]);
+      const transaction = this.database.transaction(STORES.operations, "readwrite");
+      const request = transaction.objectStore(STORES.operations).add(step.operation);
+      transaction.commit(); // now, rather than when the browser finds that nothing follows
+      await Promise.race([completed(transaction), this.closed]);
       key = Number(request.result);
     } catch {
-      // Sent all the same; until then the page must stay open, which is said.
+      // It is sent all the same; until then the page must stay open, and a bar says so.
     }
-    waiting.isKept = this.canKeep = key !== null;
-    this.#turn(this.condition);
+    step.isStored = this.canStore = key !== null;
+    this.#setCondition(this.condition);
     return key;
   }
 
-  /** The server answered somebody: what waits is sent at once. */
-  reachable() {
-    if (!["offline", "locked"].includes(this.condition) || this.busy) return;
+  /** Note that the server answered: what waits is sent now. */
+  noteReachable() {
+    if (!["offline", "locked"].includes(this.condition) || this.isSending) return;
     if (this.epoch) this.#schedule(0);
-    else this.#turn("saved"); // as far as this page may write
+    else this.#setCondition("saved"); // nothing that this page may send
   }
 
-  /** The server did not answer somebody. */
-  unreachable() {
-    if (this.condition === "saved" || this.condition === "saving") this.#turn("offline");
+  /** Note that the server did not answer. */
+  noteUnreachable() {
+    if (this.condition === "saved" || this.condition === "saving") this.#setCondition("offline");
   }
 
   /** @param {number} delay */
@@ -137,170 +165,153 @@ export class Outbox extends EventTarget {
   }
 
   async #send() {
-    if (this.busy) return;
-    this.busy = true;
+    if (this.isSending) return;
+    this.isSending = true;
     try {
       while (this.epoch && this.waiting.length) {
-        const batch = batchOf(this.waiting);
-        const operations = batch.map((one) => one.operation);
-        const answer = await post("/api/edits", { epoch: this.epoch, operations });
-        if (answer.status !== 200) {
-          this.refused(answer);
+        const batch = nextBatch(this.waiting);
+        const operations = batch.map((step) => step.operation);
+        /** @type {import("./api.js").Reply<import("./types").EditsReply>} */
+        const reply = await post("/api/edits", { epoch: this.epoch, operations });
+        if (!reply.ok) {
+          this.handleRefusal(reply);
           return;
         }
         this.failures = 0;
-        this.sourceChanged = answer.body.source_changed;
-        await this.#drop(batch);
+        this.sourceChanged = reply.body.source_changed;
+        // Only now: whatever is removed before the server has it could be lost.
+        await this.#remove(batch);
       }
-      if (this.epoch) this.#turn(this.waiting.length ? "saving" : "saved");
+      if (this.epoch) this.#setCondition(this.waiting.length ? "saving" : "saved");
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
-      this.#turn("offline");
-      this.#later();
+      this.#setCondition("offline");
+      this.#retry();
     } finally {
-      this.busy = false;
+      this.isSending = false;
     }
-    if (this.condition === "saving") this.#schedule(GATHER_MS);
+    // Steps that were added while the last batch was removed.
+    if (this.condition === "saving") this.#schedule(BATCHING_MS);
   }
 
-  /** @param {{status: number, body: any}} answer of the server, to anything of this page */
-  refused(answer) {
-    this.message = answer.body.message;
-    this.mayForget = answer.body.why === "input";
-    if (answer.status === 409) {
+  /**
+   * Act on a refusal of the server, of any request of this page.
+   * @param {import("./api.js").Refusal} refusal
+   */
+  handleRefusal({ status, body }) {
+    this.message = body.message;
+    this.canDiscard = body.why === "input";
+    if (status === 409) {
       this.stop();
-      this.#turn(answer.body.why === "work" ? "elsewhere" : "stale");
-    } else if (answer.body.why === "key") {
-      this.#turn("locked"); // until the new address is opened in this browser
-      if (this.unsent) this.#later();
-    } else if (answer.status >= 500) {
-      this.#turn("full");
-      this.#later();
+      this.#setCondition(body.why === "work" ? "elsewhere" : "stale");
+    } else if (body.why === "key") {
+      this.#setCondition("locked"); // until the new address is opened in this browser
+      if (this.unsent) this.#retry();
+    } else if (status >= 500) {
+      this.#setCondition("full");
+      this.#retry();
     } else {
       this.stop();
-      this.#turn("refused");
+      this.#setCondition("refused");
     }
   }
 
-  #later() {
+  #retry() {
     const delay = RETRY_MS[Math.min(this.failures, RETRY_MS.length - 1)];
     this.failures += 1;
     this.#schedule(delay);
   }
 
-  /** @param {Waiting[]} batch which the server has */
-  async #drop(batch) {
-    const keys = (await Promise.all(batch.map((one) => one.key))).filter((key) => key !== null);
+  /** @param {Waiting[]} batch */
+  async #remove(batch) {
+    const keys = (await Promise.all(batch.map((step) => step.key))).filter((key) => key !== null);
     try {
-      const store = this.#station(STATIONS.operations, "readwrite");
-      await Promise.race([Promise.all(keys.map((key) => result(store.delete(key)))), this.closed]);
+      const store = this.#objectStore(STORES.operations, "readwrite");
+      const removed = Promise.all(keys.map((key) => resultOf(store.delete(key))));
+      await Promise.race([removed, this.closed]);
     } catch {
-      // Sent again by the page that opens next, and counted once.
+      // The page that opens next sends them again, and the server counts them once.
     }
-    const gone = new Set(batch);
-    this.waiting = this.waiting.filter((one) => !gone.has(one));
-    this.#turn(this.condition);
+    const sent = new Set(batch);
+    this.waiting = this.waiting.filter((step) => !sent.has(step));
+    this.#setCondition(this.condition);
   }
 
-  /** Steps that the server will never take are forgotten. */
+  /** Discard the steps that the server will never accept. */
   async discard() {
-    await this.#drop(this.waiting);
+    await this.#remove(this.waiting);
   }
 
-  /** @param {string} hash where one is */
-  keepPlace(hash) {
+  /**
+   * Store where one is, for the page that opens next.
+   * @param {string} hash
+   */
+  storePlace(hash) {
     try {
-      this.#station(STATIONS.place, "readwrite").put(hash, "last");
+      this.#objectStore(STORES.place, "readwrite").put(hash, "last");
     } catch {
       // Without storage, a page opens at its first picture.
     }
   }
 
-  /** @returns {Promise<string>} where one was */
-  async keptPlace() {
-    return (await result(this.#station(STATIONS.place, "readonly").get("last"))) ?? "";
+  /** @returns {Promise<string>} where one was; "" if unknown */
+  async storedPlace() {
+    return (await resultOf(this.#objectStore(STORES.place, "readonly").get("last"))) ?? "";
   }
 
   /** @param {string} name @param {IDBTransactionMode} mode */
-  #station(name, mode) {
+  #objectStore(name, mode) {
     return this.database.transaction(name, mode).objectStore(name);
   }
 
   /** @param {Condition} condition */
-  #turn(condition) {
+  #setCondition(condition) {
     this.condition = condition;
     this.dispatchEvent(new Event("condition"));
   }
 }
 
-/** @param {Waiting[]} waiting @returns {Waiting[]} the first of them, so many as go at once */
-export function batchOf(waiting) {
+/**
+ * Return the steps to send next: as many as the server accepts at once, and at least one.
+ * @param {Waiting[]} waiting
+ */
+export function nextBatch(waiting) {
   let count = 0;
-  let signs = 0;
-  while (count < Math.min(waiting.length, BATCH)) {
-    signs += JSON.stringify(waiting[count].operation).length;
-    if (count && signs > MOST_SIGNS) break;
+  let chars = 0;
+  while (count < Math.min(waiting.length, MAX_BATCH)) {
+    chars += JSON.stringify(waiting[count].operation).length;
+    if (count && chars > MAX_BATCH_CHARS) break;
     count += 1;
   }
   return waiting.slice(0, count);
 }
 
-function openStations() {
-  return openDatabase(`labelizer-${WORK}`, (made) => {
-    made.createObjectStore(STATIONS.operations, { autoIncrement: true });
-    made.createObjectStore(STATIONS.place);
+function openStorage() {
+  return openDatabase(`labelizer-${WORK}`, (created) => {
+    created.createObjectStore(STORES.operations, { autoIncrement: true });
+    created.createObjectStore(STORES.place);
   });
 }
 
 /** @param {IDBDatabase} database @returns {Promise<Waiting[]>} */
-function kept(database) {
+function storedSteps(database) {
   return new Promise((resolve, reject) => {
     /** @type {Waiting[]} */
-    const found = [];
+    const steps = [];
     const request = database
-      .transaction(STATIONS.operations)
-      .objectStore(STATIONS.operations)
+      .transaction(STORES.operations)
+      .objectStore(STORES.operations)
       .openCursor();
     request.onerror = () => reject(request.error);
     request.onsuccess = () => {
       const cursor = request.result;
       if (!cursor) {
-        resolve(found);
+        resolve(steps);
         return;
       }
-      found.push({
-        operation: cursor.value,
-        key: Promise.resolve(Number(cursor.key)),
-        isKept: true,
-      });
+      const key = Promise.resolve(Number(cursor.key));
+      steps.push({ operation: cursor.value, key, isStored: true });
       cursor.continue();
     };
-  });
-}
-
-/** @param {string} name @param {(database: IDBDatabase) => void} make @returns {Promise<IDBDatabase>} */
-export function openDatabase(name, make) {
-  const request = indexedDB.open(name, 1);
-  request.onupgradeneeded = () => make(request.result);
-  return result(request);
-}
-
-/** @param {IDBTransaction} transaction @returns {Promise<void>} what it wrote is written */
-function end(transaction) {
-  return new Promise((resolve, reject) => {
-    transaction.oncomplete = () => resolve();
-    transaction.onabort = () => reject(transaction.error);
-  });
-}
-
-/**
- * @template Value
- * @param {IDBRequest<Value>} request
- * @returns {Promise<Value>}
- */
-export function result(request) {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
   });
 }

@@ -1,148 +1,160 @@
-// What was found on opening, and where to begin.
+// The Overview: what was found on opening, and where to start.
 
 import { byId, make, setText } from "./dom.js";
+import { count, number } from "./format.js";
 import { letterOf } from "./keys.js";
 import { Flag } from "./store.js";
-import { count } from "./words.js";
-
-const LISTED = 100;
 
 /** @typedef {import("./session.js").Session} Session */
-/** @typedef {{name: string, what: string, position: number}} Problem */
+/** @typedef {import("./types").Entries} Entries */
+/** @typedef {import("./types").Problem} Problem */
+/** @typedef {import("./types").ProblemKind} ProblemKind */
+/** @typedef {import("./types").Problems} Problems */
+
+/**
+ * @typedef {object} Handlers
+ * @property {(position: number) => void} onShow  shows a picture
+ * @property {() => void} onFix  reads texts as numbers
+ */
+
+const MAX_LISTED = 100;
 
 export class Overview {
   /**
-   * @param {Session} session @param {any} entries @param {Map<string, string>} layout
-   * @param {(position: number) => void} onShow @param {() => void} onFix
+   * @param {Session} session
+   * @param {Entries} entries
+   * @param {Map<string, string>} layout  what is printed on the keys, by event.code
+   * @param {Handlers} handlers
    */
-  constructor(session, entries, layout, onShow, onFix) {
+  constructor(session, entries, layout, handlers) {
     this.session = session;
     this.problems = entries.problems;
     this.fixes = entries.fixes;
-    this.onShow = onShow;
-    this.onFix = onFix;
-    this.found = ""; // what was shown last, so that an open list stays open
+    this.handlers = handlers;
+    /** What the list of problems was rendered from. */
+    this.rendered = "";
+    const { labels, folder, user } = entries;
     setText(byId("overview-title"), `${count(session.store.count, "picture")} to look at`);
-    setText(
-      byId("overview-where"),
-      `${entries.labels} · pictures in ${entries.folder} · corrections by ${entries.user}`,
-    );
-    setText(byId("folder"), entries.folder.split("/").slice(-2).join("/"));
-    byId("folder").title = entries.folder;
-    const classes = Array.from(
-      { length: session.store.mostClasses("direction") },
-      (_, value) => value,
-    );
-    const letters = classes
-      .map((value) => letterOf("direction", value, layout))
-      .join(" ")
-      .trim();
+    setText(byId("overview-where"), `${labels} · pictures in ${folder} · corrections by ${user}`);
+    setText(byId("folder"), folder.split("/").slice(-2).join("/"));
+    byId("folder").title = folder;
     byId("first-keys").replaceChildren(
-      ...Object.entries({
-        [letters]: "set the direction, from left to right, and go on",
-        Enter: "keep the label as it is, and go on",
-        X: "mark the picture to delete, and go on",
-        Backspace: "undo",
-      }).flatMap(([keys, help]) => [
-        make("dt", {}, ...keys.split(" ").map((key) => make("kbd", {}, key))),
-        make("dd", {}, help),
-      ]),
+      ...firstKeys(session.store.mostClasses("direction"), layout),
     );
   }
 
   /** Whether there is anything that a person should read first. */
   get hasProblems() {
-    return Object.values(this.problems).some(
-      (/** @type {{count: number}} */ kind) => kind.count > 0,
-    );
+    return Object.values(this.problems).some((kind) => kind.count > 0);
   }
 
   render() {
-    const { store, looks } = this.session;
-    const { counts } = store;
+    const { store, findings } = this.session;
+    const { reviewed, edited, deleted } = store.counts;
     setText(
       byId("overview-progress"),
-      `${counts.reviewed.toLocaleString("en")} reviewed, ${counts.edited.toLocaleString("en")} changed, ${counts.deleted.toLocaleString("en")} to delete`,
+      `${number(reviewed)} reviewed, ${number(edited)} changed, ${number(deleted)} to delete`,
     );
-    setText(byId("begin"), counts.reviewed ? "Resume labelling" : "Start labelling");
-    const seen =
-      looks.lookedAt < store.count
-        ? `Looking at the pictures: ${looks.lookedAt.toLocaleString("en")} of ${store.count.toLocaleString("en")} so far.`
-        : "All pictures were looked at.";
-    setText(byId("looked-at"), seen);
-    const found = JSON.stringify([...looks.broken, store.done.length]);
-    if (found === this.found) return;
-    this.found = found;
-    const open = new Set(
-      [...byId("problems").querySelectorAll("details[open]")].map((one) =>
-        one.getAttribute("data-kind"),
-      ),
+    setText(byId("begin"), reviewed ? "Resume labelling" : "Start labelling");
+    const progress = `${number(findings.examined)} of ${number(store.count)} so far`;
+    const isDone = findings.examined >= store.count;
+    setText(
+      byId("looked-at"),
+      isDone ? "All pictures were looked at." : `Looking at the pictures: ${progress}.`,
     );
-    const kinds = Object.entries(this.#all()).filter(([, kind]) => kind.count);
-    byId("problems").replaceChildren(
-      ...(kinds.length
-        ? kinds.map(([name, kind]) => this.#kind(name, kind, open.has(name)))
-        : [make("p", { class: "card" }, "✓ Every label is valid, and every picture is there.")]),
-    );
+    this.#renderProblems();
   }
 
-  /** Problems of the file that are not mended, and those that looking at the pictures brought. */
-  #all() {
-    const { store, looks } = this.session;
+  #renderProblems() {
+    const { store, findings } = this.session;
+    // Only when something has changed, so that a list stays scrolled to where it is read.
+    const source = JSON.stringify([...findings.broken, store.done.length]);
+    if (source === this.rendered) return;
+    this.rendered = source;
+    const list = byId("problems");
+    const open = new Set(
+      Array.from(list.querySelectorAll("details[open]"), (kind) => kind.getAttribute("data-kind")),
+    );
+    const kinds = Object.entries(this.#currentProblems()).filter(([, kind]) => kind.count);
+    const cards = kinds.map(([name, kind]) => this.#createKind(name, kind, open.has(name)));
+    const none = "✓ Every label is valid, and every picture is there.";
+    list.replaceChildren(...(cards.length ? cards : [make("p", { class: "card" }, none)]));
+  }
+
+  /**
+   * Return the problems of the file that are not fixed yet, and those found in pictures since.
+   * @returns {Problems}
+   */
+  #currentProblems() {
+    const { store, findings } = this.session;
     const { broken, invalid } = this.problems;
-    const mended = store.flags.reduce(
+    const fixed = store.flags.reduce(
       (sum, flags, position) => sum + Number(flags & Flag.INVALID && !store.isInvalid(position)),
       0,
     );
-    const left = invalid.first.filter((/** @type {Problem} */ one) =>
-      store.isInvalid(one.position),
-    );
-    const listed = new Set(broken.first.map((/** @type {Problem} */ one) => one.position));
-    const more = [...looks.broken]
+    const left = invalid.first.filter((problem) => store.isInvalid(problem.position));
+    const listed = new Set(broken.first.map((problem) => problem.position));
+    const more = [...findings.broken]
       .filter(([position]) => !listed.has(position))
       .map(([position, what]) => ({ name: store.ids[position], what, position }));
     return {
       ...this.problems,
-      invalid: { ...invalid, count: invalid.count - mended, first: left },
+      invalid: { ...invalid, count: invalid.count - fixed, first: left },
       broken: { ...broken, count: broken.count + more.length, first: [...broken.first, ...more] },
     };
   }
 
-  /** @param {string} name @param {any} kind @param {boolean} isOpen */
-  #kind(name, kind, isOpen) {
-    const rows = kind.first
-      .slice(0, LISTED)
-      .map((/** @type {Problem} */ one) => this.#problem(one));
-    if (kind.count > rows.length)
-      rows.push(
-        make(
-          "li",
-          { class: "quiet" },
-          `and ${(kind.count - rows.length).toLocaleString("en")} more`,
-        ),
-      );
-    const content = [
+  /** @param {string} name @param {ProblemKind} kind @param {boolean} isOpen */
+  #createKind(name, kind, isOpen) {
+    const rows = kind.first.slice(0, MAX_LISTED).map((problem) => this.#createProblem(problem));
+    if (kind.count > rows.length) {
+      const more = `and ${number(kind.count - rows.length)} more`;
+      rows.push(make("li", { class: "quiet" }, more));
+    }
+    const canFix = name === "invalid" && this.fixes.length > 0 && !this.session.readOnly;
+    return make(
+      "details",
+      { class: "card problem", "data-kind": name, open: isOpen },
       make("summary", {}, count(kind.count, kind.one, kind.many)),
       make("p", { class: "quiet" }, kind.remedy),
+      ...(canFix ? [make("p", {}, this.#createFixButton())] : []),
       make("ul", {}, ...rows),
-    ];
-    if (name === "invalid" && this.fixes.length && !this.session.readOnly) {
-      const button = make(
-        "button",
-        { type: "button", id: "fix" },
-        `Read ${count(this.fixes.length, "text")} such as "2" as numbers`,
-      );
-      button.addEventListener("click", this.onFix);
-      content.splice(2, 0, make("p", {}, button));
-    }
-    return make("details", { class: "card problem", "data-kind": name, open: isOpen }, ...content);
+    );
+  }
+
+  #createFixButton() {
+    const text = `Read ${count(this.fixes.length, "text")} such as "2" as numbers`;
+    const button = make("button", { type: "button", id: "fix" }, text);
+    button.addEventListener("click", this.handlers.onFix);
+    return button;
   }
 
   /** @param {Problem} problem */
-  #problem({ name, what, position }) {
+  #createProblem({ name, what, position }) {
     if (position < 0) return make("li", {}, make("b", {}, name), ` ${what}`);
     const button = make("button", { type: "button", class: "link" }, name);
-    button.addEventListener("click", () => this.onShow(position));
+    button.addEventListener("click", () => this.handlers.onShow(position));
     return make("li", {}, button, ` ${what}`);
   }
+}
+
+/**
+ * Return the few keys that are enough to begin with.
+ * @param {number} directions
+ * @param {Map<string, string>} layout
+ */
+function firstKeys(directions, layout) {
+  const letters = Array.from({ length: directions }, (_, value) =>
+    letterOf("direction", value, layout),
+  );
+  const keys = {
+    [letters.join(" ").trim()]: "set the direction, from left to right, and go on",
+    Enter: "keep the label as it is and go on",
+    X: "mark the picture to delete and go on",
+    Backspace: "undo",
+  };
+  return Object.entries(keys).flatMap(([shown, help]) => [
+    make("dt", {}, ...shown.split(" ").map((key) => make("kbd", {}, key))),
+    make("dd", {}, help),
+  ]);
 }

@@ -1,46 +1,46 @@
-// The panel at the side: progress, counts of classes, filters, selection, the label whole.
+// The side panel: progress, counts of classes, filters, selection, the label as the file has it.
 
 import { get } from "./api.js";
 import { byId, field, make, setText } from "./dom.js";
-import { STATES, everything } from "./filters.js";
-import { count, nameOf, percent } from "./words.js";
+import { STATES, defaultFilter } from "./filters.js";
+import { count, nameOfClass, number, percent } from "./format.js";
+import { CLASS_NAMES } from "./store.js";
 
-const PACE_MS = 5 * 60_000;
+const PACE_WINDOW_MS = 5 * 60_000;
 
 /** @typedef {import("./session.js").Session} Session */
-/** @typedef {import("./store.js").ClassName} ClassName */
+/** @typedef {import("./types").ClassName} ClassName */
 /** @typedef {{button: HTMLElement, before: HTMLElement, now: HTMLElement, numbers: Element}} Row */
 
 export class Panel {
   /** @param {Session} session */
   constructor(session) {
     this.session = session;
-    /** @type {number[]} when pictures were reviewed, ms */
+    /** @type {number[]} when pictures were reviewed lately, ms */
     this.times = [];
     this.lastReviewed = session.store.counts.reviewed;
     /** @type {Record<ClassName, Row[]>} */
-    this.rows = { direction: this.#rows("direction"), speed: this.#rows("speed") };
-    for (const [key, { name }] of Object.entries(STATES))
+    this.rows = { direction: this.#createRows("direction"), speed: this.#createRows("speed") };
+    for (const [key, { name }] of Object.entries(STATES)) {
       byId("filter-state").append(make("option", { value: key }, name));
+    }
     this.#listen();
   }
 
-  /** Counts are those of now. */
   renderCounts() {
     const { store } = this.session;
-    const { counts } = store;
+    const { reviewed } = store.counts;
     setText(
       byId("progress-count"),
-      `${counts.reviewed.toLocaleString("en")} of ${store.count.toLocaleString("en")} reviewed, ${percent(counts.reviewed, store.count)}`,
+      `${number(reviewed)} of ${number(store.count)} reviewed, ${percent(reviewed, store.count)}`,
     );
     for (const id of ["progress-bar", "overview-bar"]) {
       const bar = /** @type {HTMLProgressElement} */ (byId(id));
       bar.max = store.count;
-      bar.value = counts.reviewed;
+      bar.value = reviewed;
     }
-    this.#renderPace(counts.reviewed);
-    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"]))
-      this.#renderHistogram(attribute);
+    this.#renderPace(reviewed);
+    for (const attribute of CLASS_NAMES) this.#renderHistogram(attribute);
   }
 
   /** @param {number} reviewed */
@@ -48,7 +48,7 @@ export class Panel {
     const now = performance.now();
     for (let more = this.lastReviewed; more < reviewed; more += 1) this.times.push(now);
     this.lastReviewed = reviewed;
-    this.times = this.times.filter((time) => now - time < PACE_MS);
+    this.times = this.times.filter((time) => now - time < PACE_WINDOW_MS);
     const minutes = Math.max((now - (this.times[0] ?? now)) / 60_000, 0.25);
     setText(
       byId("pace"),
@@ -66,22 +66,23 @@ export class Panel {
       row.now.style.width = `${(100 * now[value]) / most}%`;
       const text =
         before[value] === now[value]
-          ? now[value].toLocaleString("en")
-          : `${before[value].toLocaleString("en")} → ${now[value].toLocaleString("en")}`;
+          ? number(now[value])
+          : `${number(before[value])} → ${number(now[value])}`;
       setText(row.numbers, text);
       row.button.dataset.before = String(before[value]);
       row.button.dataset.now = String(now[value]);
     });
   }
 
-  /** The fields show the filter. */
   renderFilter() {
     const { filter, order } = this.session;
     setText(byId("shown-count"), count(order.length, "picture"));
-    for (const one of document.querySelectorAll(".nothing"))
-      /** @type {HTMLElement} */ (one).hidden = order.length > 0;
+    for (const message of document.querySelectorAll(".nothing")) {
+      message.toggleAttribute("hidden", order.length > 0);
+    }
     field("filter-state").value = filter.state;
     field("filter-order").value = filter.order;
+    // A field that is being typed into is left alone.
     if (document.activeElement !== byId("filter-text")) field("filter-text").value = filter.text;
     for (const name of /** @type {const} */ (["steering", "throttle"])) {
       ["from", "to"].forEach((end, index) => {
@@ -89,7 +90,7 @@ export class Panel {
         if (document.activeElement !== input) input.value = String(filter[name][index]);
       });
     }
-    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"])) {
+    for (const attribute of CLASS_NAMES) {
       this.rows[attribute].forEach((row, value) => {
         row.button.setAttribute("aria-pressed", String(filter[attribute].includes(value)));
       });
@@ -98,25 +99,26 @@ export class Panel {
 
   renderSelection() {
     const { selectedCount, rangeStart, store } = this.session;
-    const begun = rangeStart === null ? "" : `from ${store.ids[rangeStart]} …`;
-    setText(byId("selected-count"), selectedCount ? count(selectedCount, "picture") : begun);
+    const range = rangeStart === null ? "" : `from ${store.ids[rangeStart]} …`;
+    setText(byId("selected-count"), selectedCount ? count(selectedCount, "picture") : range);
   }
 
-  /** The label whole, as the file has it; fetched only while somebody looks. */
+  /** Show the label as the file has it; it is fetched only while that part is open. */
   async renderJson() {
     const { position } = this.session;
     if (!(/** @type {HTMLDetailsElement} */ (byId("json")).open) || position < 0) return;
     try {
       const document = await get(`/api/document/${position}`);
-      if (this.session.position === position)
+      if (this.session.position === position) {
         setText(byId("json-text"), JSON.stringify(document, null, 1));
+      }
     } catch (error) {
       setText(byId("json-text"), String(error));
     }
   }
 
   /** @param {ClassName} attribute @returns {Row[]} */
-  #rows(attribute) {
+  #createRows(attribute) {
     const { store } = this.session;
     const classes = store.mostClasses(attribute);
     const names = store.groups.length === 1;
@@ -124,7 +126,7 @@ export class Panel {
       const before = make("span", { class: "before" });
       const now = make("span", { class: "now" });
       const numbers = make("span", { class: "numbers" });
-      const name = `${value} ${names ? nameOf(attribute, value, classes) : ""}`;
+      const name = `${value} ${names ? nameOfClass(attribute, value, classes) : ""}`;
       const button = make(
         "button",
         {
@@ -151,7 +153,7 @@ export class Panel {
   /** @param {ClassName} attribute @param {number} value */
   #toggleClass(attribute, value) {
     const chosen = this.session.filter[attribute];
-    const others = chosen.filter((one) => one !== value);
+    const others = chosen.filter((other) => other !== value);
     const next = others.length === chosen.length ? [...chosen, value].sort() : others;
     this.session.refine({ [attribute]: next });
   }
@@ -175,8 +177,9 @@ export class Panel {
         on(`${name}-${end}`, "change", () => session.refine({ [name]: this.#limits(name) }));
       }
     }
-    for (const button of document.querySelectorAll(".show-all"))
-      button.addEventListener("click", () => session.refine(everything()));
+    for (const button of document.querySelectorAll(".show-all")) {
+      button.addEventListener("click", () => session.refine(defaultFilter()));
+    }
     on("show-guides", "change", () =>
       byId("frame").classList.toggle("plain", !field("show-guides").checked),
     );
@@ -186,12 +189,12 @@ export class Panel {
 
   /** @param {"steering" | "throttle"} name @returns {[number, number]} */
   #limits(name) {
-    const number = (/** @type {string} */ end, /** @type {number} */ otherwise) => {
+    const limit = (/** @type {string} */ end, /** @type {number} */ fallback) => {
       const { value } = field(`${name}-${end}`);
       return value === "" || Number.isNaN(Number(value))
-        ? otherwise
+        ? fallback
         : Math.min(Math.max(Number(value), -1), 1);
     };
-    return [number("from", -1), number("to", 1)];
+    return [limit("from", -1), limit("to", 1)];
   }
 }

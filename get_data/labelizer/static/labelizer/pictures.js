@@ -1,70 +1,81 @@
-// Pictures and contact sheets, fetched and decoded ahead of need.
+// Pictures and contact sheets, fetched and decoded before they are needed.
 
-const KEPT = 64; // decoded pictures
-const KEPT_SHEETS = 16;
-const WORTH_A_SHEET = 8; // pictures wanted of one
-const MOST_PIXELS = 20_000_000;
+const CACHED_PICTURES = 64;
+const CACHED_SHEETS = 16;
+const MIN_FROM_SHEET = 8; // pictures that are worth fetching a whole sheet for
+const MAX_PIXELS = 20_000_000;
+
+/** @typedef {import("./types").SheetLayout} SheetLayout */
 
 /**
- * How contact sheets are cut; see pictures.py.
- * @typedef {{pictures: number, row: number, width: number, height: number}} Cut
+ * The values that were used last.
+ * @template Value
  */
-
-/** Keeps what was used last. @template Value */
-class Recent {
-  /** @param {number} most */
-  constructor(most) {
-    this.most = most;
-    /** @type {Map<number, Value>} */
-    this.kept = new Map();
+class LruCache {
+  /** @param {number} capacity */
+  constructor(capacity) {
+    this.capacity = capacity;
+    /** @type {Map<number, Value>} least recently used first */
+    this.values = new Map();
   }
 
   /** @param {number} key */
   get(key) {
-    const value = this.kept.get(key);
+    const value = this.values.get(key);
     if (value !== undefined) {
-      this.kept.delete(key);
-      this.kept.set(key, value);
+      this.values.delete(key);
+      this.values.set(key, value);
     }
     return value;
   }
 
-  /** @param {number} key @param {Value} value */
+  /**
+   * @param {number} key
+   * @param {Value} value
+   */
   set(key, value) {
-    this.kept.set(key, value);
-    if (this.kept.size > this.most) this.kept.delete(this.kept.keys().next().value ?? key);
+    this.values.set(key, value);
+    const [oldest] = this.values.keys();
+    if (this.values.size > this.capacity) this.values.delete(oldest);
   }
 }
 
 export class Pictures {
   /**
-   * @param {string} version changes when any picture does @param {Cut} cut
-   * @param {(position: number) => boolean} isThere
+   * @param {string} version  changes when any picture does
+   * @param {SheetLayout} layout
+   * @param {(position: number) => boolean} exists
    */
-  constructor(version, cut, isThere) {
+  constructor(version, layout, exists) {
     this.version = version;
-    this.cut = cut;
-    this.isThere = isThere;
-    /** @type {Recent<Promise<HTMLImageElement>>} */
-    this.loading = new Recent(KEPT);
-    /** @type {Recent<HTMLImageElement>} */
-    this.decoded = new Recent(KEPT);
-    /** @type {Recent<Promise<HTMLImageElement>>} */
-    this.sheets = new Recent(KEPT_SHEETS);
-    /** @type {Recent<HTMLImageElement>} */
-    this.decodedSheets = new Recent(KEPT_SHEETS);
+    this.layout = layout;
+    this.exists = exists;
+    /** @type {LruCache<Promise<HTMLImageElement>>} */
+    this.loading = new LruCache(CACHED_PICTURES);
+    /** @type {LruCache<HTMLImageElement>} */
+    this.decoded = new LruCache(CACHED_PICTURES);
+    /** @type {LruCache<Promise<HTMLImageElement>>} */
+    this.sheets = new LruCache(CACHED_SHEETS);
+    /** @type {LruCache<HTMLImageElement>} */
+    this.decodedSheets = new LruCache(CACHED_SHEETS);
   }
 
-  /** @param {number} position @returns {HTMLImageElement | undefined} the picture, if it can be shown at once */
-  ready(position) {
+  /**
+   * Return a picture if it can be shown at once.
+   * @param {number} position
+   */
+  decodedPicture(position) {
     return this.decoded.get(position);
   }
 
-  /** @param {number} position @returns {Promise<HTMLImageElement>} rejected when there is none to show */
+  /**
+   * Fetch and decode a picture; the promise is rejected when there is none to show.
+   * @param {number} position
+   */
   picture(position) {
     let loading = this.loading.get(position);
     if (!loading) {
-      loading = this.isThere(position)
+      loading = this.exists(position)
         ? load(`/pic/${position}?v=${this.version}`)
         : Promise.reject(new Error("no picture"));
       this.loading.set(position, loading);
@@ -76,7 +87,10 @@ export class Pictures {
     return loading;
   }
 
-  /** @param {Iterable<number>} positions are fetched while there is time */
+  /**
+   * Fetch pictures that will be needed soon.
+   * @param {Iterable<number>} positions
+   */
   prefetch(positions) {
     for (const position of positions) this.picture(position).catch(() => {});
   }
@@ -96,13 +110,14 @@ export class Pictures {
   }
 
   /**
-   * Draws a small picture if it is here already, else nothing.
-   * @param {HTMLCanvasElement} canvas whose `data-drawn` tells what is on it
+   * Draw a small picture if it is decoded already, else clear the canvas.
+   * @param {HTMLCanvasElement} canvas  its `data-drawn` tells which picture is on it
    * @param {number} position
+   * @returns whether it was drawn
    */
   drawIfReady(canvas, position) {
     canvas.dataset.position = String(position);
-    const sheet = this.decodedSheets.get(Math.trunc(position / this.cut.pictures));
+    const sheet = this.decodedSheets.get(Math.trunc(position / this.layout.pictures));
     const image = this.decoded.get(position);
     if (sheet) this.#drawPart(canvas, sheet, position);
     else if (image) drawWhole(canvas, image, position);
@@ -111,38 +126,46 @@ export class Pictures {
   }
 
   /**
-   * Draws a small picture as soon as it is here, unless the canvas has come to stand for another.
-   * @param {HTMLCanvasElement} canvas @param {number} position
-   * @param {boolean} fromSheet whether many of its neighbours are wanted too
+   * Draw a small picture as soon as it is fetched, unless the canvas is for another one by then.
+   * @param {HTMLCanvasElement} canvas
+   * @param {number} position
+   * @param {boolean} fromSheet  fetch it with its neighbours, as a contact sheet
    */
   async draw(canvas, position, fromSheet) {
     if (this.drawIfReady(canvas, position)) return;
     try {
       const image = await (fromSheet
-        ? this.#sheet(Math.trunc(position / this.cut.pictures))
+        ? this.#sheet(Math.trunc(position / this.layout.pictures))
         : this.picture(position));
       if (canvas.dataset.position !== String(position)) return;
       if (fromSheet) this.#drawPart(canvas, image, position);
       else drawWhole(canvas, image, position);
     } catch {
-      // It stays blank; the tile says that the picture is broken or missing.
+      // The canvas stays blank; a badge says that the picture is broken or missing.
     }
   }
 
-  /** @param {Iterable<number>} positions @returns {Set<number>} those that a contact sheet serves best */
-  dense(positions) {
+  /**
+   * Return those of the positions that are better fetched as contact sheets: many are on the same.
+   * @param {Iterable<number>} positions
+   */
+  bestFromSheets(positions) {
     /** @type {Map<number, number[]>} */
     const bySheet = new Map();
     for (const position of positions) {
-      const sheet = Math.trunc(position / this.cut.pictures);
+      const sheet = Math.trunc(position / this.layout.pictures);
       bySheet.set(sheet, [...(bySheet.get(sheet) ?? []), position]);
     }
-    return new Set([...bySheet.values()].filter((group) => group.length >= WORTH_A_SHEET).flat());
+    return new Set([...bySheet.values()].filter((group) => group.length >= MIN_FROM_SHEET).flat());
   }
 
-  /** @param {HTMLCanvasElement} canvas @param {HTMLImageElement} sheet @param {number} position */
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {HTMLImageElement} sheet
+   * @param {number} position
+   */
   #drawPart(canvas, sheet, position) {
-    const { pictures, row, width, height } = this.cut;
+    const { pictures, row, width, height } = this.layout;
     const place = position % pictures;
     const x = (place % row) * width;
     const y = Math.trunc(place / row) * height;
@@ -153,16 +176,21 @@ export class Pictures {
   }
 }
 
-/** @param {string} address @returns {Promise<HTMLImageElement>} */
+/** @param {string} address */
 async function load(address) {
   const image = new Image();
   image.src = address;
   await image.decode();
-  if (image.naturalWidth * image.naturalHeight > MOST_PIXELS) throw new Error("too large");
+  if (image.naturalWidth * image.naturalHeight > MAX_PIXELS) throw new Error("too large");
   return image;
 }
 
-/** @param {HTMLCanvasElement} canvas @param {HTMLImageElement} image @param {number} position */
+/**
+ * Draw a picture into the middle of a canvas, as large as it fits.
+ * @param {HTMLCanvasElement} canvas
+ * @param {HTMLImageElement} image
+ * @param {number} position
+ */
 function drawWhole(canvas, image, position) {
   const { width, height } = canvas;
   const scale = Math.min(width / image.naturalWidth, height / image.naturalHeight);

@@ -1,28 +1,33 @@
 // Plays the pictures in their order, and paints labels on those that pass while a key is held.
 
 const RATES = [2, 5, 10, 20, 40];
-const LAG_MS = 300; // from seeing to pressing
+const REACTION_MS = 300; // from seeing to pressing
 
 /** @typedef {import("./session.js").Session} Session */
-/** @typedef {import("./store.js").ClassName} ClassName */
+/** @typedef {import("./types").ClassName} ClassName */
 
-/** Tells its listeners of `change`. */
+/**
+ * A class being painted: from this place in the order on.
+ * @typedef {{attribute: ClassName, value: number, from: number}} Painting
+ */
+
+/** Dispatches `change`. */
 export class Player extends EventTarget {
   /**
    * @param {Session} session
-   * @param {(attribute: ClassName, value: number, from: number, to: number) => void} onPainted
-   *   places in the order
+   * @param {(painting: Painting, to: number) => void} onPainted  `to`: last place in the order
    */
   constructor(session, onPainted) {
     super();
     this.session = session;
     this.onPainted = onPainted;
-    this.rate = 20; // pictures a second
-    /** @type {-1 | 0 | 1} */
+    /** Pictures a second. */
+    this.rate = 20;
+    /** @type {-1 | 0 | 1} 0 while stopped */
     this.heading = 0;
     this.startedAt = 0;
     this.startedMs = 0;
-    /** @type {{attribute: ClassName, value: number, from: number} | null} */
+    /** @type {Painting | null} */
     this.painting = null;
   }
 
@@ -30,59 +35,68 @@ export class Player extends EventTarget {
     return this.heading !== 0;
   }
 
-  /** @param {1 | -1} heading plays that way, or stops */
+  /**
+   * Play in a direction, or stop.
+   * @param {1 | -1} heading
+   */
   toggle(heading) {
     if (this.playing) this.stop();
-    else this.#begin(heading);
+    else this.#start(heading);
   }
 
   stop() {
     if (!this.playing) return;
     this.endPainting();
     this.heading = 0;
-    this.#tell();
+    this.#emit();
   }
 
   /** @param {1 | -1} step */
   changeRate(step) {
     const index = RATES.indexOf(this.rate) + step;
     this.rate = RATES[Math.min(Math.max(index, 0), RATES.length - 1)];
-    if (this.playing) this.#count();
-    this.#tell();
+    if (this.playing) this.#restartClock();
+    this.#emit();
   }
 
-  /** Pictures get the class from here on, and those that passed while the hand was on its way. @param {ClassName} attribute @param {number} value */
+  /**
+   * Begin to paint a class: from here on, and on the pictures that passed while the hand moved.
+   * @param {ClassName} attribute
+   * @param {number} value
+   */
   paint(attribute, value) {
     this.endPainting();
-    const behind = Math.round((LAG_MS / 1000) * this.rate);
+    const behind = Math.round((REACTION_MS / 1000) * this.rate);
     const from = this.session.place - this.heading * behind;
     this.painting = {
       attribute,
       value,
       from: Math.min(Math.max(from, 0), this.session.order.length - 1),
     };
-    this.#tell();
+    this.#emit();
   }
 
   endPainting() {
-    const painted = this.painting;
-    if (!painted) return;
+    const { painting } = this;
+    if (!painting) return;
     this.painting = null;
-    this.onPainted(painted.attribute, painted.value, painted.from, this.session.place);
-    if (this.playing) this.#count(); // the order may be another now
-    this.#tell();
+    this.onPainted(painting, this.session.place);
+    // The filter may have changed the order.
+    if (this.playing) this.#restartClock();
+    this.#emit();
   }
 
   /** @param {1 | -1} heading */
-  #begin(heading) {
+  #start(heading) {
     if (this.session.order.length < 2) return;
     this.heading = heading;
-    this.#count();
-    this.#tell();
+    this.#restartClock();
+    this.#emit();
     requestAnimationFrame((now) => this.#step(now));
   }
 
-  #count() {
+  /** Count pictures from here and now on. */
+  #restartClock() {
     this.startedAt = this.session.place;
     this.startedMs = performance.now();
   }
@@ -98,7 +112,7 @@ export class Player extends EventTarget {
     else requestAnimationFrame((next) => this.#step(next));
   }
 
-  #tell() {
+  #emit() {
     this.dispatchEvent(new Event("change"));
   }
 }

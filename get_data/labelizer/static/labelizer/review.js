@@ -1,23 +1,30 @@
-// All changes before they are exported, and the export.
+// The Review: all changes before they are exported, and the export.
 
 import { post, Unreachable } from "./api.js";
 import { shortLabel } from "./badges.js";
 import { byId, make, setText } from "./dom.js";
-import { count, nameOf } from "./words.js";
-
-const LISTED = 100;
+import { count, nameOfClass, number } from "./format.js";
+import { CLASS_NAMES } from "./store.js";
 
 /** @typedef {import("./session.js").Session} Session */
-/** @typedef {import("./store.js").ClassName} ClassName */
+/** @typedef {import("./types").ExportReply} ExportReply */
+
+const MAX_LISTED = 100;
 
 export class Review {
-  /** @param {Session} session @param {() => number} unsent @param {(position: number) => void} onShow */
+  /**
+   * @param {Session} session
+   * @param {() => number} unsent  how many steps the server does not have yet
+   * @param {(position: number) => void} onShow  shows a picture
+   */
   constructor(session, unsent, onShow) {
     this.session = session;
     this.unsent = unsent;
     this.onShow = onShow;
-    this.changes = 0; // since the page was opened
-    this.exported = 0; // of them, when the export began that is shown
+    /** Changes since the page was opened. */
+    this.changes = 0;
+    /** How many of them the export that is shown has. */
+    this.exported = 0;
     session.store.addEventListener("change", () => {
       this.changes += 1;
       this.#renderAge();
@@ -28,86 +35,67 @@ export class Review {
   render() {
     const { store } = this.session;
     const touched = [];
-    for (let position = 0; position < store.count; position += 1)
+    for (let position = 0; position < store.count; position += 1) {
       if (store.isTouched(position)) touched.push(position);
+    }
     const { edited, deleted } = store.counts;
-    const confirmed = touched.filter(
-      (position) =>
-        store.now.reviewed[position] && !store.isEdited(position) && !store.now.deleted[position],
-    ).length;
+    const confirmed = touched.filter((position) => this.#isConfirmed(position)).length;
     setText(
       byId("review-summary"),
-      `${count(edited, "label")} changed, ${confirmed.toLocaleString("en")} confirmed, ${deleted.toLocaleString("en")} to delete`,
+      `${count(edited, "label")} changed, ${number(confirmed)} confirmed, ${number(deleted)} to delete`,
     );
-    byId("review-counts").replaceChildren(make("h2", {}, "Classes"), this.#classes());
-    setText(byId("changes-title"), `${count(touched.length, "change")}`);
-    byId("changes").replaceChildren(
-      touched.length
-        ? this.#table(touched)
-        : make("p", { class: "quiet" }, "Nothing was changed yet."),
-    );
+    byId("review-counts").replaceChildren(make("h2", {}, "Classes"), this.#createClassTable());
+    setText(byId("changes-title"), count(touched.length, "change"));
+    const none = make("p", { class: "quiet" }, "Nothing has been changed yet.");
+    byId("changes").replaceChildren(touched.length ? this.#createChangeTable(touched) : none);
   }
 
-  #classes() {
+  /** @param {number} position */
+  #isConfirmed(position) {
+    const { store } = this.session;
+    const { reviewed, deleted } = store.now;
+    return reviewed[position] === 1 && deleted[position] !== 1 && !store.isEdited(position);
+  }
+
+  #createClassTable() {
     const { store } = this.session;
     const { counts, groups } = store;
-    const rows = /** @type {ClassName[]} */ (["direction", "speed"]).flatMap((attribute) => {
+    const rows = CLASS_NAMES.flatMap((attribute) => {
       const classes = store.mostClasses(attribute);
       return Array.from({ length: classes }, (_, value) => {
-        const name = groups.length === 1 ? nameOf(attribute, value, classes) : "";
-        return row(
-          "td",
-          `${attribute} ${value} ${name}`,
-          ...[counts.before, counts.now].map((side) => side[attribute][value].toLocaleString("en")),
-        );
+        // Names depend on the number of classes, which differs between groups.
+        const name = groups.length === 1 ? nameOfClass(attribute, value, classes) : "";
+        const numbers = [counts.before, counts.now].map((side) => number(side[attribute][value]));
+        return createRow("td", `${attribute} ${value} ${name}`, ...numbers);
       });
     });
-    return make(
-      "table",
-      { id: "class-counts" },
-      make("thead", {}, row("th", "class", "before", "now")),
-      make("tbody", {}, ...rows),
-    );
+    return createTable("class-counts", ["class", "before", "now"], rows);
   }
 
   /** @param {number[]} touched */
-  #table(touched) {
+  #createChangeTable(touched) {
     const { store } = this.session;
-    const rows = touched.slice(0, LISTED).map((position) => {
-      const what = store.now.deleted[position]
-        ? "✕ to delete"
-        : store.isEdited(position)
-          ? "✎ changed"
-          : store.now.reviewed[position]
-            ? "✓ confirmed"
-            : "kept again";
+    const rows = touched.slice(0, MAX_LISTED).map((position) => {
       const button = make("button", { type: "button", class: "link" }, store.ids[position]);
       button.addEventListener("click", () => this.onShow(position));
-      return row(
-        "td",
-        button,
-        what,
-        shortLabel(store.old, position),
-        shortLabel(store.now, position),
-      );
+      const [before, now] = [store.old, store.now].map((columns) => shortLabel(columns, position));
+      return createRow("td", button, this.#changeText(position), before, now);
     });
-    const table = make(
-      "table",
-      { id: "change-list" },
-      make("thead", {}, row("th", "picture", "what", "before (direction · speed)", "now")),
-      make("tbody", {}, ...rows),
-    );
-    if (touched.length <= LISTED) return table;
-    return make(
-      "div",
-      {},
-      table,
-      make(
-        "p",
-        { class: "quiet" },
-        `and ${(touched.length - LISTED).toLocaleString("en")} more; the grid shows all, with “label changed” or “to delete” in the panel`,
-      ),
-    );
+    const titles = ["picture", "change", "before (direction · speed)", "now"];
+    const table = createTable("change-list", titles, rows);
+    if (touched.length <= MAX_LISTED) return table;
+    const more =
+      `and ${number(touched.length - MAX_LISTED)} more; to see all, choose “label changed” or ` +
+      "“to delete” in the panel and open the grid";
+    return make("div", {}, table, make("p", { class: "quiet" }, more));
+  }
+
+  /** @param {number} position */
+  #changeText(position) {
+    const { store } = this.session;
+    if (store.now.deleted[position]) return "✕ to delete";
+    if (store.isEdited(position)) return "✎ changed";
+    return store.now.reviewed[position] ? "✓ confirmed" : "kept again";
   }
 
   async #export() {
@@ -118,16 +106,7 @@ export class Review {
     shown.replaceChildren("Writing …");
     this.exported = this.changes;
     try {
-      if (this.unsent()) {
-        shown.replaceChildren(
-          `${count(this.unsent(), "change")} not yet saved; export when all is saved.`,
-        );
-        return;
-      }
-      const { status, body } = await post("/api/export", {});
-      shown.replaceChildren(
-        ...(status === 200 ? this.#result(body) : [`Nothing was written: ${body.message}`]),
-      );
+      shown.replaceChildren(...(await this.#requestExport()));
       this.#renderAge();
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
@@ -137,68 +116,62 @@ export class Review {
     }
   }
 
-  #renderAge() {
-    const age = document.getElementById("exported-age");
-    if (age)
-      setText(
-        age,
-        this.changes > this.exported ? " ⚠ It is older than your last change: write it anew." : "",
-      );
+  /** Have the server write the file; return what to show of it. */
+  async #requestExport() {
+    const unsent = this.unsent();
+    if (unsent) return [`${count(unsent, "change")} not saved yet; export once all is saved.`];
+    /** @type {import("./api.js").Reply<ExportReply>} */
+    const reply = await post("/api/export", {});
+    if (!reply.ok) return [`Nothing was written: ${reply.body.message}`];
+    return createReport(reply.body);
   }
 
-  /** @param {any} exported */
-  #result(exported) {
-    const name = exported.file.split("/").at(-1);
-    const { command, set_first } = exported.apply;
-    const parts = [
-      make(
-        "p",
-        {},
-        "✓ Written: ",
-        make("code", { id: "exported-file" }, exported.file),
-        make("b", { id: "exported-age" }),
-      ),
-      make(
-        "p",
-        {},
-        `${count(exported.corrected, "label")} corrected, ${exported.confirmed} confirmed, ${exported.deleted} to delete, ${exported.restored} kept again, ${exported.untouched} as they were.`,
-      ),
-      make(
-        "p",
-        {},
-        make("a", { id: "download", href: `/export/${name}`, download: name }, "Download it"),
-        ", or apply it to the database:",
-      ),
-      make("pre", { id: "apply" }, command),
-    ];
-    if (set_first.length)
-      parts.push(
-        make(
-          "p",
-          { id: "set-first" },
-          `${set_first.join(", ")} must be set there as where the labelizer was started; they are not shown.`,
-        ),
-      );
-    if (exported.left_out.length) {
-      const rows = exported.left_out
-        .slice(0, LISTED)
-        .map((/** @type {{img_id: string, why: string}} */ one) =>
-          make("li", {}, `${one.img_id}: ${one.why}`),
-        );
-      parts.push(
-        make(
-          "p",
-          {},
-          `Left out, because no valid label can be made of them: ${exported.left_out.length}`,
-        ),
-        make("ul", { id: "left-out" }, ...rows),
-      );
-    }
-    return parts;
+  #renderAge() {
+    const age = document.getElementById("exported-age");
+    if (!age) return;
+    const isOld = this.changes > this.exported;
+    setText(age, isOld ? " ⚠ It is older than your last change: write it anew." : "");
   }
 }
 
-/** @param {string} cell @param {...(Node | string)} content */
-function row(cell, ...content) {
-  return make("tr", {}, ...content.map((one) => make(cell, {}, one)));
+/** @param {ExportReply} exported */
+function createReport(exported) {
+  const { file, corrected, confirmed, deleted, restored, untouched, left_out: leftOut } = exported;
+  const { command, set_first: setFirst } = exported.apply;
+  const name = file.split("/").at(-1) ?? "";
+  const download = make("a", { id: "download", href: `/export/${name}`, download: name });
+  download.append("Download it");
+  const numbers =
+    `${count(corrected, "label")} corrected, ${confirmed} confirmed, ${deleted} to delete, ` +
+    `${restored} kept again, ${untouched} as they were.`;
+  const written = make("code", { id: "exported-file" }, file);
+  const parts = [
+    make("p", {}, "✓ Written: ", written, make("b", { id: "exported-age" })),
+    make("p", {}, numbers),
+    make("p", {}, download, ", or apply it to the database:"),
+    make("pre", { id: "apply" }, command),
+  ];
+  if (setFirst.length) {
+    const text = `First set ${setFirst.join(", ")} as where the labelizer was started; they are secret.`;
+    parts.push(make("p", { id: "set-first" }, text));
+  }
+  if (leftOut.length) {
+    const rows = leftOut
+      .slice(0, MAX_LISTED)
+      .map(({ img_id: id, why }) => make("li", {}, `${id}: ${why}`));
+    const text = `Left out, because no valid label can be made of them: ${leftOut.length}`;
+    parts.push(make("p", {}, text), make("ul", { id: "left-out" }, ...rows));
+  }
+  return parts;
+}
+
+/** @param {string} id @param {string[]} titles @param {HTMLElement[]} rows */
+function createTable(id, titles, rows) {
+  const head = make("thead", {}, createRow("th", ...titles));
+  return make("table", { id }, head, make("tbody", {}, ...rows));
+}
+
+/** @param {string} cell  name of its elements @param {...(Node | string)} content */
+function createRow(cell, ...content) {
+  return make("tr", {}, ...content.map((part) => make(cell, {}, part)));
 }

@@ -1,12 +1,14 @@
-// Positions and values as runs, the form in which operations travel and are kept.
+// Positions as ranges and values as runs: the form in which steps are sent and stored.
+
+/** @typedef {import("./types").Run} Run */
 
 /**
- * Ascending positions as runs of first and last.
+ * Return ascending positions as ranges of first and last.
  * @param {ArrayLike<number>} positions
- * @returns {[number, number][]}
+ * @returns {Run[]}
  */
 export function rangesOf(positions) {
-  /** @type {[number, number][]} */
+  /** @type {Run[]} */
   const ranges = [];
   for (let index = 0; index < positions.length; index += 1) {
     const last = ranges.at(-1);
@@ -16,7 +18,10 @@ export function rangesOf(positions) {
   return ranges;
 }
 
-/** @param {[number, number][]} ranges */
+/**
+ * Return the positions of ranges.
+ * @param {Run[]} ranges
+ */
 export function positionsOf(ranges) {
   const count = ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
   const positions = new Int32Array(count);
@@ -28,12 +33,12 @@ export function positionsOf(ranges) {
 }
 
 /**
- * Values as runs of value and count.
+ * Return values as runs of value and count.
  * @param {ArrayLike<number>} values
- * @returns {[number, number][]}
+ * @returns {Run[]}
  */
 export function runsOf(values) {
-  /** @type {[number, number][]} */
+  /** @type {Run[]} */
   const runs = [];
   for (let index = 0; index < values.length; index += 1) {
     const last = runs.at(-1);
@@ -43,7 +48,11 @@ export function runsOf(values) {
   return runs;
 }
 
-/** @param {[number, number][]} runs @param {number} count */
+/**
+ * Return the values of runs.
+ * @param {Run[]} runs
+ * @param {number} count  of all values
+ */
 export function valuesOf(runs, count) {
   const values = new Int8Array(count);
   let index = 0;

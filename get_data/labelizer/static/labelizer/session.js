@@ -1,59 +1,77 @@
-// What is being looked at and worked on: view, filter, place, selection. Knows nothing of the page.
+// What is in sight and selected: view, filter, place, selection. Independent of the page.
 
-import { everything, fromParameters, ordered, shown, toParameters } from "./filters.js";
+import {
+  applyFilter,
+  defaultFilter,
+  fromParameters,
+  sortedPositions,
+  toParameters,
+} from "./filters.js";
 
 /** @typedef {import("./store.js").Store} Store */
-/** @typedef {import("./store.js").Operation} Operation */
-/** @typedef {import("./store.js").ClassName} ClassName */
-/** @typedef {import("./suspicion.js").Looks} Looks */
+/** @typedef {import("./types").ClassName} ClassName */
+/** @typedef {import("./suspicion.js").PictureFindings} PictureFindings */
 /** @typedef {import("./filters.js").Filter} Filter */
 /** @typedef {"overview" | "single" | "grid" | "review"} View */
 
 /** @type {readonly View[]} */
 export const VIEWS = ["overview", "single", "grid", "review"];
 
-/** Tells its listeners of `place`, `order`, `selection`, `view`, `active`, `filter`. */
+/** Dispatches `place`, `order`, `selection`, `view`, `active`, `filter` and `read-only`. */
 export class Session extends EventTarget {
-  /** @param {Store} store @param {Looks} looks */
-  constructor(store, looks) {
+  /**
+   * @param {Store} store
+   * @param {PictureFindings} findings
+   */
+  constructor(store, findings) {
     super();
     this.store = store;
-    this.looks = looks;
+    this.findings = findings;
     /** @type {View} */
     this.view = "single";
     /** @type {ClassName} */
     this.active = "direction";
-    this.filter = everything();
-    /** @type {Int32Array} all positions in order */
-    this.all = ordered(store, looks, this.filter);
-    /** @type {Int32Array} those that are shown */
+    this.filter = defaultFilter();
+    /** @type {Int32Array} all positions, in the order of the filter */
+    this.all = sortedPositions(store, findings, this.filter);
+    /** @type {Int32Array} positions shown */
     this.order = this.all;
-    this.place = 0; // in the order
-    this.lastPosition = 0; // that was shown, for when nothing is
-    this.awaited = -1; // position that the address names, while the filter does not show it
+    /** Index into `order` of the picture shown. */
+    this.place = 0;
+    /** Position shown last, for when nothing is shown. */
+    this.lastPosition = 0;
+    /** Position that the address names while the filter does not show it, else -1. */
+    this.pendingPosition = -1;
     this.selected = new Uint8Array(store.count);
     this.selectedCount = 0;
-    this.anchor = 0; // position from which a selection extends
-    /** @type {number | null} position at which a range was begun */
+    /** Position from which a selection extends. */
+    this.anchor = 0;
+    /** @type {number | null} position at which a range starts */
     this.rangeStart = null;
     this.readOnly = false;
   }
 
-  /** The position shown, -1 when nothing is. */
+  /** Position of the picture shown; -1 when none is. */
   get position() {
     return this.order.length ? this.order[this.place] : -1;
   }
 
-  /** @param {number} wanted place in the order; the nearest there is */
+  /**
+   * Go to a place in the order, or the nearest there is.
+   * @param {number} wanted
+   */
   goTo(wanted) {
     const place = Math.min(Math.max(wanted, 0), this.order.length - 1);
     if (place === this.place) return;
-    this.awaited = -1;
+    this.pendingPosition = -1;
     this.place = Math.max(place, 0);
-    this.#tell("place");
+    this.#emit("place");
   }
 
-  /** @param {number} position @returns {boolean} whether it is shown */
+  /**
+   * Go to a picture if it is shown; return whether it is.
+   * @param {number} position
+   */
   goToPosition(position) {
     const place = this.order.indexOf(position);
     if (place >= 0) this.goTo(place);
@@ -61,31 +79,38 @@ export class Session extends EventTarget {
   }
 
   /** @param {View} view */
-  show(view) {
+  showView(view) {
     if (view === this.view) return;
     this.view = view;
-    this.#tell("view");
+    this.#emit("view");
   }
 
   switchActive() {
     this.active = this.active === "direction" ? "speed" : "direction";
-    this.#tell("active");
+    this.#emit("active");
   }
 
-  /** @param {Partial<Filter>} change */
+  /**
+   * Change a part of the filter.
+   * @param {Partial<Filter>} change
+   */
   refine(change) {
     const before = this.filter.order;
-    this.awaited = -1;
+    this.pendingPosition = -1;
     this.filter = { ...this.filter, ...change };
-    if (this.filter.order !== before || change.order)
-      this.all = ordered(this.store, this.looks, this.filter);
+    if (this.filter.order !== before || change.order) {
+      this.all = sortedPositions(this.store, this.findings, this.filter);
+    }
     const wanted = this.position < 0 ? this.lastPosition : this.position;
     this.clearSelection();
     this.#reorder(wanted);
-    this.#tell("filter");
+    this.#emit("filter");
   }
 
-  /** The filter holds again after labels changed. @param {number} wanted position to be at, if shown */
+  /**
+   * Apply the filter again after labels have changed.
+   * @param {number} wanted  position to be at, if it is shown
+   */
   refresh(wanted) {
     this.#reorder(wanted);
     if (this.selectedCount) {
@@ -94,32 +119,39 @@ export class Session extends EventTarget {
       for (const position of kept) this.selected[position] = 1;
       this.selectedCount = kept.length;
     }
-    this.#tell("selection");
+    this.#emit("selection");
   }
 
-  /** Order and filter hold again after more is known of the pictures. */
-  lookAgain() {
-    if (this.filter.order === "suspicious") this.all = ordered(this.store, this.looks, this.filter);
-    const order = shown(this.store, this.looks, this.filter, this.all);
+  /** Apply order and filter again after more is known of the pictures. */
+  applyFindings() {
+    if (this.filter.order === "suspicious") {
+      this.all = sortedPositions(this.store, this.findings, this.filter);
+    }
+    const order = applyFilter(this.store, this.findings, this.filter, this.all);
     if (
       order.length === this.order.length &&
       order.every((position, place) => position === this.order[place])
     ) {
-      this.#tell("selection"); // who scrolled the grid stays there
+      // The grid stays where it was scrolled to.
+      this.#emit("selection");
       return;
     }
     this.refresh(
-      this.awaited >= 0 ? this.awaited : this.position < 0 ? this.lastPosition : this.position,
+      this.pendingPosition >= 0
+        ? this.pendingPosition
+        : this.position < 0
+          ? this.lastPosition
+          : this.position,
     );
-    if (this.position === this.awaited) this.awaited = -1;
+    if (this.position === this.pendingPosition) this.pendingPosition = -1;
   }
 
   /** @param {number} wanted */
   #reorder(wanted) {
-    this.order = shown(this.store, this.looks, this.filter, this.all);
+    this.order = applyFilter(this.store, this.findings, this.filter, this.all);
     let place = this.order.indexOf(wanted);
     if (place < 0) {
-      // What was to be shown went out: the next that is in takes its place.
+      // The filter hides the wanted picture: the next one that it shows takes its place.
       const isShown = new Uint8Array(this.store.count);
       for (const position of this.order) isShown[position] = 1;
       const next = this.all
@@ -129,31 +161,46 @@ export class Session extends EventTarget {
     }
     this.place = Math.max(place, 0);
     if (this.position >= 0) this.lastPosition = this.position;
-    this.#tell("order");
+    this.#emit("order");
   }
 
-  /** @returns {Int32Array} the selected positions that are shown, ascending */
+  /** Return the selected positions that are shown, ascending. */
   selection() {
     if (!this.selectedCount) return new Int32Array(0);
     return this.order.filter((position) => this.selected[position]).sort();
   }
 
-  /** What an edit is of: the selection, else the picture shown. @returns {Int32Array} */
+  /** Return the positions that an edit applies to: the selection, else the picture shown. */
   targets() {
     if (this.selectedCount) return this.selection();
     return this.position < 0 ? new Int32Array(0) : Int32Array.of(this.position);
   }
 
-  /** Selects from one place in the order to another. @param {number} from @param {number} to */
+  /** Start a range at the picture shown. */
+  startRange() {
+    this.clearSelection();
+    this.rangeStart = this.position;
+    this.anchor = this.position;
+    this.#emit("selection");
+  }
+
+  /**
+   * Select from one place in the order to another.
+   * @param {number} from
+   * @param {number} to
+   */
   selectPlaces(from, to) {
     this.selected.fill(0);
     const [first, last] = from < to ? [from, to] : [to, from];
     for (let place = first; place <= last; place += 1) this.selected[this.order[place]] = 1;
     this.selectedCount = last - first + 1;
-    this.#tell("selection");
+    this.#emit("selection");
   }
 
-  /** Selects from the anchor to the place given, and goes there. @param {number} wanted */
+  /**
+   * Select from the anchor to a place in the order, and go there.
+   * @param {number} wanted
+   */
   extendTo(wanted) {
     const place = Math.min(Math.max(wanted, 0), this.order.length - 1);
     if (place < 0) return;
@@ -163,13 +210,16 @@ export class Session extends EventTarget {
     this.goTo(place);
   }
 
-  /** @param {number} place in the order, selected or not any more */
+  /**
+   * Select the picture at a place in the order, or take it out of the selection.
+   * @param {number} place
+   */
   toggleSelected(place) {
     const position = this.order[place];
     this.selected[position] ^= 1;
     this.selectedCount += this.selected[position] ? 1 : -1;
     this.anchor = position;
-    this.#tell("selection");
+    this.#emit("selection");
   }
 
   clearSelection() {
@@ -178,36 +228,39 @@ export class Session extends EventTarget {
       this.selected.fill(0);
       this.selectedCount = 0;
     }
-    this.#tell("selection");
+    this.#emit("selection");
   }
 
   /** @param {boolean} readOnly */
   setReadOnly(readOnly) {
     this.readOnly = readOnly;
-    this.#tell("read-only");
+    this.#emit("read-only");
   }
 
-  /** Where one is, as the part of an address behind #. */
+  /** Return view, picture and filter as the fragment of an address. */
   toHash() {
     const parameters = new URLSearchParams({ view: this.view });
-    const position = this.awaited >= 0 ? this.awaited : this.position;
+    const position = this.pendingPosition >= 0 ? this.pendingPosition : this.position;
     if (position >= 0) parameters.set("id", this.store.ids[position]);
     for (const [name, value] of toParameters(this.filter)) parameters.set(name, value);
     return `#${parameters}`;
   }
 
-  /** Goes where such a part says, as far as that is there. @param {string} hash */
-  followHash(hash) {
+  /**
+   * Go where such a fragment leads, as far as that is there.
+   * @param {string} hash
+   */
+  openHash(hash) {
     const parameters = new URLSearchParams(hash.replace(/^#/, ""));
     this.refine(fromParameters(parameters));
     const position = this.store.ids.indexOf(parameters.get("id") ?? "");
-    if (position >= 0 && !this.goToPosition(position)) this.awaited = position;
+    if (position >= 0 && !this.goToPosition(position)) this.pendingPosition = position;
     const view = /** @type {View} */ (parameters.get("view"));
-    if (VIEWS.includes(view)) this.show(view);
+    if (VIEWS.includes(view)) this.showView(view);
   }
 
-  /** @param {string} what */
-  #tell(what) {
-    this.dispatchEvent(new Event(what));
+  /** @param {string} name */
+  #emit(name) {
+    this.dispatchEvent(new Event(name));
   }
 }

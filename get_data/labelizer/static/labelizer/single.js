@@ -1,42 +1,49 @@
-// One picture, large, with its label and its neighbours.
+// The Single view: one picture, large, with its label and its neighbours.
 
 import { badges, classSign, shortLabel } from "./badges.js";
 import { byId, make, setText } from "./dom.js";
+import { angleOfDirection, nameOfClass, number } from "./format.js";
 import { letterOf } from "./keys.js";
-import { Flag } from "./store.js";
+import { CLASS_NAMES, Flag } from "./store.js";
 import { reasons } from "./suspicion.js";
-import { angleOf, nameOf } from "./words.js";
 
+// Pictures to fetch before they are needed
 const AHEAD = 8;
 const BEHIND = 2;
+// In the strip, on each side
 const NEIGHBOURS = 10;
-const FOOT = { x: 50, y: 72 }; // of the needle, in the overlay's units
+// Foot and length of the needle, in units of the overlay
+const FOOT = { x: 50, y: 72 };
 const NEEDLE = 34;
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./pictures.js").Pictures} Pictures */
-/** @typedef {import("./store.js").ClassName} ClassName */
+/** @typedef {import("./types").ClassName} ClassName */
 
 export class Single {
   /**
-   * @param {Session} session @param {Pictures} pictures @param {Map<string, string>} layout
-   * @param {(position: number) => void} onBroken
+   * @param {Session} session
+   * @param {Pictures} pictures
+   * @param {Map<string, string>} layout  what is printed on the keys, by event.code
+   * @param {(position: number) => void} onBroken  called for a picture that cannot be decoded
    */
   constructor(session, pictures, layout, onBroken) {
     this.session = session;
     this.pictures = pictures;
     this.layout = layout;
     this.onBroken = onBroken;
+    /** Group whose class buttons are shown. */
     this.group = -1;
-    this.keyAt = 0; // when the key was pressed that led here, ms; 0 for none
+    /** When the key was pressed whose picture is not painted yet, ms; 0 for none. */
+    this.keyAt = 0;
     this.holder = byId("holder");
     this.tiles = Array.from({ length: 2 * NEIGHBOURS + 1 }, (_, index) =>
-      this.#tile(index - NEIGHBOURS),
+      this.#createTile(index - NEIGHBOURS),
     );
     byId("strip").append(...this.tiles.map((tile) => tile.button));
   }
 
-  /** The picture shown is that of the session, with everything about it. */
+  /** Render the picture that the session is at, and everything about it. */
   render() {
     const { position, order, place } = this.session;
     if (position < 0) {
@@ -46,46 +53,45 @@ export class Single {
     this.#showPicture(position);
     this.renderLabel();
     this.#renderStrip();
-    const heading = order.subarray(place + 1, place + 1 + AHEAD);
-    this.pictures.prefetch([...heading, ...order.subarray(Math.max(place - BEHIND, 0), place)]);
+    const next = order.subarray(place + 1, place + 1 + AHEAD);
+    const previous = order.subarray(Math.max(place - BEHIND, 0), place);
+    this.pictures.prefetch([...next, ...previous]);
   }
 
-  /** The label shown is that of the picture. */
+  /** Render the label of the picture. */
   renderLabel() {
-    const { store, looks, position, order, place, selectedCount } = this.session;
-    const chosen = selectedCount ? `${selectedCount.toLocaleString("en")} selected · Esc` : "";
-    for (const one of document.querySelectorAll("#label .chosen")) setText(one, chosen);
+    const { store, findings, position, order, place, selectedCount } = this.session;
+    const selected = selectedCount ? `${number(selectedCount)} selected · Esc` : "";
+    for (const note of document.querySelectorAll("#label .chosen")) setText(note, selected);
     if (position < 0) return;
     if (this.group !== store.group[position]) this.#buildClasses(position);
-    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"]))
-      this.#showClass(attribute, position);
-    setText(
-      byId("place"),
-      `${(place + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`,
-    );
+    for (const attribute of CLASS_NAMES) this.#showClass(attribute, position);
+    setText(byId("place"), `${number(place + 1)} of ${number(order.length)}`);
     setText(byId("img-id"), store.ids[position]);
     const [steering, throttle] = [store.steering[position], store.throttle[position]];
-    const number = (/** @type {number} */ value) =>
-      Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−");
-    setText(byId("driver"), `steering ${number(steering)} · throttle ${number(throttle)}`);
-    // The stamp tells of a deletion.
-    const signs = badges(store, looks, position)
+    setText(byId("driver"), `steering ${shareText(steering)} · throttle ${shareText(throttle)}`);
+    // A deletion has the stamp.
+    const signs = badges(store, findings, position)
       .filter(({ kind }) => kind !== "deleted")
-      .map(({ sign, word, kind }) => make("span", { class: `badge ${kind}` }, `${sign} ${word}`));
-    const doubts = reasons(store, looks, position).map(({ why }) =>
-      make("span", { class: "badge doubt" }, `≠ ${why}`),
+      .map(({ sign, text, kind }) => make("span", { class: `badge ${kind}` }, `${sign} ${text}`));
+    const doubts = reasons(store, findings, position).map(({ text }) =>
+      make("span", { class: "badge doubt" }, `≠ ${text}`),
     );
     byId("badges").replaceChildren(...signs, ...doubts);
-    const deleted = store.now.deleted[position] === 1;
+    this.#renderDeletion(store.now.deleted[position] === 1);
+    this.#drawOverlay(position);
+    this.#renderCaptions();
+  }
+
+  /** @param {boolean} deleted */
+  #renderDeletion(deleted) {
     byId("frame").classList.toggle("deleted", deleted);
     byId("stamp").hidden = !deleted;
     byId("delete").setAttribute("aria-pressed", String(deleted));
     byId("delete").title = deleted ? "Marked to delete; press again to keep it" : "";
-    this.#draw(position);
-    this.#renderCaptions();
   }
 
-  /** Nothing is left of the picture that was shown last. */
+  /** Remove everything of the picture that was shown last. */
   #clear() {
     this.holder.replaceChildren();
     this.holder.dataset.position = "-1";
@@ -102,21 +108,21 @@ export class Single {
 
   /** @param {number} position */
   #showPicture(position) {
-    const image = this.pictures.ready(position);
+    const image = this.pictures.decodedPicture(position);
     if (image) {
-      this.#put(image, position);
+      this.#showImage(image, position);
       return;
     }
     byId("frame").classList.add("waiting");
     this.pictures.picture(position).then(
       (loaded) => {
-        if (this.session.position === position) this.#put(loaded, position);
+        if (this.session.position === position) this.#showImage(loaded, position);
       },
       () => {
         const missing = this.session.store.flags[position] & Flag.MISSING;
         if (!missing) this.onBroken(position);
         if (this.session.position !== position) return;
-        this.#placeholder(
+        this.#showPlaceholder(
           missing ? "There is no picture." : "The picture is broken.",
           "Its label can be set or marked to delete all the same.",
         );
@@ -126,7 +132,7 @@ export class Single {
   }
 
   /** @param {HTMLImageElement} image @param {number} position */
-  #put(image, position) {
+  #showImage(image, position) {
     image.id = "picture";
     image.alt = `picture ${this.session.store.ids[position]}`;
     byId("frame").classList.remove("waiting", "empty");
@@ -137,17 +143,17 @@ export class Single {
     this.#measure();
   }
 
-  /** @param {string} what @param {string} remedy */
-  #placeholder(what, remedy) {
+  /** @param {string} problem @param {string} remedy */
+  #showPlaceholder(problem, remedy) {
     this.holder.replaceChildren();
     this.holder.dataset.position = String(this.session.position);
     byId("frame").classList.remove("waiting");
     byId("frame").classList.add("empty");
-    byId("placeholder").replaceChildren(make("b", {}, what), make("span", {}, remedy));
+    byId("placeholder").replaceChildren(make("b", {}, problem), make("span", {}, remedy));
     byId("placeholder").hidden = false;
   }
 
-  /** From the key to the picture painted: a measure that tests and benchmarks read. */
+  /** Measure the time from a key to the picture painted, for tests and benchmarks. */
   #measure() {
     const start = this.keyAt;
     if (!start) return;
@@ -160,8 +166,11 @@ export class Single {
     });
   }
 
-  /** The raw steering as a needle, the class as a wedge, the throttle as a column. @param {number} position */
-  #draw(position) {
+  /**
+   * Draw the steering as a needle, the direction as a wedge, and the throttle as a bar.
+   * @param {number} position
+   */
+  #drawOverlay(position) {
     const { store } = this.session;
     const set = (/** @type {string} */ id, /** @type {string} */ path) =>
       byId(id).setAttribute("d", path);
@@ -186,14 +195,17 @@ export class Single {
     set("throttle-bar", Number.isNaN(throttle) ? "" : `M94 72V${top.toFixed(1)}H97V72Z`);
   }
 
-  /** @param {number} position one button a class of its group */
+  /**
+   * Create a button for each class of a picture's group.
+   * @param {number} position
+   */
   #buildClasses(position) {
     const { store } = this.session;
     this.group = store.group[position];
-    for (const attribute of /** @type {ClassName[]} */ (["direction", "speed"])) {
+    for (const attribute of CLASS_NAMES) {
       const classes = store.classes(position, attribute);
       const buttons = Array.from({ length: classes }, (_, value) =>
-        this.#classButton(attribute, value, classes),
+        this.#createClassButton(attribute, value, classes),
       );
       byId(attribute)
         .querySelector(".classes")
@@ -201,8 +213,12 @@ export class Single {
     }
   }
 
-  /** @param {ClassName} attribute @param {number} value @param {number} classes */
-  #classButton(attribute, value, classes) {
+  /**
+   * @param {ClassName} attribute
+   * @param {number} value
+   * @param {number} classes  how many there are
+   */
+  #createClassButton(attribute, value, classes) {
     const letter = letterOf(attribute, value, this.layout);
     const button = make(
       "button",
@@ -213,7 +229,7 @@ export class Single {
         "aria-pressed": "false",
       },
       make("span", { class: "number" }, String(value)),
-      make("span", { class: "name" }, nameOf(attribute, value, classes)),
+      make("span", { class: "name" }, nameOfClass(attribute, value, classes)),
       make("span", { class: "keys" }, ...(letter ? [make("kbd", {}, letter)] : [])),
     );
     const arrow = make(
@@ -221,7 +237,9 @@ export class Single {
       { class: "arrow", "aria-hidden": "true" },
       attribute === "direction" ? "↑" : "»".repeat(value + 1),
     );
-    if (attribute === "direction") arrow.style.transform = `rotate(${angleOf(value, classes)}deg)`;
+    if (attribute === "direction") {
+      arrow.style.transform = `rotate(${angleOfDirection(value, classes)}deg)`;
+    }
     button.prepend(arrow);
     return button;
   }
@@ -242,7 +260,7 @@ export class Single {
   }
 
   /** @param {number} offset */
-  #tile(offset) {
+  #createTile(offset) {
     const canvas = /** @type {HTMLCanvasElement} */ (make("canvas", { width: "80", height: "60" }));
     const caption = make("span", { class: "caption" });
     const button = make(
@@ -258,21 +276,21 @@ export class Single {
   #renderStrip() {
     const { order, place } = this.session;
     const near = order.subarray(Math.max(place - NEIGHBOURS, 0), place + NEIGHBOURS + 1);
-    const dense = this.pictures.dense(near);
+    const fromSheets = this.pictures.bestFromSheets(near);
     for (const { offset, canvas, button } of this.tiles) {
       const position = order[place + offset];
       button.classList.toggle("none", position === undefined);
-      if (position !== undefined) this.pictures.draw(canvas, position, dense.has(position));
+      if (position !== undefined) this.pictures.draw(canvas, position, fromSheets.has(position));
     }
     this.#renderCaptions();
   }
 
   #renderCaptions() {
-    const { store, looks, order, place, selected } = this.session;
+    const { store, findings, order, place, selected } = this.session;
     for (const { offset, caption, button } of this.tiles) {
       const position = order[place + offset];
       if (position === undefined) continue;
-      const signs = badges(store, looks, position)
+      const signs = badges(store, findings, position)
         .map((badge) => badge.sign)
         .join("");
       setText(caption, `${classSign(store.now.direction[position])} ${signs}`);
@@ -281,4 +299,12 @@ export class Single {
       button.title = `${store.ids[position]}: ${shortLabel(store.now, position)}`;
     }
   }
+}
+
+/**
+ * Return a share of steering or throttle for people.
+ * @param {number} value  -1 .. 1, or NaN
+ */
+function shareText(value) {
+  return Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−");
 }

@@ -2,7 +2,15 @@
 
 import { positionsOf, rangesOf, runsOf, valuesOf } from "./runs.js";
 
-/** What catalogue.py calls the same. */
+/** @typedef {import("./types").Attribute} Attribute */
+/** @typedef {import("./types").ClassName} ClassName */
+/** @typedef {import("./types").Entries} Entries */
+/** @typedef {import("./types").Fix} Fix */
+/** @typedef {import("./types").Group} Group */
+/** @typedef {import("./types").Operation} Operation */
+/** @typedef {import("./types").WorkState} WorkState */
+
+/** Bits of an entry's flags; the same as in catalogue.py. */
 export const Flag = {
   MISSING: 1,
   BROKEN: 2,
@@ -13,51 +21,37 @@ export const Flag = {
   RUN_START: 64,
 };
 
-/** @typedef {"direction" | "speed"} ClassName what of a label has classes */
-/** @typedef {ClassName | "reviewed" | "deleted"} Attribute */
+/** @type {readonly ClassName[]} */
+export const CLASS_NAMES = ["direction", "speed"];
 /** @type {readonly Attribute[]} */
-const ATTRIBUTES = ["direction", "speed", "reviewed", "deleted"];
-
-/**
- * One step that can be undone; see operations.py.
- * @typedef {object} Operation
- * @property {string} uid
- * @property {string} kind
- * @property {string} text
- * @property {string} [of]
- * @property {number} [by]  of a shift: so many pictures later
- * @property {[number, number][]} positions
- * @property {Record<string, [number, number][]>} set
- * @property {Record<string, [number, number][]>} was
- */
+const ATTRIBUTES = [...CLASS_NAMES, "reviewed", "deleted"];
+export const MAX_CLASSES = 10;
 
 /** @typedef {Record<Attribute, Int8Array>} Columns */
 
+/** All labels, and the steps that changed them. Dispatches `change`. */
 export class Store extends EventTarget {
   /**
-   * @param {any} entries  what the server says of the label file
-   * @param {any} state    what it says was done
+   * @param {Entries} entries
+   * @param {WorkState} state
    */
   constructor(entries, state) {
     super();
     this.count = entries.ids.length;
-    /** @type {string[]} */
     this.ids = entries.ids;
     this.steering = Float32Array.from(entries.steering, (value) => value ?? NaN);
     this.throttle = Float32Array.from(entries.throttle, (value) => value ?? NaN);
     this.group = Int16Array.from(entries.group);
-    /** @type {{nb_dir: number, nb_speed: number}[]} */
     this.groups = entries.groups;
     this.flags = Uint8Array.from(entries.flags);
-    const marked = Int8Array.from(entries.flags, (flags) => (flags & Flag.MARKED ? 1 : 0));
-    /** @type {Columns} as the file has them */
+    /** @type {Columns} labels as the file has them */
     this.old = {
       direction: Int8Array.from(entries.direction),
       speed: Int8Array.from(entries.speed),
       reviewed: new Int8Array(this.count),
-      deleted: marked,
+      deleted: Int8Array.from(entries.flags, (flags) => (flags & Flag.MARKED ? 1 : 0)),
     };
-    /** @type {Columns} as they are now */
+    /** @type {Columns} labels as they are now */
     this.now = {
       direction: this.old.direction.slice(),
       speed: this.old.speed.slice(),
@@ -65,21 +59,21 @@ export class Store extends EventTarget {
       deleted: this.old.deleted.slice(),
     };
     this.counts = {
-      before: { direction: new Int32Array(10), speed: new Int32Array(10) },
-      now: { direction: new Int32Array(10), speed: new Int32Array(10) },
+      before: noneOfEachClass(),
+      now: noneOfEachClass(),
       reviewed: 0,
       edited: 0,
       deleted: 0,
     };
-    /** @type {Operation[]} */
+    /** @type {Operation[]} steps that can be undone */
     this.done = [];
-    /** @type {Operation[]} */
+    /** @type {Operation[]} steps that can be redone */
     this.undone = [];
-    state.positions.forEach((/** @type {number} */ position, /** @type {number} */ index) => {
+    state.positions.forEach((position, index) => {
       for (const attribute of ATTRIBUTES) this.now[attribute][position] = state[attribute][index];
     });
     for (let position = 0; position < this.count; position += 1) {
-      for (const attribute of /** @type {const} */ (["direction", "speed"])) {
+      for (const attribute of CLASS_NAMES) {
         const value = this.old[attribute][position];
         if (value >= 0) this.counts.before[attribute][value] += 1;
       }
@@ -95,13 +89,13 @@ export class Store extends EventTarget {
 
   /** @param {number} position */
   isEdited(position) {
-    return (
-      this.now.direction[position] !== this.old.direction[position] ||
-      this.now.speed[position] !== this.old.speed[position]
-    );
+    return CLASS_NAMES.some((name) => this.now[name][position] !== this.old[name][position]);
   }
 
-  /** @param {number} position whether the export will differ from the source here */
+  /**
+   * Return whether the export will differ from the label file here.
+   * @param {number} position
+   */
   isTouched(position) {
     return (
       this.isEdited(position) ||
@@ -110,65 +104,87 @@ export class Store extends EventTarget {
     );
   }
 
-  /** @param {number} position whether no valid label comes of it as things are; see export.py */
+  /** @param {number} position */
+  hasBothClasses(position) {
+    return CLASS_NAMES.every((name) => this.now[name][position] >= 0);
+  }
+
+  /**
+   * Return whether no valid label can be made of this one as it is now; see export.py.
+   * @param {number} position
+   */
   isInvalid(position) {
     const { flags, now } = this;
     if (!(flags[position] & Flag.INVALID)) return false;
-    const isWhole = now.direction[position] >= 0 && now.speed[position] >= 0;
-    const isMended = isWhole && (now.reviewed[position] === 1 || this.isEdited(position));
+    const isDecided = now.reviewed[position] === 1 || this.isEdited(position);
+    const isMended = isDecided && this.hasBothClasses(position);
     return !isMended || Boolean(flags[position] & Flag.HOPELESS);
   }
 
-  /** @param {number} position @param {ClassName} attribute */
+  /**
+   * Return how many classes an attribute has for this picture.
+   * @param {number} position
+   * @param {ClassName} attribute
+   */
   classes(position, attribute) {
     return classesOf(this.groups[this.group[position]], attribute);
   }
 
-  /** The most classes of any group. @param {ClassName} attribute */
+  /**
+   * Return the most classes that an attribute has for any picture.
+   * @param {ClassName} attribute
+   */
   mostClasses(attribute) {
     return Math.max(...this.groups.map((group) => classesOf(group, attribute)));
   }
 
   /**
-   * Those of the positions that have the same classes as the one given.
-   * @param {Int32Array} positions @param {number} like
+   * Return those of the positions that have the same classes as a picture.
+   * @param {number} picture
+   * @param {Int32Array} positions
    */
-  ofGroup(positions, like) {
-    return positions.filter((position) => this.group[position] === this.group[like]);
+  withClassesOf(picture, positions) {
+    return positions.filter((position) => this.group[position] === this.group[picture]);
   }
 
   /**
-   * Sets a class; null when that changes nothing.
-   * @param {Int32Array} positions ascending @param {ClassName} attribute
-   * @param {number} value @param {string} [how]
+   * Set a class; return null when that changes nothing.
+   * @param {Int32Array} positions  ascending
+   * @param {ClassName} attribute
+   * @param {number} value
+   * @param {string} [prefix]  of the step's text
    */
-  label(positions, attribute, value, how = "") {
-    return this.#do("label", `${how}${attribute} ${value}`, positions, {
-      [attribute]: value,
-      reviewed: 1,
-    });
+  label(positions, attribute, value, prefix = "") {
+    const values = { [attribute]: value, reviewed: 1 };
+    return this.#edit("label", `${prefix}${attribute} ${value}`, positions, values);
   }
 
-  /** @param {Int32Array} positions ascending; unknown labels cannot be confirmed */
+  /**
+   * Mark labels as reviewed. Labels with an unknown class cannot be confirmed.
+   * @param {Int32Array} positions  ascending
+   */
   confirm(positions) {
-    const known = positions.filter(
-      (position) => this.now.direction[position] >= 0 && this.now.speed[position] >= 0,
-    );
-    return this.#do("confirm", "confirmed", known, { reviewed: 1 });
+    const known = positions.filter((position) => this.hasBothClasses(position));
+    return this.#edit("confirm", "confirmed", known, { reviewed: 1 });
   }
 
-  /** Marks all to delete, or, when all are marked, none. @param {Int32Array} positions ascending */
+  /**
+   * Mark all to delete, or, when all are marked, none.
+   * @param {Int32Array} positions  ascending
+   */
   toggleDeleted(positions) {
-    const all = positions.every((position) => this.now.deleted[position] === 1);
-    return this.#do("delete", all ? "kept" : "marked to delete", positions, {
-      deleted: all ? 0 : 1,
-    });
+    const areMarked = positions.every((position) => this.now.deleted[position] === 1);
+    const text = areMarked ? "kept" : "marked to delete";
+    return this.#edit("delete", text, positions, { deleted: areMarked ? 0 : 1 });
   }
 
-  /** Takes classes that stand as texts in the file for what they say. @param {{position: number, direction: number, speed: number}[]} fixes */
+  /**
+   * Set the classes that the file has as texts.
+   * @param {Fix[]} fixes
+   */
   fix(fixes) {
     const positions = Int32Array.from(fixes, (fix) => fix.position);
-    return this.#do("fix", "texts read as numbers", positions, {
+    return this.#edit("fix", "texts read as numbers", positions, {
       direction: Int8Array.from(fixes, (fix) => fix.direction),
       speed: Int8Array.from(fixes, (fix) => fix.speed),
       reviewed: 1,
@@ -176,23 +192,16 @@ export class Store extends EventTarget {
   }
 
   /**
-   * Moves the labels of these pictures by so many pictures: to later ones, or if below 0, earlier.
+   * Move labels to other pictures.
    *
    * Pictures that get no label from another of these, of the same run and classes, are marked to
-   * delete. Shifts of the same pictures one after the other add up, so that one to and fro is none.
-   * @param {Int32Array} positions ascending @param {number} by
-   * @returns {Operation | null}
+   * delete. Consecutive shifts of the same pictures add up, so that one there and back changes
+   * nothing.
+   * @param {Int32Array} positions  ascending
+   * @param {number} by  pictures later; negative for earlier
    */
   shift(positions, by) {
-    const ranges = JSON.stringify(rangesOf(positions));
-    let total = by;
-    let before = this.#valuesNow(positions);
-    for (let index = this.done.length - 1; index >= 0; index -= 1) {
-      const step = this.done[index];
-      if (step.kind !== "shift" || JSON.stringify(step.positions) !== ranges) break;
-      total += step.by ?? 0;
-      before = this.#valuesBefore(step);
-    }
+    const { total, before } = this.#sumOfShifts(positions, by);
     const runOf = this.#runs(positions);
     const indexOf = new Map(Array.from(positions, (position, index) => [position, index]));
     const direction = before.direction.slice();
@@ -200,6 +209,7 @@ export class Store extends EventTarget {
     const deleted = before.deleted.slice();
     for (let index = 0; index < positions.length; index += 1) {
       const from = indexOf.get(positions[index] - total);
+      // No label crosses from one run to another, or to a picture of other classes.
       if (
         from !== undefined &&
         runOf[from] === runOf[index] &&
@@ -212,10 +222,32 @@ export class Store extends EventTarget {
       }
     }
     const text = `labels moved ${Math.abs(by)} ${by < 0 ? "earlier" : "later"}`;
-    return this.#do("shift", text, positions, { direction, speed, deleted }, by);
+    return this.#edit("shift", text, positions, { direction, speed, deleted }, by);
   }
 
-  /** @param {Int32Array} positions of which run of pictures each is */
+  /**
+   * Add a shift to those just done of the same pictures.
+   * @param {Int32Array} positions
+   * @param {number} by
+   * @returns what they make together, and the values before the first of them
+   */
+  #sumOfShifts(positions, by) {
+    const ranges = JSON.stringify(rangesOf(positions));
+    let total = by;
+    let before = this.#valuesNow(positions);
+    for (let index = this.done.length - 1; index >= 0; index -= 1) {
+      const step = this.done[index];
+      if (step.kind !== "shift" || JSON.stringify(step.positions) !== ranges) break;
+      total += step.by ?? 0;
+      before = valuesBefore(step);
+    }
+    return { total, before };
+  }
+
+  /**
+   * Return the number of the run of pictures that each position belongs to.
+   * @param {Int32Array} positions  ascending
+   */
   #runs(positions) {
     const runs = new Int32Array(positions.length);
     let run = 0;
@@ -229,61 +261,61 @@ export class Store extends EventTarget {
 
   /** @param {Int32Array} positions */
   #valuesNow(positions) {
-    const take = (/** @type {Attribute} */ attribute) =>
+    const valuesOfColumn = (/** @type {Attribute} */ attribute) =>
       Int8Array.from(positions, (position) => this.now[attribute][position]);
-    return { direction: take("direction"), speed: take("speed"), deleted: take("deleted") };
-  }
-
-  /** @param {Operation} step a shift: what its pictures were before it */
-  #valuesBefore(step) {
-    const count = positionsOf(step.positions).length;
     return {
-      direction: valuesOf(step.was.direction, count),
-      speed: valuesOf(step.was.speed, count),
-      deleted: valuesOf(step.was.deleted, count),
+      direction: valuesOfColumn("direction"),
+      speed: valuesOfColumn("speed"),
+      deleted: valuesOfColumn("deleted"),
     };
   }
 
-  /** @returns {Operation | null} the step that was undone as a new one */
+  /** Undo the last step; return the step that does so, null when there is nothing to undo. */
   undo() {
     const step = this.done.at(-1);
-    return step ? this.#perform(inverse(step, "undo")) : null;
+    return step ? this.#perform(inverse(step)) : null;
   }
 
-  /** @returns {Operation | null} */
+  /** Redo the step undone last; return the step that does so, null when there is none. */
   redo() {
     const step = this.undone.at(-1);
     return step ? this.#perform({ ...step, uid: newUid(), kind: "redo", of: step.uid }) : null;
   }
 
-  /** What was made elsewhere, by a tab that was killed say. @param {Operation} operation */
-  take(operation) {
+  /**
+   * Apply a step of another page, such as a tab that was killed.
+   * @param {Operation} operation
+   */
+  apply(operation) {
     this.#perform(operation);
   }
 
   /**
-   * @param {string} kind @param {string} text @param {Int32Array} positions
+   * Make a step of new values and perform it; return null when it changes nothing.
+   * @param {Operation["kind"]} kind
+   * @param {string} text
+   * @param {Int32Array} positions
    * @param {Partial<Record<Attribute, number | Int8Array>>} values
-   * @param {number} [by] of a shift, which is kept whole, also where nothing changes
-   * @returns {Operation | null}
+   * @param {number} [by]  of a shift
    */
-  #do(kind, text, positions, values, by = 0) {
+  #edit(kind, text, positions, values, by = 0) {
     const attributes = /** @type {Attribute[]} */ (Object.keys(values));
-    const wanted = (/** @type {Attribute} */ attribute, /** @type {number} */ index) => {
+    const valueAt = (/** @type {Attribute} */ attribute, /** @type {number} */ index) => {
       const value = /** @type {number | Int8Array} */ (values[attribute]);
       return typeof value === "number" ? value : value[index];
     };
     const changes = Array.from(positions, (position, index) =>
-      attributes.some((attribute) => this.now[attribute][position] !== wanted(attribute, index)),
+      attributes.some((attribute) => this.now[attribute][position] !== valueAt(attribute, index)),
     );
     if (!changes.includes(true)) return null;
+    // A shift keeps all its pictures: the next one adds up with it only if they are the same.
     const kept = Array.from(positions.keys()).filter((index) => by || changes[index]);
     const changed = Int32Array.from(kept, (index) => positions[index]);
     /** @type {Operation} */
     const operation = { uid: newUid(), kind, text, positions: rangesOf(changed), set: {}, was: {} };
     if (by) operation.by = by;
     for (const attribute of attributes) {
-      operation.set[attribute] = runsOf(kept.map((index) => wanted(attribute, index)));
+      operation.set[attribute] = runsOf(kept.map((index) => valueAt(attribute, index)));
       operation.was[attribute] = runsOf(changed.map((position) => this.now[attribute][position]));
     }
     return this.#perform(operation);
@@ -293,33 +325,41 @@ export class Store extends EventTarget {
   #perform(operation) {
     const positions = positionsOf(operation.positions);
     for (const position of positions) this.#tally(position, -1);
-    for (const [attribute, runs] of Object.entries(operation.set)) {
+    for (const attribute of ATTRIBUTES) {
+      const runs = operation.set[attribute];
+      if (!runs) continue;
       const values = valuesOf(runs, positions.length);
-      const column = this.now[/** @type {Attribute} */ (attribute)];
       positions.forEach((position, index) => {
-        column[position] = values[index];
+        this.now[attribute][position] = values[index];
       });
     }
     for (const position of positions) this.#tally(position, 1);
     this.#remember(operation);
-    this.dispatchEvent(new CustomEvent("change", { detail: { operation, positions } }));
+    this.dispatchEvent(new Event("change"));
     return operation;
   }
 
-  /** @param {Operation} operation */
+  /**
+   * Keep a step to be undone or redone.
+   * @param {Operation} operation
+   */
   #remember(operation) {
     if (operation.kind === "undo") {
-      const step = taken(this.done, operation.of);
+      const step = removeStep(this.done, operation.of);
       if (step) this.undone.push(step);
     } else if (operation.kind === "redo") {
-      this.done.push(taken(this.undone, operation.of) ?? operation);
+      this.done.push(removeStep(this.undone, operation.of) ?? operation);
     } else {
       this.done.push(operation);
       this.undone = [];
     }
   }
 
-  /** @param {number} position @param {1 | -1} sign */
+  /**
+   * Add a label to the counts, or take it out of them.
+   * @param {number} position
+   * @param {1 | -1} sign
+   */
   #tally(position, sign) {
     const { now, counts } = this;
     if (this.isReviewed(position)) counts.reviewed += sign;
@@ -328,26 +368,45 @@ export class Store extends EventTarget {
       return;
     }
     if (this.isEdited(position)) counts.edited += sign;
-    if (now.direction[position] >= 0) counts.now.direction[now.direction[position]] += sign;
-    if (now.speed[position] >= 0) counts.now.speed[now.speed[position]] += sign;
+    for (const name of CLASS_NAMES) {
+      if (now[name][position] >= 0) counts.now[name][now[name][position]] += sign;
+    }
   }
 }
 
-/** @param {{nb_dir: number, nb_speed: number}} group @param {ClassName} attribute */
+function noneOfEachClass() {
+  return { direction: new Int32Array(MAX_CLASSES), speed: new Int32Array(MAX_CLASSES) };
+}
+
+/** @param {Group} group @param {ClassName} attribute */
 function classesOf(group, attribute) {
   return attribute === "direction" ? group.nb_dir : group.nb_speed;
 }
 
-/** @param {Operation} step @param {string} kind @returns {Operation} */
-function inverse(step, kind) {
-  return { ...step, uid: newUid(), kind, of: step.uid, set: step.was, was: step.set };
+/**
+ * Return the values of a shift's pictures before it.
+ * @param {Operation} step
+ */
+function valuesBefore(step) {
+  const count = positionsOf(step.positions).length;
+  return {
+    direction: valuesOf(step.was.direction ?? [], count),
+    speed: valuesOf(step.was.speed ?? [], count),
+    deleted: valuesOf(step.was.deleted ?? [], count),
+  };
+}
+
+/** @param {Operation} step @returns {Operation} the step that undoes it */
+function inverse(step) {
+  return { ...step, uid: newUid(), kind: "undo", of: step.uid, set: step.was, was: step.set };
 }
 
 /**
- * The step of this name, which need not be the last: another tab may have gone on meanwhile.
- * @param {Operation[]} steps it is gone from them @param {string | undefined} uid
+ * Take a step out of a list. It need not be the last: another tab may have gone on meanwhile.
+ * @param {Operation[]} steps
+ * @param {string | null | undefined} uid
  */
-function taken(steps, uid) {
+function removeStep(steps, uid) {
   const index = steps.findLastIndex((step) => step.uid === uid);
   return index < 0 ? undefined : steps.splice(index, 1)[0];
 }

@@ -1,84 +1,100 @@
-// Which labels look wrong, told from labels and pictures alone.
+// Which labels look wrong, judged by labels and pictures alone.
 
 import { Flag } from "./store.js";
 
 /** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./types").Findings} Findings */
 
-const JUMP = 0.6; // of the steering from one picture to the next, of 2 from lock to lock
+const JUMP = 0.6; // of the steering from one picture to the next; lock to lock is 2
 const WEIGHTS = { other: 3, flicker: 2, jump: 1.5, still: 1, dull: 1 };
 
-/**
- * What the server found in the pictures.
- * @typedef {object} Findings
- * @property {number} looked_at
- * @property {[number, string][]} broken
- * @property {number[]} dull
- * @property {[number, number][]} still
- */
-
-/** Remembers, for each picture, what the pictures themselves show. */
-export class Looks {
+/** What the pictures themselves show, as far as the server has examined them. */
+export class PictureFindings {
   /** @param {number} count */
   constructor(count) {
+    /** 1 where the car stands still. */
     this.still = new Uint8Array(count);
+    /** 1 where the picture is dark or without detail. */
     this.dull = new Uint8Array(count);
-    /** @type {Map<number, string>} */
+    /** @type {Map<number, string>} faults by position */
     this.broken = new Map();
-    this.lookedAt = 0;
+    /** How many pictures the server has examined. */
+    this.examined = 0;
   }
 
-  /** @param {Findings} findings @returns {boolean} whether more was looked at than is known here */
-  take(findings) {
-    if (findings.looked_at === this.lookedAt) return false;
-    this.lookedAt = findings.looked_at;
-    for (const [first, last] of findings.still) this.still.fill(1, first, last + 1);
-    for (const position of findings.dull) this.dull[position] = 1;
-    for (const [position, fault] of findings.broken) this.broken.set(position, fault);
+  /**
+   * Add the server's findings.
+   * @param {Findings} found
+   * @returns {boolean} whether there are any new ones
+   */
+  update(found) {
+    if (found.looked_at === this.examined) return false;
+    this.examined = found.looked_at;
+    for (const [first, last] of found.still) this.still.fill(1, first, last + 1);
+    for (const position of found.dull) this.dull[position] = 1;
+    for (const [position, fault] of found.broken) this.broken.set(position, fault);
     return true;
   }
 }
 
 /**
- * Why the label of a picture looks wrong; empty when it does not.
- * @param {Store} store @param {Looks} looks @param {number} position
- * @returns {{why: string, weight: number}[]}
+ * Return why a label looks wrong; nothing where it does not.
+ * @param {Store} store
+ * @param {PictureFindings} findings
+ * @param {number} position
+ * @returns {{text: string, weight: number}[]}
  */
-export function reasons(store, looks, position) {
+export function reasons(store, findings, position) {
   const found = [];
   const direction = store.now.direction[position];
   const steering = store.steering[position];
-  const told = binOf(steering, store.classes(position, "direction"));
-  if (told >= 0 && direction >= 0 && told !== direction) {
-    found.push({ why: `steered ${told}`, weight: WEIGHTS.other + Math.abs(told - direction) });
+  const steered = binOf(steering, store.classes(position, "direction"));
+  if (steered >= 0 && direction >= 0 && steered !== direction) {
+    const weight = WEIGHTS.other + Math.abs(steered - direction);
+    found.push({ text: `steered ${steered}`, weight });
   }
   const before = neighbour(store, position, -1);
   const after = neighbour(store, position, 1);
   if (before >= 0 && after >= 0) {
     const around = store.now.direction[before];
     if (around === store.now.direction[after] && around !== direction) {
-      found.push({ why: "unlike its neighbours", weight: WEIGHTS.flicker });
+      found.push({ text: "unlike its neighbours", weight: WEIGHTS.flicker });
     }
   }
   if (before >= 0 && Math.abs(steering - store.steering[before]) > JUMP) {
-    found.push({ why: "the steering jumps", weight: WEIGHTS.jump });
+    found.push({ text: "the steering jumps", weight: WEIGHTS.jump });
   }
-  if (looks.still[position]) found.push({ why: "the car stands still", weight: WEIGHTS.still });
-  if (looks.dull[position]) found.push({ why: "dark or without detail", weight: WEIGHTS.dull });
+  if (findings.still[position]) found.push({ text: "the car stands still", weight: WEIGHTS.still });
+  if (findings.dull[position]) found.push({ text: "dark or without detail", weight: WEIGHTS.dull });
   return found;
 }
 
-/** @param {Store} store @param {Looks} looks @param {number} position */
-export function score(store, looks, position) {
-  return reasons(store, looks, position).reduce((sum, reason) => sum + reason.weight, 0);
+/**
+ * Return how wrong a label looks; 0 for not at all.
+ * @param {Store} store
+ * @param {PictureFindings} findings
+ * @param {number} position
+ */
+export function score(store, findings, position) {
+  return reasons(store, findings, position).reduce((sum, reason) => sum + reason.weight, 0);
 }
 
-/** @param {number} share -1 .. 1, or NaN @param {number} count */
-function binOf(share, count) {
-  if (Number.isNaN(share)) return -1;
-  return Math.min(Math.max(Math.trunc(((share + 1) / 2) * count), 0), count - 1);
+/**
+ * Return the class of a steering; -1 where the steering is unknown.
+ * @param {number} steering  -1 .. 1, or NaN
+ * @param {number} classes   how many there are
+ */
+function binOf(steering, classes) {
+  if (Number.isNaN(steering)) return -1;
+  return Math.min(Math.max(Math.trunc(((steering + 1) / 2) * classes), 0), classes - 1);
 }
 
-/** @param {Store} store @param {number} position @param {1 | -1} step the next of the same run, or -1 */
+/**
+ * Return the picture before or after one in the same run of pictures, or -1.
+ * @param {Store} store
+ * @param {number} position
+ * @param {1 | -1} step
+ */
 function neighbour(store, position, step) {
   const other = position + step;
   if (other < 0 || other >= store.count) return -1;

@@ -1,65 +1,62 @@
-// The right to write: one tab of this browser by a lock, one browser by a lease of the server.
+// The right to write: among the tabs of this browser by a lock, among browsers by a lease.
 
 import { WORK, post } from "./api.js";
-import { openDatabase, result } from "./outbox.js";
+import { openDatabase, resultOf } from "./storage.js";
 
 const LOCK = `labelizer-${WORK}`;
 const TAKE_OVER = "labelizer-take-over";
 
 export class Writer {
   constructor() {
+    /** Number of the lease, which requests that write carry; 0 without a lease. */
     this.epoch = 0;
-    this.hasLock = false; // among the tabs of this browser; others may write all the same
+    this.hasLock = false;
     this.browser = "";
+    /** Release the lock to another tab. */
     this.release = () => {};
     /** Called when another tab or browser has taken over. */
     this.onLost = () => {};
   }
 
-  /** This tab may write, and has an epoch to do it with, unless another one does. */
-  async begin() {
-    const takeOver = sessionStorage.getItem(TAKE_OVER) === "yes";
+  /** Take lock and lease, unless another tab or browser holds them. */
+  async acquire() {
+    const steal = sessionStorage.getItem(TAKE_OVER) === "yes";
     sessionStorage.removeItem(TAKE_OVER);
-    this.browser = await nameOfBrowser();
-    if (!(await this.#lock(takeOver))) return;
-    const { status, body } = await post("/api/lease", {
-      browser: this.browser,
-      take_over: takeOver,
-    });
-    if (status !== 200) throw new Error(body.message);
-    this.epoch = body.epoch ?? 0;
+    this.browser = await browserId();
+    if (!(await this.#takeLock(steal))) return;
+    /** @type {import("./api.js").Reply<import("./types").LeaseReply>} */
+    const reply = await post("/api/lease", { browser: this.browser, take_over: steal });
+    if (!reply.ok) throw new Error(reply.body.message);
+    this.epoch = reply.body.epoch ?? 0;
   }
 
-  /** The page opens again, with what other tabs did meanwhile, and is the one that writes. */
-  takeOverOnReload() {
+  /** Reload the page as the one that writes, with what other tabs have done meanwhile. */
+  takeOver() {
     sessionStorage.setItem(TAKE_OVER, "yes");
     location.reload();
   }
 
-  /** @returns {Promise<boolean>} whether another tab of this browser holds the lock */
-  async isLocked() {
+  /** Return whether another tab of this browser holds the lock. */
+  async isLockedElsewhere() {
     if (this.hasLock) return false;
     const { held } = await navigator.locks.query();
-    return Boolean(held?.some((lock) => lock.name === LOCK));
+    return held?.some((lock) => lock.name === LOCK) ?? false;
   }
 
-  /** @param {(value: undefined) => void} release */
-  #letGo(release) {
-    this.hasLock = false;
-    release(undefined);
-  }
-
-  /** @param {boolean} steal @returns {Promise<boolean>} held until the page goes or another steals it */
-  #lock(steal) {
+  /**
+   * Take the lock and hold it until the page closes, releases it, or another tab steals it.
+   * @param {boolean} steal
+   * @returns {Promise<boolean>} whether this tab has it
+   */
+  #takeLock(steal) {
     return new Promise((resolve) => {
-      const how = steal ? { steal: true } : { ifAvailable: true };
+      const options = steal ? { steal: true } : { ifAvailable: true };
       navigator.locks
-        .request(LOCK, how, (lock) => {
+        .request(LOCK, options, (lock) => {
           this.hasLock = Boolean(lock);
           resolve(this.hasLock);
-          return lock
-            ? new Promise((release) => (this.release = () => this.#letGo(release)))
-            : undefined;
+          // The lock is held as long as this promise is pending.
+          return lock ? this.#pendingUntilRelease() : undefined;
         })
         .catch(() => {
           this.hasLock = false;
@@ -67,15 +64,26 @@ export class Writer {
         });
     });
   }
+
+  #pendingUntilRelease() {
+    return new Promise((resolve) => {
+      this.release = () => {
+        this.hasLock = false;
+        resolve(undefined);
+      };
+    });
+  }
 }
 
-/** @returns {Promise<string>} what tells this browser from any other */
-async function nameOfBrowser() {
-  const database = await openDatabase("labelizer", (made) => made.createObjectStore("browser"));
+/** Return what tells this browser from any other; made at first use. */
+async function browserId() {
+  const database = await openDatabase("labelizer", (created) =>
+    created.createObjectStore("browser"),
+  );
   const store = database.transaction("browser", "readwrite").objectStore("browser");
-  const known = await result(store.get("name"));
+  const known = await resultOf(store.get("name"));
   const name = known ?? crypto.randomUUID();
-  if (!known) await result(store.put(name, "name"));
+  if (!known) await resultOf(store.put(name, "name"));
   database.close();
-  return name;
+  return /** @type {string} */ (name);
 }

@@ -1,0 +1,136 @@
+// The actions of the key table's group Label.
+
+import { count } from "./format.js";
+import { sizeOf } from "./action_context.js";
+
+/** @typedef {import("./types").ClassName} ClassName */
+/** @typedef {import("./types").Operation} Operation */
+/** @typedef {import("./action_context.js").Actions} Actions */
+/** @typedef {import("./action_context.js").ActionContext} ActionContext */
+
+/** @param {ActionContext} context @returns {Actions} */
+export function labelActions(context) {
+  const { session } = context;
+  return {
+    label: (value) => setClass(context, session.active, value, true),
+    direction: (value) => setClass(context, "direction", value, true),
+    speed: (value) => setClass(context, "speed", value, session.active === "speed"),
+    "switch-attribute": () => session.switchActive(),
+    confirm: () => confirm(context),
+    delete: () => toggleDeleted(context, true),
+    "delete-stay": () => toggleDeleted(context, false),
+    "shift-earlier": () => shift(context, -1),
+    "shift-later": () => shift(context, 1),
+  };
+}
+
+/**
+ * Set a class of the pictures that pass while playing, of the selection, or of the picture shown.
+ * @param {ActionContext} context
+ * @param {ClassName} attribute
+ * @param {number} value
+ * @param {boolean} advance
+ */
+function setClass(context, attribute, value, advance) {
+  const { session, store, player } = context;
+  if (context.refusesEdits()) return;
+  const classes = store.classes(session.position, attribute);
+  if (value >= classes) {
+    context.toast(`There is no ${attribute} ${value}: it goes from 0 to ${classes - 1}.`);
+  } else if (player.playing) {
+    player.paint(attribute, value);
+  } else if (session.selectedCount) {
+    const { same, skipped } = targetsLikeShown(context);
+    const operation = store.label(same, attribute, value);
+    finishMany(context, operation, `${attribute} ${value}`, skipped);
+  } else {
+    finish(context, store.label(session.targets(), attribute, value), advance);
+  }
+}
+
+/** @param {ActionContext} context */
+function confirm(context) {
+  const { session, store, player } = context;
+  if (context.refusesEdits()) return;
+  player.stop();
+  const isMany = session.selectedCount > 0;
+  const { same, skipped } = targetsLikeShown(context);
+  const operation = store.confirm(same);
+  if (isMany) finishMany(context, operation, "confirmed", skipped);
+  else if (!store.hasBothClasses(session.position)) {
+    context.toast("This label is incomplete: set direction and speed first.");
+  } else finish(context, operation, true);
+}
+
+/** @param {ActionContext} context @param {boolean} advance */
+function toggleDeleted(context, advance) {
+  if (context.refusesEdits()) return;
+  context.player.stop();
+  const isMany = context.session.selectedCount > 0;
+  const { same, skipped } = targetsLikeShown(context);
+  const operation = context.store.toggleDeleted(same);
+  if (isMany) finishMany(context, operation, operation?.text ?? "marked to delete", skipped);
+  else finish(context, operation, advance);
+}
+
+/** @param {ActionContext} context @param {1 | -1} sign */
+function shift(context, sign) {
+  const { session, store } = context;
+  if (context.refusesEdits()) return;
+  if (!session.selectedCount) {
+    context.toast("Select the pictures whose labels to move first: Ctrl+A selects all shown.");
+    return;
+  }
+  const by = sign * context.services.shiftBy();
+  const deletedBefore = store.counts.deleted;
+  const operation = store.shift(session.selection(), by);
+  if (!operation) return;
+  finish(context, operation, false);
+  const unlabelled = store.counts.deleted - deletedBefore;
+  const moved = `${count(sizeOf(operation), "label")} moved ${Math.abs(by)} ${by < 0 ? "earlier" : "later"}`;
+  const marked = unlabelled > 0 ? `, ${unlabelled} left without one are marked to delete` : "";
+  context.toast(`${moved}${marked} (undo: Ctrl+Z)`);
+}
+
+/**
+ * Return the pictures to edit that have the classes of the picture shown, and how many do not.
+ * @param {ActionContext} context
+ */
+function targetsLikeShown({ session, store }) {
+  const targets = session.targets();
+  const same = store.withClassesOf(session.position, targets);
+  return { same, skipped: targets.length - same.length };
+}
+
+/**
+ * Commit an edit, null where it changes nothing, and go to the next picture if asked to.
+ * @param {ActionContext} context
+ * @param {Operation | null} operation
+ * @param {boolean} advance
+ */
+function finish(context, operation, advance) {
+  const { session } = context;
+  const { position, order, place } = session;
+  // Read before the edit: it may move the picture out of the filter.
+  const next = advance ? (order[place + 1] ?? position) : position;
+  if (operation) {
+    context.services.commit(operation);
+    session.refresh(next);
+  } else if (next !== position) session.goTo(place + 1);
+  if (advance && next === position) context.toast("This is the last picture shown.");
+}
+
+/**
+ * Commit an edit of a selection and tell how many pictures it changed.
+ * @param {ActionContext} context
+ * @param {Operation | null} operation
+ * @param {string} text     what was set
+ * @param {number} skipped  pictures of other classes
+ */
+function finishMany(context, operation, text, skipped) {
+  finish(context, operation, false);
+  const changed = operation ? sizeOf(operation) : 0;
+  const others = skipped ? `, ${skipped} skipped: they have other classes` : "";
+  const undo = changed ? " (undo: Ctrl+Z)" : "";
+  context.toast(`${count(changed, "picture")} → ${text}${others}${undo}`);
+}

@@ -1,0 +1,156 @@
+// The JSON that the server and the page exchange. Each type names the Python that it mirrors.
+
+/** An attribute that has classes. */
+export type ClassName = "direction" | "speed";
+
+export type Attribute = ClassName | "reviewed" | "deleted";
+
+/** First and last position of a range, or value and count of a run. */
+export type Run = [number, number];
+
+/** One step that can be undone: operations.py, Operation. */
+export interface Operation {
+  uid: string;
+  kind: "label" | "confirm" | "delete" | "fix" | "shift" | "carry" | "undo" | "redo";
+  text: string;
+  /** The step that an undo or a redo is of. */
+  of?: string | null;
+  /** How many pictures later a shift moves labels. */
+  by?: number;
+  /** Ranges of first and last, ascending. */
+  positions: Run[];
+  /** New values of these positions in turn, as runs of value and count. */
+  set: Partial<Record<Attribute, Run[]>>;
+  /** Their values before. */
+  was: Partial<Record<Attribute, Run[]>>;
+}
+
+/** How many classes a group of labels has: entries.py, Group. */
+export interface Group {
+  nb_dir: number;
+  nb_speed: number;
+}
+
+/** Something a person should know of: problems.py, Problem. `position` is -1 for no entry. */
+export interface Problem {
+  name: string;
+  what: string;
+  position: number;
+}
+
+/** Problems of one kind, the first few listed. */
+export interface ProblemKind {
+  one: string;
+  many: string;
+  remedy: string;
+  count: number;
+  first: Problem[];
+}
+
+export interface Problems extends Record<string, ProblemKind> {
+  invalid: ProblemKind;
+  broken: ProblemKind;
+}
+
+/** Classes that the file has as texts: catalogue.py, Fix. */
+export interface Fix {
+  position: number;
+  direction: number;
+  speed: number;
+}
+
+/** How contact sheets are cut: pictures a sheet, pictures a row, pixels of a tile. */
+export interface SheetLayout {
+  pictures: number;
+  row: number;
+  width: number;
+  height: number;
+}
+
+/** The label file as columns, one value an entry: GET /api/entries. */
+export interface Entries {
+  labels: string;
+  folder: string;
+  user: string;
+  /** Changes when any picture does. */
+  version: string;
+  sheet: SheetLayout;
+  ids: string[];
+  /** Classes; -1 where the label has none. */
+  direction: number[];
+  speed: number[];
+  /** -1 .. 1; null where the label has none. */
+  steering: (number | null)[];
+  throttle: (number | null)[];
+  /** Index into `groups`. */
+  group: number[];
+  groups: Group[];
+  /** Bits of Flag in store.js. */
+  flags: number[];
+  problems: Problems;
+  fixes: Fix[];
+}
+
+/** The work so far: GET /api/state. Columns have one value for each of `positions`. */
+export interface WorkState extends Record<Attribute, number[]> {
+  outdated: null;
+  positions: number[];
+  history: Operation[];
+}
+
+/** Labels of a label file that has changed since: worked on, and still the same. */
+export interface Outdated {
+  decided: number;
+  carried: number;
+}
+
+/** GET /api/state when the label file has changed. */
+export interface OutdatedState {
+  outdated: Outdated;
+}
+
+/** What the pictures themselves show, so far: GET /api/findings. */
+export interface Findings {
+  looked_at: number;
+  broken: [position: number, fault: string][];
+  dull: number[];
+  still: Run[];
+}
+
+/** POST /api/lease; `epoch` is null while another browser holds the lease. */
+export interface LeaseReply {
+  epoch: number | null;
+}
+
+/** POST /api/hear. */
+export interface HeartbeatReply {
+  holds: boolean;
+  free: boolean;
+  source_changed: boolean;
+}
+
+/** POST /api/edits. */
+export interface EditsReply {
+  source_changed: boolean;
+}
+
+/** POST /api/export. */
+export interface ExportReply {
+  file: string;
+  untouched: number;
+  corrected: number;
+  confirmed: number;
+  deleted: number;
+  restored: number;
+  left_out: { img_id: string; why: string }[];
+  apply: { command: string; set_first: string[] };
+}
+
+/** The answer to a request that was refused: middleware.py. */
+export interface Failure {
+  why?: string;
+  message: string;
+}
+
+/** An answer of the server, whatever its status. */
+export type Reply<Body> = { status: 200; body: Body } | { status: number; body: Failure };
