@@ -1,6 +1,6 @@
-"""Where files are, told from this file's own place and never from the current directory.
+"""Paths of the checkout and of the local database.
 
-Importing this module creates nothing.
+They do not depend on the current directory, and importing this module creates nothing.
 """
 
 import os
@@ -14,27 +14,28 @@ QUERIES = ROOT / "get_data" / "queries"
 
 
 def home() -> Path:
-    """The folder that holds the local database: `PATATE_HOME`, else the checkout."""
-    told = os.environ.get("PATATE_HOME")
-    return absolute(expand_user(told)) if told else ROOT
+    """Return the folder that holds the local database: `PATATE_HOME`, or else the checkout."""
+    variable = os.environ.get("PATATE_HOME")
+    return absolute(expand_user(variable)) if variable else ROOT
 
 
 def expand_user(text: str) -> Path:
-    """The path that a text means: `~` is the home folder, which not every shell puts in its place.
-
-    A `~name` that nobody is called stays as it is.
-    """
+    """Return the path with `~` expanded, which not every shell does; an unknown `~name` stays."""
     return Path(os.path.expanduser(text))  # noqa: PTH111  never raises
 
 
 def absolute(path: Path) -> Path:
-    """The path from the root on. Raises: InputError when the current directory is gone."""
+    """Return the absolute path.
+
+    Raises:
+        InputError: the current directory no longer exists.
+    """
     try:
         return path.absolute()
     except FileNotFoundError as error:
-        raise InputError(f"{path}: the folder that you are in is gone; cd to another") from error
+        raise InputError(f"{path}: the current folder no longer exists; cd to another") from error
 
 
 def database_folder() -> Path:
-    """The folder of the local database: `index.sqlite`, `pictures/`, `last_img_id`."""
+    """Return the folder of the local database: `index.sqlite`, `pictures/`, `last_img_id`."""
     return home() / "database"

@@ -1,0 +1,1 @@
+"""The base of the toolkit, which knows nothing of cars or labels."""

@@ -1,4 +1,4 @@
-"""Writing that outlives a kill and a power cut."""
+"""File writes that survive a kill and a power cut."""
 
 import ctypes
 import errno
@@ -19,34 +19,35 @@ TEMPORARY_SUFFIX = ".tmp"
 _RANDOM = "[0-9a-f]" * 32
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_syncfs = getattr(_libc, "syncfs", None)  # Linux; Python's os lacks them
+_syncfs = getattr(_libc, "syncfs", None)  # Linux only, and not in Python's os
 _renameat2 = getattr(_libc, "renameat2", None)
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 
-# What a file system answers that lacks a call, such as old CIFS and some FUSE for syncs and names;
-# EPERM is how a container's filter says that there is no such call.
-_LACKS_CALL = frozenset(
+# Error codes of a file system that does not support a call, such as old CIFS and some FUSE. EPERM
+# comes from the system call filter of a container.
+_UNSUPPORTED = frozenset(
     (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOSYS, errno.EPERM)
 )
 
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the name `target` when the block ends without an error.
+    """Open a temporary file that replaces `target` when the block ends without an error.
 
-    Until then, and for ever when it does not, whatever stood at `target` stays as it was. What a
-    killed process left half-written beside it is removed. A new file has the rights that the umask
-    says, a replaced one keeps its own: people may share it.
+    Otherwise `target` is untouched. Files that killed processes left beside it are removed first.
+    A new file gets the permissions of the umask, a replaced one keeps its own: it may be shared.
 
-    Raises: InputError when `target` is a link; WriteFailed, with nothing left behind.
+    Raises:
+        InputError: `target` is a link.
+        WriteFailed: the file could not be written; no temporary file is left.
     """
     links.check_not_link(target)
-    start = f"{target.name[:40]}."  # a name may be so long that nothing can be added to it
-    remove_stale_files(target.parent, start)
+    prefix = f"{target.name[:40]}."  # the whole name may be as long as a name can be
+    remove_stale_files(target.parent, prefix)
     try:
-        with temporary_file(target.parent, start) as file:
-            _keep_rights(file, target)
+        with temporary_file(target.parent, prefix) as file:
+            _copy_permissions(file, target)
             yield file
             file.flush()
             sync(file.fileno())
@@ -61,42 +62,44 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         ) from error
 
 
-def _keep_rights(file: BinaryIO, target: Path) -> None:
-    """Give the file the group and the rights of what it will replace, as far as the system lets us.
+def _copy_permissions(file: BinaryIO, target: Path) -> None:
+    """Copy the group and the permissions of `target` to the file, as far as the system allows.
 
-    Without the group its rights would be another group's: then the umask's own are the most.
+    If the group cannot be copied, the permissions are at most those of the umask: they would
+    otherwise be granted to a different group.
     """
     try:
-        there = target.lstat()
+        old = target.lstat()
     except OSError:
         return
     new = os.fstat(file.fileno())
-    rights = stat.S_IMODE(there.st_mode) & 0o777
-    if there.st_gid != new.st_gid:
+    permissions = stat.S_IMODE(old.st_mode) & 0o777
+    if old.st_gid != new.st_gid:
         try:
-            os.fchown(file.fileno(), -1, there.st_gid)
+            os.fchown(file.fileno(), -1, old.st_gid)
         except OSError:
-            rights &= stat.S_IMODE(new.st_mode)
-    with suppress(OSError):  # a file system without rights, such as exFAT
-        os.fchmod(file.fileno(), rights)
+            permissions &= stat.S_IMODE(new.st_mode)
+    with suppress(OSError):  # a file system without permissions, such as exFAT
+        os.fchmod(file.fileno(), permissions)
 
 
 @contextmanager
-def temporary_file(folder: Path, start: str = "") -> Iterator[BinaryIO]:
-    """A new file in the folder, gone when the block ends unless it has another name by then.
+def temporary_file(folder: Path, prefix: str = "") -> Iterator[BinaryIO]:
+    """Create a file in the folder, and delete it after the block unless it was renamed.
 
-    Its name is nobody else's, and it is locked while the block runs: unlike a process's number that
-    holds also where several machines or containers write into one folder. Where there are no locks
-    `remove_stale_files` removes nothing.
+    The name is unique and the file is locked during the block. Unlike a process id this also works
+    for several machines or containers that write to one folder. Where the file system has no
+    locks, `remove_stale_files` removes nothing.
 
-    Raises: OSError.
+    Raises:
+        OSError: the file cannot be created.
     """
     while True:
-        temporary = folder / f".{start}{uuid4().hex}{TEMPORARY_SUFFIX}"
+        temporary = folder / f".{prefix}{uuid4().hex}{TEMPORARY_SUFFIX}"
         with temporary.open("xb") as file:
             with suppress(locks.LocksUnsupported):
                 locks.acquire(file, wait=True)
-            if not links.lexists(temporary):  # taken for left behind before the lock
+            if not links.lexists(temporary):  # removed as stale before it was locked
                 continue
             try:
                 yield file
@@ -106,34 +109,36 @@ def temporary_file(folder: Path, start: str = "") -> Iterator[BinaryIO]:
             return
 
 
-def remove_stale_files(folder: Path, start: str = "") -> None:
-    """What killed processes have left of `temporary_file` is gone.
+def remove_stale_files(folder: Path, prefix: str = "") -> None:
+    """Remove the temporary files of killed processes.
 
-    Where the file system has no locks it stays: another process may be writing it.
+    Where the file system has no locks they stay: another process may be writing them.
     """
-    for left in folder.glob(f".{escape(start)}{_RANDOM}{TEMPORARY_SUFFIX}"):
+    for stale in folder.glob(f".{escape(prefix)}{_RANDOM}{TEMPORARY_SUFFIX}"):
         with suppress(OSError, InputError, locks.LocksUnsupported):
-            descriptor = links.open_file(left)
+            descriptor = links.open_file(stale)
             try:
                 if locks.acquire(descriptor):
-                    left.unlink()
+                    stale.unlink()
             finally:
                 os.close(descriptor)
 
 
 def rename_exclusive(source: Path, target: Path) -> None:
-    """Give a file a name that nothing has yet: of several who try at once, one succeeds.
+    """Rename a file unless the new name exists; of several concurrent callers one succeeds.
 
-    By a hard link where the file system has them, else (exFAT, many network drives) by the one call
-    of Linux for it. Where there is neither, two who rename at the same instant may both succeed.
+    Uses a hard link where the file system has them, otherwise (exFAT, many network drives) the
+    `renameat2` of Linux. With neither of them, two callers at the same instant may both succeed.
 
-    Raises: FileExistsError, and nothing is renamed; OSError.
+    Raises:
+        FileExistsError: the name exists; nothing was renamed.
+        OSError: the file cannot be renamed.
     """
     try:
         os.link(source, target)
     except FileExistsError:
         raise
-    except OSError:  # no hard links; if it is something else, what follows says so again
+    except OSError:  # no hard links; any other reason fails again below
         pass
     else:
         source.unlink()
@@ -142,7 +147,7 @@ def rename_exclusive(source: Path, target: Path) -> None:
         names = os.fsencode(source), os.fsencode(target)
         if _renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) == 0:
             return
-        if (code := ctypes.get_errno()) not in _LACKS_CALL:
+        if (code := ctypes.get_errno()) not in _UNSUPPORTED:
             raise OSError(code, os.strerror(code), str(target))  # FileExistsError for EEXIST
     if links.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
@@ -150,22 +155,28 @@ def rename_exclusive(source: Path, target: Path) -> None:
 
 
 def sync(descriptor: int) -> None:
-    """The content of a file, or the names in a folder, outlive a power cut.
+    """Flush the content of a file, or the names in a folder, to the disk.
 
-    A file system that cannot sync one of them is synced with all others, which tells no failure.
+    Where the file system does not support this, all file systems are synced instead, without a
+    report of failures.
 
-    Raises: OSError when the disk could not take it.
+    Raises:
+        OSError: the disk failed.
     """
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _LACKS_CALL:
+        if error.errno not in _UNSUPPORTED:
             raise
         os.sync()
 
 
 def sync_folder(folder: Path) -> None:
-    """The names in `folder` outlive a power cut. Raises: OSError."""
+    """Flush the names in a folder to the disk.
+
+    Raises:
+        OSError: the disk failed.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         sync(descriptor)
@@ -174,12 +185,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file_system(folder: Path) -> None:
-    """All that was written to the file system of `folder` outlives a power cut.
+    """Flush the file system of `folder` to the disk.
 
-    One call is cheaper than an fsync for each of many small files, and unlike `os.sync` it waits
-    for no other disk and reports a failed write; that one is for systems that lack it.
+    This is cheaper than an fsync for each of many small files. Unlike `os.sync`, the fallback, it
+    waits for no other disk and reports a failed write.
 
-    Raises: OSError when the disk could not take it.
+    Raises:
+        OSError: the disk failed.
     """
     if _syncfs is None:
         os.sync()
@@ -188,7 +200,7 @@ def sync_file_system(folder: Path) -> None:
     try:
         if _syncfs(descriptor) != 0:
             code = ctypes.get_errno()
-            if code not in _LACKS_CALL:
+            if code not in _UNSUPPORTED:
                 raise OSError(code, os.strerror(code), str(folder))
             os.sync()
     finally:

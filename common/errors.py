@@ -1,75 +1,75 @@
-"""What the toolkit raises, and the exit code that each failure ends a script with.
+"""Exceptions of the toolkit, each with the exit code of a script that it ends.
 
     ToolkitError            1   the run failed
     ├── InputError          2   an option, a file or a variable is wrong; nothing was changed
-    ├── Declined            1   the answer at a prompt was no, or there was nobody to ask
-    ├── CameraFailed        1   no picture came from the camera
-    ├── PadLost             1   the pad is gone
-    ├── MotorsFailed        1   the wheels cannot be moved; what could stop the car was done
+    ├── Declined            1   the user answered no, or there was no terminal to ask on
+    ├── CameraFailed        1   the camera delivers no pictures
+    ├── PadLost             1   the pad was disconnected
+    ├── MotorsFailed        1   the motors cannot be controlled; the car was stopped if possible
     ├── NotReady            1   a check before the drive failed; nothing has moved
-    ├── WriteFailed         1   a file could not be written; what stood there is as it was
+    ├── WriteFailed         1   a file could not be written; any previous version is untouched
     ├── RecordingFailed     1   pictures could not be written
-    ├── StillRecording      1   the folder is being recorded into right now
+    ├── StillRecording      1   another process is recording into the folder
     └── DatabaseError       1   the label index or the picture store failed
-        ├── PictureMissing     1   the store holds no picture of that name
-        └── PictureUnreadable  1   the store has it, and cannot give it
+        ├── PictureMissing     1   the store has no picture with this key
+        └── PictureUnreadable  1   the store has the picture but cannot read it
 
-A message names the thing, the place and the remedy. One failed item of many is a value, not an
-exception; a failed run is an exception.
+A message names the thing, the place and the remedy. A failed run is an exception; one failed item
+of many is a value.
 """
 
 
 class ToolkitError(Exception):
-    """The run failed; the message is the one line that the user reads."""
+    """A failed run; the message is the one line that the user reads."""
 
     exit_code = 1
 
 
 class InputError(ToolkitError):
-    """What the user gave cannot be used; found before anything was changed."""
+    """An unusable option, file or variable, found before anything was changed."""
 
     exit_code = 2
 
 
 class Declined(ToolkitError):
-    """The user said no, or nobody was there to say yes."""
+    """A question answered with no, or with nobody there to answer it."""
 
 
 class CameraFailed(ToolkitError):
-    """No picture came from the camera."""
+    """A camera that delivers no pictures."""
 
 
 class PadLost(ToolkitError):
-    """The pad is gone."""
+    """A pad that was disconnected and did not come back."""
 
 
 class MotorsFailed(ToolkitError):
-    """The wheels cannot be moved; whatever could still be done to stop the car was done."""
+    """Motors that cannot be controlled; the car was stopped if that was still possible."""
 
 
 class NotReady(ToolkitError):
-    """A check before the drive failed; nothing has moved."""
+    """A failed check before the drive; nothing has moved."""
 
 
 class WriteFailed(ToolkitError):
-    """A file could not be written; what stood there is as it was."""
+    """A file that could not be written; any previous version is untouched."""
 
 
 class RecordingFailed(ToolkitError):
-    """Pictures could not be written."""
+    """Pictures that could not be written."""
 
 
 class StillRecording(ToolkitError):
-    """Another process is recording into the folder."""
+    """A folder that another process is recording into."""
 
 
 class DatabaseError(ToolkitError):
-    """The label index or the picture store failed."""
+    """A failed request to the label index or the picture store."""
 
 
 class PictureMissing(DatabaseError):
-    """The store holds no picture of that name."""
+    """A picture that the store does not have."""
 
 
 class PictureUnreadable(DatabaseError):
-    """The store has a picture that it cannot give; the others it may."""
+    """A picture that the store has but cannot read; others may still be readable."""

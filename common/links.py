@@ -1,13 +1,13 @@
-"""Names inside a folder that somebody else may have made, used without following links.
+"""Access to files in untrusted folders without following links.
 
-A recording may come from a colleague, an archive or a stick, and a link in it may lead anywhere.
-Nothing is written, moved, repaired or removed through a link in such a folder: it is refused by
-name. A folder or a file that the user names is followed as ever; only what lies inside it is not.
-A file that has a second name elsewhere (a hard link, as `cp -al` makes them) is replaced as any
-other, which leaves the second name as it was, but never written to in place.
+A recording may come from a colleague, an archive or a USB stick, and a link in it may point
+anywhere. Nothing is written, moved, repaired or removed through a link inside such a folder: the
+link is reported by name. A path that the user gives is followed as usual; only the names inside it
+are not. A file with a second name elsewhere (a hard link, as made by `cp -al`) may be replaced,
+which leaves the second name as it was, but is never written to in place.
 
 Pictures may be links, as in a data set made of links, but only to a picture in the same folder:
-whatever is uploaded, drawn or shown is then what the folder itself holds (`resolve_picture`).
+what is uploaded, drawn or shown is then in the folder itself (`resolve_picture`).
 """
 
 import os
@@ -18,33 +18,45 @@ from pathlib import Path
 
 from common.errors import InputError
 
-_SIDE_FILES = ("-wal", "-shm", "-journal")  # what SQLite opens beside a database
+_SIDE_FILES = ("-wal", "-shm", "-journal")  # files that SQLite opens beside a database
 
 
 def check_not_link(file: Path) -> None:
-    """Raise InputError when the name is a symbolic link, whether or not it leads anywhere."""
+    """Check that the path is not a symbolic link.
+
+    Raises:
+        InputError: it is one, dangling or not.
+    """
     if file.is_symlink():
         raise InputError(
-            f"{file} is a link, which may lead out of its folder; move the link away, or put what "
-            "it leads to in its place"
+            f"{file} is a link, which may lead out of its folder; remove it, or replace it by a "
+            "copy of its target"
         )
 
 
 def check_side_files(database: Path) -> None:
-    """Raise InputError for a link, a pipe or anything else in the place of SQLite's side files.
+    """Check that the side files of a SQLite database are regular files or do not exist.
 
-    SQLite would follow it, wait for it for ever, or blame the disk. Raises: OSError.
+    SQLite would follow a link, wait for a pipe for ever, and report a folder as a disk error.
+
+    Raises:
+        InputError: one of them is a link, a pipe, a folder or the like.
+        OSError: one of them cannot be looked up.
     """
     for suffix in _SIDE_FILES:
         file = database.with_name(database.name + suffix)
         check_not_link(file)
-        with suppress(FileNotFoundError):  # also when the last program to use it has just ended
+        with suppress(FileNotFoundError):  # also when the last process to use it has just exited
             if not stat.S_ISREG(file.lstat().st_mode):
                 raise _not_regular(file)
 
 
 def lexists(file: Path) -> bool:
-    """Return whether something has that name, also a link that leads nowhere. Raises: OSError."""
+    """Return whether the path exists, also as a dangling link.
+
+    Raises:
+        OSError: that cannot be found out; `os.path.lexists` would return False.
+    """
     try:
         file.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -53,10 +65,12 @@ def lexists(file: Path) -> bool:
 
 
 def open_file(file: Path, flags: int = os.O_RDONLY) -> int:
-    """Return a descriptor of a regular file; one that `flags` create has the umask's rights.
+    """Open a regular file and return its descriptor; a new file gets the umask's permissions.
 
-    Raises: InputError for a link, for a pipe or a device, which is not waited for, and to write
-    for a file of several names (hard links), which another folder may have too; OSError.
+    Raises:
+        InputError: it is a link, a pipe or a device, or it is opened for writing and has several
+            names (hard links), which may be in other folders.
+        OSError: it cannot be opened.
     """
     safe = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -66,15 +80,15 @@ def open_file(file: Path, flags: int = os.O_RDONLY) -> int:
         if lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
             raise _not_regular(file) from None
         raise
-    told = os.fstat(descriptor)
-    if not stat.S_ISREG(told.st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise _not_regular(file)
-    if flags & os.O_ACCMODE != os.O_RDONLY and told.st_nlink > 1:
+    if flags & os.O_ACCMODE != os.O_RDONLY and status.st_nlink > 1:
         os.close(descriptor)
         raise InputError(
-            f"{file} has {told.st_nlink} names (hard links): writing to it would change what "
-            "another folder holds; put a copy of it in its place"
+            f"{file} has {status.st_nlink} names (hard links): writing to it could change another "
+            "folder; replace it by a copy"
         )
     return descriptor
 
@@ -85,11 +99,13 @@ def _not_regular(file: Path) -> InputError:
 
 @contextmanager
 def open_folder(folder: Path, inner: str = "") -> Iterator[int]:
-    """A descriptor of the folder, or of the one called `inner` in it, for the `dir_fd` of `os`.
+    """Open a folder, or the folder `inner` in it, as a descriptor for the `dir_fd` of `os`.
 
-    What is done through it stays in that folder, also when its name becomes a link meanwhile.
+    All access through it stays in that folder, even if its name becomes a link meanwhile.
 
-    Raises: InputError when the inner one is a link; OSError.
+    Raises:
+        InputError: the inner folder is a link.
+        OSError: the folder cannot be opened.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -111,9 +127,9 @@ def open_folder(folder: Path, inner: str = "") -> Iterator[int]:
 
 
 def resolve_picture(folder: Path, name: str) -> Path | None:
-    """Return the regular file of that name; None when there is none, or it leads out of the folder.
+    """Return the path of a picture with all links resolved.
 
-    The path has no links in it.
+    None if it is not a regular file, or not in the folder.
     """
     try:
         file = (folder / name).resolve()

@@ -1,10 +1,11 @@
-"""Locks on files and folders between processes, which end with the process that holds them.
+"""Locks on files and folders between processes, released when the process ends.
 
-`flock` on what is there already: unlike the files of a library such as filelock it leaves nothing
-beside the recording, a child inherits it, and a folder can be locked. Some file systems have none
-(ENOLCK of NFS without its lock service, EOPNOTSUPP of some FUSE): that is not another process, and
-each caller decides what it can do without. One decides alike: nothing is deleted or merged that
-another process might still be writing.
+Not filelock: that library creates a lock file beside the recording, cannot lock a folder, and a
+child process does not inherit its locks. `flock` has none of these limits.
+
+Some file systems have no locks (ENOLCK from NFS without its lock service, EOPNOTSUPP from some
+FUSE). Each caller decides what to do without them, with one rule for all: nothing is deleted or
+merged that another process might still be writing.
 """
 
 import errno
@@ -13,13 +14,16 @@ from typing import BinaryIO
 
 
 class LocksUnsupported(Exception):
-    """The file system has no locks; the text is the system's reason."""
+    """A file system without locks; the message is the reason that the system gives."""
 
 
 def acquire(file: int | BinaryIO, *, wait: bool = False) -> bool:
-    """Lock the file or folder until its descriptor is closed; return False when another holds it.
+    """Lock a file or folder until its descriptor is closed, and return True.
 
-    With `wait` the other one is waited for. Raises: LocksUnsupported.
+    If another process holds the lock: return False, or wait for it with `wait`.
+
+    Raises:
+        LocksUnsupported: the file system has no locks.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

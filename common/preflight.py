@@ -62,8 +62,8 @@ class Opened(Generic[T]):
 class Preflight:
     """Checks before a drive, each reported in a line of its own."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, print_line: Callable[[str], None]) -> None:
+        self._print_line = print_line
         self._failed: list[str] = []
 
     def open(
@@ -74,9 +74,9 @@ class Preflight:
 
         def check() -> CheckResult | None:
             part = open_part()
-            found = check_part(part)
+            result = check_part(part)
             opened.set_part(part)
-            return found
+            return result
 
         self.check(name, check)
         return opened
@@ -84,17 +84,17 @@ class Preflight:
     def check(self, name: str, check: Callable[[], CheckResult | None]) -> None:
         """Run a check and report its result; None is not reported."""
         try:
-            found = check()
+            result = check()
         except CheckUnknown as reason:
-            self._say(f"  {name:8} unknown {reason}")
+            self._print_line(f"  {name:8} unknown {reason}")
         except ToolkitError as error:
             self._failed.append(name)
-            self._say(f"  {name:8} FAILED  {error}")
+            self._print_line(f"  {name:8} FAILED  {error}")
         else:
-            if found:
-                self._say(f"  {name:8} {'ok':6}  {found.message}")
-            if found and found.note:
-                self._say(f"  {'':8} {'note':6}  {found.note}")
+            if result:
+                self._print_line(f"  {name:8} {'ok':6}  {result.message}")
+            if result and result.note:
+                self._print_line(f"  {'':8} {'note':6}  {result.note}")
 
     def require_all(self) -> None:
         """Require that no check has failed.

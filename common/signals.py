@@ -1,10 +1,10 @@
-"""Ctrl-C before a script has begun: one line and exit code 130, as later on, and no traceback.
+"""Signals that stop a script, and Ctrl-C during its imports: one line and exit code 130.
 
     if __name__ == "__main__":
         signals.exit_on_signal()  # before the imports that take time
 
-Importing what a script needs takes most of the first second. Nothing is open or half done then, so
-that the process may end where it stands; an exception could be swallowed by what is being imported.
+The imports of a script take most of its first second. Nothing is open or half done then, so the
+process can exit at once. An exception instead might be swallowed by the code that is importing.
 """
 
 import os
@@ -15,10 +15,10 @@ from types import FrameType
 from typing import NoReturn
 
 try:
-    import fcntl  # noqa: F401  first of all: locks, pads and the drive stand on it
+    import fcntl  # noqa: F401  imported first: locks, pads and the drive need it
 except ImportError:
     raise SystemExit(
-        "error: Windows itself will not do; run this in WSL, or on Linux or macOS"
+        "error: Windows is not supported; run this in WSL, or on Linux or macOS"
     ) from None
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -26,30 +26,30 @@ EXIT_CODE = 130
 
 
 def exit_on_signal() -> None:
-    """Let the signals that stop a script end it, until something else is done about them."""
+    """Exit at once on a stop signal, until other handlers are set."""
     for number in STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as with nohup
-            signal.signal(number, _end)
+            signal.signal(number, _exit)
 
 
 @contextmanager
 def defer_signals() -> Iterator[None]:
-    """Deliver the signals that stop a script only after the block. In the main thread."""
-    came: list[int] = []
+    """Delay the delivery of stop signals until the block ends. For the main thread only."""
+    received: list[int] = []
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
-            signal.signal(number, lambda number, _frame: came.append(number))
+            signal.signal(number, lambda number, _frame: received.append(number))
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
     try:
         os.write(2, b"interrupted\n")
     except OSError:

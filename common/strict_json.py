@@ -1,4 +1,4 @@
-"""JSON as people and programs give it to us, read strictly: what could be misread is refused."""
+"""A strict JSON reader: ambiguous input is an error."""
 
 import json
 import math
@@ -16,18 +16,23 @@ _BLANK = frozenset(" \t\n\r")
 
 
 def read(path: Path) -> Any:
-    """The content of a JSON file. Raises: InputError that names the file and what is wrong."""
+    """Read a JSON file.
+
+    Raises:
+        InputError: the file cannot be read, or `parse` does not accept it.
+    """
     return parse(read_bytes(path, "a JSON file"), str(path))
 
 
-def read_bytes(path: Path, what: str) -> bytes:
-    """The bytes of a file, which a message calls `what`. Raises: InputError.
+def read_bytes(path: Path, description: str) -> bytes:
+    """Read a regular file; `description` stands for it in messages ("a label file").
 
-    Not of a pipe or a device, which may never end.
+    Raises:
+        InputError: it cannot be read, or it is a pipe or a device, which may never end.
     """
     try:
         if path.is_dir():
-            raise InputError(f"{path} is a folder, not {what}")
+            raise InputError(f"{path} is a folder, not {description}")
         if path.exists() and not path.is_file():
             raise InputError(f"{path} is not a regular file")
         return path.read_bytes()
@@ -37,13 +42,14 @@ def read_bytes(path: Path, what: str) -> bytes:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from error
 
 
-def parse(raw: bytes, where: str) -> Any:
-    """The content of JSON text; `where` is what a message calls it.
+def parse(raw: bytes, source: str) -> Any:
+    """Parse JSON text; `source` stands for it in messages.
 
-    Refuses what other readers change in silence: NaN, infinite and oversized numbers, the same key
-    twice, half characters, text that is not UTF-8.
+    Raises:
+        InputError: it is not JSON, or has something that other readers change silently: NaN,
+            infinite and oversized numbers, duplicate keys, lone surrogates, other text than UTF-8.
     """
-    with _told(where):
+    with _translate_errors(source):
         text = raw.decode("utf-8-sig")
         content = _decoder.decode(text)
         _check_characters(text, content)
@@ -52,7 +58,7 @@ def parse(raw: bytes, where: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of an object; `raw[start:end]` is its value."""
+    """An entry of an object; `raw[start:end]` is its value."""
 
     key: str
     value: Any
@@ -60,27 +66,28 @@ class Entry:
     end: int
 
 
-def iter_entries(raw: bytes, where: str) -> Iterator[Entry]:
-    """The entries of an object, each as strictly read as by `parse`, one in memory at a time.
+def iter_entries(raw: bytes, source: str) -> Iterator[Entry]:
+    """Yield the entries of an object, parsed as by `parse`, with one of them in memory at a time.
 
-    Raises: InputError, also for what is no object.
+    Raises:
+        InputError: `parse` would not accept it, or it is not an object.
     """
-    with _told(where):
+    with _translate_errors(source):
         text = raw.decode("utf-8-sig")
         at = _past_blank(text, 0)
         if text[at : at + 1] != "{":
             _decoder.decode(text)
-            raise _Refused("expected an object")
+            raise _NotAccepted("expected an object")
         seen: set[str] = set()
-        mark = len(BOM_UTF8) if raw.startswith(BOM_UTF8) else 0
-        counted, start = at, mark + at  # the same place, in bytes
+        bom_bytes = len(BOM_UTF8) if raw.startswith(BOM_UTF8) else 0
+        counted, start = at, bom_bytes + at  # the same position, in characters and in bytes
         at = _past_blank(text, at + 1)
         while text[at : at + 1] != "}" or seen:
             _expect(text, at, '"', "property name enclosed in double quotes")
             key_at = at
             key, at = _decoder.raw_decode(text, at)
             if key in seen:
-                raise _Refused(f"the key {key!r} stands twice in one object; keep one")
+                raise _NotAccepted(f"duplicate key {key!r}; keep one")
             seen.add(key)
             at = _past_blank(text, at)
             _expect(text, at, ":", "':' delimiter")
@@ -102,45 +109,45 @@ def iter_entries(raw: bytes, where: str) -> Iterator[Entry]:
 
 
 def _past_blank(text: str, at: int) -> int:
-    """The place of the next sign that is not blank."""
+    """Return the position of the next non-blank character."""
     while text[at : at + 1] in _BLANK:
         at += 1
     return at
 
 
-def _expect(text: str, at: int, sign: str, what: str) -> None:
-    if text[at : at + 1] != sign:
-        raise json.JSONDecodeError(f"Expecting {what}", text, at)
+def _expect(text: str, at: int, character: str, description: str) -> None:
+    if text[at : at + 1] != character:
+        raise json.JSONDecodeError(f"Expecting {description}", text, at)
 
 
 def _check_characters(text: str, content: Any) -> None:
-    if "\\ud" in text or "\\uD" in text:  # may be half a character, which no file can hold
+    if "\\ud" in text or "\\uD" in text:  # may be a lone surrogate, which cannot be encoded
         json.dumps(content, ensure_ascii=False).encode()
 
 
 @contextmanager
-def _told(where: str) -> Iterator[None]:
-    """What is wrong with the text becomes an InputError that names the place."""
+def _translate_errors(source: str) -> Iterator[None]:
+    """Raise errors of the decoder as InputError."""
     try:
         yield
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{where}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}"
+            f"{source}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}"
         ) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{where} is not UTF-8 text; save it as UTF-8") from error
+        raise InputError(f"{source} is not UTF-8 text; save it as UTF-8") from error
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{where}: holds half a character, a \\u escape without its pair"
+            f"{source}: has a lone surrogate, a \\u escape without its pair"
         ) from error
     except RecursionError as error:
-        raise InputError(f"{where}: nested too deep") from error
-    except _Refused as error:
-        raise InputError(f"{where}: {error}") from error
+        raise InputError(f"{source}: nested too deeply") from error
+    except _NotAccepted as error:
+        raise InputError(f"{source}: {error}") from error
 
 
-class _Refused(Exception):
-    pass
+class _NotAccepted(Exception):
+    """Valid JSON that other readers may read differently."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -149,25 +156,25 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise _Refused(f"the key {name!r} stands twice in one object; keep one")
+                raise _NotAccepted(f"duplicate key {name!r}; keep one")
             seen.add(name)
     return content
 
 
 def _constant(name: str) -> NoReturn:
-    raise _Refused(f"{name} is not a number that JSON knows")
+    raise _NotAccepted(f"{name} is not a JSON number")
 
 
 def _float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise _Refused(f"the number {text[:20]} is too large")
+        raise _NotAccepted(f"the number {text[:20]} is too large")
     return number
 
 
 def _integer(text: str) -> int:
     if len(text) > len(str(_LARGEST_INTEGER)) + 1 or abs(int(text)) > _LARGEST_INTEGER:
-        raise _Refused(f"the number {text[:20]} is too large")
+        raise _NotAccepted(f"the number {text[:20]} is too large")
     return int(text)
 
 

@@ -1,0 +1,1 @@
+"""The scripts, and the packages that only they use."""

@@ -1,4 +1,4 @@
-"""Draws the pictures of a folder on one sheet, each with its label.
+"""Draw the pictures of a folder on one sheet, each with its label.
 
     python get_data/contact_sheet.py training/left
 
@@ -42,7 +42,7 @@ NEEDLE = (60, 200, 255)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the options, and check what needs no file."""
+    """Parse the command line."""
     parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "pictures",

@@ -1,4 +1,4 @@
-"""Corrects labels in a browser: one key sets a label, and a new label file comes out.
+"""Correct labels in a browser, one key per label, and export a new label file.
 
     python get_data/run_labelizer.py training/left
 
@@ -36,7 +36,7 @@ MAX_NAME_LENGTH = 100
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the options, and check what needs no file."""
+    """Parse the command line."""
     parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "pictures",

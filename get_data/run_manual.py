@@ -1,10 +1,10 @@
-"""Drives the car by hand and records a picture with a label many times a second.
+"""Drive the car by hand and record pictures with labels many times a second.
 
     python get_data/run_manual.py -o drives/monday
     python get_data/run_manual.py -o drives/monday --simulate --duration 30
 
 Pad: Menu arms, A ends the run, B stops the car, Y pauses recording, X erases the last 5 seconds.
-Run again with the same folder to continue it; what a cut recording left is repaired first.
+Run it with the same folder again to continue the recording; an interrupted one is repaired first.
 """
 
 import sys
@@ -58,98 +58,149 @@ _SEED = arguments.integer_between(0, SEEDS - 1, "as a seed")
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked for what argparse can check."""
+    """Parse the command line."""
     parser = arguments.create_parser(__doc__)
+    add_recording_options(parser)
+    add_simulation_options(parser)
+    add_view_options(parser)
+    for key in SESSION_KEYS:
+        parser.add_argument(
+            f"--{key.replace('_', '-')}",
+            type=arguments.utf8_text,
+            metavar="TEXT",
+            help=f"{key.replace('_', ' ')} of the session, in every label",
+        )
+    args = parser.parse_args(argv)
+    if not (args.output or args.check or args.check_pad):
+        parser.error("-o DIR is required: the output folder")
+    if not args.simulate and (args.sim_track or args.seed is not None):
+        parser.error("--sim-track and --seed require --simulate")
+    return args
+
+
+def add_recording_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the recording and for the checks before it."""
     add = parser.add_argument
     add(
         "-o",
         "--output",
         type=arguments.path_argument,
         metavar="DIR",
-        help="where the drive goes; --check and --check-pad do without",
+        help="output folder (required except with --check and --check-pad)",
     )
-    add("--simulate", action="store_true", help="a simulated car that drives by itself")
+    add("--check", action="store_true", help="check the car, and with -o the disk, then exit")
+    add("--check-pad", action="store_true", help="show what each control of the pad does")
+    add("--duration", type=arguments.positive_number, metavar="S", help="stop after S seconds")
     add(
-        "--sim-track",
-        choices=TRACKS,
-        help=f"the simulated road; default: the one that --track names, else {TRACKS[0]}",
+        "--rate",
+        type=_RATE,
+        default=20.0,
+        metavar="HZ",
+        help="pictures per second (default 20)",
     )
-    add("--seed", type=_SEED, metavar="N", help="the same simulated driver, pushes and light again")
-    add(
-        "--check",
-        action="store_true",
-        help="only look whether all is ready to drive; at the disk too with -o",
-    )
-    add("--check-pad", action="store_true", help="only show what each control of the pad does")
-    add("--duration", type=arguments.positive_number, metavar="S", help="seconds to drive")
-    add("--rate", type=_RATE, default=20.0, metavar="HZ", help="pictures a second; default 20")
     add(
         "--resolution",
         type=arguments.picture_size,
         default=(160, 120),
         metavar="WxH",
-        help="default 160x120",
+        help="size of the pictures in pixels (default 160x120)",
     )
-    add("--nb-dir", type=_DIRECTIONS, default=5, metavar="N", help="direction classes; default 5")
-    add("--nb-speed", type=_SPEEDS, default=2, metavar="N", help="speed classes; default 2")
-    add("--max-throttle", type=_SHARE, metavar="X", help="what full trigger means, 0.01 to 1")
     add(
+        "--nb-dir",
+        type=_DIRECTIONS,
+        default=5,
+        metavar="N",
+        help="number of direction classes (default 5)",
+    )
+    add(
+        "--nb-speed",
+        type=_SPEEDS,
+        default=2,
+        metavar="N",
+        help="number of speed classes (default 2)",
+    )
+    add(
+        "--max-throttle",
+        type=_SHARE,
+        metavar="X",
+        help="throttle at full trigger, 0.01 to 1 (default: as in hardware_conf.json)",
+    )
+
+
+def add_simulation_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a simulated drive."""
+    parser.add_argument(
+        "--simulate", action="store_true", help="drive a simulated car, which steers itself"
+    )
+    parser.add_argument(
+        "--sim-track",
+        choices=TRACKS,
+        help=f"simulated track (default: the value of --track, or {TRACKS[0]})",
+    )
+    parser.add_argument(
+        "--seed",
+        type=_SEED,
+        metavar="N",
+        help="repeat the simulated driver, disturbances and light of this seed",
+    )
+
+
+def add_view_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the live view."""
+    parser.add_argument(
         "--view",
         type=arguments.PORT,
         metavar="PORT",
-        help="show what the camera sees in a browser",
+        help="show the camera picture in a browser, at this port",
     )
-    add(
+    parser.add_argument(
         "--view-host",
         type=arguments.utf8_text,
         default="127.0.0.1",
         metavar="HOST",
-        help="who may look: default only this machine; 0.0.0.0 for the whole network",
+        help="address to listen on (default: this machine only; 0.0.0.0: the whole network)",
     )
-    for key in SESSION_KEYS:
-        option = f"--{key.replace('_', '-')}"
-        add(option, type=arguments.utf8_text, metavar="TEXT", help=f"the session's {key}")
-    args = parser.parse_args(argv)
-    if not (args.output or args.check or args.check_pad):
-        parser.error("-o DIR is needed: where the drive goes")
-    if not args.simulate and (args.sim_track or args.seed is not None):
-        parser.error("--sim-track and --seed are for a simulated drive: add --simulate")
-    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the script; returns its exit code."""
+    """Run the script and return its exit code."""
     args = parse_args(argv)
     conf = hardware_conf.read(path.HARDWARE_CONF)
+
     if args.check_pad:
         show_pad(conf.pad)
         return exit_codes.DONE
+
     last_img_id_file = path.database_folder() / LAST_IMG_ID
-    last_moment = capture_clock.load_last_time(last_img_id_file)
-    newest = {last_img_id_file: last_moment}
+    last_time = capture_clock.load_last_time(last_img_id_file)
+    newest = {last_img_id_file: last_time}
     if args.output:
         newest[args.output / label_file.NAME] = check_folder(args, conf)
-    followed = capture_clock.follow_policy(synchronised=pi_checks.is_clock_synchronized())
-    ids = followed.warnings(newest)
-    said = session_of(args)
-    with view_of(args, conf) as view, closing(car_of(args, conf, said["track"])) as car:
-        parts = make_ready(car, args, conf, ids)
+    policy = capture_clock.follow_policy(synchronised=pi_checks.is_clock_synchronized())
+    warnings = policy.warnings(newest)
+    content = get_session(args)
+    with open_view(args, conf) as view, closing(create_car(args, conf, content["track"])) as car:
+        parts = prepare_car(car, args, conf, warnings)
         if args.check:
             return exit_codes.DONE
+
         files.create_folders(args.output, path.database_folder())
-        warn_of_memory(path.database_folder())
-        session_questions.save_template(said, args.output / session.NAME)
-        with recorder_of(args, conf, said, car.settings(), last_img_id_file) as recorder:
+        warn_if_read_only(path.database_folder())
+        session_questions.save_template(content, args.output / session.NAME)
+        with open_recorder(args, conf, content, car.settings(), last_img_id_file) as recorder:
             files.print_repair(args.output, recorder.repaired)
-            moments = filter(None, (last_moment, *recorder.capture_times))
-            captured = CaptureClock(after=followed.newest(moments), taken=recorder.has_picture)
-            return drive(car, parts, recorder, captured, view, args, conf)
+            times = filter(None, (last_time, *recorder.capture_times))
+            clock = CaptureClock(after=policy.newest(times), taken=recorder.has_picture)
+            return drive(car, parts, recorder, clock, view, args, conf)
 
 
 def check_folder(args: argparse.Namespace, conf: HardwareConf) -> datetime | None:
-    """Look whether the drive can go into the output folder; return the newest moment there.
+    """Check the output folder, and return the time of its newest picture.
 
-    Raises: InputError, RecordingFailed, StillRecording.
+    Raises:
+        InputError: it is not a recording, or one with other settings.
+        RecordingFailed: it cannot be recorded into.
+        StillRecording: another process is recording into it.
     """
     check_encodable(args.output, path.database_folder())
     check_available(args.output)
@@ -162,10 +213,14 @@ def check_folder(args: argparse.Namespace, conf: HardwareConf) -> datetime | Non
     return earlier.newest
 
 
-def view_of(
+def open_view(
     args: argparse.Namespace, conf: HardwareConf
 ) -> AbstractContextManager[LiveView | None]:
-    """Serves browsers, if that is asked for. Raises: InputError."""
+    """Start the live view, if there is a port for it.
+
+    Raises:
+        InputError: the port cannot be used.
+    """
     if args.view is None:
         return nullcontext()
     view = LiveView(
@@ -176,14 +231,15 @@ def view_of(
         rate_hz=args.rate,
         jpeg_quality=conf.jpeg_quality,
     )
-    output.print_message(f"what the camera sees: {web_view.view_url(args.view_host, args.view)}")
+    output.print_message(f"Live view: {web_view.view_url(args.view_host, args.view)}")
     return view
 
 
-def session_of(args: argparse.Namespace) -> session.Session:
-    """Return the session; a simulated drive is on the simulated track, unless another is told.
+def get_session(args: argparse.Namespace) -> session.Session:
+    """Return the session, with the simulated track as its track if none is given.
 
-    Raises: InputError.
+    Raises:
+        InputError: it is invalid, or differs from the session of the folder.
     """
     given = {key: getattr(args, key) for key in SESSION_KEYS}
     template = args.output / session.NAME if args.output else None
@@ -196,24 +252,31 @@ def session_of(args: argparse.Namespace) -> session.Session:
 
 
 def sim_track(args: argparse.Namespace, track: str) -> str:
-    """Return the road to simulate: the one asked for, else the one that the labels name.
+    """Return the track to simulate: the one asked for, or else the one of the session.
 
-    Raises: InputError when the labels would name another simulated road.
+    Raises:
+        InputError: the session has another simulated track.
     """
     named = track.casefold() if track.casefold() in TRACKS else ""
-    road: str = args.sim_track or named or TRACKS[0]
-    if named and named != road:
+    simulated: str = args.sim_track or named or TRACKS[0]
+    if named and named != simulated:
         raise InputError(
-            f"--sim-track {road}: the labels would say that the track is {track!r}; take "
-            f"--sim-track {named}, or --track {road} and a folder of its own"
+            f"--sim-track {simulated}: the labels would have track {track!r}; use "
+            f"--sim-track {named}, or --track {simulated} and another folder"
         )
     if track and not named:
-        output.print_message(f"warning: the road is {road!r}, and the labels say track {track!r}")
-    return road
+        output.print_message(
+            f"warning: the simulated track is {simulated!r}, but the labels have track {track!r}"
+        )
+    return simulated
 
 
-def car_of(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
-    """The car that is asked for; nothing of a real one is open yet. Raises: InputError."""
+def create_car(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
+    """Return the car, real or simulated, with none of its devices open yet.
+
+    Raises:
+        InputError: the session has another simulated track.
+    """
     width_px, height_px = args.resolution
     if args.simulate:
         return SimulatedCar(
@@ -227,74 +290,81 @@ def car_of(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
     return RealCar(conf, width_px=width_px, height_px=height_px, rate_hz=args.rate)
 
 
-def make_ready(
-    car: Car, args: argparse.Namespace, conf: HardwareConf, ids: Sequence[CheckResult]
+def prepare_car(
+    car: Car, args: argparse.Namespace, conf: HardwareConf, id_warnings: Sequence[CheckResult]
 ) -> Parts:
-    """Open the car's parts, the motors last, and check everything that can fail.
+    """Run all checks, print them, and open the parts of the car, the motors last.
 
-    `ids` are findings about ids that are ahead of the clock.
+    `id_warnings` are about picture ids that are ahead of the clock.
 
     Raises:
         NotReady: a check failed.
-        Declined: the user does not want the motors to come on.
+        Declined: the user did not confirm that the wheels are free.
     """
-    told = args.check or not args.simulate  # a simulated car is always ready
-    preflight = Preflight(output.print_message if told else lambda _line: None)
+    is_printed = args.check or not args.simulate  # a simulated car is always ready
+    preflight = Preflight(output.print_message if is_printed else lambda _line: None)
     pad = preflight.open("pad", car.open_pad, car.check_pad)
     camera = preflight.open("camera", car.open_camera, car.check_camera)
 
     def picture() -> bytes:
         if not camera.is_ready:
-            raise CheckUnknown("the minutes left depend on the size of a picture from the camera")
+            raise CheckUnknown("the time left depends on the size of a picture from the camera")
         return jpeg.encode_jpeg(camera.part.capture().pixels, conf.jpeg_quality)
 
     checks = list(car.checks())
-    if told:
-        checks += [("ids", partial(_same, found)) for found in ids]
-    if told and args.output:
+    if is_printed:
+        checks += [("ids", partial(_identity, warning)) for warning in id_warnings]
+    else:
+        for warning in id_warnings:
+            output.print_message(f"warning: {warning.message}; {warning.note}")
+    if is_printed and args.output:
         checks += disk.create_checks(args.output, picture, rate_hz=args.rate)
-    for found in () if told else ids:
-        output.print_message(f"warning: {found.message}; {found.note}")
     for name, check in checks:
         preflight.check(name, check)
     preflight.require_all()
     if not args.simulate and sys.stdin.isatty():
         output.confirm(
-            "The motors come on now. Are the wheels off the ground, or is the way free?",
-            otherwise="",
+            "The motors are switched on now. Are the wheels off the ground, or is the way free?",
+            without_terminal="",
         )
     motors = preflight.open("motors", car.open_motors, car.check_motors)
     preflight.require_all()
     return Parts(camera.part, pad.part, motors.part)
 
 
-def _same(found: CheckResult) -> CheckResult:
-    return found
+def _identity(result: CheckResult) -> CheckResult:
+    return result
 
 
-def warn_of_memory(folder: Path) -> None:
-    """Says, before the drive, when the last id cannot be kept in the folder for the next one."""
+def warn_if_read_only(folder: Path) -> None:
+    """Warn before the drive if the last picture id cannot be saved in the folder."""
     try:
         with temporary_file(folder):
             pass
     except OSError as error:
         output.print_message(
-            f"warning: {folder} cannot be written: {error.strerror}; check its rights, or ids may "
-            "come twice when the clock is wrong"
+            f"warning: {folder} cannot be written: {error.strerror}; check its permissions, or ids "
+            "may be used twice if the clock is wrong"
         )
 
 
-def recorder_of(
+def open_recorder(
     args: argparse.Namespace,
     conf: HardwareConf,
-    said: session.Session,
+    content: session.Session,
     parts: dict[str, object],
     last_img_id_file: Path,
 ) -> Recorder:
-    """Records into the output folder. Raises: InputError, RecordingFailed, StillRecording."""
+    """Start recording into the output folder.
+
+    Raises:
+        InputError: it is not a recording, or one with other settings.
+        RecordingFailed: it cannot be recorded into.
+        StillRecording: another process is recording into it.
+    """
     return Recorder(
         args.output,
-        session=said,
+        session=content,
         car_setting=car_setting(conf, args, parts),
         classes=Classes(args.nb_dir, args.nb_speed, max_throttle(args, conf)),
         rate_hz=args.rate,
@@ -307,7 +377,7 @@ def recorder_of(
 def car_setting(
     conf: HardwareConf, args: argparse.Namespace, parts: dict[str, object]
 ) -> dict[str, object]:
-    """What a label says of the car: what it is, and how it and its parts were set for this run."""
+    """Return the `car_setting` of the labels: the car, and the settings of this run."""
     run = {
         "simulated": args.simulate,
         "rate_hz": args.rate,
@@ -319,26 +389,26 @@ def car_setting(
 
 
 def max_throttle(args: argparse.Namespace, conf: HardwareConf) -> float:
-    """What full trigger means, as a share of full throttle."""
-    told: float | None = args.max_throttle
-    return told or conf.max_throttle
+    """Return the throttle at full trigger, as a share of full throttle."""
+    option: float | None = args.max_throttle
+    return option or conf.max_throttle
 
 
 def drive(
     car: Car,
     parts: Parts,
     recorder: Recorder,
-    captured: CaptureClock,
+    clock: CaptureClock,
     view: LiveView | None,
     args: argparse.Namespace,
     conf: HardwareConf,
 ) -> int:
-    """The car was driven and what it saw is recorded; returns the exit code."""
+    """Drive the car, record what it sees, and return the exit code."""
 
     def record(frame: Frame, command: Command) -> None:
         recorder.record(
             frame.pixels,
-            captured=captured.time_at(frame.captured_s),
+            captured=clock.time_at(frame.captured_s),
             steering=command.steering,
             throttle=command.throttle,
         )
@@ -368,19 +438,19 @@ def drive(
             with terminal.status_line(now):
                 driving.run(args.duration)
         finally:
-            with suppress(RecordingFailed):  # `check_complete` tells it, after what ended the drive
+            with suppress(RecordingFailed):  # raised by check_complete() below
                 recorder.close()
             try:
                 report(args, driving, recorder, missed=parts.camera.missed)
             except WriteFailed:
-                if not signalled.is_set():  # else the terminal was closed
+                if not signalled.is_set():  # otherwise the terminal was closed
                     raise
         recorder.check_complete()
         return exit_codes.INTERRUPTED if signalled.is_set() else exit_codes.DONE
 
 
 def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, missed: int) -> None:
-    """What was recorded is said: a page for people, counts for programs."""
+    """Print what was recorded: a summary for people, counts for programs."""
     output.print_message(recorder.report.moved or f"{args.output}")
     if recorder.report.moved:
         output.print_message(

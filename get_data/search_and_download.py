@@ -1,9 +1,9 @@
-"""Fetches the pictures whose labels match a search, with a label file ready for training.
+"""Fetch the pictures whose labels match a search, with a label file for training.
 
     python get_data/search_and_download.py -q get_data/queries/hard_left.json -p training/left
 
-Only pictures that are missing or damaged are fetched, so that a folder is brought up to date by the
-same command. Without -q everything matches; a query may also be given in place of its file.
+Only missing and damaged pictures are fetched, so the same command updates a folder. Without -q all
+labels match; -q takes the name of a query file or the query itself.
 """
 
 import sys
@@ -36,10 +36,13 @@ from get_data.recording import journal
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked for what argparse can check."""
+    """Parse the command line."""
     parser = arguments.create_parser(__doc__)
     parser.add_argument(
-        "-q", "--query", metavar="QUERY_FILE_OR_JSON", help="what to search; default: everything"
+        "-q",
+        "--query",
+        metavar="QUERY_FILE_OR_JSON",
+        help="search query, as a file or as JSON (default: all labels)",
     )
     parser.add_argument(
         "-p",
@@ -47,48 +50,52 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         type=arguments.path_argument,
         required=True,
         metavar="DIR",
-        help="where pictures go",
+        help="folder for the pictures",
     )
     parser.add_argument(
         "-o",
         "--output",
         type=arguments.path_argument,
         metavar="LABELS_JSON",
-        help="default: DIR/labels.json",
+        help="label file to write (default: DIR/labels.json)",
     )
-    parser.add_argument("--no-download", action="store_true", help="only write the label file")
+    parser.add_argument("--no-download", action="store_true", help="write only the label file")
     parser.add_argument(
-        "--verify", action="store_true", help="compare the hash of pictures that are here"
+        "--verify",
+        action="store_true",
+        help="check the hash of pictures that are in the folder already",
     )
     parser.add_argument(
         "--limit",
         type=arguments.positive_integer,
         metavar="N",
-        help="at most N pictures, the oldest first",
+        help="fetch at most N pictures, the oldest first",
     )
     parser.add_argument(
         "--allow-empty",
         action="store_true",
-        help="an answer of nothing replaces the labels of an earlier one",
+        help="replace an earlier label file even if nothing matches",
     )
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the script; returns its exit code."""
+    """Run the script and return its exit code."""
     args = parse_args(argv)
+
     query = read_search_query(args.query)
     labels: Path = args.output or args.pictures / label_file.NAME
     check_folder(args.pictures)
     check_folder(labels.parent)
     files.check_output(labels)
-    files.check_overwrites(labels, "a file of labels", label_file.starts_like_label_file)
-    check_labels(labels)
+    files.check_overwrites(labels, "a label file", label_file.starts_like_label_file)
+    check_no_corrections(labels)
     keep_labels = not args.allow_empty and not label_file.is_empty(labels)
+
     with open_database(for_search=True) as db:
         output.print_database(db.name, db.notice)
         if missing := db.index.missing_part(tombstones=False):
-            output.print_message(f"warning: nothing was uploaded yet, there is no {missing}")
+            output.print_message(f"warning: nothing has been uploaded yet: there is no {missing}")
         with closing(db.index.search(query)) as documents:
             known_fields.check(query, db.index)
             files.create_folders(args.pictures, labels.parent)
@@ -102,36 +109,45 @@ def main(argv: Sequence[str] | None = None) -> int:
                 limit=args.limit,
                 keep_labels=keep_labels,
             )
-            # how many pictures they are, only the end of the one search tells
+            # no total: the number of pictures is only known at the end of the search
             bar = output.progress_bar(results, total=None, description="fetching", unit="picture")
-            what, failures = counted(bar)
-    return report(what, failures, labels, keep_labels=keep_labels)
+            counts, failures = count(bar)
+
+    return report(counts, failures, labels, keep_labels=keep_labels)
 
 
-def counted(results: Iterable[DownloadOutcome]) -> tuple[Counter[str], list[Failed]]:
-    """How many pictures came to what, under `others` their other labels; and those that failed."""
-    what: Counter[str] = Counter()
+def count(results: Iterable[DownloadOutcome]) -> tuple[Counter[str], list[Failed]]:
+    """Count the pictures by outcome, and their other labels as `others`; return the failed ones."""
+    counts: Counter[str] = Counter()
     failures: list[Failed] = []
-    for one in results:
-        what[one.status] += 1
-        what["others"] += one.other_labels
-        if one.status == "failed":
-            failures.append(Failed(one.img_id, one.reason))
-    return what, failures
+    for result in results:
+        counts[result.status] += 1
+        counts["others"] += result.other_labels
+        if result.status == "failed":
+            failures.append(Failed(result.img_id, result.reason))
+    return counts, failures
 
 
 def check_folder(folder: Path) -> None:
-    """The folder may be written to by a search. Raises: InputError when it is a recording's."""
+    """Check that the results of a search may be written to the folder.
+
+    Raises:
+        InputError: it belongs to a recording or to the local database.
+    """
     files.check_outside_database(folder)
     place = Path(os.path.realpath(path.absolute(folder)))
     if place.name in (journal.ERASED, journal.DAMAGED_PICTURES):  # a recording's own folders
         place = place.parent
     if any(files.exists(place / mark) for mark in (session.NAME, journal.NAME)):
-        raise InputError(f"{place} is a recording; give a search a folder of its own")
+        raise InputError(f"{place} is a recording; choose another folder")
 
 
-def check_labels(labels: Path) -> None:
-    """Nobody's work is overwritten. Raises: InputError for corrections that are not applied yet."""
+def check_no_corrections(labels: Path) -> None:
+    """Check that the label file to be replaced has no corrections.
+
+    Raises:
+        InputError: it has some, or it cannot be read.
+    """
     if not labels.is_file():
         return
     try:
@@ -144,49 +160,49 @@ def check_labels(labels: Path) -> None:
     if has_corrections:
         raise InputError(
             f"{labels} has corrections; apply them with upload_to_db.py and move it away, "
-            "or name another file with -o"
+            "or use another file with -o"
         )
 
 
 def report(
-    what: Mapping[str, int], failures: Sequence[Failed], labels: Path, *, keep_labels: bool
+    counts: Mapping[str, int], failures: Sequence[Failed], labels: Path, *, keep_labels: bool
 ) -> int:
-    """Say what was done and return the exit code.
+    """Print what was done and return the exit code.
 
-    `keep_labels`: the label file holds earlier labels and was not replaced by an empty one.
+    `keep_labels`: an earlier label file is not replaced by an empty one.
     """
-    found = sum(what[name] for name in ("fetched", "existing", "listed", "failed"))
-    if what["listed"]:
-        output.print_message(f"{pluralize(found, 'picture')} found and listed")
+    found = sum(counts[name] for name in ("fetched", "existing", "listed", "failed"))
+    pictures = pluralize(found, "picture")
+    if counts["listed"]:
+        output.print_message(f"Found {pictures}, none fetched")
     else:
         output.print_message(
-            f"{pluralize(found, 'picture')} found: {what['fetched']:,} fetched, "
-            f"{what['existing']:,} here already"
+            f"Found {pictures}: {counts['fetched']:,} fetched, "
+            f"{counts['existing']:,} already in the folder"
         )
-    kept = keep_labels and found == len(failures)
-    if kept:
+    is_kept = keep_labels and found == len(failures)
+    if is_kept:
         output.print_message(
-            f"warning: {labels} keeps its earlier labels, as there are none to take their place; "
-            "--allow-empty empties it"
+            f"warning: {labels} keeps its earlier labels, because there are no new ones; "
+            "use --allow-empty to replace them"
         )
     else:
         output.print_message(f"labels: {labels}")
-    if what["others"]:
+    if counts["others"]:
         output.print_message(
-            f"warning: found for the same pictures: {pluralize(what['others'], 'other label')}; "
-            "the newest of each picture was kept"
+            f"warning: left out {pluralize(counts['others'], 'older label')} of the same pictures"
         )
     output.write_json(
         {
             "found": found,
-            "fetched": what["fetched"],
-            "there": what["existing"],
-            "failed": what["failed"],
-            "other_labels": what["others"],
+            "fetched": counts["fetched"],
+            "there": counts["existing"],
+            "failed": counts["failed"],
+            "other_labels": counts["others"],
         }
     )
     code = output.print_failures(failures)
-    return exit_codes.FAILED if kept and not failures else code
+    return exit_codes.FAILED if is_kept and not failures else code
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Uploads recordings: pictures into the picture store, labels into the label index.
+"""Upload recordings: pictures to the picture store, labels to the label index.
 
     python get_data/upload_data.py drives/monday drives/tuesday
 
-Give folders that run_manual.py wrote, or label files. Run it again at any time: what is there is
-not sent again, and what was cut off is completed. Labels corrected or deleted since stay so.
+Takes folders recorded by run_manual.py, or label files. It can be run again at any time: only what
+is missing is sent. Labels that were corrected or deleted in the database stay so.
 """
 
 import sys
@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from common.errors import InputError
 from get_data.cli import arguments, files, output, process
@@ -30,44 +30,46 @@ from get_data.labels import edits
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked for what argparse can check."""
+    """Parse the command line."""
     parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "labels",
         nargs="+",
         type=arguments.path_argument,
         metavar="LABELS_OR_DIR",
-        help="label file, or its folder",
+        help="label file or its folder",
     )
     arguments.add_pictures_option(parser)
     arguments.add_dry_run_option(parser)
     parser.add_argument(
-        "--restore", action="store_true", help="also bring back labels deleted or replaced since"
+        "--restore", action="store_true", help="also restore labels that were deleted or corrected"
     )
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read every picture that the database has, and put right what is damaged",
+        help="read every picture in the database and replace damaged ones",
     )
     parser.add_argument(
-        "--create-bucket", action="store_true", help="create the team's bucket if it is not there"
+        "--create-bucket", action="store_true", help="create the team's bucket if it does not exist"
     )
     parser.add_argument(
         "--new-index",
         action="store_true",
-        help="start an empty index where the old one is lost; corrections and deletions stay lost",
+        help="create an empty index where the old one was lost, with its corrections and deletions",
     )
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the script; returns its exit code."""
+    """Run the script and return its exit code."""
     args = parse_args(argv)
+
     entries = [
         entry
-        for labels in args.labels
-        for entry in read(labels, args.pictures, restore=args.restore, repair=not args.dry_run)
+        for argument in args.labels
+        for entry in read(argument, args.pictures, restore=args.restore, repair=not args.dry_run)
     ]
+
     with open_database(
         writing=not args.dry_run,
         create_bucket=args.create_bucket and not args.dry_run,
@@ -79,11 +81,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         done = list(
             output.progress_bar(results, total=total, description="uploading", unit="label")
         )
+
     return report(done, dry_run=args.dry_run)
 
 
 def read(argument: Path, pictures: Path | None, *, restore: bool, repair: bool) -> list[Entry]:
-    """The labels to upload. Raises: InputError for a file that asks for more than an upload."""
+    """Return the labels to upload, with the paths of their pictures.
+
+    Raises:
+        InputError: there are none of the pictures, or the file has corrections or deletions.
+    """
     labels, documents = files.read_labels(argument, repair=repair)
     entries = read_entries(labels, pictures, documents, restore=restore)
     for entry in entries:
@@ -91,48 +98,60 @@ def read(argument: Path, pictures: Path | None, *, restore: bool, repair: bool) 
             entry.document
         ):
             raise InputError(
-                f"{labels}, entry {entry.img_id!r}: asks for a correction or a deletion; "
+                f"{labels}, entry {entry.img_id!r}: is a correction or a deletion; "
                 "apply this file with upload_to_db.py"
             )
     if entries and not any(files.exists(entry.picture) for entry in entries):
         folder = entries[0].picture.parent
         raise InputError(
-            f"{folder} has none of the pictures of {labels}; say with -p where they are"
+            f"{folder} has none of the pictures of {labels}; give their folder with -p"
         )
     return entries
 
 
 def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
-    """Says what was done; returns the exit code."""
-    what = Counter(result.status for result in results)
+    """Print what was done and return the exit code."""
+    counts: Counter[str] = Counter(result.status for result in results)
     pictures = len({result.key for result in results if result.picture_sent})
-    would = "would be " if dry_run else ""
-    output.print_message(
-        f"{pluralize(what['created'], 'label')} {would}uploaded with "
-        f"{pluralize(pictures, 'picture')}, {what['existing']:,} already there"
+    replaced = len(
+        {result.key for result in results if result.status == "existing" and result.picture_sent}
     )
-    put_right = len({one.key for one in results if one.status == "existing" and one.picture_sent})
-    if put_right:
+    output.print_message(summary(counts, pictures, dry_run=dry_run))
+    if replaced:
+        verb = "Would replace" if dry_run else "Replaced"
+        damaged = pluralize(replaced, "picture")
+        output.print_message(f"{verb} {damaged} lost or damaged in the database")
+    if counts["tombstoned"]:
+        skipped = pluralize(counts["tombstoned"], "label")
         output.print_message(
-            f"lost or damaged in the database and {would}put right: "
-            f"{pluralize(put_right, 'picture')}"
+            f"Left out {skipped} corrected or deleted in the database; --restore brings them back"
         )
-    if what["tombstoned"]:
-        output.print_message(
-            f"corrected or deleted since, and left so: {pluralize(what['tombstoned'], 'label')}; "
-            "--restore brings them back"
-        )
-    failures = [Failed(one.img_id, one.reason) for one in results if one.status == "failed"]
+    failures = [
+        Failed(result.img_id, result.reason) for result in results if result.status == "failed"
+    ]
     output.write_json(
         {
-            "created": what["created"],
-            "there": what["existing"],
-            "gone": what["tombstoned"],
-            "failed": what["failed"],
+            "created": counts["created"],
+            "there": counts["existing"],
+            "gone": counts["tombstoned"],
+            "failed": counts["failed"],
             "pictures_sent": pictures,
         }
     )
     return output.print_failures(failures)
+
+
+def summary(counts: Mapping[str, int], pictures: int, *, dry_run: bool) -> str:
+    """Return the outcome of the upload in one line."""
+    created, there = counts["created"], counts["existing"]
+    if there and not (created or pictures or counts["tombstoned"] or counts["failed"]):
+        labels = f"all {there:,} labels are" if there > 1 else "the label is"
+        return f"Up to date: {labels} in the database."
+    verb = "Would upload" if dry_run else "Uploaded"
+    return (
+        f"{verb} {pluralize(created, 'label')} and {pluralize(pictures, 'picture')}; "
+        f"{there:,} already in the database"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Prints an example of a label, or the JSON Schema that every label follows.
+"""Print an example of a label, or the JSON Schema of labels.
 
 python get_data/write_label_template.py --json-schema -o label.schema.json
 """
@@ -24,35 +24,42 @@ from get_data.labels import edits, schema
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked for what argparse can check."""
+    """Parse the command line."""
     parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "-o",
         "--output",
         type=arguments.path_argument,
         metavar="FILE",
-        help="default: the terminal",
+        help="output file (default: stdout)",
     )
-    parser.add_argument("--json-schema", action="store_true", help="the schema, not an example")
+    parser.add_argument(
+        "--json-schema", action="store_true", help="write the JSON Schema, not an example"
+    )
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the script; returns its exit code."""
+    """Run the script and return its exit code."""
     args = parse_args(argv)
+
     content = schema.json_schema() if args.json_schema else edits.example_label()
     text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
     if args.output is None:
         output.write_stdout(text)
         return exit_codes.DONE
+
     files.check_output(args.output)
     if args.output.exists():
         output.confirm(
-            f"{args.output} exists. Overwrite it?", otherwise="remove it, or name another file"
+            f"{args.output} exists. Overwrite it?",
+            without_terminal=f"{args.output} exists; remove it, or use another file with -o",
         )
+
     with atomic_write(args.output) as file:
         file.write(text.encode())
-    output.print_message(f"written to {args.output}")
+
+    output.print_message(f"Written to {args.output}")
     return exit_codes.DONE
 
 

@@ -90,7 +90,7 @@ def test_session_has_the_usual_keys_and_those_of_ones_own(tmp_path):
         ('{"img_id": "x"}', "img_id: every label has a key of that name"),
         ('{"label": {}}', "label: every label has a key of that name"),
         ('{"weather": {"rain": true}}', "weather: expected a text, a number"),
-        ('{"driver": "a", "driver": "b"}', "stands twice"),
+        ('{"driver": "a", "driver": "b"}', "duplicate key"),
     ],
 )
 def test_session_refuses(tmp_path, content, complaint):

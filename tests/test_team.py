@@ -56,7 +56,7 @@ def test_the_whole_loop(call, team, drive, tmp_path):
     assert (code, counts["created"], counts["pictures_sent"]) == (0, 10, 10)
     assert err.splitlines() == [
         f"database: {team.cluster.url}/{team.index} and {team.gateway.url}/{team.bucket}",
-        "10 labels uploaded with 10 pictures, 0 already there",
+        "Uploaded 10 labels and 10 pictures; 0 already in the database",
     ]
     there = team.contents()
     assert set(there.files.values()) == {picture(number) for number in range(10)}

@@ -1,0 +1,1 @@
+"""What the scripts share: arguments, output, files, exit codes, signals."""

@@ -1,95 +1,132 @@
-"""Command-line arguments that several scripts share, checked while they are parsed."""
+"""Command-line arguments that several scripts share, checked while they are parsed.
+
+The functions used as an argument's `type` raise argparse.ArgumentTypeError.
+"""
 
 import argparse
 import math
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import path
+from get_data.cli import exit_codes
 from get_data.cli.output import sanitize
 
-_LARGEST_NUMBER = 10**9
+_MAX_INTEGER = 10**9
+_MAX_DIGITS = 19
+_MIN_SIDE_PX, _MAX_SIDE_PX = 16, 4096
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        super().error(sanitize(message))
+        """Exit with one line, not with the whole usage."""
+        line = sanitize(f"error: {message}; see {self.prog} --help")
+        self.exit(exit_codes.WRONG_USAGE, f"{line}\n")
+
+
+class _PrintVersion(argparse.Action):
+    """`--version`; unlike the action of argparse, it reads the version only if asked for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_arguments: Any) -> NoReturn:
+        print(f"patate {version()}")  # noqa: T201  the result, on stdout
+        parser.exit()
 
 
 def create_parser(docstring: str | None) -> argparse.ArgumentParser:
-    """A parser whose help is the script's docstring."""
-    return _Parser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Return a parser with the script's docstring as its help, and `--version`."""
+    parser = _Parser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--version", action=_PrintVersion, nargs=0, help="print the version and exit"
+    )
+    return parser
+
+
+def version() -> str:
+    """Return the version of the toolkit, as in `pyproject.toml`."""
+    project = tomllib.loads((path.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(project["project"]["version"])
 
 
 def add_pictures_option(parser: argparse.ArgumentParser) -> None:
-    """`-p`: where the pictures of the labels given are."""
+    """Add `-p`, the folder of the pictures."""
     parser.add_argument(
         "-p",
         "--pictures",
         type=path_argument,
         metavar="DIR",
-        help="default: beside the label file",
+        help="folder of the pictures (default: the label file's folder)",
     )
 
 
 def add_dry_run_option(parser: argparse.ArgumentParser) -> None:
-    """`--dry-run`: count, change nothing."""
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    """Add `--dry-run`."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be done, change nothing"
+    )
 
 
 def positive_integer(text: str) -> int:
-    """An option that is a whole number above 0. Raises: argparse's error."""
-    number = int(text) if text.isdecimal() and len(text) < 20 else 0
-    if not 0 < number <= _LARGEST_NUMBER:
+    """Parse an integer above 0."""
+    number = _integer(text)
+    if number is None or not 0 < number <= _MAX_INTEGER:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
     return number
 
 
 def positive_number(text: str) -> float:
-    """An option that is a number above 0. Raises: argparse's error."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    """Parse a finite number above 0."""
+    number = _number(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
     return number
 
 
-def number_between(low: float, high: float, what: str) -> Callable[[str], float]:
-    """The kind of an option that is a number in a range; `what` is what it counts."""
+def number_between(low: float, high: float, unit: str) -> Callable[[str], float]:
+    """Return a type for numbers in a range; `unit` follows the range in messages."""
 
-    def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g} {what}, got {text!r}")
-        return value
+    def parse(text: str) -> float:
+        number = _number(text)
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g} {unit}, got {text!r}")
+        return number
 
-    return number
+    return parse
 
 
-def integer_between(low: int, high: int, what: str) -> Callable[[str], int]:
-    """The kind of an option that is a whole number in a range; `what` is what it counts."""
+def integer_between(low: int, high: int, unit: str) -> Callable[[str], int]:
+    """Return a type for integers in a range; `unit` follows the range in messages."""
 
-    def number(text: str) -> int:
-        value = int(text) if text.isdecimal() and len(text) < 20 else low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"expected {low} to {high} {what}, got {text!r}")
-        return value
+    def parse(text: str) -> int:
+        number = _integer(text)
+        if number is None or not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"expected {low} to {high} {unit}, got {text!r}")
+        return number
 
-    return number
+    return parse
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _integer(text: str) -> int | None:
+    """Parse decimal digits; None for a sign, a blank, or more digits than any use has."""
+    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
 def picture_size(text: str) -> tuple[int, int]:
-    """An option that is a width and a height in pixels. Raises: argparse's error."""
+    """Parse "WxH", width and height in pixels."""
     width, x, height = text.partition("x")
-    sides = [int(side) if side.isdecimal() and len(side) < 20 else 0 for side in (width, height)]
-    if not x or not all(16 <= side <= 4096 for side in sides):
-        raise argparse.ArgumentTypeError(f"expected WxH, 16 to 4096 pixels each, got {text!r}")
+    sides = [_integer(side) or 0 for side in (width, height)]
+    if not x or not all(_MIN_SIDE_PX <= side <= _MAX_SIDE_PX for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"expected WxH, {_MIN_SIDE_PX} to {_MAX_SIDE_PX} pixels each, got {text!r}"
+        )
     return sides[0], sides[1]
 
 
@@ -97,7 +134,7 @@ PORT = integer_between(1, 65535, "as a port")
 
 
 def path_argument(text: str) -> Path:
-    """An option that is a path, whether or not something is there. Raises: argparse's error."""
+    """Parse the path of a file or a folder, which need not exist."""
     if not text:
         raise argparse.ArgumentTypeError(f"expected a file or a folder, got {text!r}")
     place = path.expand_user(text)
@@ -106,13 +143,13 @@ def path_argument(text: str) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         return place
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", error)
-        raise argparse.ArgumentTypeError(f"{text} cannot be read: {why}") from error
+        reason = getattr(error, "strerror", error)
+        raise argparse.ArgumentTypeError(f"{text} cannot be read: {reason}") from error
     return place
 
 
 def utf8_text(text: str) -> str:
-    """An option that is text to be kept. Raises: argparse's error."""
+    """Check that the text can be stored as UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""Files and folders that scripts are given: label files, outputs, interrupted recordings."""
+"""Paths given to the scripts: label files, output files, interrupted recordings."""
 
 import os
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from get_data.labels import label_file
 from get_data.labels.schema import Document
 from get_data.recording import journal
 
-_BEGINNING_BYTES = 1_000_000
+_HEAD_BYTES = 1_000_000
 
 
 def print_repair(folder: Path, merged: journal.MergeReport | None) -> None:
-    """What a killed recording left, and that it is repaired, is said aloud."""
+    """Print what the repair of an interrupted recording has kept, and what was damaged."""
     if merged is None:
         return
     erased = f", {merged.erased} erased" if merged.erased else ""
@@ -32,22 +32,30 @@ def print_repair(folder: Path, merged: journal.MergeReport | None) -> None:
 
 
 def create_folders(*folders: Path) -> None:
-    """The folders are there, or, on InputError, none that was not there before."""
-    made: list[Path] = []
+    """Create the folders that do not exist, and their parents.
+
+    Raises:
+        InputError: one of them cannot be created; those created before are removed again.
+    """
+    created: list[Path] = []
     for folder in folders:
         try:
-            for one in reversed((folder, *folder.parents)):
-                if not one.is_dir():
-                    one.mkdir()
-                    made.append(one)
+            for parent in reversed((folder, *folder.parents)):
+                if not parent.is_dir():
+                    parent.mkdir()
+                    created.append(parent)
         except OSError as error:
-            for one in reversed(made):
-                one.rmdir()
-            raise InputError(f"{folder} cannot be made a folder: {error.strerror}") from error
+            for parent in reversed(created):
+                parent.rmdir()
+            raise InputError(f"{folder} cannot be created: {error.strerror}") from error
 
 
 def exists(file: Path) -> bool:
-    """Whether there is such a file or folder. Raises: InputError when that cannot be known."""
+    """Return whether a file or folder exists.
+
+    Raises:
+        InputError: that cannot be found out.
+    """
     try:
         return file.exists()
     except OSError as error:
@@ -55,12 +63,11 @@ def exists(file: Path) -> bool:
 
 
 def check_output(file: Path) -> None:
-    """A file may be written there. Raises: InputError for what a file must not take the place of.
+    """Check that an output file may be created or replaced at this path.
 
-    Of a link neither is replaced, the link nor what it leads to.
-
-    Nor may it stand in the local database, whose files are nobody else's.
-    Renaming a file to /dev/null, as root, would take the device away from everybody.
+    Raises:
+        InputError: it is a folder, a link or in the local database. It may not be a device either:
+            as root, renaming a file to /dev/null would remove that for all processes.
     """
     if file.is_dir():
         raise InputError(f"{file} is a folder; name a file")
@@ -71,33 +78,43 @@ def check_output(file: Path) -> None:
 
 
 def check_outside_database(folder: Path) -> None:
-    """The folder is not one of the local database's. Raises: InputError."""
+    """Check that a folder is not inside the local database.
+
+    Raises:
+        InputError: it is.
+    """
     if Path(os.path.realpath(path.absolute(folder))).is_relative_to(
         os.path.realpath(path.database_folder())
     ):
-        raise InputError(f"{folder} is inside the local database; name a place of your own")
+        raise InputError(f"{folder} is inside the local database; choose another folder")
 
 
-def check_overwrites(file: Path, what: str, is_one: Callable[[bytes], bool]) -> None:
-    """Nothing is there but `what`, as the beginning of the file tells, or an empty file.
+def check_overwrites(file: Path, description: str, is_expected: Callable[[bytes], bool]) -> None:
+    """Check that an output file would replace nothing but an older one of its kind.
 
-    Raises: InputError.
+    `is_expected` gets the first bytes of a file; `description` is the kind, "a label file".
+
+    Raises:
+        InputError: the file exists, is not empty and is of another kind.
     """
     if not exists(file):
         return
     try:
         with file.open("rb") as content:
-            beginning = content.read(_BEGINNING_BYTES)
+            head = content.read(_HEAD_BYTES)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}; move it away") from error
-    if beginning and not is_one(beginning):
-        raise InputError(f"{file} is not {what}; move it away, or name another file with -o")
+    if head and not is_expected(head):
+        raise InputError(f"{file} is not {description}; move it away, or use another file with -o")
 
 
 def find_label_file(argument: Path) -> Path:
-    """The label file that an argument means: itself, or a folder's `labels.json`.
+    """Return the label file for an argument: the file itself, or `labels.json` in a folder.
 
-    What a killed recording left beside it is repaired first, and said. Raises: InputError.
+    An interrupted recording beside it is repaired first.
+
+    Raises:
+        InputError: there is no label file, or the recording cannot be repaired.
     """
     folder, file = _folder_and_file(argument)
     if _has_journal(folder):
@@ -106,13 +123,17 @@ def find_label_file(argument: Path) -> Path:
 
 
 def read_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str, Document]]:
-    """The label file that an argument means, and its labels, all of them checked.
+    """Return the label file for an argument and its labels, all of them checked.
 
-    Without `repair`, and in a folder that cannot be written, the journal of a killed recording is
-    read as it stands, and that is said. Raises: InputError, StillRecording.
+    Without `repair`, or if the folder is read-only, the journal of an interrupted recording is
+    read without repairing it.
+
+    Raises:
+        InputError: there is no label file, or it has an invalid label.
+        StillRecording: another process is recording into the folder.
     """
     folder, file = _folder_and_file(argument)
-    if not _has_journal(folder) or (repair and _may_write(folder)):
+    if not _has_journal(folder) or (repair and _is_writable(folder)):
         file = find_label_file(argument)
         return file, label_file.read(file)
     if file.name != label_file.NAME:
@@ -123,35 +144,43 @@ def read_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str,
     except OSError as error:
         raise InputError(f"{folder / journal.NAME} cannot be read: {error.strerror}") from error
     count = pluralize(len(labels), "label")
-    print_message(f"{folder}: an interrupted recording, read without repairing it: {count}")
+    print_message(f"{folder}: interrupted recording read without repairing it: {count}")
     return file, labels
 
 
 def _folder_and_file(argument: Path) -> tuple[Path, Path]:
-    """The folder of labels, and the label file in it, that an argument means."""
+    """Return the folder and the label file for an argument."""
     if argument.is_dir():
         return argument, argument / label_file.NAME
     return argument.parent, argument
 
 
 def _existing(file: Path, argument: Path) -> Path:
-    """Return the label file. Raises: InputError when there is none, or it is a picture."""
+    """Return the label file.
+
+    Raises:
+        InputError: it does not exist, or it is a picture.
+    """
     if not exists(file):
         if argument.is_dir():
-            raise InputError(f"{argument} has no {label_file.NAME}: not a folder of labels")
+            raise InputError(f"{argument} has no {label_file.NAME}; give a folder of labels")
         raise InputError(f"{argument} does not exist")
-    if file.suffix.lower() in (".jpg", ".jpeg", ".png"):  # as a shell makes of DIR/*
+    if file.suffix.lower() in (".jpg", ".jpeg", ".png"):  # as from DIR/*
         raise InputError(f"{argument} is a picture; give its folder")
     return file
 
 
 def _has_journal(folder: Path) -> bool:
-    """Whether a recording was interrupted there, or still runs. Raises: InputError."""
+    """Return whether a recording in the folder was interrupted or is still running.
+
+    Raises:
+        InputError: that cannot be found out.
+    """
     try:
         return links.lexists(folder / journal.NAME)
     except OSError as error:
         raise InputError(f"{folder / journal.NAME} cannot be read: {error.strerror}") from error
 
 
-def _may_write(folder: Path) -> bool:
+def _is_writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK, effective_ids=True)

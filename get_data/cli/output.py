@@ -1,4 +1,4 @@
-"""The result as JSON on stdout; messages, progress bars and questions on stderr."""
+"""Output of the scripts: the result as JSON on stdout, all else for people on stderr."""
 
 import json
 import os
@@ -11,59 +11,67 @@ from tqdm import tqdm
 from common.errors import Declined, InputError, WriteFailed
 from get_data.cli.exit_codes import DONE, SOME_ITEMS_FAILED
 
-_LONGEST_LINE = 1000
+_MAX_LINE = 1000
 Item = TypeVar("Item")
 
 
 def print_message(line: str) -> None:
-    """A line for people, on stderr; if that takes none, the work goes on all the same."""
+    """Print a line for people on stderr, with unprintable characters escaped.
+
+    A stderr that cannot be written to does not stop the work.
+    """
     print_verbatim(sanitize(line))
 
 
 def print_verbatim(line: str) -> None:
-    """Print a line on stderr as it is, however long: a command to copy, whose signs are safe."""
+    """Print a line on stderr unchanged: a command to copy, with no unsafe characters in it."""
     try:
         tqdm.write(line, file=sys.stderr)
     except OSError:
         discard_output(sys.stderr)
 
 
-def pluralize(count: int, thing: str) -> str:
-    """Return how many there are of a thing, for people: "1 label", "2,031 labels"."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+def pluralize(count: int, noun: str) -> str:
+    """Return a count with its noun: "1 label", "2,031 labels"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def print_database(name: str, notice: str) -> None:
-    """Which database is talked to: the first line of every script that does."""
+    """Print the database in use: the first line of every script that opens one."""
     print_message(f"database: {name}")
     if notice:
         print_message(f"warning: {notice}")
 
 
 def sanitize(text: str) -> str:
-    """The text without what a terminal or a log would not show as it is, and not endless."""
-    if len(text) > _LONGEST_LINE:
-        text = f"{text[: _LONGEST_LINE // 2]} ... {text[-_LONGEST_LINE // 2 :]}"
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    """Escape unprintable characters, and cut out the middle of a very long text."""
+    if len(text) > _MAX_LINE:
+        text = f"{text[: _MAX_LINE // 2]} ... {text[-_MAX_LINE // 2 :]}"
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def discard_output(stream: TextIO) -> None:
-    """The stream takes everything from here on, also what it still holds, and drops it."""
+    """Redirect a stream to /dev/null, together with what it has buffered."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def write_json(counts: object) -> None:
-    """The result for programs, on stdout. Raises: WriteFailed."""
+    """Write the result for programs to stdout.
+
+    Raises:
+        WriteFailed: stdout cannot be written to.
+    """
     write_stdout(json.dumps(counts) + "\n")
 
 
 def write_stdout(text: str) -> None:
-    """The text is on stdout, or whoever read there, `head` perhaps, has enough.
+    """Write text to stdout; a reader that has stopped reading, such as `head`, is no error.
 
-    Raises: WriteFailed.
+    Raises:
+        WriteFailed: stdout cannot be written to.
     """
     try:
-        sys.stdout.buffer.write(text.encode())  # JSON is UTF-8, whatever the terminal speaks
+        sys.stdout.buffer.write(text.encode())  # JSON is UTF-8, whatever the locale
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         discard_output(sys.stdout)
@@ -73,20 +81,19 @@ def write_stdout(text: str) -> None:
 
 
 def shows_progress() -> bool:
-    """Whether somebody is there to see a bar."""
+    """Return whether stderr is a terminal, where progress bars are shown."""
     return sys.stderr.isatty()
 
 
 def progress_bar(
     items: Iterable[Item], *, total: int | None, description: str, unit: str
 ) -> Iterable[Item]:
-    """The items, with a progress bar on stderr when that is a terminal.
+    """Return the items wrapped in a progress bar, shown if stderr is a terminal.
 
-    `total` is how many units come, None when only the end tells.
+    `total` is the number of items, or None if it is unknown.
 
-    They may come in bursts, so a thousandth of them is worth a look however soon it comes, and the
-    rate is that of the whole time: else the bar would stop at the first of a burst and foretell
-    hours.
+    Items may come in bursts. The bar is therefore updated for every thousandth of them, not by
+    time, and shows the mean rate: otherwise it would freeze after a burst and predict hours.
     """
     return tqdm(
         items,
@@ -103,26 +110,29 @@ def progress_bar(
     )
 
 
-def confirm(question: str, *, otherwise: str) -> None:
-    """Returns when the answer is yes; `otherwise` tells what to do without a terminal.
+def confirm(question: str, *, without_terminal: str) -> None:
+    """Ask for confirmation on the terminal.
 
-    Raises: Declined when it is no, or when there is nobody to ask.
+    Raises:
+        Declined: the answer was not yes, or there is no terminal; `without_terminal` is then the
+            message.
     """
     if not sys.stdin.isatty():
-        raise Declined(f"{question} There is no terminal to ask on: {otherwise}")
+        raise Declined(without_terminal)
     try:
         answer = prompt(f"{question} [y/N] ")
-    except InputError:  # no yes
+    except InputError:  # not a yes
         answer = ""
     if answer.lower() not in ("y", "yes"):
         raise Declined("nothing was changed")
 
 
 def prompt(question: str) -> str:
-    """Return what the user answers on the terminal.
+    """Ask on the terminal and return the answer.
 
-    Raises: InputError for bytes that are no text, whatever the terminal speaks; Declined when
-    nobody answers.
+    Raises:
+        InputError: the answer is not text in the encoding of the terminal.
+        Declined: the input has ended.
     """
     try:
         sys.stderr.write(question)
@@ -131,18 +141,18 @@ def prompt(question: str) -> str:
         discard_output(sys.stderr)
     try:
         answer = sys.stdin.readline()
-        answer.encode()  # what is no text may come as half characters
+        answer.encode()  # invalid bytes may have been read as lone surrogates
     except UnicodeError as error:
         raise InputError(f"{question}the answer is not text in UTF-8; type it again") from error
     except OSError as error:
         raise Declined(f"{question}the terminal is gone; nothing was changed") from error
     if not answer:
-        raise Declined(f"{question}there was no answer; nothing was changed")
+        raise Declined(f"{question}no answer; nothing was changed")
     return answer.strip()
 
 
 def print_failures(failures: Sequence[Any]) -> int:
-    """Each failed item is named on stderr; returns the exit code that goes with them."""
+    """Print a line for each failed item, and return the exit code."""
     for failed in failures:
         print_message(f"failed: {failed.img_id}: {failed.reason}")
     return SOME_ITEMS_FAILED if failures else DONE

@@ -1,4 +1,4 @@
-"""Exit codes, signals, and errors as one line: how each script runs."""
+"""The process of a script: exit code, signals, and errors as one line."""
 
 import getpass
 import os
@@ -18,11 +18,11 @@ from get_data.cli.output import print_message
 
 
 def run(main: Callable[[], int]) -> int:
-    """The exit code of a script's `main`; a failure of ours is one line on stderr.
+    """Run a script's `main` and return its exit code; a ToolkitError becomes one line on stderr.
 
-    A bug keeps its traceback, and `DEBUG=1` shows one for our failures too.
+    A bug keeps its traceback, and with `DEBUG=1` a ToolkitError has one too.
     """
-    _open_what_is_closed()
+    _reopen_closed_streams()
     try:
         with _interruptible():
             return main()
@@ -38,10 +38,10 @@ def run(main: Callable[[], int]) -> int:
         return INTERRUPTED
 
 
-def _open_what_is_closed() -> None:
-    """A standard stream that whoever started us has closed reads and writes nothing.
+def _reopen_closed_streams() -> None:
+    """Open /dev/null for each standard stream that the parent process has closed.
 
-    Otherwise the next file that is opened would take its number, and what we say would go there.
+    Otherwise the next file to be opened would get its number, and our output.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -53,19 +53,19 @@ def _open_what_is_closed() -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """While the block runs, the signals that stop a script raise KeyboardInterrupt.
+    """Raise KeyboardInterrupt for stop signals during the block.
 
-    Afterwards they do what they did before: a second Ctrl-C meets no code of ours.
+    The previous handlers are restored afterwards, so that a second Ctrl-C runs no code of ours.
     """
-    before = {number: signal.getsignal(number) for number in signals.STOP_SIGNALS}
-    heard = {number for number, handler in before.items() if handler != signal.SIG_IGN}  # nohup
-    for number in heard:
+    previous = {number: signal.getsignal(number) for number in signals.STOP_SIGNALS}
+    handled = {number for number, handler in previous.items() if handler != signal.SIG_IGN}  # nohup
+    for number in handled:
         signal.signal(number, _interrupt)
     try:
         yield
     finally:
-        for number in heard:
-            signal.signal(number, before[number])
+        for number in handled:
+            signal.signal(number, previous[number])
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -74,23 +74,23 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def stop_on_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
-    """While the block runs, Ctrl-C, a lost terminal or a kill stop the drive and nothing else."""
+    """Call `stop` on Ctrl-C, a closed terminal or a kill, and set the event that is yielded."""
     signalled = threading.Event()
 
     def handle(_number: int, _frame: object) -> None:
         signalled.set()
         stop()
 
-    before = {number: signal.signal(number, handle) for number in signals.STOP_SIGNALS}
+    previous = {number: signal.signal(number, handle) for number in signals.STOP_SIGNALS}
     try:
         yield signalled
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 def login_name() -> str:
-    """Who runs the script, as the system knows them; a number where that has no name."""
+    """Return the login name of the user, or the user's number where there is no name."""
     try:
         return getpass.getuser().encode(errors="replace").decode()
     except (KeyError, OSError):  # in a container, for one

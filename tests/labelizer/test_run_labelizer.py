@@ -31,7 +31,7 @@ INVALID_LABEL_FILES = [  # name, content, the fact in the message
     ("a duplicate key inside", b'{"a": {"b": 1, "b": 2}}', "'b'"),
     ("NaN", b'{"a": {"raw_direction": NaN}}', "NaN"),
     ("not UTF-8", b'{"\xff": {}}', "UTF-8"),
-    ("half a character", b'{"a": "\\ud800"}', "character"),
+    ("half a character", b'{"a": "\\ud800"}', "surrogate"),
     ("nested too deep", nested(100_000), "nested"),
     ("no labels", b"{}\n", "no labels"),
 ]
