@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """How steering and throttle become classes: equal bins over -1..1 and 0..max_throttle."""
+    """Numbers of classes: equal bins over -1 to 1 (direction) and 0 to max_throttle (speed)."""
 
     nb_dir: int = 5
     nb_speed: int = 2
     max_throttle: float = 1.0
 
     def direction(self, steering: float) -> int:
-        """0 for hardest left to nb_dir - 1 for hardest right; steering -1 .. 1."""
+        """Return the class of a steering, -1 to 1: 0 is hardest left, nb_dir - 1 hardest right."""
         return _bin((steering + 1) / 2, self.nb_dir)
 
     def speed(self, throttle: float) -> int:
-        """0 for slowest (and reverse) to nb_speed - 1; throttle -1 .. 1."""
+        """Return the class of a throttle, -1 to 1: 0 is slowest (and reverse)."""
         return _bin(throttle / self.max_throttle, self.nb_speed)
 
 

@@ -1,4 +1,4 @@
-"""Fields of the user's own, as terms that an index can keep in one field."""
+"""Custom fields of a label, as terms that an index keeps in one field."""
 
 import re
 from collections.abc import Mapping
@@ -15,30 +15,30 @@ from get_data.labels.schema import (
 
 
 def custom_values(document: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return the values of the fields that the declaration does not know, by dotted path.
+    """Return the values of the fields that the schema does not have, by dotted path.
 
     They are scalars; a field without any (`null`, `[]`) is left out.
     """
-    found: dict[str, list[Any]] = {}
+    values: dict[str, list[Any]] = {}
     for key, value in document.items():
         if key in OBJECTS and isinstance(value, dict):
             for name, inside in value.items():
                 if (path := f"{key}.{name}") not in INDEX_TYPES:
-                    _add_own(path, inside, found)
+                    _add_values(path, inside, values)
         elif key not in RESERVED and resolve_field(key)[1] != "flattened":
-            _add_own(key, value, found)
-    return found
+            _add_values(key, value, values)
+    return values
 
 
-def _add_own(path: str, value: Any, found: dict[str, list[Any]]) -> None:
+def _add_values(path: str, value: Any, values: dict[str, list[Any]]) -> None:
     if isinstance(value, dict):
         for name, inside in value.items():
-            _add_own(f"{path}.{name}", inside, found)
+            _add_values(f"{path}.{name}", inside, values)
     elif isinstance(value, list):
-        for one in value:
-            _add_own(path, one, found)
+        for item in value:
+            _add_values(path, item, values)
     elif value is not None:
-        found.setdefault(path, []).append(value)
+        values.setdefault(path, []).append(value)
 
 
 def term_text(value: Any) -> str:
@@ -49,22 +49,22 @@ def term_text(value: Any) -> str:
 
 
 def field_term(path: str) -> str:
-    """Return the term by which an index knows that a label has a field of the user's own."""
+    """Return the term that says that a label has a custom field."""
     return path.replace("\\", r"\\").replace("=", r"\=")
 
 
 def path_of_term(name: str) -> str:
-    """Return the path of the field whose `field_term` that is."""
+    """Return the path of a field from its `field_term`."""
     return re.sub(r"\\(.)", r"\1", name)
 
 
 def value_term(path: str, value: Any) -> str:
-    """Return the term by which an index knows one value of such a field: `weather=sunny`."""
+    """Return the term of one value of a custom field: `weather=sunny`."""
     return f"{field_term(path)}={term_text(value)}"
 
 
 def is_searchable(path: str, value: Any) -> bool:
-    """Return whether a search can find the value of such a field; it may be too long."""
+    """Return whether a search can find the value of a custom field: it may be too long."""
     return (
         len(term_text(value)) <= MAX_KEYWORD
         and len(value_term(path, value).encode(errors="surrogatepass")) <= MAX_TERM_BYTES
@@ -72,7 +72,7 @@ def is_searchable(path: str, value: Any) -> bool:
 
 
 def custom_terms(document: Mapping[str, Any]) -> list[str]:
-    """Return the terms of all fields of the user's own, for an index to keep in one field."""
+    """Return the terms of all custom fields of a label."""
     terms: dict[str, None] = {}
     for path, values in custom_values(document).items():
         for value in values:

@@ -1,4 +1,4 @@
-"""New labels: recorded, corrected, marked for deletion, ready to be sent."""
+"""New labels, and changed copies of labels: corrected, marked for deletion, uploaded."""
 
 import re
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ def new_label(
     session: Mapping[str, Any],
     car_setting: Mapping[str, Any],
 ) -> Document:
-    """The document of a picture just taken.
+    """Return the label of a picture just taken.
 
-    `picture` is a JPEG file, width and height in pixels, steering and throttle -1 .. 1.
+    `picture` is a JPEG file; width and height are in pixels, steering and throttle -1 to 1.
     """
     img_id = format_img_id(captured)
-    moment = format_time(captured)
+    time = format_time(captured)
     annotation = {
         "created_by": AUTO,
-        "created_on_date": moment,
+        "created_on_date": time,
         "label_direction": classes.direction(steering),
         "label_speed": classes.speed(throttle),
         "nb_dir": classes.nb_dir,
@@ -47,7 +47,7 @@ def new_label(
         "s3_key": "",
         "raw": True,
         "color": "rgb",
-        "timestamp": moment,
+        "timestamp": time,
         "resolution": {"horizontal": width, "vertical": height},
         "picture_size": len(picture),
         "picture_sha256": sha256(picture),
@@ -64,18 +64,17 @@ def new_label(
 def uploaded(
     document: Document, *, picture: bytes, bucket: str, key: str, upload_time: datetime
 ) -> Document:
-    """The document as it goes into the index: where its picture is, and when it was sent.
+    """Return a copy as an index stores it, with the picture reference and the time of upload.
 
-    Its times are told in UTC, in the one form that every index reads, its texts in NFC.
-
-    What only a label file may ask (`to_delete`, `replaces`) stays behind; `document` is unchanged.
+    Times are in UTC, in the one form that every index reads, and texts in NFC. What only a label
+    file may ask for (`to_delete`, `replaces`) is left out.
     """
     annotation = to_nfc(document["label"])
     created = parse_time(annotation.get("created_on_date", ""))
     if created:
         annotation["created_on_date"] = format_time(created)
     taken = parse_time(document["timestamp"])
-    known = {
+    stored = {
         **to_nfc(document),
         "file_name": document["file_name"],  # as the disk has it
         "s3_bucket": bucket,
@@ -87,7 +86,7 @@ def uploaded(
         "label": annotation,
         "upload_date": format_time(upload_time),
     }
-    return {name: value for name, value in known.items() if name not in ("to_delete", "replaces")}
+    return {name: value for name, value in stored.items() if name not in ("to_delete", "replaces")}
 
 
 def corrected(
@@ -100,14 +99,13 @@ def corrected(
     nb_dir: int | None = None,
     nb_speed: int | None = None,
 ) -> Document:
-    """The label by which a person corrects `document`; it names the one that it replaces.
+    """Return a copy with a person's annotation, which names the label that it replaces.
 
-    `nb_dir` and `nb_speed` are for a document that does not say of how many classes it speaks. The
-    sets that the old label belonged to are not those of the new one.
+    `nb_dir` and `nb_speed` are for a document without them. The copy belongs to no `dataset`.
     """
-    said = document.get("label")
+    old_annotation = document.get("label")
     annotation: Document = {
-        **(said if isinstance(said, dict) else {}),
+        **(old_annotation if isinstance(old_annotation, dict) else {}),
         "created_by": created_by,
         "created_on_date": format_time(created_on),
         "label_direction": direction,
@@ -116,38 +114,39 @@ def corrected(
     for name, count in (("nb_dir", nb_dir), ("nb_speed", nb_speed)):
         if count is not None:
             annotation[name] = count
-    named, old = fingerprint(document["img_id"], annotation), document.get("label_fingerprint")
-    correction = {**document, "label": annotation, "dataset": [], "label_fingerprint": named}
+    new = fingerprint(document["img_id"], annotation)
+    old = document.get("label_fingerprint")
+    correction = {**document, "label": annotation, "dataset": [], "label_fingerprint": new}
     correction.pop("to_delete", None)
     correction.pop("replaces", None)
-    names_one = isinstance(old, str) and re.fullmatch(MD5, old) and old != named
-    return {**correction, "replaces": old} if names_one else correction
+    replaces_old = isinstance(old, str) and re.fullmatch(MD5, old) and old != new
+    return {**correction, "replaces": old} if replaces_old else correction
 
 
 def marked_for_deletion(document: Document) -> Document:
-    """The label as it stands, with the wish that it be deleted; it replaces nothing then."""
-    wish = {**document, "to_delete": True}
-    wish.pop("replaces", None)
-    return wish
+    """Return a copy marked for deletion; it replaces nothing."""
+    marked = {**document, "to_delete": True}
+    marked.pop("replaces", None)
+    return marked
 
 
 def unmarked(document: Document) -> Document:
-    """The label without the wish that it be deleted."""
+    """Return a copy without the mark for deletion."""
     return {key: value for key, value in document.items() if key != "to_delete"}
 
 
 def is_marked_for_deletion(document: Document) -> bool:
-    """Whether a label file asks for this label to be deleted."""
+    """Return whether a label file asks for this label to be deleted."""
     return document.get("to_delete", False) is True
 
 
 def replaced_fingerprint(document: Document) -> str | None:
-    """The fingerprint of the label that this one corrects, if it corrects one."""
+    """Return the fingerprint of the label that this one corrects, if it corrects one."""
     return document.get("replaces")
 
 
 def example_label() -> Document:
-    """A valid and complete label, as a recording writes it."""
+    """Return a valid and complete label, as a recording writes it."""
     return new_label(
         captured=datetime(2020, 12, 31, 15, 45, 55, 123456, tzinfo=UTC),
         picture=b"the bytes of a JPEG file",

@@ -1,4 +1,4 @@
-"""`labels.json`: labels by `img_id`, one entry a line, so that it can be read, cut and compared."""
+"""Label files (`labels.json`): labels by `img_id`, one per line, for grep, cut and diff."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -22,29 +22,33 @@ _EMPTY = re.compile(rb"(\xef\xbb\xbf)?\s*(\{\s*\}\s*)?")
 
 
 def read(path: Path) -> dict[str, Document]:
-    """The labels of a file, every one of them checked.
+    """Return the labels of a file, all of them checked.
 
-    Raises: InputError that names the file, the entry and the value.
+    Raises:
+        InputError: with the file, the entry and the value.
     """
     labels = strict_json.read(path)
     if not isinstance(labels, dict):
         raise InputError(f"{path}: not a label file: expected an object of labels by img_id")
     for img_id, document in labels.items():
         try:
-            named = validation.parse(document).img_id
+            label_id = validation.parse(document).img_id
         except InputError as error:
             raise InputError(f"{path}, entry {img_id!r}: {error}") from error
-        if named != img_id:
-            raise InputError(f"{path}, entry {img_id!r}: its img_id is {named!r}; make them equal")
+        if label_id != img_id:
+            raise InputError(
+                f"{path}, entry {img_id!r}: its img_id is {label_id!r}; make them equal"
+            )
     return labels
 
 
 def entries(path: Path) -> Iterator[tuple[str, Raw]]:
-    """What a label file holds by img_id, as it stands there but each in one line of JSON.
+    """Yield the entries of a label file by img_id, each as one line of JSON, unchecked.
 
-    For large files whose entries stay as they are; none of them needs to be a label.
+    One at a time, for large files.
 
-    Raises: InputError.
+    Raises:
+        InputError: the file cannot be read, or is no object.
     """
     raw = strict_json.read_bytes(path, "a label file")
     for entry in strict_json.iter_entries(raw, str(path)):
@@ -52,7 +56,7 @@ def entries(path: Path) -> Iterator[tuple[str, Raw]]:
 
 
 def starts_like_label_file(raw: bytes) -> bool:
-    """Whether a file that begins so holds labels: the first is one, or it holds nothing at all."""
+    """Return whether the start of a file is that of a label file: a valid label, or no entry."""
     text = raw.decode(errors="ignore")  # may end inside a character
     try:
         first = next(strict_json.iter_entries(text.encode(), NAME), None)
@@ -62,7 +66,11 @@ def starts_like_label_file(raw: bytes) -> bool:
 
 
 def is_empty(path: Path) -> bool:
-    """Return whether no label is in the file, or no file is there. Raises: InputError."""
+    """Return whether the file has no label, or does not exist.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return _EMPTY.fullmatch(file.read(_BEGINNING_BYTES)) is not None
@@ -73,9 +81,10 @@ def is_empty(path: Path) -> bool:
 
 
 def write(path: Path, labels: Mapping[str, Document | Raw]) -> None:
-    """The file holds these labels, sorted by id; until it does, it holds what it held.
+    """Replace the file's labels by these, sorted by id.
 
-    Raises: WriteFailed.
+    Raises:
+        WriteFailed: it cannot be written; any previous version is untouched.
     """
     with open_writer(path) as file:
         for img_id in sorted(labels):
@@ -83,26 +92,26 @@ def write(path: Path, labels: Mapping[str, Document | Raw]) -> None:
 
 
 class LabelFileWriter:
-    """Takes labels one at a time, so that a file may be larger than the memory."""
+    """A label file being written one label at a time, so it may be larger than memory."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.count = 0
 
     def add(self, img_id: str, document: bytes) -> None:
-        """One more entry; `document` is JSON in one line."""
+        """Write an entry; `document` is one line of JSON."""
         self._file.write(b",\n" if self.count else b"{\n")
         self._file.write(msgspec.json.encode(img_id) + b":" + document)
         self.count += 1
 
     def close(self) -> None:
-        """The file is whole JSON."""
+        """Complete the JSON object."""
         self._file.write(b"\n}\n" if self.count else b"{}\n")
 
 
 @contextmanager
 def open_writer(path: Path) -> Iterator[LabelFileWriter]:
-    """A writer whose labels stand at `path` once the block has ended without an error."""
+    """Open a writer; the file appears at `path` when the block ends without an error."""
     with atomic_write(path) as file:
         writer = LabelFileWriter(file)
         yield writer

@@ -1,4 +1,4 @@
-"""What a picture file must be: a whole JPEG of sane size, told from its structure alone.
+"""Checks of picture files: whole JPEGs of sane size, judged by their structure alone.
 
 Every picture is checked here before it enters a database or a recording, and before a decoder gets
 it: no other format reaches one, and none that would take more memory or time than a picture is
@@ -41,12 +41,12 @@ _BLOCK_PX = 8
 
 
 class NotAPicture(InputError):
-    """The bytes are no whole JPEG of sane size; the message goes on after the file's name."""
+    """Bytes that are no whole JPEG of sane size; the message continues a file's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The size that a picture says it has."""
+    """Size of a picture according to its header."""
 
     width_px: int
     height_px: int
@@ -54,13 +54,13 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What the header says of the pixels. `sampling`: factors across and down, by component."""
+    """Header of a frame. `sampling`: horizontal and vertical factors by component."""
 
     size: Size
     sampling: dict[int, tuple[int, int]]
 
     def blocks(self) -> int:
-        """How many blocks of 8x8 samples all components have together."""
+        """Return the number of blocks of 8x8 samples of all components."""
         most_across = max(across for across, _ in self.sampling.values())
         most_down = max(down for _, down in self.sampling.values())
         return sum(
@@ -72,7 +72,7 @@ class _Frame:
 
 @dataclass(slots=True)
 class _Scans:
-    """The pixel data seen so far. `started`: the components of which there is some."""
+    """Pixel data seen so far. `started`: the components that have some."""
 
     count: int = 0
     data_bytes: int = 0
@@ -80,20 +80,26 @@ class _Scans:
 
 
 def read(file: Path) -> bytes:
-    """Return the bytes of a picture file, whatever they are.
+    """Return the bytes of a picture file, unchecked.
 
-    Raises: NotAPicture for what is no regular file or larger than any picture; OSError.
+    Raises:
+        NotAPicture: it is no regular file, or larger than MAX_BYTES.
+        OSError: it cannot be read.
     """
-    told = file.stat()
-    if not stat.S_ISREG(told.st_mode):  # a pipe would be waited for
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would block
         raise NotAPicture("is not a regular file")
-    if told.st_size > MAX_BYTES:
+    if status.st_size > MAX_BYTES:
         raise NotAPicture(_TOO_MANY_BYTES)
     return file.read_bytes()
 
 
 def read_size(content: bytes) -> Size:
-    """Return the size of the picture. Raises: NotAPicture for what is no whole JPEG."""
+    """Return the size of the picture.
+
+    Raises:
+        NotAPicture: it is no whole JPEG of sane size.
+    """
     if not content:
         raise NotAPicture("is empty")
     if len(content) > MAX_BYTES:
@@ -125,7 +131,10 @@ def read_size(content: bytes) -> Size:
 def _segments(content: bytes, scans: _Scans) -> Iterator[tuple[int, int, int]]:
     """Yield marker, start and end of the payload of each segment up to the end of the picture.
 
-    The data after the header of a scan is counted in `scans`. Raises: NotAPicture.
+    Counts the data after the header of each scan in `scans`.
+
+    Raises:
+        NotAPicture: the segments are damaged or cut off.
     """
     at = len(_START)
     for _ in range(_MAX_SEGMENTS):
@@ -152,7 +161,11 @@ def _segments(content: bytes, scans: _Scans) -> Iterator[tuple[int, int, int]]:
 
 
 def _frame(header: bytes) -> _Frame:
-    """Return what the header of a frame says. Raises: NotAPicture."""
+    """Return the parsed header of a frame.
+
+    Raises:
+        NotAPicture: it is damaged, or its size or colours are not supported.
+    """
     if len(header) < 6 or len(header) != 6 + 3 * header[5]:
         raise NotAPicture("is damaged: its header is not whole")
     if header[0] != 8 or header[5] not in (1, 3):
@@ -175,7 +188,11 @@ def _frame(header: bytes) -> _Frame:
 
 
 def _check_scan(header: bytes, frame: _Frame, scans: _Scans) -> None:
-    """Note which components a scan has. Raises: NotAPicture for a bad one, and for too many."""
+    """Check a scan and count it in `scans`.
+
+    Raises:
+        NotAPicture: it is damaged, or there are too many.
+    """
     components = set(header[1:-3:2])
     if not (header and header[0] == len(components) and len(header) == 4 + 2 * header[0]):
         raise NotAPicture("is damaged: its header is not whole")

@@ -1,4 +1,4 @@
-"""The fields of a label: types, limits, and how a search sees each of them.
+"""Fields of a label: types, limits, and the type that a search gives each of them.
 
 This is the only package that spells a key of a label. From the one declaration below come the
 parser, the checks, the JSON Schema, the template, and the types that an index gives the fields.
@@ -34,7 +34,7 @@ ELASTICSEARCH_FIELDS = frozenset(  # its own fields, which no label may have
 
 
 def _meta(description: str, unit: str, index: str, **limits: Any) -> Meta:
-    """Describes a field. `index` is the type that a search gives it (see `INDEX_TYPES`)."""
+    """Return the description of a field; `index` is its type in a search (see INDEX_TYPES)."""
     return Meta(
         description=description,
         extra_json_schema={"unit": unit},
@@ -45,18 +45,18 @@ def _meta(description: str, unit: str, index: str, **limits: Any) -> Meta:
 
 Text = Annotated[str, _meta("A sentence by the driver", "none", "keyword+text")]
 Keyword = Annotated[str, _meta("A word by the driver", "none", "keyword")]
-Moment = "ISO 8601, UTC"
+_TIME = "ISO 8601, UTC"
 
 
 class Resolution(Struct, frozen=True, kw_only=True):
-    """The size of the picture."""
+    """Size of a picture."""
 
     horizontal: Annotated[int, _meta("Width of the picture", "pixels", "integer", ge=1, le=65535)]
     vertical: Annotated[int, _meta("Height of the picture", "pixels", "integer", ge=1, le=65535)]
 
 
 class Annotation(Struct, frozen=True, kw_only=True):
-    """Which way and how fast: the part of a label that people correct."""
+    """Direction and speed: the part of a label that people correct."""
 
     created_by: Annotated[
         str,
@@ -65,7 +65,7 @@ class Annotation(Struct, frozen=True, kw_only=True):
         ),
     ]
     created_on_date: Annotated[
-        str, _meta("When this was said; absent is oldest", Moment, "date")
+        str, _meta("When this was said; absent is oldest", _TIME, "date")
     ] = ""
     label_direction: Annotated[
         int, _meta("Direction class, 0 is hardest left", "class", "integer", ge=0, lt=MAX_CLASSES)
@@ -90,7 +90,7 @@ class Annotation(Struct, frozen=True, kw_only=True):
 
 
 class Label(Struct, frozen=True, kw_only=True):
-    """One picture's label, as it stands in `labels.json` and in the index."""
+    """Label of one picture, in `labels.json` and in the index."""
 
     img_id: Annotated[
         str,
@@ -111,7 +111,7 @@ class Label(Struct, frozen=True, kw_only=True):
         _meta("True when the picture is as the camera gave it", "none", "boolean"),
     ] = True
     color: Annotated[str, _meta("Colour space of the picture", "none", "keyword")] = "rgb"
-    timestamp: Annotated[str, _meta("Moment of capture", Moment, "date")]
+    timestamp: Annotated[str, _meta("Moment of capture", _TIME, "date")]
     resolution: Resolution | UnsetType = UNSET
     picture_size: (
         Annotated[int, _meta("Size of the picture file", "bytes", "long", ge=1, le=2**53)]
@@ -138,7 +138,7 @@ class Label(Struct, frozen=True, kw_only=True):
     dataset: Annotated[
         list[str], _meta("Names of the sets this belongs to", "none", "keyword")
     ] = []
-    upload_date: Annotated[str, _meta('When this was uploaded; "" until then', Moment, "date")] = ""
+    upload_date: Annotated[str, _meta('When this was uploaded; "" until then', _TIME, "date")] = ""
     label_fingerprint: Annotated[
         str,
         _meta("Names this label by its content", "MD5, hex digits", "keyword", pattern=MD5),
@@ -166,7 +166,7 @@ SESSION_KEYS = ("event", "track", "track_type", "driver", "comment")
 
 
 class PictureReference(Struct, frozen=True, kw_only=True):
-    """The keys of a document that say where its picture is; a fast way past all the others."""
+    """Location and identity of a label's picture, decoded without the other fields."""
 
     img_id: str
     file_name: str
@@ -177,7 +177,7 @@ class PictureReference(Struct, frozen=True, kw_only=True):
 
 
 def picture_reference(document: Document) -> PictureReference:
-    """What a checked document says of its picture."""
+    """Return the picture reference of a checked document."""
     return msgspec.convert(document, PictureReference)
 
 
@@ -192,7 +192,7 @@ def is_elasticsearch_field(path: str) -> bool:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a label: every field with a description, its unit and its range."""
+    """Return the JSON Schema of a label: each field with description, unit and range."""
     return msgspec.json.schema(Label)
 
 

@@ -1,4 +1,4 @@
-"""What holds for a whole recording: who drove, where, on what occasion.
+"""Session templates: who drove, where and on what occasion, for a whole recording.
 
 `session_template.json` lies beside the pictures; its keys are copied into every label. Besides the
 usual five it may hold keys of the team's own.
@@ -25,9 +25,10 @@ Session = dict[str, Any]
 
 
 def read(path: Path) -> Session:
-    """The checked content of a session template.
+    """Return the checked content of a session template.
 
-    Raises: InputError that names the file, the key and what it should be.
+    Raises:
+        InputError: with the file, the key and what it should be.
     """
     session = strict_json.read(path)
     if not isinstance(session, dict):
@@ -37,7 +38,11 @@ def read(path: Path) -> Session:
 
 
 def check(session: Session, where: str) -> None:
-    """A label can hold these values; `where` is what a message calls them. Raises: InputError."""
+    """Check that a label can hold these values; `where` stands for them in messages.
+
+    Raises:
+        InputError: a key or a value is not allowed, or all together are too long.
+    """
     for key, value in session.items():
         if key in SESSION_KEYS:
             if not isinstance(value, str):
@@ -60,6 +65,10 @@ def check(session: Session, where: str) -> None:
 
 
 def write(path: Path, session: Mapping[str, Any]) -> None:
-    """The template holds these values. Raises: WriteFailed."""
+    """Write a session template.
+
+    Raises:
+        WriteFailed: it cannot be written; any previous version is untouched.
+    """
     with atomic_write(path) as file:
         file.write(msgspec.json.format(msgspec.json.encode(session), indent=2) + b"\n")

@@ -1,4 +1,4 @@
-"""Texts and file names that look alike: macOS writes an é as two characters, others as one.
+"""Unicode forms of texts and file names: macOS writes an é as two characters, others as one.
 
 Texts are kept in one form (NFC), and searches asked in it. File names that differ only in case or
 form are one name: the disks of macOS and Windows, exFAT and many network drives keep one file.
@@ -23,12 +23,12 @@ def to_nfc(value: Any) -> Any:
 
 
 def to_nfd(text: str) -> str:
-    """Return the text as macOS may have written it: each accent a character of its own."""
+    """Return the text in NFD, as macOS may have written it."""
     return unicodedata.normalize("NFD", text)
 
 
 def file_name_key(file_name: str) -> str:
-    """Return what is equal for two file names that a disk may take for one.
+    """Return a key that is equal for file names that a disk may take for one.
 
     Source: the Unicode Standard, section 3.13, D145 (canonical caseless matching).
     """

@@ -1,4 +1,4 @@
-"""Checks of a label that was read from somewhere."""
+"""Checks of labels that come from a file or an index."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -31,9 +31,10 @@ _CONTAINERS = (dict, list)
 
 
 def parse(document: object) -> Label:
-    """The checked view of a document.
+    """Return the checked view of a document.
 
-    Raises: InputError with the path of the first bad value, what it is and what it should be.
+    Raises:
+        InputError: with the path of the first bad value, what it is and what it should be.
     """
     label = structs.convert(document, Label)
     for path, complaint in _contradictions(label, document):
@@ -42,7 +43,7 @@ def parse(document: object) -> Label:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a picture may be called so: a plain name, no folder, no way out of one."""
+    """Return whether a picture may have this name: a plain one, without a folder or `..`."""
     return (
         re.fullmatch(FILE_NAME, name) is not None
         and ".." not in name
@@ -51,23 +52,29 @@ def is_file_name(name: str) -> bool:
 
 
 def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]:
-    """What types and ranges alone do not show."""
+    """Yield path and reason of each fault that types and ranges do not show."""
     if label.img_id.endswith("\n"):
         yield "img_id", "ends with a line break"
     if not is_file_name(label.file_name):
         yield "file_name", f"{label.file_name!r} is not a plain file name"
     if parse_time(label.timestamp) is None:
         yield "timestamp", f"{label.timestamp!r} is not an ISO 8601 time"
-    said = label.label
-    if said.created_on_date and parse_time(said.created_on_date) is None:
-        yield "label.created_on_date", f"{said.created_on_date!r} is not an ISO 8601 time"
+    annotation = label.label
+    if annotation.created_on_date and parse_time(annotation.created_on_date) is None:
+        yield "label.created_on_date", f"{annotation.created_on_date!r} is not an ISO 8601 time"
     if label.upload_date and parse_time(label.upload_date) is None:
         yield "upload_date", f"{label.upload_date!r} is not an ISO 8601 time"
-    if said.label_direction >= said.nb_dir:
-        yield "label.label_direction", f"{said.label_direction} is not below nb_dir {said.nb_dir}"
-    if said.label_speed >= said.nb_speed:
-        yield "label.label_speed", f"{said.label_speed} is not below nb_speed {said.nb_speed}"
-    right = fingerprint(label.img_id, msgspec.structs.asdict(said))
+    if annotation.label_direction >= annotation.nb_dir:
+        yield (
+            "label.label_direction",
+            f"{annotation.label_direction} is not below nb_dir {annotation.nb_dir}",
+        )
+    if annotation.label_speed >= annotation.nb_speed:
+        yield (
+            "label.label_speed",
+            f"{annotation.label_speed} is not below nb_speed {annotation.nb_speed}",
+        )
+    right = fingerprint(label.img_id, msgspec.structs.asdict(annotation))
     if label.label_fingerprint != right:
         yield (
             "label_fingerprint",
@@ -98,7 +105,7 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
 
 
 def _is_deeper(container: dict[str, Any] | list[Any], depth: int) -> bool:
-    """Whether more than so many lists and objects are in each other."""
+    """Return whether lists and objects are nested deeper than that."""
     inside = container.values() if isinstance(container, dict) else container
     return depth == 0 or any(
         _is_deeper(one, depth - 1) for one in inside if isinstance(one, _CONTAINERS)
@@ -147,7 +154,7 @@ def _utf16_length(text: str) -> int:
 
 
 def custom_key_fault(key: str, keys: Collection[str]) -> str:
-    """Why a team's index takes no label with this key of the user's own; "" where it takes it.
+    """Return why a team's index refuses a label with this custom key; "" where it accepts it.
 
     `keys` are those beside it. A dot leads inside, as in a search.
     """
@@ -189,7 +196,7 @@ def _inner_contradictions(document: Document) -> Iterator[tuple[str, str]]:
 
 
 def is_custom_value(value: object) -> bool:
-    """Whether a key of the user's own may hold this: a scalar or a list of scalars."""
+    """Return whether a custom field may hold this: a scalar or a list of scalars."""
     scalars = str | int | float | bool | None
     if isinstance(value, list):
         return all(isinstance(item, scalars) for item in value)
