@@ -1140,7 +1140,7 @@ OTHERS = [
         upload_data,
         ["drive"],
         1,
-        ["no login can be had", "a line end", "set PATATE_S3_KEY_ID and PATATE_S3_KEY"],
+        ["credentials", "line break", "set PATATE_S3_KEY_ID and PATATE_S3_KEY"],
         variables=TEAM | AWS_LOGIN | {"AWS_ACCESS_KEY_ID": "id\n"},
     ),
     # a damaged database

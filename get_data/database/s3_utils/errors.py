@@ -102,7 +102,7 @@ def diagnose(error: Exception, settings: Settings) -> Diagnosis:
             failure for mark, failure in _CONNECTION_FAILURES.items() if mark in details
         )
     elif "credential provider" in text:
-        cause = text.partition("provider: ")[2].partition("\n")[0]
+        cause = text.partition("provider: ")[2].partition("\n")[0].removeprefix("ValueError: ")
         reason, subject, is_transient = f"no credentials: {cause}", KEY_ID, False
     else:
         last = text.partition("\n")[0].rpartition(" - ")[2]
