@@ -127,7 +127,7 @@ def test_a_database_that_is_not_there_yet_is_said(call, home, tmp_path, request,
         name = f"{team['PATATE_ES_URL']}/{team['PATATE_ES_INDEX']}"
     code, counts, err = call(search_and_download, "-p", tmp_path / "out", *asking("weather"))
     assert (code, counts["found"]) == (0, 0)
-    assert f"nothing was uploaded yet, there is no {name}" in err
+    assert f"there is no {name}" in err
     assert list(home.iterdir()) == []
 
 
