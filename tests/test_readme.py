@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -269,3 +270,13 @@ def test_every_question_to_copy_finds_what_it_asks_for(tmp_path, call):
         assert call(search_and_download, "-q", question, "-p", out)[0] == 0, question
         labels = json.loads((out / "labels.json").read_text())
         assert {numbers[img_id] for img_id in labels} == expected, question
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
+def test_every_script_tells_its_version(script, capsys):
+    project = tomllib.loads((path.ROOT / "pyproject.toml").read_text())["project"]
+    module = importlib.import_module(f"get_data.{script.stem}")
+    with pytest.raises(SystemExit) as ended:
+        module.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"patate {project['version']}\n"
