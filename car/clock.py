@@ -10,7 +10,7 @@ _INCLUDING_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 def since_boot_s() -> float:
     """Return seconds since the machine started, suspended time included.
 
-    Watchdogs need this clock: time.monotonic() stands still while Linux is suspended, so a command
+    Watchdogs need this clock: time.monotonic() stops while Linux is suspended, so a command
     sent before would look fresh afterwards. All processes of a machine share it.
     """
     return time.clock_gettime(_INCLUDING_SLEEP)

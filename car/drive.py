@@ -127,8 +127,8 @@ def _find_stop_reason(
         return pad.fault
     if throttle and pad.silent_s > rules.silence_s:  # S2
         return "the pad is silent"
-    # S10: after a gap the state of the pad is not the driver's will; the thumb may have released
-    # the trigger, or pressed Menu, long ago.
+    # S10: after a gap the state of the pad is stale; the driver may have released the trigger, or
+    # pressed Menu, long ago.
     if gap_s >= COMMAND_TIMEOUT_S:
         return STALLED
     return motors_stop_reason  # S7, S8, S11: the guard saw a gap
@@ -136,7 +136,7 @@ def _find_stop_reason(
 
 @dataclass(slots=True)
 class Timing:
-    """How well a loop keeps to its schedule."""
+    """Timing of a loop: ticks made, ticks skipped, and how late each tick was."""
 
     period_s: float
     ticks: int = 0
@@ -165,7 +165,7 @@ class Drive:
         on_erase: Callable[[], object],
         on_pause: Callable[[], object],
     ) -> None:
-        """Join the parts. `run` starts the drive and closes them.
+        """Connect the parts; `run` starts the drive and closes them.
 
         `on_frame` receives every picture, `on_picture` those taken while recording, with the
         command at the time of exposure. Both are called from the camera's thread.
@@ -181,7 +181,7 @@ class Drive:
         self._on_pause = on_pause
         self._stop = threading.Event()
         self._camera_error: Exception | None = None
-        self._last_read_s = 0.0  # of the pad
+        self._last_read_s = 0.0  # when the pad was read last
         self._commands: deque[tuple[float, Command]] = deque(
             maxlen=int(_COMMAND_HISTORY_S * CONTROL_HZ)
         )
@@ -205,15 +205,15 @@ class Drive:
             PadLost: the pad has been missing for too long.
             MotorsFailed: the motors or their guard have failed.
         """
-        camera = threading.Thread(target=self._take_pictures, name="camera", daemon=True)
-        with ExitStack() as steps:  # in reverse order, each despite failures
+        camera_thread = threading.Thread(target=self._take_pictures, name="camera", daemon=True)
+        with ExitStack() as steps:  # run in reverse order, even after a failure
             steps.callback(self._camera.close)
             steps.callback(self._pad.close)
-            steps.callback(camera.join, _CAMERA_JOIN_TIMEOUT_S)
+            steps.callback(camera_thread.join, _CAMERA_JOIN_TIMEOUT_S)
             # S12, S14: the motors come first, since the other parts may hang or fail.
             steps.callback(self._motors.close)
             steps.callback(self._finish)
-            camera.start()
+            camera_thread.start()
             self._pad.discard_presses()  # P4: buttons pressed during the checks
             # Inherited by the threads that time the pulses, if the motors have to be taken over.
             with priority(CONTROL, inherited=True):

@@ -58,8 +58,8 @@ class PulseMotors(Conf, frozen=True, kw_only=True, tag_field="driver"):
 class GpioMotors(PulseMotors, frozen=True, kw_only=True, tag="gpio"):
     """Servo and ESC on pins of the Pi.
 
-    Pulses timed in software are `longer_by_us` longer than requested; None stands for the value
-    known of the library that times them.
+    Pulses timed in software are `longer_by_us` longer than requested; None means the known value
+    of the library that times them.
     """
 
     longer_by_us: Annotated[float, Meta(ge=0, le=200)] | None = None
@@ -73,7 +73,7 @@ class Pca9685Motors(PulseMotors, frozen=True, kw_only=True, tag="pca9685"):
 
 
 class Pad(Conf, frozen=True, kw_only=True, tag_field="driver"):
-    """When a pad counts as silent or lost.
+    """Limits after which a pad counts as silent or lost.
 
     No event for `silence_s` with the throttle on stops the car; no pad for `lost_s` ends the run.
     """

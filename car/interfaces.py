@@ -113,7 +113,7 @@ class Camera(Protocol):
         """
 
     def advice(self) -> str:
-        """Return what would make the pictures better; "" when nothing would."""
+        """Return a recommendation for better pictures; "" when there is none."""
 
     def capture(self) -> Frame:
         """Wait for the next picture and return it.

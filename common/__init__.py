@@ -1,1 +1,1 @@
-"""The base of the toolkit, which knows nothing of cars or labels."""
+"""Base of the toolkit, independent of cars and labels."""

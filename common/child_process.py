@@ -33,7 +33,7 @@ def start_process(
 ) -> "subprocess.Popen[bytes]":
     """Run a module as a child process and wait until it is ready.
 
-    `name` stands for the child in messages; `inherited_fds` stay open in it.
+    `name` is what messages call the child; `inherited_fds` stay open in it.
 
     Raises:
         ChildFailed: the child exited, or was not ready in time and was killed.

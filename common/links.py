@@ -55,7 +55,7 @@ def lexists(file: Path) -> bool:
     """Return whether the path exists, also as a dangling link.
 
     Raises:
-        OSError: that cannot be found out; `os.path.lexists` would return False.
+        OSError: the path cannot be looked up; `os.path.lexists` would return False.
     """
     try:
         file.lstat()

@@ -16,7 +16,7 @@ class CheckResult:
 
 
 class CheckUnknown(Exception):
-    """Check without a result on this machine, or without a part whose check failed."""
+    """A check that has no result: this machine cannot report it, or its part is not ready."""
 
 
 Check = Callable[[], CheckResult]
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Opened(Generic[T]):
-    """Part of a car that was opened, if that worked and its check passed."""
+    """Part of a car, usable once it was opened and its check has passed."""
 
     def __init__(self, name: str) -> None:
         self._name = name

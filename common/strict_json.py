@@ -25,7 +25,7 @@ def read(path: Path) -> Any:
 
 
 def read_bytes(path: Path, description: str) -> bytes:
-    """Read a regular file; `description` stands for it in messages ("a label file").
+    """Read a regular file; messages call it by its `description` ("a label file").
 
     Raises:
         InputError: it cannot be read, or it is a pipe or a device, which may never end.
@@ -43,7 +43,7 @@ def read_bytes(path: Path, description: str) -> bytes:
 
 
 def parse(raw: bytes, source: str) -> Any:
-    """Parse JSON text; `source` stands for it in messages.
+    """Parse JSON text; messages name its `source`.
 
     Raises:
         InputError: it is not JSON, or has something that other readers change silently: NaN,

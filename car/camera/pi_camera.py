@@ -30,7 +30,7 @@ _CANCEL_EVERY_S = 0.05
 _WHOLE_VIEW = 0.95  # of the widest; some modes leave a few lines out
 _RATE_TOLERANCE_HZ = 0.005  # picamera2 rounds rates to 0.01 Hz
 _PICTURES_PER_COLOUR = 3
-_NOISE = 16  # of 255: a channel this dark does not tell colours apart
+_NOISE = 16  # of 255: a channel this dark is too noisy to compare colours
 _MIN_COLOUR_RATIO = 1.2  # red over blue; 1.9 in good light, gamma being 2.2
 
 _UPGRADE = "sudo apt update && sudo apt full-upgrade"
@@ -126,7 +126,7 @@ class PiCamera:
 
     @property
     def missed(self) -> int:
-        """Pictures that the sensor made between two calls of `capture`, which neither returned."""
+        """Number of pictures that the sensor made and `capture` did not return."""
         return self._missed
 
     def describe(self) -> str:
@@ -140,7 +140,7 @@ class PiCamera:
         )
 
     def advice(self) -> str:
-        """Return which size shows the mode's whole view; "" when the pictures do."""
+        """Return the option that shows the mode's whole view; "" if the pictures show it."""
         width, height = self._mode.view_px
         if self._view_px[0] * self._view_px[1] >= _WHOLE_VIEW * width * height:
             return ""
@@ -277,7 +277,7 @@ class PiCamera:
     def _settle(self) -> _Picture:
         """Wait until exposure and white balance are steady; return the newest picture.
 
-        Light that flickers never is: the wait has an end.
+        Flickering light never is, so the wait ends after `_SETTLE_TIMEOUT_S`.
         """
         deadline_s = time.monotonic() + _SETTLE_TIMEOUT_S
         steady_s = max(_STEADY_S, _STEADY_PERIODS * self._period_s)
@@ -343,8 +343,8 @@ class PiCamera:
                         late_s = time.monotonic() - deadline_s
                         if extended or late_s < COMMAND_TIMEOUT_S:
                             break
-                        # A wait that ends far too late means that this process was held up, which
-                        # says nothing about the camera: wait once more.
+                        # A wait that ends far too late means that this process was delayed, not
+                        # the camera: wait once more.
                         extended, deadline_s = True, time.monotonic() + timeout_s
                         continue
                     except CancelledError:
@@ -440,7 +440,7 @@ def _import_picamera2() -> Any:
             "python3-picamera2 --no-install-recommends, and a .venv that sees system packages: "
             "python3 -m venv --system-site-packages .venv"
         ) from error
-    if not hasattr(Picamera2, "cancel_all_and_flush"):  # came together with capture timeouts
+    if not hasattr(Picamera2, "cancel_all_and_flush"):  # added along with capture timeouts
         raise CameraFailed(f"picamera2 is older than 0.3.20 and may wait forever: {_UPGRADE}")
     return Picamera2
 
@@ -477,8 +477,8 @@ def _read_request(request: Any) -> _Picture:
     """Copy a request's picture and metadata."""
     metadata = request.get_metadata()
     # The stamp is documented as BOOTTIME, which counts suspension; the kernel often gives
-    # MONOTONIC. A Pi is never suspended, so both are right. Two clocks cannot be read at once: of
-    # three tries, the largest difference had the shortest pause between them.
+    # MONOTONIC. A Pi is never suspended, so both are right. The clocks are read one after the
+    # other; a pause in between makes the difference too small, so the largest of three is best.
     suspended_ns = max(
         time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns() for _ in range(3)
     )

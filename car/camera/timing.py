@@ -6,7 +6,7 @@ CLOSE_TIMEOUT_S = 3.0
 
 _NO_PICTURE_S = 1.0
 _NO_PICTURE_PERIODS = 5
-_NO_FIRST_PICTURE_S = 3.0  # the sensor starts, and libcamera drops the first pictures
+_NO_FIRST_PICTURE_S = 3.0  # the sensor needs to start, and libcamera drops the first pictures
 _NO_FIRST_PICTURE_PERIODS = 15
 
 

@@ -34,7 +34,7 @@ _SYS = Path("/sys/class/video4linux")
 
 @dataclass(frozen=True, slots=True)
 class _Mode:
-    """What a webcam delivers: pixel format, size and rate."""
+    """Pixel format, size and rate of a webcam's pictures."""
 
     fourcc: str
     width_px: int
@@ -95,7 +95,7 @@ class Webcam:
         return f"{self._name} at {self._node}: {self._mode}"
 
     def advice(self) -> str:
-        """Return "": a webcam tells nothing of what its pictures leave out."""
+        """Return "": a webcam does not report whether its pictures are cropped."""
         return ""
 
     def check_colours(self) -> str:
@@ -157,8 +157,8 @@ class Webcam:
                     return frame, self._number
                 if self._failure:
                     raise CameraFailed(self._failure)
-            # A wait that ends far too late means that this process was held up, which says nothing
-            # about the camera: wait once more.
+            # A wait that ends far too late means that this process was delayed, not the camera:
+            # wait once more.
             if time.monotonic() - deadline_s < COMMAND_TIMEOUT_S:
                 break
         raise CameraFailed(
@@ -181,7 +181,8 @@ class Webcam:
         if not device.grab():
             if not self._node.exists():
                 self._fail(f"the camera {self._name} was unplugged from {self._node}: plug it in")
-            else:  # it is late, which is for `capture` to judge, or fails at once: no busy loop
+            else:
+                # `capture` decides when a picture is too late; `grab` may fail at once, so sleep.
                 time.sleep(_RETRY_S)
             return
         grabbed_s, stamp_s = time.monotonic(), device.get(CAP_PROP_POS_MSEC) / 1000
@@ -231,12 +232,12 @@ def _find_node(device: int | str) -> Path:
 
 
 def _read_name(node: Path) -> str:
-    """Return the name that the webcam tells, for people."""
+    """Return the webcam's own name in printable characters, for messages."""
     try:
         name = (_SYS / node.name / "name").read_text(errors="replace").strip()
     except OSError:
         name = ""
-    return "".join(sign if sign.isprintable() else "?" for sign in name) or "webcam"
+    return "".join(char if char.isprintable() else "?" for char in name) or "webcam"
 
 
 def _open_device(

@@ -35,7 +35,7 @@ _LAST_PULSE_PERIODS = 5  # the pulse under way at the end, with a generous margi
 class Timing:
     """The library that times the pulses, and the correction to their width.
 
-    `advice` says what to change in hardware_conf.json; "" if nothing.
+    `advice`: what to change in hardware_conf.json; "" if nothing.
     """
 
     library: str
@@ -127,7 +127,10 @@ class GpioPulses:
         pins, self._pins = self._pins, []
         if not pins:
             return
-        with _translate_errors(), ExitStack() as steps:  # in reverse order, each despite failures
+        with (
+            _translate_errors(),
+            ExitStack() as steps,
+        ):  # run in reverse order, even after a failure
             steps.callback(self._gpio.cleanup, pins)
             # The pulse under way must end first. RPi.GPIO completes it, but not if the pin is
             # released meanwhile, and a pulse cut short is another command to the ESC. It must not

@@ -23,7 +23,7 @@ GUARD_MODULE = "car.motors.guard"
 _NAME = "the motors' guard"
 _START_TIMEOUT_S = 20.0  # besides the time for which the guard sends neutral
 _STATUS_TIMEOUT_S = 0.2
-_MIN_UNANSWERED = 5  # commands; gives the guard a moment more if the drive itself was held up
+_MIN_UNANSWERED = 5  # commands; gives the guard more time if the drive itself was delayed
 _EXIT_TIMEOUT_S = 3.0
 _KILL_TIMEOUT_S = 1.0
 
@@ -36,7 +36,7 @@ class MotorsBehindGuard:
     """
 
     def __init__(self, conf: AnyMotors, *, inherited_fds: tuple[int, ...] = ()) -> None:
-        """Start the guard and wait until it has sent neutral for as long as `conf` says.
+        """Start the guard and wait until it has sent neutral for the time set in `conf`.
 
         `inherited_fds` stay open in the guard.
 

@@ -1,8 +1,8 @@
 """Pulses from a PCA9685 board, over I2C.
 
 The chip counts to 4096 at 25 MHz divided by a prescaler, and switches each channel off at a count.
-Without new commands it repeats the last pulse as long as it has VCC; docs/safety.md says what ends
-that. Its clock is off by some percent, so neutral has to be measured with the car's own board.
+Without new commands it repeats the last pulse as long as it has VCC; docs/safety.md lists what
+stops it. Its clock is off by some percent, so neutral has to be measured with the car's own board.
 
 Source: NXP, PCA9685 data sheet, revision 4, section 7.3.
 """

@@ -37,7 +37,7 @@ class Watchdog:
     def check(self, now_s: float) -> None:
         """Stop the wheels if the newest command is too old at `now_s`.
 
-        They stay stopped until a message says that the car is disarmed.
+        They stay stopped until a message reports the car disarmed.
         """
         if now_s >= self.deadline_s:
             self.command, self.status, self.deadline_s = NEUTRAL, GuardStatus.TIMED_OUT, inf

@@ -1,4 +1,4 @@
-"""Settings, commands and status: what passes between the drive, the guard and a simulated car.
+"""Settings, commands and status, exchanged by the drive, the guard and a simulated car.
 
 The drive starts the guard with `encode_settings` as its argument, sends it commands on one pipe and
 reads its status from another. A simulated car receives commands in the same format.
@@ -56,7 +56,7 @@ class Message:
 
 
 class GuardStatus(IntEnum):
-    """Whether the wheels follow the commands, sent as one byte after each read."""
+    """Status of the wheels: following the commands or stopped; one byte after each read."""
 
     FOLLOWING = 0
     TIMED_OUT = 1

@@ -76,7 +76,7 @@ class XboxPad:
     def read(self) -> PadState:
         """Return the current state without waiting, reconnecting to a pad that has come back.
 
-        When the map does not fit the pad, `fault` says so, and only the buttons count.
+        When the map does not fit the pad, `fault` reports it, and only the buttons count.
 
         Raises:
             PadLost: there has been no pad for `lost_s`, or this is closed.

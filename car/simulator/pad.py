@@ -8,14 +8,14 @@ from car.interfaces import NEUTRAL, Button, Command, PadState
 from car.simulator.world import CLOCK_TOLERANCE_S, World
 from common.errors import PadLost
 
-_NOTICE_AFTER_S = 1.0  # that the car stands though it should drive
+_NOTICE_AFTER_S = 1.0  # until the driver notices that the car is not moving
 
 
 class SimulatedPad:
     """Pad of a driver who arms the car first, and again whenever it was stopped.
 
-    If the car stands although the driver did not stop it, the driver releases the throttle, presses
-    Menu once and drives on; if it still stands later, Menu is pressed again.
+    If the car stops without the driver's doing, the driver releases the throttle, presses Menu once
+    and drives on; if the car still does not move, Menu is pressed again.
     """
 
     def __init__(self, world: World, *, presses: Sequence[tuple[float, Button]] = ()) -> None:

@@ -23,7 +23,7 @@ _LIGHT_DRIFT = 0.25
 _LIGHT_PERIODS_S = (23.0, 7.1, 3.3)
 _LIGHT_SHARES = (0.6, 0.25, 0.15)
 _NOISE_LEVELS = 3.0  # standard deviation of a pixel
-_NOISE_OFFSET = 32  # stands for no noise, since pixels are unsigned
+_NOISE_OFFSET = 32  # represents zero noise, since pixels are unsigned
 _NOISE_MARGIN_PX = 61, 53  # range of the noise's shift; coprime, so that it repeats late
 
 
