@@ -68,7 +68,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script; return its exit code."""
+    """Run the script and return its exit code."""
     args = parse_args(argv)
     file, documents = files.read_labels(args.pictures)
     folder = file.parent
@@ -167,9 +167,9 @@ def draw_throttle_bar(tile: Pixels, throttle: float) -> None:
     cv2.rectangle(tile, (left, top), (right, bottom), NEEDLE, -1)
 
 
-def draw_text(tile: Pixels, text: str, at: tuple[int, int]) -> None:
-    """Draw the text with its baseline beginning at `at`."""
-    cv2.putText(tile, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, TEXT, 1, cv2.LINE_AA)
+def draw_text(tile: Pixels, text: str, origin: tuple[int, int]) -> None:
+    """Draw the text, whose baseline starts at `origin`."""
+    cv2.putText(tile, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.45, TEXT, 1, cv2.LINE_AA)
 
 
 if __name__ == "__main__":

@@ -80,11 +80,11 @@ def _person_name(text: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script; return its exit code."""
+    """Run the script and return its exit code."""
     args = parse_args(argv)
     user = args.user or get_login_name()
     folder = check_folder(args.pictures)
-    # The port is tried first: what comes after it writes a work file.
+    # Listen first: when the port is in use, no work file is written.
     with closing(server.listen(args.port)) as listener:
         labels = files.find_label_file(args.labels or folder)
         with closing(open_workspace(labels, folder, user, show_progress)) as workspace:
@@ -119,7 +119,7 @@ def get_login_name() -> str:
 
 
 def check_folder(pictures: Path) -> Path:
-    """Return the folder of the pictures.
+    """Check that the path is a folder, and return it.
 
     Raises:
         InputError: it is not a folder.
@@ -149,7 +149,7 @@ def print_apply_command(exported: Path, folder: Path) -> None:
     output.print_verbatim(f"  {apply.command}")
     if apply.set_first:
         output.print_message(
-            f"Set these variables first, as they are here: {', '.join(apply.set_first)}"
+            f"Set these variables first, to the same values: {', '.join(apply.set_first)}"
         )
 
 

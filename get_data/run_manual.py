@@ -52,8 +52,8 @@ LAST_IMG_ID = "last_img_id"
 
 _RATE = arguments.number_between(0.1, 200, "pictures a second")
 _SHARE = arguments.number_between(0.01, 1, "of full throttle")
-_DIRECTIONS = arguments.integer_between(2, MAX_CLASSES, "classes")  # one tells nothing
-_SPEEDS = arguments.integer_between(1, MAX_CLASSES, "classes")  # one: driven at one speed
+_DIRECTIONS = arguments.integer_between(2, MAX_CLASSES, "classes")  # 1 would carry no information
+_SPEEDS = arguments.integer_between(1, MAX_CLASSES, "classes")  # 1: drive at a constant speed
 _SEED = arguments.integer_between(0, SEEDS - 1, "as a seed")
 
 
@@ -96,28 +96,28 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
         type=_RATE,
         default=20.0,
         metavar="HZ",
-        help="pictures per second (default 20)",
+        help="pictures per second (default: 20)",
     )
     add(
         "--resolution",
         type=arguments.picture_size,
         default=(160, 120),
         metavar="WxH",
-        help="size of the pictures in pixels (default 160x120)",
+        help="size of the pictures in pixels (default: 160x120)",
     )
     add(
         "--nb-dir",
         type=_DIRECTIONS,
         default=5,
         metavar="N",
-        help="number of direction classes (default 5)",
+        help="number of direction classes (default: 5)",
     )
     add(
         "--nb-speed",
         type=_SPEEDS,
         default=2,
         metavar="N",
-        help="number of speed classes (default 2)",
+        help="number of speed classes (default: 2)",
     )
     add(
         "--max-throttle",
@@ -141,7 +141,7 @@ def add_simulation_options(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=_SEED,
         metavar="N",
-        help="repeat the simulated driver, disturbances and light of this seed",
+        help="seed of the simulated driver, disturbances and light, to repeat a drive",
     )
 
 

@@ -63,7 +63,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="check the hash of pictures that are in the folder already",
+        help="also check the hash of pictures already in the folder",
     )
     parser.add_argument(
         "--limit",

@@ -2,8 +2,8 @@
 
     python get_data/upload_data.py drives/monday drives/tuesday
 
-Takes folders recorded by run_manual.py, or label files. It can be run again at any time: only what
-is missing is sent. Labels that were corrected or deleted in the database stay so.
+Takes folders recorded by run_manual.py, or label files. Safe to run again: only missing pictures
+and labels are sent. Labels that were corrected or deleted in the database are left out.
 """
 
 import sys
@@ -55,7 +55,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--new-index",
         action="store_true",
-        help="create an empty index where the old one was lost, with its corrections and deletions",
+        help="create an empty index after the old one was lost, along with its corrections and "
+        "deletions",
     )
     return parser.parse_args(argv)
 
@@ -89,7 +90,7 @@ def read(argument: Path, pictures: Path | None, *, restore: bool, repair: bool) 
     """Return the labels to upload, with the paths of their pictures.
 
     Raises:
-        InputError: there are none of the pictures, or the file has corrections or deletions.
+        InputError: no picture was found, or the file has corrections or deletions.
     """
     labels, documents = files.read_labels(argument, repair=repair)
     entries = read_entries(labels, pictures, documents, restore=restore)

@@ -4,7 +4,7 @@
 
 A label with "replaces" replaces the label with that fingerprint. One with "to_delete": true is
 deleted, and so is its picture unless another label needs it. Counts are shown before anything
-changes. With a file whose labels are mostly unknown to the database, -y is not enough.
+changes. If the database does not know most of these labels, you are asked even with -y.
 """
 
 import sys
@@ -202,7 +202,7 @@ def print_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
 
 
 def ask(counts: Counts, findings: Survey, db: Database, *, is_agreed: bool, skipped: bool) -> None:
-    """Ask before labels are replaced or deleted; about a wrong database even if `is_agreed`.
+    """Ask before labels are replaced or deleted; for a foreign file, ask even if `is_agreed`.
 
     Raises:
         Declined: the answer was no, or there is no terminal.

@@ -1,6 +1,8 @@
 """Print an example of a label, or the JSON Schema of labels.
 
-python get_data/write_label_template.py --json-schema -o label.schema.json
+    python get_data/write_label_template.py --json-schema -o label.schema.json
+
+The example is a complete label, as a recording writes it.
 """
 
 import sys

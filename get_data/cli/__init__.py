@@ -1,1 +1,1 @@
-"""What the scripts share: arguments, output, files, exit codes, signals."""
+"""Code shared by the scripts: arguments, output, files, exit codes, signals."""

@@ -27,7 +27,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _PrintVersion(argparse.Action):
-    """`--version`; unlike the action of argparse, it reads the version only if asked for it."""
+    """`--version`, which unlike argparse's own action reads the version only when it is used."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_arguments: Any) -> NoReturn:
         print(f"patate {version()}")  # noqa: T201  the result, on stdout
@@ -115,15 +115,15 @@ def _number(text: str) -> float:
 
 
 def _integer(text: str) -> int | None:
-    """Parse decimal digits; None for a sign, a blank, or more digits than any use has."""
+    """Parse decimal digits; None for a sign, a blank or more than `_MAX_DIGITS` digits."""
     return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
 def picture_size(text: str) -> tuple[int, int]:
     """Parse "WxH", width and height in pixels."""
-    width, x, height = text.partition("x")
+    width, separator, height = text.partition("x")
     sides = [_integer(side) or 0 for side in (width, height)]
-    if not x or not all(_MIN_SIDE_PX <= side <= _MAX_SIDE_PX for side in sides):
+    if not separator or not all(_MIN_SIDE_PX <= side <= _MAX_SIDE_PX for side in sides):
         raise argparse.ArgumentTypeError(
             f"expected WxH, {_MIN_SIDE_PX} to {_MAX_SIDE_PX} pixels each, got {text!r}"
         )
@@ -137,15 +137,15 @@ def path_argument(text: str) -> Path:
     """Parse the path of a file or a folder, which need not exist."""
     if not text:
         raise argparse.ArgumentTypeError(f"expected a file or a folder, got {text!r}")
-    place = path.expand_user(text)
+    expanded = path.expand_user(text)
     try:
-        place.stat()
+        expanded.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return place
+        return expanded
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", error)
         raise argparse.ArgumentTypeError(f"{text} cannot be read: {reason}") from error
-    return place
+    return expanded
 
 
 def utf8_text(text: str) -> str:

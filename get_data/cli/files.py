@@ -54,7 +54,7 @@ def exists(file: Path) -> bool:
     """Return whether a file or folder exists.
 
     Raises:
-        InputError: that cannot be found out.
+        InputError: the path cannot be looked up.
     """
     try:
         return file.exists()
@@ -66,8 +66,8 @@ def check_output(file: Path) -> None:
     """Check that an output file may be created or replaced at this path.
 
     Raises:
-        InputError: it is a folder, a link or in the local database. It may not be a device either:
-            as root, renaming a file to /dev/null would remove that for all processes.
+        InputError: it is a folder, a link, a device or in the local database. As root, renaming a
+            file to /dev/null would remove that device for all processes.
     """
     if file.is_dir():
         raise InputError(f"{file} is a folder; name a file")
@@ -174,7 +174,7 @@ def _has_journal(folder: Path) -> bool:
     """Return whether a recording in the folder was interrupted or is still running.
 
     Raises:
-        InputError: that cannot be found out.
+        InputError: the path cannot be looked up.
     """
     try:
         return links.lexists(folder / journal.NAME)

@@ -145,7 +145,7 @@ def prompt(question: str) -> str:
     except UnicodeError as error:
         raise InputError(f"{question}the answer is not text in UTF-8; type it again") from error
     except OSError as error:
-        raise Declined(f"{question}the terminal is gone; nothing was changed") from error
+        raise Declined(f"{question}the terminal was closed; nothing was changed") from error
     if not answer:
         raise Declined(f"{question}no answer; nothing was changed")
     return answer.strip()

@@ -41,7 +41,7 @@ def run(main: Callable[[], int]) -> int:
 def _reopen_closed_streams() -> None:
     """Open /dev/null for each standard stream that the parent process has closed.
 
-    Otherwise the next file to be opened would get its number, and our output.
+    Otherwise the next file to be opened would get its descriptor, and with it the script's output.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:

@@ -1,4 +1,4 @@
-"""The session of a drive (event, track, driver, ...), from the folder, options or questions."""
+"""Session of a drive (event, track, driver, ...) from its folder, options or prompts."""
 
 import sys
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ def resolve_session(
 ) -> session.Session:
     """Return the session of a folder: its template, with empty fields filled from `given`.
 
-    Before the first picture of a folder, fields that are still empty are asked for on the
-    terminal. They are not asked for again: an empty answer is an answer too.
+    Before the first picture of a folder, the user is prompted for fields that are still empty, and
+    only then: an empty answer counts.
 
     Raises:
         InputError: the template is invalid or differs from `given`, or the folder has labels but
@@ -45,7 +45,7 @@ def resolve_session(
 
 
 def _check_same(template: Path, saved: session.Session, given: Mapping[str, str]) -> None:
-    """Check that the options do not contradict the template.
+    """Check that the given values do not contradict the template.
 
     Raises:
         InputError: a field has different values.

@@ -19,7 +19,7 @@ _LINE_WIDTH = 79
 def status_line(get_state: Callable[[], DriveState]) -> Iterator[None]:
     """Show the drive while the block runs, if stderr is a terminal.
 
-    A thread writes the line, so a terminal that hangs holds nothing up.
+    A thread writes the line, so that a hanging terminal does not block the drive.
     """
     if not sys.stderr.isatty():
         yield

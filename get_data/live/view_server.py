@@ -1,4 +1,4 @@
-"""The process that shows browsers what the camera sees, and serves nothing else.
+"""The process that serves the camera's pictures to browsers, and nothing else.
 
 Started by `web_view.py`, never by hand; it exits when the drive does. A browser gets the page, the
 pictures as they come (multipart/x-mixed-replace, which browsers show as a moving picture) and the
@@ -193,7 +193,7 @@ def _is_local_name(host: str) -> bool:
 
 
 class Server(ThreadingHTTPServer):
-    """An HTTP server with a bounded number of threads, which a hanging browser does not hold up."""
+    """An HTTP server with a bounded number of threads, which a hanging browser cannot block."""
 
     daemon_threads = True
     block_on_close = False
@@ -229,7 +229,7 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def keep_open(self, request: Any) -> None:
-        """Exempt a connection that watches: those are limited by seats."""
+        """Exempt a viewer's connection from being closed; viewers are limited by seats."""
         with self._counting:
             self._watching.add(request)
 
@@ -281,7 +281,7 @@ def publish_frames(queue: FrameQueueReader, latest: LatestSnapshot, settings: Vi
 
 
 class _DiskSpace:
-    """How long the disk lasts. A thread of its own looks, as a disk can hang."""
+    """Free space on the disk, polled in a thread of its own because a disk can hang."""
 
     def __init__(self, settings: ViewSettings) -> None:
         self._settings = settings

@@ -64,14 +64,14 @@ class LiveView:
         self._max_frame_bytes = resolution[0] * resolution[1] * 3
         self._queue = FrameQueue(slots=_SLOTS, item_bytes=_HEADER_BYTES + self._max_frame_bytes)
         self._next_s = 0.0
-        queue = self._queue.handle
+        handle = self._queue.handle
         settings = ViewSettings(host, port, str(folder.absolute()), rate_hz, jpeg_quality)
         try:
             self._server = start_process(
                 "get_data.live.view_server",
-                msgspec.json.encode(ViewServerArguments(settings, queue)).decode(),
+                msgspec.json.encode(ViewServerArguments(settings, handle)).decode(),
                 name=f"the view server at port {port}",
-                inherited_fds=(queue.memory_fd, queue.pipe_fd),
+                inherited_fds=(handle.memory_fd, handle.pipe_fd),
             )
         except ChildFailed as error:
             self._queue.close()

@@ -1,4 +1,4 @@
-"""What a drive sends the process that shows it in browsers: settings, and frames with a state."""
+"""Messages from a drive to its view server: settings, and frames with the drive's state."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""Recordings: pictures and labels written to disk while a car drives."""
+"""Recordings: pictures and labels written to disk while the car drives."""

@@ -1,4 +1,4 @@
-"""Times of capture that only go up.
+"""Strictly increasing times of capture.
 
 A Raspberry Pi has no clock of its own before it reaches the network: its wall clock starts in the
 past and jumps. Two pictures of one car must never get the same time, and later ones never an
@@ -70,7 +70,7 @@ class CaptureClock:
 
 @dataclass(frozen=True, slots=True)
 class FollowPolicy:
-    """Which earlier times new ones must follow: those up to `until`, or all if it is None."""
+    """Earlier times that new ones must follow: those up to `until`, or all if it is None."""
 
     now: datetime
     until: datetime | None

@@ -4,7 +4,7 @@ One process puts, one takes. Putting never blocks: a full queue refuses. Items o
 that put them, so the reader can drain the queue after the other side was killed.
 
 Layout: a table of counters, then the slots. For each item, the number of its slot goes through a
-pipe, whose end of file tells the reader that the other process is gone. The slot emptied last is
+pipe, whose end of file means that the other process has exited. The slot emptied last is
 filled next, so a reader that keeps up touches little memory. The reader polls every few
 milliseconds: waking it would cost the putting side more than copying a small picture.
 
@@ -48,7 +48,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueueHandle:
-    """What a child process needs to open the reading side; it inherits the descriptors."""
+    """Handle with which a child process opens the reading side; it inherits the descriptors."""
 
     memory_fd: int
     pipe_fd: int
@@ -57,7 +57,7 @@ class QueueHandle:
 
 
 class FrameQueue:
-    """The putting side. `has_reader` turns false once a put finds the reader gone."""
+    """Writing side. `has_reader` becomes false once a put finds that the reader has exited."""
 
     def __init__(self, *, slots: int, item_bytes: int) -> None:
         slot_bytes = _LENGTHS.size + item_bytes
@@ -128,7 +128,7 @@ class FrameQueue:
 
 
 class FrameQueueReader:
-    """The taking side, in the child process."""
+    """Reading side, in the child process."""
 
     def __init__(self, handle: QueueHandle) -> None:
         self._memory = mmap.mmap(handle.memory_fd, 0)
@@ -168,7 +168,7 @@ class FrameQueueReader:
         self.publish_counters()
 
     def publish_counters(self) -> None:
-        """Show the counters to the putting side."""
+        """Publish the counters to the writing side."""
         packed = _COUNTERS.pack(*astuple(self.counters))
         # R4: one copy; `pack_into` writes zeros first, which the other side could read
         self._memory[: len(packed)] = packed

@@ -65,7 +65,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._file = links.open_file(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        sync_folder(folder)  # nothing finds pictures whose journal has lost its name
+        sync_folder(folder)  # without the journal's name, a repair would not find the recording
 
     def add(self, document: Document) -> None:
         """Append a label.
@@ -103,7 +103,7 @@ def write_all(descriptor: int, data: bytes) -> None:
     """Write all of `data`.
 
     Raises:
-        OSError: the disk took only a part.
+        OSError: only a part was written.
     """
     view = memoryview(data)
     while view:
@@ -113,8 +113,8 @@ def write_all(descriptor: int, data: bytes) -> None:
 def acquire_lock(folder: Path) -> int:
     """Lock the folder against other recordings and merges until the descriptor is closed.
 
-    A file system without locks takes new recordings all the same. A journal there may be that of a
-    running recording, and is left alone.
+    On a file system without locks a new recording is allowed. An existing journal is not touched,
+    as it may belong to a running recording.
 
     Raises:
         StillRecording: another process still holds the lock after LOCK_TIMEOUT_S.
@@ -193,7 +193,7 @@ def _repair_failed(folder: Path, error: OSError) -> RecordingFailed:
 
 
 def merge(folder: Path, *, check_pictures: bool) -> MergeReport:
-    """Move the journal's labels to `labels.json`, erased ones to `erased/`, and remove it.
+    """Move labels to `labels.json`, erased ones to `erased/`, and remove the journal.
 
     With `check_pictures`, a label whose picture is missing, empty, short or of another hash goes to
     `labels.damaged.json` instead, and the picture to `damaged/`. The caller holds the lock.
@@ -231,7 +231,8 @@ def merge(folder: Path, *, check_pictures: bool) -> MergeReport:
         _remove_partial_files(folder, ERASED)
     # R14: pictures are durable before a label file names them
     sync_file_system(folder)
-    # R15: both label files are durable before the journal goes; until then a merge can start over
+    # R15: both label files are durable before the journal is removed; until then a merge can start
+    # over
     _write_erased(folder, erased, old_erased)
     label_file.write(folder / label_file.NAME, {**old_labels, **labels})
     (folder / NAME).unlink()
@@ -287,7 +288,7 @@ def iter_labels(folder: Path) -> Iterator[tuple[str, Raw]]:
 
 
 def check_links(folder: Path) -> None:
-    """Raise InputError if a link is in the place of what a recording or a repair writes to."""
+    """Raise InputError if a file or folder that a recording or a repair writes to is a link."""
     for name in (NAME, DAMAGED_LABELS, DAMAGED_PICTURES, ERASED, label_file.NAME):
         links.check_not_link(folder / name)
     links.check_not_link(folder / ERASED / label_file.NAME)
@@ -320,9 +321,9 @@ def _read(path: Path) -> _Content:
         modified = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         for number, line in enumerate(file, start=1):
             try:
-                entry = strict_json.parse(line, NAME)  # as strictly as it will be read again
-                if entry.keys() == {ERASED}:  # a label may have a key of that name too
-                    # find all of them before taking one out: the line may be torn
+                entry = strict_json.parse(line, NAME)  # as strict as the reader of label files
+                if entry.keys() == {ERASED}:  # a label may also have this key, among others
+                    # collect all ids before removing a label: the line may be torn
                     img_ids = [img_id for img_id in entry[ERASED] if img_id in labels]
                     content.erased |= {
                         img_id: labels.pop(img_id) for img_id in dict.fromkeys(img_ids)
@@ -361,7 +362,7 @@ def _read_damaged(folder: Path) -> Document:
 
 
 def _complete_renames(folder: Path, labels: Mapping[str, Raw]) -> None:
-    """Give pictures their name again that a power cut left under the temporary one."""
+    """Rename pictures that a power cut left under their temporary name."""
     for line in labels.values():
         picture = folder / _picture_reference(line).file_name
         temporary = folder / temporary_name(picture.name)
@@ -386,10 +387,10 @@ def _picture_reference(line: Raw) -> PictureReference:
 
 
 def _find_fault(folder: Path, reference: PictureReference) -> str | None:
-    """Return what is wrong with the picture of a label, if anything."""
+    """Return the fault of a label's picture, None if it has none."""
     picture = folder / reference.file_name
     try:
-        if not stat.S_ISREG(picture.stat().st_mode):  # reading a pipe would block for ever
+        if not stat.S_ISREG(picture.stat().st_mode):  # reading a pipe would block forever
             return "the picture is not a regular file"
         content = picture.read_bytes()
     except FileNotFoundError:
@@ -413,7 +414,7 @@ def _find_unlabelled(folder: Path, labelled: set[str]) -> Iterator[str]:
 
 
 def _quarantine(folder: Path, damaged: Document, old: Document) -> None:
-    """List what is damaged, and move the pictures to `damaged/`."""
+    """List the damaged entries, and move their pictures to `damaged/`."""
     # R13: list before moving, and keep the first reason: after a kill the picture is "missing"
     with atomic_write(folder / DAMAGED_LABELS) as file:
         content = msgspec.json.encode({**damaged, **old})
@@ -430,7 +431,7 @@ def _write_erased(folder: Path, erased: Mapping[str, Raw], old: Mapping[str, Raw
 
 
 def _remove_partial_files(folder: Path, inner: str = "") -> None:
-    """Remove what a killed writer left half-written in the folder, or in one within it."""
+    """Remove a killed writer's partial files from the folder, or from `inner` within it."""
     with links.open_folder(folder, inner) as descriptor:
         names = os.listdir(descriptor)  # noqa: PTH208  a path would be looked up again
         for name in fnmatch.filter(names, PARTIAL_FILES):
@@ -440,7 +441,7 @@ def _remove_partial_files(folder: Path, inner: str = "") -> None:
 
 
 def _move(file_names: Sequence[str], folder: Path, target: str, *, source: str = "") -> None:
-    """Move those of the files that exist from one folder to another, both within `folder`."""
+    """Move the files that exist from one folder to another, both within `folder`."""
     (folder / target).mkdir(exist_ok=True)
     if not (folder / source).is_dir():
         return

@@ -1,4 +1,4 @@
-"""The report at the end of a recording, as text."""
+"""Text report at the end of a recording."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -9,14 +9,14 @@ _BAR_WIDTH = 30
 
 
 class LoopTiming(Protocol):
-    """Schedule of the control loop: ticks that were made, and ticks that were skipped."""
+    """Timing of the control loop: its period, and the ticks made and skipped."""
 
     period_s: float
     ticks: int
     skipped: int
 
     def percentile_s(self, percent: float) -> float:
-        """Return the lateness in seconds that this share of all ticks stayed below."""
+        """Return a percentile of the lateness of all ticks, in seconds."""
 
 
 def format_report(
@@ -24,8 +24,8 @@ def format_report(
 ) -> list[str]:
     """Return the lines of the report, with the classes as bar charts.
 
-    `missed` counts the pictures that were not fetched from the camera; `stops` maps each reason
-    that stopped the car to how often it did.
+    `missed` counts the pictures that were not fetched from the camera; `stops` maps each reason for
+    a stop to its count.
     """
     seconds = report.duration_s
     unit = "second" if round(seconds) == 1 else "seconds"

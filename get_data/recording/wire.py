@@ -1,4 +1,4 @@
-"""What the drive and its writer process send each other: settings, items of the queue, report."""
+"""Messages between a drive and its writer process: settings, items of the queue, report."""
 
 import struct
 from dataclasses import dataclass, field
