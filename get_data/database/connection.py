@@ -62,7 +62,8 @@ def open_database(
     return _local(new_index=new_index)
 
 
-# Each kind of database imports its libraries when it is opened: all of them would double the start.
+# Each kind of database imports its libraries when it is opened: all together would double the
+# start-up time.
 # ruff: noqa: PLC0415
 
 
@@ -92,7 +93,10 @@ def _team(
     create_bucket: bool,
     new_index: bool,
 ) -> Iterator[Database]:
-    """Check the store first, which changes nothing, then the index, which may be created."""
+    """Open a team's database: first the store, which is only checked, then the index.
+
+    The index may be created, so nothing changes if the store cannot be used.
+    """
     from get_data.database.es_utils import settings as es_settings
     from get_data.database.es_utils.label_index import ElasticsearchIndex
     from get_data.database.s3_utils import bucket

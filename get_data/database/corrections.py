@@ -1,4 +1,4 @@
-"""Check a file of corrections against a database: whether it belongs there, and is not outdated."""
+"""Checks of a correction file against a database: that it belongs there and is up to date."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Overtaken:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """How many labels a file replaces or deletes, and how many were never in the database."""
+    """Counts of the labels that a file replaces or deletes, and those overtaken by others."""
 
     referenced: int
     unknown: int
@@ -75,8 +75,8 @@ def _overtaken_corrections(
     index: LabelIndex,
 ) -> list[Overtaken]:
     """Return the new corrections of labels that have a tombstone, unless they have one too."""
-    staying_out = index.find_tombstones([entry.fingerprint for entry in late])
-    late = [entry for entry in late if entry.fingerprint not in staying_out]
+    tombstoned = index.find_tombstones([entry.fingerprint for entry in late])
+    late = [entry for entry in late if entry.fingerprint not in tombstoned]
     before = {entry.fingerprint: tombstones[replaced[entry.fingerprint]] for entry in late}
     keys = {
         entry.fingerprint: before[entry.fingerprint].s3_key or entry.label.s3_key for entry in late

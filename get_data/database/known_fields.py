@@ -1,4 +1,4 @@
-"""Fields that a search may ask about: the declared ones, and those that some label has."""
+"""Fields that a search may use: the declared ones, and those that some label has."""
 
 from collections.abc import Collection
 from contextlib import closing
@@ -46,7 +46,7 @@ def _last(path: str) -> str:
 
 
 def _is_undeclared(clause: Clause) -> bool:
-    """Return whether only the labels tell if the field exists."""
+    """Return whether the schema does not declare the field, so only the labels can have it."""
     path, kind = resolve_field(clause.path)
     is_inside = kind == "flattened" and path not in INDEX_TYPES
     if clause.type in _TYPES_WITHOUT_FIELD or is_elasticsearch_field(path) or "*" in path:

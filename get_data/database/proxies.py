@@ -14,12 +14,12 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a server is reached.
+    """Route to a server.
 
     Attributes:
         proxy: the URL of the proxy, "" without one. It may hold a login.
-        note: a parenthesis about proxies to append to a connection error, "" if there is nothing
-            to say.
+        note: a remark on proxies, in parentheses, to append to a connection error; "" if there is
+            none.
     """
 
     proxy: str = field(default="", repr=False)

@@ -55,7 +55,7 @@ class Entry:
 
     @cached_property
     def reference(self) -> PictureReference:
-        """What the label states about its picture."""
+        """The label's picture reference."""
         return schema.picture_reference(self.document)
 
     @cached_property
@@ -369,9 +369,9 @@ class _Upload:
         reference, path = transfer.entry.reference, transfer.entry.picture
         if transfer.entry.namesake:
             raise _PictureError(
-                f"{path} is the same file as {transfer.entry.namesake}: this disk does not tell "
-                "the two names apart; copy the pictures from the disk they were written to, or "
-                "rename one of them, file and label"
+                f"{path} is the same file as {transfer.entry.namesake}: this disk does not "
+                "distinguish the two names; copy the pictures from the disk they were written to, "
+                "or rename one of them, file and label"
             )
         try:
             picture = _read_file(path)

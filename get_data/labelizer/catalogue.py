@@ -38,7 +38,7 @@ class Flag(IntFlag):
     MISSING = 1  # no picture that may be shown
     BROKEN = 2  # the size of the picture is wrong
     INVALID = 4  # the label is not valid
-    HOPELESS = 8  # and no correction makes it valid
+    HOPELESS = 8  # the label is not valid, and no correction makes it valid
     PERSON = 16  # the label is from a person, not from the driver's commands
     MARKED = 32  # the file marks it for deletion
     RUN_START = 64  # the first picture of a run
@@ -133,8 +133,8 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
         file_names=[entry.label.file_name for entry in entries],
         direction=_class_column(entry.label.direction for entry in entries),
         speed=_class_column(entry.label.speed for entry in entries),
-        steering=_share_column(entry.label.steering for entry in entries),
-        throttle=_share_column(entry.label.throttle for entry in entries),
+        steering=_float_column(entry.label.steering for entry in entries),
+        throttle=_float_column(entry.label.throttle for entry in entries),
         group=np.array([groups.index(entry.group or most_common) for entry in entries], np.int16),
         groups=groups,
         flags=flags,
@@ -147,7 +147,7 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
 
 
 def _count_groups(entries: Sequence[LabelEntry], labels: Path) -> Counter[Group]:
-    """Count the labels of each group; without any, return the group of a recording.
+    """Count the labels of each group; if there is none, return the group of a default recording.
 
     Raises:
         InputError: a group has more classes than there are digit keys.
@@ -169,7 +169,7 @@ def _class_column(values: Iterable[int | None]) -> NDArray[np.int8]:
     return np.array([UNKNOWN if value is None else value for value in values], np.int8)
 
 
-def _share_column(values: Iterable[float | None]) -> NDArray[np.float32]:
+def _float_column(values: Iterable[float | None]) -> NDArray[np.float32]:
     return np.array([np.nan if value is None else value for value in values], np.float32)
 
 
@@ -194,7 +194,7 @@ def _flags(entry: LabelEntry, files: Mapping[str, FolderFile]) -> int:
 
 
 def _find_fixes(entries: Sequence[LabelEntry]) -> list[Fix]:
-    """Return the entries that need only their strings read as numbers."""
+    """Return the fixes for entries that become valid once their strings are read as numbers."""
     fixes = []
     for position, entry in enumerate(entries):
         label = entry.label

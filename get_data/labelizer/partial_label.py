@@ -16,7 +16,7 @@ _DIGITS = re.compile(r"\d{1,2}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class PartialLabel:
-    """Usable values of a document; None where one is missing or unusable.
+    """Usable values of a document; None where a value is missing or unusable.
 
     `fault`: why the document is not a valid label, "" if it is one. `text_direction` and
     `text_speed`: classes that are strings in the document, such as "2".
@@ -84,8 +84,8 @@ def _read_invalid(value: object, fault: str) -> PartialLabel:
         text_speed=_integer(_parse_digits(speed), 0, last_speed),
         nb_dir=nb_dir,
         nb_speed=nb_speed,
-        steering=_share(annotation.get("raw_direction")),
-        throttle=_share(annotation.get("raw_speed")),
+        steering=_level(annotation.get("raw_direction")),
+        throttle=_level(annotation.get("raw_speed")),
         marked=document.get("to_delete") is True,
         replaces="replaces" in document,
     )
@@ -103,7 +103,7 @@ def _parse_digits(value: object) -> int | None:
     return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None
 
 
-def _share(value: object) -> float | None:
+def _level(value: object) -> float | None:
     """Return the value if it is a number from -1 to 1, else None."""
     if isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value <= 1:
         return float(value)

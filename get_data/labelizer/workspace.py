@@ -128,7 +128,7 @@ class Workspace:
     def heartbeat(self, browser: str, epoch: int) -> dict[str, Any]:
         """Refresh the page's lease; return lease and source status.
 
-        `free` tells a read-only page that the lease has expired, so that it can take it.
+        `free`: the lease has expired, so a read-only page can take it.
         """
         with self._lease_lock:
             holds = 0 < epoch == self.work.epoch

@@ -49,7 +49,7 @@ def term_text(value: Any) -> str:
 
 
 def field_term(path: str) -> str:
-    """Return the term that says that a label has a custom field."""
+    """Return the term that marks a label as having a custom field."""
     return path.replace("\\", r"\\").replace("=", r"\=")
 
 

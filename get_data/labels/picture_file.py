@@ -3,7 +3,7 @@
 Every picture is checked here before it enters a database or a recording, and before a decoder gets
 it: no other format reaches one, and none that would take more memory or time than a picture is
 worth. Nothing is decoded, so that 100,000 pictures are checked in seconds, on a machine without
-OpenCV; no library that we know tells a whole JPEG from a cut one without decoding it.
+OpenCV; no known library distinguishes a whole JPEG from a truncated one without decoding it.
 
 What follows the end of the picture is not looked at: cameras append previews, videos and padding,
 and every decoder stops at the end. Whether the picture shows anything is not known here either.

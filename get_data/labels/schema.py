@@ -14,10 +14,10 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 Document = dict[str, Any]
-AUTO = "auto"  # who made a label that no person made
+AUTO = "auto"  # author of labels that no person made
 MAX_CLASSES = 99
 MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
-CUSTOM_TERMS = "_own"  # the field that an index keeps them in; no label has a key of that name
+CUSTOM_TERMS = "_own"  # field of an index for all custom fields; no label has a key of that name
 MAX_TERM_BYTES = 32_766  # of Lucene
 MAX_KEYWORD = 8191  # characters that a search looks at; Lucene takes 32,766 bytes
 _IMG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -65,7 +65,7 @@ class Annotation(Struct, frozen=True, kw_only=True):
         ),
     ]
     created_on_date: Annotated[
-        str, _meta("When this was said; absent is oldest", _TIME, "date")
+        str, _meta("Time of the annotation; absent is oldest", _TIME, "date")
     ] = ""
     label_direction: Annotated[
         int, _meta("Direction class, 0 is hardest left", "class", "integer", ge=0, lt=MAX_CLASSES)
@@ -217,7 +217,7 @@ INDEX_TYPES: Mapping[str, str] = {
 """How a search sees each field, by dotted path: `keyword`, `keyword+text` (a keyword with a `text`
 sub-field), `integer`, `long`, `float`, `boolean`, `date`, `flattened`. Other keys are keywords; an
 index keeps them together in one field (`custom_terms`), so that their number has no limit."""
-CUSTOM = "own"  # the kind of a field that the declaration does not know
+CUSTOM = "own"  # the kind of a field that is not declared
 OBJECT = "object"
 TEXT = "words"
 OBJECTS = frozenset(path.rpartition(".")[0] for path in INDEX_TYPES if "." in path)

@@ -38,7 +38,7 @@ def read(path: Path) -> Session:
 
 
 def check(session: Session, where: str) -> None:
-    """Check that a label can hold these values; `where` stands for them in messages.
+    """Check that a label can hold these values; messages call them `where`.
 
     Raises:
         InputError: a key or a value is not allowed, or all together are too long.

@@ -105,26 +105,26 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
 
 
 def _is_deeper(container: dict[str, Any] | list[Any], depth: int) -> bool:
-    """Return whether lists and objects are nested deeper than that."""
+    """Return whether lists and objects are nested deeper than `depth`."""
     inside = container.values() if isinstance(container, dict) else container
     return depth == 0 or any(
-        _is_deeper(one, depth - 1) for one in inside if isinstance(one, _CONTAINERS)
+        _is_deeper(item, depth - 1) for item in inside if isinstance(item, _CONTAINERS)
     )
 
 
 def _is_plain(setting: Document) -> bool:
-    """Return whether it is so short, and without a zero byte, that all of it is taken."""
+    """Return whether a setting is short and has no zero byte, so that every index accepts it."""
     try:
         encoded = msgspec.json.encode(setting)
-    except (ValueError, OverflowError):  # half a character, say, or a number of 40 digits
+    except (ValueError, OverflowError):  # such as a lone surrogate or a number of 40 digits
         return False
     return len(encoded) <= MAX_TERM_BYTES and b"\\u0000" not in encoded
 
 
 def _flattened_fault(value: Any, path: str) -> str:
-    """Return why a team's index refuses what is at a path of a flattened field, or inside.
+    """Return why a team's index refuses a value in a flattened field; "" if it accepts it.
 
-    "" where it takes it. Its terms are the path, a zero byte and the value.
+    The index makes a term of the path, a zero byte and the value.
     """
     if "\0" in path:
         return f"the key {path!r} has a zero byte in it; rename it"
@@ -132,7 +132,7 @@ def _flattened_fault(value: Any, path: str) -> str:
         faults = (_flattened_fault(inside, f"{path}.{name}") for name, inside in value.items())
         return next(filter(None, faults), "")
     if isinstance(value, list):
-        return next(filter(None, (_flattened_fault(one, path) for one in value)), "")
+        return next(filter(None, (_flattened_fault(item, path) for item in value)), "")
     text = "" if value is None else term_text(value)
     is_indexed = value is not None and _utf16_length(text) <= MAX_KEYWORD
     size = len(f"{path.partition('.')[2]}\0{text}".encode(errors="surrogatepass"))
@@ -154,9 +154,9 @@ def _utf16_length(text: str) -> int:
 
 
 def custom_key_fault(key: str, keys: Collection[str]) -> str:
-    """Return why a team's index refuses a label with this custom key; "" where it accepts it.
+    """Return why a team's index refuses a label with this custom key; "" if it accepts it.
 
-    `keys` are those beside it. A dot leads inside, as in a search.
+    `keys` are all keys beside it. A dot separates the names of a path, as in a search.
     """
     steps = _steps(key)
     if not steps:
@@ -168,14 +168,14 @@ def custom_key_fault(key: str, keys: Collection[str]) -> str:
     for count in range(1, len(steps) + 1):
         outer = ".".join(steps[:count])
         is_field = INDEX_TYPES.get(outer, "flattened") != "flattened"
-        is_again = outer in RESERVED and count == len(steps)  # with a dot at its end
+        is_again = outer in RESERVED and count == len(steps)  # the key with a dot at its end
         if is_field or is_again or (outer in keys and outer not in RESERVED and outer != key):
             return f"there is a key {outer} already, and nothing can be inside it; rename this one"
     return ""
 
 
 def _steps(key: str) -> list[str]:
-    """Return the names that a key's dots lead through; none when one of them is blank."""
+    """Return the names that a key's dots separate; none when one of them is blank."""
     steps = key.rstrip(".").split(".")
     return steps if all(step.strip() for step in steps) else []
 

@@ -1,4 +1,4 @@
-"""Errors of Elasticsearch translated into ours: one line that says where, and what to do.
+"""Errors of Elasticsearch translated into ours: one line with the place and the remedy.
 
 DatabaseError           the server could not be reached, or is not Elasticsearch
 └── RequestRejected     the server answered with an error
@@ -128,7 +128,7 @@ def _tls_failure(url: str, details: str) -> str:
 
 
 def _rejection(settings: Settings, status: int, kind: str, reason: str) -> str:
-    """Return what to say after the address of the index."""
+    """Return the message that follows the address of the index."""
     if kind == INDEX_BLOCKED:
         return (
             f" is read-only ({_shorten(reason)}); ask its administrator to free disk space or to "

@@ -1,4 +1,4 @@
-"""How Elasticsearch indexes labels, derived from the declaration of their fields (`INDEX_TYPES`).
+"""Mappings of the two indices, derived from the declaration of the labels' fields (`INDEX_TYPES`).
 
 - keyword: with a `.text` sub-field where people write sentences. Values of more than 8191
   characters are stored but not indexed.

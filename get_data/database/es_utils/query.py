@@ -114,14 +114,14 @@ def _decompose(clause: Clause) -> Clause | None:
     """Return the clause with its text in NFD, None if that makes no difference."""
     name = _TEXT_ARGUMENTS.get(clause.type)
     text = clause.arguments.get(name) if name else None
-    other: object = text
+    decomposed: object = text
     if isinstance(text, list):
-        other = [to_nfd(item) if isinstance(item, str) else item for item in text]
+        decomposed = [to_nfd(item) if isinstance(item, str) else item for item in text]
     elif isinstance(text, str):
-        other = to_nfd(text)
-    if name is None or other == text:
+        decomposed = to_nfd(text)
+    if name is None or decomposed == text:
         return None
-    return replace(clause, arguments={**clause.arguments, name: other})
+    return replace(clause, arguments={**clause.arguments, name: decomposed})
 
 
 def _clause_body(clause: Clause) -> dict[str, Any]:

@@ -453,7 +453,7 @@ def _row(document: Document) -> dict[str, Any]:
 def _rows(
     connection: sqlite3.Connection, statement: str, values: Iterable[str]
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a statement whose `{}` stands for any number of values."""
+    """Yield the rows of a statement whose `{}` is a placeholder for any number of values."""
     for batch in batches(values, _MAX_VALUES):
         yield from connection.execute(statement.format(",".join("?" * len(batch))), batch)
 
@@ -466,7 +466,7 @@ def _grouped(pairs: Iterable[tuple[Any, ...]]) -> dict[str, set[str]]:
 
 
 def _compile(query: SearchQuery) -> Callable[[bytes], bool]:
-    """Return a function that tells whether an encoded document matches.
+    """Return a predicate that is true for encoded documents that match.
 
     Raises:
         InputError: this index does not support the query.

@@ -1,4 +1,4 @@
-"""Where requests for pictures go, and with which credentials."""
+"""Server and credentials of requests for pictures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

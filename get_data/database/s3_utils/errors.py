@@ -61,7 +61,7 @@ _CONNECTION_FAILURES: Mapping[str, tuple[str, str, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Why a request failed.
+    """Diagnosis of a failed request.
 
     Attributes:
         reason: in plain words.
@@ -89,7 +89,7 @@ class RequestFailed(DatabaseError):
 
 
 def diagnose(error: Exception, settings: Settings) -> Diagnosis:
-    """Return why a request failed, in the terms of whoever chose the settings."""
+    """Return why a request failed, in terms of the settings."""
     text, _, details = settings.without_secrets(str(error)).partition("\n\nDebug source:")
     status = int(_search(r"status code: (\d{3})", text) or 0)
     code = _search(r"<Code>(\w+)</Code>", text)

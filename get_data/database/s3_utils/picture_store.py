@@ -98,7 +98,7 @@ class S3PictureStore:
 
     @property
     def notice(self) -> str:
-        """What `check` found out that users should know, in one line; "" if nothing."""
+        """Remark by `check` for the user, in one line; "" if there is none."""
         if self._has_create_only:
             return ""
         return (
@@ -254,7 +254,7 @@ class S3PictureStore:
         return server_time + timedelta(seconds=time.monotonic() - read_at)
 
     def _holds(self, key: str, picture: bytes) -> bool:
-        """Return whether the bucket holds this picture, as far as its metadata tell."""
+        """Return whether the bucket holds this picture, judged by its metadata."""
         meta = self._head(key)
         if meta is None or meta["size"] != len(picture):
             return False
@@ -341,9 +341,9 @@ class S3PictureStore:
 
         Args:
             send: sends the request.
-            subject: what the request is about, for the message.
+            subject: the object of the request, for the message.
             expected: the error of obstore that the caller handles.
-            timeout_s: how long to retry; by default as long as the store was told.
+            timeout_s: how long to retry (default: the store's `retry_timeout_s`).
 
         Raises:
             RequestFailed: the request failed for good, or was retried in vain.

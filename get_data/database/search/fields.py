@@ -1,6 +1,6 @@
 """Fields of a label as a search sees them.
 
-A field tells where a document has its values, how they are indexed, and what a value in a query
+A field defines where a document has its values, how they are indexed, and what a value in a query
 means. Fields have the types of `schema.INDEX_TYPES`; all others are keywords:
 
 - keyword: the whole text, up to 8191 characters; numbers, true and false as spelled in JSON.

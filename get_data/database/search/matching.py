@@ -41,7 +41,7 @@ _WITHOUT_EFFECT = {"boost", "_name"}
 
 
 def compile_query(query: SearchQuery) -> Matcher:
-    """Return a function that tells whether a document matches.
+    """Return a predicate that is true for matching documents.
 
     Raises:
         InputError: a query type, an argument or a value is not supported here.
@@ -129,7 +129,7 @@ def _check_arguments(clause: Clause) -> None:
 
 
 def _compile_values_test(clause: Clause, field: Field) -> Callable[[Sequence[Any]], bool]:
-    """Return a function that tells whether a field's values satisfy the clause."""
+    """Return a predicate that is true for field values that satisfy the clause."""
     spans = _spans(clause, field)
     if spans is not None:
         # exact values in a set: a list of thousands costs one lookup

@@ -48,7 +48,7 @@ def _compile(pattern: str) -> FullMatch:
 
 
 def _literal(text: str, *, any_case: bool) -> str:
-    """Return the pattern of a literal text; `any_case` is that of ASCII, as in Elasticsearch."""
+    """Return the pattern of a literal text; `any_case` covers only ASCII, as in Elasticsearch."""
     return "".join(
         f"[{char.lower()}{char.upper()}]"
         if any_case and char.isascii() and char.isalpha()
@@ -93,9 +93,11 @@ def compile_regexp(text: str, *, any_case: bool) -> FullMatch:
         if (kind == "count" and (starts_group or before == "count")) or (
             element[0] in ("|", ")") and starts_group
         ):
-            raise InvalidValue(f"{element[0]!r} at position {position}, after nothing or repeated")
+            raise InvalidValue(
+                f"{element[0]!r} at position {position} needs a character or a group before it"
+            )
         if any_case and "-" in (element["inside"] or ""):
-            # there Elasticsearch takes a range as it is, but single letters in both cases
+            # in brackets, Elasticsearch ignores the case of single letters, but not of ranges
             raise InvalidValue(f"{element[0]!r} with case_insensitive; write both, as in [a-zA-Z]")
         translated.append(_translate(element, any_case=any_case))
         position, before = element.end(), element[0] if kind == "structure" else str(kind)
@@ -105,15 +107,15 @@ def compile_regexp(text: str, *, any_case: bool) -> FullMatch:
 
 
 def _translate(element: re.Match[str], *, any_case: bool) -> str:
-    """Return the syntax of RE2 for an element."""
+    """Return an element in the syntax of RE2."""
     match element.lastgroup:
         case "escaped":
-            return _escaped(element["escaped"])
+            return _translate_escaped(element["escaped"])
         case "inside":
             items = re.findall(r"\\.|.", element["inside"], re.DOTALL)
             if "--" in element["inside"]:
                 raise InvalidValue("-- in brackets")
-            inside = "".join(_in_brackets(item, any_case=any_case) for item in items)
+            inside = "".join(_translate_inside(item, any_case=any_case) for item in items)
             return f"[{element['inverse']}{inside}]"
         case "count" if re.search("[0-9]{5}", element[0]):  # RE2 would take it literally
             raise InvalidValue(f"invalid repetition size: {element[0]}")
@@ -124,7 +126,7 @@ def _translate(element: re.Match[str], *, any_case: bool) -> str:
     return _literal(element[0], any_case=any_case)
 
 
-def _escaped(char: str) -> str:
+def _translate_escaped(char: str) -> str:
     name = char.lower()
     if name in _CLASSES:
         return f"[{'' if char == name else '^'}{_CLASSES[name]}]"
@@ -133,9 +135,9 @@ def _escaped(char: str) -> str:
     return re.escape(char)
 
 
-def _in_brackets(item: str, *, any_case: bool) -> str:
+def _translate_inside(item: str, *, any_case: bool) -> str:
     if item.startswith("\\"):
-        return _CLASSES.get(item[1]) or _escaped(item[1])
+        return _CLASSES.get(item[1]) or _translate_escaped(item[1])
     if any_case and item.isascii() and item.isalpha():
         return item.lower() + item.upper()
     return item if item == "-" else re.escape(item)

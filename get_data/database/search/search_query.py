@@ -12,7 +12,7 @@ list of clauses:
     }
 
 `type`   a query type of Elasticsearch; a clause with an empty one is skipped.
-`field`  optional: a sub-field; the first clause above is about `event.text`.
+`field`  optional: a sub-field; the first clause above searches `event.text`.
 `bool`   optional: `must` (also spelled `match`; the default), `filter`, `should` (if there are any,
          at least one must match) or `must_not`.
 
@@ -36,7 +36,7 @@ Wildcards and regular expressions have at most 1,000 characters. Text is searche
 in which labels are stored; labels of earlier versions in other forms are still found by `term`,
 `terms` and the other types that compare for equality or a prefix.
 A custom field is searched by its key, as a keyword: numbers, true and false as spelled in JSON.
-`ids` and `match_all` are about no field: the key above them is only a name. A team's database gets
+`ids` and `match_all` apply to no field: the key above them is only a name. A team's database gets
 other types and arguments as they are; the database on one machine rejects them.
 """
 
