@@ -103,7 +103,7 @@ def decide(
     if reason := _find_stop_reason(pad, throttle, rules, motors_stop_reason, gap_s):
         state = replace(state, armed=False, stop_reason=reason)
     elif Button.ARM in pressed and not state.armed:
-        # P3, P5: a trigger that has sent no event yet may be pulled all the same.
+        # P3, P5: a trigger that has sent no event yet may nevertheless be pulled.
         released = max(abs(pad.command.throttle), pad.unreported_throttle) <= RELEASED_THROTTLE
         reason = "" if released else "release the throttle"
         state = replace(state, armed=released, stop_reason=reason)
@@ -233,7 +233,7 @@ class Drive:
             if self.state.over or (duration_s is not None and tick - start >= duration_s):
                 return
             tick += period_s
-            # Ticks that are past already are skipped, not made up for in a burst.
+            # Missed ticks are skipped, not caught up in a burst.
             skipped = int(max(self._clock.now() - tick, 0.0) / period_s)
             self.timing.skipped += skipped
             tick += skipped * period_s

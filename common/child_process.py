@@ -2,8 +2,8 @@
 
     child = start_process("car.motors.guard", conf, name="the guard", stdin=subprocess.PIPE)
 
-The child calls `report_ready()` once it can work. One that cannot start writes the reason as the
-last line on stderr and exits. A child does not receive the signals of the parent's terminal.
+The child calls `report_ready()` once it can work. A child that cannot start writes the reason as
+the last line on stderr and exits. Children do not receive the signals of the parent's terminal.
 """
 
 import os

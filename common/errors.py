@@ -32,7 +32,7 @@ class InputError(ToolkitError):
 
 
 class Declined(ToolkitError):
-    """A question answered with no, or with nobody there to answer it."""
+    """A question that was answered with no, or that could not be asked."""
 
 
 class CameraFailed(ToolkitError):

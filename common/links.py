@@ -37,7 +37,7 @@ def check_not_link(file: Path) -> None:
 def check_side_files(database: Path) -> None:
     """Check that the side files of a SQLite database are regular files or do not exist.
 
-    SQLite would follow a link, wait for a pipe for ever, and report a folder as a disk error.
+    SQLite would follow a link, wait forever for a pipe, and report a folder as a disk error.
 
     Raises:
         InputError: one of them is a link, a pipe, a folder or the like.

@@ -60,7 +60,7 @@ class Opened(Generic[T]):
 
 
 class Preflight:
-    """Checks before a drive, each reported in a line of its own."""
+    """Run of the checks before a drive, which reports each of them in a line."""
 
     def __init__(self, print_line: Callable[[str], None]) -> None:
         self._print_line = print_line

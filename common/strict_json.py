@@ -74,50 +74,51 @@ def iter_entries(raw: bytes, source: str) -> Iterator[Entry]:
     """
     with _translate_errors(source):
         text = raw.decode("utf-8-sig")
-        at = _past_blank(text, 0)
-        if text[at : at + 1] != "{":
+        position = _past_blank(text, 0)
+        if text[position : position + 1] != "{":
             _decoder.decode(text)
             raise _NotAccepted("expected an object")
         seen: set[str] = set()
         bom_bytes = len(BOM_UTF8) if raw.startswith(BOM_UTF8) else 0
-        counted, start = at, bom_bytes + at  # the same position, in characters and in bytes
-        at = _past_blank(text, at + 1)
-        while text[at : at + 1] != "}" or seen:
-            _expect(text, at, '"', "property name enclosed in double quotes")
-            key_at = at
-            key, at = _decoder.raw_decode(text, at)
+        # the same position, in characters and in bytes
+        counted, start = position, bom_bytes + position
+        position = _past_blank(text, position + 1)
+        while text[position : position + 1] != "}" or seen:
+            _expect(text, position, '"', "property name enclosed in double quotes")
+            key_at = position
+            key, position = _decoder.raw_decode(text, position)
             if key in seen:
                 raise _NotAccepted(f"duplicate key {key!r}; keep one")
             seen.add(key)
-            at = _past_blank(text, at)
-            _expect(text, at, ":", "':' delimiter")
-            at = _past_blank(text, at + 1)
-            value, end = _decoder.raw_decode(text, at)
+            position = _past_blank(text, position)
+            _expect(text, position, ":", "':' delimiter")
+            position = _past_blank(text, position + 1)
+            value, end = _decoder.raw_decode(text, position)
             _check_characters(text[key_at:end], [key, value])
-            start += len(text[counted:at].encode())
-            stop = start + len(text[at:end].encode())
+            start += len(text[counted:position].encode())
+            stop = start + len(text[position:end].encode())
             yield Entry(key, value, start, stop)
             counted, start = end, stop
-            at = _past_blank(text, end)
-            if text[at : at + 1] == "}":
+            position = _past_blank(text, end)
+            if text[position : position + 1] == "}":
                 break
-            _expect(text, at, ",", "',' delimiter")
-            at = _past_blank(text, at + 1)
-        at = _past_blank(text, at + 1)
-        if at != len(text):
-            raise json.JSONDecodeError("Extra data", text, at)
+            _expect(text, position, ",", "',' delimiter")
+            position = _past_blank(text, position + 1)
+        position = _past_blank(text, position + 1)
+        if position != len(text):
+            raise json.JSONDecodeError("Extra data", text, position)
 
 
-def _past_blank(text: str, at: int) -> int:
+def _past_blank(text: str, position: int) -> int:
     """Return the position of the next non-blank character."""
-    while text[at : at + 1] in _BLANK:
-        at += 1
-    return at
+    while text[position : position + 1] in _BLANK:
+        position += 1
+    return position
 
 
-def _expect(text: str, at: int, character: str, description: str) -> None:
-    if text[at : at + 1] != character:
-        raise json.JSONDecodeError(f"Expecting {description}", text, at)
+def _expect(text: str, position: int, character: str, description: str) -> None:
+    if text[position : position + 1] != character:
+        raise json.JSONDecodeError(f"Expecting {description}", text, position)
 
 
 def _check_characters(text: str, content: Any) -> None:

@@ -5,7 +5,7 @@ commands from standard input and writes its status to standard output, in the fo
 The wheels go to neutral and stay there
 
 - when `Watchdog` finds a gap between two commands: the drive is dead, stopped or stuck, or this
-  process was held up, or both. They stay there until the drive reports the car disarmed;
+  process was delayed, or both. They stay there until the drive reports the car disarmed;
 - when standard input ends, on any signal, and when the motors fail. Then the guard exits.
 """
 
@@ -76,7 +76,7 @@ def guard(wheels: Motors, signals: int) -> None:
             messages = wire.receive_commands(_COMMANDS)
             if not messages:
                 return  # S6, S12, S16: the drive has exited or closed the pipe
-            # S8: the clock is read after the pipe, since the process may be held up between them.
+            # S8: the clock is read after the pipe, since the process may be delayed in between.
             read_s = since_boot_s()
             for message in messages:
                 watchdog.receive(message, read_s)

@@ -80,7 +80,7 @@ class SimulatedCamera:
                 return due
 
     def close(self) -> None:
-        """Take no more pictures. May be called twice."""
+        """Stop taking pictures. May be called twice."""
         self._closed = True
 
     def _elapsed_periods(self, tolerance_s: float) -> float:
