@@ -295,7 +295,7 @@ def prepare_car(
 ) -> Parts:
     """Run all checks, print them, and open the parts of the car, the motors last.
 
-    `id_warnings` are about picture ids that are ahead of the clock.
+    `id_warnings`: warnings of picture ids that are ahead of the clock.
 
     Raises:
         NotReady: a check failed.

@@ -2,7 +2,7 @@
 
     python get_data/upload_to_db.py corrected/labels.json
 
-A label with "replaces" replaces the label with that fingerprint. One with "to_delete": true is
+A label with "replaces" replaces the label with that fingerprint. A label with "to_delete": true is
 deleted, and so is its picture unless another label needs it. Counts are shown before anything
 changes. If the database does not know most of these labels, you are asked even with -y.
 """

@@ -102,7 +102,7 @@ def plan(
 ) -> Iterator[DeletionOutcome]:
     """Yield what `delete` would do, without changing anything.
 
-    `kept` are the keys of pictures that are about to get another label.
+    `kept`: keys of the pictures that the same run gives another label.
     """
     labels = list(labels)
     leaving = {label.fingerprint for label in labels}

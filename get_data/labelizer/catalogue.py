@@ -88,7 +88,7 @@ class Catalogue:
         return self.groups[int(self.group[position])]
 
     def picture(self, position: int) -> Path | None:
-        """Return the picture file of an entry; None if there is none in the folder."""
+        """Return the picture file of an entry; None if it is not in the folder."""
         name = self.file_names[position]
         return resolve_picture(self.folder, name) if name else None
 

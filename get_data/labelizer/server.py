@@ -52,7 +52,7 @@ def create_server(workspace: Workspace, access: Access, listener: socket.socket)
     """Create the server, whose `run()` returns at Ctrl-C. Call it once in a process.
 
     Signals are deferred meanwhile: Django turns an exception from a signal handler, raised during
-    its setup, into one of its own.
+    its setup, into another exception.
     """
     with signals.defer_signals():
         settings.configure(**_settings(workspace, access, listener.getsockname()[1]))

@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, Document]:
 def entries(path: Path) -> Iterator[tuple[str, Raw]]:
     """Yield the entries of a label file by img_id, each as one line of JSON, unchecked.
 
-    One at a time, for large files.
+    Entries are parsed one at a time, for large files.
 
     Raises:
         InputError: the file cannot be read, or is no object.

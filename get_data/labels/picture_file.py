@@ -136,27 +136,29 @@ def _segments(content: bytes, scans: _Scans) -> Iterator[tuple[int, int, int]]:
     Raises:
         NotAPicture: the segments are damaged or cut off.
     """
-    at = len(_START)
+    offset = len(_START)
     for _ in range(_MAX_SEGMENTS):
-        found = _MARKER.match(content, at)
+        found = _MARKER.match(content, offset)
         if not found:
-            raise NotAPicture("is cut off" if at >= len(content) else f"is damaged at byte {at}")
+            raise NotAPicture(
+                "is cut off" if offset >= len(content) else f"is damaged at byte {offset}"
+            )
         marker = content[found.end() - 1]
         if marker == _END:
             return
         if marker in _ALONE:
-            raise NotAPicture(f"is damaged at byte {at}")
+            raise NotAPicture(f"is damaged at byte {offset}")
         start = found.end() + 2
-        at = found.end() + int.from_bytes(content[found.end() : start])
-        if at < start or at > len(content):
+        offset = found.end() + int.from_bytes(content[found.end() : start])
+        if offset < start or offset > len(content):
             raise NotAPicture("is cut off")
-        yield marker, start, at
+        yield marker, start, offset
         if marker == _SCAN:
-            found = _NEXT_MARKER.search(content, at)
+            found = _NEXT_MARKER.search(content, offset)
             if not found:
                 raise NotAPicture("is cut off")
-            scans.data_bytes += found.start() - at
-            at = found.start()
+            scans.data_bytes += found.start() - offset
+            offset = found.start()
     raise NotAPicture(f"is damaged: more than {_MAX_SEGMENTS} segments")
 
 

@@ -31,7 +31,7 @@ _PIPE_BYTES = 65536
 
 @dataclass(slots=True)
 class Counters:
-    """Progress of the reading side, published to the other one; `stopped` is a code of its own."""
+    """Progress of the reading side, published to the writing side; `stopped` is a code."""
 
     taken: int = 0
     written: int = 0
@@ -87,7 +87,7 @@ class FrameQueue:
         return Counters(*_COUNTERS.unpack_from(self._memory))
 
     def put(self, head: bytes, body: bytes | memoryview) -> bool:
-        """Put an item; return False when the queue is full or nobody reads it any more.
+        """Put an item; return False when the queue is full or the reader has exited.
 
         Raises:
             ValueError: the item is larger than a slot.

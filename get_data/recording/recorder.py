@@ -184,8 +184,8 @@ class Recorder:
         it is found later) in `close`.
 
         Raises:
-            InputError: the picture is none, or too large for this recording; its time has a picture
-                already; steering or throttle is out of range.
+            InputError: the picture is invalid or too large for this recording; its time has a
+                picture already; steering or throttle is out of range.
             RecordingFailed: recording has stopped (only with `wait`).
         """
         self._waited |= wait
@@ -235,7 +235,7 @@ class Recorder:
         return True
 
     def _put_waiting(self, head: bytes, body: memoryview) -> bool:
-        """Put an item, waiting for room; return False when the writer takes no more."""
+        """Put an item, waiting for room; return False when the writer has stopped."""
         taken, deadline_s = -1, 0.0
         while not self._put(head, body):
             now_s = time.monotonic()

@@ -77,7 +77,7 @@ class ItemHeader(NamedTuple):
 
 
 class StopCode(IntEnum):
-    """Values of the queue's counter `stopped`: why the writer takes no more pictures."""
+    """Values of the queue's counter `stopped`: why the writer has stopped recording."""
 
     RECORDING = 0
     DISK_NEARLY_FULL = 1
@@ -86,7 +86,7 @@ class StopCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Counts of a running recording; `stopped` is the reason, or empty while it goes on."""
+    """Counts of a running recording; `stopped`: why it has stopped, "" while it continues."""
 
     written: int
     erased: int

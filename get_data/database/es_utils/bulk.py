@@ -1,4 +1,4 @@
-"""Bulk requests: many changes to an index at once, each with an outcome of its own."""
+"""Bulk requests: many changes to an index at once, each with its own outcome."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ class Outcome:
     Attributes:
         status: the status of HTTP.
         reason: why the operation was rejected, "" if it was not.
-        was_retried: whether an earlier attempt failed. It may have been carried out all the same.
+        was_retried: whether an earlier attempt failed. The server may have executed it anyway.
     """
 
     status: int

@@ -28,7 +28,7 @@ class Response:
 
     Attributes:
         body: the undecoded JSON.
-        was_retried: whether an earlier attempt failed. It may have been carried out all the same.
+        was_retried: whether an earlier attempt failed. The server may have executed it anyway.
     """
 
     body: bytes

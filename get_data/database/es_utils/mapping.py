@@ -74,7 +74,7 @@ def missing_fields(expected: Definition, actual: Definition) -> Definition:
 
 
 def misfit(expected: Definition, actual: Definition) -> str:
-    """Return the first difference that cannot be mended, "" if there is none.
+    """Return the first difference that cannot be fixed, "" if there is none.
 
     Missing fields, as in an index from an earlier version, can be added.
     """

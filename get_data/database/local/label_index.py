@@ -313,7 +313,7 @@ class SqliteIndex:
         """Check that SQLite will open regular files only.
 
         Raises:
-            DatabaseError: the index or a side file is none.
+            DatabaseError: the index or a side file is not a regular file.
         """
         if not self._path.is_file():
             raise DatabaseError(

@@ -152,7 +152,7 @@ class LocalPictureStore:
             picture = file.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except OSError:  # what cannot be read any more is as good as damaged
+        except OSError:  # an unreadable picture counts as damaged
             return PictureState(0, is_intact=False)
         return PictureState(len(picture), key_matches(key, picture))
 

@@ -64,7 +64,7 @@ class Diagnosis:
     """Diagnosis of a failed request.
 
     Attributes:
-        reason: in plain words.
+        reason: a phrase for the message.
         remedy: what to check, after the word "check".
         is_transient: whether the request may succeed when it is sent again.
         status: the status of HTTP, 0 without a response.

@@ -123,7 +123,7 @@ class S3PictureStore:
         sent = time.monotonic()
         meta = self._request(lambda: self._bucket.head(probe), probe)
         self._clock = (meta["last_modified"], sent)
-        # Under some encryptions, such as SSE-KMS, an ETag looks like an MD5 and is none.
+        # Under some encryptions, such as SSE-KMS, an ETag looks like an MD5 but is not.
         self._etag_is_md5 = _etag_md5(meta) in ("", _md5(_PROBE))
         self.delete(probe)
 
@@ -341,7 +341,7 @@ class S3PictureStore:
 
         Args:
             send: sends the request.
-            subject: the object of the request, for the message.
+            subject: path or prefix that the request concerns, for the message; "" for none.
             expected: the error of obstore that the caller handles.
             timeout_s: how long to retry (default: the store's `retry_timeout_s`).
 

@@ -196,7 +196,7 @@ def _range(clause: Clause, bounds: Bounds) -> Span:
 
 
 def _first_text_after_prefix(prefix: str) -> str | None:
-    """Return the first text after all those with the prefix; None if there is none."""
+    """Return the smallest text above all texts with the prefix; None if there is none."""
     for end in range(len(prefix), 0, -1):
         code = ord(prefix[end - 1]) + 1
         if code <= 0x10FFFF:
