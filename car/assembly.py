@@ -154,7 +154,7 @@ class SimulatedCar:
         return ()
 
     def settings(self) -> dict[str, object]:
-        """Return what reproduces this drive: track and seed."""
+        """Return the settings that reproduce this drive: track and seed."""
         return {"sim_track": self._world.track.name, "seed": self._world.seed}
 
     def speed_m_s(self) -> float:
@@ -250,7 +250,7 @@ class RealCar:
         return self._open_parts.enter_context(closing(MotorsBehindGuard(self._conf.motors)))
 
     def check_motors(self, motors: GuardedMotors) -> CheckResult:
-        """Return how the motors are connected, and what times their pulses."""
+        """Return how the motors are connected, and which library times their pulses."""
         description = describe_motors(self._conf.motors)
         if not self._timing:
             return CheckResult(description)

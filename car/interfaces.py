@@ -106,7 +106,7 @@ class Camera(Protocol):
         """
 
     def check_colours(self) -> str:
-        """Return what is known about the colour order of the pictures, in a few words.
+        """Check the colour order of the pictures; return the result in a few words.
 
         Raises:
             CameraFailed: red and blue are swapped.

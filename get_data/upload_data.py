@@ -47,7 +47,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read every picture in the database and replace damaged ones",
+        help="read pictures that are in the database already and replace damaged ones",
     )
     parser.add_argument(
         "--create-bucket", action="store_true", help="create the team's bucket if it does not exist"

@@ -36,7 +36,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="output file (default: stdout)",
     )
     parser.add_argument(
-        "--json-schema", action="store_true", help="write the JSON Schema, not an example"
+        "--json-schema", action="store_true", help="print the JSON Schema instead of an example"
     )
     return parser.parse_args(argv)
 

@@ -174,7 +174,7 @@ class PiCamera:
         return timing.measure_rate_hz(lambda: self._take(timeout_s).captured_s, duration_s)
 
     def check_colours(self) -> str:
-        """Return what is known about the colour order, "too dark to tell" for example.
+        """Return the result of a check of the colour order, "too dark to tell" for example.
 
         Raises the gain of red, then that of blue, and compares which pictures are redder. White
         balance is restored afterwards.

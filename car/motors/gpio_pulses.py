@@ -66,7 +66,7 @@ def _longer_by_us(conf: GpioMotors, library: str) -> float:
 
 
 def _advice(conf: GpioMotors, library: str) -> str:
-    """Return what to do about a value that belongs to another library; "" if it does not."""
+    """Return the remedy for a value that belongs to another library; "" if it does not."""
     others = {value: name for name, value in LONGER_BY_US.items() if name != library and value}
     configured_us = conf.longer_by_us
     if configured_us is None or configured_us not in others:
@@ -172,7 +172,7 @@ def _translate_errors() -> Iterator[None]:
 
 
 def _remedy(message: str) -> str:
-    """Return what to do about a message of RPi.GPIO 0.7.1 or lgpio; "" if it is not known."""
+    """Return the remedy for a message of RPi.GPIO 0.7.1 or lgpio; "" if it is not known."""
     if "peripheral base address" in message:
         return (
             "; RPi.GPIO does not work on a Raspberry Pi 5, install rpi-lgpio instead: "

@@ -11,7 +11,7 @@ from car.simulator.scenery import PANORAMA_ELEVATION_RAD, SCENERIES, draw_ground
 from car.simulator.track import Floats, Pose, Track
 
 _HEIGHT_M = 0.22
-_AHEAD_M = 0.15  # of the rear axle, to which the car's pose refers
+_AHEAD_M = 0.15  # from the rear axle, to which the car's pose refers, to the camera
 _FIELD_OF_VIEW_RAD = radians(100)
 _PITCH_RAD = radians(14)
 

@@ -28,7 +28,7 @@ from get_data.database.interfaces import (
 )
 
 OLD_BACKUP_S = 3600.0  # longer than the deletion of a batch takes
-MAX_ROUNDS = 20  # of repairing what another program keeps undoing
+MAX_ROUNDS = 20  # of repairs that another program keeps undoing
 
 DeletionStatus = Literal["deleted", "absent"]
 PictureStatus = Literal["deleted", "kept", "absent", "lost"]

@@ -240,7 +240,7 @@ def upload(
         DatabaseError: index or store cannot be reached; outcomes yielded so far stand.
     """
     given = list(entries)
-    # of equal labels, upload the one whose picture is at hand
+    # among equal labels, upload the label whose picture file exists
     distinct: dict[str, Entry] = {}
     for entry in given:
         first = distinct.setdefault(entry.fingerprint, entry)

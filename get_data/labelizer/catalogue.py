@@ -27,7 +27,7 @@ from get_data.labels.schema import AUTO
 MAX_CLASSES = 10  # one for each digit key
 
 _MIN_PAUSE_S = 1.0  # between two runs
-_PAUSE_PERIODS = 4.0  # likewise, in median intervals between pictures
+_PAUSE_PERIODS = 4.0  # between two runs, in median intervals between pictures
 
 Progress = Callable[[Iterable[strict_json.Entry]], Iterable[strict_json.Entry]]
 

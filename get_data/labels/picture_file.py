@@ -36,7 +36,7 @@ _SCAN = 0xDA
 _END = 0xD9
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a length; none belongs here
 _MARKER = re.compile(rb"\xff+[^\xff\x00]", re.DOTALL)  # after fill bytes
-_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # what ends a scan's data
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # end of a scan's data
 _BLOCK_PX = 8
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def to_nfc(value: Any) -> Any:
-    """Return the value with every text in it in NFC, also in keys; what is in NFC is not copied."""
+    """Return the value with all texts in NFC, keys included; values in NFC are not copied."""
     if isinstance(value, str):
         return value if value.isascii() else unicodedata.normalize("NFC", value)
     if isinstance(value, list):

@@ -303,7 +303,7 @@ class Recorder:
             )
             raise RecordingFailed(f"{self.folder}: {_WRITER_FAILED}") from error
         finally:
-            # what was in the queue when recording stopped is not recorded either
+            # items left in the queue when recording stopped are not recorded either
             unwritten = self._accepted - self.report.pictures - self.report.erased
             self.report.dropped = self.dropped + unwritten
         if self._waited:
@@ -320,7 +320,7 @@ class Recorder:
             raise RecordingFailed(f"{self.folder}: the pictures are saved{self._merge_remedy()}")
 
     def _merge_remedy(self) -> str:
-        """Return how the labels get into their file; empty when they are there."""
+        """Return the remedy for labels that are not merged; "" when they are."""
         if not self.report.unmerged:
             return ""
         return (

@@ -133,7 +133,7 @@ def _relevant(definition: Definition, part: str) -> Any:
 
 
 def _differences(expected: Any, actual: Any, path: str) -> Iterator[str]:
-    """Yield what `actual` lacks or has otherwise; additions are no difference."""
+    """Yield the values that `actual` lacks or that differ; additions are no difference."""
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         for key, value in expected.items():
             yield from _differences(value, actual.get(key), f"{path}.{key}" if path else key)

@@ -131,7 +131,7 @@ def _diagnose_response(status: int, code: str, text: str) -> tuple[str, str, boo
 
 
 def _remedy(subject: str, settings: Settings) -> str:
-    """Return what to check; where the variable is not set, what takes its place."""
+    """Return the setting to check; if the variable is not set, its substitute."""
     if subject in (KEY_ID, KEY) and not settings.key:
         return f"the AWS profile or role, or set {KEY_ID} and {KEY}"
     if subject == KEY_ID:
