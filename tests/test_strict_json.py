@@ -23,7 +23,7 @@ SIGNS = st.characters(exclude_categories=["Cs"])
         (b"", "f.json, line 1, column 1: not JSON"),
         (b'{"a": 1', "f.json, line 1, column 8: not JSON"),
         (b'{"a": NaN}', "NaN is not a JSON number"),
-        (b'{"a": -Infinity}', "-Infinity is not a number"),
+        (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
         (b'{"a": 1e999}', "the number 1e999 is too large"),
         (b'{"a": 123456789012345678901234567890}', "is too large"),
         (b'{"a": ' + b"9" * 5000 + b"}", "is too large"),
