@@ -1,4 +1,4 @@
-"""A script that is stopped while it is still being loaded: one line and 130, at every moment."""
+"""A script that is stopped while it imports modules, at its start or later: one line and 130."""
 
 import os
 import signal
@@ -21,8 +21,9 @@ import os, sys, _signal
 
 class Watch:
     def find_spec(self, name, path=None, target=None):
-        ready = getattr(_signal.getsignal(_signal.SIGTERM), "__module__", "") == "common.signals"
-        if ready and not hasattr(sys.modules["__main__"], "parse_args"):
+        handled_by = getattr(_signal.getsignal(_signal.SIGTERM), "__module__", "")
+        is_loaded = hasattr(sys.modules["__main__"], "parse_args")
+        if handled_by == os.environ["HANDLED_BY"] and is_loaded == bool(os.environ["WORKS"]):
             os.write(int(os.environ["NOTE"]), name.encode() + b"\\n")
             if name == os.environ.get("STOP_AT"):
                 os.kill(os.getpid(), int(os.environ["NUMBER"]))
@@ -36,14 +37,16 @@ def run(tmp_path):
     """Runs a script that is stopped where it imports a module: the end, and what it imports."""
     (tmp_path / "sitecustomize.py").write_text(WATCH)
 
-    def run_script(name, stop_at="", number=signal.SIGINT, *, ignored=False):
+    def run_script(name, stop_at="", number=signal.SIGINT, *, ignored=False, work=()):
         read, write = os.pipe()
         ended = subprocess.run(
-            [sys.executable, path.ROOT / "get_data" / name, "--no-such-option"],
+            [sys.executable, path.ROOT / "get_data" / name, *(work or ["--no-such-option"])],
             env={
                 **os.environ,
                 "PYTHONPATH": str(tmp_path),
                 "NOTE": str(write),
+                "HANDLED_BY": "get_data.cli.process" if work else "common.signals",
+                "WORKS": "1" if work else "",
                 "STOP_AT": stop_at,
                 "NUMBER": str(int(number)),
             },
@@ -72,6 +75,25 @@ def test_a_script_that_is_stopped_while_it_is_loaded_says_so_in_one_line(run, na
     for position, module in enumerate(chosen):
         ended, _ = run(name, module, numbers[position % 3])
         assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n"), module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("upload_data.py", []), ("contact_sheet.py", []), ("upload_to_db.py", ["--dry-run"])],
+)
+def test_a_script_that_is_stopped_while_its_work_imports_says_so_in_its_last_line(
+    run, drive, name, options
+):
+    """Libraries are also imported with the first call that needs them."""
+    work = [drive, *options]
+    ended, modules = run(name, work=work)
+    assert ended.returncode == 0
+    for module in modules[:: max(1, len(modules) // 8)]:
+        ended, _ = run(name, module, work=work)
+        assert ended.returncode == 130, (module, ended.stderr)
+        assert ended.stderr.splitlines()[-1] == "interrupted"
+        assert "Traceback" not in ended.stderr
 
 
 def test_a_script_that_ignores_a_signal_still_does_so(run):

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO, TypeVar
 
@@ -12,6 +13,11 @@ from common.errors import Declined, InputError, WriteFailed
 from get_data.cli.exit_codes import DONE, SOME_ITEMS_FAILED
 
 _MAX_LINE = 1000
+
+# Its own lock is for several processes: making it with the first message imports modules, and a
+# Ctrl-C meanwhile became a failure of tqdm's.
+tqdm.set_lock(threading.RLock())
+
 Item = TypeVar("Item")
 
 
@@ -26,7 +32,8 @@ def print_message(line: str) -> None:
 def print_verbatim(line: str) -> None:
     """Print a line on stderr unchanged: a command to copy, with no unsafe characters in it."""
     try:
-        tqdm.write(line, file=sys.stderr)
+        with tqdm.get_lock():  # tqdm itself would release it even if interrupted before
+            tqdm.write(line, file=sys.stderr, nolock=True)
     except OSError:
         discard_output(sys.stderr)
 
