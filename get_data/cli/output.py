@@ -14,9 +14,10 @@ from get_data.cli.exit_codes import DONE, SOME_ITEMS_FAILED
 
 _MAX_LINE = 1000
 
-# Its own lock is for several processes: making it with the first message imports modules, and a
-# Ctrl-C meanwhile became a failure of tqdm's.
-tqdm.set_lock(threading.RLock())
+# tqdm's default lock works across processes: creating it, with the first message, imports modules,
+# and a Ctrl-C during that became a failure of tqdm.
+_terminal_lock = threading.RLock()
+tqdm.set_lock(_terminal_lock)
 
 Item = TypeVar("Item")
 
@@ -32,7 +33,7 @@ def print_message(line: str) -> None:
 def print_verbatim(line: str) -> None:
     """Print a line on stderr unchanged: a command to copy, with no unsafe characters in it."""
     try:
-        with tqdm.get_lock():  # tqdm itself would release it even if interrupted before
+        with _terminal_lock:  # tqdm itself would release it even if interrupted before
             tqdm.write(line, file=sys.stderr, nolock=True)
     except OSError:
         discard_output(sys.stderr)
