@@ -34,6 +34,19 @@ def test_wrong_settings_are_reported_with_the_variable(environment, changes, exp
     assert_no_secret(raised.value, environment["PATATE_S3_KEY"])
 
 
+@pytest.mark.parametrize("secret", ["b", "0", "Connect"])
+def test_a_login_that_is_part_of_other_words_hides_no_reason(secret):
+    environment = {
+        "PATATE_S3_BUCKET": "pictures",
+        "PATATE_S3_ENDPOINT_URL": unused_url(),
+        "PATATE_S3_KEY_ID": secret,
+        "PATATE_S3_KEY": secret,
+    }
+    with pytest.raises(DatabaseError) as raised:
+        open_store(environment, retry_timeout_s=0).check(writing=False)
+    assert raised.value.diagnosis.reason == "connection refused"
+
+
 @pytest.mark.parametrize(
     ("status", "answer", "expected"),
     [

@@ -90,7 +90,7 @@ class RequestFailed(DatabaseError):
 
 def diagnose(error: Exception, settings: Settings) -> Diagnosis:
     """Return why a request failed, in terms of the settings."""
-    text, _, details = settings.without_secrets(str(error)).partition("\n\nDebug source:")
+    text, _, details = str(error).partition("\n\nDebug source:")
     status = int(_search(r"status code: (\d{3})", text) or 0)
     code = _search(r"<Code>(\w+)</Code>", text)
     if status or code:
@@ -108,7 +108,7 @@ def diagnose(error: Exception, settings: Settings) -> Diagnosis:
         last = text.partition("\n")[0].rpartition(" - ")[2]
         reason, subject, is_transient = f"not a response of S3: {last}", ENDPOINT_URL, False
     return Diagnosis(
-        reason,
+        settings.without_secrets(reason),  # not before: a short login may be part of any word
         _remedy(subject, settings),
         is_transient,
         status,
