@@ -87,7 +87,11 @@ def test_the_labelizer_knows_no_database_and_no_car():
     assert within("get_data.database", modules) | within("car", modules) == set()
     assert modules & (TEAM - {"django"}) == set()
     recording = within("get_data.recording", modules)
-    assert recording <= {"get_data.recording", "get_data.recording.journal"}
+    assert recording == {
+        "get_data.recording",
+        "get_data.recording.journal",
+        "get_data.recording.merge",
+    }
 
 
 @pytest.mark.parametrize("module", ["upload_data", "upload_to_db", "search_and_download"])

@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import InputError, RecordingFailed, StillRecording
 from get_data.labels import label_file
-from get_data.recording import journal
+from get_data.recording import journal, merge
 from tests.conftest import document, number_of, picture
 
 
@@ -34,7 +34,7 @@ def test_a_merge_holds_little_more_than_the_files_in_memory(tmp_path):
     size = sum(file.stat().st_size for file in tmp_path.iterdir())
     tracemalloc.start()
     try:
-        assert journal.merge(tmp_path, check_pictures=False).labels == 1000
+        assert merge.merge(tmp_path, check_pictures=False).labels == 1000
         merging = tracemalloc.get_traced_memory()[1]
         tracemalloc.reset_peak()
         assert len(journal.read_ids(tmp_path)) == 2000
@@ -49,7 +49,7 @@ def test_what_the_labels_held_before_a_merge_stays_as_it_stood(tmp_path):
     before = '{\n "holiday": {\n  "number": 1e2, "text": "\\u00e9"\n }\n}\n'
     (tmp_path / "labels.json").write_text(before)
     folder = interrupted(tmp_path, [document(0)])
-    assert journal.repair(folder).labels == 1
+    assert merge.repair(folder).labels == 1
     after = (folder / "labels.json").read_text()
     assert json.loads(after) == {document(0)["img_id"]: document(0), **json.loads(before)}
     assert after.splitlines()[2] == '"holiday":{"number":1e2,"text":"\\u00e9"}'
@@ -58,19 +58,19 @@ def test_what_the_labels_held_before_a_merge_stays_as_it_stood(tmp_path):
 def test_a_line_that_begins_with_a_mark_of_utf8_is_read(tmp_path):
     folder = interrupted(tmp_path, [document(0)])
     (folder / journal.NAME).write_text(f"\ufeff{json.dumps(document(0))}\n")
-    assert journal.repair(folder).labels == 1
+    assert merge.repair(folder).labels == 1
     assert label_file.read(folder / "labels.json") == {document(0)["img_id"]: document(0)}
 
 
 def test_no_journal_is_nothing_to_repair(tmp_path):
-    assert journal.repair(tmp_path) is None
+    assert merge.repair(tmp_path) is None
 
 
 def test_whole_pictures_are_merged_into_the_labels_that_were_there(tmp_path):
     label_file.write(tmp_path / "labels.json", {document(0)["img_id"]: document(0)})
     (tmp_path / document(0)["file_name"]).write_bytes(picture(0))
     folder = interrupted(tmp_path, [document(1), document(2)])
-    merged = journal.repair(folder)
+    merged = merge.repair(folder)
     assert (merged.labels, merged.erased, merged.damaged) == (2, 0, {})
     labels = label_file.read(folder / "labels.json")
     assert list(labels.values()) == [document(0), document(1), document(2)]
@@ -90,7 +90,7 @@ def test_a_damaged_picture_is_put_aside_with_its_label(tmp_path, damage, reason)
     folder = interrupted(tmp_path, [document(0), document(1), document(2)])
     bad = document(1)
     damage(folder / bad["file_name"])
-    merged = journal.repair(folder)
+    merged = merge.repair(folder)
     assert merged.labels == 2
     assert reason in merged.damaged[bad["img_id"]]
     aside = json.loads((folder / journal.DAMAGED_LABELS).read_text())
@@ -115,7 +115,7 @@ def test_what_is_no_file_in_a_pictures_place_costs_only_itself(tmp_path, make, r
     file = folder / document(1)["file_name"]
     file.unlink()
     make(file)
-    merged = journal.repair(folder)
+    merged = merge.repair(folder)
     assert merged.labels == 2
     assert merged.damaged.keys() == {document(1)["img_id"]}
     assert reason in merged.damaged[document(1)["img_id"]]
@@ -131,7 +131,7 @@ def test_a_picture_that_the_disk_gives_no_more_costs_only_itself(tmp_path, monke
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", worn_out)
-    merged = journal.repair(folder)
+    merged = merge.repair(folder)
     reason = "the picture cannot be read: Input/output error"
     assert (merged.labels, merged.damaged) == (2, {document(1)["img_id"]: reason})
     assert (folder / "damaged" / file.name).exists()
@@ -140,7 +140,7 @@ def test_a_picture_that_the_disk_gives_no_more_costs_only_itself(tmp_path, monke
 def test_a_folder_that_is_called_as_if_half_written_stays(tmp_path):
     folder = interrupted(tmp_path, [document(0)])
     (folder / ".x.tmp").mkdir()
-    assert journal.repair(folder).labels == 1
+    assert merge.repair(folder).labels == 1
     assert (folder / ".x.tmp").is_dir()
 
 
@@ -148,7 +148,7 @@ def test_a_folder_that_is_called_as_if_half_written_stays(tmp_path):
 def test_a_torn_line_is_kept_aside_and_costs_only_itself(tmp_path, torn):
     folder = interrupted(tmp_path, [document(0)], torn=torn)
     (folder / document(1)["file_name"]).write_bytes(picture(1))
-    merged = journal.repair(folder)
+    merged = merge.repair(folder)
     assert merged.labels == 1
     assert merged.damaged[document(1)["img_id"]] == "the picture has no label"
     assert "this line of the journal is torn" in merged.damaged.values()
@@ -159,7 +159,7 @@ def test_a_torn_line_is_kept_aside_and_costs_only_itself(tmp_path, torn):
 def test_an_erasure_of_which_a_part_cannot_be_read_erases_nothing(wrong, tmp_path):
     erasure = {journal.ERASED: [document(0)["img_id"], wrong]}
     folder = interrupted(tmp_path, [document(0), document(1), erasure])
-    merged = journal.repair(folder)
+    merged = merge.repair(folder)
     kept = label_file.read(folder / label_file.NAME)
     erased = folder / journal.ERASED / label_file.NAME
     labels = kept | (label_file.read(erased) if erased.exists() else {})
@@ -169,10 +169,10 @@ def test_an_erasure_of_which_a_part_cannot_be_read_erases_nothing(wrong, tmp_pat
 
 def test_two_repairs_keep_both_torn_lines(tmp_path):
     folder = interrupted(tmp_path, [document(0)], torn=b"first")
-    journal.repair(folder)
+    merge.repair(folder)
     os.utime(folder / "labels.json", (0, 0))
     interrupted(folder, [document(1)], torn=b"second")
-    journal.repair(folder)
+    merge.repair(folder)
     aside = json.loads((folder / journal.DAMAGED_LABELS).read_text())
     assert sorted(entry["line"] for entry in aside.values()) == ["first", "second"]
 
@@ -181,7 +181,7 @@ def test_half_written_files_go_and_pictures_of_other_kinds_stay(tmp_path):
     folder = interrupted(tmp_path, [document(0)])
     (folder / journal.temporary_name("x.jpg")).write_bytes(b"half")
     (folder / "holiday.jpg").write_bytes(b"mine")
-    journal.repair(folder)
+    merge.repair(folder)
     assert not list(folder.glob(".*"))
     assert (folder / "holiday.jpg").read_bytes() == b"mine"
 
@@ -190,14 +190,14 @@ def test_a_picture_whose_renaming_was_undone_by_a_power_cut_is_found(tmp_path):
     folder = interrupted(tmp_path, [document(0)])
     file = folder / document(0)["file_name"]
     file.rename(folder / journal.temporary_name(file.name))
-    assert journal.repair(folder).labels == 1
+    assert merge.repair(folder).labels == 1
     assert file.read_bytes() == picture(0)
 
 
 def test_an_erasure_is_completed(tmp_path):
     erasure = {"erased": [document(1)["img_id"], "unknown"]}
     folder = interrupted(tmp_path, [document(0), document(1), erasure, document(2)])
-    merged = journal.repair(folder)
+    merged = merge.repair(folder)
     assert (merged.labels, merged.erased, merged.damaged) == (2, 1, {})
     assert label_file.read(folder / "erased" / "labels.json").keys() == {document(1)["img_id"]}
     assert (folder / "erased" / document(1)["file_name"]).read_bytes() == picture(1)
@@ -212,7 +212,7 @@ def test_a_repair_that_is_killed_itself_is_done_again(tmp_path, monkeypatch, ste
     class Killed(BaseException):
         pass
 
-    real = getattr(journal, step)
+    real = getattr(merge, step)
 
     def killed(*arguments):
         if when == "after":
@@ -223,10 +223,10 @@ def test_a_repair_that_is_killed_itself_is_done_again(tmp_path, monkeypatch, ste
     folder = interrupted(tmp_path, [document(0), document(1), erasure, document(2)], torn=b"torn")
     (folder / document(2)["file_name"]).write_bytes(b"")
     with monkeypatch.context() as patch:
-        patch.setattr(journal, step, killed)
+        patch.setattr(merge, step, killed)
         with pytest.raises(Killed):
-            journal.repair(folder)
-    merged = journal.repair(folder)
+            merge.repair(folder)
+    merged = merge.repair(folder)
     assert (merged.labels, merged.erased, len(merged.damaged)) == (1, 1, 2)
     assert label_file.read(folder / "labels.json").keys() == {document(0)["img_id"]}
     aside = json.loads((folder / journal.DAMAGED_LABELS).read_text())
@@ -240,7 +240,7 @@ def test_a_recording_that_still_runs_is_left_alone(tmp_path, monkeypatch):
         journal.folder_lock(folder),
         pytest.raises(StillRecording, match="wait until that has ended"),
     ):
-        journal.repair(folder)
+        merge.repair(folder)
     assert (folder / journal.NAME).exists()
 
 
@@ -248,7 +248,7 @@ def test_labels_that_cannot_be_read_keep_the_journal(tmp_path):
     folder = interrupted(tmp_path, [document(0)])
     (folder / "labels.json").write_text("not json")
     with pytest.raises(InputError, match="not JSON"):
-        journal.repair(folder)
+        merge.repair(folder)
     assert (folder / journal.NAME).exists()
 
 
@@ -258,9 +258,9 @@ def test_a_journal_that_cannot_be_removed_is_named(tmp_path, monkeypatch):
     def read_only(_path):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(journal, "sync_file_system", read_only)
+    monkeypatch.setattr(merge, "sync_file_system", read_only)
     with pytest.raises(RecordingFailed, match="cannot be repaired: Read-only file system"):
-        journal.repair(folder)
+        merge.repair(folder)
     assert (folder / journal.NAME).exists()
 
 
@@ -270,7 +270,7 @@ def test_an_erased_picture_that_is_damaged_is_put_aside_with_its_label(tmp_path)
     (folder / "erased").mkdir()
     torn = (folder / document(1)["file_name"]).rename(folder / "erased" / document(1)["file_name"])
     torn.write_bytes(b"")
-    merged = journal.repair(folder)
+    merged = merge.repair(folder)
     assert merged.damaged == {document(1)["img_id"]: "the picture is empty"}
     assert label_file.read(folder / "erased" / "labels.json") == {
         document(2)["img_id"]: document(2)
@@ -283,7 +283,7 @@ def test_half_written_files_among_the_erased_go_too(tmp_path):
     folder = interrupted(tmp_path, [document(0)])
     (folder / "erased").mkdir()
     (folder / "erased" / ".labels.json.1.tmp").write_bytes(b"half")
-    journal.repair(folder)
+    merge.repair(folder)
     assert list((folder / "erased").iterdir()) == []
 
 
@@ -296,8 +296,8 @@ def test_pictures_are_synced_before_a_label_file_names_them(tmp_path, monkeypatc
     def sync(_folder):
         at_the_sync.extend(sorted(str(file.relative_to(folder)) for file in folder.rglob("*")))
 
-    monkeypatch.setattr(journal, "sync_file_system", sync)
-    journal.repair(folder)
+    monkeypatch.setattr(merge, "sync_file_system", sync)
+    merge.repair(folder)
     names = (document(0)["file_name"], f"erased/{document(1)['file_name']}")
     assert at_the_sync == sorted(["labels.journal", "erased", *names])
 

@@ -12,7 +12,8 @@ import pytest
 
 import path
 from car.camera import timing
-from car.camera.pi_camera import PiCamera, SensorMode, choose_mode
+from car.camera.pi_camera import PiCamera
+from car.camera.sensor_modes import SensorMode, choose_mode
 from car.hardware_conf import Picamera2Camera
 from common.errors import CameraFailed
 from tests.fakes import fake_camera

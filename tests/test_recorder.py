@@ -19,7 +19,7 @@ import path
 from common.errors import InputError, RecordingFailed, StillRecording
 from get_data.labels import ids, label_file
 from get_data.labels.classes import Classes
-from get_data.recording import capture_clock, journal
+from get_data.recording import capture_clock, journal, merge
 from get_data.recording import recorder as recording_recorder
 from get_data.recording.recorder import Recorder
 from tests.conftest import START
@@ -244,7 +244,7 @@ def test_a_writer_that_takes_no_more_is_raised_to_whoever_waits(tmp_path, monkey
     to._writer.kill()
     to._writer.communicate()
     assert (to.report.pictures, to.report.dropped) == (3, 3)  # two in the queue, and the third
-    assert journal.repair(tmp_path).labels == 3
+    assert merge.repair(tmp_path).labels == 3
     assert len(assert_whole(tmp_path)) == 3
 
 
@@ -313,8 +313,8 @@ def test_a_killed_recording_of_a_renamed_folder_is_repaired_where_it_is(tmp_path
     to._writer.kill()
     with pytest.raises(RecordingFailed):
         to.close()
-    assert journal.repair(folder) is None
-    assert journal.repair(away).damaged == {}
+    assert merge.repair(folder) is None
+    assert merge.repair(away).damaged == {}
     assert len(assert_whole(away)) == 20
 
 
@@ -366,7 +366,7 @@ def test_a_killed_writer_is_reported_and_what_it_wrote_is_repaired(tmp_path):
     to._writer.kill()
     with pytest.raises(RecordingFailed, match="the next script that reads the folder repairs it"):
         to.close()
-    assert journal.repair(tmp_path).labels == 10
+    assert merge.repair(tmp_path).labels == 10
     assert len(assert_whole(tmp_path)) == 10
 
 
@@ -443,7 +443,7 @@ def test_labels_that_cannot_be_merged_are_told_and_wait_in_the_journal(tmp_path)
     assert "labels.json" in to.report.unmerged
     assert (to.report.pictures, to.report.stopped) == (10, "")
     (tmp_path / "labels.json").rmdir()
-    assert journal.repair(tmp_path).labels == 10
+    assert merge.repair(tmp_path).labels == 10
     assert len(assert_whole(tmp_path)) == 10
 
 
@@ -494,7 +494,7 @@ def test_a_disk_that_cannot_be_synced_stops_the_recording_and_is_told(tmp_path, 
     assert to.progress.stopped == "disk failed"
     assert to.report.stopped == "Input/output error"
     assert "Input/output error" in to.report.unmerged
-    assert journal.repair(tmp_path / "drive").labels == 3
+    assert merge.repair(tmp_path / "drive").labels == 3
 
 
 @pytest.mark.parametrize(
@@ -706,7 +706,7 @@ def test_a_drive_and_its_writer_killed_together_are_repaired(tmp_path):
         os.kill(pid, signal.SIGKILL)
     drive.stdout.close()
     drive.wait()
-    repaired = journal.repair(tmp_path)
+    repaired = merge.repair(tmp_path)
     assert repaired.labels >= written
     assert set(repaired.damaged.values()) <= {"the picture has no label"}
     assert_whole(tmp_path)

@@ -30,7 +30,7 @@ from get_data.cli import process
 from get_data.labels import label_file, session
 from get_data.labels.ids import fingerprint, parse_img_id
 from get_data.labels.schema import SESSION_KEYS
-from get_data.recording import capture_clock, journal
+from get_data.recording import capture_clock, journal, merge
 from tests.conftest import document, picture, save
 from tests.fakes import fake_camera
 from tests.helpers import unhurried
@@ -752,7 +752,7 @@ def test_a_killed_writer_is_reported_and_hides_no_other_failure(
     assert message in output.err.splitlines()[-1]
     counts = json.loads(output.out)
     assert counts["stopped"].startswith("the writer process failed")
-    labels = journal.repair(folder).labels
+    labels = merge.repair(folder).labels
     assert counts["pictures"] == pytest.approx(
         labels, abs=1
     )  # it may be killed before it counts the last
@@ -777,7 +777,7 @@ def test_a_recording_that_cannot_be_merged_is_reported(tmp_path, monkeypatch, ca
     assert counts["unmerged"]
     assert counts["unmerged"] in output.err.splitlines()[-1]
     (folder / label_file.NAME).rmdir()
-    assert journal.repair(folder).labels == counts["pictures"]
+    assert merge.repair(folder).labels == counts["pictures"]
     assert_whole(folder)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from get_data.recording import journal
+from get_data.recording import merge
 from tests.helpers.waiting import wait_until
 from tests.pi.car import (
     CONF,
@@ -74,7 +74,7 @@ def check_stop(folder, stop):
     assert code == (stop.exit_code or 0), stderr
     assert stop.message in (stderr.splitlines() or [""])[-1]
     wait_until(lambda: not processes_of(folder))
-    journal.repair(car.folder)
+    merge.repair(car.folder)
     assert len(assert_whole(car.folder)) >= taken
 
 

@@ -21,7 +21,7 @@ from get_data.labelizer import catalogue, work_file
 from get_data.labelizer.work_file import WorkFile
 from get_data.labels import label_file, session
 from get_data.labels.classes import Classes
-from get_data.recording import journal
+from get_data.recording import journal, merge
 from get_data.recording.recorder import Recorder
 from tests.conftest import document, picture, save
 from tests.test_bad_input import contents, rights_count
@@ -131,7 +131,7 @@ def test_a_repair_writes_into_no_file_that_another_folder_has_too(wanted, killed
         (killed / wanted).write_text("{}")
     os.link(killed / wanted, other)
     before = other.read_bytes()
-    assert journal.repair(killed)
+    assert merge.repair(killed)
     assert other.read_bytes() == before
 
 

@@ -15,6 +15,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from car.camera import timing
+from car.camera.sensor_modes import WHOLE_VIEW, choose_mode, parse_modes
 from car.hardware_conf import Picamera2Camera
 from car.interfaces import COMMAND_TIMEOUT_S, Frame, Pixels
 from common.errors import CameraFailed
@@ -27,8 +28,6 @@ _STEADY_TOLERANCE = 0.02
 _AE_STATE_SEARCHING = 1
 _MAX_PICTURES_TO_GAINS = 20  # those queued before the change, and the delay of the sensor
 _CANCEL_EVERY_S = 0.05
-_WHOLE_VIEW = 0.95  # of the widest; some modes leave a few lines out
-_RATE_TOLERANCE_HZ = 0.005  # picamera2 rounds rates to 0.01 Hz
 _PICTURES_PER_COLOUR = 3
 _NOISE = 16  # of 255: a channel this dark is too noisy to compare colours
 _MIN_COLOUR_RATIO = 1.2  # red over blue; 1.9 in good light, gamma being 2.2
@@ -39,27 +38,6 @@ _CHECK_CABLE = (
     "and the output of `rpicam-hello --list-cameras`"
 )
 _CONF = "in hardware_conf.json"
-
-
-@dataclass(frozen=True, slots=True)
-class SensorMode:
-    """Readout of the sensor: pictures of `width_px` by `height_px` from `view_px` sensor pixels."""
-
-    width_px: int
-    height_px: int
-    bit_depth: int
-    max_rate_hz: float
-    view_px: tuple[int, int]
-
-    @property
-    def size(self) -> str:
-        """Width and height, for messages."""
-        return f"{self.width_px}x{self.height_px}"
-
-    @property
-    def area(self) -> int:
-        """Area of the view, in sensor pixels."""
-        return self.view_px[0] * self.view_px[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +88,7 @@ class PiCamera:
         self._camera = _open_library_camera(library, conf.number, self._model)
         try:
             with _translate_errors("the camera does not list its modes", _UPGRADE):
-                self._modes = _parse_modes(self._camera.sensor_modes)
+                self._modes = parse_modes(self._camera.sensor_modes)
             self._mode = choose_mode(self._modes, conf, rate_hz)
             self._configure()
             with _translate_errors("the camera does not start", _CHECK_CABLE):
@@ -142,7 +120,7 @@ class PiCamera:
     def advice(self) -> str:
         """Return the option that shows the mode's whole view; "" if the pictures show it."""
         width, height = self._mode.view_px
-        if self._view_px[0] * self._view_px[1] >= _WHOLE_VIEW * width * height:
+        if self._view_px[0] * self._view_px[1] >= WHOLE_VIEW * width * height:
             return ""
         size = f"{self._width_px}x{2 * round(self._width_px * height / width / 2)}"
         return f"--resolution {size} shows all that this sensor mode sees"
@@ -357,71 +335,6 @@ class PiCamera:
                     self._newest_ns = picture.stamp_ns
                     return picture
         raise CameraFailed(f"no picture for {timeout_s:.1f} s: {_CHECK_CABLE}")
-
-
-def choose_mode(modes: Sequence[SensorMode], conf: Picamera2Camera, rate_hz: float) -> SensorMode:
-    """Return the mode that `conf` names, else the best one with the whole view.
-
-    Best means fast enough, then the largest bit depth, then the fewest pixels.
-
-    Raises:
-        CameraFailed: no mode fits; names the rates of the view and the modes that are fast enough.
-    """
-    if not modes:
-        raise CameraFailed(
-            "the camera has no sensor modes, as those on USB: set camera.driver to v4l2 for a "
-            f"webcam, or camera.number to a camera on the camera connector, {_CONF}"
-        )
-    if conf.sensor_width is None:
-        widest = max(mode.area for mode in modes)
-        candidates = [mode for mode in modes if mode.area >= _WHOLE_VIEW * widest]
-        name = "the full view"
-    else:
-        size = (conf.sensor_width, conf.sensor_height)
-        candidates = [mode for mode in modes if (mode.width_px, mode.height_px) == size]
-        name = f"the sensor mode {conf.sensor_width}x{conf.sensor_height}"
-    if not candidates:
-        raise CameraFailed(
-            f"camera.sensor_width and camera.sensor_height {_CONF}: the sensor has no mode "
-            f"{conf.sensor_width}x{conf.sensor_height}, only {_list_modes(modes)}"
-        )
-    if fast := _fast_enough(candidates, rate_hz):
-        return max(
-            fast, key=lambda mode: (mode.area, mode.bit_depth, -mode.width_px * mode.height_px)
-        )
-    message = f"{name} is not available at {rate_hz:g} Hz: {_list_modes(candidates)}; lower --rate"
-    if others := _fast_enough(modes, rate_hz):
-        message += (
-            f", or set camera.sensor_width and camera.sensor_height {_CONF} for a smaller view: "
-            f"{_list_modes(others)}"
-        )
-    raise CameraFailed(message)
-
-
-def _fast_enough(modes: Sequence[SensorMode], rate_hz: float) -> list[SensorMode]:
-    return [mode for mode in modes if mode.max_rate_hz + _RATE_TOLERANCE_HZ >= rate_hz]
-
-
-def _list_modes(modes: Sequence[SensorMode]) -> str:
-    max_rates_hz: dict[str, float] = {}
-    for mode in modes:
-        max_rates_hz[mode.size] = max(mode.max_rate_hz, max_rates_hz.get(mode.size, 0.0))
-    return ", ".join(f"{size} up to {rate_hz:g} Hz" for size, rate_hz in max_rates_hz.items())
-
-
-def _parse_modes(sensor_modes: Sequence[dict[str, Any]]) -> list[SensorMode]:
-    """Parse picamera2's list, which has only pixel formats for a camera on USB."""
-    return [
-        SensorMode(
-            width_px=mode["size"][0],
-            height_px=mode["size"][1],
-            bit_depth=mode["bit_depth"],
-            max_rate_hz=mode["fps"],
-            view_px=mode["crop_limits"][2:],
-        )
-        for mode in sensor_modes
-        if "size" in mode
-    ]
 
 
 def _import_picamera2() -> Any:

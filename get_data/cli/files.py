@@ -11,12 +11,12 @@ from common.errors import InputError
 from get_data.cli.output import pluralize, print_message
 from get_data.labels import label_file
 from get_data.labels.schema import Document
-from get_data.recording import journal
+from get_data.recording import journal, merge
 
 _HEAD_BYTES = 1_000_000
 
 
-def print_repair(folder: Path, merged: journal.MergeReport | None) -> None:
+def print_repair(folder: Path, merged: merge.MergeReport | None) -> None:
     """Print what the repair of an interrupted recording has kept, and what was damaged."""
     if merged is None:
         return
@@ -118,7 +118,7 @@ def find_label_file(argument: Path) -> Path:
     """
     folder, file = _folder_and_file(argument)
     if _has_journal(folder):
-        print_repair(folder, journal.repair(folder))
+        print_repair(folder, merge.repair(folder))
     return _existing(file, argument)
 
 

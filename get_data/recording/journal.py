@@ -1,22 +1,16 @@
 """The journal of a recording: one line per picture, written before any label file names it.
 
-While a recording runs, its labels are lines of `labels.journal`, and so are erasures. `merge`
-brings them into `labels.json` and removes the journal, at the end of the recording or, after a kill
-or a power cut, when the next script reads the folder. It can itself be killed at any point and run
-again. Whoever writes or merges a journal holds a lock on the folder.
+While a recording runs, its labels are lines of `labels.journal`, and so are erasures; `merge.py`
+brings them into `labels.json` afterwards. Whoever writes or merges a journal holds a lock on the
+folder.
 
-Hours of driving are a hundred thousand labels, and a Raspberry Pi has little memory: a merge keeps
-each label as a line of JSON.
-
-The rules R7 to R15 are listed in docs/architecture.md, "Ordering rules".
+The rules R7 and R10 are listed in docs/architecture.md, "Ordering rules".
 """
 
-import fnmatch
 import os
-import stat
 import time
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,16 +20,15 @@ import msgspec
 from msgspec import Raw
 
 from common import links, locks, strict_json
-from common.atomic_files import TEMPORARY_SUFFIX, atomic_write, sync, sync_file_system, sync_folder
-from common.errors import InputError, RecordingFailed, StillRecording
+from common.atomic_files import TEMPORARY_SUFFIX, sync, sync_folder
+from common.errors import RecordingFailed, StillRecording
 from get_data.labels import ids, label_file, validation
-from get_data.labels.schema import Document, PictureReference
+from get_data.labels.schema import Document
 
 NAME = "labels.journal"
 DAMAGED_LABELS = "labels.damaged.json"
 DAMAGED_PICTURES = "damaged"
 ERASED = "erased"
-PARTIAL_FILES = f".*{TEMPORARY_SUFFIX}"
 
 LOCK_TIMEOUT_S = 10.0  # a killed drive leaves a writer that still drains its queue
 
@@ -43,16 +36,7 @@ _LOCK_POLL_PERIOD_S = 0.05
 
 
 @dataclass(slots=True)
-class MergeReport:
-    """Counts of a merge; `damaged` maps each damaged picture, or torn line, to the reason."""
-
-    labels: int = 0
-    erased: int = 0
-    damaged: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Content:
+class Content:
     """Content of a journal: labels, erased labels, and torn lines by a name of their own."""
 
     labels: dict[str, Raw] = field(default_factory=dict)
@@ -158,91 +142,6 @@ def folder_lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def repair(folder: Path) -> MergeReport | None:
-    """Merge what a killed recording left, checking every picture; None when nothing was left.
-
-    Raises:
-        StillRecording: a recording into the folder runs.
-        InputError: a label file cannot be read, or a link is in the place of a file.
-        RecordingFailed: the folder cannot be written to, or locked. The journal stays.
-    """
-    if not links.lexists(folder / NAME):
-        return None
-    try:
-        # R10: a running recording holds the lock, so its journal is never merged
-        with folder_lock(folder):
-            return repair_locked(folder)
-    except OSError as error:
-        raise _repair_failed(folder, error) from error
-
-
-def repair_locked(folder: Path) -> MergeReport | None:
-    """Repair a folder whose lock the caller holds; raises as `repair`."""
-    if not links.lexists(folder / NAME):
-        return None
-    try:
-        return merge(folder, check_pictures=True)
-    except OSError as error:
-        raise _repair_failed(folder, error) from error
-
-
-def _repair_failed(folder: Path, error: OSError) -> RecordingFailed:
-    return RecordingFailed(
-        f"{error.filename or folder}: an interrupted recording cannot be repaired: {error.strerror}"
-    )
-
-
-def merge(folder: Path, *, check_pictures: bool) -> MergeReport:
-    """Move labels to `labels.json`, erased ones to `erased/`, and remove the journal.
-
-    With `check_pictures`, a label whose picture is missing, empty, short or of another hash goes to
-    `labels.damaged.json` instead, and the picture to `damaged/`. The caller holds the lock.
-
-    Raises:
-        InputError: a label file cannot be read, or a link is in the place of a file.
-        RecordingFailed: the journal is no regular file.
-        WriteFailed: a label file cannot be written.
-        OSError: another step failed. The journal stays, and the merge can be run again.
-    """
-    check_links(folder)
-    # R12: read everything first; a file that cannot be read leaves the folder as it is
-    content = _read(folder / NAME)
-    labels, erased = content.labels, content.erased
-    old_labels = dict(_read_label_file(folder))
-    old_erased = dict(_read_label_file(folder / ERASED)) if erased else {}
-    old_damaged = _read_damaged(folder) if content.torn or check_pictures else {}
-    damaged: Document = {
-        name: {"reason": "this line of the journal is torn", "line": line}
-        for name, line in content.torn.items()
-    }
-    if check_pictures:
-        # R11: complete interrupted renames before pictures are looked for
-        _complete_renames(folder, labels)
-        _complete_renames(folder, erased)
-    move_erased(folder, list(erased))
-    if check_pictures:
-        damaged |= _pop_damaged(labels, folder) | _pop_damaged(erased, folder / ERASED)
-        for img_id in _find_unlabelled(folder, {*old_labels, *labels, *erased, *damaged}):
-            damaged[img_id] = {"reason": "the picture has no label"}
-    if damaged:
-        _quarantine(folder, damaged, old_damaged)
-    _remove_partial_files(folder)
-    if (folder / ERASED).is_dir():
-        _remove_partial_files(folder, ERASED)
-    # R14: pictures are durable before a label file names them
-    sync_file_system(folder)
-    # R15: both label files are durable before the journal is removed; until then a merge can start
-    # over
-    _write_erased(folder, erased, old_erased)
-    label_file.write(folder / label_file.NAME, {**old_labels, **labels})
-    (folder / NAME).unlink()
-    return MergeReport(
-        labels=len(labels),
-        erased=len(erased),
-        damaged={name: entry["reason"] for name, entry in damaged.items()},
-    )
-
-
 def preview_merge(folder: Path) -> dict[str, Document]:
     """Return the labels that a merge would leave in `labels.json`, and change nothing.
 
@@ -254,7 +153,7 @@ def preview_merge(folder: Path) -> dict[str, Document]:
     """
     path = folder / label_file.NAME
     labels = label_file.read(path) if path.exists() else {}
-    lines = _read(folder / NAME).labels
+    lines = read(folder / NAME).labels
     return labels | {img_id: strict_json.parse(bytes(line), NAME) for img_id, line in lines.items()}
 
 
@@ -264,7 +163,7 @@ def read_ids(folder: Path) -> set[str]:
     Raises:
         InputError: it cannot be read.
     """
-    return {img_id for img_id, _ in _read_label_file(folder)}
+    return {img_id for img_id, _ in read_label_file(folder)}
 
 
 def iter_labels(folder: Path) -> Iterator[tuple[str, Raw]]:
@@ -276,15 +175,22 @@ def iter_labels(folder: Path) -> Iterator[tuple[str, Raw]]:
         InputError: a label file cannot be read.
         RecordingFailed: the journal cannot be read.
     """
-    yield from _read_label_file(folder)
-    yield from _read_label_file(folder / ERASED)
+    yield from read_label_file(folder)
+    yield from read_label_file(folder / ERASED)
     if (folder / NAME).exists():
         try:
-            content = _read(folder / NAME)
+            content = read(folder / NAME)
         except OSError as error:
-            raise _repair_failed(folder, error) from error
+            raise repair_failed(folder, error) from error
         yield from content.labels.items()
         yield from content.erased.items()
+
+
+def repair_failed(folder: Path, error: OSError) -> RecordingFailed:
+    """Return the error that says that a folder cannot be repaired."""
+    return RecordingFailed(
+        f"{error.filename or folder}: an interrupted recording cannot be repaired: {error.strerror}"
+    )
 
 
 def check_links(folder: Path) -> None:
@@ -299,13 +205,7 @@ def temporary_name(file_name: str) -> str:
     return f".{file_name}{TEMPORARY_SUFFIX}"
 
 
-def move_erased(folder: Path, img_ids: Sequence[str]) -> None:
-    """Move pictures to `erased/`; their labels follow at the merge."""
-    if img_ids:
-        _move([f"{img_id}.jpg" for img_id in img_ids], folder, ERASED)
-
-
-def _read(path: Path) -> _Content:
+def read(path: Path) -> Content:
     """Return the content of a journal.
 
     Raises:
@@ -313,7 +213,7 @@ def _read(path: Path) -> _Content:
         InputError: it is a link.
         OSError: it cannot be read.
     """
-    content = _Content()
+    content = Content()
     labels = content.labels
     if path.exists() and not path.is_file() and not path.is_symlink():
         raise RecordingFailed(f"{path} is not a regular file; move it away")
@@ -338,7 +238,7 @@ def _read(path: Path) -> _Content:
     return content
 
 
-def _read_label_file(folder: Path) -> Iterable[tuple[str, Raw]]:
+def read_label_file(folder: Path) -> Iterable[tuple[str, Raw]]:
     """Return the entries of a folder's `labels.json`, if it has one.
 
     Raises:
@@ -346,109 +246,3 @@ def _read_label_file(folder: Path) -> Iterable[tuple[str, Raw]]:
     """
     path = folder / label_file.NAME
     return label_file.entries(path) if path.exists() else ()
-
-
-def _read_damaged(folder: Path) -> Document:
-    """Return the list that earlier repairs wrote.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    path = folder / DAMAGED_LABELS
-    damaged: object = strict_json.read(path) if path.exists() else {}
-    if not isinstance(damaged, dict):
-        raise InputError(f"{path}: expected an object of damaged labels; move it away")
-    return damaged
-
-
-def _complete_renames(folder: Path, labels: Mapping[str, Raw]) -> None:
-    """Rename pictures that a power cut left under their temporary name."""
-    for line in labels.values():
-        picture = folder / _picture_reference(line).file_name
-        temporary = folder / temporary_name(picture.name)
-        if not picture.exists() and temporary.exists():
-            temporary.rename(picture)
-
-
-def _pop_damaged(labels: dict[str, Raw], folder: Path) -> Document:
-    """Remove the labels whose picture is not as recorded; return them with the reasons."""
-    faults = {
-        img_id: _find_fault(folder, _picture_reference(line)) for img_id, line in labels.items()
-    }
-    return {
-        img_id: {"reason": reason, "label": labels.pop(img_id)}
-        for img_id, reason in faults.items()
-        if reason
-    }
-
-
-def _picture_reference(line: Raw) -> PictureReference:
-    return msgspec.json.decode(line, type=PictureReference)
-
-
-def _find_fault(folder: Path, reference: PictureReference) -> str | None:
-    """Return the fault of a label's picture, None if it has none."""
-    picture = folder / reference.file_name
-    try:
-        if not stat.S_ISREG(picture.stat().st_mode):  # reading a pipe would block forever
-            return "the picture is not a regular file"
-        content = picture.read_bytes()
-    except FileNotFoundError:
-        return "the picture is missing"
-    except OSError as error:
-        return f"the picture cannot be read: {error.strerror}"
-    if not content:
-        return "the picture is empty"
-    if len(content) != reference.picture_size:
-        return f"the picture has {len(content)} bytes instead of {reference.picture_size}"
-    if ids.sha256(content) != reference.picture_sha256:
-        return "the picture has other content than was recorded"
-    return None
-
-
-def _find_unlabelled(folder: Path, labelled: set[str]) -> Iterator[str]:
-    """Yield the ids of recorded pictures that have no label."""
-    for picture in folder.glob("*.jpg"):
-        if picture.stem not in labelled and ids.parse_img_id(picture.stem):
-            yield picture.stem
-
-
-def _quarantine(folder: Path, damaged: Document, old: Document) -> None:
-    """List the damaged entries, and move their pictures to `damaged/`."""
-    # R13: list before moving, and keep the first reason: after a kill the picture is "missing"
-    with atomic_write(folder / DAMAGED_LABELS) as file:
-        content = msgspec.json.encode({**damaged, **old})
-        file.write(msgspec.json.format(content, indent=1) + b"\n")
-    for source in ("", ERASED):
-        names = [f"{img_id}.jpg" for img_id in damaged]
-        _move(names, folder, DAMAGED_PICTURES, source=source)
-
-
-def _write_erased(folder: Path, erased: Mapping[str, Raw], old: Mapping[str, Raw]) -> None:
-    """Write the labels of erased pictures beside them, if there are any."""
-    if erased:
-        label_file.write(folder / ERASED / label_file.NAME, {**old, **erased})
-
-
-def _remove_partial_files(folder: Path, inner: str = "") -> None:
-    """Remove a killed writer's partial files from the folder, or from `inner` within it."""
-    with links.open_folder(folder, inner) as descriptor:
-        names = os.listdir(descriptor)  # noqa: PTH208  a path would be looked up again
-        for name in fnmatch.filter(names, PARTIAL_FILES):
-            mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
-            if not stat.S_ISDIR(mode):
-                os.unlink(name, dir_fd=descriptor)
-
-
-def _move(file_names: Sequence[str], folder: Path, target: str, *, source: str = "") -> None:
-    """Move the files that exist from one folder to another, both within `folder`."""
-    (folder / target).mkdir(exist_ok=True)
-    if not (folder / source).is_dir():
-        return
-    with (
-        links.open_folder(folder, source) as source_fd,
-        links.open_folder(folder, target) as target_fd,
-    ):
-        for name in file_names:
-            if links.lexists(folder / source / name):
-                os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)

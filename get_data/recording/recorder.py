@@ -31,7 +31,7 @@ from get_data.labels import picture_file
 from get_data.labels.classes import Classes
 from get_data.labels.ids import format_img_id, parse_img_id
 from get_data.labels.picture_file import NotAPicture
-from get_data.recording import journal
+from get_data.recording import journal, merge
 from get_data.recording.disk import MIN_FREE_BYTES
 from get_data.recording.frame_queue import POLL_PERIOD_S, FrameQueue
 from get_data.recording.wire import (
@@ -110,7 +110,7 @@ class Recorder:
             raise RecordingFailed(f"{folder} cannot be recorded into: {error.strerror}") from error
         try:
             journal.check_links(folder)
-            self.repaired = journal.repair_locked(folder)
+            self.repaired = merge.repair_locked(folder)
             self._img_ids = {
                 *journal.read_ids(folder),
                 *journal.read_ids(folder / journal.ERASED),

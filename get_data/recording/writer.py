@@ -33,7 +33,7 @@ from common.times import from_microseconds, to_microseconds
 from get_data.labels import edits
 from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
-from get_data.recording import capture_clock, journal
+from get_data.recording import capture_clock, journal, merge
 from get_data.recording.frame_queue import FrameQueueReader, Item
 from get_data.recording.jpeg import encode_jpeg
 from get_data.recording.wire import (
@@ -95,7 +95,7 @@ class Writer:
             self._journal.close()
         self._reserve_ids(timedelta(0))
         try:
-            journal.merge(self._folder, check_pictures=False)
+            merge.merge(self._folder, check_pictures=False)
         except (ToolkitError, OSError) as error:
             self._report.unmerged = str(error)
         _add_statistics(self._report, self._written, self._settings.classes)
@@ -202,7 +202,7 @@ class Writer:
         del self._written[keep:]
         self._report.erased += len(img_ids)
         self._queue.counters.erased += len(img_ids)
-        journal.move_erased(self._folder, img_ids)
+        merge.move_erased(self._folder, img_ids)
 
     def _sync_periodically(self) -> None:
         # R9: one sync a second, and one after the last picture; a failed one ends recording

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from unittest.mock import patch
 
-from get_data.recording import journal, writer
+from get_data.recording import merge, writer
 
 SECTOR_BYTES = 512
 
@@ -337,7 +337,7 @@ def logging(log: Log) -> Iterator[None]:
         through(log.rename, "replace"),
         through(log.unlink, "unlink"),
         patch.object(writer, "sync_file_system", log.sync_file_system),
-        patch.object(journal, "sync_file_system", log.sync_file_system),
+        patch.object(merge, "sync_file_system", log.sync_file_system),
     ]
     for one in patches:
         one.start()

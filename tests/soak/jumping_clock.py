@@ -12,7 +12,7 @@ import pytest
 
 from common.errors import RecordingFailed
 from get_data.labels.ids import format_img_id
-from get_data.recording import journal
+from get_data.recording import merge
 from get_data.recording.capture_clock import CaptureClock, load_last_time
 from tests.conftest import START
 from tests.helpers.waiting import wait_until
@@ -66,7 +66,7 @@ def trial(folder: Path, random: Random) -> Seen:
     assert all(earlier < later for earlier, later in pairwise(ids)), ids
     for name, expected in kept.items():
         if (folder / name).exists():
-            journal.repair(folder / name)
+            merge.repair(folder / name)
             labels, erased = assert_whole_recording(folder / name)
             assert sorted({**labels, **erased}) == expected
             assert list(labels) == sorted(labels)

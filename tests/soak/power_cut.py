@@ -14,7 +14,7 @@ from common.times import to_microseconds
 from get_data.labels import label_file
 from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
-from get_data.recording import journal, writer
+from get_data.recording import journal, merge, writer
 from get_data.recording.frame_queue import FrameQueue, FrameQueueReader
 from get_data.recording.wire import HEADER_BYTES, ItemHeader, ItemKind, WriterSettings
 from get_data.recording.writer import Writer
@@ -48,7 +48,7 @@ def trial(folder: Path, random: Random) -> Seen:
         _lay_out(log.contents(), log.root)
         begin = end
         with logging(log):
-            journal.repair(log.root)
+            merge.repair(log.root)
         end = len(log.operations)
     cut = random.randint(begin, end)
     _lay_out(log.after_power_cut(cut, random), folder / "cut")
@@ -105,7 +105,7 @@ def _assert_repaired(folder: Path, log: Log, cut: int) -> int:
         one["img_id"]: one for operation in log.operations[:cut] if (one := _label_of(operation))
     }
     synced = _synced(log, cut, durable)
-    journal.repair(folder)
+    merge.repair(folder)
     if not (folder / label_file.NAME).exists():  # cut before there was a recording
         assert not synced, f"lost: {sorted(synced)}"
         assert not [file for file in folder.rglob("*") if file.is_file()]
@@ -122,7 +122,7 @@ def _assert_repaired(folder: Path, log: Log, cut: int) -> int:
         for img_id in msgspec.json.decode(operation.data)[journal.ERASED]
     } & labels.keys()
     assert not back, f"erased, and there again: {sorted(back)}"
-    assert journal.repair(folder) is None
+    assert merge.repair(folder) is None
     return len(written.keys() - labels.keys() - erased.keys())
 
 
