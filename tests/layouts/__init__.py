@@ -1,0 +1,1 @@
+"""Files of earlier versions, one folder per layout; see README.md."""
