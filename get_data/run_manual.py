@@ -31,21 +31,20 @@ from car.drive import Drive, Rules
 from car.hardware_conf import HardwareConf
 from car.interfaces import Command, Frame
 from car.pad.display import show_pad
-from car.simulator.track import TRACKS
-from common.atomic_files import temporary_file
-from common.errors import InputError, RecordingFailed, WriteFailed
+from car.simulator.track import TRACKS, choose_track
+from common.errors import RecordingFailed, WriteFailed
 from common.preflight import CheckResult, CheckUnknown, Preflight
 from get_data.cli import arguments, exit_codes, files, output, process, session_questions
 from get_data.labels import label_file, session
 from get_data.labels.classes import Classes
-from get_data.labels.schema import MAX_CLASSES, SESSION_KEYS
+from get_data.labels.schema import MAX_CLASSES
 from get_data.live import terminal, web_view
 from get_data.live.web_view import LiveView
 from get_data.live.wire import DriveState
 from get_data.recording import capture_clock, disk, jpeg, resume
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.recorder import Recorder, check_available, check_encodable
-from get_data.recording.report import format_report
+from get_data.recording.report import format_location, format_report
 
 ERASE_S = 5.0
 LAST_IMG_ID = "last_img_id"
@@ -63,13 +62,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add_recording_options(parser)
     add_simulation_options(parser)
     add_view_options(parser)
-    for key in SESSION_KEYS:
-        parser.add_argument(
-            f"--{key.replace('_', '-')}",
-            type=arguments.utf8_text,
-            metavar="TEXT",
-            help=f"{key.replace('_', ' ')} of the session, in every label",
-        )
+    session_questions.add_options(parser)
     args = parser.parse_args(argv)
     if not (args.output or args.check or args.check_pad):
         parser.error("-o DIR is required: the output folder")
@@ -91,13 +84,7 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     add("--check", action="store_true", help="check the car, and with -o the disk, then exit")
     add("--check-pad", action="store_true", help="show what each control of the pad does")
     add("--duration", type=arguments.positive_number, metavar="S", help="stop after S seconds")
-    add(
-        "--rate",
-        type=_RATE,
-        default=20.0,
-        metavar="HZ",
-        help="pictures per second (default: 20)",
-    )
+    add("--rate", type=_RATE, default=20.0, metavar="HZ", help="pictures per second (default: 20)")
     add(
         "--resolution",
         type=arguments.picture_size,
@@ -105,20 +92,12 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
         metavar="WxH",
         help="size of the pictures in pixels (default: 160x120)",
     )
-    add(
-        "--nb-dir",
-        type=_DIRECTIONS,
-        default=5,
-        metavar="N",
-        help="number of direction classes (default: 5)",
-    )
-    add(
-        "--nb-speed",
-        type=_SPEEDS,
-        default=2,
-        metavar="N",
-        help="number of speed classes (default: 2)",
-    )
+    for option, number, default, of in (
+        ("--nb-dir", _DIRECTIONS, 5, "direction"),
+        ("--nb-speed", _SPEEDS, 2, "speed"),
+    ):
+        text = f"number of {of} classes (default: {default})"
+        add(option, type=number, default=default, metavar="N", help=text)
     add(
         "--max-throttle",
         type=_SHARE,
@@ -178,14 +157,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         newest[args.output / label_file.NAME] = check_folder(args, conf)
     policy = capture_clock.follow_policy(synchronised=pi_checks.is_clock_synchronized())
     warnings = policy.warnings(newest)
-    content = get_session(args)
+    simulated_track = (args.sim_track or TRACKS[0]) if args.simulate else ""
+    content = session_questions.get_session(args, simulated_track=simulated_track)
     with open_view(args, conf) as view, closing(create_car(args, conf, content["track"])) as car:
         parts = prepare_car(car, args, conf, warnings)
         if args.check:
             return exit_codes.DONE
 
         files.create_folders(args.output, path.database_folder())
-        warn_if_read_only(path.database_folder())
+        try:
+            capture_clock.check_writable(path.database_folder())
+        except WriteFailed as error:
+            output.print_message(f"warning: {error}")
         session_questions.save_template(content, args.output / session.NAME)
         with open_recorder(args, conf, content, car.settings(), last_img_id_file) as recorder:
             files.print_repair(args.output, recorder.repaired)
@@ -235,42 +218,6 @@ def open_view(
     return view
 
 
-def get_session(args: argparse.Namespace) -> session.Session:
-    """Return the session, with the simulated track as its track if none is given.
-
-    Raises:
-        InputError: it is invalid, or differs from the session of the folder.
-    """
-    given = {key: getattr(args, key) for key in SESSION_KEYS}
-    template = args.output / session.NAME if args.output else None
-    known = session.read(template)["track"] if template and files.exists(template) else ""
-    if args.simulate and not (known or args.track):
-        given["track"] = args.sim_track or TRACKS[0]
-    if not args.output:
-        return {key: value or "" for key, value in given.items()}
-    return session_questions.resolve_session(args.output, given, may_ask=not args.check)
-
-
-def sim_track(args: argparse.Namespace, track: str) -> str:
-    """Return the track to simulate: the one asked for, or else the one of the session.
-
-    Raises:
-        InputError: the session has another simulated track.
-    """
-    named = track.casefold() if track.casefold() in TRACKS else ""
-    simulated: str = args.sim_track or named or TRACKS[0]
-    if named and named != simulated:
-        raise InputError(
-            f"--sim-track {simulated}: the labels would have track {track!r}; use "
-            f"--sim-track {named}, or --track {simulated} and another folder"
-        )
-    if track and not named:
-        output.print_message(
-            f"warning: the simulated track is {simulated!r}, but the labels have track {track!r}"
-        )
-    return simulated
-
-
 def create_car(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
     """Return the car, real or simulated, with none of its devices open yet.
 
@@ -279,8 +226,14 @@ def create_car(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
     """
     width_px, height_px = args.resolution
     if args.simulate:
+        simulated = choose_track(args.sim_track, labelled=track)
+        if track and track.casefold() != simulated:
+            output.print_message(
+                f"warning: the simulated track is {simulated!r}, but the labels have track "
+                f"{track!r}"
+            )
         return SimulatedCar(
-            track=sim_track(args, track),
+            track=simulated,
             seed=args.seed,
             width_px=width_px,
             height_px=height_px,
@@ -334,18 +287,6 @@ def prepare_car(
 
 def _identity(result: CheckResult) -> CheckResult:
     return result
-
-
-def warn_if_read_only(folder: Path) -> None:
-    """Warn before the drive if the last picture id cannot be saved in the folder."""
-    try:
-        with temporary_file(folder):
-            pass
-    except OSError as error:
-        output.print_message(
-            f"warning: {folder} cannot be written: {error.strerror}; check its permissions, or ids "
-            "may be used twice if the clock is wrong"
-        )
 
 
 def open_recorder(
@@ -451,20 +392,14 @@ def drive(
 
 def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, missed: int) -> None:
     """Print what was recorded: a summary for people, counts for programs."""
-    output.print_message(recorder.report.moved or f"{args.output}")
-    if recorder.report.moved:
-        output.print_message(
-            f"warning: {args.output} was renamed; all pictures are in the folder above"
-        )
-    if recorder.report.unremembered:
-        output.print_message(f"warning: {recorder.report.unremembered}")
-    for line in format_report(
+    lines = format_report(
         recorder.report,
         missed=missed,
         asked_hz=args.rate,
         control=driving.timing,
         stops=driving.stop_counts,
-    ):
+    )
+    for line in (*format_location(recorder.report, args.output), *lines):
         output.print_message(line)
     output.write_json({**asdict(recorder.report), "missed": missed, "stops": driving.stop_counts})
 

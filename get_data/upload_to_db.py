@@ -18,22 +18,15 @@ if __name__ == "__main__":
     signals.exit_on_signal()  # the other imports take time
 
 import argparse
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Literal, TypeVar
+from collections.abc import Sequence
+from dataclasses import asdict
 
-from common.errors import InputError
 from get_data.cli import arguments, files, output, process
 from get_data.cli.output import pluralize
+from get_data.database.changes import Changes, Counts, Outcome, sort_entries
 from get_data.database.connection import Database, open_database
 from get_data.database.corrections import Overtaken, Survey, survey
-from get_data.database.delete import DeletionOutcome, delete, plan
-from get_data.database.interfaces import Failed, LabelReference
-from get_data.database.upload import Entry, UploadOutcome, read_entries, upload
-from get_data.labels import edits
-
-Item = TypeVar("Item")
+from get_data.database.upload import read_entries
 
 VERBS = ("add", "correct", "delete", "change nothing")
 DONE_VERBS = ("added", "corrected", "deleted", "changed nothing")
@@ -68,82 +61,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-@dataclass(slots=True)
-class Counts:
-    """Numbers of labels and pictures, as printed for programs."""
-
-    created: int = 0
-    there: int = 0
-    gone: int = 0
-    replaced: int = 0
-    deleted: int = 0
-    absent: int = 0
-    pictures_sent: int = 0
-    pictures_deleted: int = 0
-    failed: int = 0
-
-
-@dataclass(slots=True)
-class Outcome:
-    """Results of the three steps, done or planned."""
-
-    added: list[UploadOutcome] = field(default_factory=list)
-    replaced: list[DeletionOutcome] = field(default_factory=list)
-    deleted: list[DeletionOutcome] = field(default_factory=list)
-
-    @property
-    def failures(self) -> list[Failed]:
-        """Labels that could not be added, and labels whose picture is lost."""
-        failed = [label for label in self.added if label.status == "failed"]
-        lost = [label for label in (*self.replaced, *self.deleted) if label.picture == "lost"]
-        return [
-            *(Failed(label.img_id, label.reason) for label in failed),
-            *(Failed(label.img_id, "a label needs its picture, which is lost") for label in lost),
-        ]
-
-    @property
-    def counts(self) -> Counts:
-        """The outcome in numbers."""
-        removed = (*self.replaced, *self.deleted)
-        added = Counter(label.status for label in self.added)
-        return Counts(
-            created=added["created"],
-            there=added["existing"],
-            gone=added["tombstoned"],
-            replaced=sum(label.status == "deleted" for label in self.replaced),
-            deleted=sum(label.status == "deleted" for label in self.deleted),
-            absent=sum(label.status == "absent" for label in removed),
-            pictures_sent=len({label.key for label in self.added if label.picture_sent}),
-            pictures_deleted=len({label.img_id for label in removed if label.picture == "deleted"}),
-            failed=len(self.failures),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Changes that a label file asks for."""
-
-    add: list[Entry]
-    delete: list[LabelReference]
-    keep_replaced: bool
-
-    def without(self, overtaken: Sequence[Overtaken]) -> "Changes":
-        """Return the changes without the overtaken corrections."""
-        skipped = {label.fingerprint for label in overtaken}
-        return replace(self, add=[entry for entry in self.add if entry.fingerprint not in skipped])
-
-    def replaced(self, added: Sequence[UploadOutcome]) -> list[LabelReference]:
-        """Return the labels to remove, those whose corrections are in the database."""
-        if self.keep_replaced:
-            return []
-        present = {label.fingerprint for label in added if label.status in ("created", "existing")}
-        return [
-            LabelReference(old, entry.img_id, entry.label.s3_key)
-            for entry in self.add
-            if entry.fingerprint in present and (old := edits.replaced_fingerprint(entry.document))
-        ]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script and return its exit code."""
     args = parse_args(argv)
@@ -151,12 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     changes = read_changes(args)
     with open_database(writing=not args.dry_run) as db:
         output.print_database(db.name, db.notice)
-        check_same_picture(changes, db)
-        changes = restore_replaced(changes, db)
+        changes.check_same_picture(db.index)
+        changes = changes.restoring_replaced(db.index)
         findings = survey(changes.add, changes.delete, db.index)
         if args.skip_overtaken:
             changes = changes.without(findings.overtaken)
-        planned = plan_changes(changes, db)
+        planned = changes.plan(db.index, db.store)
         print_overtaken(findings.overtaken, skipped=args.skip_overtaken)
         if args.dry_run:
             if findings.is_foreign:
@@ -164,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return report(planned, findings, dry_run=True)
         ask(planned.counts, findings, db, is_agreed=args.yes, skipped=args.skip_overtaken)
 
-        outcome = apply(changes, db)
+        outcome = changes.apply(
+            db.index, db.store, removed_by=process.login_name(), progress=output.progress_bar
+        )
 
     return report(outcome, findings, dry_run=False)
 
@@ -177,12 +96,7 @@ def read_changes(args: argparse.Namespace) -> Changes:
     """
     labels, documents = files.read_labels(args.labels, repair=not args.dry_run)
     entries = read_entries(labels, args.pictures, documents)
-    to_delete = [entry for entry in entries if edits.is_marked_for_deletion(entry.document)]
-    return Changes(
-        add=[entry for entry in entries if not edits.is_marked_for_deletion(entry.document)],
-        delete=[entry.label for entry in to_delete],
-        keep_replaced=args.keep_replaced,
-    )
+    return sort_entries(entries, keep_replaced=args.keep_replaced)
 
 
 def print_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
@@ -231,83 +145,6 @@ def mismatch(findings: Survey, db: Database) -> str:
         f"the database {db.name} never had {findings.unknown:,} of the "
         f"{pluralize(findings.referenced, 'label')} that the file replaces or deletes"
     )
-
-
-def check_same_picture(changes: Changes, db: Database) -> None:
-    """Check that each correction replaces a label of its own picture.
-
-    Raises:
-        InputError: one replaces a label of another picture.
-    """
-    pairs = [
-        (entry, old) for entry in changes.add if (old := edits.replaced_fingerprint(entry.document))
-    ]
-    stored = db.index.find({old for _, old in pairs})
-    ids = {entry.fingerprint: entry.img_id for entry in changes.add}
-    ids |= {fingerprint: label.img_id for fingerprint, label in stored.items()}
-    for entry, old in pairs:
-        if ids.get(old, entry.img_id) != entry.img_id:
-            raise InputError(
-                f"entry {entry.img_id!r}: replaces {old}, a label of {ids[old]!r}; "
-                "a label can only replace one of its own picture"
-            )
-
-
-def restore_replaced(changes: Changes, db: Database) -> Changes:
-    """Return the changes, with corrections back to an earlier label marked for restoring.
-
-    The earlier label has a tombstone since it was replaced. It may return only while the label
-    that it replaces now is in the index: a file applied a second time brings nothing back.
-    """
-    tombstones = db.index.find_tombstones([entry.fingerprint for entry in changes.add])
-    replaced = [edits.replaced_fingerprint(entry.document) or "" for entry in changes.add]
-    present = db.index.find(replaced)
-    add = [
-        replace(entry, restore=tombstones[entry.fingerprint].reason == "replaced")
-        if entry.fingerprint in tombstones and old in present
-        else entry
-        for entry, old in zip(changes.add, replaced, strict=True)
-    ]
-    return replace(changes, add=add)
-
-
-def plan_changes(changes: Changes, db: Database) -> Outcome:
-    """Return what `apply` would do, without changing anything."""
-    added = list(upload(changes.add, db.index, db.store, dry_run=True))
-    replaced = changes.replaced(added)
-    needed = {label.key for label in added if label.status in ("created", "existing")}
-    removed = plan([*replaced, *changes.delete], db.index, db.store, kept=needed)
-    planned = {label.fingerprint: label for label in removed}
-    return Outcome(
-        added,
-        [planned[label.fingerprint] for label in replaced],
-        [planned[label.fingerprint] for label in changes.delete],
-    )
-
-
-def apply(changes: Changes, db: Database) -> Outcome:
-    """Add labels, then remove the replaced ones, then delete the marked ones."""
-    added = upload(changes.add, db.index, db.store)
-    outcome = Outcome(added=with_bar(added, len(changes.add), "adding"))
-    # D8: a label is replaced only after its correction is in the index
-    replaced = changes.replaced(outcome.added)
-    outcome.replaced = remove(replaced, db, "replaced")
-    outcome.deleted = remove(changes.delete, db, "deleted")
-    return outcome
-
-
-def remove(
-    labels: Sequence[LabelReference], db: Database, reason: Literal["replaced", "deleted"]
-) -> list[DeletionOutcome]:
-    """Remove labels, and the pictures that no label needs any more."""
-    removed = delete(labels, db.index, db.store, reason=reason, removed_by=process.login_name())
-    total = len({label.fingerprint for label in labels})
-    return with_bar(removed, total, {"replaced": "replacing", "deleted": "deleting"}[reason])
-
-
-def with_bar(items: Iterable[Item], total: int, description: str) -> list[Item]:
-    """Return all items as a list, with a progress bar meanwhile."""
-    return list(output.progress_bar(items, total=total, description=description, unit="label"))
 
 
 def report(outcome: Outcome, findings: Survey, *, dry_run: bool) -> int:

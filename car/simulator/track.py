@@ -10,6 +10,8 @@ from math import atan2, cos, hypot, remainder, sin, tan, tau
 import numpy as np
 from numpy.typing import NDArray
 
+from common.errors import InputError
+
 Floats = NDArray[np.float64]
 
 ROAD_WIDTH_M = 0.8
@@ -181,3 +183,19 @@ def load_track(name: str) -> Track:
     if name not in _CORNERS:
         raise ValueError(f"unknown track {name!r}; use {', '.join(TRACKS)}")
     return Track(name, _CORNERS[name])
+
+
+def choose_track(asked: str | None, *, labelled: str) -> str:
+    """Return the track to simulate: the one asked for, else the one that the labels will have.
+
+    Raises:
+        InputError: the labels would have another one of `TRACKS`.
+    """
+    named = labelled.casefold() if labelled.casefold() in TRACKS else ""
+    chosen = asked or named or TRACKS[0]
+    if named and named != chosen:
+        raise InputError(
+            f"--sim-track {chosen}: the labels would have track {labelled!r}; use "
+            f"--sim-track {named}, or --track {chosen} and another folder"
+        )
+    return chosen

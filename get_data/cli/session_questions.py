@@ -1,14 +1,45 @@
 """Session of a drive (event, track, driver, ...) from its folder, options or prompts."""
 
+import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from common.errors import InputError
-from get_data.cli import files, output
+from get_data.cli import arguments, files, output
 from get_data.labels import label_file, session
+from get_data.labels.schema import SESSION_KEYS
 from get_data.labels.unicode_forms import to_nfc
 from get_data.recording import journal
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each field of a session."""
+    for key in SESSION_KEYS:
+        parser.add_argument(
+            f"--{key.replace('_', '-')}",
+            type=arguments.utf8_text,
+            metavar="TEXT",
+            help=f"{key.replace('_', ' ')} of the session, in every label",
+        )
+
+
+def get_session(args: argparse.Namespace, *, simulated_track: str) -> session.Session:
+    """Return the session of a drive with the options of `run_manual.py`.
+
+    `simulated_track`: track of a simulated drive whose session has none; "" for a real car.
+
+    Raises:
+        InputError: it is invalid, or differs from the session of the folder.
+    """
+    given = {key: getattr(args, key) for key in SESSION_KEYS}
+    template = args.output / session.NAME if args.output else None
+    known = session.read(template)["track"] if template and files.exists(template) else ""
+    if simulated_track and not (known or args.track):
+        given["track"] = simulated_track
+    if not args.output:
+        return {key: value or "" for key, value in given.items()}
+    return resolve_session(args.output, given, may_ask=not args.check)
 
 
 def resolve_session(

@@ -19,8 +19,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from common import strict_json
-from common.atomic_files import atomic_write
-from common.errors import InputError, RecordingFailed
+from common.atomic_files import atomic_write, temporary_file
+from common.errors import InputError, RecordingFailed, WriteFailed
 from common.preflight import CheckResult
 from common.times import EPOCH, MICROSECOND
 from get_data.labels import label_file
@@ -160,3 +160,19 @@ def save_last_time(file: Path, last: datetime) -> None:
     """
     with atomic_write(file) as target:
         target.write(format_img_id(last).encode() + b"\n")
+
+
+def check_writable(folder: Path) -> None:
+    """Check that a last time can be saved in the folder.
+
+    Raises:
+        WriteFailed: it cannot.
+    """
+    try:
+        with temporary_file(folder):
+            pass
+    except OSError as error:
+        raise WriteFailed(
+            f"{folder} cannot be written: {error.strerror}; check its permissions, or ids may be "
+            "used twice if the clock is wrong"
+        ) from error

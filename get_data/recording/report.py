@@ -1,6 +1,7 @@
 """Text report at the end of a recording."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from get_data.recording.wire import Report
@@ -17,6 +18,16 @@ class LoopTiming(Protocol):
 
     def percentile_s(self, percent: float) -> float:
         """Return a percentile of the lateness of all ticks, in seconds."""
+
+
+def format_location(report: Report, folder: Path) -> list[str]:
+    """Return where the pictures of a recording into `folder` are, and what was not as expected."""
+    lines = [report.moved or f"{folder}"]
+    if report.moved:
+        lines.append(f"warning: {folder} was renamed; all pictures are in the folder above")
+    if report.unremembered:
+        lines.append(f"warning: {report.unremembered}")
+    return lines
 
 
 def format_report(

@@ -1,0 +1,199 @@
+"""Changes that a correction file asks for: checked, planned and applied.
+
+A file may add labels, replace labels by corrected ones, and delete labels. The rule that a comment
+cites is in `docs/architecture.md`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+from common.errors import InputError
+from get_data.database.corrections import Overtaken
+from get_data.database.delete import DeletionOutcome, delete
+from get_data.database.delete import plan as plan_deletion
+from get_data.database.interfaces import (
+    Failed,
+    LabelIndex,
+    LabelReference,
+    PictureStore,
+    RemovalReason,
+)
+from get_data.database.upload import Entry, UploadOutcome, upload
+from get_data.labels import edits
+
+Item = TypeVar("Item")
+
+
+class Progress(Protocol):
+    """Function that shows the progress of an iteration and returns the items unchanged."""
+
+    def __call__(
+        self, items: Iterable[Item], *, total: int | None, description: str, unit: str
+    ) -> Iterable[Item]:
+        """Return the items; `total` is their number, `unit` what one of them is."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Numbers of labels and pictures, as printed for programs."""
+
+    created: int = 0
+    there: int = 0
+    gone: int = 0
+    replaced: int = 0
+    deleted: int = 0
+    absent: int = 0
+    pictures_sent: int = 0
+    pictures_deleted: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Results of the three steps, done or planned."""
+
+    added: list[UploadOutcome] = field(default_factory=list)
+    replaced: list[DeletionOutcome] = field(default_factory=list)
+    deleted: list[DeletionOutcome] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[Failed]:
+        """Labels that could not be added, and labels whose picture is lost."""
+        failed = [label for label in self.added if label.status == "failed"]
+        lost = [label for label in (*self.replaced, *self.deleted) if label.picture == "lost"]
+        return [
+            *(Failed(label.img_id, label.reason) for label in failed),
+            *(Failed(label.img_id, "a label needs its picture, which is lost") for label in lost),
+        ]
+
+    @property
+    def counts(self) -> Counts:
+        """The outcome in numbers."""
+        removed = (*self.replaced, *self.deleted)
+        added = Counter(label.status for label in self.added)
+        return Counts(
+            created=added["created"],
+            there=added["existing"],
+            gone=added["tombstoned"],
+            replaced=sum(label.status == "deleted" for label in self.replaced),
+            deleted=sum(label.status == "deleted" for label in self.deleted),
+            absent=sum(label.status == "absent" for label in removed),
+            pictures_sent=len({label.key for label in self.added if label.picture_sent}),
+            pictures_deleted=len({label.img_id for label in removed if label.picture == "deleted"}),
+            failed=len(self.failures),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Changes that a label file asks for."""
+
+    add: list[Entry]
+    delete: list[LabelReference]
+    keep_replaced: bool
+
+    def without(self, overtaken: Sequence[Overtaken]) -> "Changes":
+        """Return the changes without the overtaken corrections."""
+        skipped = {label.fingerprint for label in overtaken}
+        return replace(self, add=[entry for entry in self.add if entry.fingerprint not in skipped])
+
+    def replaced(self, added: Sequence[UploadOutcome]) -> list[LabelReference]:
+        """Return the labels to remove, those whose corrections are in the database."""
+        if self.keep_replaced:
+            return []
+        present = {label.fingerprint for label in added if label.status in ("created", "existing")}
+        return [
+            LabelReference(old, entry.img_id, entry.label.s3_key)
+            for entry, old in self._corrections()
+            if entry.fingerprint in present
+        ]
+
+    def _corrections(self) -> list[tuple[Entry, str]]:
+        """Return the labels that replace another one, each with that one's fingerprint."""
+        replaced = ((entry, edits.replaced_fingerprint(entry.document)) for entry in self.add)
+        return [(entry, old) for entry, old in replaced if old]
+
+    def check_same_picture(self, index: LabelIndex) -> None:
+        """Check that each correction replaces a label of its own picture.
+
+        Raises:
+            InputError: one replaces a label of another picture.
+        """
+        pairs = self._corrections()
+        stored = index.find({old for _, old in pairs})
+        # a file may also replace a label that it adds itself
+        ids = {entry.fingerprint: entry.img_id for entry in self.add}
+        ids |= {fingerprint: label.img_id for fingerprint, label in stored.items()}
+        for entry, old in pairs:
+            if ids.get(old, entry.img_id) != entry.img_id:
+                raise InputError(
+                    f"entry {entry.img_id!r}: replaces {old}, a label of {ids[old]!r}; "
+                    "a label can only replace one of its own picture"
+                )
+
+    def restoring_replaced(self, index: LabelIndex) -> "Changes":
+        """Return the changes, with corrections back to an earlier label marked for restoring.
+
+        The earlier label has a tombstone since it was replaced. It may return only while the label
+        that it replaces now is in the index: a file applied a second time brings nothing back.
+        """
+        tombstones = index.find_tombstones([entry.fingerprint for entry in self.add])
+        replaced = [edits.replaced_fingerprint(entry.document) or "" for entry in self.add]
+        present = index.find(replaced)
+        add = [
+            replace(entry, restore=tombstones[entry.fingerprint].reason == "replaced")
+            if entry.fingerprint in tombstones and old in present
+            else entry
+            for entry, old in zip(self.add, replaced, strict=True)
+        ]
+        return replace(self, add=add)
+
+    def plan(self, index: LabelIndex, store: PictureStore) -> Outcome:
+        """Return what `apply` would do, without changing anything."""
+        added = list(upload(self.add, index, store, dry_run=True))
+        replaced = self.replaced(added)
+        needed = {label.key for label in added if label.status in ("created", "existing")}
+        removed = plan_deletion([*replaced, *self.delete], index, store, kept=needed)
+        # a label may be both replaced and deleted: one deletion, reported under both
+        planned = {label.fingerprint: label for label in removed}
+        return Outcome(
+            added,
+            [planned[label.fingerprint] for label in replaced],
+            [planned[label.fingerprint] for label in self.delete],
+        )
+
+    def apply(
+        self, index: LabelIndex, store: PictureStore, *, removed_by: str, progress: Progress
+    ) -> Outcome:
+        """Add labels, then remove the replaced ones, then delete the marked ones.
+
+        Raises:
+            DatabaseError: index or store cannot be reached; a second run completes the changes.
+        """
+
+        def remove(
+            labels: Sequence[LabelReference], reason: RemovalReason, description: str
+        ) -> list[DeletionOutcome]:
+            removed = delete(labels, index, store, reason=reason, removed_by=removed_by)
+            total = len({label.fingerprint for label in labels})
+            return list(progress(removed, total=total, description=description, unit="label"))
+
+        adding = upload(self.add, index, store)
+        added = list(progress(adding, total=len(self.add), description="adding", unit="label"))
+        # D8: a label is removed only once its correction is in the index
+        replaced = remove(self.replaced(added), "replaced", "replacing")
+        deleted = remove(self.delete, "deleted", "deleting")
+        return Outcome(added, replaced, deleted)
+
+
+def sort_entries(entries: Sequence[Entry], *, keep_replaced: bool) -> Changes:
+    """Return the changes that the labels of a correction file ask for."""
+    changes = Changes([], [], keep_replaced)
+    for entry in entries:
+        if edits.is_marked_for_deletion(entry.document):
+            changes.delete.append(entry.label)
+        else:
+            changes.add.append(entry)
+    return changes
