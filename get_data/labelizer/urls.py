@@ -12,7 +12,7 @@ urlpatterns = [
     path("api/findings", require_GET(views.findings)),
     path("api/document/<int:position>", require_GET(views.document)),
     path("api/lease", require_POST(views.lease)),
-    path("api/hear", require_POST(views.heartbeat)),
+    path("api/heartbeat", require_POST(views.heartbeat)),
     path("api/edits", require_POST(views.edits)),
     path("api/export", require_POST(views.export)),
     path("api/reopen", require_POST(views.reopen)),

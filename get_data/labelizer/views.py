@@ -131,7 +131,7 @@ def export(request: HttpRequest) -> HttpResponse:
 def reopen(request: HttpRequest) -> HttpResponse:
     """Continue with the modified label file."""
     body = _parse_body(request, ReopenRequest)
-    return _json_response({"aside": _workspace().reopen(body.how, body.epoch)})
+    return _json_response({"archived": _workspace().reopen(body.how, body.epoch)})
 
 
 def _workspace() -> Workspace:

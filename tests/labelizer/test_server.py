@@ -47,7 +47,7 @@ def shared(tmp_path_factory):
         yield labelizer
 
 
-@pytest.mark.parametrize("name", ["lease", "hear", "edits", "export", "reopen"])
+@pytest.mark.parametrize("name", ["lease", "heartbeat", "edits", "export", "reopen"])
 def test_a_post_without_the_token_is_refused(shared, name):
     """Acceptance 23: another site cannot make the browser write."""
     cookie = shared.enter()[0]["Cookie"]
@@ -147,7 +147,7 @@ OWNER_ONLY = [
     ("OPTIONS", "/api/state"),
     ("GET", "/nothing"),
     ("GET", "/export/labels.json"),
-    *(("POST", f"/api/{name}") for name in ("lease", "hear", "edits", "export", "reopen")),
+    *(("POST", f"/api/{name}") for name in ("lease", "heartbeat", "edits", "export", "reopen")),
 ]
 WRONG_TOKEN = "A" * 43
 
@@ -246,7 +246,7 @@ def client(shared):
     ("name", "body"),
     [
         ("lease", {"browser": "browser one", "take_over": True}),
-        ("hear", {"browser": "browser one", "epoch": 1}),
+        ("heartbeat", {"browser": "browser one", "epoch": 1}),
         ("edits", {"epoch": 1, "operations": []}),
         ("export", {}),
         ("reopen", {"how": "anew", "epoch": 1}),
@@ -285,10 +285,10 @@ def test_a_page_with_the_lease_can_save(client, shared):
 def test_one_browser_at_a_time_has_the_lease(client):
     first = client.post("lease", {"browser": "browser one"})[1]["epoch"]
     assert client.post("lease", {"browser": "browser two"})[1]["epoch"] is None
-    assert client.post("hear", {"browser": "browser one", "epoch": first})[1]["holds"] is True
+    assert client.post("heartbeat", {"browser": "browser one", "epoch": first})[1]["holds"] is True
     second = client.post("lease", {"browser": "browser two", "take_over": True})[1]["epoch"]
     assert second == first + 1
-    assert client.post("hear", {"browser": "browser one", "epoch": first})[1]["holds"] is False
+    assert client.post("heartbeat", {"browser": "browser one", "epoch": first})[1]["holds"] is False
     status, answer = client.post("edits", {"epoch": first, "operations": [edit()]})
     assert (status, answer["why"]) == (409, "lease")
     client.post("lease", {"browser": "browser one", "take_over": True})

@@ -33,7 +33,7 @@ export function startHeartbeat(outbox, writer, session) {
 async function beat(outbox, writer, session) {
   const { browser, epoch } = writer;
   /** @type {import("./api.js").Reply<import("./types").HeartbeatReply>} */
-  const reply = await post("/api/hear", { browser, epoch });
+  const reply = await post("/api/heartbeat", { browser, epoch });
   if (!reply.ok && (reply.status === 409 || reply.body.why === "key")) {
     outbox.handleRefusal(reply);
     return;

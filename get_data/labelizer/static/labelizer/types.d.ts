@@ -122,7 +122,7 @@ export interface LeaseReply {
   epoch: number | null;
 }
 
-/** POST /api/hear. */
+/** POST /api/heartbeat. */
 export interface HeartbeatReply {
   holds: boolean;
   free: boolean;
