@@ -18,7 +18,7 @@ READY_TO_LINT := node_modules/ready
 # pip shows its progress on a terminal; inside $(...) no output would be one
 PIP := [ -t 1 ] && quiet= || quiet=--quiet; $(BIN)/python -m pip install --disable-pip-version-check $$quiet
 NODE := $(BIN)/node
-JAVASCRIPT := "get_data/**/*.{js,ts}" "*.mjs"
+PAGES := "get_data/**/*.{js,ts,css,html}" "*.mjs"
 QUICK := -q -n 2 -m "not slow and not servers and not browser"
 
 .PHONY: demo test check versions fresh lint servers soak bench lock clean
@@ -45,7 +45,7 @@ lint: $(READY_TO_LINT)
 	$(BIN)/mypy
 	$(NODE) node_modules/typescript/bin/tsc
 	$(NODE) node_modules/eslint/bin/eslint.js --cache --cache-location node_modules/.cache/eslint/ get_data *.mjs
-	$(NODE) node_modules/prettier/bin/prettier.cjs --cache --log-level warn --check $(JAVASCRIPT)
+	$(NODE) node_modules/prettier/bin/prettier.cjs --cache --log-level warn --check $(PAGES)
 
 servers: $(READY_TO_TEST)
 	@$(BIN)/python -m tests.servers $(if $(DATA),--data $(DATA))
