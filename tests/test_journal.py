@@ -5,6 +5,7 @@ import json
 import os
 import tracemalloc
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,6 +13,7 @@ from common.errors import InputError, RecordingFailed, StillRecording
 from get_data.labels import label_file
 from get_data.recording import journal, merge
 from tests.conftest import document, number_of, picture
+from tests.soak import disk_log, power_cut
 
 
 def interrupted(folder, documents, *, torn=b""):
@@ -203,6 +205,24 @@ def test_an_erasure_is_completed(tmp_path):
     assert (folder / "erased" / document(1)["file_name"]).read_bytes() == picture(1)
 
 
+def test_an_erasure_that_a_kill_left_in_memory_survives_a_power_cut_during_the_repair(tmp_path):
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    log = disk_log.Log(drive)
+    with disk_log.logging(log):
+        power_cut.record(drive, [None, None, None, 0.15, None])
+    erasure = next(
+        number
+        for number, operation in enumerate(log.operations)
+        if isinstance(operation, disk_log.Write) and operation.data.startswith(b'{"erased"')
+    )
+    repaired = power_cut.repair_after_kill(log, erasure + 1, tmp_path / "killed")
+    for cut in range(erasure + 1, len(repaired.operations) + 1):
+        for seed in range(8):
+            folder = tmp_path / f"cut-{cut}-{seed}"
+            power_cut.cut_power(repaired, cut, Random(seed), folder)
+
+
 STEPS = ["_quarantine", "_write_erased", "sync_file_system"]
 
 
@@ -291,15 +311,15 @@ def test_pictures_are_synced_before_a_label_file_names_them(tmp_path, monkeypatc
     """Else a power cut may leave a label whose picture is torn, and no journal that tells."""
     erasure = {"erased": [document(1)["img_id"]]}
     folder = interrupted(tmp_path, [document(0), document(1), erasure])
-    at_the_sync = []
+    at_the_last_sync = []
 
     def sync(_folder):
-        at_the_sync.extend(sorted(str(file.relative_to(folder)) for file in folder.rglob("*")))
+        at_the_last_sync[:] = sorted(str(file.relative_to(folder)) for file in folder.rglob("*"))
 
     monkeypatch.setattr(merge, "sync_file_system", sync)
     merge.repair(folder)
     names = (document(0)["file_name"], f"erased/{document(1)['file_name']}")
-    assert at_the_sync == sorted(["labels.journal", "erased", *names])
+    assert at_the_last_sync == sorted(["labels.journal", "erased", *names])
 
 
 def test_an_erasure_is_on_the_disk_before_its_pictures_move(tmp_path, monkeypatch):

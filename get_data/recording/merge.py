@@ -95,7 +95,9 @@ def merge(folder: Path, *, check_pictures: bool) -> MergeReport:
         # R11: complete interrupted renames before pictures are looked for
         _complete_renames(folder, labels)
         _complete_renames(folder, erased)
-    # R8: complete the moves of erasures whose line was durable before a kill
+    # R8: complete the moves of erasures; a killed writer may have left their lines in memory
+    if erased:
+        sync_file_system(folder)
     move_erased(folder, list(erased))
     # labels, and pictures, that lack the other half are set aside rather than lost
     if check_pictures:

@@ -1,7 +1,9 @@
 """A power cut costs at most the pictures after the last sync, and never a folder."""
 
+import itertools
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -37,26 +39,49 @@ def trial(folder: Path, random: Random) -> Seen:
     log.take_in()
     begin = len(log.operations)
     with logging(log):
-        _record(drive, random)
+        record(drive, _items(random))
     kind = random.choice(["recording", "merging", "repairing"])
     end = len(log.operations)
     if kind == "merging":
         begin = max(number for number, one in enumerate(log.operations) if _label_of(one))
     if kind == "repairing":
         end = random.randint(begin, end)
-        log = log.up_to(end, folder / "killed")
-        _lay_out(log.contents(), log.root)
         begin = end
-        with logging(log):
-            merge.repair(log.root)
+        log = repair_after_kill(log, end, folder / "killed")
         end = len(log.operations)
     cut = random.randint(begin, end)
-    _lay_out(log.after_power_cut(cut, random), folder / "cut")
-    return Seen(kind, _assert_repaired(folder / "cut", log, cut))
+    return Seen(kind, cut_power(log, cut, random, folder / "cut"))
 
 
-def _record(folder: Path, random: Random) -> None:
-    """A recording by the process that writes, here in a thread, from the first to the merge."""
+def repair_after_kill(log: Log, end: int, folder: Path) -> Log:
+    """Repair in `folder` what a recording killed after `end` operations has left; log it too."""
+    killed = log.up_to(end, folder)
+    _lay_out(killed.contents(), folder)
+    with logging(killed):
+        merge.repair(folder)
+    return killed
+
+
+def cut_power(log: Log, cut: int, random: Random, folder: Path) -> int:
+    """Cut the power after `cut` operations, check the repair, and return how many are lost."""
+    _lay_out(log.after_power_cut(cut, random), folder)
+    return _assert_repaired(folder, log, cut)
+
+
+def _items(random: Random) -> Iterator[float | None]:
+    """Items of a random recording, sent at random times."""
+    for _ in range(random.randrange(10, 80)):
+        if random.random() < 0.03:
+            yield random.uniform(0.1, 3.0)
+        yield None
+        time.sleep(random.uniform(0, 0.003))
+
+
+def record(folder: Path, items: Iterable[float | None]) -> None:
+    """Record into the folder with the writer, here in a thread, from the first item to the merge.
+
+    An item is a picture, or the length in seconds of an erasure. Pictures are 0.1 s apart.
+    """
     queue = FrameQueue(slots=300, item_bytes=HEADER_BYTES + SIZE[0] * SIZE[1] * 3)
     settings = WriterSettings(
         folder=str(folder),
@@ -68,17 +93,18 @@ def _record(folder: Path, random: Random) -> None:
         last_img_id_file=None,
     )
     writing = Writer(settings, FrameQueueReader(queue.handle))
-    pixels = np.random.default_rng(random.randrange(2**32))
+    pixels = np.random.default_rng(0)
+    times = (START + timedelta(milliseconds=100 * number) for number in itertools.count())
     with patch.object(writer, "SYNC_PERIOD_S", SYNC_PERIOD_S):
         thread = threading.Thread(target=writing.run)
         thread.start()
-        for number in range(random.randrange(10, 80)):
-            if random.random() < 0.03:
-                queue.put(ItemHeader.erasure(random.uniform(0.1, 3.0)).pack(), b"")
-            time_us = to_microseconds(START + timedelta(milliseconds=100 * number))
+        for erased_s in items:
+            if erased_s is not None:
+                queue.put(ItemHeader.erasure(erased_s).pack(), b"")
+                continue
+            time_us = to_microseconds(next(times))
             head = ItemHeader(ItemKind.FRAME, False, time_us, *SIZE, 0.0, 0.3).pack()
             assert queue.put(head, noise(pixels).data.cast("B"))
-            time.sleep(random.uniform(0, 0.003))
         queue.close()
         thread.join()
     queue.release_handle()
