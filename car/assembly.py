@@ -199,6 +199,7 @@ class RealCar:
         Raises:
             PadLost: it does not.
         """
+        # P7: a map that does not fit is found before the drive, not during it.
         if fault := pad.read().fault:
             raise PadLost(
                 f"{pad.describe()}: {fault}; set pad.map in hardware_conf.json to a map of your own"

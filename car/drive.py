@@ -111,6 +111,7 @@ def decide(
         state = replace(state, paused=not state.paused)
     if Button.STOP_RUN in pressed:  # S5
         state = replace(state, armed=False, over=True)
+    # P3: only an armed car gets anything but neutral.
     command = NEUTRAL
     if state.armed:
         command = Command(pad.command.steering, throttle * rules.max_throttle)
@@ -253,10 +254,12 @@ class Drive:
             motors_stop_reason=self._motors.stop_reason,
             gap_s=gap_s,
         )
+        # The wheels come first, then whatever may take time.
         if decision.state.armed:
             self._motors.apply(decision.command)
         else:
             self._motors.disarm()
+        # A picture arrives later than it was taken: its label needs the command of that time.
         self._commands.append((self._clock.now(), decision.command))
         self.command = decision.command
         self.state = decision.state

@@ -50,10 +50,12 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
             _copy_permissions(file, target)
             yield file
             file.flush()
+            # durable before it has the name: after a power cut the file is the old or the new one
             sync(file.fileno())
             Path(file.name).replace(target)
     except OSError as error:
         raise WriteFailed(f"{target} cannot be written: {error.strerror}") from error
+    # only with the folder's entry durable does the replacement survive a power cut
     try:
         sync_folder(target.parent)
     except OSError as error:
@@ -118,6 +120,7 @@ def remove_stale_files(folder: Path, prefix: str = "") -> None:
         with suppress(OSError, InputError, locks.LocksUnsupported):
             descriptor = links.open_file(stale)
             try:
+                # a living writer holds the lock on its temporary file
                 if locks.acquire(descriptor):
                     stale.unlink()
             finally:

@@ -164,6 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.check:
             return exit_codes.DONE
 
+        # nothing is written before the car has passed its checks
         files.create_folders(args.output, path.database_folder())
         try:
             capture_clock.check_writable(path.database_folder())
@@ -256,6 +257,7 @@ def prepare_car(
     """
     is_printed = args.check or not args.simulate  # a simulated car is always ready
     preflight = Preflight(output.print_message if is_printed else lambda _line: None)
+    # P1: whatever can fail is checked before the motors are opened
     pad = preflight.open("pad", car.open_pad, car.check_pad)
     camera = preflight.open("camera", car.open_camera, car.check_camera)
 
@@ -280,6 +282,7 @@ def prepare_car(
             "The motors are switched on now. Are the wheels off the ground, or is the way free?",
             without_terminal="",
         )
+    # P1, P2: the motors come last, and begin with neutral
     motors = preflight.open("motors", car.open_motors, car.check_motors)
     preflight.require_all()
     return Parts(camera.part, pad.part, motors.part)
@@ -347,6 +350,7 @@ def drive(
     """Drive the car, record what it sees, and return the exit code."""
 
     def record(frame: Frame, command: Command) -> None:
+        # the id is the moment of exposure, not that of arrival
         recorder.record(
             frame.pixels,
             captured=clock.time_at(frame.captured_s),
@@ -360,6 +364,7 @@ def drive(
 
     def now() -> DriveState:
         command, state, progress = driving.command, driving.state, recorder.progress
+        # S15: a recording that has ended does not end the drive
         doing = "driving" if state.armed and progress.stopped else state.name
         return DriveState(command.steering, command.throttle, doing, progress, car.speed_m_s())
 
@@ -374,8 +379,10 @@ def drive(
         on_erase=lambda: recorder.erase(ERASE_S),
         on_pause=recorder.pause,
     )
+    # S13: a signal ends the drive in the same way as A
     with process.stop_on_signal(driving.stop) as signalled:
         try:
+            # S23: written by a thread of its own, which a hanging terminal may block
             with terminal.status_line(now):
                 driving.run(args.duration)
         finally:

@@ -107,6 +107,7 @@ class MotorsBehindGuard:
         if self._closed:
             return
         self._closed = True
+        # S20: neutral before the guard's exit is waited for.
         self._stop_wheels()
         try:
             last_line = self._end_guard(_EXIT_TIMEOUT_S)
@@ -174,6 +175,7 @@ class MotorsBehindGuard:
             MotorsFailed: always.
         """
         self._closed = True
+        # S18, S19: a hanging guard would keep repeating its last pulses.
         self._guard.kill()
         # A guard stuck in the kernel dies later, but it moves nothing any more.
         with suppress(subprocess.TimeoutExpired):

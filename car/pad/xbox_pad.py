@@ -92,12 +92,14 @@ class XboxPad:
             if pad.event_count:
                 self._last_event_s = now_s
         except OSError:
+            # S1: unplugged; this state's fault stops the car.
             pad.close()
             self._pad = None
             self._disconnected_s, self._next_search_s = now_s, now_s + _SEARCH_EVERY_S
             self._search_failure = ""
             silent_s = now_s - self._last_event_s
             return PadState(NEUTRAL, pad.take_pressed(), silent_s=silent_s, fault=_DISCONNECTED)
+        # P7: with a wrong map no axis counts, but the buttons that stop the car do.
         return PadState(
             command=NEUTRAL if pad.fault else pad.command,
             pressed=pad.take_pressed(),
@@ -113,6 +115,7 @@ class XboxPad:
         Raises:
             PadLost: as for `read`.
         """
+        # P4: presses up to here were not meant to drive.
         self.read()
         while self._pad and self._pad.event_count == _MAX_EVENTS:  # there may be more
             self.read()
@@ -134,6 +137,7 @@ class XboxPad:
         except PadLost as error:
             self._search_failure = str(error)
         else:
+            # P5: each axis is neutral until its first event, and the car stays disarmed.
             self._controls = self._pad.controls
             self._last_event_s = now_s
             return self._pad
@@ -273,6 +277,7 @@ class _Connected:
             except self._unknown:
                 continue
             self._handle(event.ev_type, event.code, event.state)
+        # Another pad may have taken this node's name since.
         self._node.check()
 
     def _handle(self, kind: str, code: str, state: int) -> None:
@@ -296,6 +301,7 @@ class _Connected:
         for axis in self._axes.values():
             had_event, info = axis.had_event, self._read_axis(axis.code)
             axis.reset(info)
+            # P7: an axis that has sent no event stays neutral.
             if had_event and info:
                 axis.update(info.value)
         down = self._node.read_keys_down()
@@ -354,6 +360,7 @@ class _StickAxis(_Axis):
         self._direction = -1 if conf.right < conf.left else 1
         if info:
             as_mapped = (info.minimum, info.maximum) == (self._minimum, self._maximum)
+            # P7: only a trigger has so small a range, unless the map says otherwise.
             if info.maximum - info.minimum <= MAX_TRIGGER and not as_mapped:
                 self.fault = f"{self.code} is a trigger, not a stick: wrong map"
             self._minimum, self._maximum = info.minimum, info.maximum
@@ -380,6 +387,7 @@ class _TriggerAxis(_Axis):
         self._set_fault(is_stick=not 0 <= raw <= MAX_TRIGGER)
         if self.fault:
             return 0.0
+        # Beyond the range of the map: a pad whose triggers have the wider one.
         if raw > self._full:
             self._full = MAX_TRIGGER
         return raw / self._full

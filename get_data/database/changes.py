@@ -142,6 +142,7 @@ class Changes:
         tombstones = index.find_tombstones([entry.fingerprint for entry in self.add])
         replaced = [edits.replaced_fingerprint(entry.document) or "" for entry in self.add]
         present = index.find(replaced)
+        # only a tombstone of a replacement is lifted: a deleted label stays deleted
         add = [
             replace(entry, restore=tombstones[entry.fingerprint].reason == "replaced")
             if entry.fingerprint in tombstones and old in present

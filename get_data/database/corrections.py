@@ -51,6 +51,7 @@ def survey(added: Sequence[Entry], deleted: Sequence[LabelReference], index: Lab
     tombstones = index.find_tombstones(referenced)
     # a correction in the index proves its predecessor, even one without a tombstone
     applied = {old for new, old in replaced.items() if new in found}
+    # a predecessor with a tombstone was overtaken, unless by this very correction
     late = [
         entry
         for entry in added

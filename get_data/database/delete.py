@@ -111,6 +111,7 @@ def plan(
         found = index.find([label.fingerprint for label in batch])
         references = index.find_references(set(keys.values()))
         sizes = store.sizes({key for key in keys.values() if key})
+        # a picture stays while a label that this run does not remove names it
         for label in batch:
             key = keys[label.fingerprint]
             picture: PictureStatus = "absent"
@@ -161,6 +162,7 @@ def settle(
     unsettled = {*keys, *old}
     with threads(THREADS) as pool:
         for _ in range(MAX_ROUNDS):
+            # D11: both are asked anew in each round, so changes of other programs are seen
             named = index.find_references(unsettled)
             stored = store.sizes(unsettled)
             agreed = {key for key in unsettled if (key in named) == (key in stored)}
@@ -191,6 +193,7 @@ def settle(
             _wait_for_all(pool.map(store.delete, going))
             statuses |= dict.fromkeys(going, "deleted")
 
+            # a lost picture cannot be settled; the others are asked about again
             unsettled -= {*agreed, *lost}
             if not unsettled:
                 return statuses

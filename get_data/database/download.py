@@ -65,6 +65,7 @@ def newest_labels(documents: Iterable[bytes]) -> Iterator[Hit]:
                 f"the label index is damaged ({error}); restore it from a copy, or name another "
                 'in PATATE_ES_INDEX; without a copy see README, "When something fails"'
             ) from error
+        # in this order the labels of a picture are neighbours, the newest first
         if kept and kept.reference.img_id == reference.img_id:
             kept = replace(kept, other_labels=kept.other_labels + 1)
             continue
@@ -106,17 +107,20 @@ def download(
         suppress(_NothingToList),
         label_file.open_writer(labels) as file,
     ):
+        # batch by batch, so memory does not grow with the number of matches
         for batch in batches(islice(newest_labels(documents), limit)):
             process = _create_task(pictures, store, fetch=fetch, verify=verify)
             checked = [(hit, _file_name_fault(hit.reference, names)) for hit in batch]
             outcomes = pool.map(process, checked) if fetch else map(process, checked)
             for hit, outcome in zip(batch, outcomes, strict=True):
+                # a label is listed only with its picture: training must not meet a gap
                 if outcome.status != "failed":
                     file.add(hit.reference.img_id, hit.document)
                 yield outcome
         # D14: the pictures are on the disk before the label file names them
         if fetch:
             sync_file_system(pictures)
+        # an exception, because the label file is replaced when the block ends without one
         if keep_labels and not file.count:
             raise _NothingToList
 
@@ -150,6 +154,7 @@ class _FileNames:
         if img_id == reference.img_id:
             self._times_us.append(time_us)
             return True
+        # ids come in order, so a clash is found in the times by bisection
         position = bisect_left(self._times_us, time_us)
         if position < len(self._times_us) and self._times_us[position] == time_us:
             return False

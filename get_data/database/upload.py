@@ -253,10 +253,12 @@ def upload(
         cancel_on_error(threads(THREADS)) as run.threads,
     ):
         under_way: deque[Future[_Batch]] = deque()
+        # three batches are under way: one is looked up, one sent, one created
         for batch in batches(distinct.values()):
             looked_up = looking_up.submit(run.look_up, batch)
             under_way.append(sending.submit(run.send_pictures, looked_up))
             if len(under_way) > _BATCHES_AHEAD:
+                # in the caller's thread: a caller that stops reading starts no further batch
                 yield from run.create_labels(under_way.popleft().result())
         for sent in under_way:
             yield from run.create_labels(sent.result())
@@ -280,6 +282,7 @@ class _Upload:
         fingerprints = [entry.fingerprint for entry in entries]
         stored = self.index.find(fingerprints)
         tombstones = self.index.find_tombstones(fingerprints)
+        # a label that gets its outcome here is neither sent nor created
         for transfer in batch.transfers:
             label = stored.get(transfer.fingerprint)
             tombstone = tombstones.get(transfer.fingerprint)
@@ -295,6 +298,7 @@ class _Upload:
                 # D1: another hash under the same id is another picture
                 if any(picture_key(transfer.img_id, sha256) != label.s3_key for sha256 in hashes):
                     transfer.finish("failed", _CONFLICT)
+        # an explicit restore removes the tombstone first, or D5 would delete the label again
         restored = [
             transfer.fingerprint
             for transfer in batch.pending()
@@ -302,6 +306,7 @@ class _Upload:
         ]
         if restored and not self.dry_run:
             self.index.remove_tombstones(restored)
+        # D1: a new label must not bring another picture of an id that the index knows
         batch.known_hashes = self.index.picture_hashes([new.img_id for new in batch.new()])
         return batch
 
@@ -335,6 +340,7 @@ class _Upload:
                     f"{transfer.entry.picture} {error}: copy it again from its source, "
                     "or remove its label from the label file"
                 )
+        # D1: the key states the content, so a create-only write can overwrite no other picture
         transfer.key = picture_key(transfer.img_id, sha256)
         transfer.document = self._uploaded_document(transfer, picture)
         if self.dry_run:
@@ -373,12 +379,14 @@ class _Upload:
                 "distinguish the two names; copy the pictures from the disk they were written to, "
                 "or rename one of them, file and label"
             )
+        # without the file the stored picture serves: labels are corrected where no pictures are
         try:
             picture = _read_file(path)
         except FileNotFoundError:
             picture = self._read_stored(transfer)
         if not picture:
             raise _PictureError(f"{path} is empty")
+        # what the label states of its picture must hold before anything is sent
         if reference.picture_size not in (None, len(picture)):
             raise _PictureError(
                 f"{path} is damaged: {len(picture)} bytes instead of {reference.picture_size}"
@@ -411,6 +419,7 @@ class _Upload:
                 transfer.is_existing = transfer.fingerprint in existing
         # D6: a deletion may have taken a picture before its label was created
         missing = self._find_missing_or_damaged(batch)
+        # D6: another deletion may undo a round, so look again until nothing is missing
         for _ in range(MAX_ROUNDS):
             if not missing:
                 break
@@ -423,6 +432,7 @@ class _Upload:
                 f"picture store {self.store.name!r}: another program deletes pictures as fast as "
                 "they are uploaded; stop it and run again"
             )
+        # every remaining label has its picture, as seen after the label was created
         for transfer in batch.pending():
             transfer.finish("existing" if transfer.is_existing else "created")
         if not self.dry_run:
@@ -437,6 +447,7 @@ class _Upload:
         # D5: a deletion may have written its tombstone, and passed by, before the label was created
         tombstones = self.index.find_tombstones([transfer.fingerprint for transfer in transfers])
         self._delete([transfer for transfer in transfers if transfer.fingerprint in tombstones])
+        # a rejected label does not exist, and one with a tombstone was just removed
         for transfer in transfers:
             if reason := result.rejected.get(transfer.fingerprint):
                 transfer.finish("failed", f"the index rejects the label: {reason}")
@@ -484,6 +495,7 @@ class _Upload:
         for transfer in batch.pending():
             has_own_key = is_picture_key(transfer.key, transfer.img_id)
             (examined if transfer.is_existing and has_own_key else others).append(transfer)
+        # only pictures of earlier runs can have been damaged since; these are examined
         states = self._examine(examined) if examined else {}
         faulty = [
             transfer
@@ -518,6 +530,7 @@ class _Upload:
                     "failed", f"the label is in the index, but its picture is lost: {error}"
                 )
                 continue
+            # D1: a picture of other content must not take the lost one's place
             if picture_key(transfer.img_id, sha256) != transfer.key:
                 transfer.finish(
                     "failed", "the label is in the index with another picture, which is lost"
@@ -526,6 +539,7 @@ class _Upload:
             transfer.picture_sent = True
             if not self.dry_run:
                 transfer.document = self._uploaded_document(transfer, picture)
+                # create-only, unless a damaged picture has to be replaced
                 put = self.store.put if transfer.is_damaged else self.store.put_new
                 put(transfer.key, picture)
                 restored.append(transfer)

@@ -57,6 +57,7 @@ def export(catalogue: Catalogue, work: WorkFile, *, now: datetime) -> ExportResu
     decisions = {decision.position: decision for decision in work.decisions()}
     name = f"{PREFIX}{ids.format_img_id(now)}.json"
     result = ExportResult(catalogue.labels.absolute().with_name(name))
+    # the file appears when the block ends: SourceChanged, raised at its end, leaves none
     with label_file.open_writer(result.file) as file:
         for position, raw in _read_entries(catalogue):
             img_id = catalogue.ids[position]
@@ -120,6 +121,7 @@ def _export_entry(
         raise InputError("is not a JSON object")
     if decision is not None:
         document = _apply_decision(document, decision)
+    # an upload refuses the whole file for one invalid label
     validation.parse(document)
     if document.get("img_id") != catalogue.ids[position]:
         raise InputError(f"its img_id is {document.get('img_id')!r}")
@@ -134,6 +136,7 @@ def _apply_decision(document: Document, decision: Decision) -> Document:
     """
     if decision.deleted:
         return edits.marked_for_deletion(document)
+    # all that was decided is that the label is not to be deleted
     if not decision.reviewed and not decision.changes_classes:
         return edits.unmarked(document)
     for name, value in (("direction", decision.direction), ("speed", decision.speed)):

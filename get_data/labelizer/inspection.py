@@ -57,6 +57,7 @@ class Inspection:
                 return
             self.findings.looked_at = position
             inspection = self._inspect(position)
+            # similar pictures on both sides of a pause do not mean that the car stood still
             is_new_run = bool(self._catalogue.flags[position] & Flag.RUN_START)
             if is_new_run or not _are_similar(previous, inspection):
                 self._add_still_run(start, position - 1)

@@ -125,6 +125,7 @@ class WorkFile:
             strict=True,
         )
         facts = [("work", uuid4().hex), ("sha256", catalogue.sha256), ("epoch", epoch)]
+        # one transaction: after a kill the file is empty, and is initialized again
         with self._transaction() as database:
             for statement in work_database.SCHEMA.split(";"):
                 database.execute(statement)
@@ -165,6 +166,7 @@ class WorkFile:
             WriteFailed: the file cannot be written.
         """
         with self._transaction() as database:
+            # within the transaction: a lease taken meanwhile voids the whole batch
             self.check_lease(epoch)
             for operation in operations:
                 self._apply(database, operation, (epoch, by, times.format_time(on)))
@@ -187,6 +189,7 @@ class WorkFile:
         # The page sends an operation again when the answer was lost: it counts once.
         if inserted.rowcount == 0:
             return
+        # the resulting state is stored beside the log, so that opening replays nothing
         assignments = "".join(f"{attribute} = ?, " for attribute in changes)
         database.executemany(
             f"UPDATE entry SET {assignments}changed_by = ?, changed_on = ? WHERE position = ?",
@@ -234,6 +237,7 @@ class WorkFile:
         if not carried:
             return
         authors = [(each.changed_by, each.changed_on, position) for position, each in carried]
+        # the operation is signed by whoever carries; each decision keeps its author and time
         with self._transaction() as database:
             origin = (self.epoch, by, times.format_time(on))
             self._apply(database, build_carry_operation(carried), origin)
@@ -306,5 +310,6 @@ class WorkFile:
 
 def restore_archived(archived: Path, path: Path) -> None:
     """Give an archived file its name back, replacing the new one begun there."""
+    # SQLite would replay the new file's log into the old one
     work_database.wal_path(path).unlink(missing_ok=True)
     archived.replace(path)

@@ -83,6 +83,7 @@ class Workspace:
         work = self.work
         state: dict[str, Any] = {"outdated": None}
         decisions = work.decisions()
+        # positions are those of an earlier file: all that can be done is to carry them over
         if self.is_outdated:
             carried = match_decisions(decisions, self.catalogue)
             return state | {"outdated": {"decided": len(decisions), "carried": len(carried)}}
@@ -113,6 +114,7 @@ class Workspace:
             is_held = self._lease is not None and self._lease.browser != browser
             if is_held and not self._is_lease_expired() and not take_over:
                 return None
+            # durable before it is granted, so that older leases are void after a restart too
             epoch = self.work.take_lease()
             self._lease = _Lease(browser, self._clock())
             return epoch
@@ -146,6 +148,7 @@ class Workspace:
             WriteFailed: the work file cannot be written.
         """
         self.work.apply(batch.operations, epoch=batch.epoch, by=self.user, on=self._now())
+        # saving counts as a heartbeat: a page may be too busy to send one
         with self._lease_lock:
             if self._lease and batch.epoch == self.work.epoch:
                 self._lease = replace(self._lease, heartbeat=self._clock())
@@ -180,12 +183,14 @@ class Workspace:
             WriteFailed: the new file cannot be written; the old one is back in its place.
         """
         with self._work_lock:
+            # of two pages that ask at once, the second finds its lease void
             self.work.check_lease(epoch)
             if not self.is_outdated:
                 raise LeaseLost(f"{self.catalogue.labels} has been opened again already")
             carry = mode == "carry"
             carried = match_decisions(self.work.decisions(), self.catalogue) if carry else []
             path = self.work.path
+            # the decisions are in memory by now; a failure from here on is rolled back
             archived = self.work.archive(self._now())
             try:
                 self.work = self._create_work(path, epoch + 1, carried)

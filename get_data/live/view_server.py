@@ -214,6 +214,7 @@ class Server(ThreadingHTTPServer):
             idle = [
                 connection for connection in self._connections if connection not in self._watching
             ]
+            # the oldest, so that many idle connections cannot lock a new browser out
             if len(idle) >= MAX_CONNECTIONS:
                 self._connections.pop(idle[0])
                 with suppress(OSError):
@@ -263,10 +264,12 @@ def publish_frames(queue: FrameQueueReader, latest: LatestSnapshot, settings: Vi
     """Publish the newest frame of each batch as a snapshot, until the drive ends."""
     rate, disk_space = RateMeter(), _DiskSpace(settings)
     for batch in queue.batches():
+        # a view that lags skips frames, so it takes no more time from the drive
         newest = batch[-1]
         header = msgspec.json.decode(newest.head, type=FrameHeader)
         frame = np.frombuffer(newest.body, np.uint8).reshape(header.height, header.width, 3)
         picture = encode_jpeg(frame, settings.jpeg_quality)
+        # R2: only now, as the frame is a view of the queue's memory
         for _ in batch:
             queue.release()
         rate.update(header.state.progress.written)

@@ -60,9 +60,12 @@ class CaptureClock:
 
     def time_at(self, monotonic_s: float) -> datetime:
         """Return the time of a picture taken at `monotonic_s`, later than all returned before."""
+        # a wall clock set ahead is followed; one set back is ignored for the rest of the run
         self._offset_s = max(self._offset_s, self._wall() - self._monotonic())
         captured = datetime.fromtimestamp(monotonic_s + self._offset_s, UTC)
+        # later than the last time, even for two frames with one time stamp
         self._last = max(captured, self._last + MICROSECOND)
+        # a run with a wrong clock may have left pictures in this range
         while self._taken(self._last):
             self._last += MICROSECOND
         return self._last

@@ -78,6 +78,7 @@ class FrameQueue:
 
     def release_handle(self) -> None:
         """Close this process's copies of the handle, once the child has inherited it."""
+        # with the reading end open here too, the reader's death would not break the pipe
         os.close(self.handle.memory_fd)
         os.close(self.handle.pipe_fd)
 

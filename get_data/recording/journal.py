@@ -107,6 +107,7 @@ def acquire_lock(folder: Path) -> int:
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
+        # R10: the lock is on the folder's descriptor, which the writer inherits
         _wait_for_lock(descriptor, folder)
     except BaseException:
         os.close(descriptor)
@@ -124,6 +125,7 @@ def _wait_for_lock(descriptor: int, folder: Path) -> None:
                 )
             time.sleep(_LOCK_POLL_PERIOD_S)
     except locks.LocksUnsupported as error:
+        # R10: without locks nobody can tell whether the journal's writer is alive
         if links.lexists(folder / NAME):
             raise RecordingFailed(
                 f"{folder} holds an interrupted recording, and its file system has no locks "

@@ -148,6 +148,7 @@ def _complete_renames(folder: Path, labels: Mapping[str, Raw]) -> None:
     for line in labels.values():
         picture = folder / _picture_reference(line).file_name
         temporary = folder / journal.temporary_name(picture.name)
+        # R6 gave the picture its name before its label, but a power cut may undo the rename alone
         if not picture.exists() and temporary.exists():
             temporary.rename(picture)
 

@@ -105,16 +105,19 @@ class Recorder:
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            # R10: locked before the first write
             lock_fd = journal.acquire_lock(folder)
         except OSError as error:
             raise RecordingFailed(f"{folder} cannot be recorded into: {error.strerror}") from error
         try:
             journal.check_links(folder)
+            # a journal that a killed run left is merged before this run appends to it
             self.repaired = merge.repair_locked(folder)
             self._img_ids = {
                 *journal.read_ids(folder),
                 *journal.read_ids(folder / journal.ERASED),
             }
+            # QUEUE_S of pictures, fewer where they would fill the memory of a Pi
             pixels = resolution[0] * resolution[1]
             item_bytes = HEADER_BYTES + pixels * 3 + _JPEG_OVERHEAD_BYTES
             slots = min(int(QUEUE_S * rate_hz), MAX_QUEUE_BYTES // item_bytes)
@@ -191,6 +194,7 @@ class Recorder:
         self._waited |= wait
         if self._closed or self.progress.stopped:
             return self._drop(wait=wait)
+        # two pictures of one id would be one file, and the second would replace the first
         img_id = format_img_id(captured)
         if img_id in self._img_ids:
             raise InputError(f"{self.folder} has a picture of {img_id} already")
@@ -208,6 +212,7 @@ class Recorder:
             kind, self._after_pause, to_microseconds(captured), width, height, steering, throttle
         )
         put = self._put_waiting if wait else self._put
+        # R1: once it is in the queue, the picture survives a kill of this process
         if not put(header.pack(), body):
             return self._drop(wait=wait)
         self._accepted += 1
@@ -286,15 +291,18 @@ class Recorder:
             return
         self._closed = True
         deadline_s = time.monotonic() + _WRITER_EXIT_TIMEOUT_S
+        # erasures requested after the last picture have none to travel with
         while not self._put_erasures() and self._writer.poll() is None:
             if time.monotonic() > deadline_s:
                 break
             time.sleep(POLL_PERIOD_S)
+        # R3: the end of the queue tells the writer to merge and report
         self._queue.close()
         try:
             output, _ = self._writer.communicate(timeout=_WRITER_EXIT_TIMEOUT_S)
             self.report = msgspec.json.decode(output, type=Report)
         except (subprocess.TimeoutExpired, msgspec.DecodeError) as error:
+            # R4: the counters are in shared memory and outlive the writer
             counters = self._queue.counters
             self.report = Report(
                 pictures=counters.written - counters.erased,

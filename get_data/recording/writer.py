@@ -79,11 +79,13 @@ class Writer:
 
     def run(self) -> Report:
         """Write everything from the queue until it ends, then merge the journal."""
+        # R9: synced by a thread of its own, so that writing goes on meanwhile
         syncing = threading.Thread(target=self._sync_periodically, name="sync")
         syncing.start()
         try:
             with ThreadPoolExecutor(ENCODER_THREADS, "encoder") as encoders:
                 for batch in self._queue.batches():
+                    # encoded in parallel, written in the order of capture
                     encoding = [self._start_encoding(item, encoders) for item in batch]
                     for item, get_jpeg in zip(batch, encoding, strict=True):
                         self._process(item, get_jpeg)
@@ -93,7 +95,9 @@ class Writer:
             self._finished.set()
             syncing.join()
             self._journal.close()
+        # R5: nothing follows, so the reserve shrinks to the last id
         self._reserve_ids(timedelta(0))
+        # R10: the inherited lock still holds; if the merge fails, the next script repeats it
         try:
             merge.merge(self._folder, check_pictures=False)
         except (ToolkitError, OSError) as error:
@@ -124,6 +128,7 @@ class Writer:
         header = ItemHeader.unpack(item.head)
         try:
             picture = get_jpeg()
+            # R9: after a failure nothing more is recorded, and the queue is only emptied
             if self._queue.counters.stopped:
                 return
             if header.kind == ItemKind.ERASURE:
@@ -171,6 +176,7 @@ class Writer:
         name = document["file_name"]
         target = f"{self._folder}/{name}"
         temporary = f"{self._folder}/{journal.temporary_name(name)}"
+        # R6: first under a temporary name, which a repair completes or removes
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666
         )
@@ -183,6 +189,7 @@ class Writer:
             os.rename(temporary, target)  # noqa: PTH104  a path object costs as much as the renaming
             self._journal.add(document)
         except OSError:
+            # neither half stays: a repair would report the picture as damaged
             for partial_file in (temporary, target):
                 with suppress(OSError):
                     os.unlink(partial_file)  # noqa: PTH108
@@ -192,6 +199,7 @@ class Writer:
         """Move the pictures of the last microseconds to `erased/`."""
         if not self._written:
             return
+        # counted back from the newest picture: the queue may lag behind the clock
         oldest_us = self._written[-1].captured_us - length_us
         keep = len(self._written)
         while keep and self._written[keep - 1].captured_us > oldest_us:
@@ -237,6 +245,7 @@ class Writer:
     def _stop(self, error: Exception) -> None:
         """Record nothing more; what is written stays."""
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        # later failures follow from the first one, which is reported
         self._report.stopped = self._report.stopped or str(getattr(error, "strerror", error))
         code = StopCode.DISK_NEARLY_FULL if full else StopCode.DISK_FAILED
         self._queue.counters.stopped = code
@@ -282,6 +291,7 @@ def main(argument: str) -> None:
     relative to it: when somebody renames the folder, and creates another of that name, pictures and
     labels still end up together.
     """
+    # R3: a signal to all processes must not end this one before the queue is drained
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     os.nice(WRITER_NICENESS)

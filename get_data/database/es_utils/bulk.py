@@ -82,6 +82,7 @@ def _send_chunk(client: Client, index: str, operations: dict[str, bytes]) -> dic
         for name, item in zip(pending, items, strict=True):
             [result] = item.values()
             outcomes[name] = _outcome(client, result, was_retried=response.was_retried)
+        # only what a busy server turned away is sent again; the rest has its outcome
         pending = {
             name: operation
             for name, operation in pending.items()
@@ -113,6 +114,7 @@ def _outcome(client: Client, item: _Item, *, was_retried: bool) -> Outcome:
     if item.error is None:
         return Outcome(item.status, was_retried=was_retried)
     kind, reason = root_cause(msgspec.to_builtins(item.error))
+    # an error that every item gets concerns the request, not this label
     if kind in _REQUEST_ERRORS:
         raise client.rejection(item.status, kind, reason)
     return Outcome(item.status, reason or kind, was_retried)

@@ -89,10 +89,13 @@ class Client:
                     method, path, params=parameters, headers=_HEADERS, body=body
                 )
             except (TransportError, ApiError) as error:
+                # any answer proves the address right, so later outages are waited for
                 self._has_answered |= isinstance(error, ApiError)
                 timeout_s = self._retry_timeout_s(error) if should_retry else 0.0
                 if not backoff.wait(timeout_s):
                     raise self._translate_error(error, backoff.elapsed_s) from error
+                # the server may have executed the failed attempt; callers interpret 409 and 404 by
+                # this
                 was_retried = True
             else:
                 self._has_answered = True

@@ -127,6 +127,7 @@ class ElasticsearchIndex:
                 bodies.setdefault(fingerprint, _encode(document))
             except (InputError, ValueError, TypeError) as error:
                 result.rejected[fingerprint] = str(error)
+        # create-only: an existing label is reported (409) and left as it is
         outcomes = self._send("create", self._indices.labels, bodies)
         for fingerprint, outcome in outcomes.items():
             if outcome.status == 201:
@@ -135,6 +136,7 @@ class ElasticsearchIndex:
                 result.existing.add(fingerprint)
             else:
                 result.rejected[fingerprint] = outcome.reason
+        # a retry after a lost response meets this call's own label, which is then new
         ours = self._created_by_lost_attempt(bodies, outcomes)
         result.created |= ours
         result.existing -= ours
@@ -184,7 +186,9 @@ class ElasticsearchIndex:
             InputError: Elasticsearch rejects the query.
         """
         check_query(query)
+        # this object's own writes must be in the snapshot
         self._refresh()
+        # a query that the server rejects fails here, before the caller begins its output
         search.count(self._client, self._indices.labels, query, limit=1)
         body = query_body(query, both_forms=True)
         return search.scan_in_order(self._client, self._indices.labels, body)
@@ -220,6 +224,7 @@ class ElasticsearchIndex:
         self, index: str, ids: Iterable[str], fields: Sequence[str] = ()
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield id and source of the documents that exist; only these fields, or all."""
+        # D5, D6: asked by id, Elasticsearch answers in real time, without a refresh
         for batch in batches(ids, _BATCH_SIZE):
             for item in self._multi_get(index, batch, ",".join(fields) or "true"):
                 if item.error:
@@ -234,6 +239,7 @@ class ElasticsearchIndex:
         while True:
             response = self._client.request("POST", f"/{index}/_mget", body, _source=fields)
             items = msgspec.json.decode(response.body, type=_MultiGetResponse).docs
+            # an index that starts up answers each id with an error for a moment
             kinds = {root_cause(item.error)[0] for item in items if item.error}
             if kinds.isdisjoint(NOT_READY) or not backoff.wait(retry.TIMEOUT_S):
                 return items
@@ -248,6 +254,7 @@ class ElasticsearchIndex:
     def _group(self, field: str, by: str, values: Collection[str]) -> dict[str, set[str]]:
         """Return the values of `field` in the labels whose field `by` has each of the values."""
         groups: dict[str, set[str]] = {}
+        # D11: a deletion acts on this answer, so it must include every label created so far
         if values and not self._only_reads:
             search.refresh(self._client, self._indices.labels)
         for batch in batches(values, _BATCH_SIZE):

@@ -39,6 +39,7 @@ def refresh(client: Client, index: str, *, should_retry: bool = True) -> None:
         if error.is_missing_index:  # nothing has been written
             return
         raise
+    # D11: labels of a shard left out would look absent, and their pictures be deleted
     if answer["_shards"]["failed"]:
         raise DatabaseError(
             f"{client.name} could not be refreshed; run again when the server is healthy"
@@ -62,6 +63,7 @@ def count(client: Client, index: str, query: SearchQuery, limit: int | None = No
         if error.is_missing_index:
             return 0
         if error.status == 400 and error.kind != "index_closed_exception":
+            # asked one by one, the clause at fault can be named
             if len(query.clauses) > 1:
                 for clause in query.clauses:  # one of which is rejected by name
                     count(client, index, SearchQuery((clause,)), limit=1)
@@ -103,6 +105,7 @@ def scan(
             yield msgspec.json.decode(hit.source)
         if len(hits) < MAX_PAGE_SIZE:
             return
+        # after the last one rather than by number: Elasticsearch caps numbered pages
         body["search_after"] = msgspec.json.decode(hits[-1].sort)
 
 
@@ -116,6 +119,7 @@ def scan_in_order(
     Raises:
         DatabaseError: the server failed, or no longer has the snapshot.
     """
+    # a snapshot: what others write meanwhile neither appears nor shifts the pages
     try:
         pit = client.request_json("POST", f"/{index}/_pit", keep_alive=_KEEP_ALIVE)["id"]
     except RequestRejected as error:
@@ -135,6 +139,7 @@ def scan_in_order(
             while pending:
                 page = pending.result()
                 pit, hits, pending = page.pit_id, page.hits.hits, None
+                # a full page may have a successor, fetched while the caller consumes this one
                 if len(hits) == body["size"]:
                     after = msgspec.json.decode(hits[-1].sort)
                     body = {**body, "size": _next_page_size(page), "search_after": after}
@@ -193,6 +198,7 @@ def _fetch_pit_page(client: Client, body: Mapping[str, Any], pit: str) -> _Page:
 
 def _fetch_page(client: Client, path: str, body: Mapping[str, Any]) -> _Page:
     encoded = msgspec.json.encode(body)
+    # without all shards a search would pass a part off as the whole: an error instead
     response = client.request("POST", path, encoded, allow_partial_search_results="false")
     page = _decode_page(response.body)
     page.size_bytes = len(response.body)

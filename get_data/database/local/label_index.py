@@ -186,6 +186,7 @@ class SqliteIndex:
             f"INSERT INTO labels ({', '.join(columns)}) VALUES (:{', :'.join(columns)})"
             " ON CONFLICT (fingerprint) DO NOTHING"
         )
+        # one transaction: after a kill all labels of the call exist, or none
         with self._connected(writing=True) as connection:
             for row in rows:
                 is_new = connection.execute(statement, row).rowcount == 1
@@ -280,7 +281,9 @@ class SqliteIndex:
                 if not exists:
                     connection.executescript(_SCHEMA)
                 self._check_version(connection)
+                # D3, D4: a commit is durable before the caller's next step relies on it
                 connection.execute("PRAGMA synchronous = FULL")
+                # a writer locks at once: a read lock that is upgraded later can fail half-way
                 connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
                 yield connection
                 connection.execute("COMMIT")
@@ -296,6 +299,7 @@ class SqliteIndex:
             if isinstance(error, sqlite3.Error | OSError):
                 self._raise_translated(error)
             raise
+        # read without locks: the result counts only if nobody wrote meanwhile
         if is_frozen and self._modified_ns() != modified_ns:
             raise DatabaseError(self._changed_message())
 
@@ -347,6 +351,7 @@ class SqliteIndex:
         if self._path.exists():
             return
         folder = self._path.parent
+        # SQLite would replay the changes of a lost index into the new one
         if (changes := folder / SIDE_FILES[0]).exists() and not self._path.exists():
             raise DatabaseError(
                 f"{changes} belongs to an index that was here and would corrupt a new one: move "

@@ -83,12 +83,14 @@ class LocalPictureStore:
         A file with this key but another content is what a power cut left, and is overwritten.
         """
         with self._incoming_file(picture, key) as (incoming, target):
+            # D1: create-only; a second writer finds the picture instead of replacing it
             try:
                 rename_exclusive(incoming, target)
             except FileExistsError:
                 with suppress(DatabaseError):  # deleted meanwhile, or unreadable
                     if self.get(key) == picture:
                         return False
+                # the key states the content, so what differs from it is damaged
                 incoming.replace(target)
         return True
 

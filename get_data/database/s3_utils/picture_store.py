@@ -114,10 +114,12 @@ class S3PictureStore:
         """
         timeout_s = min(self._retry_timeout_s, retry.FIRST_CONTACT_TIMEOUT_S)
         self._request(lambda: self._list_page(_PROBE_PREFIX), "", timeout_s=timeout_s)
+        # reading an absent picture shows whether the login may read at all
         with suppress(PictureMissing):
             self.get("pictures/probe")
         if not writing:
             return
+        # one written object tells: rights, create-only support, the server's clock, kind of ETag
         probe = f"{_PROBE_PREFIX}/{uuid4().hex}"
         self._has_create_only = self._probe_create_only(probe)
         sent = time.monotonic()
@@ -133,6 +135,7 @@ class S3PictureStore:
         The answer is also False when this call put it, but the response was lost and the retry
         found it.
         """
+        # D1 without create-only writes: a writer that races with this one puts the same content
         if not self._has_create_only and self._holds(key, picture):
             return False
         try:
@@ -288,6 +291,7 @@ class S3PictureStore:
         wanted = sorted({key for key in keys if is_store_path(key)})
         found: dict[str, ObjectMeta] = {}
         sparse: list[str] = []
+        # pictures of a day are neighbours: one LIST answers for a thousand of them
         for folder, neighbours in groupby(wanted, lambda key: key.rpartition("/")[0]):
             sparse += self._find_by_pages(folder, list(neighbours), found)
         with ThreadPoolExecutor(THREADS) as threads:
@@ -308,8 +312,10 @@ class S3PictureStore:
             found |= {meta["path"]: meta for meta in page}
             if len(page) < _PAGE_SIZE:
                 return []
+            # every key up to the page's last one is answered by this page, found or not
             covered = bisect_right(keys, page[-1]["path"])
             keys = keys[covered:]
+            # the page answered hardly any key: they lie far apart, and a HEAD each is cheaper
             if covered <= _FEW:
                 break
         return keys
@@ -349,6 +355,7 @@ class S3PictureStore:
             RequestFailed: the request failed for good, or was retried in vain.
         """
         timeout_s = self._retry_timeout_s if timeout_s is None else timeout_s
+        # another thread has just retried in vain: do not wait for the same server again
         timed_out_at, diagnosis = self._last_timeout
         if time.monotonic() < timed_out_at + _FAIL_FAST_S:
             raise self._request_failed(diagnosis, subject, 0.0)
@@ -361,10 +368,12 @@ class S3PictureStore:
                 # A missing bucket is not a missing picture, though obstore reports both alike.
                 if isinstance(error, expected) and diagnosis.code != "NoSuchBucket":
                     raise
+                # a refusal is final; only what may pass is retried
                 if diagnosis.is_transient:
                     if backoff.wait(timeout_s):
                         continue
                     self._last_timeout = (time.monotonic(), diagnosis)
+                # a traceback shows the library's message too, and it may contain the login
                 error.args = (self._settings.without_secrets(str(error)),)
                 raise self._request_failed(diagnosis, subject, backoff.elapsed_s) from error
 

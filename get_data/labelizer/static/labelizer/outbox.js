@@ -84,6 +84,7 @@ export class Outbox extends EventTarget {
     this.closed = this.#watchClosing(this.database);
     this.canStore = true;
     this.#setCondition(this.condition);
+    // The new database is empty: store again whatever the server does not have.
     for (const step of this.waiting) step.key = this.#store(step);
   }
 
@@ -119,6 +120,7 @@ export class Outbox extends EventTarget {
   add(operation) {
     /** @type {Waiting} */
     const step = { operation, key: Promise.resolve(null), isStored: false };
+    // In memory first: it is sent even if the storage fails.
     this.waiting.push(step);
     step.key = this.#store(step);
     this.#setCondition(this.condition === "saved" ? "saving" : this.condition);
@@ -169,6 +171,7 @@ export class Outbox extends EventTarget {
     this.isSending = true;
     try {
       while (this.epoch && this.waiting.length) {
+        // One request at a time and in order: a step may undo the one before.
         const batch = nextBatch(this.waiting);
         const operations = batch.map((step) => step.operation);
         /** @type {import("./api.js").Reply<import("./types").EditsReply>} */
@@ -201,6 +204,7 @@ export class Outbox extends EventTarget {
   handleRefusal({ status, body }) {
     this.message = body.message;
     this.canDiscard = body.why === "input";
+    // Another page has the lease, or the server other work: nothing from here is accepted.
     if (status === 409) {
       this.stop();
       this.#setCondition(body.why === "work" ? "elsewhere" : "stale");
@@ -208,9 +212,11 @@ export class Outbox extends EventTarget {
       this.#setCondition("locked"); // until the new address is opened in this browser
       if (this.unsent) this.#retry();
     } else if (status >= 500) {
+      // The server cannot save. What waits is kept here and sent again.
       this.#setCondition("full");
       this.#retry();
     } else {
+      // Sent again, the same steps would be refused again.
       this.stop();
       this.#setCondition("refused");
     }

@@ -114,6 +114,7 @@ export class Session extends EventTarget {
   refresh(wanted) {
     this.#reorder(wanted);
     if (this.selectedCount) {
+      // A selected picture that the filter now hides must not be edited unseen.
       const kept = this.selection();
       this.selected.fill(0);
       for (const position of kept) this.selected[position] = 1;

@@ -69,6 +69,7 @@ export class Store extends EventTarget {
     this.done = [];
     /** @type {Operation[]} steps that can be redone */
     this.undone = [];
+    // The server sends edited entries only; all others are as in the file.
     state.positions.forEach((position, index) => {
       for (const attribute of ATTRIBUTES) this.now[attribute][position] = state[attribute][index];
     });
@@ -235,6 +236,7 @@ export class Store extends EventTarget {
     const ranges = JSON.stringify(rangesOf(positions));
     let total = by;
     let before = this.#valuesNow(positions);
+    // From the values before the first of them: those shifted out come back with a shift back.
     for (let index = this.done.length - 1; index >= 0; index -= 1) {
       const step = this.done[index];
       if (step.kind !== "shift" || JSON.stringify(step.positions) !== ranges) break;
@@ -324,6 +326,7 @@ export class Store extends EventTarget {
   /** @param {Operation} operation */
   #perform(operation) {
     const positions = positionsOf(operation.positions);
+    // Out of the counts as it was, in again as it is: a step costs its own pictures only.
     for (const position of positions) this.#tally(position, -1);
     for (const attribute of ATTRIBUTES) {
       const runs = operation.set[attribute];
@@ -351,6 +354,7 @@ export class Store extends EventTarget {
       this.done.push(removeStep(this.undone, operation.of) ?? operation);
     } else {
       this.done.push(operation);
+      // What was undone before a new step cannot be redone after it.
       this.undone = [];
     }
   }

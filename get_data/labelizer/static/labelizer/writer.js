@@ -23,6 +23,7 @@ export class Writer {
     const steal = sessionStorage.getItem(TAKE_OVER) === "yes";
     sessionStorage.removeItem(TAKE_OVER);
     this.browser = await browserId();
+    // The lock first: to the server, all tabs of this browser are the same holder.
     if (!(await this.#takeLock(steal))) return;
     /** @type {import("./api.js").Reply<import("./types").LeaseReply>} */
     const reply = await post("/api/lease", { browser: this.browser, take_over: steal });
