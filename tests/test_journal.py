@@ -218,7 +218,7 @@ def test_an_erasure_that_a_kill_left_in_memory_survives_a_power_cut_during_the_r
     )
     repaired = power_cut.repair_after_kill(log, erasure + 1, tmp_path / "killed")
     for cut in range(erasure + 1, len(repaired.operations) + 1):
-        for seed in range(8):
+        for seed in range(4):
             folder = tmp_path / f"cut-{cut}-{seed}"
             power_cut.cut_power(repaired, cut, Random(seed), folder)
 
