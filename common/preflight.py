@@ -9,7 +9,7 @@ from common.errors import NotReady, ToolkitError
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Result of a check. `note` recommends what would be better, though one can drive without."""
+    """Result of a check. `note` is advice that does not prevent a drive."""
 
     message: str
     note: str = ""

@@ -90,7 +90,7 @@ def stop_on_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
 
 
 def login_name() -> str:
-    """Return the login name of the user, or the user's number where there is no name."""
+    """Return the login name of the user, or the user id if there is no name."""
     try:
         return getpass.getuser().encode(errors="replace").decode()
     except (KeyError, OSError):  # in a container, for one

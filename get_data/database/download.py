@@ -91,8 +91,8 @@ def download(
     """Download the pictures to a folder and their labels to a file; yield each picture's outcome.
 
     A picture that is here is kept if it has the size that its label states, with `verify` also the
-    hash. The label file is replaced at the end, at once; it lists all matches but the failed ones.
-    With `keep_labels` it is not replaced by an empty one.
+    hash. The label file is replaced atomically at the end; it lists all matches but the failed
+    ones. With `keep_labels` it is not replaced by an empty one.
 
     Raises:
         DatabaseError: the store cannot be reached; the label file is unchanged.
@@ -130,7 +130,7 @@ class _NothingToList(Exception):
 
 
 class _FileNames:
-    """File names in use, where names that some disk takes for the same count as one.
+    """File names in use; names that some disks do not distinguish count as one.
 
     Most names are the id of their picture, and a search may find millions: of these only the time
     is kept, as a number. Ids come in ascending order, and so do their times.

@@ -115,7 +115,7 @@ def encode_document(document: Document) -> bytes:
 
 
 class LabelIndex(Protocol):
-    """Labels by fingerprint, and those that match a query. Safe to call from threads.
+    """Labels by fingerprint, and those that match a query. Thread-safe.
 
     All methods raise DatabaseError if the index cannot be reached or refuses the request.
     """
@@ -125,10 +125,10 @@ class LabelIndex(Protocol):
         """Path or address of this index, for messages."""
 
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
-        """Return those of the labels that exist, including all earlier writes."""
+        """Return the labels that exist, by fingerprint, including all earlier writes."""
 
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
-        """Return those of the labels that have a tombstone, including all earlier writes."""
+        """Return the tombstones that exist, by fingerprint, including all earlier writes."""
 
     def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         """Return the SHA-256 hashes that labels state of each picture."""
@@ -203,7 +203,7 @@ CopyReader = Callable[[], bytes | None]
 
 
 class PictureStore(Protocol):
-    """Pictures by key. Safe to call from threads.
+    """Pictures by key. Thread-safe.
 
     All methods raise DatabaseError if the store cannot be reached or refuses the request.
     """
@@ -234,12 +234,12 @@ class PictureStore(Protocol):
         """
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        """Return the sizes in bytes of those of the pictures that exist."""
+        """Return the size in bytes of each picture that exists."""
 
     def examine(
         self, pictures: Mapping[str, CopyReader], *, read: bool = False
     ) -> dict[str, PictureState]:
-        """Return the states of those of the pictures that exist.
+        """Return the state of each picture that exists.
 
         A store that charges for reading compares the hash it lists with the caller's copy where
         both are available; `read` makes it read every picture.

@@ -231,8 +231,8 @@ def upload(
 ) -> Iterator[UploadOutcome]:
     """Upload labels with their pictures and yield the outcome of each label.
 
-    Labels with a tombstone stay out unless their entry has `restore`. A dry run only asks. With
-    `verify`, existing pictures are read in full instead of compared by size and listed hash.
+    Labels with a tombstone stay out unless their entry has `restore`. A dry run changes nothing.
+    With `verify`, existing pictures are read in full instead of compared by size and listed hash.
     While one batch of labels is created, the pictures of the next one are sent in `threads`, and
     the one after that is looked up.
 

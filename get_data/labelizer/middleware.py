@@ -47,7 +47,7 @@ class SecurityHeaders:
 
 
 class OwnerOnly:
-    """Access for whoever opened the printed address, and has the cookie since."""
+    """Access for browsers that opened the printed address, which sets the cookie."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response

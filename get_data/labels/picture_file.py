@@ -5,8 +5,8 @@ it: no other format reaches one, and none that would take more memory or time th
 worth. Nothing is decoded, so that 100,000 pictures are checked in seconds, on a machine without
 OpenCV; no known library distinguishes a whole JPEG from a truncated one without decoding it.
 
-What follows the end of the picture is not looked at: cameras append previews, videos and padding,
-and every decoder stops at the end. Whether the picture shows anything is not known here either.
+Whatever follows the end of the picture is ignored: cameras append previews, videos and padding,
+and every decoder stops at the end. Whether the picture shows anything is not checked.
 
 Source: ITU-T T.81, Annex B.
 """

@@ -19,7 +19,7 @@ MAX_CLASSES = 99
 MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
 CUSTOM_TERMS = "_own"  # field of an index for all custom fields; no label has a key of that name
 MAX_TERM_BYTES = 32_766  # of Lucene
-MAX_KEYWORD = 8191  # characters that a search looks at; Lucene takes 32,766 bytes
+MAX_KEYWORD = 8191  # characters that a search considers; Lucene takes 32,766 bytes
 _IMG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 FILE_NAME = r"^[^/\\\x00-\x1f\x7f]+\.[jJ][pP][eE]?[gG]$"
 _SHA256 = "^[0-9a-f]{64}$"
@@ -43,8 +43,8 @@ def _meta(description: str, unit: str, index: str, **limits: Any) -> Meta:
     )
 
 
-Text = Annotated[str, _meta("A sentence by the driver", "none", "keyword+text")]
-Keyword = Annotated[str, _meta("A word by the driver", "none", "keyword")]
+Text = Annotated[str, _meta("Session field, free text", "none", "keyword+text")]
+Keyword = Annotated[str, _meta("Session field, a word or a name", "none", "keyword")]
 _TIME = "ISO 8601, UTC"
 
 
@@ -61,11 +61,14 @@ class Annotation(Struct, frozen=True, kw_only=True):
     created_by: Annotated[
         str,
         _meta(
-            '"auto" for the driver\'s own command, else a person', "none", "keyword", min_length=1
+            'Author: "auto" for the driver\'s own command, else a person',
+            "none",
+            "keyword",
+            min_length=1,
         ),
     ]
     created_on_date: Annotated[
-        str, _meta("Time of the annotation; absent is oldest", _TIME, "date")
+        str, _meta("Time of the annotation; without one it counts as the oldest", _TIME, "date")
     ] = ""
     label_direction: Annotated[
         int, _meta("Direction class, 0 is hardest left", "class", "integer", ge=0, lt=MAX_CLASSES)
@@ -95,7 +98,10 @@ class Label(Struct, frozen=True, kw_only=True):
     img_id: Annotated[
         str,
         _meta(
-            "UTC time of capture; from elsewhere any plain name", "none", "keyword", pattern=_IMG_ID
+            "Id of the picture: its UTC time of capture, or any plain name",
+            "none",
+            "keyword",
+            pattern=_IMG_ID,
         ),
     ]
     file_name: Annotated[
@@ -103,15 +109,15 @@ class Label(Struct, frozen=True, kw_only=True):
         _meta("Name of the picture file, without a folder", "none", "keyword", pattern=FILE_NAME),
     ]
     s3_bucket: Annotated[
-        str, _meta('Where the picture is; "" in a local file', "none", "keyword")
+        str, _meta('Bucket of the picture; "" in a local file', "none", "keyword")
     ] = ""
-    s3_key: Annotated[str, _meta('Its key in there; "" in a local file', "none", "keyword")] = ""
+    s3_key: Annotated[str, _meta('Key of the picture; "" in a local file', "none", "keyword")] = ""
     raw: Annotated[
         bool | Literal["true", "false"],
-        _meta("True when the picture is as the camera gave it", "none", "boolean"),
+        _meta("Whether the picture is unprocessed, as captured", "none", "boolean"),
     ] = True
     color: Annotated[str, _meta("Colour space of the picture", "none", "keyword")] = "rgb"
-    timestamp: Annotated[str, _meta("Moment of capture", _TIME, "date")]
+    timestamp: Annotated[str, _meta("Time of capture", _TIME, "date")]
     resolution: Resolution | UnsetType = UNSET
     picture_size: (
         Annotated[int, _meta("Size of the picture file", "bytes", "long", ge=1, le=2**53)]
@@ -133,18 +139,23 @@ class Label(Struct, frozen=True, kw_only=True):
     ] = {}
     label: Annotation
     transformation: Annotated[
-        list[str], _meta("What was done to the picture since it was taken", "none", "keyword")
+        list[str], _meta("Processing of the picture since its capture", "none", "keyword")
     ] = []
     dataset: Annotated[
-        list[str], _meta("Names of the sets this belongs to", "none", "keyword")
+        list[str], _meta("Names of the data sets with this label", "none", "keyword")
     ] = []
-    upload_date: Annotated[str, _meta('When this was uploaded; "" until then', _TIME, "date")] = ""
+    upload_date: Annotated[str, _meta('Time of the upload; "" before it', _TIME, "date")] = ""
     label_fingerprint: Annotated[
         str,
-        _meta("Names this label by its content", "MD5, hex digits", "keyword", pattern=MD5),
+        _meta(
+            "Identifier of the label, a hash of its content",
+            "MD5, hex digits",
+            "keyword",
+            pattern=MD5,
+        ),
     ]
     to_delete: (
-        Annotated[bool, _meta("True asks upload_to_db.py to delete this label", "none", "none")]
+        Annotated[bool, _meta("Whether upload_to_db.py is to delete this label", "none", "none")]
         | UnsetType
     ) = UNSET
     replaces: (
@@ -182,7 +193,7 @@ def picture_reference(document: Document) -> PictureReference:
 
 
 def is_flattened(path: str) -> bool:
-    """Return whether that is a field whose values are all kept together, or is inside one."""
+    """Return whether the path is that of a flattened field, or inside one."""
     return INDEX_TYPES.get(path.partition(".")[0]) == "flattened"
 
 

@@ -1,7 +1,7 @@
 """Session templates: who drove, where and on what occasion, for a whole recording.
 
 `session_template.json` lies beside the pictures; its keys are copied into every label. Besides the
-usual five it may hold keys of the team's own.
+usual five it may hold custom keys.
 """
 
 import reprlib
@@ -38,7 +38,7 @@ def read(path: Path) -> Session:
 
 
 def check(session: Session, where: str) -> None:
-    """Check that a label can hold these values; messages call them `where`.
+    """Check that a label can hold these values; `where` names them in messages.
 
     Raises:
         InputError: a key or a value is not allowed, or all together are too long.

@@ -1,6 +1,6 @@
 """Unicode forms of texts and file names: macOS writes an é as two characters, others as one.
 
-Texts are kept in one form (NFC), and searches asked in it. File names that differ only in case or
+Texts are stored and searched in one form, NFC. File names that differ only in case or
 form are one name: the disks of macOS and Windows, exFAT and many network drives keep one file.
 """
 

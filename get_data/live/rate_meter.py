@@ -11,7 +11,7 @@ class RateMeter:
         self._count, self._since_s = 0, time.monotonic()
 
     def update(self, count: int) -> None:
-        """Take note of the present count."""
+        """Record the current count."""
         elapsed_s = time.monotonic() - self._since_s
         if elapsed_s >= 1.0:
             self.hz = (count - self._count) / elapsed_s

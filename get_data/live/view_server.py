@@ -94,7 +94,7 @@ class LatestSnapshot:
     def wait_newer(self, number: int, *, timeout_s: float) -> tuple[int, Snapshot | None]:
         """Wait for a snapshot with a higher number; return the newest one and its number.
 
-        That is the same one again after the timeout, and None when the drive is over.
+        After the timeout that is the same snapshot again; once the drive has ended, it is None.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._number > number, timeout_s)
@@ -299,7 +299,7 @@ class _DiskSpace:
             time.sleep(_DISK_PERIOD_S)
 
     def minutes_left(self, picture_bytes: int) -> float | None:
-        """Return the minutes for pictures like those so far; None before the disk has answered."""
+        """Return the minutes left at the mean picture size; None until the disk has answered."""
         mean = self._mean_bytes or picture_bytes
         self._mean_bytes = mean + (picture_bytes - mean) * _NEWEST_WEIGHT
         if self._free_bytes is None:

@@ -230,7 +230,7 @@ class Writer:
     def _reserve_ids(self, ahead: timedelta) -> None:
         """Make the next run's ids follow this one's, even if this process is killed.
 
-        A failure is reported and costs no picture: a clock that is right needs no memory.
+        A failure is reported and costs no picture: with a correct clock ids are in order anyway.
         """
         with self._reserving:
             if self._settings.last_img_id_file and self._newest_us:

@@ -25,7 +25,7 @@ class Outcome:
     """The outcome of one operation.
 
     Attributes:
-        status: the status of HTTP.
+        status: the HTTP status.
         reason: why the operation was rejected, "" if it was not.
         was_retried: whether an earlier attempt failed. The server may have executed it anyway.
     """
@@ -38,13 +38,13 @@ class Outcome:
 def send(client: Client, index: str, operations: Mapping[str, bytes]) -> dict[str, Outcome]:
     """Send operations and return the outcome of each.
 
-    Operations that a busy server rejects are retried without the others, beside the retries of
-    each request.
+    Operations that a busy server rejects are retried without the others, in addition to the
+    retries of each request.
 
     Args:
         client: the connection to the server.
         index: the name of the index.
-        operations: NDJSON by a name of the caller's choice, in the order to send.
+        operations: NDJSON by a name that the caller chooses, in the order to send.
 
     Raises:
         DatabaseError: a request failed as a whole.

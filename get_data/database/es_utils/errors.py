@@ -32,7 +32,7 @@ class RequestRejected(DatabaseError):
     """The server answered with an error.
 
     Attributes:
-        status: the status of HTTP.
+        status: the HTTP status.
         kind: the type that Elasticsearch gives the error, "" without one.
         reason: the reason that Elasticsearch gives, "" without one.
     """
@@ -96,7 +96,7 @@ def translate_error(
 
 
 def rejection(settings: Settings, status: int, kind: str, reason: str) -> RequestRejected:
-    """Return the exception for an error with this status of HTTP, type and reason."""
+    """Return the exception for an error with this HTTP status, type and reason."""
     message = f"{settings.name}{_rejection(settings, status, kind, reason)}"
     return RequestRejected(message, status, kind, reason)
 
@@ -159,7 +159,7 @@ def _missing_privilege(settings: Settings, reason: str) -> str:
 
 
 def parse_error(body: Any) -> tuple[str, str]:
-    """Return the type and the reason of the error in a response; "" for what is not there."""
+    """Return the type and the reason of the error in a response; "" for a missing one."""
     try:
         return root_cause(msgspec.json.decode(body)["error"])
     except (msgspec.DecodeError, TypeError, KeyError):

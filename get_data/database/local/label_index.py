@@ -120,7 +120,7 @@ class SqliteIndex:
         return str(self._path)
 
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
-        """Return those of the labels that exist."""
+        """Return the labels that exist, by fingerprint."""
         with self._connected() as connection:
             rows = _rows(
                 connection,
@@ -130,7 +130,7 @@ class SqliteIndex:
             return {row[0]: LabelReference(*row) for row in rows}
 
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
-        """Return those of the labels that have a tombstone."""
+        """Return the tombstones that exist, by fingerprint."""
         with self._connected() as connection:
             rows = _rows(connection, "SELECT * FROM gone WHERE fingerprint IN ({})", fingerprints)
             return {row[0]: Tombstone(*row) for row in rows}
@@ -332,9 +332,9 @@ class SqliteIndex:
         """Return the URI parameters by which SQLite leaves nothing behind that locks out others.
 
         A user who may write opens the file for writing, even to read: only then does SQLite remove
-        its two side files afterwards. A user who may only read must not create side files, because
-        he would own them. He shares those of a current writer; if there are none, he reads the file
-        as immutable and checks afterwards whether it was.
+        its two side files afterwards. A reader without that right must not create side files, and
+        so own them. It shares those of a current writer; if there are none, it reads the file as
+        immutable and checks afterwards whether it was.
         """
         folder = self._path.parent
         may_write = _may_write(self._path) and _may_write(folder)

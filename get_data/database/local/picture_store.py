@@ -128,7 +128,7 @@ class LocalPictureStore:
 
     @_translate_errors
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        """Return the sizes in bytes of those of the pictures that exist."""
+        """Return the size in bytes of each picture that exists."""
         found: dict[str, int] = {}
         for key in keys:
             with suppress(FileNotFoundError):
@@ -138,7 +138,7 @@ class LocalPictureStore:
     def examine(
         self, pictures: Mapping[str, CopyReader], *, read: bool = False
     ) -> dict[str, PictureState]:
-        """Return the states of those of the pictures that exist.
+        """Return the state of each picture that exists.
 
         All of them are read: that costs little here. obstore would take twice as long.
         """

@@ -67,7 +67,7 @@ class Diagnosis:
         reason: a phrase for the message.
         remedy: what to check, after the word "check".
         is_transient: whether the request may succeed when it is sent again.
-        status: the status of HTTP, 0 without a response.
+        status: the HTTP status, 0 without a response.
         code: the error code of S3, "" without one.
         is_about_route: whether the server was not reached, or is not the expected one.
     """

@@ -268,7 +268,7 @@ class S3PictureStore:
 
         A differing hash proves nothing: an object put while the bucket had another encryption has
         an ETag that is not an MD5. So the object is read, and if it is intact after all, ETags are
-        trusted no more.
+        no longer trusted.
         """
         if not read:
             expected = _etag_md5(meta) if self._etag_is_md5 else ""
