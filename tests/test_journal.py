@@ -12,19 +12,9 @@ import pytest
 from common.errors import InputError, RecordingFailed, StillRecording
 from get_data.labels import label_file
 from get_data.recording import journal, merge
-from tests.conftest import document, number_of, picture
+from tests.conftest import document, picture
+from tests.helpers.recordings import interrupted_recording
 from tests.soak import disk_log, power_cut
-
-
-def interrupted(folder, documents, *, torn=b""):
-    """A folder as a killed recording leaves it."""
-    folder.mkdir(exist_ok=True)
-    lines = b"".join(json.dumps(one).encode() + b"\n" for one in documents)
-    (folder / journal.NAME).write_bytes(lines + torn)
-    for one in documents:
-        if "img_id" in one:
-            (folder / one["file_name"]).write_bytes(picture(number_of(one)))
-    return folder
 
 
 def test_a_merge_holds_little_more_than_the_files_in_memory(tmp_path):
@@ -50,7 +40,7 @@ def test_what_the_labels_held_before_a_merge_stays_as_it_stood(tmp_path):
     """Also what is no label, in entries that somebody has laid out anew."""
     before = '{\n "holiday": {\n  "number": 1e2, "text": "\\u00e9"\n }\n}\n'
     (tmp_path / "labels.json").write_text(before)
-    folder = interrupted(tmp_path, [document(0)])
+    folder = interrupted_recording(tmp_path, [document(0)])
     assert merge.repair(folder).labels == 1
     after = (folder / "labels.json").read_text()
     assert json.loads(after) == {document(0)["img_id"]: document(0), **json.loads(before)}
@@ -58,7 +48,7 @@ def test_what_the_labels_held_before_a_merge_stays_as_it_stood(tmp_path):
 
 
 def test_a_line_that_begins_with_a_mark_of_utf8_is_read(tmp_path):
-    folder = interrupted(tmp_path, [document(0)])
+    folder = interrupted_recording(tmp_path, [document(0)])
     (folder / journal.NAME).write_text(f"\ufeff{json.dumps(document(0))}\n")
     assert merge.repair(folder).labels == 1
     assert label_file.read(folder / "labels.json") == {document(0)["img_id"]: document(0)}
@@ -71,7 +61,7 @@ def test_no_journal_is_nothing_to_repair(tmp_path):
 def test_whole_pictures_are_merged_into_the_labels_that_were_there(tmp_path):
     label_file.write(tmp_path / "labels.json", {document(0)["img_id"]: document(0)})
     (tmp_path / document(0)["file_name"]).write_bytes(picture(0))
-    folder = interrupted(tmp_path, [document(1), document(2)])
+    folder = interrupted_recording(tmp_path, [document(1), document(2)])
     merged = merge.repair(folder)
     assert (merged.labels, merged.erased, merged.damaged) == (2, 0, {})
     labels = label_file.read(folder / "labels.json")
@@ -89,7 +79,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize(("damage", "reason"), DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_picture_is_put_aside_with_its_label(tmp_path, damage, reason):
-    folder = interrupted(tmp_path, [document(0), document(1), document(2)])
+    folder = interrupted_recording(tmp_path, [document(0), document(1), document(2)])
     bad = document(1)
     damage(folder / bad["file_name"])
     merged = merge.repair(folder)
@@ -113,7 +103,7 @@ NOT_TO_BE_READ = {
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(("make", "reason"), NOT_TO_BE_READ.values(), ids=NOT_TO_BE_READ)
 def test_what_is_no_file_in_a_pictures_place_costs_only_itself(tmp_path, make, reason):
-    folder = interrupted(tmp_path, [document(0), document(1), document(2)])
+    folder = interrupted_recording(tmp_path, [document(0), document(1), document(2)])
     file = folder / document(1)["file_name"]
     file.unlink()
     make(file)
@@ -124,7 +114,7 @@ def test_what_is_no_file_in_a_pictures_place_costs_only_itself(tmp_path, make, r
 
 
 def test_a_picture_that_the_disk_gives_no_more_costs_only_itself(tmp_path, monkeypatch):
-    folder = interrupted(tmp_path, [document(0), document(1), document(2)])
+    folder = interrupted_recording(tmp_path, [document(0), document(1), document(2)])
     file, read = folder / document(1)["file_name"], Path.read_bytes
 
     def worn_out(path):
@@ -140,7 +130,7 @@ def test_a_picture_that_the_disk_gives_no_more_costs_only_itself(tmp_path, monke
 
 
 def test_a_folder_that_is_called_as_if_half_written_stays(tmp_path):
-    folder = interrupted(tmp_path, [document(0)])
+    folder = interrupted_recording(tmp_path, [document(0)])
     (folder / ".x.tmp").mkdir()
     assert merge.repair(folder).labels == 1
     assert (folder / ".x.tmp").is_dir()
@@ -148,7 +138,7 @@ def test_a_folder_that_is_called_as_if_half_written_stays(tmp_path):
 
 @pytest.mark.parametrize("torn", [b'{"img_id": "2024', b"\0\0\0\0", b"3\n", b"[]\n", b"{}\n"])
 def test_a_torn_line_is_kept_aside_and_costs_only_itself(tmp_path, torn):
-    folder = interrupted(tmp_path, [document(0)], torn=torn)
+    folder = interrupted_recording(tmp_path, [document(0)], torn=torn)
     (folder / document(1)["file_name"]).write_bytes(picture(1))
     merged = merge.repair(folder)
     assert merged.labels == 1
@@ -160,7 +150,7 @@ def test_a_torn_line_is_kept_aside_and_costs_only_itself(tmp_path, torn):
 @pytest.mark.parametrize("wrong", [[], {}, None], ids=repr)
 def test_an_erasure_of_which_a_part_cannot_be_read_erases_nothing(wrong, tmp_path):
     erasure = {journal.ERASED: [document(0)["img_id"], wrong]}
-    folder = interrupted(tmp_path, [document(0), document(1), erasure])
+    folder = interrupted_recording(tmp_path, [document(0), document(1), erasure])
     merged = merge.repair(folder)
     kept = label_file.read(folder / label_file.NAME)
     erased = folder / journal.ERASED / label_file.NAME
@@ -170,17 +160,17 @@ def test_an_erasure_of_which_a_part_cannot_be_read_erases_nothing(wrong, tmp_pat
 
 
 def test_two_repairs_keep_both_torn_lines(tmp_path):
-    folder = interrupted(tmp_path, [document(0)], torn=b"first")
+    folder = interrupted_recording(tmp_path, [document(0)], torn=b"first")
     merge.repair(folder)
     os.utime(folder / "labels.json", (0, 0))
-    interrupted(folder, [document(1)], torn=b"second")
+    interrupted_recording(folder, [document(1)], torn=b"second")
     merge.repair(folder)
     aside = json.loads((folder / journal.DAMAGED_LABELS).read_text())
     assert sorted(entry["line"] for entry in aside.values()) == ["first", "second"]
 
 
 def test_half_written_files_go_and_pictures_of_other_kinds_stay(tmp_path):
-    folder = interrupted(tmp_path, [document(0)])
+    folder = interrupted_recording(tmp_path, [document(0)])
     (folder / journal.temporary_name("x.jpg")).write_bytes(b"half")
     (folder / "holiday.jpg").write_bytes(b"mine")
     merge.repair(folder)
@@ -189,7 +179,7 @@ def test_half_written_files_go_and_pictures_of_other_kinds_stay(tmp_path):
 
 
 def test_a_picture_whose_renaming_was_undone_by_a_power_cut_is_found(tmp_path):
-    folder = interrupted(tmp_path, [document(0)])
+    folder = interrupted_recording(tmp_path, [document(0)])
     file = folder / document(0)["file_name"]
     file.rename(folder / journal.temporary_name(file.name))
     assert merge.repair(folder).labels == 1
@@ -198,7 +188,7 @@ def test_a_picture_whose_renaming_was_undone_by_a_power_cut_is_found(tmp_path):
 
 def test_an_erasure_is_completed(tmp_path):
     erasure = {"erased": [document(1)["img_id"], "unknown"]}
-    folder = interrupted(tmp_path, [document(0), document(1), erasure, document(2)])
+    folder = interrupted_recording(tmp_path, [document(0), document(1), erasure, document(2)])
     merged = merge.repair(folder)
     assert (merged.labels, merged.erased, merged.damaged) == (2, 1, {})
     assert label_file.read(folder / "erased" / "labels.json").keys() == {document(1)["img_id"]}
@@ -240,7 +230,9 @@ def test_a_repair_that_is_killed_itself_is_done_again(tmp_path, monkeypatch, ste
         raise Killed
 
     erasure = {"erased": [document(1)["img_id"]]}
-    folder = interrupted(tmp_path, [document(0), document(1), erasure, document(2)], torn=b"torn")
+    folder = interrupted_recording(
+        tmp_path, [document(0), document(1), erasure, document(2)], torn=b"torn"
+    )
     (folder / document(2)["file_name"]).write_bytes(b"")
     with monkeypatch.context() as patch:
         patch.setattr(merge, step, killed)
@@ -255,7 +247,7 @@ def test_a_repair_that_is_killed_itself_is_done_again(tmp_path, monkeypatch, ste
 
 def test_a_recording_that_still_runs_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
-    folder = interrupted(tmp_path, [document(0)])
+    folder = interrupted_recording(tmp_path, [document(0)])
     with (
         journal.folder_lock(folder),
         pytest.raises(StillRecording, match="wait until that has ended"),
@@ -265,7 +257,7 @@ def test_a_recording_that_still_runs_is_left_alone(tmp_path, monkeypatch):
 
 
 def test_labels_that_cannot_be_read_keep_the_journal(tmp_path):
-    folder = interrupted(tmp_path, [document(0)])
+    folder = interrupted_recording(tmp_path, [document(0)])
     (folder / "labels.json").write_text("not json")
     with pytest.raises(InputError, match="not JSON"):
         merge.repair(folder)
@@ -273,7 +265,7 @@ def test_labels_that_cannot_be_read_keep_the_journal(tmp_path):
 
 
 def test_a_journal_that_cannot_be_removed_is_named(tmp_path, monkeypatch):
-    folder = interrupted(tmp_path, [document(0)])
+    folder = interrupted_recording(tmp_path, [document(0)])
 
     def read_only(_path):
         raise OSError(30, "Read-only file system")
@@ -286,7 +278,7 @@ def test_a_journal_that_cannot_be_removed_is_named(tmp_path, monkeypatch):
 
 def test_an_erased_picture_that_is_damaged_is_put_aside_with_its_label(tmp_path):
     erasure = {"erased": [document(1)["img_id"], document(2)["img_id"]]}
-    folder = interrupted(tmp_path, [document(0), document(1), document(2), erasure])
+    folder = interrupted_recording(tmp_path, [document(0), document(1), document(2), erasure])
     (folder / "erased").mkdir()
     torn = (folder / document(1)["file_name"]).rename(folder / "erased" / document(1)["file_name"])
     torn.write_bytes(b"")
@@ -300,7 +292,7 @@ def test_an_erased_picture_that_is_damaged_is_put_aside_with_its_label(tmp_path)
 
 
 def test_half_written_files_among_the_erased_go_too(tmp_path):
-    folder = interrupted(tmp_path, [document(0)])
+    folder = interrupted_recording(tmp_path, [document(0)])
     (folder / "erased").mkdir()
     (folder / "erased" / ".labels.json.1.tmp").write_bytes(b"half")
     merge.repair(folder)
@@ -310,7 +302,7 @@ def test_half_written_files_among_the_erased_go_too(tmp_path):
 def test_pictures_are_synced_before_a_label_file_names_them(tmp_path, monkeypatch):
     """Else a power cut may leave a label whose picture is torn, and no journal that tells."""
     erasure = {"erased": [document(1)["img_id"]]}
-    folder = interrupted(tmp_path, [document(0), document(1), erasure])
+    folder = interrupted_recording(tmp_path, [document(0), document(1), erasure])
     at_the_last_sync = []
 
     def sync(_folder):

@@ -27,7 +27,7 @@ from get_data.recording.recorder import Recorder
 from tests.conftest import document
 from tests.helpers import faults
 from tests.helpers.faults import failing, lacking, refusing
-from tests.test_journal import interrupted
+from tests.helpers.recordings import interrupted_recording
 
 NO_LINKS = [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EACCES]
 NO_LOCKS = [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL]
@@ -198,7 +198,7 @@ def test_without_locks_a_recording_is_made(without_locks, tmp_path):
 
 def test_without_locks_a_journal_is_left_alone_and_nobody_is_blamed(without_locks, tmp_path, call):
     """It may be that of a recording which runs: merged under it, the labels to come were lost."""
-    folder = interrupted(tmp_path / "killed", [document(0)])
+    folder = interrupted_recording(tmp_path / "killed", [document(0)])
     before = sorted((file.name, file.read_bytes()) for file in folder.iterdir())
     code, _, said = call(upload_data, folder)
     assert code == 1

@@ -34,10 +34,9 @@ from get_data.recording import capture_clock, journal, merge
 from tests.conftest import document, picture, save
 from tests.fakes import fake_camera
 from tests.helpers import unhurried
+from tests.helpers.recordings import assert_whole, interrupted_recording
 from tests.helpers.waiting import HANGS_S, wait_until
-from tests.test_journal import interrupted
 from tests.test_live_view import free_port
-from tests.test_recorder import assert_whole
 
 SCRIPT = path.ROOT / "get_data" / "run_manual.py"
 SESSION_OPTIONS = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "comment")]
@@ -291,7 +290,7 @@ def test_classes_of_erased_and_unrepaired_labels_count_too(tmp_path, call, no_mo
     label = document(0)
     label["label"]["nb_dir"] = 7
     label["label_fingerprint"] = fingerprint(label["img_id"], label["label"])
-    folder = interrupted(tmp_path / "drive", [label])
+    folder = interrupted_recording(tmp_path / "drive", [label])
     session.write(folder / session.NAME, {})
     if where != journal.NAME:
         (folder / journal.NAME).unlink()
@@ -664,7 +663,7 @@ def test_a_simulated_drive_that_was_stopped_goes_on_and_reports_it(tmp_path, mon
 
 
 def test_an_interrupted_recording_is_repaired_with_a_message_and_continued(tmp_path, capsys):
-    folder = interrupted(tmp_path / "drive", [document(0)], torn=b"torn")
+    folder = interrupted_recording(tmp_path / "drive", [document(0)], torn=b"torn")
     session.write(folder / session.NAME, {})
     run_manual.main(["-o", str(folder), "--simulate", "--duration", "0.3"])
     output = capsys.readouterr()

@@ -32,10 +32,10 @@ from get_data.recording import journal
 from tests.conftest import document, picture, save
 from tests.helpers import jpeg_files
 from tests.helpers.faults import before_anything
+from tests.helpers.recordings import interrupted_recording
 from tests.helpers.waiting import HANGS_S, wait_until
 from tests.pi import namespace
 from tests.test_bad_input import rights_count
-from tests.test_journal import interrupted
 
 STEERING = [-0.9, -0.5, 0.0, 0.5, 0.9]
 
@@ -193,7 +193,7 @@ def test_upload_leaves_corrections_to_the_script_for_them(call, drive, key, home
 
 def test_an_interrupted_recording_is_repaired_aloud_by_each_script(call, tmp_path):
     for number, script in enumerate((upload_data, upload_to_db, contact_sheet)):
-        folder = interrupted(tmp_path / str(number), [document(0)], torn=b"torn")
+        folder = interrupted_recording(tmp_path / str(number), [document(0)], torn=b"torn")
         code, _, err = call(script, folder)
         assert code == 0, err
         assert f"{folder}: repaired an interrupted recording: 1 label kept" in err
@@ -204,7 +204,7 @@ def test_an_interrupted_recording_is_repaired_aloud_by_each_script(call, tmp_pat
 def test_one_picture_that_may_not_be_read_costs_an_interrupted_recording_only_itself(
     call, tmp_path
 ):
-    folder = interrupted(tmp_path / "drive", [document(number) for number in range(3)])
+    folder = interrupted_recording(tmp_path / "drive", [document(number) for number in range(3)])
     (folder / document(1)["file_name"]).chmod(0)
     with rights_count():
         code, counts, err = call(upload_data, folder)
@@ -216,7 +216,7 @@ def test_one_picture_that_may_not_be_read_costs_an_interrupted_recording_only_it
 
 @pytest.mark.slow
 def test_a_drive_goes_on_in_a_folder_with_a_picture_that_cannot_be_read(call, tmp_path):
-    folder = interrupted(tmp_path / "drive", [document(number) for number in range(3)])
+    folder = interrupted_recording(tmp_path / "drive", [document(number) for number in range(3)])
     file = folder / document(1)["file_name"]
     file.unlink()
     file.mkdir()
@@ -228,7 +228,7 @@ def test_a_drive_goes_on_in_a_folder_with_a_picture_that_cannot_be_read(call, tm
 
 def test_a_recording_that_runs_is_refused(call, tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
-    folder = interrupted(tmp_path / "drive", [document(0)])
+    folder = interrupted_recording(tmp_path / "drive", [document(0)])
     with journal.folder_lock(folder):
         code, _, err = call(upload_data, folder)
     assert code == StillRecording.exit_code == 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from get_data.recording import merge
+from tests.helpers.recordings import assert_whole
 from tests.helpers.waiting import wait_until
 from tests.pi.car import (
     CONF,
@@ -24,7 +25,6 @@ from tests.pi.car import (
 from tests.pi.pad import FifoPad
 from tests.pi.pulses import Pulses
 from tests.pi.stopping import STOPS, Stop
-from tests.test_recorder import assert_whole
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from get_data.recording import journal
 from tests.browser.drives import img_id
 from tests.browser.server import free_port, running
 from tests.conftest import document
+from tests.helpers.recordings import interrupted_recording
 from tests.labelizer.helpers import edit_label_file
-from tests.test_journal import interrupted
 
 
 def nested(depth):
@@ -130,7 +130,7 @@ def test_a_read_only_folder_is_reported(folder, call, monkeypatch):
 
 
 def test_an_interrupted_recording_is_repaired_and_reported(tmp_path):
-    folder = interrupted(tmp_path / "drive", [document(0), document(1)], torn=b"torn")
+    folder = interrupted_recording(tmp_path / "drive", [document(0), document(1)], torn=b"torn")
     with running(folder) as labelizer:
         log = labelizer.log.read_text()
     assert "2 labels" in log
@@ -140,7 +140,7 @@ def test_an_interrupted_recording_is_repaired_and_reported(tmp_path):
 
 def test_a_running_recording_is_refused(tmp_path, call, monkeypatch):
     monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
-    folder = interrupted(tmp_path / "drive", [document(0)])
+    folder = interrupted_recording(tmp_path / "drive", [document(0)])
     with journal.folder_lock(folder):
         code, _, err = call(run_labelizer, folder, "--port", free_port())
     assert code == StillRecording.exit_code
@@ -152,7 +152,7 @@ def test_the_label_file_may_be_in_another_folder(folder, tmp_path):
     labels = tmp_path / "elsewhere" / "mine.json"
     labels.parent.mkdir()
     (folder / label_file.NAME).rename(labels)
-    interrupted(folder, [document(700)])
+    interrupted_recording(folder, [document(700)])
     with running(folder, "--labels", labels) as labelizer:
         assert "repaired" not in labelizer.log.read_text()
     assert (folder / journal.NAME).exists()

@@ -36,9 +36,9 @@ from get_data.labels import edits, label_file
 from get_data.labels.schema import Document
 from get_data.recording import journal
 from tests.conftest import START, document, picture, save
+from tests.helpers.recordings import open_recorder, record_pictures
 from tests.helpers.waiting import wait_until
 from tests.servers.elasticsearch import Elasticsearch
-from tests.test_recorder import record, recorder
 
 FOLDER = Path(__file__).parent
 INDEX = "labels"
@@ -155,8 +155,8 @@ def make_elasticsearch(layout: Path, work: Path) -> tuple[dict[str, Document], d
 
 def make_killed_drive(layout: Path, work: Path) -> list[str]:
     """Copy a recording while it runs, as a power cut leaves it; return the ids it must keep."""
-    with recorder(work / "killed") as running:
-        record(running, 12, wait=True)
+    with open_recorder(work / "killed") as running:
+        record_pictures(running, 12, wait=True)
         log = work / "killed" / journal.NAME
         wait_until(lambda: log.exists() and log.read_bytes().count(b"\n") == 12)
         shutil.copytree(work / "killed", layout / "killed_drive")

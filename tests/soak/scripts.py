@@ -20,7 +20,7 @@ from get_data.labels import edits, ids
 from get_data.labels.schema import Document
 from get_data.recording import journal
 from tests.conftest import Database, number_of, picture
-from tests.test_recorder import assert_whole
+from tests.helpers.recordings import assert_whole
 
 RUN_MANUAL = [str(path.ROOT / "get_data" / "run_manual.py")]
 UPLOAD = [str(path.ROOT / "get_data" / "upload_data.py")]

@@ -1,0 +1,65 @@
+"""Recordings made for tests, and the check of a finished one."""
+
+import json
+import time
+from datetime import timedelta
+
+import numpy as np
+
+from get_data.labels import ids, label_file
+from get_data.labels.classes import Classes
+from get_data.recording import journal
+from get_data.recording.recorder import Recorder
+from tests.conftest import START, number_of, picture
+
+FRAME = np.full((12, 16, 3), (200, 30, 30), np.uint8)  # blue green red
+
+
+def open_recorder(folder, **options):
+    """Open a recorder for frames of 16 x 12 pixels."""
+    settings = {
+        "session": {"driver": "Zoé"},
+        "car_setting": {"car": "test"},
+        "classes": Classes(max_throttle=0.5),
+        "resolution": (16, 12),
+        "min_free_bytes": 0,
+    }
+    return Recorder(folder, **(settings | options))
+
+
+def record_pictures(recorder, count, *, first=0, picture=FRAME, wait=False):
+    """Record pictures, 0.1 s apart, retrying those that are dropped."""
+    for number in range(first, first + count):
+        while not recorder.record(
+            picture,
+            captured=START + timedelta(milliseconds=100 * number),
+            steering=(number % 5) / 2 - 1,
+            throttle=0.3,
+            wait=wait,
+        ):
+            time.sleep(0.001)
+            recorder.dropped -= 1
+
+
+def assert_whole(folder):
+    """Check that labels and pictures match one to one, in size and hash; return the labels."""
+    labels = label_file.read(folder / label_file.NAME)
+    for document in labels.values():
+        content = (folder / document["file_name"]).read_bytes()
+        assert ids.sha256(content) == document["picture_sha256"]
+        assert len(content) == document["picture_size"]
+    assert {file.stem for file in folder.glob("*.jpg")} == set(labels)
+    assert not list(folder.glob(".*.tmp"))
+    assert not (folder / journal.NAME).exists()
+    return labels
+
+
+def interrupted_recording(folder, lines, *, torn=b""):
+    """Make a folder as a killed recording leaves it: pictures and a journal, which may be torn."""
+    folder.mkdir(exist_ok=True)
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    (folder / journal.NAME).write_bytes(content + torn)
+    for line in lines:
+        if "img_id" in line:
+            (folder / line["file_name"]).write_bytes(picture(number_of(line)))
+    return folder
