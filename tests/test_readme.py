@@ -200,7 +200,7 @@ def guarantees():
 @pytest.mark.parametrize("held_by", guarantees(), ids=lambda cell: cell.strip()[:40])
 def test_every_guarantee_is_held_by_tests_that_are_there(held_by):
     ways = {stop.name for stop in STOPS}
-    files = re.findall(r"`(test_\w+\.py)`", held_by)
+    files = re.findall(r"`((?:\w+/)*test_\w+\.py)`", held_by)
     assert files
     tests = "".join((path.ROOT / "tests" / file).read_text() for file in files)
     names = re.findall(r"`(test_\w+)`", held_by)
@@ -208,6 +208,13 @@ def test_every_guarantee_is_held_by_tests_that_are_there(held_by):
     told = re.findall(r"\[(.*?)\]", held_by)
     assert all(any(way.startswith(one) for way in ways) for one in told)
     assert names or told
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "dependencies.md"])
+def test_every_test_file_that_a_page_names_exists(page):
+    text = (path.ROOT / "docs" / page).read_text()
+    names = re.findall(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)`", text)
+    assert [name for name in names if not (path.ROOT / "tests" / name).exists()] == []
 
 
 def test_every_row_that_the_code_cites_is_there():
