@@ -124,6 +124,7 @@ class _Transfer:
     document: Document = field(default_factory=dict)
     is_existing: bool = False
     is_damaged: bool = False  # the store's picture, which a create-only write would leave
+    fetched: bytes = b""  # the picture, if the store has the only copy
     picture_sent: bool = False
     outcome: UploadOutcome | None = None
 
@@ -383,7 +384,8 @@ class _Upload:
         try:
             picture = _read_file(path)
         except FileNotFoundError:
-            picture = self._read_stored(transfer)
+            # D6: a deletion may take the picture before the label is created, and there is no file
+            picture = transfer.fetched = transfer.fetched or self._read_stored(transfer)
         if not picture:
             raise _PictureError(f"{path} is empty")
         # what the label states of its picture must hold before anything is sent

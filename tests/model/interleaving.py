@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from greenlet import greenlet
 
+from common.errors import DatabaseError
 from get_data.database.interfaces import BackupCopy, CreateResult, Tombstone, backup_path
 from tests.fakes.memory_database import MemoryIndex, MemoryStore
 
@@ -79,7 +80,11 @@ class Stepwise:
 
         def call(*arguments, **options):
             self._run.pause()
-            result = method(*arguments, **options)
+            try:
+                result = method(*arguments, **options)
+            except DatabaseError as error:
+                self._run.record(name, type(error).__name__)
+                raise
             self._run.record(name, result)
             return result
 
