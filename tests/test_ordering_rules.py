@@ -9,7 +9,8 @@ SOURCES = [file.read_text() for file in (path.ROOT / "get_data").rglob("*.py")]
 
 
 def test_every_rule_of_the_database_is_cited_where_it_is_kept():
-    listed = re.findall(r"^- \*\*(D\d+)\*\*", ARCHITECTURE, re.MULTILINE)
+    """Bold ones, that is; the others wait for their code."""
+    rules = re.findall(r"^- (\*\*)?(D\d+)\b", ARCHITECTURE, re.MULTILINE)
     cited = {rule for source in SOURCES for rule in re.findall(r"# (D\d+)\b", source)}
-    assert listed == [f"D{number}" for number in range(1, len(listed) + 1)]
-    assert cited == set(listed)
+    assert [rule for _, rule in rules] == [f"D{number}" for number in range(1, len(rules) + 1)]
+    assert cited == {rule for bold, rule in rules if bold}

@@ -1,0 +1,307 @@
+"""Who meets whom at the database: one picture with a few labels, and two or three programs."""
+
+from collections.abc import Collection
+from typing import Any
+
+from tests.model.explorer import Program, StartProgram
+from tests.model.invariants import Scenario
+from tests.model.protocols import (
+    Report,
+    amend,
+    back_up,
+    delete,
+    free,
+    relabel,
+    restore,
+    upload,
+)
+from tests.model.world import DAMAGED, PICTURE, Backup, Label, Reason, Tombstone, World, find
+
+L1, L2, L3 = (Label(name, "v0", "then") for name in ("L1", "L2", "L3"))
+AMENDED = Label("L1", "v1", "later", content="Ada's", is_amended=True)
+
+
+def labels(*them: Label) -> frozenset[Label]:
+    return frozenset(them)
+
+
+def there(*them: Label, **others: Any) -> World:
+    """A database with the picture and these labels; the picture is on the car, too."""
+    return World(labels(*them), picture=PICTURE if them else None, recording=PICTURE, **others)
+
+
+def tombstone(name: str, reason: Reason = "deleted") -> frozenset[Tombstone]:
+    return frozenset({Tombstone(name, reason)})
+
+
+def backup(*them: Label, tombstones: frozenset[Tombstone] = frozenset()) -> dict[str, Any]:
+    """A backup's folder."""
+    return {"backup": Backup(labels(*them), tombstones, True), "saved_picture": True}
+
+
+def after(name: str, program: StartProgram) -> StartProgram:
+    """A program that runs only once this label is there."""
+
+    def start(run: str) -> Program:
+        if name in (yield find(name)):
+            return (yield from program(run))
+        return Report()
+
+    return start
+
+
+def one_after_another(*programs: StartProgram) -> StartProgram:
+    """A program that runs these; its report is the last one's."""
+
+    def start(run: str) -> Program:
+        report = Report()
+        for program in programs:
+            report = yield from program(run)
+        return report
+
+    return start
+
+
+def pairs(without: Collection[str], by: str) -> dict[str, Scenario]:
+    """Return scenarios of one or two programs by name; programs leave out the rules `without`."""
+    options: dict[str, Any] = {"by": by, "without": without}
+
+    def a(name: str, content: str, **more: Any) -> StartProgram:
+        return amend(name, content, **options, **more)
+
+    def r(new: str, old: str, **more: Any) -> StartProgram:
+        return relabel(new, old, **options, **more)
+
+    def u(*names: str, **more: Any) -> StartProgram:
+        return upload(*names, without=without, **more)
+
+    b, f = back_up(without=without), free("L1", without=without)
+    back = restore(**options)
+    d = delete
+    then = frozenset({"then"})
+    return {
+        # amend
+        "amend": Scenario(there(L1), {"A": a("L1", "Ada's")}, kept={"L1"}, is_alone=True),
+        "amend, absent": Scenario(World(), {"A": a("L1", "Ada's")}, gone={"L1"}),
+        "amend, overtaken": Scenario(
+            there(AMENDED), {"A": a("L1", "Bob's")}, contents={"L1": {"Ada's"}}
+        ),
+        "amend, fetched": Scenario(
+            there(AMENDED), {"A": a("L1", "Bob's", fetched="later")}, contents={"L1": {"Bob's"}}
+        ),
+        "two amend": Scenario(
+            there(L1), {"A": a("L1", "Ada's"), "B": a("L1", "Bob's")}, kept={"L1"}
+        ),
+        "amend, upload": Scenario(there(L1), {"A": a("L1", "Ada's"), "U": u("L1")}, kept={"L1"}),
+        "amend, first upload": Scenario(
+            there(), {"A": a("L1", "Ada's"), "U": u("L1")}, kept={"L1"}
+        ),
+        "amend, delete": Scenario(there(L1), {"A": a("L1", "Ada's"), "D": d("L1")}),
+        "amend, delete of another": Scenario(
+            there(L1, L2), {"A": a("L1", "Ada's"), "D": d("L2")}, kept={"L1"}
+        ),
+        "amend, relabel": Scenario(there(L1), {"A": a("L1", "Ada's"), "R": r("L2", "L1")}),
+        "amend of the new, relabel": Scenario(
+            there(L1), {"A": a("L2", "Ada's"), "R": r("L2", "L1")}, kept={"L2"}
+        ),
+        "relabel, overtaken": Scenario(
+            there(AMENDED), {"R": r("L2", "L1")}, contents={"L1": {"Ada's"}}, kept={"L1"}
+        ),
+        "amend of a label that goes, upload": Scenario(
+            there(L1, L2, tombstones=tombstone("L1", "replaced")),
+            {"A": a("L1", "Ada's"), "U": u("L1")},
+            gone={"L1"},
+            kept={"L2"},
+        ),
+        # back up
+        "back up": Scenario(there(L1, L2), {"B": b}, kept={"L1"}, is_alone=True),
+        "back up, delete": Scenario(there(L1), {"B": b, "D": d("L1")}),
+        "back up, delete of another": Scenario(there(L1, L2), {"B": b, "D": d("L2")}),
+        "back up, relabel": Scenario(there(L1), {"B": b, "R": r("L2", "L1")}, half_replaced={"L1"}),
+        "back up, upload": Scenario(there(L2), {"B": b, "U": u("L1")}, kept={"L1"}),
+        "back up, amend": Scenario(there(L1), {"B": b, "A": a("L1", "Ada's")}, kept={"L1"}),
+        # restore
+        "restore, empty": Scenario(
+            World(**backup(L1, L2, tombstones=tombstone("L3"))),
+            {"P": back},
+            kept={"L1", "L2"},
+            dates={"L1": then},
+            is_alone=True,
+        ),
+        "restore, picture lost": Scenario(
+            there(L1, **backup(L1))._replace(picture=None), {"P": back}, kept={"L1"}
+        ),
+        "restore, picture damaged": Scenario(
+            there(L1, **backup(L1))._replace(picture=DAMAGED), {"P": back}, kept={"L1"}
+        ),
+        "restore, deleted since": Scenario(
+            World(tombstones=tombstone("L1"), **backup(L1)), {"P": back}, gone={"L1"}
+        ),
+        "restore, replaced since": Scenario(
+            there(L2, tombstones=tombstone("L1", "replaced"), **backup(L1)),
+            {"P": back},
+            gone={"L1"},
+            kept={"L2"},
+        ),
+        "restore, amended since": Scenario(
+            there(AMENDED, **backup(L1)),
+            {"P": back},
+            kept={"L1"},
+            contents={"L1": {"Ada's"}},
+        ),
+        "restore, amended twice": Scenario(
+            there(AMENDED, **backup(AMENDED._replace(content="older", upload_date="then"))),
+            {"P": back},
+            contents={"L1": {"Ada's"}},
+        ),
+        "restore, recordings uploaded since": Scenario(
+            there(L1, **backup(AMENDED)), {"P": back}, contents={"L1": {"Ada's"}}
+        ),
+        "restore, restored since": Scenario(
+            there(L1, **backup(tombstones=tombstone("L1"))), {"P": back, "U": u("L1")}, kept={"L1"}
+        ),
+        "restore, upload": Scenario(
+            World(recording=PICTURE, **backup(L2, tombstones=tombstone("L1"))),
+            {"P": back, "U": u("L1")},
+            kept={"L2"},
+            deleted_meanwhile={"L1"},
+        ),
+        "restore, upload once it looks restored": Scenario(
+            World(recording=PICTURE, **backup(L2, tombstones=tombstone("L1"))),
+            {"P": back, "U": after("L2", u("L1"))},
+            kept={"L2"},
+            gone={"L1"},
+        ),
+        "restore, upload of the same": Scenario(
+            World(recording=PICTURE, **backup(AMENDED)),
+            {"P": back, "U": u("L1")},
+            kept={"L1"},
+            contents={"L1": {"Ada's"}},
+        ),
+        "restore, delete": Scenario(
+            World(**backup(L1, L2)), {"P": back, "D": d("L1")}, kept={"L2"}
+        ),
+        "restore, delete of the last": Scenario(World(**backup(L1)), {"P": back, "D": d("L1")}),
+        "restore, delete of another": Scenario(
+            there(L2, **backup(L1)), {"P": back, "D": d("L2")}, kept={"L1"}
+        ),
+        "restore, relabel": Scenario(
+            World(recording=PICTURE, **backup(L1)),
+            {"P": back, "R": r("L2", "L1")},
+            kept={"L2"},
+        ),
+        "restore, amend": Scenario(
+            there(L1, **backup(L1._replace(content="older", is_amended=True))),
+            {"P": back, "A": a("L1", "Ada's")},
+            kept={"L1"},
+        ),
+        "two restore": Scenario(
+            World(**backup(AMENDED, tombstones=tombstone("L2"))),
+            {"P": back, "Q": back},
+            kept={"L1"},
+            gone={"L2"},
+        ),
+        "restore, back up": Scenario(
+            World(**backup(L1, tombstones=tombstone("L2"))), {"P": back, "B": b}, kept={"L1"}
+        ),
+        "back up and restore after a loss": Scenario(
+            there(L1, **backup(AMENDED, tombstones=tombstone("L2"))),
+            {"P": one_after_another(b, back, u("L2"))},
+            kept={"L1"},
+            contents={"L1": {"Ada's"}},
+            gone={"L2"},
+        ),
+        # free space
+        "free": Scenario(there(L1), {"F": f}, kept={"L1"}),
+        "free, damaged": Scenario(there(L1)._replace(picture=DAMAGED), {"F": f, "U": u("L1")}),
+        "free, lost": Scenario(there(L1)._replace(picture=None), {"F": f, "U": u("L1")}),
+        "free, delete": Scenario(there(L1), {"F": f, "D": d("L1")}),
+        "free, delete of another": Scenario(there(L1, L2), {"F": f, "D": d("L2")}, kept={"L1"}),
+        "free, upload": Scenario(there(), {"F": f, "U": u("L1")}, kept={"L1"}),
+        "free, relabel": Scenario(there(L1), {"F": f, "R": r("L2", "L1")}, kept={"L2"}),
+        "free, upload, delete of another": Scenario(
+            there(L2), {"F": f, "U": u("L1"), "D": d("L2")}, kept={"L1"}
+        ),
+    }
+
+
+def hole(without: Collection[str], by: str) -> Scenario:
+    """Return the scenario of an amendment that is lost with the label that it amends.
+
+    The upload creates the label again after the relabel has removed it, and before the relabel
+    has written its tombstone; in the same moment somebody amends it.
+    """
+    return Scenario(
+        there(L1),
+        {
+            "A": amend("L1", "Ada's", by=by, without=without),
+            "R": relabel("L2", "L1", by=by, without=without),
+            "U": upload("L1", without=without),
+        },
+    )
+
+
+def larger(without: Collection[str], by: str) -> dict[str, Scenario]:
+    """Return scenarios of three programs by name."""
+    options: dict[str, Any] = {"by": by, "without": without}
+
+    def a(name: str, content: str, **more: Any) -> StartProgram:
+        return amend(name, content, **options, **more)
+
+    def r(new: str, old: str, **more: Any) -> StartProgram:
+        return relabel(new, old, **options, **more)
+
+    u, b, f, d = upload, back_up(without=without), free("L1", without=without), delete
+    back = restore(**options)
+    return {
+        "two amend, upload": Scenario(
+            there(), {"A": a("L1", "Ada's"), "B": a("L1", "Bob's"), "U": u("L1")}, kept={"L1"}
+        ),
+        "three amend": Scenario(
+            there(L1),
+            {"A": a("L1", "Ada's"), "B": a("L1", "Bob's"), "C": a("L1", "Eve's")},
+            kept={"L1"},
+        ),
+        "amend, delete, restored by an upload": Scenario(
+            there(L1),
+            {"A": a("L1", "Ada's"), "D": one_after_another(d("L1"), u("L1", restore=True))},
+            kept={"L1"},
+            deleted_meanwhile={"L1"},
+        ),
+        "amend, relabel, delete": Scenario(
+            there(L1), {"A": a("L1", "Ada's"), "R": r("L2", "L1"), "D": d("L1")}
+        ),
+        "amend, two relabel": Scenario(
+            there(L1),
+            {"A": a("L1", "Ada's"), "R": r("L2", "L1"), "Q": r("L3", "L1")},
+        ),
+        "back up, relabel, delete of the new": Scenario(
+            there(L1), {"B": b, "R": r("L2", "L1"), "D": d("L2")}, half_replaced={"L1"}
+        ),
+        "back up, relabel twice": Scenario(
+            there(L1),
+            {"B": b, "R": r("L2", "L1"), "Q": after("L2", r("L3", "L2"))},
+            half_replaced={"L1"},
+        ),
+        "restore, upload, delete": Scenario(
+            World(recording=PICTURE, **backup(L1)), {"P": back, "U": u("L1"), "D": d("L1")}
+        ),
+        "restore, amend, upload": Scenario(
+            World(recording=PICTURE, **backup(AMENDED)),
+            {"P": back, "A": a("L1", "Bob's"), "U": u("L1")},
+            kept={"L1"},
+        ),
+        "restore, amend, relabel": Scenario(
+            there(L1, **backup(AMENDED)),
+            {"P": back, "A": a("L1", "Bob's"), "R": r("L2", "L1")},
+        ),
+        "restore, back up, delete": Scenario(
+            World(**backup(L1, L2)), {"P": back, "B": b, "D": d("L1")}, kept={"L2"}
+        ),
+        "free, upload, two delete": Scenario(
+            there(L2, L3), {"F": f, "U": u("L1"), "D": d("L2"), "E": d("L3")}, kept={"L1"}
+        ),
+        "free, relabel elsewhere, delete": Scenario(
+            there(L1), {"F": f, "R": r("L2", "L1", at_hand=False), "D": d("L1")}
+        ),
+    }

@@ -1,0 +1,107 @@
+"""The orders of amend, relabel, back up, restore and free space keep their promises.
+
+Every order of the steps of two programs is tried, with every kill, on the programs of
+`protocols.py`; the real ones follow those step by step. `MUTANTS` break one rule each, and each is
+found out, so none of the rules is idle. `pytest --every-order` takes more kills and more programs.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.model.protocols import MUTANTS
+from tests.model.scenarios import hole, larger, pairs
+
+pytestmark = pytest.mark.slow
+
+INDEXES = {"version": "Elasticsearch", "document": "SQLite"}
+MANY = {  # states
+    "restore, upload",
+    "restore, delete",
+    "restore, delete of the last",
+    "free, upload, delete of another",
+}
+VERY_MANY = {"restore, upload, delete", "free, upload, two delete"}
+
+
+def violations(scenario):
+    found, _ = scenario.explore()
+    return found
+
+
+@pytest.fixture
+def every_order(request):
+    """True with `--every-order`."""
+    return request.config.getoption("every_order")
+
+
+@pytest.mark.parametrize("by", INDEXES, ids=INDEXES.values())
+@pytest.mark.parametrize("name", pairs((), "version"))
+def test_two_programs_of_which_any_is_killed(name, by, every_order):
+    is_small = name not in MANY and by == "version"
+    scenario = replace(pairs((), by)[name], kills=2 if every_order or is_small else 1)
+    assert not [str(violation) for violation in violations(scenario)]
+
+
+@pytest.mark.parametrize("name", larger((), "version"))
+def test_three_programs(name, every_order):
+    if name in VERY_MANY and not every_order:
+        pytest.skip("takes a minute: only with --every-order")
+    kills = 1 if every_order and name not in VERY_MANY else 0
+    scenario = replace(larger((), "version")[name], kills=kills)
+    assert not [str(violation) for violation in violations(scenario)]
+
+
+CAUGHT_BY = {
+    "amend: in place": "amend, absent",
+    "amend: version": "two amend",
+    "amend: one answer": "two amend",
+    "amend: base": "amend, overtaken",
+    "amend: key": "amend",
+    "amend: tombstone": "amend of a label that goes, upload",
+    "amend: picture": "amend, absent",
+    "amend: lost answer": "amend",
+    "upload: create only": "amend, upload",
+    "relabel: base": "amend, relabel",
+    "relabel: unchanged": "amend, relabel",
+    "relabel: tombstone last": "amend, relabel",
+    "backup: tombstones before": "back up, relabel",
+    "backup: tombstones after": "back up, delete",
+    "backup: until nothing is new": "back up, relabel",
+    "backup: leaves tombstoned labels out": "back up, delete",
+    "backup: lost labels": "restore, back up",
+    "backup: lost tombstones": "back up and restore after a loss",
+    "backup: lost amendments": "back up and restore after a loss",
+    "backup: pictures first": "back up",
+    "restore: tombstones": "restore, deleted since",
+    "restore: saved tombstones": "restore, upload once it looks restored",
+    "restore: tombstones first": "restore, upload once it looks restored",
+    "restore: label there": "restore, restored since",
+    "restore: look after tombstone": "restore, upload",
+    "restore: create only": "restore, amended since",
+    "restore: never amended": "restore, amended twice",
+    "restore: compare again": "restore, upload of the same",
+    "restore: amended": "restore, recordings uploaded since",
+    "restore: tombstones again": "restore, delete of the last",
+    "restore: settle": "restore, relabel",
+    "restore: picture first": "restore, empty",
+    "restore: look again": "restore, picture lost",
+    "restore: verbatim": "restore, empty",
+    "free: index first": "free, upload, delete of another",
+    "free: index": "free, upload, delete of another",
+    "free: store": "free, lost",
+    "free: hash": "free, damaged",
+}
+ONLY_BY_A_KILL = {"backup: pictures first", "restore: settle", "restore: picture first"}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_each_rule_is_needed(mutant):
+    scenario = pairs((mutant,), "version")[CAUGHT_BY[mutant]]
+    kills = int(mutant in ONLY_BY_A_KILL)
+    assert violations(replace(scenario, kills=kills)), f"a program that {MUTANTS[mutant]} is right"
+
+
+def test_an_amendment_of_a_label_that_is_created_while_it_is_replaced_is_the_known_hole():
+    titles = [violation.title for violation in violations(hole((), "version"))]
+    assert titles == ["an amendment that was reported is lost, and nobody was told"]
