@@ -19,9 +19,9 @@ from get_data.database.search.search_query import parse_search_query
 from get_data.labelizer.workspace import Workspace
 from get_data.labels import label_file
 from tests.conftest import document, save
+from tests.helpers.index_labels import fingerprints_of, search
 from tests.labelizer.helpers import make_operation, read_folder, save_operations
 from tests.servers.addresses import new_name
-from tests.test_label_index import names_of, search
 
 LAYOUTS = sorted(folder for folder in (path.ROOT / "tests/layouts").iterdir() if folder.is_dir())
 LAYOUTS = [folder for folder in LAYOUTS if (folder / "expected.json").exists()]
@@ -103,8 +103,8 @@ def assert_finds(index, expected):
         ),
     ]
     for question, matches in questions:
-        found = names_of(search(index, question))
-        assert found == names_of(filter(matches, documents)), question
+        found = fingerprints_of(search(index, question))
+        assert found == fingerprints_of(filter(matches, documents)), question
         assert found, question
 
 

@@ -19,7 +19,14 @@ from get_data.database.local.label_index import SqliteIndex
 from get_data.database.search.matching import compile_query
 from get_data.database.search.search_query import parse_search_query
 from get_data.labels import schema
-from tests.test_label_index import GARDEN, made, name_of, names_of, search, tombstone
+from tests.helpers.index_labels import (
+    SAMPLE,
+    fingerprint_of,
+    fingerprints_of,
+    search,
+    tombstone,
+    uploaded_label,
+)
 
 EVERYTHING = parse_search_query({})
 
@@ -35,7 +42,7 @@ def file(tmp_path):
 
 
 def test_reading_creates_no_files(index, tmp_path):
-    name = name_of(made())
+    name = fingerprint_of(uploaded_label())
     index.find([name])
     index.find_tombstones([name])
     index.find_references(["key"])
@@ -53,31 +60,31 @@ def test_a_rejected_label_creates_no_files(index, tmp_path):
 
 
 def test_the_first_label_creates_the_file(index, file):
-    index.create([made()])
+    index.create([uploaded_label()])
     assert [one.name for one in file.parent.iterdir()] == ["index.sqlite"]
     assert index.name == str(file)
 
 
 def test_the_first_tombstone_creates_the_file_too(index, file):
-    index.add_tombstones([tombstone(made())])
+    index.add_tombstones([tombstone(uploaded_label())])
     assert file.exists()
 
 
 def test_the_file_keeps_what_it_holds(index, file):
-    index.create(GARDEN)
+    index.create(SAMPLE)
     index.close()
-    assert names_of(search(SqliteIndex(file.parent))) == names_of(GARDEN)
+    assert fingerprints_of(search(SqliteIndex(file.parent))) == fingerprints_of(SAMPLE)
 
 
 def test_a_folder_with_odd_signs_in_its_name_will_do(tmp_path):
     index = SqliteIndex(tmp_path / "é #1?mode=memory&x=%41")
-    index.create(GARDEN)
+    index.create(SAMPLE)
     assert index.count(EVERYTHING) == 5
     assert (tmp_path / "é #1?mode=memory&x=%41" / "index.sqlite").exists()
 
 
 def test_readers_and_a_writer_do_not_wait_for_each_other(index, file):
-    index.create([made()])
+    index.create([uploaded_label()])
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -87,7 +94,7 @@ def test_many_may_make_the_file_at_once(file):
 
     def write(second):
         barrier.wait()
-        return SqliteIndex(file.parent).create([made(second)]).created
+        return SqliteIndex(file.parent).create([uploaded_label(second)]).created
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(write, range(8)))
@@ -97,13 +104,13 @@ def test_many_may_make_the_file_at_once(file):
 def test_what_a_killed_first_writer_left_is_cleared(index, file):
     file.parent.mkdir(parents=True)
     (file.parent / ".index.sqlite.tmp").write_bytes(b"half a file")
-    index.create([made()])
+    index.create([uploaded_label()])
     assert index.count(EVERYTHING) == 1
 
 
 def test_a_search_that_is_dropped_closes_its_connection(index):
     """An unclosed connection is a ResourceWarning in Python 3.13, hence a failure here."""
-    index.create(GARDEN)
+    index.create(SAMPLE)
     searching = index.search(EVERYTHING)
     next(searching)
     del searching
@@ -114,7 +121,7 @@ def test_a_search_that_is_dropped_closes_its_connection(index):
 
 
 def test_documents_of_another_event_are_not_even_decoded(index, file):
-    index.create(GARDEN)
+    index.create(SAMPLE)
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE labels SET document = ? WHERE event = 'test'", (b"not JSON",))
     assert len(search(index, {"event": {"type": "term", "value": "Sunday race"}})) == 1
@@ -138,7 +145,7 @@ def test_every_column_belongs_to_a_field_of_one_value():
     ids=["all", "event", "img_id", "timestamp", "ids"],
 )
 def test_a_search_goes_by_an_index(index, file, data, plan):
-    index.create(GARDEN)
+    index.create(SAMPLE)
     condition, values = label_index._where_clause(parse_search_query(data))
     statement = f"SELECT id FROM labels WHERE {condition} ORDER BY {label_index._SORT_ORDER}"
     with closing(sqlite3.connect(file)) as connection:
@@ -157,14 +164,14 @@ def test_narrowing_drops_no_match(index):
         "event": texts,
         "driver": texts,
         "track": texts,
-        "img_id": ["20201231T15", made(3)["img_id"], "", "z"],
+        "img_id": ["20201231T15", uploaded_label(3)["img_id"], "", "z"],
         "label.created_by": ["auto", "Zoé", "a"],
         "timestamp": days,
         "label.label_direction": numbers,
         "label.label_speed": numbers,
     }
     documents = [
-        made(
+        uploaded_label(
             second,
             event=choose.choice(texts),
             driver=choose.choice(texts),
@@ -193,12 +200,12 @@ def test_narrowing_drops_no_match(index):
         )
         occurs = choose.choice(["must", "filter", "should", "must_not"])
         query = parse_search_query({field: clause | {"bool": occurs}})
-        wanted = names_of(filter(compile_query(query), documents))
-        assert names_of(map(json.loads, index.search(query))) == wanted, clause
+        wanted = fingerprints_of(filter(compile_query(query), documents))
+        assert fingerprints_of(map(json.loads, index.search(query))) == wanted, clause
 
 
 def test_very_many_spans_are_left_to_the_matcher(index):
-    index.create(GARDEN)
+    index.create(SAMPLE)
     days = [f"20{year:02}-12-31" for year in range(100)] + ["2021-01-01"]
     assert len(search(index, {"timestamp": {"type": "terms", "value": days * 20}})) == 5
 
@@ -218,10 +225,10 @@ def test_very_many_spans_are_left_to_the_matcher(index):
     ids=["type", "own key", "NaN", "half a character", "no JSON"],
 )
 def test_only_an_invalid_label_is_rejected(index, change, expected):
-    bad = made(1) | change
-    result = index.create([bad, made(2)])
-    assert result.created == {name_of(made(2))}
-    assert expected in result.rejected[name_of(bad)]
+    bad = uploaded_label(1) | change
+    result = index.create([bad, uploaded_label(2)])
+    assert result.created == {fingerprint_of(uploaded_label(2))}
+    assert expected in result.rejected[fingerprint_of(bad)]
 
 
 # --- what goes wrong
@@ -233,8 +240,8 @@ def asked(index):
     yield lambda: index.find_tombstones(["f"])
     yield lambda: index.picture_hashes(["f"])
     yield lambda: index.find_references(["f"])
-    yield lambda: index.create([made()])
-    yield lambda: index.add_tombstones([tombstone(made())])
+    yield lambda: index.create([uploaded_label()])
+    yield lambda: index.add_tombstones([tombstone(uploaded_label())])
     yield lambda: index.remove_tombstones(["f"])
     yield lambda: index.remove(["f"])
     yield lambda: list(index.search(EVERYTHING))
@@ -259,7 +266,7 @@ def test_an_empty_file_is_no_database(index, file):
 
 
 def test_a_file_of_a_later_toolkit_is_left_alone(index, file):
-    index.create([made()])
+    index.create([uploaded_label()])
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA user_version = 99")
     for ask in asked(index):
@@ -268,7 +275,7 @@ def test_a_file_of_a_later_toolkit_is_left_alone(index, file):
 
 
 def test_a_damaged_file_is_named(index, file):
-    index.create([made(second) for second in range(300)])
+    index.create([uploaded_label(second) for second in range(300)])
     content = bytearray(file.read_bytes())
     content[4096 * 2 :] = b"\xff" * (len(content) - 4096 * 2)
     file.write_bytes(content)
@@ -290,7 +297,7 @@ def test_a_reader_who_is_overtaken_by_a_writer_reports_no_damage(change, index, 
 
     To put back a copy would lose what was written.
     """
-    index.create([made(second) for second in range(600)])
+    index.create([uploaded_label(second) for second in range(600)])
     monkeypatch.setattr(os, "access", lambda *_arguments, **_options: False)
     with closing(index.search(EVERYTHING)) as documents:
         next(documents)
@@ -306,13 +313,13 @@ def test_a_reader_who_is_overtaken_by_a_writer_reports_no_damage(change, index, 
 
 def test_a_lasting_lock_is_reported(index, file, monkeypatch):
     monkeypatch.setattr(label_index, "_LOCK_TIMEOUT_S", 0.05)
-    index.create([made(1)])
+    index.create([uploaded_label(1)])
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(DatabaseError, match=r"locked for 0\.05 s"):
-            index.create([made(2)])
+            index.create([uploaded_label(2)])
         assert len(search(index)) == 1  # readers do not wait
-    assert index.create([made(2)]).created
+    assert index.create([uploaded_label(2)]).created
 
 
 def connect_here(pragma, monkeypatch):
@@ -337,25 +344,25 @@ def test_a_new_file_and_its_folders_outlive_a_power_cut_before_a_label_is_in(
         at_sync.append(SqliteIndex(folder).count(EVERYTHING))
 
     monkeypatch.setattr(label_index, "sync_file_system", sync)
-    index.create([made(1)])
-    index.create([made(2)])
+    index.create([uploaded_label(1)])
+    index.create([uploaded_label(2)])
     assert at_sync == [0]
 
 
 def test_each_change_outlives_a_power_cut_whatever_the_default_of_sqlite_is(index, monkeypatch):
     """Where it is built with another default, a change would be on the disk at some later time."""
     connect_here("PRAGMA synchronous = NORMAL", monkeypatch)
-    index.create([made(1)])
+    index.create([uploaded_label(1)])
     with index._connected(writing=True) as connection:
         full = 2
         assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
 
 
 def test_a_full_disk_is_reported_and_nothing_is_half_written(index, file, monkeypatch):
-    index.create([made(1)])
+    index.create([uploaded_label(1)])
     connect_here("PRAGMA max_page_count = 30", monkeypatch)
     with pytest.raises(DatabaseError, match="disk is full") as raised:
-        index.create([made(second) for second in range(2, 500)])
+        index.create([uploaded_label(second) for second in range(2, 500)])
     assert str(file) in str(raised.value)
     assert index.count(EVERYTHING) == 1
 
@@ -366,7 +373,7 @@ def test_a_file_in_place_of_the_folder_is_reported(file, depth):
     in_the_way.parent.mkdir(parents=True, exist_ok=True)
     in_the_way.touch()
     with pytest.raises(DatabaseError, match=r"is not a folder.* PATATE_HOME"):
-        SqliteIndex(file.parent).create([made()])
+        SqliteIndex(file.parent).create([uploaded_label()])
 
 
 def test_a_folder_in_place_of_the_file_is_reported(index, file):
@@ -377,10 +384,10 @@ def test_a_folder_in_place_of_the_file_is_reported(index, file):
 
 
 def test_a_read_only_file_is_reported(index, file, monkeypatch):
-    index.create([made(1)])
+    index.create([uploaded_label(1)])
     connect_here("PRAGMA query_only = ON", monkeypatch)
     with pytest.raises(DatabaseError, match=r"cannot be opened for writing .*\brights\b"):
-        index.create([made(2)])
+        index.create([uploaded_label(2)])
     assert len(search(index)) == 1
 
 
@@ -392,4 +399,4 @@ def test_a_read_only_folder_is_reported(index, file, monkeypatch):
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(DatabaseError, match=r"Permission denied.*\brights\b"):
-        index.create([made()])
+        index.create([uploaded_label()])

@@ -1,7 +1,7 @@
 """Two seams of the database, and the picture key that ties a label to its picture.
 
 Everything above (`upload`, `delete`, `download`) is written against these Protocols. Every
-implementation passes the same contract tests, `tests/test_label_index.py` and
+implementation passes the same contract tests, `tests/label_index/` and
 `tests/test_picture_store.py`.
 """
 

@@ -15,8 +15,8 @@ from common.errors import DatabaseError
 from get_data.database.es_utils.label_index import ElasticsearchIndex
 from get_data.database.search.search_query import parse_search_query
 from get_data.labels import ids
+from tests.helpers.index_labels import uploaded_label
 from tests.helpers.waiting import HANGS_S
-from tests.test_label_index import made
 
 EVERYTHING = parse_search_query({})
 
@@ -29,7 +29,7 @@ def open_index(settings):
 
 def many(count, **more):
     """Return many labels, a second apart."""
-    first = made(**more)
+    first = uploaded_label(**more)
     moment = ids.parse_img_id(first["img_id"])
     documents = [
         {**first, "img_id": ids.format_img_id(moment + timedelta(seconds=number))}

@@ -11,7 +11,14 @@ from get_data.database.es_utils import bulk, mapping
 from get_data.database.es_utils.settings import Settings
 from get_data.database.interfaces import LabelReference
 from tests.es_utils.helpers import many, open_index, stub
-from tests.test_label_index import GARDEN, made, name_of, names_of, search, tombstone
+from tests.helpers.index_labels import (
+    SAMPLE,
+    fingerprint_of,
+    fingerprints_of,
+    search,
+    tombstone,
+    uploaded_label,
+)
 
 
 @pytest.mark.servers
@@ -20,17 +27,17 @@ def test_one_bad_label_among_thousands_is_rejected_alone(index):
     documents = many(3000)
     documents[1234] = {**documents[1234], "picture_size": "large"}
     result = index.create(documents)
-    bad = name_of(documents[1234])
+    bad = fingerprint_of(documents[1234])
     assert result.rejected.keys() == {bad}
     assert "picture_size" in result.rejected[bad]
-    assert result.created == names_of(documents) - {bad}
+    assert result.created == fingerprints_of(documents) - {bad}
 
 
 @pytest.mark.servers
 def test_transient_statuses_are_retried(far_index, proxy):
     for status in (429, 502, 503, 504):
         proxy.answer(status, method="POST")
-    assert far_index.create(GARDEN).created == names_of(GARDEN)
+    assert far_index.create(SAMPLE).created == fingerprints_of(SAMPLE)
     assert proxy.requests["POST", "_bulk"] == 5
 
 
@@ -39,24 +46,24 @@ def test_transient_statuses_are_retried(far_index, proxy):
 def test_permanent_statuses_are_not_retried(far_index, proxy, status):
     proxy.answer(status, method="POST", kind="_bulk")
     with pytest.raises(DatabaseError):
-        far_index.create(GARDEN)
+        far_index.create(SAMPLE)
     assert proxy.requests["POST", "_bulk"] == 1
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("how", ["reset", "close"])
 def test_a_truncated_response_is_retried(far_index, proxy, how):
-    far_index.create(GARDEN)
+    far_index.create(SAMPLE)
     for kind in ("_search", "_mget"):
         proxy.cut(300, how=how, kind=kind, times=2)
-    assert names_of(search(far_index)) == names_of(GARDEN)
-    assert len(far_index.find(names_of(GARDEN))) == len(GARDEN)
+    assert fingerprints_of(search(far_index)) == fingerprints_of(SAMPLE)
+    assert len(far_index.find(fingerprints_of(SAMPLE))) == len(SAMPLE)
 
 
 @pytest.mark.servers
 def test_a_server_that_is_briefly_down_is_retried(far_index, proxy):
     proxy.refuse(1.0)
-    assert far_index.create(GARDEN).created == names_of(GARDEN)
+    assert far_index.create(SAMPLE).created == fingerprints_of(SAMPLE)
 
 
 @pytest.mark.servers
@@ -70,26 +77,33 @@ def test_a_server_that_stays_down_is_reported(far_index, proxy, monkeypatch):
 @pytest.mark.servers
 def test_a_label_counts_as_created_if_only_the_response_was_lost(far_index, proxy):
     """And one that was there before does not."""
-    far_index.create([made(1, comment="before")])
+    far_index.create([uploaded_label(1, comment="before")])
     proxy.cut(0, kind="_bulk")
-    result = far_index.create([made(1), made(2)])
+    result = far_index.create([uploaded_label(1), uploaded_label(2)])
     assert proxy.requests["POST", "_bulk"] == 3
-    assert (result.created, result.existing) == ({name_of(made(2))}, {name_of(made(1))})
+    assert (result.created, result.existing) == (
+        {fingerprint_of(uploaded_label(2))},
+        {fingerprint_of(uploaded_label(1))},
+    )
 
 
 @pytest.mark.servers
 def test_a_label_counts_as_removed_if_only_the_response_was_lost(far_index, proxy):
-    far_index.create([made(1)])
+    far_index.create([uploaded_label(1)])
     proxy.cut(0, kind="_bulk")
-    assert far_index.remove([name_of(made(1))]) == {name_of(made(1))}
-    assert far_index.find([name_of(made(1))]) == {}
+    assert far_index.remove([fingerprint_of(uploaded_label(1))]) == {
+        fingerprint_of(uploaded_label(1))
+    }
+    assert far_index.find([fingerprint_of(uploaded_label(1))]) == {}
 
 
 @pytest.mark.servers
 def test_a_tombstone_is_added_if_the_response_was_lost(far_index, proxy):
     proxy.cut(0, kind="_bulk")
-    far_index.add_tombstones([tombstone(made(1))])
-    assert far_index.find_tombstones([name_of(made(1))]) == {name_of(made(1)): tombstone(made(1))}
+    far_index.add_tombstones([tombstone(uploaded_label(1))])
+    assert far_index.find_tombstones([fingerprint_of(uploaded_label(1))]) == {
+        fingerprint_of(uploaded_label(1)): tombstone(uploaded_label(1))
+    }
 
 
 REJECTED = {"type": "es_rejected_execution_exception", "reason": "the queue is full"}
@@ -153,10 +167,10 @@ def test_operations_that_stay_rejected_are_reported(monkeypatch):
         "POST /labels/_refresh": [(200, {"_shards": {"failed": 0}})],
     }
     with stub(answers) as (url, _), open_index(Settings(url)) as index:
-        result = index.create([made()])
-        assert result.rejected == {name_of(made()): REJECTED["reason"]}
+        result = index.create([uploaded_label()])
+        assert result.rejected == {fingerprint_of(uploaded_label()): REJECTED["reason"]}
         with pytest.raises(DatabaseError, match="the queue is full"):
-            index.add_tombstones([tombstone(made())])
+            index.add_tombstones([tombstone(uploaded_label())])
 
 
 def test_two_bulk_requests_are_sent_at_a_time():

@@ -9,7 +9,7 @@ from get_data.database.es_utils import mapping
 from get_data.labels import schema
 from get_data.labels.schema import INDEX_TYPES
 from tests.es_utils.helpers import open_index, put_raw
-from tests.test_label_index import GARDEN, made, name_of, search
+from tests.helpers.index_labels import SAMPLE, fingerprint_of, search, uploaded_label
 
 
 def test_every_field_of_a_label_has_its_type():
@@ -26,7 +26,9 @@ def test_every_field_of_a_label_has_its_type():
 @pytest.mark.servers
 def test_an_index_created_here_fits(index, cluster, name):
     index.check(writing=True)
-    index.create([*GARDEN, made(9, annotation={"remark": "a key that nobody knows"}, **{"a.b": 1})])
+    index.create(
+        [*SAMPLE, uploaded_label(9, annotation={"remark": "a key that nobody knows"}, **{"a.b": 1})]
+    )
     index.check(writing=True)
     index.check(writing=False)
     _, indices = cluster.ask("GET", f"/{name}/_mapping")
@@ -52,16 +54,19 @@ def put_earlier_index(cluster, name):
     definition["settings"]["index"]["mapping"] = {"total_fields": {"limit": 1000}}
     assert cluster.ask("PUT", f"/{name}", definition)[0] == 200
     for label in EARLIER:
-        put_raw(cluster, f"/{name}/_create/{name_of(label)}", json.dumps(label))
+        put_raw(cluster, f"/{name}/_create/{fingerprint_of(label)}", json.dumps(label))
     assert cluster.ask("POST", f"/{name}/_refresh")[0] == 200
 
 
 EARLIER = [
-    made(1, mood="good", **{"q.b": "x"}),
-    made(2, mood=["bad", 3], annotation={"remark": "a key that nobody here knows"}),
-    made(3),
+    uploaded_label(1, mood="good", **{"q.b": "x"}),
+    uploaded_label(2, mood=["bad", 3], annotation={"remark": "a key that nobody here knows"}),
+    uploaded_label(3),
 ]
-LATER = [made(11, mood="good", late=1), made(12, annotation={"remark": "mine"}, **{"q.b": "y"})]
+LATER = [
+    uploaded_label(11, mood="good", late=1),
+    uploaded_label(12, annotation={"remark": "mine"}, **{"q.b": "y"}),
+]
 
 
 @pytest.mark.servers
@@ -73,7 +78,8 @@ def test_an_index_from_an_earlier_version_is_read_and_extended(settings, cluster
     with open_index(settings) as writer:
         writer.check(writing=True)
         crowd = [
-            made(20 + second, **{f"k{second} {n}": n for n in range(600)}) for second in range(3)
+            uploaded_label(20 + second, **{f"k{second} {n}": n for n in range(600)})
+            for second in range(3)
         ]
         assert writer.create([*LATER, *crowd]).rejected == {}
     with open_index(settings) as reader:
@@ -95,7 +101,7 @@ def test_an_index_from_an_earlier_version_is_read_and_extended(settings, cluster
 
 @pytest.mark.servers
 def test_query_types_without_custom_fields_are_rejected(index):
-    index.create([made(mood="good")])
+    index.create([uploaded_label(mood="good")])
     with pytest.raises(InputError, match="mood: fuzzy"):
         search(index, {"mood": {"type": "fuzzy", "value": "god"}})
 

@@ -10,8 +10,14 @@ from get_data.database.es_utils import search as es_search
 from get_data.database.es_utils.settings import from_environment
 from get_data.database.search.search_query import parse_search_query
 from tests.es_utils.helpers import EVERYTHING, many, open_index, put_raw
+from tests.helpers.index_labels import (
+    SAMPLE,
+    fingerprint_of,
+    fingerprints_of,
+    search,
+    uploaded_label,
+)
 from tests.servers.addresses import new_name
-from tests.test_label_index import GARDEN, made, name_of, names_of, search
 
 MANY = 10_500  # more than Elasticsearch gives in one answer
 
@@ -26,7 +32,7 @@ def crowd():
 def full_index(elasticsearch_8, crowd):
     name = new_name("labels")
     with open_index(from_environment(elasticsearch_8.environment(name))) as index:
-        assert index.create(crowd).created == names_of(crowd)
+        assert index.create(crowd).created == fingerprints_of(crowd)
         yield index
     elasticsearch_8.ask("DELETE", f"/{name}")
 
@@ -41,7 +47,7 @@ def test_a_search_returns_more_than_fits_one_response(full_index, crowd):
 @pytest.mark.servers
 def test_all_references_to_a_picture_are_found(full_index, crowd):
     key = crowd[0]["s3_key"]
-    assert full_index.find_references([key]) == {key: names_of(crowd)}
+    assert full_index.find_references([key]) == {key: fingerprints_of(crowd)}
 
 
 @pytest.mark.servers
@@ -70,19 +76,22 @@ def test_page_boundaries_do_not_show(index, monkeypatch):
     people = [{"created_by": who} for who in "abcdefg"]
     moments = [{"created_on_date": f"2021-01-01T00:00:00.00000{number}Z"} for number in range(3)]
     documents = [
-        *(made(1, annotation={**who, "created_on_date": ""}) for who in people),
-        *(made(2, annotation=who | moment) for who in people for moment in moments[:1]),
-        *(made(3, annotation={**who, **moments[number % 3]}) for number, who in enumerate(people)),
+        *(uploaded_label(1, annotation={**who, "created_on_date": ""}) for who in people),
+        *(uploaded_label(2, annotation=who | moment) for who in people for moment in moments[:1]),
+        *(
+            uploaded_label(3, annotation={**who, **moments[number % 3]})
+            for number, who in enumerate(people)
+        ),
     ]
     index.create(documents)
     whole = search(index)
-    assert names_of(whole) == names_of(documents)
+    assert fingerprints_of(whole) == fingerprints_of(documents)
     for size in (1, 2, 3):
         monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", size)
         monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", size)
         assert search(index) == whole
         keys = {label["s3_key"] for label in documents}
-        assert set().union(*index.find_references(keys).values()) == names_of(documents)
+        assert set().union(*index.find_references(keys).values()) == fingerprints_of(documents)
 
 
 @pytest.mark.servers
@@ -105,7 +114,7 @@ def test_closing_a_search_early_frees_its_context(full_index, elasticsearch_8, m
 def test_a_lost_search_context_is_reported(index, cluster, name, monkeypatch):
     monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 2)
     monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", 2)
-    index.create([made(second) for second in range(20)])
+    index.create([uploaded_label(second) for second in range(20)])
     searching = index.search(EVERYTHING)
     next(searching)
     cluster.ask("POST", f"/{name}/_close")
@@ -117,9 +126,11 @@ def test_a_lost_search_context_is_reported(index, cluster, name, monkeypatch):
 @pytest.mark.servers
 def test_a_label_stored_in_many_lines_is_returned_in_one(index, cluster, name):
     index.check(writing=True)
-    document = made(comment="one\nline")
+    document = uploaded_label(comment="one\nline")
     put_raw(
-        cluster, f"/{name}/_doc/{name_of(document)}?refresh=true", json.dumps(document, indent=2)
+        cluster,
+        f"/{name}/_doc/{fingerprint_of(document)}?refresh=true",
+        json.dumps(document, indent=2),
     )
     [line] = index.search(EVERYTHING)
     assert b"\n" not in line
@@ -128,7 +139,7 @@ def test_a_label_stored_in_many_lines_is_returned_in_one(index, cluster, name):
 
 @pytest.mark.servers
 def test_a_rejected_query_is_reported_with_field_and_type(index):
-    index.create(GARDEN)
+    index.create(SAMPLE)
     data = {
         "driver": {"type": "exists"},
         "timestamp": {"type": "range", "gte": "yesterday"},

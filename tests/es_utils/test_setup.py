@@ -12,9 +12,16 @@ from get_data.database.es_utils import mapping
 from get_data.database.es_utils import search as es_search
 from get_data.database.es_utils.settings import Settings, from_environment
 from tests.es_utils.helpers import EVERYTHING, error_from_check, open_index, stub
+from tests.helpers.index_labels import (
+    SAMPLE,
+    fingerprint_of,
+    fingerprints_of,
+    search,
+    tombstone,
+    uploaded_label,
+)
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.server import free_port
-from tests.test_label_index import GARDEN, made, name_of, names_of, search, tombstone
 
 
 @pytest.mark.servers
@@ -74,36 +81,36 @@ def test_a_reader_who_writes_is_told_which_privileges_are_missing(settings, clus
     with open_index(searcher) as reading:
         reading.check(writing=False)
         with pytest.raises(DatabaseError, match="ES_USER_ID lacks the index privilege"):
-            reading.create(GARDEN)
+            reading.create(SAMPLE)
         assert reading.find_references(["a key"]) == {}
 
 
 @pytest.mark.servers
 def test_a_reader_finds_what_a_writer_wrote(settings, cluster, name):
     with open_index(settings) as writing:
-        writing.create(GARDEN)
+        writing.create(SAMPLE)
     with open_index(from_environment(cluster.environment(name, cluster.searcher))) as reading:
         reading.check(writing=False)
-        assert names_of(search(reading)) == names_of(GARDEN)
-        assert reading.count(EVERYTHING) == len(GARDEN)
-        assert len(reading.find(names_of(GARDEN))) == len(GARDEN)
+        assert fingerprints_of(search(reading)) == fingerprints_of(SAMPLE)
+        assert reading.count(EVERYTHING) == len(SAMPLE)
+        assert len(reading.find(fingerprints_of(SAMPLE))) == len(SAMPLE)
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("index_of", ["", "-gone"], ids=["labels", "gone"])
 def test_an_index_blocked_by_a_full_disk_is_reported_at_once(index, cluster, name, index_of):
     index.check(writing=True)
-    index.create(GARDEN)
-    index.add_tombstones([tombstone(made(9))])
+    index.create(SAMPLE)
+    index.add_tombstones([tombstone(uploaded_label(9))])
     blocked = {"index.blocks.read_only_allow_delete": True}
     assert cluster.ask("PUT", f"/{name}{index_of}/_settings", blocked)[0] == 200
     write = {
-        "": lambda: index.create([made(9)]),
-        "-gone": lambda: index.add_tombstones([tombstone(made())]),
+        "": lambda: index.create([uploaded_label(9)]),
+        "-gone": lambda: index.add_tombstones([tombstone(uploaded_label())]),
     }
     with pytest.raises(DatabaseError, match=r"read-only .*flood-stage.* disk"):
         write[index_of]()
-    assert names_of(search(index)) == names_of(GARDEN)
+    assert fingerprints_of(search(index)) == fingerprints_of(SAMPLE)
 
 
 @pytest.mark.parametrize("status", [200, 404])
@@ -164,7 +171,7 @@ def test_a_killed_server_loses_nothing_but_the_search(own_server, name, monkeypa
     monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 2)
     monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", 3)
     monkeypatch.setattr(retry, "TIMEOUT_S", 300)
-    documents = [made(second) for second in range(30)]
+    documents = [uploaded_label(second) for second in range(30)]
     with (
         open_index(from_environment(own_server.cluster.environment(name))) as index,
         ThreadPoolExecutor(1) as elsewhere,
@@ -177,5 +184,5 @@ def test_a_killed_server_loses_nothing_but_the_search(own_server, name, monkeypa
         with pytest.raises(DatabaseError, match="no longer has this search"):
             list(searching)
         started.result()
-        assert index.create([made(30)]).created == {name_of(made(30))}
-        assert names_of(search(index)) == names_of([*documents, made(30)])
+        assert index.create([uploaded_label(30)]).created == {fingerprint_of(uploaded_label(30))}
+        assert fingerprints_of(search(index)) == fingerprints_of([*documents, uploaded_label(30)])
