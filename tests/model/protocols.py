@@ -276,17 +276,20 @@ def relabel(
     def start(run: str) -> Program:
         overtaken = Report(overtaken=frozenset({old}))
         before = yield w.read(old)
-        if before and not _is_base(before, fetched) and "relabel: base" not in without:
+        # D18: a tombstone decides, be it ours of an earlier run
+        is_going = bool((yield w.find_tombstones(old)))
+        is_checked = not is_going and "relabel: base" not in without
+        if before and is_checked and not _is_base(before, fetched):
             return overtaken
         added = yield from _upload(run, (Label(new, run, run),), at_hand=at_hand)
         if not added.stored:
             return added
         if "relabel: tombstone last" in without:
             yield w.add_tombstone(old, "replaced")
-        if "relabel: unchanged" not in without:
+        if not is_going and "relabel: unchanged" not in without:
             # D18: an amendment until here is seen, and one from here on fails
             now = yield w.read(old)
-            if now and not _is_base(now, fetched) and "relabel: base" not in without:
+            if now and is_checked and not _is_base(now, fetched):
                 return overtaken
             if now and not (yield w.remove_unchanged(now, by=by)):
                 return overtaken

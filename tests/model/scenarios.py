@@ -39,11 +39,11 @@ def backup(*them: Label, tombstones: frozenset[Tombstone] = frozenset()) -> dict
     return {"backup": Backup(labels(*them), tombstones, True), "saved_picture": True}
 
 
-def after(name: str, program: StartProgram) -> StartProgram:
-    """A program that runs only once this label is there."""
+def after(names: tuple[str, ...], program: StartProgram) -> StartProgram:
+    """A program that runs only once one of these labels is there."""
 
     def start(run: str) -> Program:
-        if name in (yield find(name)):
+        if (yield find(*names)):
             return (yield from program(run))
         return Report()
 
@@ -168,7 +168,7 @@ def pairs(without: Collection[str], by: str) -> dict[str, Scenario]:
         ),
         "restore, upload once it looks restored": Scenario(
             World(recording=PICTURE, **backup(L2, tombstones=tombstone("L1"))),
-            {"P": back, "U": after("L2", u("L1"))},
+            {"P": back, "U": after(("L2",), u("L1"))},
             kept={"L2"},
             gone={"L1"},
         ),
@@ -280,7 +280,7 @@ def larger(without: Collection[str], by: str) -> dict[str, Scenario]:
         ),
         "back up, relabel twice": Scenario(
             there(L1),
-            {"B": b, "R": r("L2", "L1"), "Q": after("L2", r("L3", "L2"))},
+            {"B": b, "R": r("L2", "L1"), "Q": after(("L2", "L3"), r("L3", "L2"))},
             half_replaced={"L1"},
         ),
         "restore, upload, delete": Scenario(
