@@ -6,7 +6,6 @@ drive; when a row is over, both are as they were.
 """
 
 import contextlib
-import ctypes
 import io
 import json
 import os
@@ -35,6 +34,8 @@ from get_data.cli import exit_codes, process
 from get_data.labels import edits, ids, label_file
 from get_data.recording import journal
 from tests.conftest import document, save
+from tests.helpers.folders import snapshot
+from tests.helpers.permissions import permissions_enforced
 
 READERS = [upload_data, upload_to_db, contact_sheet]  # of label files
 BYTES = os.fsdecode(b"\xff\xe9")  # a name that is not UTF-8, as Python spells it
@@ -796,7 +797,6 @@ def remove(name: str) -> Make:
 
 
 INDEX = "home/database/index.sqlite"
-HALF_WRITTEN = "/incoming"  # of the store; the next run drops it
 HALF = {"PATATE_ES_URL": "https://example.org"}
 WHOLE = {**HALF, "PATATE_S3_BUCKET": "pictures"}
 ALL = ["-p", "out"]
@@ -1276,46 +1276,6 @@ def place(prepared, tmp_path, monkeypatch) -> Path:
     return place
 
 
-def contents(place: Path, *, beside: str = "") -> dict[str, object]:
-    """Every name below the folder, with what it is and holds; without the folder `beside`."""
-    found: dict[str, object] = {}
-    for file in sorted(place.rglob("*")):
-        name = str(file.relative_to(place))
-        if (beside and name.split("/")[0] == beside) or HALF_WRITTEN in name:
-            continue
-        if file.is_symlink():
-            found[name] = file.readlink()
-        elif file.is_file():
-            found[name] = file.read_bytes()
-        else:
-            found[name] = file.stat().st_mode
-    return found
-
-
-class _Capabilities(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint32) for name in ("effective", "permitted", "inheritable")]
-
-
-@contextlib.contextmanager
-def rights_count():
-    """While the block runs, rights hold also for root, whom the kernel else lets pass."""
-    if os.geteuid() != 0:
-        yield
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    head = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    own = (_Capabilities * 2)()
-    assert libc.capget(head, own) == 0
-    before = own[0].effective
-    own[0].effective &= ~0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    assert libc.capset(head, own) == 0
-    try:
-        yield
-    finally:
-        own[0].effective = before
-        assert libc.capset(head, own) == 0
-
-
 def ids_of(rows: list[Row]) -> list[str]:
     return [f"{row.script.__name__.split('.')[-1]}, {row.id}" for row in rows]
 
@@ -1341,20 +1301,21 @@ def test_bad_input_gets_one_line_and_changes_nothing(row, place, monkeypatch, ca
     row.make(place)
     for name, value in row.variables.items():
         monkeypatch.setenv(name, value)
-    before = contents(place, beside=row.makes)
-    with rights_count():
+    before = snapshot(place, without=row.makes)
+    with permissions_enforced():
         code = run(row.script, row.arguments)
     said = capfd.readouterr()
     assert_one_line(said.out, said.err, row.code, row.words)
     assert code == row.code
-    assert contents(place, beside=row.makes) == before
+    assert snapshot(place, without=row.makes) == before
 
 
 IN_A_PROCESS = """
 import sys
 from get_data import upload_data
-from tests.test_bad_input import rights_count, run
-with rights_count():
+from tests.helpers.permissions import permissions_enforced
+from tests.test_bad_input import run
+with permissions_enforced():
     sys.exit(run(upload_data, ["new"]))
 """
 
@@ -1365,7 +1326,7 @@ def test_a_store_that_may_only_be_read_is_said(place):
     save(place / "new", [document(90)])
     for folder in ("home/database/pictures", "home/database/pictures/20240501"):
         (place / folder).chmod(0o555)
-    before = contents(place)
+    before = snapshot(place)
     done = subprocess.run(
         [sys.executable, "-c", IN_A_PROCESS],
         cwd=place,
@@ -1377,7 +1338,7 @@ def test_a_store_that_may_only_be_read_is_said(place):
     words = ["picture store", "home/database", "Permission denied"]
     assert_one_line(done.stdout, done.stderr, 1, words)
     assert done.returncode == 1
-    assert contents(place) == before
+    assert snapshot(place) == before
 
 
 def run(script: ModuleType, arguments: list[str]) -> int:
@@ -1460,12 +1421,12 @@ def test_a_disk_that_takes_nothing_is_named_and_keeps_what_it_has(
         with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
             while True:
                 filler.write(b"x" * 512)
-    before = contents(place)
+    before = snapshot(place)
     code = run(script, arguments)
     said = capfd.readouterr()
     assert_one_line(said.out, said.err, 1, [words, "" if in_sqlite_words else fault])
     assert code == 1
-    after = contents(place)
+    after = snapshot(place)
     for name in ("shm", "wal"):  # SQLite could not make room for its own
         assert after.pop(f"disk/home/database/index.sqlite-{name}", b"").strip(b"\0") == b""
     assert after == before
@@ -1510,7 +1471,7 @@ def test_a_process_ends_with_its_code_and_one_line(command, code, words, place, 
     save(place / "drive", [document(number, steering=STEERING[number]) for number in range(5)])
     save(place / "new", [document(90), document(0, steering=STEERING[0])], pictures=False)
     (place / "new" / document(0)["file_name"]).write_bytes(b"")
-    before = contents(place)
+    before = snapshot(place)
     gone = "mkdir gone; cd gone; rmdir ../gone;" if "is gone" in request.node.name else ""
     done = subprocess.run(
         [
@@ -1529,7 +1490,7 @@ def test_a_process_ends_with_its_code_and_one_line(command, code, words, place, 
     assert "Traceback" not in said
     assert "Exception" not in said
     assert said.count("error: ") == (code in (1, 2) and words != "")
-    assert contents(place) == before
+    assert snapshot(place) == before
 
 
 # --- names that are unusual and right
@@ -1566,11 +1527,11 @@ class Terminal(io.StringIO):
 
 
 def test_an_answer_that_is_not_utf_8_is_refused(place, monkeypatch, capfd):
-    before = contents(place)
+    before = snapshot(place)
     monkeypatch.setattr(sys, "stdin", Terminal("Zo\udce9\n" * 9))
     assert run(run_manual, CAPITALS) == 2
     assert "error: event: " in capfd.readouterr().err
-    assert contents(place) == before
+    assert snapshot(place) == before
 
 
 def test_who_has_no_name_can_apply_corrections(place, monkeypatch, capsys):

@@ -9,7 +9,7 @@ from get_data.labelizer import pictures
 from get_data.labels import ids
 from tests.conftest import document, picture, save
 from tests.helpers import jpeg_files
-from tests.test_scripts import correct
+from tests.helpers.label_files import correct
 
 NO_PICTURES = {
     "empty": b"",

@@ -18,9 +18,9 @@ from get_data import search_and_download, upload_data
 from get_data.cli import exit_codes
 from get_data.database import connection
 from tests.conftest import START, document, save
+from tests.helpers.scripts import SCRIPTS
 from tests.pi.stopping import STOPS
 from tests.test_makefile import MAKE_READS
-from tests.test_scripts import SCRIPTS
 
 README = (path.ROOT / "README.md").read_text()
 SCRIPTS_PAGE = (path.ROOT / "docs" / "scripts.md").read_text()

@@ -24,7 +24,8 @@ from get_data.labels.classes import Classes
 from get_data.recording import journal, merge
 from get_data.recording.recorder import Recorder
 from tests.conftest import document, picture, save
-from tests.test_bad_input import contents, rights_count
+from tests.helpers.folders import snapshot
+from tests.helpers.permissions import permissions_enforced
 
 NUMBERS = range(3)
 
@@ -45,10 +46,6 @@ def killed(tmp_path) -> Path:
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / journal.NAME).write_text(text + '{"img_id": "20')
     return folder
-
-
-def snapshot(folder: Path) -> dict[str, object]:
-    return contents(folder)
 
 
 # --- links
@@ -181,7 +178,7 @@ def test_a_contact_sheet_draws_no_picture_of_another_folder(drive, tmp_path, cal
 def unwritable(request, killed):
     if request.param == "rights":
         killed.chmod(0o555)
-        with rights_count():
+        with permissions_enforced():
             yield killed
         killed.chmod(0o755)
         return

@@ -6,12 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 from get_data.database.search.search_query import parse_search_query
-from tests.helpers.index_labels import (
-    fingerprint_of,
-    fingerprints_of,
-    search,
-    uploaded_label,
-)
+from tests.helpers.index_labels import fingerprint_of, fingerprints_of, search, uploaded_label
 
 
 def test_a_search_sees_the_index_as_it_was_at_its_start(open_index):

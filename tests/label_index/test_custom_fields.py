@@ -7,11 +7,7 @@ import pytest
 from common.errors import InputError
 from get_data.database.es_utils.label_index import ElasticsearchIndex
 from get_data.labels import validation
-from tests.helpers.index_labels import (
-    fingerprints_of,
-    search,
-    uploaded_label,
-)
+from tests.helpers.index_labels import fingerprints_of, search, uploaded_label
 from tests.label_index.indices import KINDS, index_opener
 
 

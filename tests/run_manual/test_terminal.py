@@ -15,10 +15,7 @@ from get_data import run_manual
 from get_data.labels import label_file, session
 from tests.helpers.recordings import assert_whole
 from tests.helpers.waiting import HANGS_S, wait_until
-from tests.run_manual.drives import (
-    SCRIPT,
-    has_pictures,
-)
+from tests.run_manual.drives import SCRIPT, has_pictures
 
 
 @pytest.mark.slow
