@@ -60,7 +60,7 @@ def status(labelizer, place):
 
 
 def test_every_fault_is_in_the_report(broken, start, open_page):
-    """Acceptance 17: all are told, none crashes, nothing outside the folder is served."""
+    """All are told, none crashes, nothing outside the folder is served."""
     labelizer = start(broken)
     page = open_page(labelizer)
     expect(page.locator("#overview")).to_be_visible()
@@ -170,7 +170,7 @@ NAUGHTY = [
 
 
 def test_markup_in_a_text_is_text(tmp_path, start, open_page):
-    """Acceptance 18: shown as it stands, and exported byte for byte."""
+    """Shown as it stands, and exported byte for byte."""
     folder = drive(tmp_path / "drive", 4)
     labels = label_file.read(folder / label_file.NAME)
     for number, text in enumerate(NAUGHTY):
@@ -196,7 +196,7 @@ def test_markup_in_a_text_is_text(tmp_path, start, open_page):
 
 
 def test_a_changed_label_file_stops_and_carries_over(tmp_path, start, open_page, watch):
-    """Acceptance 20: replaced while it runs: said, not exported; the next start offers to go on."""
+    """Replaced while it runs: said, not exported; the next start offers to go on."""
     watch.forgive("403", "409", AWAY)
     folder = drive(tmp_path / "drive", 12)
     labelizer = start(folder)

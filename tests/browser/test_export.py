@@ -12,7 +12,7 @@ from tests.browser.page_actions import current, export, keys
 
 
 def test_the_export_differs_only_where_it_should(page, labelizer, call):
-    """Acceptance 19: downloaded; the source as it was; taken by the toolkit's own dry run."""
+    """Downloaded; the source as it was; taken by the toolkit's own dry run."""
     source_bytes = labelizer.labels.read_bytes()
     source = label_file.read(labelizer.labels)
     call(upload_data, labelizer.folder)

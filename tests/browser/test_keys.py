@@ -129,7 +129,7 @@ CASES = {
     ("previous", "←"): Case(at(11)),
     ("next", "→"): Case(at(13)),
     ("back-ten", "Page Up"): Case(at(2)),
-    ("on-ten", "Page Down"): Case(at(22)),
+    ("forward-ten", "Page Down"): Case(at(22)),
     ("first", "Home"): Case(at(0)),
     ("last", "End"): Case(at(39)),
     ("next-unreviewed", "N"): Case(at(14), ("Enter", "Enter", *["ArrowLeft"] * 2)),
@@ -138,7 +138,7 @@ CASES = {
     ("range-start", "[ or I"): Case(lambda page: "from" in page.inner_text("#selected-count")),
     ("range-end", "] or P"): Case(selected(3), ("[", "ArrowRight", "ArrowRight")),
     ("extend-back", "Shift+←"): Case(selected(2)),
-    ("extend-on", "Shift+→"): Case(selected(3), ("Shift+ArrowRight",)),
+    ("extend-forward", "Shift+→"): Case(selected(3), ("Shift+ArrowRight",)),
     ("select-all", "Ctrl+A"): Case(selected(40)),
     ("clear", "Esc"): Case(has_none, ("Control+a",)),
     ("play", "Space"): Case(shows("body.playing")),
@@ -148,7 +148,7 @@ CASES = {
     ("row-up", "↑ in the grid"): Case(rows_from_12(-1), ("v",)),
     ("row-down", "↓ in the grid"): Case(rows_from_12(1), ("v",)),
     ("switch-view", "V"): Case(shows("#grid")),
-    ("histogram", "B"): Case(lambda page: not page.is_visible("#panel")),
+    ("toggle-panel", "B"): Case(lambda page: not page.is_visible("#panel")),
     ("review", "Ctrl+S"): Case(shows("#review")),
     ("help", "H, F1 or ?"): Case(shows("#help")),
 }
@@ -158,7 +158,7 @@ CLASSES = {("label", "0 … 9"): 10, ("direction", "A S D F G"): 5, ("speed", "J
 
 
 def case_of(name, number):
-    """The case of a binding's key, of the so manieth class."""
+    """Return the case of the key at that place in its binding, from 0."""
     if name in CASES:
         return CASES[name]
     attribute = "speed" if name[0] == "speed" else "direction"
@@ -203,7 +203,7 @@ def begin(page, case):
 
 @pytest.mark.parametrize("group", ["Label", "Undo", "Go", "Select", "Play", "See"])
 def test_every_key_does_what_the_help_says(shared_page, group):
-    """Acceptance 2: the whole table, one key after the other."""
+    """The whole table, one key after the other."""
     page = shared_page
     bindings = table(page)
     names = [(one["action"], one["shown"]) for one in bindings]
@@ -222,7 +222,7 @@ def test_every_key_does_what_the_help_says(shared_page, group):
 
 @pytest.mark.parametrize("view", ["overview", "review"])
 def test_keys_change_no_picture_that_is_not_in_sight(page, labelizer, view):
-    """Acceptance 2: what is of a picture, or of a selection, works where pictures are."""
+    """What is of a picture, or of a selection, works where pictures are."""
     keys(page, "4", "Home")
     page.click(f"nav [data-view={view}]")
     for binding in table(page):
@@ -339,7 +339,7 @@ AZERTY = {
     ],
 )
 def test_label_keys_are_places_not_letters(shared_page, code, sign, attribute, value):
-    """Acceptance 2, on AZERTY: the same places do the same, with what is printed there."""
+    """On AZERTY the same places do the same, with what is printed there."""
     page = shared_page
     number = of_another_class(attribute, value)
     go(page, number)
@@ -407,7 +407,7 @@ def shared_page(browser, tmp_path_factory):
 
 
 def test_help_lists_every_binding_once(page):
-    """Acceptance 25: made from the table; Esc closes it; the focus is where it was."""
+    """Made from the table; Esc closes it; the focus is where it was."""
     page.locator("#filter-state").focus()
     page.locator("header [data-action=help]").focus()
     keys(page, "Enter")
@@ -426,7 +426,7 @@ def test_help_lists_every_binding_once(page):
 
 @pytest.mark.parametrize("where", ["help", "page"])
 def test_every_action_can_be_had_by_mouse(shared_page, where):
-    """Acceptance 25: a click on its row in the help, or on its buttons, does what its key does."""
+    """A click on its row in the help, or on its buttons, does what its key does."""
     page = shared_page
     done = set()
     for action, shown in CASES:
@@ -457,7 +457,7 @@ def test_every_action_can_be_had_by_mouse(shared_page, where):
 
 def test_a_click_leaves_the_keys_where_they_were(page):
     """Enter after a click on a button keeps a label; it does not press the button again."""
-    page.click("[data-action=on-ten]")
+    page.click("[data-action=forward-ten]")
     assert current(page) == img_id(10)
     keys(page, "Enter")
     assert current(page) == img_id(11)
@@ -501,14 +501,14 @@ def test_a_box_that_is_ticked_with_keys_leaves_them_to_labels(page):
 
 
 def test_a_button_reached_with_tab_is_pressed_by_enter(page):
-    page.locator("[data-action=on-ten]").focus()
+    page.locator("[data-action=forward-ten]").focus()
     keys(page, "Enter")
     assert current(page) == img_id(10)
     expect(page.locator("#progress-count")).to_contain_text("0 of 40")
 
 
 def test_the_focus_can_be_seen(page):
-    """Acceptance 25: everything that Tab reaches has an outline."""
+    """Everything that Tab reaches has an outline."""
     seen = set()
     for _ in range(80):
         keys(page, "Tab")

@@ -322,7 +322,7 @@ def test_texts_can_be_read(screen):
 
 
 def test_labels_are_not_told_by_colour_alone(page):
-    """Acceptance 25: a tick on the chosen class, signs and words for states."""
+    """A tick on the chosen class, signs and words for states."""
     tick = page.evaluate(
         """() => getComputedStyle(document.querySelector("#direction [aria-pressed=true] .number"),
             "::after").content"""

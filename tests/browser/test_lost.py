@@ -26,7 +26,7 @@ def uids(labelizer):
 
 
 def test_a_lost_server_stops_nobody(page, labelizer, watch):
-    """Acceptance 13: killed in the middle; labelling goes on; everything comes once it is back.
+    """Killed in the middle; labelling goes on; everything comes once it is back.
 
     Its new address is needed: the one before may have been told to whoever had the port meanwhile.
     """
@@ -274,7 +274,7 @@ COUNT_KEPT = """async () => {
 
 
 def test_a_killed_browser_sends_what_it_kept(labelizer, own_browser, watch):
-    """Acceptance 14: thirty keys, none of them sent, then SIGKILL."""
+    """Thirty keys, none of them sent, then SIGKILL."""
     watch.forgive("ERR_FAILED")
     page, kill = own_browser()
     page.goto(labelizer.url)
@@ -296,7 +296,7 @@ def test_a_killed_browser_sends_what_it_kept(labelizer, own_browser, watch):
 
 
 def test_both_killed_go_on_where_they_were(labelizer, own_browser, watch):
-    """Acceptance 15: the same picture, filter, view and counts."""
+    """The same picture, filter, view and counts."""
     watch.forgive(AWAY)
     page, kill = own_browser()
     page.goto(labelizer.url)
@@ -453,7 +453,7 @@ def test_a_page_writes_into_no_other_folder(
 
 
 def test_of_two_tabs_one_writes(page, labelizer, open_page, watch):
-    """Acceptance 16: the second only shows, and takes over; no step of the first is lost."""
+    """The second only shows, and takes over; no step of the first is lost."""
     watch.forgive("409")
     keys(page, "4")
     saved(page)
@@ -539,7 +539,7 @@ def test_who_takes_over_sees_all_that_was_done(page, labelizer, browser, watch):
 
 
 def test_a_full_disk_is_said_and_nothing_counts_as_saved(page, labelizer, watch):
-    """Acceptance 27: the work file cannot grow; what waits comes when there is room."""
+    """The work file cannot grow; what waits comes when there is room."""
     watch.forgive("507")
     keys(page, "4")
     saved(page)

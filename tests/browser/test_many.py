@@ -36,7 +36,7 @@ def tile(page, number):
 
 
 def test_a_range_of_the_grid_is_one_step(page, labelizer):
-    """Acceptance 7: shift-click, a digit, one undo, one redo; what changes nothing is no step."""
+    """Shift-click, a digit, one undo, one redo; what changes nothing is no step."""
     before = state(labelizer)
     keys(page, "v")
     tile(page, 3).click()
@@ -72,7 +72,7 @@ def test_single_tiles_can_be_chosen_with_control(page, labelizer):
 
 
 def test_a_range_under_a_filter_is_of_what_the_filter_shows(page, labelizer):
-    """Acceptance 9: `[`, `]` and X touch only what is shown; the toast counts what the file has."""
+    """`[`, `]` and X touch only what is shown; the toast counts what the file has."""
     page.click("#histogram-direction [data-value='2']")
     expect(page.locator("#shown-count")).to_have_text("8 pictures")
     keys(page, "Home", "[", "ArrowRight", "ArrowRight", "ArrowRight", "]", "x")
@@ -83,7 +83,7 @@ def test_a_range_under_a_filter_is_of_what_the_filter_shows(page, labelizer):
 
 
 def test_a_filter_empties_when_its_pictures_change(page, labelizer):
-    """Acceptance 10: the histogram's numbers are those of the export."""
+    """The histogram's numbers are those of the export."""
     page.click("#histogram-direction [data-value='2']")
     keys(page, "Control+a", "3")
     expect(page.locator("#shown-count")).to_have_text("0 pictures")
@@ -271,7 +271,7 @@ FRAMES = """(count) => new Promise((done) => {
 
 @pytest.mark.parametrize(("key", "heading"), [(" ", 1), ("Shift+Space", -1)])
 def test_playing_keeps_its_rate_and_stops(long, key, heading):
-    """Acceptance 11: 20 a second, by the page's own clock; Space stops; backwards too."""
+    """20 a second, by the page's own clock; Space stops; backwards too."""
     _, page = long
     keys(page, "Home" if heading > 0 else "End", key)
     frames = page.evaluate(FRAMES, 40)
@@ -295,7 +295,7 @@ PRESS = """([type, key]) => {
 
 
 def test_painting_is_one_step(long):
-    """Acceptance 11: a key held while playing; it begins where the hand decided."""
+    """A key held while playing; it begins where the hand decided."""
     labelizer, page = long
     keys(page, "ArrowDown", "ArrowDown", *["PageDown"] * 3, " ")
     until_place(page, 33)

@@ -7,7 +7,7 @@ from tests.browser.page_actions import keys, saved
 
 
 def test_everything_works_without_a_network(page, labelizer, context):
-    """Acceptance 24: in all tests of this folder the browser reaches this machine alone."""
+    """In all tests of this folder the browser reaches this machine alone."""
     with pytest.raises(Error, match="PROXY"):
         context.new_page().goto("http://192.0.2.1/")
     keys(page, "4")

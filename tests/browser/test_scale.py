@@ -59,7 +59,7 @@ def heap_mb(page):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_hundred_thousand_pictures(many, few, browser):
-    """Acceptance 21 and 22: usable at once, jumps, bulk edit, export; the page stays small."""
+    """Usable at once, jumps, bulk edit, export; the page stays small."""
     watch = Watch()
     page, other = (watch.page(browser.new_page(viewport=SIZE)) for _ in range(2))
     asked = []
@@ -174,7 +174,7 @@ def tiles_of(page):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_six_hundred_keys_are_stored_in_order(tmp_path, start, open_page):
-    """Acceptance 12: as fast as they come, none is lost or doubled; most are seen one by one."""
+    """As fast as they come, none is lost or doubled; most are seen one by one."""
     labelizer = start(drive(tmp_path / "drive", 601))
     page = open_page(labelizer)
     wanted = random.Random(7).choices(range(5), k=600)
@@ -191,7 +191,7 @@ def test_six_hundred_keys_are_stored_in_order(tmp_path, start, open_page):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_pictures_are_asked_for_before_they_are_needed(tmp_path, start, context, watch):
-    """Acceptance 12 and 26: eight ahead, so that a key waits for none; none is asked for twice."""
+    """Eight ahead, so that a key waits for none; none is asked for twice."""
     labelizer = start(drive(tmp_path / "drive", 61))
     page = watch.page(context.new_page())
     asked = []

@@ -9,7 +9,7 @@ from tests.browser.page_actions import current, export, keys, pressed, saved, to
 
 
 def test_the_page_opens_at_the_first_picture(page):
-    """Acceptance 1: counts, the first picture decoded, the load report."""
+    """Counts, the first picture decoded, the load report."""
     expect(page.locator("#place")).to_have_text("1 of 12")
     expect(page.locator("#picture")).to_be_visible()
     assert page.evaluate("() => document.getElementById('picture').naturalWidth") == 160
@@ -22,7 +22,7 @@ def test_the_page_opens_at_the_first_picture(page):
 
 
 def test_a_digit_sets_the_class_and_goes_on(page, labelizer):
-    """Acceptance 3: an integer, the badge, the row in the work file and the export agree."""
+    """An integer, the badge, the row in the work file and the export agree."""
     keys(page, "3")
     assert current(page) == img_id(1)
     saved(page)
@@ -39,7 +39,6 @@ def test_a_digit_sets_the_class_and_goes_on(page, labelizer):
 
 
 def test_a_digit_that_is_no_class_says_so_and_changes_nothing(page, labelizer):
-    """Acceptance 3, the other half."""
     keys(page, "7")
     assert "no direction 7" in toast(page)
     assert current(page) == img_id(0)
@@ -50,7 +49,7 @@ def test_a_digit_that_is_no_class_says_so_and_changes_nothing(page, labelizer):
 
 
 def test_both_attributes_have_keys_without_a_mode(page, labelizer):
-    """Acceptance 4: ASDFG and JKL, T for the active one, Enter confirms."""
+    """ASDFG and JKL, T for the active one, Enter confirms."""
     keys(page, "j", "g")  # speed 0 and stay, direction 4 and go on
     assert current(page) == img_id(1)
     saved(page)
@@ -72,7 +71,7 @@ def test_both_attributes_have_keys_without_a_mode(page, labelizer):
 
 
 def test_keys_that_mean_something_else_change_no_label(page, labelizer):
-    """Acceptance 5: combinations, typing in a field, a label key held down."""
+    """Combinations, typing in a field, a label key held down."""
     keys(page, "Control+c", "Alt+1", "Control+d")
     page.fill("#filter-text", "2024")
     page.locator("#filter-text").press_sequentially("0511x")
@@ -94,7 +93,7 @@ def test_keys_that_mean_something_else_change_no_label(page, labelizer):
 
 
 def test_x_marks_to_delete_without_asking(page, labelizer):
-    """Acceptance 6: a real boolean, the old fingerprint; marked back, the entry is the source's."""
+    """A real boolean, the old fingerprint; marked back, the entry is the source's."""
     source = label_file.read(labelizer.labels)
     keys(page, "x", "x", "ArrowLeft")
     expect(page.locator("#stamp")).to_be_visible()
@@ -112,7 +111,6 @@ def test_x_marks_to_delete_without_asking(page, labelizer):
 
 
 def test_undo_works_after_saving_and_after_a_reload(page, labelizer):
-    """Acceptance 8."""
     keys(page, "4", "3", "x")
     saved(page)
     page.reload()

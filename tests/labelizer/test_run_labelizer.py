@@ -43,7 +43,7 @@ INVALID_LABEL_FILES = [  # name, content, the fact in the message
     ids=[row[0] for row in INVALID_LABEL_FILES],
 )
 def test_an_invalid_label_file_is_refused_and_nothing_is_written(content, fact, tmp_path, call):
-    """Acceptance 18: one line with the reason, exit code 2, no file."""
+    """One line with the reason, exit code 2, no file."""
     folder = tmp_path / "drive"
     folder.mkdir()
     (folder / label_file.NAME).write_bytes(content)

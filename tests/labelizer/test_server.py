@@ -34,7 +34,7 @@ def ask(labelizer, method, address, body=None, **headers):
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example"])
 @pytest.mark.parametrize("address", ["/", "/api/entries", "/pic/0", "/static/labelizer/app.js"])
 def test_a_foreign_host_is_refused(shared, host, address):
-    """Acceptance 23: another server's host name must not reach this one (DNS rebinding)."""
+    """Another server's host name must not reach this one (DNS rebinding)."""
     assert ask(shared, "GET", address, Host=host)[0] == 400
 
 
@@ -49,7 +49,7 @@ def shared(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["lease", "heartbeat", "edits", "export", "reopen"])
 def test_a_post_without_the_token_is_refused(shared, name):
-    """Acceptance 23: another site cannot make the browser write."""
+    """Another site cannot make the browser write."""
     cookie = shared.enter()[0]["Cookie"]
     assert ask(shared, "POST", f"/api/{name}", {}, Cookie=cookie)[0] == 403
     assert ask(shared, "GET", f"/api/{name}", Cookie=cookie)[0] == 405
@@ -82,7 +82,6 @@ def test_a_post_without_the_token_is_refused(shared, name):
     ],
 )
 def test_nothing_else_is_served(shared, address):
-    """Acceptance 23."""
     assert ask(shared, "GET", address, **shared.enter()[0])[0] == 404
 
 
@@ -91,7 +90,7 @@ def test_nothing_else_is_served(shared, address):
 )
 @pytest.mark.parametrize("client", ["owner", "anonymous"])
 def test_every_response_has_the_security_headers(shared, address, client):
-    """Acceptance 23: the browser restricts what the page can load and who can embed it."""
+    """The browser restricts what the page can load and who can embed it."""
     own = shared.enter()[0] if client == "owner" else {}
     _, headers, _ = ask(shared, "GET", address, **own)
     policy = headers["Content-Security-Policy"]
@@ -106,7 +105,7 @@ def test_every_response_has_the_security_headers(shared, address, client):
 
 
 def test_the_page_has_no_inline_script_or_style(shared):
-    """Acceptance 23: all of them come from static files."""
+    """All of them come from static files."""
     _, page = shared.enter()
     assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
     assert re.findall(r"<style|\bstyle=|\bon\w+=", page) == []
@@ -116,7 +115,7 @@ def test_the_page_has_no_inline_script_or_style(shared):
 
 
 def test_no_file_of_the_page_refers_to_another_host():
-    """Acceptance 24: the page can request nothing from elsewhere."""
+    """The page can request nothing from elsewhere."""
     folder = path.ROOT / "get_data" / "labelizer"
     files = [*folder.rglob("*.js"), *folder.rglob("*.css"), *folder.rglob("*.html")]
     assert len(files) > 20

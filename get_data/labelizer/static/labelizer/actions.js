@@ -62,7 +62,7 @@ function play(context, heading) {
 function viewActions({ session, services }) {
   return {
     "switch-view": () => session.showView(session.view === "grid" ? "single" : "grid"),
-    histogram: () => services.togglePanel(),
+    "toggle-panel": () => services.togglePanel(),
     review: () => {
       if (session.view !== "review") session.showView("review");
       else services.toast("This is the review: its button writes the new label file.");

@@ -20,7 +20,7 @@ export function goActions(context) {
     previous: () => goTo(context, session.place - 1),
     next: () => goTo(context, session.place + 1),
     "back-ten": () => goTo(context, session.place - 10),
-    "on-ten": () => goTo(context, session.place + 10),
+    "forward-ten": () => goTo(context, session.place + 10),
     first: () => goTo(context, 0),
     last: () => goTo(context, session.order.length - 1),
     "row-up": () => goTo(context, placeAbove()),

@@ -12,7 +12,7 @@ export function selectActions(context) {
     "range-start": () => startRange(context),
     "range-end": () => endRange(context),
     "extend-back": () => extend(context, -1),
-    "extend-on": () => extend(context, 1),
+    "extend-forward": () => extend(context, 1),
     "select-all": () => selectAll(context),
     clear: () => {
       context.player.stop();
