@@ -39,7 +39,7 @@ _COMMAND_HISTORY_S = 2.0  # longer than any picture takes from the sensor to thi
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class DriveLimits:
     """Limits of a drive.
 
     `max_throttle`: the throttle at full trigger. `silence_s`: the longest time without an event
@@ -61,14 +61,14 @@ class State:
 
     armed: bool = False
     paused: bool = False
-    over: bool = False
+    ended: bool = False
     stop_reason: str = ""
 
-    @property
-    def name(self) -> str:
-        """The state in words for the driver."""
+    def describe(self, arm_button: str) -> str:
+        """Return the state in words for the driver; `arm_button` is that button's name."""
         if not self.armed:
-            return f"{self.stop_reason}; press Menu" if self.stop_reason else "press Menu"
+            reason = f"{self.stop_reason}; " if self.stop_reason else ""
+            return f"{reason}press {arm_button}"
         return "paused" if self.paused else "recording"
 
     @property
@@ -87,7 +87,12 @@ class Decision:
 
 
 def decide(
-    state: State, pad: PadState, rules: Rules, *, motors_stop_reason: str = "", gap_s: float = 0.0
+    state: State,
+    pad: PadState,
+    limits: DriveLimits,
+    *,
+    motors_stop_reason: str = "",
+    gap_s: float = 0.0,
 ) -> Decision:
     """Decide what the wheels do, `gap_s` after the previous reading of the pad.
 
@@ -97,10 +102,10 @@ def decide(
     """
     pressed = pad.pressed
     # S4: without the dead man's button there is no throttle, but the car stays armed and steers.
-    throttle = 0.0 if rules.dead_man and Button.DEAD_MAN not in pad.held else pad.command.throttle
+    throttle = 0.0 if limits.dead_man and Button.DEAD_MAN not in pad.held else pad.command.throttle
     if abs(throttle) <= RELEASED_THROTTLE:
         throttle = 0.0
-    if reason := _find_stop_reason(pad, throttle, rules, motors_stop_reason, gap_s):
+    if reason := _find_stop_reason(pad, throttle, limits, motors_stop_reason, gap_s):
         state = replace(state, armed=False, stop_reason=reason)
     elif Button.ARM in pressed and not state.armed:
         # P3, P5: a trigger that has sent no event yet may nevertheless be pulled.
@@ -110,23 +115,23 @@ def decide(
     if Button.PAUSE in pressed:
         state = replace(state, paused=not state.paused)
     if Button.STOP_RUN in pressed:  # S5
-        state = replace(state, armed=False, over=True)
+        state = replace(state, armed=False, ended=True)
     # P3: only an armed car gets anything but neutral.
     command = NEUTRAL
     if state.armed:
-        command = Command(pad.command.steering, throttle * rules.max_throttle)
+        command = Command(pad.command.steering, throttle * limits.max_throttle)
     return Decision(state, command, erase=Button.ERASE in pressed)
 
 
 def _find_stop_reason(
-    pad: PadState, throttle: float, rules: Rules, motors_stop_reason: str, gap_s: float
+    pad: PadState, throttle: float, limits: DriveLimits, motors_stop_reason: str, gap_s: float
 ) -> str:
     """Return why the car has to stop, in a few words; "" if it may drive."""
     if Button.EMERGENCY_STOP in pad.pressed:  # S3
         return "emergency stop"
     if pad.fault:  # S1
         return pad.fault
-    if throttle and pad.silent_s > rules.silence_s:  # S2
+    if throttle and pad.silent_s > limits.silence_s:  # S2
         return "the pad is silent"
     # S10: after a gap the state of the pad is stale; the driver may have released the trigger, or
     # pressed Menu, long ago.
@@ -160,7 +165,7 @@ class Drive:
         pad: Pad,
         motors: GuardedMotors,
         clock: Clock,
-        rules: Rules,
+        limits: DriveLimits,
         on_frame: Callable[[Frame], object],
         on_picture: FrameSink,
         on_erase: Callable[[], object],
@@ -175,7 +180,7 @@ class Drive:
         self._pad = pad
         self._motors = motors
         self._clock = clock
-        self._rules = rules
+        self._limits = limits
         self._on_frame = on_frame
         self._on_picture = on_picture
         self._on_erase = on_erase
@@ -191,6 +196,10 @@ class Drive:
         self.timing = Timing(1 / CONTROL_HZ)
         self.stop_counts: Counter[str] = Counter()
         """How often each reason has stopped an armed car."""
+
+    def describe_state(self) -> str:
+        """Return the state in words for the driver."""
+        return self.state.describe(self._pad.arm_button)
 
     def stop(self) -> None:
         """End the run with the next tick. May be called from a signal handler or any thread."""
@@ -231,7 +240,7 @@ class Drive:
         start = tick = self._last_read_s = self._clock.now()
         while not self._stop.is_set():
             self._step()
-            if self.state.over or (duration_s is not None and tick - start >= duration_s):
+            if self.state.ended or (duration_s is not None and tick - start >= duration_s):
                 return
             tick += period_s
             # Missed ticks are skipped, not caught up in a burst.
@@ -250,7 +259,7 @@ class Drive:
         decision = decide(
             before,
             self._pad.read(),
-            self._rules,
+            self._limits,
             motors_stop_reason=self._motors.stop_reason,
             gap_s=gap_s,
         )

@@ -1,6 +1,7 @@
 """`hardware_conf.json`, which describes one car by values measured on it.
 
-Pulse widths, the language of servos and ESCs (the motor's speed controller), are in microseconds.
+Pulse widths, which set servo position and ESC throttle, are in microseconds. The ESC is the motor's
+speed controller.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from common.errors import InputError
 Pulse = Annotated[float, Meta(description="Length of a pulse, microseconds", ge=500, le=2500)]
 Channel = Annotated[
     int,
-    Meta(description="Number of the pin as Broadcom counts, or PCA9685 channel", ge=0, le=27),
+    Meta(description="GPIO (BCM) number of the pin, or PCA9685 channel", ge=0, le=27),
 ]
 Seconds = Annotated[float, Meta(ge=0, le=10)]
 Share = Annotated[float, Meta(ge=0, le=0.5)]
@@ -28,7 +29,7 @@ class Conf(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Values by key; an unknown key is an error."""
 
 
-class Steering(Conf, frozen=True, kw_only=True):
+class SteeringConf(Conf, frozen=True, kw_only=True):
     """Servo that turns the wheels. `centre_us`, the trim, drives straight ahead."""
 
     channel: Channel
@@ -37,7 +38,7 @@ class Steering(Conf, frozen=True, kw_only=True):
     right_us: Pulse
 
 
-class Throttle(Conf, frozen=True, kw_only=True):
+class ThrottleConf(Conf, frozen=True, kw_only=True):
     """ESC. At `neutral_us` the car coasts; most ESCs brake at `reverse_us` before they reverse."""
 
     channel: Channel
@@ -46,16 +47,16 @@ class Throttle(Conf, frozen=True, kw_only=True):
     forward_us: Pulse
 
 
-class PulseMotors(Conf, frozen=True, kw_only=True, tag_field="driver"):
+class PulseMotorsConf(Conf, frozen=True, kw_only=True, tag_field="driver"):
     """Servo and ESC, by pulse width. Neutral is sent for `neutral_first_s` before anything else."""
 
-    steering: Steering
-    throttle: Throttle
+    steering: SteeringConf
+    throttle: ThrottleConf
     frequency_hz: Annotated[float, Meta(ge=40, le=100)] = 50.0
     neutral_first_s: Seconds = 2.0
 
 
-class GpioMotors(PulseMotors, frozen=True, kw_only=True, tag="gpio"):
+class GpioMotorsConf(PulseMotorsConf, frozen=True, kw_only=True, tag="gpio"):
     """Servo and ESC on pins of the Pi.
 
     Pulses timed in software are `longer_by_us` longer than requested; None means the known value
@@ -65,14 +66,14 @@ class GpioMotors(PulseMotors, frozen=True, kw_only=True, tag="gpio"):
     longer_by_us: Annotated[float, Meta(ge=0, le=200)] | None = None
 
 
-class Pca9685Motors(PulseMotors, frozen=True, kw_only=True, tag="pca9685"):
+class Pca9685MotorsConf(PulseMotorsConf, frozen=True, kw_only=True, tag="pca9685"):
     """Servo and ESC on a PCA9685 board, over I2C."""
 
     bus: Annotated[int, Meta(ge=0, le=31)] = 1
     address: Annotated[int, Meta(ge=0x40, le=0x77)] = 0x40  # the range of the board's solder pads
 
 
-class Pad(Conf, frozen=True, kw_only=True, tag_field="driver"):
+class PadConf(Conf, frozen=True, kw_only=True, tag_field="driver"):
     """Limits after which a pad counts as silent or lost.
 
     No event for `silence_s` with the throttle on stops the car; no pad for `lost_s` ends the run.
@@ -84,13 +85,13 @@ class Pad(Conf, frozen=True, kw_only=True, tag_field="driver"):
     dead_man: bool = False
 
 
-class XboxPad(Pad, frozen=True, kw_only=True, tag="xbox"):
+class XboxPadConf(PadConf, frozen=True, kw_only=True, tag="xbox"):
     """A pad of the Xbox kind. Without a `map` file, the kernel driver decides which map fits."""
 
     map: Annotated[str, Meta(min_length=1)] | None = None
 
 
-class Picamera2Camera(Conf, frozen=True, kw_only=True, tag_field="driver", tag="picamera2"):
+class Picamera2Conf(Conf, frozen=True, kw_only=True, tag_field="driver", tag="picamera2"):
     """A camera on the Pi's camera connector, how it is mounted, and its sensor mode."""
 
     number: Annotated[int, Meta(ge=0, le=9)] = 0
@@ -100,7 +101,7 @@ class Picamera2Camera(Conf, frozen=True, kw_only=True, tag_field="driver", tag="
     lock_exposure: bool = False
 
 
-class V4l2Camera(Conf, frozen=True, kw_only=True, tag_field="driver", tag="v4l2"):
+class V4l2Conf(Conf, frozen=True, kw_only=True, tag_field="driver", tag="v4l2"):
     """USB webcam. `device` is the N of `/dev/videoN`, or a path such as `/dev/v4l/by-id/...`."""
 
     device: Annotated[int, Meta(ge=0, le=63)] | Annotated[str, Meta(min_length=1)] = 0
@@ -115,9 +116,9 @@ class HardwareConf(Conf, frozen=True, kw_only=True):
         float, Meta(description="What full trigger means, as a share of full throttle", gt=0, le=1)
     ]
     jpeg_quality: Annotated[int, Meta(description="Quality of the pictures", ge=1, le=100)]
-    motors: GpioMotors | Pca9685Motors
-    pad: XboxPad = XboxPad()
-    camera: Picamera2Camera | V4l2Camera = Picamera2Camera()
+    motors: GpioMotorsConf | Pca9685MotorsConf
+    pad: XboxPadConf = XboxPadConf()
+    camera: Picamera2Conf | V4l2Conf = Picamera2Conf()
 
 
 def read(file: Path) -> HardwareConf:
@@ -159,15 +160,15 @@ def _contradictions(conf: HardwareConf) -> Iterator[tuple[str, str]]:
         yield "motors.throttle.channel", "is that of the steering too"
     for name, channel in (("steering", steering.channel), ("throttle", throttle.channel)):
         match conf.motors:
-            case GpioMotors() if channel < 2:
+            case GpioMotorsConf() if channel < 2:
                 yield (
                     f"motors.{name}.channel",
                     f"GPIO {channel} is kept for the memory of add-on boards; take 2 to 27",
                 )
-            case Pca9685Motors() if channel > 15:
+            case Pca9685MotorsConf() if channel > 15:
                 yield f"motors.{name}.channel", f"a PCA9685 has channels 0 to 15, not {channel}"
     match conf.camera:
-        case Picamera2Camera(sensor_width=width, sensor_height=height):
+        case Picamera2Conf(sensor_width=width, sensor_height=height):
             if (width is None) != (height is None):
                 yield (
                     "camera",
@@ -179,7 +180,7 @@ def _between(end: float, middle: float, other_end: float) -> bool:
     return min(end, other_end) < middle < max(end, other_end)
 
 
-def contents(conf: HardwareConf) -> dict[str, object]:
+def to_dict(conf: HardwareConf) -> dict[str, object]:
     """Return the values by key, as in the file and in a label's `car_setting`."""
     values: dict[str, object] = msgspec.to_builtins(conf)
     return values

@@ -129,6 +129,10 @@ class Camera(Protocol):
 class Pad(Protocol):
     """Source of the driver's commands."""
 
+    @property
+    def arm_button(self) -> str:
+        """Name of the button that arms the car, as it is printed on the pad."""
+
     def describe(self) -> str:
         """Return the pad and how its controls are read, in one line."""
 

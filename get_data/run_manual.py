@@ -27,7 +27,7 @@ from functools import partial
 import path
 from car import hardware_conf, pi_checks
 from car.assembly import SEEDS, Car, Parts, RealCar, SimulatedCar
-from car.drive import Drive, Rules
+from car.drive import Drive, DriveLimits
 from car.hardware_conf import HardwareConf
 from car.interfaces import Command, Frame
 from car.pad.display import show_pad
@@ -329,7 +329,7 @@ def car_setting(
         "max_throttle": max_throttle(args, conf),
         **parts,
     }
-    return {**hardware_conf.contents(conf), "run": run}
+    return {**hardware_conf.to_dict(conf), "run": run}
 
 
 def max_throttle(args: argparse.Namespace, conf: HardwareConf) -> float:
@@ -365,7 +365,7 @@ def drive(
     def now() -> DriveState:
         command, state, progress = driving.command, driving.state, recorder.progress
         # S15: a recording that has ended does not end the drive
-        doing = "driving" if state.armed and progress.stopped else state.name
+        doing = "driving" if state.armed and progress.stopped else driving.describe_state()
         return DriveState(command.steering, command.throttle, doing, progress, car.speed_m_s())
 
     driving = Drive(
@@ -373,7 +373,7 @@ def drive(
         pad=parts.pad,
         motors=parts.motors,
         clock=car.clock,
-        rules=Rules(max_throttle(args, conf), conf.pad.silence_s, conf.pad.dead_man),
+        limits=DriveLimits(max_throttle(args, conf), conf.pad.silence_s, conf.pad.dead_man),
         on_frame=show,
         on_picture=record,
         on_erase=lambda: recorder.erase(ERASE_S),

@@ -12,7 +12,7 @@ import pytest
 
 from car.camera import timing
 from car.camera.drivers import open_camera
-from car.hardware_conf import Picamera2Camera, V4l2Camera
+from car.hardware_conf import Picamera2Conf, V4l2Conf
 from common.errors import CameraFailed
 from tests.fakes import fake_camera
 from tests.fakes.fake_webcam import FakeWebcam
@@ -44,9 +44,9 @@ class Rig:
 def rig(request, tmp_path, monkeypatch):
     """The rig of each driver; nothing is left of its cameras afterwards."""
     if request.param == "picamera2":
-        rig = Rig(Picamera2Camera, fake_camera.connect_camera(tmp_path), [], "die")
+        rig = Rig(Picamera2Conf, fake_camera.connect_camera(tmp_path), [], "die")
     else:
-        rig = Rig(V4l2Camera, FakeWebcam(tmp_path), [], "unplugged")
+        rig = Rig(V4l2Conf, FakeWebcam(tmp_path), [], "unplugged")
     rig.fake.install(monkeypatch)
     yield rig
     rig.fake.behave()
@@ -259,7 +259,7 @@ def test_a_camera_that_does_not_close_is_given_up(rig, restore):
     restore("CLOSE_TIMEOUT_S")
     camera = rig.open()
     rig.fake.behave("hang")
-    if rig.conf is V4l2Camera:
+    if rig.conf is V4l2Conf:
         time.sleep(0.2)  # until it waits for the next picture
     with pytest.raises(CameraFailed, match="does not close within 3 s"):
         camera.close()

@@ -9,7 +9,7 @@ import pytest
 
 from car import drive as car_drive
 from car.clock import VirtualClock
-from car.drive import STALLED, Drive, Rules, State, decide
+from car.drive import STALLED, Drive, DriveLimits, State, decide
 from car.interfaces import COMMAND_TIMEOUT_S, NEUTRAL, Button, Command, Frame, PadState
 from common.errors import CameraFailed, MotorsFailed, PadLost
 from tests.helpers.waiting import HANGS_S, wait_until
@@ -25,38 +25,38 @@ ARMED = State(armed=True)
 
 
 def test_a_car_starts_disarmed_and_stays_at_neutral():
-    assert decide(State(), pad(1.0, 1.0), Rules(0.5)).command == NEUTRAL
+    assert decide(State(), pad(1.0, 1.0), DriveLimits(0.5)).command == NEUTRAL
 
 
 def test_arming_needs_the_throttle_released():
-    assert not decide(State(), pad(0, 0.5, Button.ARM), Rules(0.5)).state.armed
-    assert decide(State(), pad(0, 0.0, Button.ARM), Rules(0.5)).state.armed
+    assert not decide(State(), pad(0, 0.5, Button.ARM), DriveLimits(0.5)).state.armed
+    assert decide(State(), pad(0, 0.0, Button.ARM), DriveLimits(0.5)).state.armed
 
 
 def test_full_trigger_is_max_throttle():
-    assert decide(ARMED, pad(-1.0, 1.0), Rules(0.3)).command == Command(-1.0, 0.3)
+    assert decide(ARMED, pad(-1.0, 1.0), DriveLimits(0.3)).command == Command(-1.0, 0.3)
 
 
 def test_an_emergency_stop_disarms_even_with_the_arming_button():
     pressed = pad(0.0, 0.0, Button.EMERGENCY_STOP, Button.ARM)
-    decision = decide(ARMED, pressed, Rules(0.5))
+    decision = decide(ARMED, pressed, DriveLimits(0.5))
     assert decision.command == NEUTRAL
     assert not decision.state.armed
 
 
 def test_pause_is_pressed_again_to_resume_and_the_car_drives_on():
-    paused = decide(ARMED, pad(0, 1.0, Button.PAUSE), Rules(0.5))
+    paused = decide(ARMED, pad(0, 1.0, Button.PAUSE), DriveLimits(0.5))
     assert (paused.state.paused, paused.command.throttle) == (True, 0.5)
-    assert not decide(paused.state, pad(0, 0, Button.PAUSE), Rules(0.5)).state.paused
+    assert not decide(paused.state, pad(0, 0, Button.PAUSE), DriveLimits(0.5)).state.paused
 
 
 def test_stopping_the_run_is_neutral_at_once():
-    decision = decide(ARMED, pad(1.0, 1.0, Button.STOP_RUN), Rules(0.5))
-    assert decision.state.over
+    decision = decide(ARMED, pad(1.0, 1.0, Button.STOP_RUN), DriveLimits(0.5))
+    assert decision.state.ended
     assert decision.command == NEUTRAL
 
 
-RULES = Rules(0.5, silence_s=1.5)
+LIMITS = DriveLimits(0.5, silence_s=1.5)
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,14 @@ RULES = Rules(0.5, silence_s=1.5)
 def test_a_stopped_car_stays_so_until_the_throttle_is_released_and_menu_pressed(
     reading, motors_stop_reason, reason
 ):
-    stopped = decide(ARMED, reading, RULES, motors_stop_reason=motors_stop_reason)
+    stopped = decide(ARMED, reading, LIMITS, motors_stop_reason=motors_stop_reason)
     assert (stopped.command, stopped.state.armed) == (NEUTRAL, False)
-    assert stopped.state.name == f"{reason}; press Menu"
-    assert decide(stopped.state, pad(0.2, 1.0), RULES).command == NEUTRAL
-    held = decide(stopped.state, pad(0.2, 1.0, Button.ARM), RULES)
-    assert (held.state.armed, held.state.name) == (False, "release the throttle; press Menu")
-    again = decide(held.state, pad(0.2, 0.0, Button.ARM), RULES)
+    assert stopped.state.describe("Menu") == f"{reason}; press Menu"
+    assert decide(stopped.state, pad(0.2, 1.0), LIMITS).command == NEUTRAL
+    held = decide(stopped.state, pad(0.2, 1.0, Button.ARM), LIMITS)
+    assert not held.state.armed
+    assert held.state.describe("Menu") == "release the throttle; press Menu"
+    again = decide(held.state, pad(0.2, 0.0, Button.ARM), LIMITS)
     assert (again.state.armed, again.state.stop_reason) == (True, "")
 
 
@@ -86,15 +87,15 @@ def test_a_stopped_car_stays_so_until_the_throttle_is_released_and_menu_pressed(
     ("gap_s", "stopped"), [(0.02, ""), (0.19, ""), (COMMAND_TIMEOUT_S, STALLED), (60.0, STALLED)]
 )
 def test_a_late_reading_stops_the_car(gap_s, stopped):
-    decision = decide(ARMED, pad(0.2, 1.0), RULES, gap_s=gap_s)
+    decision = decide(ARMED, pad(0.2, 1.0), LIMITS, gap_s=gap_s)
     assert decision.state == State(armed=not stopped, stop_reason=stopped)
     assert (decision.command == NEUTRAL) == bool(stopped)
 
 
 def test_menu_pressed_while_the_drive_was_held_up_does_not_arm():
-    decision = decide(State(), pad(0.2, 0.0, Button.ARM), RULES, gap_s=COMMAND_TIMEOUT_S)
+    decision = decide(State(), pad(0.2, 0.0, Button.ARM), LIMITS, gap_s=COMMAND_TIMEOUT_S)
     assert not decision.state.armed
-    assert decide(decision.state, pad(0.2, 0.0, Button.ARM), RULES, gap_s=0.02).state.armed
+    assert decide(decision.state, pad(0.2, 0.0, Button.ARM), LIMITS, gap_s=0.02).state.armed
 
 
 @pytest.mark.parametrize(
@@ -106,25 +107,25 @@ def test_menu_pressed_while_the_drive_was_held_up_does_not_arm():
     ],
 )
 def test_a_silent_pad_stops_only_a_car_that_drives(reading):
-    assert decide(ARMED, reading, RULES).state.armed
+    assert decide(ARMED, reading, LIMITS).state.armed
 
 
 @pytest.mark.parametrize("throttle", [0.05, -0.05, 0.04])
 def test_a_throttle_that_counts_as_released_does_not_reach_the_wheels(throttle):
     """Otherwise a silent pad would not stop the car."""
-    assert decide(ARMED, pad(0.2, throttle), RULES).command == Command(0.2, 0.0)
-    assert decide(ARMED, pad(0.2, throttle * 6), RULES).command.throttle == throttle * 3
+    assert decide(ARMED, pad(0.2, throttle), LIMITS).command == Command(0.2, 0.0)
+    assert decide(ARMED, pad(0.2, throttle * 6), LIMITS).command.throttle == throttle * 3
 
 
 def test_reverse_is_throttle_too():
-    assert not decide(ARMED, replace(pad(0, -1.0), silent_s=1.6), RULES).state.armed
+    assert not decide(ARMED, replace(pad(0, -1.0), silent_s=1.6), LIMITS).state.armed
 
 
 def test_a_dead_man_button_gives_throttle_only_while_it_is_held():
-    rules = Rules(0.5, dead_man=True)
+    limits = DriveLimits(0.5, dead_man=True)
     held = replace(pad(0.3, 1.0), held=frozenset({Button.DEAD_MAN}))
-    assert decide(ARMED, held, rules).command == Command(0.3, 0.5)
-    let_go = decide(ARMED, pad(0.3, 1.0), rules)
+    assert decide(ARMED, held, limits).command == Command(0.3, 0.5)
+    let_go = decide(ARMED, pad(0.3, 1.0), limits)
     assert let_go.command == Command(0.3, 0.0)
     assert let_go.state.armed  # pressing it again is enough
 
@@ -190,7 +191,7 @@ class Parts:
             pad=self.Pad(self),
             motors=self.Motors(self),
             clock=self.clock,
-            rules=Rules(0.5),
+            limits=DriveLimits(0.5),
             on_frame=lambda _frame: None,
             on_picture=lambda frame, command: self.pictures.append((frame, command)),
             on_erase=lambda: setattr(self, "erasures", self.erasures + 1),
@@ -216,6 +217,8 @@ class Parts:
             self.parts.closed.append("camera")
 
     class Pad:
+        arm_button = "Options"
+
         def __init__(self, parts):
             self.parts, self.tick = parts, 0
 
@@ -292,6 +295,12 @@ def test_every_stop_is_counted_by_its_reason():
     drive = parts.drive()
     drive.run()
     assert drive.stop_counts == {"emergency stop": 2, "gone": 1}
+
+
+def test_a_disarmed_drive_names_the_button_of_this_pad_that_arms_it():
+    drive = Parts([GO, STOP]).drive()
+    drive.run()
+    assert drive.describe_state().endswith("press Options")
 
 
 def test_presses_before_the_drive_are_discarded_once_and_first():

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from car.hardware_conf import GpioMotors, Steering, Throttle
+from car.hardware_conf import GpioMotorsConf, SteeringConf, ThrottleConf
 from car.motors import gpio_pulses
 from car.motors.gpio_pulses import GpioPulses
 from common.errors import MotorsFailed
@@ -22,9 +22,9 @@ from tests.pi.pulses import Level, Pulses, format_widths
 
 FAKES = Path(__file__).parent / "fakes" / "libraries"
 STEERING, THROTTLE = 18, 13
-CONF = GpioMotors(
-    steering=Steering(channel=STEERING, left_us=1100, centre_us=1500, right_us=1900),
-    throttle=Throttle(channel=THROTTLE, reverse_us=1000, neutral_us=1500, forward_us=2000),
+CONF = GpioMotorsConf(
+    steering=SteeringConf(channel=STEERING, left_us=1100, centre_us=1500, right_us=1900),
+    throttle=ThrottleConf(channel=THROTTLE, reverse_us=1000, neutral_us=1500, forward_us=2000),
     longer_by_us=50,
     neutral_first_s=0,
 )
@@ -272,9 +272,9 @@ warnings.simplefilter("error")
 import msgspec
 from car.motors.drivers import open_motors
 from car.motors.gpio_pulses import GpioPulses
-from car.hardware_conf import GpioMotors
+from car.hardware_conf import GpioMotorsConf
 from car.interfaces import Command
-conf = msgspec.json.decode(sys.argv[1], type=GpioMotors)
+conf = msgspec.json.decode(sys.argv[1], type=GpioMotorsConf)
 values = []
 say = values.append
 """

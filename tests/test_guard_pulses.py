@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from car.hardware_conf import GpioMotors, Steering, Throttle
+from car.hardware_conf import GpioMotorsConf, SteeringConf, ThrottleConf
 from car.realtime import GUARD
 from tests.helpers import lateness
 from tests.helpers.lateness import Lateness
@@ -31,9 +31,9 @@ pytestmark = pytest.mark.slow
 
 THROTTLE = 13
 REVERSE_US, NEUTRAL_US, TOLERANCE_US = 700.0, 1700.0, 50.0
-CONF = GpioMotors(
-    steering=Steering(channel=18, left_us=1100, centre_us=1500, right_us=1900),
-    throttle=Throttle(
+CONF = GpioMotorsConf(
+    steering=SteeringConf(channel=18, left_us=1100, centre_us=1500, right_us=1900),
+    throttle=ThrottleConf(
         channel=THROTTLE, reverse_us=REVERSE_US, neutral_us=NEUTRAL_US, forward_us=2000
     ),
     longer_by_us=0,
@@ -48,14 +48,14 @@ DRIVER = """
 import json, os, select, sys, time
 import msgspec
 from car.motors.guarded_motors import MotorsBehindGuard
-from car.hardware_conf import GpioMotors
+from car.hardware_conf import GpioMotorsConf
 from car.interfaces import Command
 from common.errors import MotorsFailed
 
 def say(**facts):
     print(json.dumps({"moment_s": time.monotonic()} | facts), flush=True)
 
-wheels = MotorsBehindGuard(msgspec.json.decode(sys.argv[1], type=GpioMotors))
+wheels = MotorsBehindGuard(msgspec.json.decode(sys.argv[1], type=GpioMotorsConf))
 say(guard=wheels.pid)
 action, received, stop_reason = "go", b"", ""
 try:
@@ -165,7 +165,7 @@ class Driven:
 
 
 @contextmanager
-def driving(folder, conf: GpioMotors = CONF, *, as_root: bool = False) -> Iterator[Driven]:
+def driving(folder, conf: GpioMotorsConf = CONF, *, as_root: bool = False) -> Iterator[Driven]:
     """Drive backwards within the block."""
     pi = bench.create_pi(folder / "pi")
     command = [sys.executable, "-c", DRIVER, msgspec.json.encode(conf).decode()]

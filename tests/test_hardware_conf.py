@@ -10,7 +10,7 @@ import pytest
 
 import path
 from car import hardware_conf
-from car.hardware_conf import GpioMotors, Pca9685Motors
+from car.hardware_conf import GpioMotorsConf, Pca9685MotorsConf
 from common.errors import InputError
 
 GPIO = {
@@ -63,7 +63,7 @@ def refusal(folder, content):
 
 def test_the_file_of_the_checkout_is_right():
     conf = hardware_conf.read(path.HARDWARE_CONF)
-    assert hardware_conf.contents(conf) == json.loads(path.HARDWARE_CONF.read_text())
+    assert hardware_conf.to_dict(conf) == json.loads(path.HARDWARE_CONF.read_text())
 
 
 def keys(kind):
@@ -87,32 +87,32 @@ def test_the_page_for_the_pi_tells_every_key():
 
 def test_what_may_be_left_out_has_a_value(tmp_path):
     conf = read(tmp_path, GPIO)
-    assert isinstance(conf.motors, GpioMotors)
+    assert isinstance(conf.motors, GpioMotorsConf)
     assert (conf.motors.frequency_hz, conf.motors.neutral_first_s) == (50, 2)
     assert conf.motors.longer_by_us is None
-    assert conf.pad == hardware_conf.XboxPad()
-    assert conf.camera == hardware_conf.Picamera2Camera()
+    assert conf.pad == hardware_conf.XboxPadConf()
+    assert conf.camera == hardware_conf.Picamera2Conf()
 
 
 def test_the_driver_tells_the_kind_of_motors(tmp_path):
     conf = read(tmp_path, PCA9685)
-    assert isinstance(conf.motors, Pca9685Motors)
+    assert isinstance(conf.motors, Pca9685MotorsConf)
     assert (conf.motors.bus, conf.motors.address) == (1, 0x40)
 
 
 def test_a_file_from_before_there_was_a_choice_of_drivers_is_right(tmp_path):
     earlier = changed(GPIO, {"pad.dead_zone": 0.1, "camera.number": 1})
     conf = read(tmp_path, earlier)
-    assert conf.pad == hardware_conf.XboxPad(dead_zone=0.1)
-    assert conf.camera == hardware_conf.Picamera2Camera(number=1)
+    assert conf.pad == hardware_conf.XboxPadConf(dead_zone=0.1)
+    assert conf.camera == hardware_conf.Picamera2Conf(number=1)
 
 
 def test_the_driver_tells_the_kind_of_camera(tmp_path):
     conf = read(tmp_path, changed(GPIO, {"camera.driver": "v4l2"}))
-    assert conf.camera == hardware_conf.V4l2Camera(device=0)
+    assert conf.camera == hardware_conf.V4l2Conf(device=0)
     named = changed(GPIO, {"camera.driver": "v4l2", "camera.device": "/dev/video2"})
-    assert read(tmp_path, named).camera == hardware_conf.V4l2Camera(device="/dev/video2")
-    assert hardware_conf.contents(conf)["camera"]["driver"] == "v4l2"
+    assert read(tmp_path, named).camera == hardware_conf.V4l2Conf(device="/dev/video2")
+    assert hardware_conf.to_dict(conf)["camera"]["driver"] == "v4l2"
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ def test_a_driver_has_its_own_keys(changes, reason, tmp_path):
 @pytest.mark.parametrize("content", [GPIO, PCA9685, WEBCAM], ids=["gpio", "pca9685", "webcam"])
 def test_a_label_tells_all_and_it_can_be_read_again(content, tmp_path):
     conf = read(tmp_path, content)
-    assert read(tmp_path, hardware_conf.contents(conf)) == conf
+    assert read(tmp_path, hardware_conf.to_dict(conf)) == conf
 
 
 @pytest.mark.parametrize("content", [GPIO, PCA9685], ids=["gpio", "pca9685"])
 def test_motors_travel_to_the_guard_as_json(content, tmp_path):
     conf = read(tmp_path, content).motors
     sent = msgspec.json.encode(conf)
-    assert msgspec.json.decode(sent, type=GpioMotors | Pca9685Motors) == conf
+    assert msgspec.json.decode(sent, type=GpioMotorsConf | Pca9685MotorsConf) == conf
 
 
 def test_a_servo_that_is_mounted_the_other_way_round_is_right(tmp_path):
@@ -305,9 +305,9 @@ def test_values_that_contradict_each_other_are_named(changes, reason, tmp_path):
 
 def test_every_pulse_that_may_be_told_fits_into_the_shortest_period():
     """So no pulse ever runs into the next one, and none vanishes when the lateness is taken off."""
-    shortest_us, longest_us = limits(hardware_conf.Throttle, "neutral_us")
-    highest_hz = limits(GpioMotors, "frequency_hz")[1]
-    most_late_us = limits(GpioMotors, "longer_by_us")[1]
+    shortest_us, longest_us = limits(hardware_conf.ThrottleConf, "neutral_us")
+    highest_hz = limits(GpioMotorsConf, "frequency_hz")[1]
+    most_late_us = limits(GpioMotorsConf, "longer_by_us")[1]
     assert longest_us < 0.5 * 1e6 / highest_hz
     assert shortest_us - most_late_us > 0
 

@@ -9,7 +9,7 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from car.hardware_conf import GpioMotors, Pca9685Motors, Steering, Throttle
+from car.hardware_conf import GpioMotorsConf, Pca9685MotorsConf, SteeringConf, ThrottleConf
 from car.interfaces import NEUTRAL, Command
 from car.motors import gpio_pulses, pca9685_pulses, servo_and_esc, wire
 from car.motors.drivers import open_motors
@@ -19,12 +19,12 @@ from common.errors import MotorsFailed
 from tests.fakes.fake_pca9685 import Bus, Chip
 
 STEERING, THROTTLE = 18, 13
-CONF = GpioMotors(
-    steering=Steering(channel=STEERING, left_us=1100, centre_us=1510, right_us=1900),
-    throttle=Throttle(channel=THROTTLE, reverse_us=1000, neutral_us=1490, forward_us=2000),
+CONF = GpioMotorsConf(
+    steering=SteeringConf(channel=STEERING, left_us=1100, centre_us=1510, right_us=1900),
+    throttle=ThrottleConf(channel=THROTTLE, reverse_us=1000, neutral_us=1490, forward_us=2000),
 )
 REVERSED = msgspec.structs.replace(
-    CONF, steering=Steering(channel=STEERING, left_us=1900, centre_us=1510, right_us=1100)
+    CONF, steering=SteeringConf(channel=STEERING, left_us=1900, centre_us=1510, right_us=1100)
 )
 
 
@@ -167,9 +167,9 @@ def test_gpio_motors_are_opened_on_pins(monkeypatch):
 
 
 def test_pca9685_motors_are_opened_on_the_bus(monkeypatch):
-    conf = Pca9685Motors(
-        steering=Steering(channel=1, left_us=1100, centre_us=1500, right_us=1900),
-        throttle=Throttle(channel=0, reverse_us=1000, neutral_us=1500, forward_us=2000),
+    conf = Pca9685MotorsConf(
+        steering=SteeringConf(channel=1, left_us=1100, centre_us=1500, right_us=1900),
+        throttle=ThrottleConf(channel=0, reverse_us=1000, neutral_us=1500, forward_us=2000),
     )
     chip = Chip()
     monkeypatch.setattr(pca9685_pulses, "_open_bus", lambda _number: Bus({0x40: chip}))

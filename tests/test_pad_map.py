@@ -153,7 +153,7 @@ def test_a_map_that_is_missing_is_told_before_anybody_looks_for_a_pad(tmp_path, 
     monkeypatch.setitem(sys.modules, "inputs", None)
     with pytest.raises(InputError, match=r"cars/my_pad.json does not exist"):
         XboxPad(
-            hardware_conf.XboxPad(map="cars/my_pad.json"),
+            hardware_conf.XboxPadConf(map="cars/my_pad.json"),
             VirtualClock(),
             conf_file=tmp_path / "hardware_conf.json",
         )

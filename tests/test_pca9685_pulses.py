@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import smbus2
 
-from car.hardware_conf import Pca9685Motors, Steering, Throttle
+from car.hardware_conf import Pca9685MotorsConf, SteeringConf, ThrottleConf
 from car.interfaces import Command
 from car.motors.pca9685_pulses import Pca9685Pulses
 from car.motors.servo_and_esc import NEUTRAL_LAST_S, ServoAndEsc
@@ -30,9 +30,9 @@ from tests.fakes.fake_pca9685 import (
 )
 
 STEERING, THROTTLE = 1, 0
-CONF = Pca9685Motors(
-    steering=Steering(channel=STEERING, left_us=1100, centre_us=1520, right_us=1900),
-    throttle=Throttle(channel=THROTTLE, reverse_us=1000, neutral_us=1480, forward_us=2000),
+CONF = Pca9685MotorsConf(
+    steering=SteeringConf(channel=STEERING, left_us=1100, centre_us=1520, right_us=1900),
+    throttle=ThrottleConf(channel=THROTTLE, reverse_us=1000, neutral_us=1480, forward_us=2000),
 )
 
 

@@ -14,7 +14,7 @@ import path
 from car.camera import timing
 from car.camera.pi_camera import PiCamera
 from car.camera.sensor_modes import SensorMode, choose_mode
-from car.hardware_conf import Picamera2Camera
+from car.hardware_conf import Picamera2Conf
 from common.errors import CameraFailed
 from tests.fakes import fake_camera
 from tests.helpers import camera_deadlines
@@ -52,7 +52,7 @@ def open_camera(fake):
     def open_it(*, rate_hz=100.0, width_px=WIDTH_PX, height_px=HEIGHT_PX, **conf):
         conf = FAST | conf if rate_hz > 41 else conf
         camera = PiCamera(
-            Picamera2Camera(**conf), width_px=width_px, height_px=height_px, rate_hz=rate_hz
+            Picamera2Conf(**conf), width_px=width_px, height_px=height_px, rate_hz=rate_hz
         )
         opened.append(camera)
         return camera
@@ -195,7 +195,7 @@ OV5647 = [
     ],
 )
 def test_the_mode_sees_most_and_is_fast_enough(modes, conf, rate_hz, size, bit_depth):
-    chosen = choose_mode(modes, Picamera2Camera(**conf), rate_hz)
+    chosen = choose_mode(modes, Picamera2Conf(**conf), rate_hz)
     assert (chosen.size, chosen.bit_depth) == (size, bit_depth)
 
 
@@ -243,7 +243,7 @@ def test_the_mode_sees_most_and_is_fast_enough(modes, conf, rate_hz, size, bit_d
 )
 def test_a_rate_that_no_mode_has_is_answered_by_those_that_there_are(modes, conf, rate_hz, facts):
     with pytest.raises(CameraFailed) as failed:
-        choose_mode(modes, Picamera2Camera(**conf), rate_hz)
+        choose_mode(modes, Picamera2Conf(**conf), rate_hz)
     for fact in facts:
         assert fact in str(failed.value)
 
@@ -525,8 +525,8 @@ def test_works_in_a_process_of_its_own(fake):
     program = """
 import json
 from car.camera.pi_camera import PiCamera
-from car.hardware_conf import Picamera2Camera
-camera = PiCamera(Picamera2Camera(), width_px=160, height_px=120, rate_hz=40)
+from car.hardware_conf import Picamera2Conf
+camera = PiCamera(Picamera2Conf(), width_px=160, height_px=120, rate_hz=40)
 print(json.dumps([camera.describe(), camera.check_colours(), camera.capture().pixels.shape]))
 camera.close()
 """

@@ -13,7 +13,7 @@ import pytest
 import path
 from car.camera import webcam
 from car.camera.webcam import Webcam
-from car.hardware_conf import V4l2Camera
+from car.hardware_conf import V4l2Conf
 from common.errors import CameraFailed
 from get_data import run_manual
 from tests.fakes.fake_webcam import NAME, FakeWebcam, VideoCapture
@@ -42,7 +42,7 @@ def open_webcam(fake):
 
     def open_it(*, width_px=160, height_px=120, rate_hz=20, **conf):
         opened.append(
-            Webcam(V4l2Camera(**conf), width_px=width_px, height_px=height_px, rate_hz=rate_hz)
+            Webcam(V4l2Conf(**conf), width_px=width_px, height_px=height_px, rate_hz=rate_hz)
         )
         return opened[-1]
 

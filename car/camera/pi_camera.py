@@ -16,7 +16,7 @@ from typing import Any
 
 from car.camera import timing
 from car.camera.sensor_modes import WHOLE_VIEW, choose_mode, parse_modes
-from car.hardware_conf import Picamera2Camera
+from car.hardware_conf import Picamera2Conf
 from car.interfaces import COMMAND_TIMEOUT_S, Frame, Pixels
 from common.errors import CameraFailed
 
@@ -66,7 +66,7 @@ class PiCamera:
     """Camera that shows the whole view. One thread captures; any thread may close."""
 
     def __init__(
-        self, conf: Picamera2Camera, *, width_px: int, height_px: int, rate_hz: float
+        self, conf: Picamera2Conf, *, width_px: int, height_px: int, rate_hz: float
     ) -> None:
         """Start the camera and wait until exposure and white balance have settled.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from car.hardware_conf import Picamera2Camera
+from car.hardware_conf import Picamera2Conf
 from common.errors import CameraFailed
 
 WHOLE_VIEW = 0.95  # of the widest; some modes leave a few lines out
@@ -37,7 +37,7 @@ class SensorMode:
         return self.view_px[0] * self.view_px[1]
 
 
-def choose_mode(modes: Sequence[SensorMode], conf: Picamera2Camera, rate_hz: float) -> SensorMode:
+def choose_mode(modes: Sequence[SensorMode], conf: Picamera2Conf, rate_hz: float) -> SensorMode:
     """Return the mode that `conf` names, else the best one with the whole view.
 
     Best means fast enough, then the largest bit depth, then the fewest pixels.

@@ -57,7 +57,7 @@ class Webcam:
     """Pictures of a USB webcam. One thread captures; any thread may close."""
 
     def __init__(
-        self, conf: hardware_conf.V4l2Camera, *, width_px: int, height_px: int, rate_hz: float
+        self, conf: hardware_conf.V4l2Conf, *, width_px: int, height_px: int, rate_hz: float
     ) -> None:
         """Open the webcam and wait for its first picture.
 

@@ -1,6 +1,6 @@
 """The drivers of motors, opened from their configuration."""
 
-from car.hardware_conf import GpioMotors, Pca9685Motors, PulseMotors
+from car.hardware_conf import GpioMotorsConf, Pca9685MotorsConf, PulseMotorsConf
 from car.interfaces import Motors
 from car.motors import gpio_pulses, pca9685_pulses
 from car.motors.pipe_motors import PipeMotors
@@ -17,13 +17,13 @@ def open_motors(conf: AnyMotors) -> Motors:
     match conf:
         case SimulatedWheels():
             return PipeMotors(conf.descriptor)
-        case GpioMotors():
+        case GpioMotorsConf():
             return ServoAndEsc(conf, gpio_pulses.GpioPulses(conf))
-        case Pca9685Motors():
+        case Pca9685MotorsConf():
             return ServoAndEsc(conf, pca9685_pulses.Pca9685Pulses(conf))
 
 
-def describe_motors(conf: PulseMotors) -> str:
+def describe_motors(conf: PulseMotorsConf) -> str:
     """Return the driver and its channels in one line."""
     return (
         f"{conf.__struct_config__.tag}: steering on {conf.steering.channel}, throttle on "

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from car.hardware_conf import GpioMotors
+from car.hardware_conf import GpioMotorsConf
 from common.errors import MotorsFailed
 
 LONGER_BY_US = {"RPi.GPIO": 59.0, "rpi-lgpio": 0.0}
@@ -43,7 +43,7 @@ class Timing:
     advice: str = ""
 
 
-def detect_timing(conf: GpioMotors) -> Timing:
+def detect_timing(conf: GpioMotorsConf) -> Timing:
     """Detect which library `import RPi.GPIO` loads, and what follows from it.
 
     Raises:
@@ -61,11 +61,11 @@ def _library_name(gpio: Any) -> str:
     return "rpi-lgpio" if hasattr(gpio, "lgpio") else "RPi.GPIO"
 
 
-def _longer_by_us(conf: GpioMotors, library: str) -> float:
+def _longer_by_us(conf: GpioMotorsConf, library: str) -> float:
     return LONGER_BY_US[library] if conf.longer_by_us is None else conf.longer_by_us
 
 
-def _advice(conf: GpioMotors, library: str) -> str:
+def _advice(conf: GpioMotorsConf, library: str) -> str:
     """Return the remedy for a value that belongs to another library; "" if it does not."""
     others = {value: name for name, value in LONGER_BY_US.items() if name != library and value}
     configured_us = conf.longer_by_us
@@ -80,9 +80,9 @@ def _advice(conf: GpioMotors, library: str) -> str:
 
 
 class GpioPulses:
-    """Pulses on pins in Broadcom numbering."""
+    """Pulses on pins by GPIO (BCM) number."""
 
-    def __init__(self, conf: GpioMotors) -> None:
+    def __init__(self, conf: GpioMotorsConf) -> None:
         """Claim the pins and drive them low.
 
         Raises:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from car.hardware_conf import Pca9685Motors
+from car.hardware_conf import Pca9685MotorsConf
 from common.errors import MotorsFailed
 
 MODE1, MODE2, CHANNEL_0, ALL_OFF_HIGH, PRESCALE = 0x00, 0x01, 0x06, 0xFD, 0xFE  # registers
@@ -30,7 +30,7 @@ _ATTEMPTS = 3  # motors make noise on the bus
 class Pca9685Pulses:
     """Pulses on the channels of the board, 0 to 15."""
 
-    def __init__(self, conf: Pca9685Motors, bus: Any = None) -> None:
+    def __init__(self, conf: Pca9685MotorsConf, bus: Any = None) -> None:
         """Reset the chip with all channels off. `bus` is an open smbus2.SMBus.
 
         Raises:

@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 from typing import Protocol
 
-from car.hardware_conf import PulseMotors
+from car.hardware_conf import PulseMotorsConf
 from car.interfaces import NEUTRAL, Command, clamp_command
 
 NEUTRAL_LAST_S = 0.5  # neutral for an ESC before the pulses end
@@ -27,7 +27,7 @@ class PulseDriver(Protocol):
 class ServoAndEsc:
     """Wheels moved by a servo and an ESC, at neutral when opened and before they are closed."""
 
-    def __init__(self, conf: PulseMotors, pulses: PulseDriver) -> None:
+    def __init__(self, conf: PulseMotorsConf, pulses: PulseDriver) -> None:
         """Send neutral.
 
         Raises:

@@ -1,7 +1,7 @@
 """Pads as Linux input devices: their description in /sys and their event node in /dev/input.
 
-A pad is any device with the button A and a left stick. Links in /dev/input/by-id do not help, as
-Bluetooth pads have none.
+A pad is any device with BTN_SOUTH (A on an Xbox pad) and a left stick. Links in /dev/input/by-id
+do not help, as Bluetooth pads have none.
 
 Source: linux/input.h and linux/input-event-codes.h.
 """

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import path
 from car.clock import RealClock
-from car.hardware_conf import XboxPad
+from car.hardware_conf import XboxPadConf
 from car.interfaces import Button, Clock, PadState
 from car.pad.drivers import MappedPad, open_pad
 from car.pad.pad_map import PadMap
@@ -59,7 +59,7 @@ def summarize(state: PadState, controls: PadMap) -> str:
     return _to_ascii("; ".join(parts))
 
 
-def show_pad(conf: XboxPad) -> None:
+def show_pad(conf: XboxPadConf) -> None:
     """Show the pad on stderr until its button that ends a run is pressed.
 
     Raises:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 import path
-from car.hardware_conf import XboxPad as XboxPadConf
+from car.hardware_conf import XboxPadConf
 from car.interfaces import Clock, Pad
 from car.pad import pad_map
 from car.pad.pad_map import PadMap

@@ -23,7 +23,9 @@ from common import strict_json, structs
 from common.errors import InputError
 
 BUILT_IN = Path(__file__).resolve().parent / "maps"
-MAX_TRIGGER = 1023  # no pad's trigger has a larger range, and no pad's stick one as small
+# No trigger has a larger range. Of the sticks only 8-bit ones (0..255, as of a PS4 pad) have one as
+# small: a map says so by their very ends.
+MAX_TRIGGER = 1023
 
 AXES = {
     "ABS_X": 0x00,
@@ -108,7 +110,7 @@ class _Buttons(Conf, frozen=True, kw_only=True):
     dead_man: Key
 
 
-class _File(Conf, frozen=True, kw_only=True):
+class _PadMapFile(Conf, frozen=True, kw_only=True):
     about: Annotated[str, Meta(max_length=60)] = ""
     steering: Stick
     throttle: Trigger
@@ -154,7 +156,7 @@ def read(file: Path) -> PadMap:
 def _read(file: Path, name: str) -> PadMap:
     content = strict_json.read(file)
     try:
-        checked = structs.convert(content, _File)
+        checked = structs.convert(content, _PadMapFile)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
     keys = {button: getattr(checked.buttons, button.name.lower()) for button in Button}

@@ -29,7 +29,7 @@ class XboxPad:
 
     def __init__(
         self,
-        conf: hardware_conf.XboxPad,
+        conf: hardware_conf.XboxPadConf,
         clock: Clock,
         *,
         conf_file: Path = path.HARDWARE_CONF,
@@ -49,7 +49,7 @@ class XboxPad:
         self._closed = False
         self._inputs = _import_inputs()
         self._name = ""
-        self._pad: _Connected | None = self._connect()
+        self._pad: _ConnectedPad | None = self._connect()
         self._controls = self._pad.controls
         self._last_event_s = self._disconnected_s = self._next_search_s = clock.now()
         self._search_failure = ""
@@ -63,6 +63,11 @@ class XboxPad:
     def controls(self) -> PadMap:
         """Map in use."""
         return self._controls
+
+    @property
+    def arm_button(self) -> str:
+        """Name of the button that arms the car, from the map."""
+        return self._controls.buttons[Button.ARM].name
 
     @property
     def map_name(self) -> str:
@@ -127,7 +132,7 @@ class XboxPad:
             self._pad.close()
             self._pad = None
 
-    def _reconnect(self, now_s: float) -> "_Connected | None":
+    def _reconnect(self, now_s: float) -> "_ConnectedPad | None":
         """Return the pad if one is connected again. Raises PadLost after `lost_s` without one."""
         if now_s < self._next_search_s:
             return None
@@ -148,7 +153,7 @@ class XboxPad:
             )
         return None
 
-    def _connect(self) -> "_Connected":
+    def _connect(self) -> "_ConnectedPad":
         """Open the first pad. Raises PadLost."""
         devices = list(find_pads(self._folders))
         if not devices:
@@ -161,7 +166,7 @@ class XboxPad:
         name = f"{device.name} at {node}"
         controls = self._own_map or pad_map.read_built_in(_built_in_map(device))
         try:
-            connected = _Connected(self._inputs, device, node, controls, self._dead_zone)
+            connected = _ConnectedPad(self._inputs, device, node, controls, self._dead_zone)
         except PermissionError as error:
             raise PadLost(
                 f"no permission to read {name}: sudo usermod -aG input $USER, then log in again"
@@ -202,7 +207,7 @@ def _built_in_map(device: Device) -> str:
     return "xpad"
 
 
-class _Connected:
+class _ConnectedPad:
     """Pad from connection to disconnection."""
 
     def __init__(

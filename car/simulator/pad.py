@@ -18,6 +18,8 @@ class SimulatedPad:
     and drives on; if the car still does not move, Menu is pressed again.
     """
 
+    arm_button = "Menu"
+
     def __init__(self, world: World, *, presses: Sequence[tuple[float, Button]] = ()) -> None:
         """`presses` are additional buttons, each with its time in seconds since the start."""
         self._world = world

@@ -19,7 +19,7 @@ import numpy as np
 
 import path
 from car.clock import RealClock
-from car.drive import Drive, Rules
+from car.drive import Drive, DriveLimits
 from car.simulator.camera import SimulatedCamera
 from car.simulator.motors import GuardedSimulatedMotors
 from car.simulator.pad import SimulatedPad
@@ -64,7 +64,7 @@ def held(folder: Path, rate_hz: float, seconds: float) -> str:
             pad=SimulatedPad(world),
             motors=GuardedSimulatedMotors(world),
             clock=clock,
-            rules=Rules(world.max_throttle),
+            limits=DriveLimits(world.max_throttle),
             on_frame=lambda _frame: None,
             on_picture=lambda frame, command: recorder.record(
                 frame.pixels,

@@ -44,7 +44,7 @@ class UnhurriedDrive(drive.Drive):
 
     def _control(self, duration_s):
         super()._control(duration_s)
-        while not (self._had_picture or self.state.over or self._stop.is_set()):
+        while not (self._had_picture or self.state.ended or self._stop.is_set()):
             super()._control(self.timing.period_s)
 
 

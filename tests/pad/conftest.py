@@ -35,7 +35,7 @@ def open_pad(pi, clock, monkeypatch):
 
     def open_pad(**conf):
         pad = XboxPad(
-            hardware_conf.XboxPad(**({"dead_zone": 0.0} | conf)),
+            hardware_conf.XboxPadConf(**({"dead_zone": 0.0} | conf)),
             clock,
             conf_file=pi.folder / "hardware_conf.json",
             folders=Folders(pi.sys_input, pi.input),

@@ -115,6 +115,14 @@ def test_a_custom_map_is_found_beside_hardware_conf_and_named(pi, open_pad, fake
     assert pad.read().command == Command(-1.0, 0.0)  # left and right are exchanged
 
 
+@pytest.mark.usefixtures("fake_pad")
+def test_the_button_that_arms_has_the_name_of_the_map(pi, open_pad):
+    assert open_pad().arm_button == "Menu"
+    content = json.loads((path.ROOT / "car/pad/maps/xpad.json").read_text())
+    buttons = content["buttons"] | {"arm": {"code": "BTN_START", "name": "Options"}}
+    assert open_pad(map=write_map(pi, buttons=buttons)).arm_button == "Options"
+
+
 def test_a_stick_may_have_the_range_of_a_trigger_if_the_map_declares_it(
     pi, open_pad, fake_pad, device
 ):

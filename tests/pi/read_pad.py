@@ -25,7 +25,7 @@ def main(conf: str) -> None:
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     try:
         clock = RealClock()
-        pad = XboxPad(hardware_conf.XboxPad(**json.loads(conf)), clock)
+        pad = XboxPad(hardware_conf.XboxPadConf(**json.loads(conf)), clock)
         say(describe=pad.describe(), name=pad.name, map=pad.map_name)
         watch(pad, clock)
     except ToolkitError as error:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from car.clock import RealClock, VirtualClock
-from car.drive import Drive, Rules
+from car.drive import Drive, DriveLimits
 from car.interfaces import Command, Frame
 from car.simulator.motors import SimulatedMotors
 from car.simulator.pad import SimulatedPad
@@ -63,7 +63,7 @@ def test_a_drive_that_was_stopped_goes_on_with_one_press_of_menu():
         pad=SimulatedPad(world),
         motors=StoppingMotors(world),
         clock=world.clock,
-        rules=Rules(MAX_THROTTLE),
+        limits=DriveLimits(MAX_THROTTLE),
         on_frame=lambda _frame: None,
         on_picture=lambda _frame, _command: None,
         on_erase=lambda: None,
@@ -88,7 +88,7 @@ def test_a_simulated_car_drives_in_real_time(monkeypatch):
         pad=SimulatedPad(world),
         motors=SimulatedMotors(world),
         clock=clock,
-        rules=Rules(MAX_THROTTLE),
+        limits=DriveLimits(MAX_THROTTLE),
         on_frame=lambda _frame: None,
         on_picture=lambda frame, command: frames.append(frame),
         on_erase=lambda: None,
