@@ -43,9 +43,9 @@ def test_releasing_a_pin_while_high_ends_its_pulse():
 def test_an_edge_that_changes_nothing_makes_no_pulse():
     """A pin is set low first and last, and stays high when its process is killed."""
     later = [edge(21000, 21010, Level.HIGH), edge(22500, 22510, Level.LOW)]
-    assert len(list(compose_pulses([RISE, *later]))) == 1
-    assert len(list(compose_pulses([RISE, FALL, FALL, *later]))) == 2
-    assert list(compose_pulses([FALL])) == []
+    assert len(compose_pulses([RISE, *later])) == 1
+    assert len(compose_pulses([RISE, FALL, FALL, *later])) == 2
+    assert compose_pulses([FALL]) == []
 
 
 NEUTRAL, AHEAD, BACK = 1500.0, 1800.0, 1200.0

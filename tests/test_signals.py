@@ -15,18 +15,49 @@ SCRIPTS = sorted(
     for file in (path.ROOT / "get_data").glob("*.py")
     if "process.run(main)" in file.read_text()
 )
+EVERY, ALSO = 10, "get_data.cli.process"
+NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 WATCH = '''
-"""Notes what a script imports, and stops it when it comes to a module."""
+"""Notes what a script imports, and stops it, or a copy of it, when it comes to a module."""
 import os, sys, _signal
+from itertools import count, cycle
+
+COPIES = os.environ.get("COPIES")
+NUMBERS = cycle(map(int, os.environ["NUMBERS"].split()))
+POSITIONS = count()
+watching = True
 
 class Watch:
     def find_spec(self, name, path=None, target=None):
         handled_by = getattr(_signal.getsignal(_signal.SIGTERM), "__module__", "")
         is_loaded = hasattr(sys.modules["__main__"], "parse_args")
-        if handled_by == os.environ["HANDLED_BY"] and is_loaded == bool(os.environ["WORKS"]):
+        expected = os.environ["HANDLED_BY"], bool(os.environ["WORKS"])
+        if watching and (handled_by, is_loaded) == expected:
             os.write(int(os.environ["NOTE"]), name.encode() + b"\\n")
             if name == os.environ.get("STOP_AT"):
-                os.kill(os.getpid(), int(os.environ["NUMBER"]))
+                os.kill(os.getpid(), next(NUMBERS))
+            elif COPIES:
+                is_nth = next(POSITIONS) % int(os.environ["EVERY"]) == 0
+                if is_nth or name == os.environ["ALSO"]:
+                    stop_copy(name)
+
+def stop_copy(name):
+    """Stop a copy of this process, and write after its output how it ended."""
+    global watching
+    number = next(NUMBERS)
+    written = [os.open(f"{COPIES}/{kind}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+               for kind in ("stdout", "stderr")]
+    copy = os.fork()
+    if copy == 0:
+        watching = False
+        os.dup2(written[0], 1)
+        os.dup2(written[1], 2)
+        os.kill(os.getpid(), number)
+        return  # to the import
+    code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+    os.write(written[1], f"{name} {code}\\n".encode())
+    for descriptor in written:
+        os.close(descriptor)
 
 sys.meta_path.insert(0, Watch())
 '''
@@ -34,10 +65,13 @@ sys.meta_path.insert(0, Watch())
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a script that is stopped where it imports a module: the end, and what it imports."""
+    """Runs a script that is stopped where it imports a module: the end, and what it imports.
+
+    With `copies`, a folder, a copy of the process is stopped at every tenth module, and at `ALSO`.
+    """
     (tmp_path / "sitecustomize.py").write_text(WATCH)
 
-    def run_script(name, stop_at="", number=signal.SIGINT, *, ignored=False, work=()):
+    def run_script(name, stop_at="", number=signal.SIGINT, *, ignored=False, work=(), copies=None):
         read, write = os.pipe()
         ended = subprocess.run(
             [sys.executable, path.ROOT / "get_data" / name, *(work or ["--no-such-option"])],
@@ -48,7 +82,10 @@ def run(tmp_path):
                 "HANDLED_BY": "get_data.cli.process" if work else "common.signals",
                 "WORKS": "1" if work else "",
                 "STOP_AT": stop_at,
-                "NUMBER": str(int(number)),
+                "COPIES": str(copies or ""),
+                "EVERY": str(EVERY),
+                "ALSO": ALSO,
+                "NUMBERS": " ".join(str(int(each)) for each in (NUMBERS if copies else [number])),
             },
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -66,15 +103,17 @@ def run(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_that_is_stopped_while_it_is_loaded_says_so_in_one_line(run, name):
-    ended, modules = run(name)
+def test_a_script_that_is_stopped_while_it_is_loaded_says_so_in_one_line(run, tmp_path, name):
+    ended, modules = run(name, copies=tmp_path)
     assert ended.returncode == 2  # the option
     assert len(modules) > 20
-    chosen = [modules[0], modules[len(modules) // 2], modules[-1], "get_data.cli.process"]
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    for position, module in enumerate(chosen):
-        ended, _ = run(name, module, numbers[position % 3])
-        assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n"), module
+    chosen = [each for i, each in enumerate(modules) if i % EVERY == 0 or each == ALSO]
+    assert ALSO in chosen
+    stopped = [f"interrupted\n{module} 130\n" for module in chosen]
+    assert (tmp_path / "stderr").read_text() == "".join(stopped)
+    assert (tmp_path / "stdout").read_text() == ""
+    ended, _ = run(name, modules[-1])
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n")
 
 
 @pytest.mark.slow

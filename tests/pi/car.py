@@ -28,7 +28,7 @@ from tests.fakes import fake_camera
 from tests.fakes.fake_camera import FakeCamera
 from tests.helpers import lateness
 from tests.helpers.lateness import Lateness
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import HANGS_S, wait_until
 from tests.pi import bench
 from tests.pi.namespace import Pi
 from tests.pi.pad import FifoPad
@@ -58,7 +58,6 @@ CONF = {
 }
 
 _THUMB_PERIOD_S = 0.01
-_START_TIMEOUT_S = 20.0
 
 
 class Thumb(threading.Thread):
@@ -105,12 +104,22 @@ class Car:
 
     def wait_for_motors(self) -> None:
         """Wait until the motors send neutral."""
-        wait_until(lambda: self.pulses.all(THROTTLE) or self.process.poll() is not None)
+        wait_until(
+            lambda: (
+                (self.find_child("guard") and self.pulses.all(THROTTLE))
+                or self.process.poll() is not None
+            ),
+            poll_s=0.05,
+        )
+        self.assert_running()
+
+    def assert_running(self) -> None:
+        """Fail with the drive's exit code and stderr if it has exited."""
         assert self.process.poll() is None, self.wait_for_exit()
 
     def go(self) -> None:
         """Arm the car and drive backwards, pressing Menu until it moves."""
-        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        deadline_s = time.monotonic() + HANGS_S
         while True:
             self.thumb.release()
             self.pad.brake(0.0)
@@ -121,24 +130,23 @@ class Car:
             try:
                 self.pulses.wait_for(THROTTLE, REVERSE_US, 1, tolerance_us=TOLERANCE_US)
             except AssertionError:
+                self.assert_running()
                 if time.monotonic() > deadline_s:
                     raise
             else:
                 return
 
     def start_again(self, setup: "DriveSetup") -> None:
-        """Start another drive at once, and drive backwards."""
-        self.thumb.release()
+        """Start another drive, once this one has exited."""
         self.process.communicate()
         self.process = setup.start()
-        self.go()
 
     def ensure_driving(self) -> None:
         """Start the car again if the guard of a busy machine has stopped it."""
         try:
             self.pulses.wait_for(THROTTLE, REVERSE_US, 0.1, tolerance_us=TOLERANCE_US)
         except AssertionError:
-            assert self.process.poll() is None, self.wait_for_exit()
+            self.assert_running()
             self.go()
 
     def signal(self, number: signal.Signals) -> None:
@@ -152,10 +160,17 @@ class Car:
 
     def child_pid(self, module: str) -> int:
         """Return the id of the drive's child process that runs a module of that name."""
+        pid = self.find_child(module)
+        assert pid, f"no process of {module}"
+        return pid
+
+    def find_child(self, module: str) -> int | None:
+        """Return what `child_pid` does; None if there is none."""
         for pid in self.children():
-            if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
-        raise AssertionError(f"no process of {module}")
+            with suppress(OSError):
+                if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return pid
+        return None
 
     def children(self) -> list[int]:
         """Return the ids of the drive's child processes."""
@@ -198,30 +213,34 @@ class Car:
         start_s = time.monotonic()
 
         def newest() -> list[Pulse]:
-            return [pulse for pulse in self._measured_pulses() if pulse.start_s >= start_s][-10:]
+            return list(self._measured_pulses(start_s))[-10:]
 
         wait_until(lambda: [_is_moving(pulse) for pulse in newest()] == [False] * 10)
         return newest()[-1].end_s
 
     def moved(self, after_s: float, before_s: float = inf) -> bool:
         """Return whether any pulse between those times was not neutral."""
-        pulses = self._measured_pulses()
-        return any(_is_moving(pulse) for pulse in pulses if after_s <= pulse.start_s <= before_s)
+        pulses = self._measured_pulses(after_s)
+        return any(_is_moving(pulse) for pulse in pulses if pulse.start_s <= before_s)
 
-    def _measured_pulses(self) -> Iterator[Pulse]:
+    def _measured_pulses(self, after_s: float = 0.0) -> Iterator[Pulse]:
         """Yield the pulses that the ESC accepts and that were measured well enough."""
-        for pulse in self.pulses.all(THROTTLE):
+        for pulse in self.pulses.since(after_s, THROTTLE):
             if pulse.width_us <= LONGEST_US and pulse.error_us <= TOLERANCE_US:
                 yield pulse
 
-    def wait_for_exit(self, timeout_s: float = 30.0) -> tuple[int, str]:
+    def wait_for_exit(self, timeout_s: float = HANGS_S) -> tuple[int, str]:
         """Return the drive's exit code and stderr."""
         _, stderr = self.process.communicate(timeout=timeout_s)
         return self.process.returncode, stderr
 
     def count_pictures(self) -> int:
         """Return the number of pictures on the disk."""
-        return len(list(self.folder.glob("*.jpg")))
+        return len(self.picture_ids())
+
+    def picture_ids(self) -> set[str]:
+        """Return the ids of the pictures on the disk."""
+        return {file.stem for file in self.folder.glob("*.jpg")}
 
 
 @dataclass(frozen=True)

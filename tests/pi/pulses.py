@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from bisect import bisect_left
 from contextlib import closing
 from dataclasses import dataclass
 from enum import IntEnum
@@ -108,7 +108,7 @@ class Pulses:
         with self._file.open("rb") as file:
             self._recorded = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         self._read = 0
-        self._edges: dict[int, list[Edge]] = {}
+        self._pins: dict[int, _Pin] = {}
         return self
 
     def __exit__(
@@ -126,9 +126,12 @@ class Pulses:
 
     def edges(self, pin: int) -> list[Edge]:
         """Return all edges of the pin so far."""
+        return list(self._updated(pin).edges)
+
+    def _updated(self, pin: int) -> "_Pin":
         if not self._recorded.closed:
             self._update()
-        return list(self._edges.get(pin, []))
+        return self._pins.setdefault(pin, _Pin())
 
     def _update(self) -> None:
         """Read the entries recorded since the last call."""
@@ -139,18 +142,19 @@ class Pulses:
             after_ns, before_ns, pin, level = entry
             if level:
                 edge = Edge(after_ns / 1e9, before_ns / 1e9, Level(level))
-                self._edges.setdefault(pin, []).append(edge)
+                self._pins.setdefault(pin, _Pin()).add(edge)
             elif taken - index <= _MAX_PENDING:
                 return  # taken, and not filled yet
             self._read = index + 1
 
     def all(self, pin: int) -> list[Pulse]:
         """Return all pulses of the pin so far, including one that has not ended."""
-        return list(compose_pulses(self.edges(pin)))
+        return self._updated(pin).pulses()
 
     def since(self, moment_s: float, pin: int) -> list[Pulse]:
         """Return the pulses of the pin that began at that time or later."""
-        return [pulse for pulse in self.all(pin) if pulse.start_s >= moment_s]
+        pulses = self.all(pin)
+        return pulses[bisect_left(pulses, moment_s, key=lambda pulse: pulse.start_s) :]
 
     def wait_for(
         self,
@@ -275,22 +279,40 @@ def _edges_of(pi: Pi) -> Path:
     return pi.folder / "edges"
 
 
-def compose_pulses(edges: list[Edge]) -> Iterator[Pulse]:
-    """Yield the pulses between rising and falling edges.
+def compose_pulses(edges: list[Edge]) -> list[Pulse]:
+    """Return the pulses between rising and falling edges."""
+    pin = _Pin()
+    for edge in edges:
+        pin.add(edge)
+    return pin.pulses()
+
+
+class _Pin:
+    """Edges of a pin in their order, and the pulses between rising and falling ones.
 
     A killed process leaves a pin as it is, and the next one raises it again: a pulse begins with
     the last rising edge.
     """
-    rise: Edge | None = None
-    for edge in edges:
+
+    def __init__(self) -> None:
+        self.edges: list[Edge] = []
+        self._ended: list[Pulse] = []
+        self._rise: Edge | None = None
+
+    def add(self, edge: Edge) -> None:
+        """Add the next edge."""
+        self.edges.append(edge)
         if edge.level == Level.HIGH:
-            rise = edge
-        elif rise:
+            self._rise = edge
+        elif self._rise:
+            rise, self._rise = self._rise, None
             width_us = (edge.moment_s - rise.moment_s) * 1e6
-            yield Pulse(rise.moment_s, width_us, rise.error_us + edge.error_us)
-            rise = None
-    if rise:
-        yield Pulse(rise.moment_s, inf, rise.error_us)
+            self._ended.append(Pulse(rise.moment_s, width_us, rise.error_us + edge.error_us))
+
+    def pulses(self) -> list[Pulse]:
+        """Return all pulses, including one that has not ended."""
+        rise = self._rise
+        return [*self._ended, Pulse(rise.moment_s, inf, rise.error_us)] if rise else [*self._ended]
 
 
 def stopped_at(
