@@ -19,6 +19,8 @@ READY_TO_LINT := node_modules/ready
 PIP := [ -t 1 ] && quiet= || quiet=--quiet; $(BIN)/python -m pip install --disable-pip-version-check $$quiet
 NODE := $(BIN)/node
 PAGES := "get_data/**/*.{js,ts,css,html}" "*.mjs"
+# twice as many as the two cores of a small machine: tests wait more than they compute
+WORKERS := 4
 QUICK := -q -n 2 -m "not slow and not servers and not browser"
 
 .PHONY: demo test check versions fresh lint servers soak bench lock clean
@@ -28,7 +30,7 @@ demo: $(if $(filter team,$(DATABASE)),$(READY_TO_TEST),$(READY))
 
 test: lint
 	$(BIN)/python -m tests.servers --fetch
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 check: lint
 	$(BIN)/python -m pytest $(QUICK)

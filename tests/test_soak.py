@@ -1,10 +1,17 @@
 """Every property of the soak, with few trials; `make soak` runs them at full length."""
 
 import json
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from common import retry
+from common.errors import DatabaseError
+from get_data.database.es_utils import search as es_search
+from get_data.database.es_utils.settings import from_environment
+from tests.es_utils.helpers import EVERYTHING, open_index
+from tests.helpers.index_labels import fingerprint_of, fingerprints_of, search, uploaded_label
+from tests.servers.addresses import new_name
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.versity import Versity
 from tests.soak import __main__ as soak
@@ -18,21 +25,22 @@ KILLS_SERVERS = {"killed_servers"}
 LOCAL = soak.PROPERTIES.keys() - {one.name for one in team.PROPERTIES}
 
 
+@pytest.fixture(scope="module")
+def mortal_servers():
+    """Servers that a test may kill and start again; the tests here share them."""
+    with Elasticsearch(https=True) as elasticsearch, Versity() as versity:
+        yield elasticsearch, versity
+
+
 @pytest.fixture
 def servers(request, monkeypatch, name):
-    """Those of the run, for a trial that leaves them running; else quickly started ones."""
+    """Those of the run, for a trial that leaves them running; else `mortal_servers`."""
     if name in KILLS_SERVERS:
-        own = cache(lambda: (Elasticsearch().start(), Versity().start()))
-        monkeypatch.setattr(team, "servers", own)
-        yield
-        for server in own():
-            server.close()
-    elif name in LOCAL:
-        yield
-    else:
+        mortal = request.getfixturevalue("mortal_servers")
+        monkeypatch.setattr(team, "servers", lambda: mortal)
+    elif name not in LOCAL:
         shared = tuple(request.getfixturevalue(one) for one in ("elasticsearch_8", "s3"))
         monkeypatch.setattr(team, "addresses", lambda: shared)
-        yield
 
 
 @pytest.mark.timeout(3600)
@@ -41,6 +49,31 @@ def servers(request, monkeypatch, name):
 def test_property_holds_in_a_few_trials(tmp_path, name, capsys):
     code = soak.main(["--only", name, "--trials-scale", "0.02", "--work", str(tmp_path)])
     assert code == 0, capsys.readouterr().out
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(3600)
+def test_a_killed_elasticsearch_loses_nothing_but_the_search(mortal_servers, monkeypatch):
+    """Started again, it has its data, its address and its certificate."""
+    monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 2)
+    monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", 3)
+    monkeypatch.setattr(retry, "TIMEOUT_S", 300)
+    server, _ = mortal_servers
+    documents = [uploaded_label(second) for second in range(30)]
+    with (
+        open_index(from_environment(server.cluster.environment(new_name("labels")))) as index,
+        ThreadPoolExecutor(1) as elsewhere,
+    ):
+        index.create(documents)
+        searching = index.search(EVERYTHING)
+        next(searching)
+        server.kill()
+        started = elsewhere.submit(server.start)
+        with pytest.raises(DatabaseError, match="no longer has this search"):
+            list(searching)
+        started.result()
+        assert index.create([uploaded_label(30)]).created == {fingerprint_of(uploaded_label(30))}
+        assert fingerprints_of(search(index)) == fingerprints_of([*documents, uploaded_label(30)])
 
 
 def fails_at_two(folder, random):

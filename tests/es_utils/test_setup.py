@@ -2,25 +2,20 @@
 
 import re
 from base64 import b64decode
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from common import retry
 from common.errors import DatabaseError
 from get_data.database.es_utils import mapping
-from get_data.database.es_utils import search as es_search
 from get_data.database.es_utils.settings import Settings, from_environment
 from tests.es_utils.helpers import EVERYTHING, error_from_check, open_index, stub
 from tests.helpers.index_labels import (
     SAMPLE,
-    fingerprint_of,
     fingerprints_of,
     search,
     tombstone,
     uploaded_label,
 )
-from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.server import free_port
 
 
@@ -137,52 +132,22 @@ def test_a_login_may_have_accents():
     assert (kind, b64decode(login).decode()) == ("Basic", "Zoé:géheim€")
 
 
-@pytest.fixture(scope="module")
-def own_server():
-    with Elasticsearch(https=True) as server:
-        yield server
-
-
-@pytest.mark.servers
 @pytest.mark.timeout(300)
-def test_a_private_authority_is_trusted_if_configured(own_server, name):
-    environment = own_server.cluster.environment(name)
+def test_a_private_authority_is_trusted_if_configured(https_elasticsearch, name):
+    environment = https_elasticsearch.environment(name)
     with open_index(from_environment(environment)) as index:
         index.check(writing=True)
+    https_elasticsearch.ask("DELETE", f"/{name},{name}-gone")
     del environment["PATATE_ES_CA_CERTS"]
     message = error_from_check(from_environment(environment))
     assert "certificate not trusted" in message
     assert "PATATE_ES_CA_CERTS" in message
 
 
-@pytest.mark.servers
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("_short_retries")
-def test_http_to_an_https_server_is_reported(own_server, name):
-    environment = own_server.cluster.environment(name)
+def test_http_to_an_https_server_is_reported(https_elasticsearch, name):
+    environment = https_elasticsearch.environment(name)
     environment["PATATE_ES_URL"] = environment["PATATE_ES_URL"].replace("https:", "http:")
     message = error_from_check(from_environment(environment))
     assert re.search("https.* PATATE_ES_URL", message)
-
-
-@pytest.mark.servers
-@pytest.mark.timeout(600)
-def test_a_killed_server_loses_nothing_but_the_search(own_server, name, monkeypatch):
-    monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 2)
-    monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", 3)
-    monkeypatch.setattr(retry, "TIMEOUT_S", 300)
-    documents = [uploaded_label(second) for second in range(30)]
-    with (
-        open_index(from_environment(own_server.cluster.environment(name))) as index,
-        ThreadPoolExecutor(1) as elsewhere,
-    ):
-        index.create(documents)
-        searching = index.search(EVERYTHING)
-        next(searching)
-        own_server.kill()
-        started = elsewhere.submit(own_server.start)
-        with pytest.raises(DatabaseError, match="no longer has this search"):
-            list(searching)
-        started.result()
-        assert index.create([uploaded_label(30)]).created == {fingerprint_of(uploaded_label(30))}
-        assert fingerprints_of(search(index)) == fingerprints_of([*documents, uploaded_label(30)])

@@ -25,7 +25,7 @@ from tests.servers.fetching import Missing
 from tests.servers.server import Server
 from tests.servers.versity import Versity
 
-SERVERS = {"elasticsearch_8", "elasticsearch_9", "s3"}
+SERVERS = {"elasticsearch_8", "elasticsearch_9", "https_elasticsearch", "s3"}
 SHUTDOWN_TIMEOUT_S = 300.0  # after the last test
 
 _FOLDER = pytest.StashKey[Path]()
@@ -43,14 +43,17 @@ def elasticsearch_8(pytestconfig: pytest.Config) -> Cluster:
 
 @pytest.fixture(scope="session")
 def elasticsearch_9(pytestconfig: pytest.Config) -> Cluster:
-    """An Elasticsearch 9, shared by all tests; skips where no Java is new enough, but not in CI."""
+    """An Elasticsearch 9 with https, shared by all tests.
+
+    Skips where no Java is new enough, but not in CI.
+    """
     try:
         fetch.java_for(fetch.ELASTICSEARCH_9)
     except Missing as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
-    return _elasticsearch(pytestconfig, fetch.ELASTICSEARCH_9)
+    return _elasticsearch(pytestconfig, fetch.ELASTICSEARCH_9, https=True)
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +67,21 @@ def s3(pytestconfig: pytest.Config) -> Gateway:
     return _shared(pytestconfig, "s3", Gateway, start)
 
 
-def _elasticsearch(config: pytest.Config, version: str) -> Cluster:
+@pytest.fixture(scope="session")
+def https_elasticsearch(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Cluster:
+    """An Elasticsearch with https, shared by all tests: version 9 where there is a Java for it."""
+    if fetch.java(fetch.ELASTICSEARCH_9).fault() and not os.environ.get("CI"):
+        return _elasticsearch(pytestconfig, fetch.ELASTICSEARCH_8, https=True)
+    return request.getfixturevalue("elasticsearch_9")
+
+
+def _elasticsearch(config: pytest.Config, version: str, *, https: bool = False) -> Cluster:
     def start(life: Path) -> tuple[Server, Cluster]:
-        server = Elasticsearch(version, life=life).start()
+        server = Elasticsearch(version, life=life, https=https).start()
         return server, server.cluster
 
-    return _shared(config, f"elasticsearch-{version}", Cluster, start)
+    name = f"elasticsearch-{version}" + "-https" * https
+    return _shared(config, name, Cluster, start)
 
 
 def _shared(

@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from obstore.store import S3Store
+
 from common.batching import batches
 from get_data.database.es_utils import settings as es_settings
 from get_data.database.es_utils.label_index import ElasticsearchIndex
 from tests.benchmarks.local_index import documents
 from tests.benchmarks.processes import run_script
-from tests.servers.addresses import Cluster, Gateway, new_name
+from tests.servers.addresses import REGION, Cluster, Gateway, new_name
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.proxy import Proxy
 from tests.servers.server import Server
@@ -73,7 +74,7 @@ class TeamHome:
         }
 
     def contents(self) -> Contents:
-        """Every label, by plain HTTP, and every object, by boto3."""
+        """Every label, by plain HTTP, and every object, by obstore."""
         labels = {one["_id"]: one["_source"] for one in self._hits()}
         for name, document in labels.items():
             assert document["label_fingerprint"] == name
@@ -97,14 +98,21 @@ class TeamHome:
             body["search_after"] = page[-1]["sort"]
 
     def _objects(self) -> dict[str, bytes]:
-        """Every object but what a check that was cut off left: a deletion drops it, an hour on."""
-        with closing(self.gateway.client()) as client:
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
-            found = [one["Key"] for page in pages for one in page.get("Contents", ())]
-            keys = [key for key in found if not key.startswith(PROBES)]
-            return {
-                key: client.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys
-            }
+        """Every object but what a check that was cut off left: a deletion drops it, an hour on.
+
+        Read with obstore, which takes a tenth of boto3's CPU time.
+        """
+        bucket = S3Store(
+            self.bucket,
+            endpoint=self.gateway.url,
+            region=REGION,
+            access_key_id=self.gateway.admin.name,
+            secret_access_key=self.gateway.admin.secret,
+            client_options={"allow_http": True},
+        )
+        found = [one["path"] for page in bucket.list() for one in page]
+        keys = [key for key in found if not key.startswith(PROBES)]
+        return {key: bucket.get(key).bytes().to_bytes() for key in keys}
 
 
 def team_home(_: Path) -> TeamHome:
