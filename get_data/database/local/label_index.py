@@ -47,7 +47,7 @@ SCHEMA_VERSION = 1
 SIDE_FILES = (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")  # its latest changes, and its readers
 RESTORE = (
     f"move it away together with {' and '.join(SIDE_FILES)} and restore a copy of it; without one "
-    "see docs/troubleshooting.md"
+    'see docs/troubleshooting.md, "Uploading"'
 )
 
 _FROZEN = "mode=ro&immutable=1"
