@@ -265,12 +265,29 @@ def test_an_empty_file_is_no_database(index, file):
             ask()
 
 
-def test_a_file_of_a_later_toolkit_is_left_alone(index, file):
+def test_a_file_of_a_later_toolkit_is_read_and_left_alone(index, file):
     index.create([uploaded_label()])
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA user_version = 99")
+    assert search(index) == [uploaded_label()]
+    assert index.find(["f"]) == {}
+    for change in (
+        lambda: index.create([uploaded_label(1)]),
+        lambda: index.add_tombstones([tombstone(uploaded_label())]),
+        lambda: index.remove([uploaded_label()["label_fingerprint"]]),
+    ):
+        with pytest.raises(DatabaseError, match=r"version 99\b.*\b1: .*update"):
+            change()
+    assert search(index) == [uploaded_label()]
+
+
+def test_a_file_of_a_later_toolkit_with_other_columns_is_refused(index, file):
+    index.create([uploaded_label()])
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("ALTER TABLE labels RENAME COLUMN event TO occasion")
+        connection.execute("PRAGMA user_version = 99")
     for ask in asked(index):
-        with pytest.raises(DatabaseError, match=r"version 99\b.*\b1:"):
+        with pytest.raises(DatabaseError, match=r"version 99\b.*\b1: .*update"):
             ask()
 
 

@@ -2,14 +2,17 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from common import links, locks
+from common import links, locks, migrations
 from common.errors import InputError, ToolkitError, WriteFailed
+from common.migrations import Migration
 
 APPLICATION_ID = 0x50415441  # "PATA"; marks the file as ours
-FORMAT_VERSION = 1
+BASE_VERSION = 1  # the layout of SCHEMA
+MIGRATIONS: Sequence[Migration] = ()
 SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value NOT NULL);
 CREATE TABLE entry (
@@ -70,16 +73,27 @@ def acquire_lock(path: Path) -> int:
     return descriptor
 
 
+def create_tables(database: sqlite3.Connection) -> None:
+    """Create the tables of the newest layout in an empty file, within the caller's transaction."""
+    for statement in SCHEMA.split(";"):
+        database.execute(statement)
+    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    database.execute(f"PRAGMA user_version = {BASE_VERSION}")
+    migrations.apply_pending(database, MIGRATIONS)
+
+
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the database, durable at each commit.
+    """Open the database, durable at each commit, in the newest layout.
 
     Raises:
-        InputError: the file is not a work file, or of a newer version.
+        InputError: the file is not a work file, or of a version too new to be written.
         WriteFailed: the file cannot be written.
     """
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         _check_format(database, path)
+        if migrations.version_of(database):  # else it is still empty
+            migrations.migrate(database, MIGRATIONS)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
     except sqlite3.OperationalError as error:
@@ -97,12 +111,12 @@ def connect(path: Path) -> sqlite3.Connection:
 def _check_format(database: sqlite3.Connection, path: Path) -> None:
     """Raise InputError unless the file is empty or a work file of a known version."""
     (application_id,) = database.execute("PRAGMA application_id").fetchone()
-    (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application_id != APPLICATION_ID and tables:
         raise InputError(f"{path} is not a work file of the labelizer; move it away")
-    if version > FORMAT_VERSION:
+    version, known = migrations.version_of(database), migrations.latest(BASE_VERSION, MIGRATIONS)
+    if version > known and migrations.oldest_writer(database) > known:
         raise InputError(
             f"{path} was written by a newer version of the labelizer (format {version}; this one "
-            f"knows {FORMAT_VERSION}); update this checkout, or move the file away"
+            f"knows {known}); update this checkout"
         )

@@ -127,16 +127,13 @@ class WorkFile:
         facts = [("work", uuid4().hex), ("sha256", catalogue.sha256), ("epoch", epoch)]
         # one transaction: after a kill the file is empty, and is initialized again
         with self._transaction() as database:
-            for statement in work_database.SCHEMA.split(";"):
-                database.execute(statement)
+            work_database.create_tables(database)
             database.executemany("INSERT INTO fact VALUES (?, ?)", facts)
             database.executemany(
                 "INSERT INTO entry (position, img_id, nb_dir, nb_speed, old_direction, old_speed,"
                 " old_deleted, direction, speed, deleted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 entries,
             )
-            database.execute(f"PRAGMA application_id = {work_database.APPLICATION_ID}")
-            database.execute(f"PRAGMA user_version = {work_database.FORMAT_VERSION}")
 
     def take_lease(self) -> int:
         """Start a new lease and return its epoch; earlier ones are void.

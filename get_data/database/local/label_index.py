@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from common import links, times
+from common import links, migrations, times
 from common.atomic_files import (
     remove_stale_files,
     rename_exclusive,
@@ -26,6 +26,7 @@ from common.atomic_files import (
 )
 from common.batching import batches
 from common.errors import DatabaseError, InputError
+from common.migrations import Migration
 from get_data.database.interfaces import (
     CreateResult,
     LabelReference,
@@ -43,11 +44,12 @@ from get_data.labels.unicode_forms import to_nfc
 Result = TypeVar("Result")
 
 FILE_NAME = "index.sqlite"
-SCHEMA_VERSION = 1
+BASE_VERSION = 1  # the layout of _SCHEMA
+MIGRATIONS: Sequence[Migration] = ()  # a new field of a label needs none
 SIDE_FILES = (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")  # its latest changes, and its readers
 RESTORE = (
     f"move it away together with {' and '.join(SIDE_FILES)} and restore a copy of it; without one "
-    'see docs/troubleshooting.md, "Uploading"'
+    "see docs/troubleshooting.md"
 )
 
 _FROZEN = "mode=ro&immutable=1"
@@ -57,7 +59,8 @@ _MAX_VALUES = 10_000  # per statement; SQLite allows 32,766
 _MAX_SPANS = 100  # each of them becomes a condition
 _MAX_CONDITIONS = 100  # SQLite allows a nesting of 1,000
 
-# Fields whose columns narrow a search. An index on those with few distinct values would do harm:
+# Fields whose columns narrow a search; all others are only in the document, so that a new field
+# needs no other layout. An index on those with few distinct values would do harm:
 # without statistics SQLite would prefer it to a better one.
 _COLUMNS: Mapping[str, str] = {
     "label_fingerprint": "fingerprint",
@@ -70,10 +73,12 @@ _COLUMNS: Mapping[str, str] = {
     "label.label_direction": "label_direction",
     "label.label_speed": "label_speed",
 }
+_NARROWING_COLUMNS = frozenset(_COLUMNS.values())
 _TEXT_COLUMNS = frozenset({"event", "track", "driver", "created_by"})
 _VALUES: Mapping[str, Callable[[Document], list[Any]]] = {
     column: matching.indexed_values(path) for path, column in _COLUMNS.items()
 }
+_TOMBSTONE_COLUMNS = "fingerprint, img_id, s3_key, why, by_whom, at"
 _SORT_ORDER = "img_id, created DESC, fingerprint"
 _SCHEMA = f"""
     CREATE TABLE labels (
@@ -104,7 +109,7 @@ _SCHEMA = f"""
         by_whom TEXT NOT NULL,
         at TEXT NOT NULL
     ) WITHOUT ROWID;
-    PRAGMA user_version = {SCHEMA_VERSION};
+    PRAGMA user_version = {BASE_VERSION};
 """
 
 
@@ -132,7 +137,11 @@ class SqliteIndex:
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         """Return the tombstones that exist, by fingerprint."""
         with self._connected() as connection:
-            rows = _rows(connection, "SELECT * FROM gone WHERE fingerprint IN ({})", fingerprints)
+            rows = _rows(
+                connection,
+                f"SELECT {_TOMBSTONE_COLUMNS} FROM gone WHERE fingerprint IN ({{}})",
+                fingerprints,
+            )
             return {row[0]: Tombstone(*row) for row in rows}
 
     def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
@@ -197,7 +206,8 @@ class SqliteIndex:
         """Add the tombstones; a label that has one keeps the older one."""
         with self._connected(writing=True) as connection:
             connection.executemany(
-                "INSERT INTO gone VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING",
+                f"INSERT INTO gone ({_TOMBSTONE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (fingerprint) DO NOTHING",
                 [astuple(tombstone) for tombstone in tombstones],
             )
 
@@ -225,7 +235,8 @@ class SqliteIndex:
             InputError: this index does not support the query.
         """
         matches = _compile(query)
-        return self._select(*_where_clause(query), matches)
+        _where_clause(query)
+        return self._select(query, matches)
 
     def count(self, query: SearchQuery) -> int:
         """Return the number of matching labels."""
@@ -246,11 +257,12 @@ class SqliteIndex:
         """Do nothing: no connection is open between two calls."""
 
     def _select(
-        self, condition: str, values: list[Any], matches: Callable[[bytes], bool]
+        self, query: SearchQuery, matches: Callable[[bytes], bool]
     ) -> Generator[bytes, None, None]:
-        # fetch the documents one by one: SQLite then has only numbers to sort
-        ids = f"SELECT id FROM labels WHERE {condition} ORDER BY {_SORT_ORDER}"
         with self._connected() as connection:
+            condition, values = _where_clause(query, _columns(connection))
+            # fetch the documents one by one: SQLite then has only numbers to sort
+            ids = f"SELECT id FROM labels WHERE {condition} ORDER BY {_SORT_ORDER}"
             for row in connection.execute(ids, values):
                 selected = connection.execute("SELECT document FROM labels WHERE id = ?", row)
                 document: bytes = selected.fetchone()[0]
@@ -279,10 +291,12 @@ class SqliteIndex:
                 modified_ns = self._modified_ns() if is_frozen else 0
             with closing(_connect(f"{self._path.as_uri()}?{mode}" if exists else "")) as connection:
                 if not exists:
-                    connection.executescript(_SCHEMA)
-                self._check_version(connection)
+                    _create_tables(connection)
+                self._check_version(connection, writing=writing)
                 # D3, D4: a commit is durable before the caller's next step relies on it
                 connection.execute("PRAGMA synchronous = FULL")
+                if writing:
+                    migrations.migrate(connection, MIGRATIONS)
                 # a writer locks at once: a read lock that is upgraded later can fail half-way
                 connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
                 yield connection
@@ -367,17 +381,40 @@ class SqliteIndex:
                 rename_exclusive(Path(file.name), self._path)
         sync_file_system(folder)  # including the folders created for it
 
-    def _check_version(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise DatabaseError(
-                f"{self._path} has schema version {version}, this toolkit supports "
-                f"{SCHEMA_VERSION}: update this toolkit, or use the one that created it"
-            )
-        if version != SCHEMA_VERSION:  # as that of an empty file
+    def _check_version(self, connection: sqlite3.Connection, *, writing: bool) -> None:
+        """Check that the layout can be read, or written.
+
+        An earlier one is read as it is; a later one as far as its columns are the same.
+
+        Raises:
+            DatabaseError: it cannot.
+        """
+        version = migrations.version_of(connection)
+        if version < BASE_VERSION:  # as that of an empty file
             raise DatabaseError(
                 f"{self._path} has schema version {version}, so it is not a label index: {RESTORE}"
             )
+        known = migrations.latest(BASE_VERSION, MIGRATIONS)
+        if version <= known:
+            return
+        is_readable = {*_NARROWING_COLUMNS, "created", "s3_key", "document"} <= _columns(connection)
+        if not is_readable or (writing and migrations.oldest_writer(connection) > known):
+            action = "be written" if is_readable else "be read"
+            raise DatabaseError(
+                f"{self._path} has schema version {version}, this toolkit knows {known}: it cannot "
+                f"{action} before you update this toolkit"
+            )
+
+    def update(self, *, dry_run: bool) -> list[str]:
+        """Bring the layout of the file up to date, and return the versions still to come."""
+        if self.missing_part(tombstones=True):
+            return []
+        with self._connected() as connection:
+            version = migrations.version_of(connection)
+        if not dry_run:
+            with self._connected(writing=True):
+                pass
+        return [f"version {each.version}" for each in MIGRATIONS if each.version > version]
 
     def _raise_translated(self, error: sqlite3.Error | OSError) -> NoReturn:
         folder = self._path.parent
@@ -415,6 +452,16 @@ def _connect(uri: str) -> sqlite3.Connection:
     return connection
 
 
+def _create_tables(connection: sqlite3.Connection) -> None:
+    connection.executescript(_SCHEMA)
+    migrations.migrate(connection, MIGRATIONS)
+
+
+def _columns(connection: sqlite3.Connection) -> frozenset[str]:
+    """Return the columns that the labels have in this file's layout."""
+    return frozenset(row[1] for row in connection.execute("PRAGMA table_info(labels)"))
+
+
 def _error_name(error: Exception) -> str:
     """Return the name of an SQLite error, "" for other errors."""
     return str(getattr(error, "sqlite_errorname", ""))
@@ -431,7 +478,7 @@ def _empty_file() -> bytes:
     a file that the group may not write, regardless of the umask.
     """
     with closing(_connect("")) as connection:
-        connection.executescript(_SCHEMA)
+        _create_tables(connection)
         content = bytearray(connection.serialize())
     content[18:20] = b"\2\2"  # in WAL mode. Source: https://www.sqlite.org/fileformat2.html, 1.3.3
     return bytes(content)
@@ -499,15 +546,17 @@ def _decode_and_apply(document: bytes, function: Callable[[Document], Result]) -
         raise DatabaseError(f"the label index is damaged ({error}); {RESTORE}") from error
 
 
-def _where_clause(query: SearchQuery) -> tuple[str, list[Any]]:
-    """Return a condition that all matches meet, and its values."""
+def _where_clause(
+    query: SearchQuery, columns: Collection[str] = _NARROWING_COLUMNS
+) -> tuple[str, list[Any]]:
+    """Return a condition on these columns that all matches meet, and its values."""
     conditions: list[str] = ["1"]
     values: list[Any] = []
     for clause in query.clauses:
         if len(conditions) > _MAX_CONDITIONS:
             break
         allowed = matching.allowed_spans(clause) if clause.occur in ("must", "filter") else None
-        if allowed is None or allowed[0] not in _COLUMNS:
+        if allowed is None or _COLUMNS.get(allowed[0]) not in columns:
             continue
         column, spans = _COLUMNS[allowed[0]], allowed[1]
         points = [span.low for span in spans if span.is_point]

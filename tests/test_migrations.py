@@ -1,0 +1,259 @@
+"""A file of an earlier layout becomes the newest one: whole or not at all, and read meanwhile."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+import path
+from common import migrations
+from common.errors import DatabaseError, InputError
+from common.migrations import Migration
+from get_data.database.local import label_index
+from get_data.database.local.label_index import SqliteIndex
+from get_data.labelizer import work_database, work_file
+from get_data.labelizer.workspace import Workspace
+from get_data.labels import label_file
+from tests.helpers.index_labels import fingerprint_of, search, uploaded_label
+from tests.labelizer.helpers import make_operation, read_folder, save_operations
+from tests.test_layouts import LAYOUTS, assert_holds, assert_includes, decisions_of, history_of
+
+
+def add_column(database):
+    """What a later version may do: a column more, filled from the stored documents."""
+    database.execute("ALTER TABLE labels ADD COLUMN weather TEXT")
+    for number, document in database.execute("SELECT id, document FROM labels").fetchall():
+        value = (b"sunny" in document) or None
+        database.execute("UPDATE labels SET weather = ? WHERE id = ?", (value, number))
+
+
+def rewrite(database):
+    """What a later version may do: a table anew, with tombstones in another order."""
+    database.execute("ALTER TABLE gone RENAME TO old")
+    database.execute(
+        "CREATE TABLE gone (fingerprint TEXT PRIMARY KEY, img_id TEXT, s3_key TEXT, at TEXT,"
+        " by_whom TEXT, why TEXT, note TEXT) WITHOUT ROWID"
+    )
+    database.execute(
+        "INSERT INTO gone SELECT fingerprint, img_id, s3_key, at, by_whom, why, 'old' FROM old"
+    )
+    database.execute("DROP TABLE old")
+
+
+def add_to_entry(database):
+    database.execute("ALTER TABLE entry ADD COLUMN steering REAL")
+    database.execute("UPDATE entry SET steering = direction / 2.0 - 1")
+
+
+LATER = [Migration(2, add_column), Migration(3, rewrite, is_additive=False)]
+LATER_WORK = [Migration(2, add_to_entry)]
+
+
+@pytest.fixture(params=LAYOUTS, ids=lambda layout: layout.name)
+def layout(request, tmp_path):
+    return shutil.copytree(request.param, tmp_path / "layout")
+
+
+@pytest.fixture
+def expected(layout):
+    return json.loads((layout / "expected.json").read_text())
+
+
+@pytest.fixture
+def file(layout):
+    return layout / "database" / label_index.FILE_NAME
+
+
+def version_of(file):
+    with closing(sqlite3.connect(file)) as database:
+        return migrations.version_of(database)
+
+
+def test_versions_follow_each_other():
+    assert migrations.latest(1, LATER) == 3
+    assert migrations.latest(1, []) == 1
+    for wrong in ([Migration(3, add_column)], LATER[::-1], [*LATER, LATER[0]]):
+        with pytest.raises(ValueError, match="follow"):
+            migrations.latest(1, wrong)
+    for module in (label_index, work_database):
+        migrations.latest(module.BASE_VERSION, module.MIGRATIONS)
+
+
+def test_an_index_is_migrated_by_the_first_write(layout, expected, file, monkeypatch):
+    before = version_of(file)
+    monkeypatch.setattr(label_index, "MIGRATIONS", LATER)
+    index = SqliteIndex(file.parent)
+    assert_holds(index, expected)
+    assert version_of(file) == before
+    assert index.create([uploaded_label()]).created == {fingerprint_of(uploaded_label())}
+    assert version_of(file) == 3
+    assert_holds(index, expected, more=[uploaded_label()])
+    with closing(sqlite3.connect(file)) as database:
+        filled = database.execute("SELECT count(*) FROM labels WHERE weather = 1").fetchone()
+    assert filled == (sum("sunny" in str(one) for one in expected["documents"].values()),)
+
+
+def test_an_index_made_anew_has_the_newest_layout(tmp_path, monkeypatch):
+    monkeypatch.setattr(label_index, "MIGRATIONS", LATER)
+    index = SqliteIndex(tmp_path)
+    index.create([uploaded_label()])
+    assert version_of(tmp_path / label_index.FILE_NAME) == 3
+    assert search(index) == [uploaded_label()]
+
+
+def test_who_may_only_read_needs_no_migration(layout, expected, file, monkeypatch):
+    with closing(sqlite3.connect(file)) as database:  # no log of a killed writer
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = file.read_bytes()
+    monkeypatch.setattr(label_index, "MIGRATIONS", LATER)
+    monkeypatch.setattr(os, "access", lambda *_arguments, **_options: False)
+    assert_holds(SqliteIndex(file.parent), expected)
+    assert file.read_bytes() == content
+
+
+def test_a_later_layout_is_read_and_written_if_that_is_additive(
+    layout, expected, file, monkeypatch
+):
+    index = SqliteIndex(file.parent)
+    monkeypatch.setattr(label_index, "MIGRATIONS", LATER[:1])
+    index.add_tombstones([])
+    monkeypatch.setattr(label_index, "MIGRATIONS", ())
+    assert version_of(file) == 2
+    index.create([uploaded_label()])
+    assert_holds(index, expected, more=[uploaded_label()])
+    monkeypatch.setattr(label_index, "MIGRATIONS", LATER)
+    index.remove([fingerprint_of(uploaded_label())])
+    monkeypatch.setattr(label_index, "MIGRATIONS", ())
+    assert version_of(file) == 3
+    assert_holds(index, expected)
+    with pytest.raises(DatabaseError, match=r"version 3.* update"):
+        index.create([uploaded_label()])
+    assert_holds(index, expected)
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+from common import migrations
+from tests import test_migrations as steps
+
+class Killed(sqlite3.Connection):
+    left = int(sys.argv[2])
+
+    def execute(self, *arguments):
+        Killed.left -= 1
+        if Killed.left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute(*arguments)
+
+database = sqlite3.connect(sys.argv[1], isolation_level=None, factory=Killed)
+migrations.migrate(database, getattr(steps, sys.argv[3]))
+"""
+
+
+def migrate_killed(file, statements, steps):
+    """Migrate in a process that is killed before so many statements; whether it was."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(file), str(statements), steps],
+        cwd=path.ROOT,
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode in (0, -9), done.stderr
+    return done.returncode == -9
+
+
+@pytest.mark.slow
+def test_a_migration_killed_at_any_statement_is_whole_or_not_at_all(
+    layout, expected, file, monkeypatch, tmp_path
+):
+    statements, was_killed = 0, True
+    while was_killed:
+        copy = shutil.copytree(file.parent, tmp_path / f"killed {statements}")
+        was_killed = migrate_killed(copy / file.name, statements, "LATER")
+        assert version_of(copy / file.name) == (1 if was_killed else 3), statements
+        if was_killed:
+            assert_holds(SqliteIndex(copy), expected)
+        with monkeypatch.context() as later:
+            later.setattr(label_index, "MIGRATIONS", LATER)
+            index = SqliteIndex(copy)
+            index.create([uploaded_label()])
+            assert_holds(index, expected, more=[uploaded_label()])
+        shutil.rmtree(copy)
+        statements += 7 if statements > 20 else 1
+    assert statements > 20
+
+
+def test_a_work_file_is_migrated_and_continued(layout, expected, monkeypatch):
+    folder = layout / "labelizer"
+    file = work_file.path_for(folder / label_file.NAME)
+    monkeypatch.setattr(work_database, "MIGRATIONS", LATER_WORK)
+    with closing(Workspace(read_folder(folder), "Ada")) as workspace:
+        assert version_of(file) == 2
+        assert_includes(decisions_of(workspace), expected["decisions"])
+        assert_includes(history_of(workspace), expected["history"])
+    # the earlier labelizer goes on, since a column more is additive
+    monkeypatch.setattr(work_database, "MIGRATIONS", ())
+    with closing(Workspace(read_folder(folder), "Ada")) as workspace:
+        epoch = workspace.take_lease("a browser", take_over=True)
+        save_operations(workspace, epoch, make_operation(99, positions=[(15, 15)], direction=0))
+        assert_includes(history_of(workspace)[:-1], expected["history"])
+
+
+def test_a_new_work_file_has_the_newest_layout(layout, monkeypatch):
+    folder = layout / "drive"
+    monkeypatch.setattr(work_database, "MIGRATIONS", LATER_WORK)
+    Workspace(read_folder(folder), "Ada").close()
+    assert version_of(work_file.path_for(folder / label_file.NAME)) == 2
+    Workspace(read_folder(folder), "Ada").close()
+
+
+def test_a_work_file_that_only_a_later_version_may_write_is_left_alone(layout, monkeypatch):
+    folder = layout / "labelizer"
+    file = work_file.path_for(folder / label_file.NAME)
+    changed = [Migration(2, add_to_entry, is_additive=False)]
+    monkeypatch.setattr(work_database, "MIGRATIONS", changed)
+    Workspace(read_folder(folder), "Ada").close()
+    content = file.read_bytes()
+    monkeypatch.setattr(work_database, "MIGRATIONS", ())
+    with pytest.raises(InputError, match=r"newer version.* update") as error:
+        Workspace(read_folder(folder), "Ada")
+    assert "move" not in str(error.value)
+    assert file.read_bytes() == content
+
+
+@pytest.mark.slow
+def test_a_work_files_migration_killed_at_any_statement_loses_no_edit(
+    layout, expected, monkeypatch, tmp_path
+):
+    folder, statements, was_killed = layout / "labelizer", 0, True
+    while was_killed:
+        copy = shutil.copytree(folder, tmp_path / f"killed {statements}")
+        file = work_file.path_for(copy / label_file.NAME)
+        was_killed = migrate_killed(file, statements, "LATER_WORK")
+        assert version_of(file) == (1 if was_killed else 2)
+        with monkeypatch.context() as later:
+            if not statements % 2:
+                later.setattr(work_database, "MIGRATIONS", LATER_WORK)
+            with closing(Workspace(read_folder(copy), "Ada")) as workspace:
+                assert_includes(decisions_of(workspace), expected["decisions"])
+                assert_includes(history_of(workspace), expected["history"])
+        statements += 1
+    assert statements > 5
+
+
+def test_a_step_that_fails_changes_nothing(layout, expected, file, monkeypatch):
+    def fail(database):
+        rewrite(database)
+        database.execute("SELECT nonsense")
+
+    monkeypatch.setattr(label_index, "MIGRATIONS", [LATER[0], Migration(3, fail)])
+    with pytest.raises(DatabaseError):
+        SqliteIndex(file.parent).create([uploaded_label()])
+    monkeypatch.setattr(label_index, "MIGRATIONS", ())
+    assert version_of(file) == 1
+    assert_holds(SqliteIndex(file.parent), expected)
