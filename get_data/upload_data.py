@@ -21,9 +21,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from common.errors import InputError
-from get_data.cli import arguments, files, output, process
+from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
-from get_data.database.connection import open_database
+from get_data.database.connection import IndexUpdate, open_database, update_index
 from get_data.database.interfaces import Failed
 from get_data.database.upload import Entry, UploadOutcome, read_entries, upload
 from get_data.labels import edits
@@ -34,7 +34,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = arguments.create_parser(__doc__)
     parser.add_argument(
         "labels",
-        nargs="+",
+        nargs="*",
         type=arguments.path_argument,
         metavar="LABELS_OR_DIR",
         help="label file or its folder",
@@ -58,12 +58,23 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="create an empty index after the old one was lost, along with its corrections and "
         "deletions",
     )
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--update-index",
+        action="store_true",
+        help="only add to the label index the fields that an earlier version lacks; with --dry-run "
+        "print the requests, for an administrator",
+    )
+    args = parser.parse_args(argv)
+    if bool(args.labels) == args.update_index:
+        parser.error("give label files or folders, or --update-index alone")
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script and return its exit code."""
     args = parse_args(argv)
+    if args.update_index:
+        return report_update(update_index(dry_run=args.dry_run), dry_run=args.dry_run)
 
     entries = [
         entry
@@ -110,6 +121,19 @@ def read(argument: Path, pictures: Path | None, *, restore: bool, repair: bool) 
     return entries
 
 
+def report_update(update: IndexUpdate, *, dry_run: bool) -> int:
+    """Print the changes of the index and return the exit code."""
+    output.print_database(update.name, "")
+    for change in update.changes:
+        output.print_verbatim(change)
+    if not update.changes:
+        output.print_message("Up to date: the index has all fields.")
+    elif not dry_run:
+        output.print_message("Updated; labels and pictures are unchanged.")
+    output.write_json({"changes": update.changes})
+    return exit_codes.DONE
+
+
 def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
     """Print what was done and return the exit code."""
     counts: Counter[str] = Counter(result.status for result in results)
@@ -139,7 +163,7 @@ def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
             "pictures_sent": pictures,
         }
     )
-    return output.report_failures(failures)
+    return output.print_failures(failures)
 
 
 def summary(counts: Mapping[str, int], pictures: int, *, dry_run: bool) -> str:

@@ -191,11 +191,9 @@ def without_locks(request, monkeypatch):
 
 
 def test_without_locks_a_recording_is_made(without_locks, tmp_path):
-    with Recorder(
-        tmp_path / "new", session={}, car_setting={}, classes=Classes(), jpeg_quality=90
-    ) as recorder:
+    with Recorder(tmp_path / "new", session={}, car_setting={}, classes=Classes()) as recorder:
         assert recorder.report.stopped == ""
-    assert recorder.report.merge_failure == ""
+    assert recorder.report.unmerged == ""
 
 
 def test_without_locks_a_journal_is_left_alone_and_nobody_is_blamed(without_locks, tmp_path, call):
@@ -209,7 +207,7 @@ def test_without_locks_a_journal_is_left_alone_and_nobody_is_blamed(without_lock
     assert "copy" in said
     assert "another process" not in said
     with pytest.raises(RecordingFailed):
-        Recorder(folder, session={}, car_setting={}, classes=Classes(), jpeg_quality=90)
+        Recorder(folder, session={}, car_setting={}, classes=Classes())
     assert sorted((file.name, file.read_bytes()) for file in folder.iterdir()) == before
     assert call(upload_data, folder, "--dry-run")[1]["created"] == 1
 

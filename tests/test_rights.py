@@ -97,3 +97,25 @@ def test_s3_lets_each_login_do_its_work_and_no_more(
                 answer["Body"].close()
             asked.append(answer["ResponseMetadata"]["HTTPStatusCode"])
     assert asked == [searcher, writer]
+
+
+@pytest.mark.parametrize(
+    ("method", "request_path", "body", "expected"),
+    [
+        pytest.param("PUT", "{}/_create/new?refresh=wait_for", DOCUMENT, 201, id="create"),
+        pytest.param("DELETE", "{}/_doc/there", None, 200, id="remove"),
+        pytest.param("GET", "{}/_search", None, 200, id="search"),
+        pytest.param("PUT", "{}/_mapping", {"properties": {"a": {"type": "long"}}}, 403, id="map"),
+        pytest.param("PUT", "{}-more", None, 403, id="create an index"),
+    ],
+)
+def test_a_restricted_writer_changes_labels_but_no_mapping(
+    elasticsearch_8: Cluster,
+    labels: str,
+    method: str,
+    request_path: str,
+    body: object,
+    expected: int,
+) -> None:
+    where = "/" + request_path.format(labels)
+    assert elasticsearch_8.ask(method, where, body, elasticsearch_8.restricted)[0] == expected

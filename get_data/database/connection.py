@@ -2,13 +2,17 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import path
 from common.errors import DatabaseError, InputError
 from get_data.database.interfaces import LabelIndex, PictureStore
+
+# Each kind of database imports its libraries when it is opened: all together would double the
+# start-up time.
+# ruff: noqa: PLC0415
 
 CHOICE = "PATATE_DATABASE"
 HOME = "PATATE_HOME"
@@ -28,6 +32,40 @@ class Database:
     index: LabelIndex
     store: PictureStore
     notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexUpdate:
+    """The changes that bring a label index from an earlier version up to date, done or planned."""
+
+    name: str
+    changes: list[str]
+
+
+def update_index(
+    environment: Mapping[str, str] = os.environ, *, dry_run: bool = False
+) -> IndexUpdate:
+    """Add to the label index that the environment selects what an earlier version lacks.
+
+    Labels and pictures stay as they are.
+
+    Raises:
+        InputError: the environment selects no database, or sets a team's only in part.
+        DatabaseError: the index cannot be used, or not be changed.
+    """
+    if not selects_team(environment):
+        from get_data.database.local.label_index import SqliteIndex
+
+        folder = path.database_folder()
+        _check_folder(folder)
+        local = SqliteIndex(folder)
+        return IndexUpdate(f"local, {folder}", local.update(dry_run=dry_run))
+    from get_data.database.es_utils import settings as es_settings
+    from get_data.database.es_utils.label_index import ElasticsearchIndex
+
+    labels = es_settings.from_environment(environment)
+    with closing(ElasticsearchIndex(labels)) as team:
+        return IndexUpdate(labels.name, team.update(dry_run=dry_run))
 
 
 def open_database(
@@ -60,11 +98,6 @@ def open_database(
     if create_bucket:
         raise InputError("only a team's database has a bucket; omit --create-bucket")
     return _local(new_index=new_index)
-
-
-# Each kind of database imports its libraries when it is opened: all together would double the
-# start-up time.
-# ruff: noqa: PLC0415
 
 
 @contextmanager
@@ -120,7 +153,8 @@ def _team(
                 tombstones=not for_search,
             )
         index.check(writing=writing, allow_missing=True)
-        yield Database(f"{labels.name} and {pictures.name}", index, store, store.notice)
+        notices = [notice for notice in (store.notice, index.notice) if notice]
+        yield Database(f"{labels.name} and {pictures.name}", index, store, "; ".join(notices))
     finally:
         index.close()
 

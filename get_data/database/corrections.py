@@ -23,7 +23,7 @@ class Overtaken:
 
 
 @dataclass(frozen=True, slots=True)
-class CorrectionCheck:
+class Survey:
     """Counts of the labels that a file replaces or deletes, and those overtaken by others."""
 
     referenced: int
@@ -36,9 +36,7 @@ class CorrectionCheck:
         return 2 * self.unknown > self.referenced
 
 
-def check_corrections(
-    added: Sequence[Entry], deleted: Sequence[LabelReference], index: LabelIndex
-) -> CorrectionCheck:
+def survey(added: Sequence[Entry], deleted: Sequence[LabelReference], index: LabelIndex) -> Survey:
     """Look up the labels that corrections replace and those that are to be deleted.
 
     Labels of a file that was applied before are not unknown: they have tombstones.
@@ -59,7 +57,7 @@ def check_corrections(
         for entry in added
         if replaced.get(entry.fingerprint) in tombstones and entry.fingerprint not in found
     ]
-    return CorrectionCheck(
+    return Survey(
         referenced=len(referenced),
         unknown=len(referenced - found.keys() - tombstones.keys() - applied),
         overtaken=[

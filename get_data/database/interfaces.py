@@ -1,4 +1,4 @@
-"""The two interfaces of the database, and the picture key that ties a label to its picture.
+"""Two seams of the database, and the picture key that ties a label to its picture.
 
 Everything above (`upload`, `delete`, `download`) is written against these Protocols. Every
 implementation passes the same contract tests, `tests/label_index/` and
@@ -25,7 +25,7 @@ class Failed:
 
 
 PICTURE_PREFIX = "pictures/"
-BACKUP_PREFIX = "deleting/"  # backup copies, kept until a deletion is complete
+BACKUP_PREFIX = "deleting/"  # backup copies, kept until a deletion is settled
 
 
 def picture_key(img_id: str, sha256: str) -> str:
@@ -205,14 +205,12 @@ CopyReader = Callable[[], bytes | None]
 class PictureStore(Protocol):
     """Pictures by key. Thread-safe.
 
-    All methods raise DatabaseError if the store cannot be reached or refuses the request. What only
-    a store on a server needs, such as `check` of S3 before the first request, is not part of it:
-    `connection.py`, which knows what it opens, calls that.
+    All methods raise DatabaseError if the store cannot be reached or refuses the request.
     """
 
     @property
     def name(self) -> str:
-        """Name of this store; labels whose pictures it holds have it as `s3_bucket`."""
+        """The `s3_bucket` of labels whose pictures are here."""
 
     def put_new(self, key: str, picture: bytes) -> bool:
         """Store the picture; return False if it is there already.

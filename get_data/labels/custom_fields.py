@@ -1,7 +1,7 @@
 """Custom fields of a label, as terms that an index keeps in one field."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from get_data.labels.schema import (
@@ -14,18 +14,22 @@ from get_data.labels.schema import (
 )
 
 
-def custom_values(document: Mapping[str, Any]) -> dict[str, list[Any]]:
+def custom_values(
+    document: Mapping[str, Any], undeclared: Collection[str] = ()
+) -> dict[str, list[Any]]:
     """Return the values of the fields that the schema does not have, by dotted path.
 
-    They are scalars; a field without any (`null`, `[]`) is left out.
+    They are scalars; a field without any (`null`, `[]`) is left out. `undeclared`: paths of the
+    schema that count as custom fields too.
     """
     values: dict[str, list[Any]] = {}
     for key, value in document.items():
         if key in OBJECTS and isinstance(value, dict):
             for name, inside in value.items():
-                if (path := f"{key}.{name}") not in INDEX_TYPES:
+                path = f"{key}.{name}"
+                if path not in INDEX_TYPES or path in undeclared:
                     _add_values(path, inside, values)
-        elif key not in RESERVED and resolve_field(key)[1] != "flattened":
+        elif key in undeclared or (key not in RESERVED and resolve_field(key)[1] != "flattened"):
             _add_values(key, value, values)
     return values
 
@@ -71,10 +75,10 @@ def is_searchable(path: str, value: Any) -> bool:
     )
 
 
-def custom_terms(document: Mapping[str, Any]) -> list[str]:
-    """Return the terms of all custom fields of a label."""
+def custom_terms(document: Mapping[str, Any], undeclared: Collection[str] = ()) -> list[str]:
+    """Return the terms of all custom fields of a label, and of the `undeclared` paths."""
     terms: dict[str, None] = {}
-    for path, values in custom_values(document).items():
+    for path, values in custom_values(document, undeclared).items():
         for value in values:
             if is_searchable(path, value):
                 terms[field_term(path)] = None

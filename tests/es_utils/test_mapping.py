@@ -120,15 +120,17 @@ MISFITS = {
     ),
     "no label at all": (
         lambda index: (index["mappings"].clear(), index["settings"].clear()),
-        "_meta is",
+        "_meta",
     ),
     "no words": (
         lambda index: index["mappings"]["properties"]["event"].pop("fields"),
         "event.fields is missing",
     ),
-    "another version": (
-        lambda index: index["mappings"]["_meta"].update(label_version=99),
-        "label_version is 99 instead of 1",
+    "another type inside": (
+        lambda index: index["mappings"]["properties"]["label"]["properties"].update(
+            raw_speed={"type": "keyword"}
+        ),
+        "label.raw_speed.type is 'keyword' instead of 'float'",
     ),
     "no order": (lambda index: index["settings"]["index"].pop("sort"), "sort is missing"),
 }
@@ -143,6 +145,36 @@ def test_an_index_that_does_not_fit_is_rejected(index, cluster, name, change, ex
     with pytest.raises(DatabaseError, match=expected) as error:
         index.check(writing=writing)
     assert "PATATE_ES_INDEX" in str(error.value)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("oldest_writer", [None, mapping.LABEL_VERSION], ids=["other", "additive"])
+def test_an_index_of_a_newer_version_is_read_and_written_if_that_is_additive(
+    settings, cluster, name, oldest_writer
+):
+    meta = {"label_version": 99} | ({"oldest_writer": oldest_writer} if oldest_writer else {})
+    newer = other(lambda index: index["mappings"].update(_meta=meta))
+    newer["mappings"]["properties"]["later"] = {"type": "float"}
+    assert cluster.ask("PUT", f"/{name}", newer)[0] == 200
+    put_raw(
+        cluster,
+        f"/{name}/_create/{fingerprint_of(uploaded_label())}?refresh=true",
+        json.dumps(uploaded_label()),
+    )
+    with open_index(settings) as index:
+        index.check(writing=False)
+        assert search(index) == [uploaded_label()]
+        if oldest_writer:
+            index.check(writing=True)
+            assert index.create([uploaded_label(1)]).created == {fingerprint_of(uploaded_label(1))}
+        else:
+            with pytest.raises(DatabaseError, match=r"newer version.* update"):
+                index.check(writing=True)
+            with pytest.raises(DatabaseError, match=r"newer version.* update"):
+                index.create([uploaded_label(1)])
+    _, indices = cluster.ask("GET", f"/{name}/_mapping")
+    assert indices[name]["mappings"]["_meta"] == meta
+    assert indices[name]["mappings"]["properties"]["later"] == {"type": "float"}
 
 
 @pytest.mark.servers

@@ -15,8 +15,7 @@ from tests.helpers.index_labels import (
 MANY = 70_000  # names in one lookup: more than either index accepts in one request
 
 
-def test_a_missing_index_answers_every_question(open_index):
-    index = open_index()
+def test_an_empty_index_answers_every_question(index):
     unknown = ["4f793167d5c25875fd2eff9825a5d201"]
     assert index.find(unknown) == {}
     assert index.find_tombstones(unknown) == {}
@@ -28,8 +27,7 @@ def test_a_missing_index_answers_every_question(open_index):
     index.remove_tombstones(unknown)
 
 
-def test_an_index_is_missing_until_it_is_created(open_index):
-    index = open_index()
+def test_an_index_is_missing_until_it_is_created(index):
     index.ensure_exists()
     index.ensure_exists()
     assert index.missing_part(tombstones=True) == ""

@@ -35,7 +35,8 @@ class Login:
 class Cluster:
     """A running Elasticsearch; writer and searcher have the rights of the project's roles.
 
-    `ca` is the file of its private certificate authority, "" without https.
+    `restricted` is a writer who may not add fields to an index. `ca` is the file of its private
+    certificate authority, "" without https.
     """
 
     url: str
@@ -43,6 +44,7 @@ class Cluster:
     admin: Login
     writer: Login
     searcher: Login
+    restricted: Login
 
     def environment(self, index: str, login: Login | None = None) -> dict[str, str]:
         """Return the variables that lead the scripts here, as the writer or as `login`."""
@@ -59,16 +61,13 @@ class Cluster:
     def ask(
         self, method: str, path: str, body: object = None, login: Login | None = None
     ) -> tuple[int, Any]:
-        """Send a request as the admin or as `login`; return the status and the decoded response.
-
-        A `body` of bytes is sent as it is.
-        """
+        """Send a request as the admin or as `login`; return the status and the decoded response."""
         login = login or self.admin
         credentials = b64encode(f"{login.name}:{login.secret}".encode()).decode()
         request = urllib.request.Request(
             self.url + path,
             method=method,
-            data=body if body is None or isinstance(body, bytes) else json.dumps(body).encode(),
+            data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json", "Authorization": f"Basic {credentials}"},
         )
         trust = ssl.create_default_context(cafile=self.ca) if self.ca else None

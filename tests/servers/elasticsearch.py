@@ -32,10 +32,12 @@ _QUICK_START = f"{_COMPILE_ONCE} -XX:-UseG1GC -XX:+UseSerialGC -XX:-AlwaysPreTou
 
 
 class Elasticsearch(Server):
-    """An Elasticsearch of one node on 127.0.0.1, with an admin, a writer and a searcher.
+    """An Elasticsearch of one node on 127.0.0.1, with an admin, writers and a searcher.
 
     With `quick_start` the JVM compiles for a quick start, which halves the CPU time of short runs.
     """
+
+    roles = (*Server.roles, "restricted")
 
     def __init__(
         self,
@@ -112,22 +114,24 @@ class Elasticsearch(Server):
 
         A team sends the same roles to `_security/role`, which this distribution lacks.
         """
-        admin, writer, searcher = self.cluster.admin, self.cluster.writer, self.cluster.searcher
+        logins = self.logins()
         roles = {
             "patate_writer": rights.elasticsearch_role("writer", INDEXES),
             "patate_searcher": rights.elasticsearch_role("searcher", INDEXES),
+            "patate_restricted": rights.elasticsearch_role("restricted_writer", INDEXES),
         }
         _write_lines(config / "roles.yml", [f"{r}: {json.dumps(roles[r])}" for r in roles])
         _write_lines(
             config / "users",
-            [f"{login.name}:{_hash(login.secret)}" for login in (admin, writer, searcher)],
+            [f"{login.name}:{_hash(login.secret)}" for login in logins.values()],
         )
         _write_lines(
             config / "users_roles",
             [
-                f"superuser:{admin.name}",
-                f"patate_writer:{writer.name}",
-                f"patate_searcher:{searcher.name}",
+                f"superuser:{logins['admin'].name}",
+                f"patate_writer:{logins['writer'].name}",
+                f"patate_searcher:{logins['searcher'].name}",
+                f"patate_restricted:{logins['restricted'].name}",
             ],
         )
 

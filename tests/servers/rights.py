@@ -8,7 +8,7 @@ import path
 
 FOLDER = path.ROOT / "get_data" / "database" / "rights"
 
-Kind = Literal["searcher", "writer"]
+Kind = Literal["searcher", "writer", "restricted_writer"]
 
 
 def elasticsearch_role(kind: Kind, index: str = "labels") -> dict[str, Any]:

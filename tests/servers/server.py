@@ -33,6 +33,7 @@ class Server:
     """
 
     name = "server"
+    roles: tuple[str, ...] = ("admin", "writer", "searcher")
     user: str | None = None  # whom it runs as; None for the current user
     start_timeout_s = 900.0  # generous: only ends a start that hangs
 
@@ -141,11 +142,13 @@ class Server:
     def logins(self) -> dict[str, Login]:
         """Return the logins by role, created at the first start and kept in the folder."""
         kept = self.folder / "logins.json"
-        if not kept.exists():
-            made = {name: secrets.token_urlsafe(16) for name in ("admin", "writer", "searcher")}
+        made = json.loads(kept.read_text()) if kept.exists() else {}
+        missing = [name for name in self.roles if name not in made]
+        if missing:
+            made |= {name: secrets.token_urlsafe(16) for name in missing}
             kept.touch(mode=0o600)
             kept.write_text(json.dumps(made))
-        return {name: Login(name, secret) for name, secret in json.loads(kept.read_text()).items()}
+        return {name: Login(name, made[name]) for name in self.roles}
 
     def _wait_until_ready(self) -> None:
         assert self._supervisor

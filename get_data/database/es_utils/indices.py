@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 
 from common.errors import DatabaseError
-from get_data.database.es_utils import mapping
+from get_data.database.es_utils import added_fields, mapping
 from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.errors import RequestRejected
+from get_data.database.es_utils.query import Gaps
 from get_data.database.es_utils.settings import INDEX, USER_ID, Settings
+from get_data.database.search.search_query import SearchQuery
 
 _READER_PRIVILEGES = ("read", "view_index_metadata")
 _WRITER_PRIVILEGES = (*_READER_PRIVILEGES, "create_doc", "delete", "maintenance")
@@ -22,6 +24,8 @@ class Indices:
     Attributes:
         labels: the name of the index of the labels.
         tombstones: the name of the index of the tombstones.
+        lacking: declared fields that the index of the labels lacks, and that this login may not
+            add; labels are written with their custom terms instead.
     """
 
     def __init__(self, settings: Settings, client: Client) -> None:
@@ -33,8 +37,15 @@ class Indices:
             self.labels: mapping.label_index(),
             self.tombstones: mapping.tombstone_index(),
         }
+        self.lacking: frozenset[str] = frozenset()
+        self._notices: dict[str, str] = {}
         self._created: set[str] = set()
         self._create_lock = threading.Lock()
+
+    @property
+    def notice(self) -> str:
+        """What an administrator has to add to the indices; "" for nothing."""
+        return "; ".join(self._notices.values())
 
     def check_for_reading(self, *, allow_missing: bool) -> None:
         """Check that the labels can be searched.
@@ -66,7 +77,8 @@ class Indices:
             if index in self._created:
                 return
             if actual := self._fetch_definition(index):
-                self._add_missing_fields(index, actual)
+                self._check_version(index, actual)
+                self._complete(index, actual)
             else:
                 try:
                     self._client.request_json("PUT", f"/{index}", self._definitions[index])
@@ -105,25 +117,99 @@ class Indices:
         misfit = _misfit(self._definitions[index], list(definitions.values()))
         if misfit:
             raise DatabaseError(
-                f"{self._settings.url}/{index} was not created by this toolkit: {misfit}; name "
+                f"{self._settings.url}/{index} does not fit this toolkit: {misfit}; name "
                 f"another index in {INDEX}"
             )
         return next(iter(definitions.values()), {})
 
-    def _add_missing_fields(self, index: str, actual: mapping.Definition) -> None:
-        addition = mapping.missing_fields(self._definitions[index], actual)
-        if not addition:
-            return
+    def find_gaps(self, query: SearchQuery) -> Gaps:
+        """Return what the index of the labels lacks of the fields of a query.
+
+        Raises:
+            DatabaseError: some label has a field whose words only an index can search.
+        """
+        actual = self._fetch_definition(self.labels)
+        if actual is None:
+            return Gaps()
+        missing = mapping.missing_paths(actual)
+        gaps, unsearchable = added_fields.find_gaps(self._client, self.labels, missing, query)
+        if unsearchable:
+            addition = mapping.missing_fields(self._definitions[self.labels], actual)
+            raise DatabaseError(
+                f"{self._settings.name} cannot search the words of {unsearchable} yet: an "
+                f"administrator has to add the field ({self._remedy(self.labels, addition)})"
+            )
+        return gaps
+
+    def update(self, *, dry_run: bool) -> list[str]:
+        """Add the fields that the indices lack, and return the requests that do.
+
+        With `dry_run` nothing is changed. An index that does not exist needs nothing.
+
+        Raises:
+            DatabaseError: an index does not fit, or the login may not change it.
+        """
+        requests = []
+        for index, definition in self._definitions.items():
+            actual = self._fetch_definition(index)
+            if actual is None:
+                continue
+            self._check_version(index, actual)
+            if addition := mapping.missing_fields(definition, actual):
+                requests.append(_mapping_request(index, addition))
+                if not dry_run:
+                    self._put_mapping(index, addition)
+            if index == self.labels and not dry_run:
+                added_fields.index_again(self._client, index)
+        return requests
+
+    def _put_mapping(self, index: str, addition: mapping.Definition) -> None:
         try:
             self._client.put_mapping(index, addition)
         except RequestRejected as error:
             if error.status != 403:
                 raise
             raise DatabaseError(
-                f"{self._settings.url}/{index} is from an earlier version, and the login of "
-                f"{USER_ID} may not add to its mapping; ask its administrator to upload once, or "
-                f"to send PUT {index}/_mapping {msgspec.json.encode(addition).decode()}"
+                f"{self._settings.url}/{index}: the login of {USER_ID} may not add fields; ask an "
+                f"administrator to send {_mapping_request(index, addition)}"
             ) from error
+
+    def _check_version(self, index: str, actual: mapping.Definition) -> None:
+        if mapping.is_newer(actual):
+            raise DatabaseError(
+                f"{self._settings.url}/{index} belongs to a newer version of this toolkit: this "
+                "one can search it, but not change it; update this checkout"
+            )
+
+    def _complete(self, index: str, actual: mapping.Definition) -> None:
+        """Add what an index from an earlier version lacks, if the login may.
+
+        If not, labels are written and found without; `notice` tells who can add it.
+        """
+        addition = mapping.missing_fields(self._definitions[index], actual)
+        try:
+            if addition:
+                self._client.put_mapping(index, addition)
+            if index == self.labels:
+                added_fields.index_again(self._client, index)
+        except RequestRejected as error:
+            if error.status not in (400, 403):
+                raise
+            if not addition:  # labels from before are found by their documents
+                return
+            if index == self.labels:
+                self.lacking = mapping.missing_paths(actual)
+            reason = "this login may not add" if error.status == 403 else error.short_reason
+            self._notices[index] = (
+                f"{self._settings.url}/{index} is from an earlier version and lacks fields "
+                f"({reason}). Labels are uploaded and found all the same; an administrator "
+                f"should add them once: {self._remedy(index, addition)}"
+            )
+
+    def _remedy(self, index: str, addition: mapping.Definition) -> str:
+        """Return what an administrator does to complete an index."""
+        by_script = "upload_data.py --update-index"
+        return f"{by_script}, or {_mapping_request(index, addition)}" if addition else by_script
 
     def _check_privileges(self, indices: Sequence[str], privileges: Sequence[str]) -> None:
         """Raise DatabaseError unless the login has the privileges on all the indices."""
@@ -147,6 +233,10 @@ class Indices:
                 f"{self._settings.url}: the login of {USER_ID} lacks the privileges "
                 f"{', '.join(sorted(lacking))}; ask its administrator"
             )
+
+
+def _mapping_request(index: str, addition: mapping.Definition) -> str:
+    return f"PUT {index}/_mapping {msgspec.json.encode(addition).decode()}"
 
 
 def _misfit(expected: mapping.Definition, actual: Sequence[Mapping[str, Any]]) -> str:

@@ -21,7 +21,7 @@ from get_data.database.es_utils.bulk import Outcome
 from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.errors import NOT_READY, root_cause
 from get_data.database.es_utils.indices import Indices
-from get_data.database.es_utils.query import check_query, query_body
+from get_data.database.es_utils.query import check_query, search_body
 from get_data.database.es_utils.settings import Settings
 from get_data.database.interfaces import (
     CreateResult,
@@ -59,6 +59,11 @@ class ElasticsearchIndex:
         """The address of the index."""
         return self._settings.name
 
+    @property
+    def notice(self) -> str:
+        """A line about fields that the index lacks, known after a check for writing; or ""."""
+        return self._indices.notice
+
     def check(self, *, writing: bool, allow_missing: bool = False) -> None:
         """Check address, mapping and rights; call this first.
 
@@ -76,6 +81,14 @@ class ElasticsearchIndex:
             self._indices.check_for_writing()
         else:
             self._indices.check_for_reading(allow_missing=allow_missing)
+
+    def update(self, *, dry_run: bool) -> list[str]:
+        """Add the fields that the indices lack, and return the requests that do.
+
+        Raises:
+            DatabaseError: an index does not fit, or the login may not change it.
+        """
+        return self._indices.update(dry_run=dry_run)
 
     def missing_part(self, *, tombstones: bool) -> str:
         """Return the address of the index that is missing, "" if none is.
@@ -121,10 +134,13 @@ class ElasticsearchIndex:
         """Create the labels that do not exist yet, and return the outcome of each."""
         result = CreateResult()
         bodies: dict[str, bytes] = {}
+        if documents:
+            self._indices.create_if_missing(self._indices.labels)
+        undeclared = self._indices.lacking
         for document in documents:
             fingerprint = str(document.get("label_fingerprint"))
             try:
-                bodies.setdefault(fingerprint, _encode(document))
+                bodies.setdefault(fingerprint, _encode(document, undeclared))
             except (InputError, ValueError, TypeError) as error:
                 result.rejected[fingerprint] = str(error)
         # create-only: an existing label is reported (409) and left as it is
@@ -188,10 +204,12 @@ class ElasticsearchIndex:
         check_query(query)
         # this object's own writes must be in the snapshot
         self._refresh()
+        gaps = self._indices.find_gaps(query)
+        check_query(query, gaps)
         # a query that the server rejects fails here, before the caller begins its output
-        search.count(self._client, self._indices.labels, query, limit=1)
-        body = query_body(query, both_forms=True)
-        return search.scan_in_order(self._client, self._indices.labels, body)
+        search.count(self._client, self._indices.labels, query, gaps, limit=1)
+        selection = search_body(query, gaps)
+        return search.scan_in_order(self._client, self._indices.labels, selection)
 
     def count(self, query: SearchQuery) -> int:
         """Return how many labels match.
@@ -201,7 +219,9 @@ class ElasticsearchIndex:
         """
         check_query(query)
         self._refresh()
-        return search.count(self._client, self._indices.labels, query)
+        gaps = self._indices.find_gaps(query)
+        check_query(query, gaps)
+        return search.count(self._client, self._indices.labels, query, gaps)
 
     def custom_fields(self) -> set[str]:
         """Return the dotted names of the fields that labels have beyond the declared ones."""
@@ -320,8 +340,8 @@ class _MultiGetResponse(msgspec.Struct):
     docs: list[_Item]
 
 
-def _encode(document: Document) -> bytes:
-    """Return a label as JSON, with its custom terms.
+def _encode(document: Document, undeclared: Collection[str]) -> bytes:
+    """Return a label as JSON, with its custom terms and those of `undeclared` paths.
 
     Raises:
         InputError: it is not a valid label.
@@ -329,6 +349,6 @@ def _encode(document: Document) -> bytes:
         TypeError: likewise.
     """
     validation.parse(document)
-    if terms := custom_fields.custom_terms(document):
+    if terms := custom_fields.custom_terms(document, undeclared):
         document = {**document, schema.CUSTOM_TERMS: terms}
     return encode_document(document)

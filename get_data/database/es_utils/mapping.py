@@ -9,10 +9,15 @@
   from an earlier version has a field for each of them; these are kept and queried as well, and the
   next writer adds the shared field.
 
+A declared field that an index lacks is added by the next writer who may (`added_fields`).
+`LABEL_VERSION` changes only with what cannot be added; `_meta.oldest_writer` then names the oldest
+version that may write, if that is not the version itself.
+
 The index is sorted in the order of search results, so results need no sorting.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from get_data.labels.schema import CUSTOM, CUSTOM_TERMS, INDEX_TYPES, MAX_KEYWORD, resolve_field
@@ -20,13 +25,13 @@ from get_data.labels.schema import CUSTOM, CUSTOM_TERMS, INDEX_TYPES, MAX_KEYWOR
 LABEL_VERSION = 1
 ORDER = {"img_id": "asc", "label.created_on_date": "desc", "label_fingerprint": "asc"}
 
-_DATES = "strict_date_optional_time||yyyyMMdd'T'HH-mm-ss-SSSSSS||basic_date"
+DATE_FORMATS = "strict_date_optional_time||yyyyMMdd'T'HH-mm-ss-SSSSSS||basic_date"
 _KEYWORD = {"type": "keyword", "ignore_above": MAX_KEYWORD}
 _FIELD_TYPES: Mapping[str, Mapping[str, Any]] = {
     "keyword": _KEYWORD,
     "keyword+text": {**_KEYWORD, "fields": {"text": {"type": "text"}}},
     "flattened": {"type": "flattened", "ignore_above": MAX_KEYWORD},
-    "date": {"type": "date_nanos", "format": _DATES, "ignore_malformed": True},
+    "date": {"type": "date_nanos", "format": DATE_FORMATS, "ignore_malformed": True},
 }
 
 _NO_DYNAMIC_FIELDS = {"dynamic": "false"}
@@ -63,41 +68,46 @@ def tombstone_index() -> Definition:
 def missing_fields(expected: Definition, actual: Definition) -> Definition:
     """Return the body of `PUT _mapping` that completes an index; empty if it is complete."""
     mappings, needed = actual.get("mappings", {}), expected["mappings"]
-    fields = {
-        name: field
-        for name, field in needed["properties"].items()
-        if name not in mappings.get("properties", {})
-    }
+    fields = _missing_properties(needed["properties"], mappings.get("properties", {}))
     if not fields and mappings.get("dynamic") == needed["dynamic"]:
         return {}
     return {**_NO_DYNAMIC_FIELDS, "properties": fields}
 
 
+def missing_paths(actual: Definition) -> frozenset[str]:
+    """Return the dotted paths of the declared fields that an index of labels lacks."""
+    expected = label_index()["mappings"]["properties"]
+    missing = _missing_properties(expected, actual.get("mappings", {}).get("properties", {}))
+    return frozenset(_leaf_paths(missing, "")) - {CUSTOM_TERMS}
+
+
+def is_newer(actual: Definition) -> bool:
+    """Return whether a later version changed the index so that this one may not write to it."""
+    meta = actual.get("mappings", {}).get("_meta", {})
+    oldest_writer = meta.get("oldest_writer", meta.get("label_version", LABEL_VERSION))
+    return bool(oldest_writer > LABEL_VERSION)
+
+
 def misfit(expected: Definition, actual: Definition) -> str:
     """Return the first difference that cannot be fixed, "" if there is none.
 
-    Missing fields, as in an index from an earlier version, can be added.
+    Missing fields, as in an index from an earlier version, can be added. An index from a later
+    version has more fields; `is_newer` tells whether this one may write to it.
     """
-    missing = missing_fields(expected, actual).get("properties", {})
-    expected = {
-        **expected,
-        "mappings": {
-            **{
-                key: value
-                for key, value in expected["mappings"].items()
-                if key not in _NO_DYNAMIC_FIELDS
-            },
-            "properties": {
-                name: field
-                for name, field in expected["mappings"]["properties"].items()
-                if name not in missing
-            },
-        },
+    mappings, found = expected["mappings"], actual.get("mappings", {})
+    required = {
+        key: value
+        for key, value in mappings.items()
+        if key not in (*_NO_DYNAMIC_FIELDS, "_meta", "properties")
     }
-    for part in ("mappings", "settings"):
-        for difference in _differences(_relevant(expected, part), _relevant(actual, part), ""):
-            return difference
-    return ""
+    if "_meta" in mappings and not isinstance(_label_version(found), int):
+        return "_meta.label_version is missing"
+    parts = (
+        _differences(required, found, ""),
+        _type_differences(mappings["properties"], found.get("properties", {}), ""),
+        _differences(_sort_order(expected), _sort_order(actual), ""),
+    )
+    return next(chain.from_iterable(parts), "")
 
 
 def custom_fields(actual: Definition) -> Iterator[str]:
@@ -124,12 +134,48 @@ def _properties() -> dict[str, Any]:
     return properties
 
 
-def _relevant(definition: Definition, part: str) -> Any:
-    """Return the mappings, or of the settings only the sort order."""
-    if part == "mappings":
-        return definition.get("mappings", {})
+def _missing_properties(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties that `actual` lacks, at any depth."""
+    missing: dict[str, Any] = {}
+    for name, field in expected.items():
+        if name not in actual:
+            missing[name] = field
+        elif "properties" in field and "properties" in actual[name]:
+            inside = _missing_properties(field["properties"], actual[name]["properties"])
+            if inside:
+                missing[name] = {"properties": inside}
+    return missing
+
+
+def _leaf_paths(properties: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for name, field in properties.items():
+        if "properties" in field:
+            yield from _leaf_paths(field["properties"], f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _label_version(mappings: Mapping[str, Any]) -> Any:
+    return mappings.get("_meta", {}).get("label_version")
+
+
+def _sort_order(definition: Definition) -> Mapping[str, Any]:
     sort = definition.get("settings", {}).get("index", {}).get("sort", {})
     return {"sort": sort} if sort else {}
+
+
+def _type_differences(
+    expected: Mapping[str, Any], actual: Mapping[str, Any], prefix: str
+) -> Iterator[str]:
+    """Yield the fields that both have, with another type."""
+    for name in expected.keys() & actual.keys():
+        field, path = expected[name], prefix + name
+        if "properties" in field and "properties" in actual[name]:
+            yield from _type_differences(
+                field["properties"], actual[name]["properties"], f"{path}."
+            )
+        else:
+            yield from _differences(field, actual[name], path)
 
 
 def _differences(expected: Any, actual: Any, path: str) -> Iterator[str]:
@@ -138,6 +184,5 @@ def _differences(expected: Any, actual: Any, path: str) -> Iterator[str]:
         for key, value in expected.items():
             yield from _differences(value, actual.get(key), f"{path}.{key}" if path else key)
     elif expected != actual:
-        name = path.replace(".properties.", ".").removeprefix("properties.")
         found = "missing" if actual is None else repr(actual)
-        yield f"{name} is {found} instead of {expected!r}"
+        yield f"{path} is {found} instead of {expected!r}"

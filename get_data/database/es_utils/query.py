@@ -2,13 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from common.errors import InputError
+from get_data.database.es_utils.mapping import DATE_FORMATS
 from get_data.database.search.search_query import Clause, SearchQuery, parse_search_query
 from get_data.labels.custom_fields import field_term, term_text, value_term
-from get_data.labels.schema import CUSTOM, CUSTOM_TERMS, is_elasticsearch_field, resolve_field
+from get_data.labels.schema import (
+    CUSTOM,
+    CUSTOM_TERMS,
+    INDEX_TYPES,
+    is_elasticsearch_field,
+    resolve_field,
+)
 from get_data.labels.unicode_forms import to_nfd
 
 # The argument that holds the text, for the types that can be asked in both Unicode forms. In a
@@ -33,6 +40,34 @@ _UNSUPPORTED_FOR_CUSTOM_FIELDS = frozenset(
         *("terms_set", "common"),
     )
 )
+
+
+_RUNTIME_TYPES: Mapping[str, Mapping[str, Any]] = {
+    "integer": {"type": "long"},
+    "long": {"type": "long"},
+    "float": {"type": "double"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "date", "format": DATE_FORMATS},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Declared fields that some labels have only as custom terms (`added_fields`).
+
+    Attributes:
+        missing: paths that the index lacks.
+        partial: paths that the index has, but not for all labels.
+    """
+
+    missing: frozenset[str] = frozenset()
+    partial: frozenset[str] = frozenset()
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.missing or path in self.partial
+
+
+_NO_GAPS = Gaps()
 
 
 def get_search_query_from_dict(search: dict[str, Any]) -> dict[str, Any]:
@@ -75,13 +110,31 @@ def get_search_query_from_dict(search: dict[str, Any]) -> dict[str, Any]:
     return query_body(parse_search_query(search))
 
 
-def query_body(query: SearchQuery, *, both_forms: bool = False) -> dict[str, Any]:
+def search_body(query: SearchQuery, gaps: Gaps) -> dict[str, Any]:
+    """Return the body of a search in an index: the query, and the runtime fields that it needs.
+
+    Texts are also matched in NFD, as earlier versions and other programs may have stored them.
+    """
+    paths = {resolve_field(clause.path)[0] for clause in query.clauses}
+    runtime = {
+        path: _RUNTIME_TYPES[kind]
+        for path in sorted(paths)
+        if path in gaps and (kind := INDEX_TYPES.get(path, "")) in _RUNTIME_TYPES
+    }
+    body = {"query": query_body(query, both_forms=True, gaps=gaps)}
+    return {**body, "runtime_mappings": runtime} if runtime else body
+
+
+def query_body(
+    query: SearchQuery, *, both_forms: bool = False, gaps: Gaps = _NO_GAPS
+) -> dict[str, Any]:
     """Return the query of Elasticsearch for a parsed search.
 
     Args:
         query: the parsed search.
         both_forms: also match texts in NFD, as earlier versions and other programs may have stored
             them.
+        gaps: the fields that some labels have only as custom terms.
 
     Raises:
         InputError: an argument that must be a list is not.
@@ -90,9 +143,9 @@ def query_body(query: SearchQuery, *, both_forms: bool = False) -> dict[str, Any
         return {"match_all": {}}
     clauses: dict[str, Any] = {}
     for clause in query.clauses:
-        body = _clause_body(clause)
+        body = _clause_body(clause, gaps)
         if both_forms and (nfd_clause := _decompose(clause)):
-            forms = [body, _clause_body(nfd_clause)]
+            forms = [body, _clause_body(nfd_clause, gaps)]
             body = {"bool": {"should": forms, "minimum_should_match": 1}}
         clauses.setdefault(clause.occur, []).append(body)
     if "should" in clauses:
@@ -100,10 +153,10 @@ def query_body(query: SearchQuery, *, both_forms: bool = False) -> dict[str, Any
     return {"bool": clauses}
 
 
-def check_query(query: SearchQuery) -> None:
+def check_query(query: SearchQuery, gaps: Gaps = _NO_GAPS) -> None:
     """Raise InputError for a query type that Elasticsearch supports, but not for custom fields."""
     for clause in query.clauses:
-        if _is_custom(clause) and clause.type in _UNSUPPORTED_FOR_CUSTOM_FIELDS:
+        if _has_terms(clause, gaps) and clause.type in _UNSUPPORTED_FOR_CUSTOM_FIELDS:
             raise InputError(
                 f"{clause.path}: {clause.type} is not supported for custom fields; "
                 "use term, terms, prefix, wildcard, regexp, range or exists"
@@ -124,7 +177,7 @@ def _decompose(clause: Clause) -> Clause | None:
     return replace(clause, arguments={**clause.arguments, name: decomposed})
 
 
-def _clause_body(clause: Clause) -> dict[str, Any]:
+def _clause_body(clause: Clause, gaps: Gaps) -> dict[str, Any]:
     if clause.type == "match_all":
         return {"match_all": dict(clause.arguments)}
     if clause.type == "ids":
@@ -134,7 +187,11 @@ def _clause_body(clause: Clause) -> dict[str, Any]:
         _check_list(clause, "value")
     path = resolve_field(clause.path)[0]
     of_field = _typed_query(clause.type, path, clause.arguments)
-    if not _is_custom(clause) or not (of_terms := _custom_terms_query(clause, path)):
+    if path in gaps.missing and not _has_terms(clause, gaps):
+        # the runtime field would be read from every document
+        has_key = _typed_query("term", CUSTOM_TERMS, {"value": field_term(path)})
+        return {"bool": {"filter": [has_key, of_field]}}
+    if not _has_terms(clause, gaps) or not (of_terms := _custom_terms_query(clause, path)):
         return of_field
     # An index from before CUSTOM_TERMS has labels whose custom fields are only in the field itself.
     return {"bool": {"should": [of_terms, of_field]}}
@@ -150,8 +207,11 @@ def _typed_query(kind: str, path: str, arguments: Mapping[str, Any]) -> dict[str
     return {kind: {path: dict(arguments)}}
 
 
-def _is_custom(clause: Clause) -> bool:
+def _has_terms(clause: Clause, gaps: Gaps) -> bool:
+    """Return whether custom terms have the values of a field, which is a keyword."""
     path, kind = resolve_field(clause.path)
+    if path in gaps:
+        return kind in ("keyword", "keyword+text", "flattened")
     return kind == CUSTOM and not is_elasticsearch_field(path) and "*" not in path
 
 

@@ -11,7 +11,7 @@ from common.errors import DatabaseError, InputError
 from get_data.database.es_utils import mapping
 from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.errors import RequestRejected
-from get_data.database.es_utils.query import query_body
+from get_data.database.es_utils.query import Gaps, search_body
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels.custom_fields import path_of_term
 from get_data.labels.schema import CUSTOM_TERMS
@@ -46,7 +46,9 @@ def refresh(client: Client, index: str, *, should_retry: bool = True) -> None:
         )
 
 
-def count(client: Client, index: str, query: SearchQuery, limit: int | None = None) -> int:
+def count(
+    client: Client, index: str, query: SearchQuery, gaps: Gaps, limit: int | None = None
+) -> int:
     """Return how many documents match; with a limit, counting stops there.
 
     Raises:
@@ -54,7 +56,7 @@ def count(client: Client, index: str, query: SearchQuery, limit: int | None = No
     """
     body = {
         "size": 0,
-        "query": query_body(query, both_forms=True),
+        **search_body(query, gaps),
         "track_total_hits": limit or True,
     }
     try:
@@ -66,7 +68,7 @@ def count(client: Client, index: str, query: SearchQuery, limit: int | None = No
             # asked one by one, the clause at fault can be named
             if len(query.clauses) > 1:
                 for clause in query.clauses:  # one of which is rejected by name
-                    count(client, index, SearchQuery((clause,)), limit=1)
+                    count(client, index, SearchQuery((clause,)), gaps, limit=1)
             raise _rejected_query(query, error) from error
         raise
     return int(answer["hits"]["total"]["value"])
@@ -110,9 +112,11 @@ def scan(
 
 
 def scan_in_order(
-    client: Client, index: str, query: Mapping[str, Any]
+    client: Client, index: str, selection: Mapping[str, Any]
 ) -> Generator[bytes, None, None]:
     """Yield a sorted snapshot of the documents that match: JSON, one line each.
+
+    `selection` is what `search_body` returns.
 
     The next page is fetched while the current one is consumed.
 
@@ -127,7 +131,7 @@ def scan_in_order(
             return
         raise
     body = {
-        "query": query,
+        **selection,
         "sort": _ORDER,
         "_source": {"excludes": [CUSTOM_TERMS]},
         "track_total_hits": False,

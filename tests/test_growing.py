@@ -1,0 +1,300 @@
+"""A new field of a label is one line in the declaration: yesterday's databases go on.
+
+The code of tomorrow is a copy whose declaration has three fields more; the code of today uses the
+same database at the same time.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+import path
+from get_data.labels import label_file
+from tests.conftest import document, save
+from tests.servers.addresses import new_name
+from tests.test_layouts import LAYOUTS, put_indices
+
+NEW_FIELDS = {
+    '    driver: Keyword = ""\n': '    weather: Keyword = ""\n    sky: Text = ""\n',
+    "\n\nclass Label(Struct": """    grip: (
+        Annotated[float, _meta("Grip of the tyres", "none", "float", ge=0)] | UnsetType
+    ) = UNSET
+""",
+}
+QUESTIONS = [
+    {"weather": {"type": "term", "value": "sunny"}},
+    {"weather": {"type": "exists"}},
+    {"weather": {"type": "term", "value": "sunny", "bool": "must_not"}},
+    {"weather": {"type": "prefix", "value": "r"}, "driver": {"type": "term", "value": "Zoé"}},
+    {"sky": {"type": "wildcard", "value": "*clouds"}},
+]
+NUMBERS = [  # which only tomorrow's code knows as numbers
+    {"label.grip": {"type": "range", "gte": 9.5}},
+    {"label.grip": {"type": "term", "value": 10}},
+    {"label.grip": {"type": "range", "lt": 9.5, "bool": "must_not"}},
+    {"label.grip": {"type": "exists"}},
+]
+WORDS = {"sky": {"type": "match", "field": "text", "query": "clouds"}}
+
+
+@pytest.fixture(scope="module")
+def tomorrow(tmp_path_factory):
+    """The code with three fields more."""
+    folder = tmp_path_factory.mktemp("tomorrow")
+    for name in ("common", "get_data"):
+        shutil.copytree(path.ROOT / name, folder / name)
+    for name in ("path.py", "pyproject.toml", "hardware_conf.json"):
+        shutil.copy(path.ROOT / name, folder)
+    schema = folder / "get_data/labels/schema.py"
+    text = schema.read_text()
+    for place, addition in NEW_FIELDS.items():
+        assert text.count(place) == 1
+        before = place if place.startswith(" ") else ""
+        after = "" if before else place
+        text = text.replace(place, f"{before}{addition}{after}")
+    schema.write_text(text)
+    return folder
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("elasticsearch_8", marks=pytest.mark.servers),
+        pytest.param("elasticsearch_9", marks=pytest.mark.servers),
+    ]
+)
+def database(request, tmp_path):
+    """The variables that lead to yesterday's database."""
+    layout = LAYOUTS[0]
+    if request.param == "local":
+        shutil.copytree(layout / "database", tmp_path / "home" / "database")
+        yield {"PATATE_HOME": str(tmp_path / "home")}
+        return
+    cluster, s3 = (request.getfixturevalue(name) for name in (request.param, "s3"))
+    with team_of(cluster, s3, layout) as environment:
+        yield environment
+
+
+class team_of:  # noqa: N801  reads as a function
+    """Yesterday's database on servers: the variables of its writer."""
+
+    def __init__(self, cluster, s3, layout):
+        self.cluster, self.s3, self.layout = cluster, s3, layout
+        self.name = new_name("labels")
+
+    def __enter__(self):
+        put_indices(
+            self.cluster, self.name, json.loads((self.layout / "elasticsearch.json").read_text())
+        )
+        bucket = self.s3.make_bucket()
+        folder = self.layout / "database"
+        with closing(self.s3.client()) as client:
+            for file in (folder / "pictures").rglob("*.jpg"):
+                key = str(file.relative_to(folder))
+                client.put_object(Bucket=bucket, Key=key, Body=file.read_bytes())
+        return self.cluster.environment(self.name) | self.s3.environment(bucket)
+
+    def __exit__(self, *_):
+        self.cluster.ask("DELETE", f"/{self.name},{self.name}-gone?ignore_unavailable=true")
+
+
+def run(root, script, environment, *arguments, code=0):
+    """Run a script of a version: its counts, and what it says."""
+    done = subprocess.run(
+        [sys.executable, str(root / "get_data" / script), *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+SEARCH_ALL = """
+import json, sys
+from get_data import search_and_download
+
+folder = sys.argv[1]
+for number, question in enumerate(sys.argv[2:]):
+    file = f"{folder}/{number}.json"
+    arguments = ["-q", question, "-p", folder, "-o", file, "--no-download", "--allow-empty"]
+    assert search_and_download.main(arguments) == 0, question
+"""
+
+
+def found(root, environment, folder, *questions):
+    """The ids that each search finds; all in one process of a version."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SEARCH_ALL, folder, *map(json.dumps, questions)],
+        cwd=root,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [set(label_file.read(folder / f"{number}.json")) for number in range(len(questions))]
+
+
+def assert_found(root, environment, folder, documents, questions):
+    """A version finds what the labels hold."""
+    answers = [set(answer) for answer in expected(documents)[: len(questions)]]
+    for question, ids, answer in zip(
+        questions, found(root, environment, folder, *questions), answers, strict=True
+    ):
+        assert ids == answer, (question, root)
+
+
+def assert_both_find(tomorrow, environment, folder, documents):
+    """Both versions find what the labels hold; only tomorrow's knows the numbers."""
+    assert_found(tomorrow, environment, folder, documents, [*QUESTIONS, *NUMBERS])
+    assert_found(path.ROOT, environment, folder, documents, QUESTIONS)
+
+
+def expected(documents):
+    """The answers to `QUESTIONS` and `NUMBERS`."""
+
+    def ids_of(matches):
+        return [one["img_id"] for one in documents if matches(one)]
+
+    def values(one):
+        value = one.get("weather", [])
+        return value if isinstance(value, list) else [value]
+
+    def grip(one):
+        return one["label"].get("grip", -1)
+
+    return [
+        ids_of(lambda one: "sunny" in values(one)),
+        ids_of(lambda one: "weather" in one),
+        ids_of(lambda one: "sunny" not in values(one)),
+        ids_of(lambda one: any(value.startswith("r") for value in values(one))),
+        ids_of(lambda one: one.get("sky", "").endswith("clouds")),
+        ids_of(lambda one: grip(one) >= 9.5),
+        ids_of(lambda one: grip(one) == 10),
+        ids_of(lambda one: grip(one) == -1 or grip(one) >= 9.5),
+        ids_of(lambda one: grip(one) != -1),
+    ]
+
+
+def drive_with(folder, first):
+    """Three labels with the new fields, and one without."""
+    made = [
+        document(first, weather="sunny", sky="few clouds"),
+        document(first + 1, weather="rain", sky="grey"),
+        document(first + 2),
+        document(first + 3),
+    ]
+    for one, grip in zip(made, (10, 9, 9.5), strict=False):
+        one["label"]["grip"] = grip
+    return save(folder, made), made
+
+
+def old_documents():
+    return list(json.loads((LAYOUTS[0] / "expected.json").read_text())["documents"].values())
+
+
+def test_a_field_more_goes_on_with_yesterdays_database(tomorrow, database, tmp_path):
+    held, questions = old_documents(), tmp_path / "questions"
+    assert_found(tomorrow, database, questions, held, [*QUESTIONS, *NUMBERS])
+    assert found(tomorrow, database, questions, WORDS) == [set()]
+    # the old code takes the new fields for a team's own, the new one as declared
+    for number, root in enumerate([path.ROOT, tomorrow, path.ROOT, tomorrow]):
+        folder, made = drive_with(tmp_path / f"drive {number}", 1000 + 10 * number)
+        counts, _ = run(root, "upload_data.py", database, folder)
+        assert counts["created"] == len(made)
+        held += made
+        assert_both_find(tomorrow, database, questions, held)
+    everything = {one["img_id"] for one in held}
+    clouds = {one["img_id"] for one in held if "clouds" in one.get("sky", "")}
+    assert found(tomorrow, database, questions, {}, WORDS) == [everything, clouds]
+    assert found(path.ROOT, database, questions, {}) == [everything]
+    counts, _ = run(tomorrow, "upload_data.py", database, "--update-index")
+    assert counts == {"changes": []}
+
+
+@pytest.fixture(params=["elasticsearch_8", "elasticsearch_9"])
+def restricted(request, s3):
+    """Yesterday's database of a team whose writer may not change mappings."""
+    cluster = request.getfixturevalue(request.param)
+    with team_of(cluster, s3, LAYOUTS[0]) as environment:
+        name = environment["PATATE_ES_INDEX"]
+        yield cluster, environment | cluster.environment(name, cluster.restricted)
+
+
+@pytest.mark.servers
+def test_a_writer_without_the_right_goes_on_until_an_administrator_adds_the_field(
+    tomorrow, restricted, tmp_path
+):
+    cluster, environment = restricted
+    name, questions = environment["PATATE_ES_INDEX"], tmp_path / "questions"
+    held = old_documents()
+    admin = environment | cluster.environment(name, cluster.admin)
+    for number, root in enumerate([tomorrow, path.ROOT]):
+        folder, made = drive_with(tmp_path / f"drive {number}", 1000 + 10 * number)
+        counts, said = run(root, "upload_data.py", environment, folder)
+        assert counts["created"] == len(made)
+        assert (f"PUT {name}/_mapping" in said) == (root == tomorrow)
+        assert ("administrator" in said) == (root == tomorrow)
+        held += made
+    assert_both_find(tomorrow, environment, questions, held)
+    # the words of a sentence need the index: no answer is better than half of one
+    question = ("-q", json.dumps(WORDS), "-p", questions, "--no-download")
+    _, said = run(tomorrow, "search_and_download.py", environment, *question, code=1)
+    assert "sky" in said
+    assert f"PUT {name}/_mapping" in said
+
+    _, said = run(tomorrow, "upload_data.py", environment, "--update-index", code=1)
+    assert f"PUT {name}/_mapping" in said
+    counts, _ = run(tomorrow, "upload_data.py", environment, "--update-index", "--dry-run")
+    [request] = counts["changes"]
+    assert "weather" not in properties_of(cluster, name)
+    method, where, body = request.split(" ", 2)
+    assert cluster.ask(method, f"/{where}", json.loads(body))[0] == 200
+    assert properties_of(cluster, name)["weather"]["type"] == "keyword"
+    # labels from before are not in the new fields yet, and found
+    assert_both_find(tomorrow, environment, questions, held)
+    counts, _ = run(tomorrow, "upload_data.py", admin, "--update-index")
+    assert counts == {"changes": []}
+    cluster.ask("POST", f"/{name}/_refresh")
+    only_terms = {
+        "bool": {
+            "filter": [{"term": {"_own": "label.grip"}}],
+            "must_not": [{"exists": {"field": "label.grip"}}],
+        }
+    }
+    assert cluster.ask("POST", f"/{name}/_count", {"query": only_terms})[1]["count"] == 0
+    assert_both_find(tomorrow, environment, questions, held)
+    everything = {one["img_id"] for one in held}
+    clouds = {one["img_id"] for one in held if "clouds" in one.get("sky", "")}
+    assert found(tomorrow, environment, questions, {}, WORDS) == [everything, clouds]
+
+
+def properties_of(cluster, name):
+    return cluster.ask("GET", f"/{name}/_mapping")[1][name]["mappings"]["properties"]
+
+
+@pytest.mark.servers
+def test_a_field_of_another_type_is_refused_by_name(tomorrow, elasticsearch_8, s3, tmp_path):
+    with team_of(elasticsearch_8, s3, LAYOUTS[0]) as environment:
+        name = environment["PATATE_ES_INDEX"]
+        other = {"properties": {"label": {"properties": {"grip": {"type": "keyword"}}}}}
+        assert elasticsearch_8.ask("PUT", f"/{name}/_mapping", other)[0] == 200
+        folder, _ = drive_with(tmp_path / "drive", 1000)
+        for script, arguments in [
+            ("upload_data.py", [folder]),
+            ("upload_data.py", ["--update-index"]),
+            ("search_and_download.py", ["-p", tmp_path / "set"]),
+        ]:
+            _, said = run(tomorrow, script, environment, *arguments, code=1)
+            assert "label.grip" in said
+        assert "weather" not in properties_of(elasticsearch_8, name)
+        counts, _ = run(path.ROOT, "upload_data.py", environment, folder)
+        assert counts["created"] == 4
