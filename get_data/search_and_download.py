@@ -201,7 +201,7 @@ def report(
             "other_labels": counts["others"],
         }
     )
-    code = output.print_failures(failures)
+    code = output.report_failures(failures)
     return exit_codes.FAILED if is_kept and not failures else code
 
 

@@ -163,7 +163,7 @@ def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
             "pictures_sent": pictures,
         }
     )
-    return output.print_failures(failures)
+    return output.report_failures(failures)
 
 
 def summary(counts: Mapping[str, int], pictures: int, *, dry_run: bool) -> str:

@@ -25,7 +25,7 @@ from get_data.cli import arguments, files, output, process
 from get_data.cli.output import pluralize
 from get_data.database.changes import Changes, Counts, Outcome, sort_entries
 from get_data.database.connection import Database, open_database
-from get_data.database.corrections import Overtaken, Survey, survey
+from get_data.database.corrections import CorrectionCheck, Overtaken, check_corrections
 from get_data.database.upload import read_entries
 
 VERBS = ("add", "correct", "delete", "change nothing")
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.print_database(db.name, db.notice)
         changes.check_same_picture(db.index)
         changes = changes.restoring_replaced(db.index)
-        findings = survey(changes.add, changes.delete, db.index)
+        findings = check_corrections(changes.add, changes.delete, db.index)
         if args.skip_overtaken:
             changes = changes.without(findings.overtaken)
         planned = changes.plan(db.index, db.store)
@@ -115,7 +115,9 @@ def print_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
             output.print_message(f"{subject} meanwhile by {by}: {pictures}; {consequence}")
 
 
-def ask(counts: Counts, findings: Survey, db: Database, *, is_agreed: bool, skipped: bool) -> None:
+def ask(
+    counts: Counts, findings: CorrectionCheck, db: Database, *, is_agreed: bool, skipped: bool
+) -> None:
     """Ask before labels are replaced or deleted; for a foreign file, ask even if `is_agreed`.
 
     Raises:
@@ -139,7 +141,7 @@ def ask(counts: Counts, findings: Survey, db: Database, *, is_agreed: bool, skip
         )
 
 
-def mismatch(findings: Survey, db: Database) -> str:
+def mismatch(findings: CorrectionCheck, db: Database) -> str:
     """Return why the file seems to belong to another database."""
     return (
         f"the database {db.name} never had {findings.unknown:,} of the "
@@ -147,7 +149,7 @@ def mismatch(findings: Survey, db: Database) -> str:
     )
 
 
-def report(outcome: Outcome, findings: Survey, *, dry_run: bool) -> int:
+def report(outcome: Outcome, findings: CorrectionCheck, *, dry_run: bool) -> int:
     """Print what was done, or would be, and return the exit code."""
     counts = outcome.counts
     changes = describe(counts, done=not dry_run)
@@ -163,7 +165,7 @@ def report(outcome: Outcome, findings: Survey, *, dry_run: bool) -> int:
             f"Left out {pluralize(counts.gone, 'label')} corrected or deleted before"
         )
     output.write_json(asdict(counts))
-    return output.print_failures(outcome.failures)
+    return output.report_failures(outcome.failures)
 
 
 def describe(counts: Counts, *, done: bool) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from get_data import search_and_download, upload_data, upload_to_db
-from get_data.database.delete import OLD_BACKUP_S, settle
+from get_data.database.delete import OLD_BACKUP_S, reconcile
 from get_data.database.interfaces import backup_path, picture_key
 from get_data.labels import edits, ids, label_file
 from tests.conftest import document, picture
@@ -158,7 +158,7 @@ def test_a_whole_old_copy_takes_the_place_of_a_damaged_picture_before_it_goes():
     old = backup_path(KEY, "killed")
     store.put(old, picture(4))
     store.age_s[old] = OLD_BACKUP_S + 1
-    settle([], index, store, run="now")
+    reconcile([], index, store, run="now")
     assert store.pictures == {KEY: picture(4)}
 
 

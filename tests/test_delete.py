@@ -7,7 +7,7 @@ import pytest
 
 from common import times
 from common.errors import DatabaseError
-from get_data.database.delete import delete, plan, settle
+from get_data.database.delete import delete, plan, reconcile
 from get_data.database.interfaces import LabelReference, backup_path, picture_key
 from get_data.database.upload import Entry, read_entries, upload
 from get_data.labels import edits, ids, label_file
@@ -271,7 +271,7 @@ def test_a_damaged_backup_copy_is_not_restored(full):
     full.store.put_new(key_of(5), b"")
     full.store.back_up(key_of(5), "killed run")
     full.store.delete(key_of(5))
-    assert settle([key_of(5)], full.index, full.store, run="r") == {key_of(5): "lost"}
+    assert reconcile([key_of(5)], full.index, full.store, run="r") == {key_of(5): "lost"}
     assert full.store.sizes([key_of(5)]) == {}
 
 
@@ -292,7 +292,7 @@ def test_a_copy_that_is_not_an_hour_old_may_be_needed(full, number):
 
 def test_a_lost_picture_that_a_label_names_is_reported(full):
     full.store.delete(key_of(0))
-    assert settle([key_of(0)], full.index, full.store, run="r") == {key_of(0): "lost"}
+    assert reconcile([key_of(0)], full.index, full.store, run="r") == {key_of(0): "lost"}
 
 
 def test_the_key_is_known_from_the_index_where_the_file_does_not_tell(full):

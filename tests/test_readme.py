@@ -231,15 +231,6 @@ def test_every_way_to_stop_is_on_the_safety_page():
     assert untold == {"the drive is told to end (SIGTERM)"}  # as Ctrl-C and a closed terminal
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/architecture.md", "docs/safety.md", "docs/raspberry_pi.md"]
-)
-def test_every_link_to_a_file_leads_somewhere(page):
-    file = path.ROOT / page
-    links = re.findall(r"\]\(([^)#:]+)\)", file.read_text())
-    assert [link for link in links if not (file.parent / link).exists()] == []
-
-
 SUNDAY = datetime(2026, 11, 22, 15, tzinfo=UTC)
 EXPECTED = [{0}, {1}, {1, 2}, {2}, {3}, {5, 6}, {7}, {1, 2}, set(range(10)), {8}]
 

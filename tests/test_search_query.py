@@ -173,17 +173,33 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, expected):
 
 
 QUERIES = sorted(path.QUERIES.glob("*.json"))
+STARTING_POINT = json.loads((path.QUERIES / "search.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("file", QUERIES, ids=lambda file: file.name)
 def test_every_sample_search_can_be_asked_here(file):
     query = read_search_query(str(file))
-    assert query.clauses
+    assert query.clauses or file.name == "search.json"  # which is there to be filled in
+    compile_query(query)
+
+
+@pytest.mark.parametrize("field", STARTING_POINT)
+def test_each_field_of_the_starting_point_can_be_filled_in(field):
+    types = {"query": "match", "gte": "range", "values": "ids", "value": "term"}
+    clause = STARTING_POINT[field]
+    (argument,) = types.keys() & clause.keys()
+    filled = clause | {"type": types[argument]}
+    if argument == "gte":
+        filled |= {"gte": "2026-11", "lt": "2026-12"}
+    query = parse_search_query({**STARTING_POINT, field: filled})
+    assert [one.type for one in query.clauses] == [types[argument]]
     compile_query(query)
 
 
 def test_the_starting_point_has_a_line_for_every_field_worth_asking():
-    fields = json.loads((path.QUERIES / "search.json").read_text("utf-8"))
-    asked = {name.split(".")[0] for name in fields}
+    asked = {name.split(".")[0] for name in STARTING_POINT}
     beside = {"file_name", "s3_bucket", "s3_key", "color", "picture_size", "picture_sha256"}
     assert asked == {name.split(".")[0] for name in schema.INDEX_TYPES} - beside
+    assert {clause["type"] for clause in STARTING_POINT.values()} == {
+        ""
+    }  # nothing filters until filled in

@@ -74,18 +74,13 @@ def test_versitygw_keeps_versions_when_asked_to() -> None:
     assert len(found) == 2
 
 
-@pytest.mark.servers
-@pytest.mark.slow
-def test_elasticsearch_keeps_its_data_and_its_certificate_when_it_is_killed() -> None:
-    with Elasticsearch(https=True) as server:
-        cluster = server.cluster
-        with pytest.raises(URLError) as refused:
-            replace(cluster, ca="").ask("GET", "/")
-        assert isinstance(refused.value.reason, ssl.SSLCertVerificationError)
-        assert cluster.ask("PUT", "/labels/_create/1", {"img_id": "one"})[0] == 201
-        server.kill()
-        server.start()
-        assert cluster.ask("GET", "/labels/_doc/1")[0] == 200
+def test_elasticsearch_with_https_is_trusted_only_by_its_own_authority(
+    https_elasticsearch: Cluster,
+) -> None:
+    assert https_elasticsearch.ask("GET", "/_cluster/health")[0] == 200
+    with pytest.raises(URLError) as refused:
+        replace(https_elasticsearch, ca="").ask("GET", "/_cluster/health")
+    assert isinstance(refused.value.reason, ssl.SSLCertVerificationError)
 
 
 def test_a_server_that_does_not_start_tells_its_last_words_and_leaves_nothing() -> None:
@@ -178,12 +173,37 @@ def test_a_server_outlives_the_workers_and_ends_when_the_run_is_killed(tmp_path:
     wait_until(lambda: not answers(url) and not list(tmp_path.glob("patate-run-*/patate-*")))
 
 
+# Runs `make servers` with an Elasticsearch that answers nothing of use, but starts at once.
+WITH_A_STAND_IN = """
+import socket, sys
+from tests.servers import __main__ as servers
+
+class StandIn(servers.Elasticsearch):
+    def prepare(self):
+        self.user = None  # whom Python's folder may be closed to
+        super().prepare()
+
+    def command(self):
+        return [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(self.port)]
+
+    def is_ready(self):
+        with socket.socket() as trial:
+            return trial.connect_ex(("127.0.0.1", self.port)) == 0
+
+servers.Elasticsearch = StandIn
+raise SystemExit(servers.process.run(servers.main))
+"""
+
+
 @contextmanager
-def servers_for_a_try() -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def servers_for_a_try(*command: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """What `make servers` runs, and the variables that it prints."""
-    command = [sys.executable, "-m", "tests.servers"]
     with subprocess.Popen(
-        command, cwd=path.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *command],
+        cwd=path.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as servers:
         assert servers.stdout
         lines = [servers.stdout.readline() for _ in range(9)]
@@ -196,31 +216,42 @@ def servers_for_a_try() -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]
 
 @pytest.mark.servers
 @pytest.mark.slow
-def test_the_servers_for_a_try_print_what_leads_to_them_and_end_at_ctrl_c() -> None:
-    with servers_for_a_try() as (servers, exports):
-        s3 = exports["PATATE_S3_ENDPOINT_URL"]
+def test_the_servers_for_a_try_print_what_leads_to_them_and_end_when_elasticsearch_dies() -> None:
+    with servers_for_a_try("-m", "tests.servers") as (servers, exports):
         writer = Login(exports["PATATE_S3_KEY_ID"], exports["PATATE_S3_KEY"])
+        s3 = exports["PATATE_S3_ENDPOINT_URL"]
         with closing(Gateway(s3, writer, writer, writer).client()) as client:
             client.put_object(Bucket=exports["PATATE_S3_BUCKET"], Key="pictures/one", Body=b"1")
         writer = Login(exports["PATATE_ES_USER_ID"], exports["PATATE_ES_USER_PWD"])
         cluster = Cluster(exports["PATATE_ES_URL"], "", *[writer] * 4)
         assert cluster.ask("PUT", f"/{exports['PATATE_ES_INDEX']}")[0] == 200
-        servers.send_signal(signal.SIGINT)
-        _, said = servers.communicate(timeout=HANGS_S)
-        assert "data are deleted" in said
-        assert servers.returncode == 0
-    assert not answers(s3)
+        assert_told_when_killed("elasticsearch", servers, exports)
 
 
 @pytest.mark.servers
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["elasticsearch", "versitygw"])
-def test_the_servers_for_a_try_end_when_one_of_them_dies(name: str) -> None:
-    """Else both lines to paste lead nowhere, and nobody is told why."""
-    with servers_for_a_try() as (servers, exports):
-        [leader] = leaders(servers.pid, f"/patate-{name}-")
-        os.killpg(leader, signal.SIGKILL)
+def test_the_servers_for_a_try_end_when_versitygw_dies() -> None:
+    with servers_for_a_try("-c", WITH_A_STAND_IN) as (servers, exports):
+        assert_told_when_killed("versitygw", servers, exports)
+
+
+@pytest.mark.servers
+def test_the_servers_for_a_try_end_at_ctrl_c() -> None:
+    with servers_for_a_try("-c", WITH_A_STAND_IN) as (servers, exports):
+        servers.send_signal(signal.SIGINT)
         _, said = servers.communicate(timeout=HANGS_S)
+    assert "data are deleted" in said
+    assert servers.returncode == 0
+    assert not answers(exports["PATATE_S3_ENDPOINT_URL"])
+    assert not answers(exports["PATATE_ES_URL"])
+
+
+def assert_told_when_killed(
+    name: str, servers: subprocess.Popen[str], exports: dict[str, str]
+) -> None:
+    """Kill one of the servers: both end, and the message says why."""
+    [leader] = leaders(servers.pid, f"/patate-{name}-")
+    os.killpg(leader, signal.SIGKILL)
+    _, said = servers.communicate(timeout=HANGS_S)
     assert servers.returncode == 1
     [line] = [one for one in said.splitlines() if "died" in one]
     assert name in line

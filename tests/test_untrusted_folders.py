@@ -68,7 +68,7 @@ def test_a_recording_does_not_begin_where_a_link_would_lead_it_away(
     assert f"{folder / inside} is a link" in said
     assert snapshot(tmp_path) == before
     with pytest.raises(InputError, match="is a link"):
-        Recorder(folder, session={}, car_setting={}, classes=Classes())
+        Recorder(folder, session={}, car_setting={}, classes=Classes(), jpeg_quality=90)
 
 
 def test_a_link_that_takes_a_folders_place_meanwhile_is_not_followed(killed, theirs):

@@ -159,7 +159,7 @@ def prompt(question: str) -> str:
     return answer.strip()
 
 
-def print_failures(failures: Sequence[Any]) -> int:
+def report_failures(failures: Sequence[Any]) -> int:
     """Print a line for each failed item, and return the exit code."""
     for failed in failures:
         print_message(f"failed: {failed.img_id}: {failed.reason}")

@@ -23,7 +23,7 @@ class Overtaken:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class CorrectionCheck:
     """Counts of the labels that a file replaces or deletes, and those overtaken by others."""
 
     referenced: int
@@ -36,7 +36,9 @@ class Survey:
         return 2 * self.unknown > self.referenced
 
 
-def survey(added: Sequence[Entry], deleted: Sequence[LabelReference], index: LabelIndex) -> Survey:
+def check_corrections(
+    added: Sequence[Entry], deleted: Sequence[LabelReference], index: LabelIndex
+) -> CorrectionCheck:
     """Look up the labels that corrections replace and those that are to be deleted.
 
     Labels of a file that was applied before are not unknown: they have tombstones.
@@ -57,7 +59,7 @@ def survey(added: Sequence[Entry], deleted: Sequence[LabelReference], index: Lab
         for entry in added
         if replaced.get(entry.fingerprint) in tombstones and entry.fingerprint not in found
     ]
-    return Survey(
+    return CorrectionCheck(
         referenced=len(referenced),
         unknown=len(referenced - found.keys() - tombstones.keys() - applied),
         overtaken=[

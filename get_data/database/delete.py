@@ -83,7 +83,7 @@ def delete(
         # D9: a label without its picture is worse than a picture without a label
         removed = index.remove([label.fingerprint for label in batch])
         named = {key for key in keys.values() if key}
-        pictures = settle(named, index, store, run=run, threads=threads)
+        pictures = reconcile(named, index, store, run=run, threads=threads)
         for label in batch:
             yield DeletionOutcome(
                 label.img_id,
@@ -140,7 +140,7 @@ def _find_keys(labels: Sequence[LabelReference], index: LabelIndex) -> dict[str,
     return keys
 
 
-def settle(
+def reconcile(
     keys: Collection[str],
     index: LabelIndex,
     store: PictureStore,
@@ -151,7 +151,7 @@ def settle(
     """Bring index and store to agree on each picture: named and stored, or neither.
 
     Repeats until fresh answers of both agree. Old backup copies that killed deletions left are
-    settled along with the pictures. Returns the status of each picture.
+    reconciled along with the pictures. Returns the status of each picture.
 
     Raises:
         DatabaseError: another program keeps changing the same pictures.
@@ -159,13 +159,13 @@ def settle(
     statuses: dict[str, PictureStatus] = {}
     # D13: list old copies before asking the index; a newer one may be its owner's only picture
     old = _list_old_backups(store)
-    unsettled = {*keys, *old}
+    unreconciled = {*keys, *old}
     with threads(THREADS) as pool:
         for _ in range(MAX_ROUNDS):
             # D11: both are asked anew in each round, so changes of other programs are seen
-            named = index.find_references(unsettled)
-            stored = store.sizes(unsettled)
-            agreed = {key for key in unsettled if (key in named) == (key in stored)}
+            named = index.find_references(unreconciled)
+            stored = store.sizes(unreconciled)
+            agreed = {key for key in unreconciled if (key in named) == (key in stored)}
 
             # D12: an old copy may be the only intact one, so repair the picture before the copy
             # goes, and ask about it again
@@ -180,22 +180,22 @@ def settle(
                 statuses[key] = "kept" if key in stored else statuses.get(key, "absent")
 
             # D11: a label was created after its picture was deleted
-            missing = sorted(unsettled & named.keys() - stored.keys())
+            missing = sorted(unreconciled & named.keys() - stored.keys())
             restored = pool.map(lambda key: _restore(key, store, store.put_new), missing)
             lost = [key for key, done in zip(missing, restored, strict=True) if not done]
             statuses |= dict.fromkeys(lost, "lost")
 
             # D10: back up, make the copies durable, and only then delete
-            unnamed = sorted(unsettled & stored.keys() - named.keys())
+            unnamed = sorted(unreconciled & stored.keys() - named.keys())
             backed_up = list(pool.map(lambda key: store.back_up(key, run), unnamed))
             store.make_durable()
             going = [key for key, done in zip(unnamed, backed_up, strict=True) if done]
             _wait_for_all(pool.map(store.delete, going))
             statuses |= dict.fromkeys(going, "deleted")
 
-            # a lost picture cannot be settled; the others are asked about again
-            unsettled -= {*agreed, *lost}
-            if not unsettled:
+            # a lost picture cannot be reconciled; the others are asked about again
+            unreconciled -= {*agreed, *lost}
+            if not unreconciled:
                 return statuses
             old = _list_old_backups(store)  # D13
     raise DatabaseError(

@@ -63,7 +63,7 @@ def newest_labels(documents: Iterable[bytes]) -> Iterator[Hit]:
         except (ValueError, TypeError, RecursionError) as error:
             raise DatabaseError(
                 f"the label index is damaged ({error}); restore it from a copy, or name another "
-                'in PATATE_ES_INDEX; without a copy see README, "When something fails"'
+                'in PATATE_ES_INDEX; without a copy see docs/troubleshooting.md, "Uploading"'
             ) from error
         # in this order the labels of a picture are neighbours, the newest first
         if kept and kept.reference.img_id == reference.img_id:

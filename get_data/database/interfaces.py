@@ -1,4 +1,4 @@
-"""Two seams of the database, and the picture key that ties a label to its picture.
+"""The two interfaces of the database, and the picture key that ties a label to its picture.
 
 Everything above (`upload`, `delete`, `download`) is written against these Protocols. Every
 implementation passes the same contract tests, `tests/label_index/` and
@@ -25,7 +25,7 @@ class Failed:
 
 
 PICTURE_PREFIX = "pictures/"
-BACKUP_PREFIX = "deleting/"  # backup copies, kept until a deletion is settled
+BACKUP_PREFIX = "deleting/"  # backup copies, kept until a deletion is complete
 
 
 def picture_key(img_id: str, sha256: str) -> str:
@@ -205,12 +205,14 @@ CopyReader = Callable[[], bytes | None]
 class PictureStore(Protocol):
     """Pictures by key. Thread-safe.
 
-    All methods raise DatabaseError if the store cannot be reached or refuses the request.
+    All methods raise DatabaseError if the store cannot be reached or refuses the request. What only
+    a store on a server needs, such as `check` of S3 before the first request, is not part of it:
+    `connection.py`, which knows what it opens, calls that.
     """
 
     @property
     def name(self) -> str:
-        """The `s3_bucket` of labels whose pictures are here."""
+        """Name of this store; labels whose pictures it holds have it as `s3_bucket`."""
 
     def put_new(self, key: str, picture: bytes) -> bool:
         """Store the picture; return False if it is there already.

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from common.batching import THREADS, batches, cancel_on_error
 from common.errors import DatabaseError, InputError, PictureMissing
-from get_data.database.delete import MAX_ROUNDS, delete, settle
+from get_data.database.delete import MAX_ROUNDS, delete, reconcile
 from get_data.database.interfaces import (
     LabelIndex,
     LabelReference,
@@ -438,7 +438,7 @@ class _Upload:
         for transfer in batch.pending():
             transfer.finish("existing" if transfer.is_existing else "created")
         if not self.dry_run:
-            self._settle_tombstoned(batch)
+            self._reconcile_tombstoned(batch)
         yield from (transfer.outcome for transfer in batch.transfers if transfer.outcome)
 
     def _create(self, transfers: Sequence[_Transfer]) -> set[str]:
@@ -474,7 +474,7 @@ class _Upload:
         for _ in deletion:
             pass
 
-    def _settle_tombstoned(self, batch: _Batch) -> None:
+    def _reconcile_tombstoned(self, batch: _Batch) -> None:
         """Leave the pictures of tombstoned labels as their deletion would."""
         tombstoned = [
             transfer
@@ -484,7 +484,7 @@ class _Upload:
         # D7: a killed run may have stored the picture, created the label, or begun this deletion
         self._delete([transfer for transfer in tombstoned if transfer.is_existing])
         if keys := {transfer.key for transfer in tombstoned if transfer.key}:
-            settle(keys, self.index, self.store, run=uuid4().hex, threads=self.create_threads)
+            reconcile(keys, self.index, self.store, run=uuid4().hex, threads=self.create_threads)
 
     def _find_missing_or_damaged(self, batch: _Batch) -> list[_Transfer]:
         """Return the pending labels whose picture is missing or damaged in the store.

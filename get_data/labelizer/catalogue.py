@@ -24,7 +24,7 @@ from get_data.labelizer.problems import Problems, find_problems
 from get_data.labels import classes
 from get_data.labels.schema import AUTO
 
-MAX_CLASSES = 10  # one for each digit key
+MAX_CLASS_KEYS = 10  # one for each digit key
 
 _MIN_PAUSE_S = 1.0  # between two runs
 _PAUSE_PERIODS = 4.0  # between two runs, in median intervals between pictures
@@ -155,10 +155,10 @@ def _count_groups(entries: Sequence[LabelEntry], labels: Path) -> Counter[Group]
     counts: Counter[Group] = Counter()
     for entry in entries:
         if group := entry.group:
-            if max(group.nb_dir, group.nb_speed) > MAX_CLASSES:
+            if max(group.nb_dir, group.nb_speed) > MAX_CLASS_KEYS:
                 raise InputError(
                     f"{labels}, entry {entry.img_id!r}: {group.nb_dir} directions and "
-                    f"{group.nb_speed} speeds; the labelizer has keys for {MAX_CLASSES} of each"
+                    f"{group.nb_speed} speeds; the labelizer has keys for {MAX_CLASS_KEYS} of each"
                 )
             counts[group] += 1
     recorded = classes.Classes()

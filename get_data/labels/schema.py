@@ -228,17 +228,17 @@ INDEX_TYPES: Mapping[str, str] = {
 """How a search sees each field, by dotted path: `keyword`, `keyword+text` (a keyword with a `text`
 sub-field), `integer`, `long`, `float`, `boolean`, `date`, `flattened`. Other keys are keywords; an
 index keeps them together in one field (`custom_terms`), so that their number has no limit."""
-CUSTOM = "own"  # the kind of a field that is not declared
+CUSTOM = "custom"  # the kind of a field that is not declared
 OBJECT = "object"
-TEXT = "words"
+TEXT = "text"  # the words of a `keyword+text` field
 OBJECTS = frozenset(path.rpartition(".")[0] for path in INDEX_TYPES if "." in path)
 
 
 def resolve_field(path: str) -> tuple[str, str]:
     """Return the name under which a search finds a field, and its kind.
 
-    The kind is one of `INDEX_TYPES`, or `words` for the words of a sentence (`event.text`),
-    `object`, `own`. `driver.keyword` is another name of `driver`.
+    The kind is one of `INDEX_TYPES`, or TEXT (`event.text`), OBJECT or CUSTOM. `driver.keyword` is
+    another name of `driver`.
     """
     sentence = path.removesuffix(".text")
     if sentence != path and INDEX_TYPES.get(sentence) == "keyword+text":

@@ -1,7 +1,7 @@
 """Session templates: who drove, where and on what occasion, for a whole recording.
 
-`session_template.json` lies beside the pictures; its keys are copied into every label. Besides the
-usual five it may hold custom keys.
+`session_template.json` lies beside the pictures; its keys are copied into every label. Besides
+those in `SESSION_KEYS` it may hold custom keys.
 """
 
 import reprlib

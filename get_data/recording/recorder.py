@@ -1,6 +1,6 @@
 """Recording of pictures with their labels into a folder, without making the drive wait.
 
-    with Recorder(folder, session=..., car_setting=..., classes=Classes()) as recorder:
+    with Recorder(folder, session=..., car_setting=..., classes=..., jpeg_quality=...) as recorder:
         recorder.record(frame, captured=time, steering=0.1, throttle=0.4)
     print(recorder.report)
 
@@ -71,7 +71,7 @@ class Recorder:
         classes: Classes,
         rate_hz: float = 20.0,
         resolution: tuple[int, int] = (160, 120),
-        jpeg_quality: int = 90,
+        jpeg_quality: int,
         min_free_bytes: int = MIN_FREE_BYTES,
         last_img_id_file: Path | None = None,
     ) -> None:
@@ -324,16 +324,16 @@ class Recorder:
                 f"{self.folder}: recording stopped early: {self.report.stopped}; the pictures "
                 f"until then are saved{self._merge_remedy()}"
             )
-        if self.report.unmerged:
+        if self.report.merge_failure:
             raise RecordingFailed(f"{self.folder}: the pictures are saved{self._merge_remedy()}")
 
     def _merge_remedy(self) -> str:
         """Return the remedy for labels that are not merged; "" when they are."""
-        if not self.report.unmerged:
+        if not self.report.merge_failure:
             return ""
         return (
-            f", but their labels are still in {journal.NAME}: {self.report.unmerged}; when that is "
-            "fixed, the next script that reads the folder merges them"
+            f", but their labels are still in {journal.NAME}: {self.report.merge_failure}; when "
+            "that is fixed, the next script that reads the folder merges them"
         )
 
     def __enter__(self) -> Self:

@@ -56,7 +56,7 @@ def held(folder: Path, rate_hz: float, seconds: float) -> str:
     burning = context.Process(target=burn, args=(time.time() + seconds + 5,), daemon=True)
     burning.start()
     with Recorder(
-        folder, session={}, car_setting={}, classes=Classes(), rate_hz=rate_hz
+        folder, session={}, car_setting={}, classes=Classes(), rate_hz=rate_hz, jpeg_quality=90
     ) as recorder:
         captured = CaptureClock()
         drive = Drive(

@@ -70,7 +70,7 @@ def test_a_server_that_is_briefly_down_is_retried(far_index, proxy):
 def test_a_server_that_stays_down_is_reported(far_index, proxy, monkeypatch):
     monkeypatch.setattr(retry, "TIMEOUT_S", 0.5)
     proxy.refuse()
-    with pytest.raises(DatabaseError, match=r"connect.* PATATE_ES_URL"):
+    with pytest.raises(DatabaseError, match="PATATE_ES_URL"):
         far_index.find(["a"])
 
 

@@ -22,6 +22,7 @@ def open_recorder(folder, **options):
         "car_setting": {"car": "test"},
         "classes": Classes(max_throttle=0.5),
         "resolution": (16, 12),
+        "jpeg_quality": 90,
         "min_free_bytes": 0,
     }
     return Recorder(folder, **(settings | options))

@@ -8,14 +8,16 @@ from tests.label_index.indices import KINDS, index_opener
 
 @pytest.fixture(params=KINDS)
 def open_index(request, tmp_path):
-    """Yield a function that opens one index, empty at first; it may be called again."""
+    """Yield a function that opens one new index; it may be called again."""
     with index_opener(request, tmp_path) as open_index:
         yield open_index
 
 
-@pytest.fixture
-def index(open_index):
-    return open_index()
+@pytest.fixture(params=KINDS)
+def index(request, tmp_path):
+    """An empty index; for a test that needs one that does not exist there is `open_index`."""
+    with index_opener(request, tmp_path, is_shared=True) as open_index:
+        yield open_index()
 
 
 @pytest.fixture(params=KINDS, scope="module")

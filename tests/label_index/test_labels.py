@@ -15,7 +15,8 @@ from tests.helpers.index_labels import (
 MANY = 70_000  # names in one lookup: more than either index accepts in one request
 
 
-def test_an_empty_index_answers_every_question(index):
+def test_a_missing_index_answers_every_question(open_index):
+    index = open_index()
     unknown = ["4f793167d5c25875fd2eff9825a5d201"]
     assert index.find(unknown) == {}
     assert index.find_tombstones(unknown) == {}
@@ -27,7 +28,8 @@ def test_an_empty_index_answers_every_question(index):
     index.remove_tombstones(unknown)
 
 
-def test_an_index_is_missing_until_it_is_created(index):
+def test_an_index_is_missing_until_it_is_created(open_index):
+    index = open_index()
     index.ensure_exists()
     index.ensure_exists()
     assert index.missing_part(tombstones=True) == ""

@@ -43,7 +43,7 @@ MUTANTS = {
     "restore: compare again": "takes a label that appears meanwhile for its own",
     "restore: amended": "keeps a recording's label although the backup has an amendment",
     "restore: tombstones again": "does not ask for tombstones again after creating labels",
-    "restore: settle": "leaves what an earlier run stored of a tombstoned label",
+    "restore: reconcile": "leaves what an earlier run stored of a tombstoned label",
     "restore: picture first": "creates the label before its picture is stored",
     "restore: look again": "does not look for the picture after creating the label",
     "restore: verbatim": "writes a new upload date",
@@ -399,7 +399,7 @@ def _restore_label(run: str, saved: Label, by: str, without: Without) -> Steps:
     stored = yield w.read(name)
     if (yield w.find_tombstones(name)) and "restore: tombstones" not in without:
         # D7: an earlier run may have been killed after storing the picture or creating the label
-        if "restore: settle" not in without:
+        if "restore: reconcile" not in without:
             yield from _delete(run, *((name,) if stored else ()), reason="deleted")
         return Report(left=frozenset({name}))
     if stored is None or "restore: create only" in without:

@@ -13,7 +13,7 @@ import pytest
 
 from get_data.database import delete as deletion
 from get_data.database import upload as uploading_module
-from get_data.database.delete import delete, settle
+from get_data.database.delete import delete, reconcile
 from get_data.database.download import download
 from get_data.database.interfaces import BACKUP_PREFIX, picture_key
 from get_data.database.search.search_query import SearchQuery
@@ -181,7 +181,7 @@ def check(state, *, going, hole=False):
             assert not path.rpartition("/")[2].startswith(("D", "E")), "a backup copy is left"
             database.store.age_s[path] = OLD_S
         if copies:
-            settle([], database.index, database.store, run="next", threads=SerialExecutor)
+            reconcile([], database.index, database.store, run="next", threads=SerialExecutor)
             assert not any(path.startswith(BACKUP_PREFIX) for path in database.store.pictures)
             assert (KEY in database.store.pictures) == bool(labels)
 

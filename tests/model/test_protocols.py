@@ -91,7 +91,7 @@ CAUGHT_BY = {
     "restore: compare again": "restore, upload of the same",
     "restore: amended": "restore, recordings uploaded since",
     "restore: tombstones again": "restore, delete of the last",
-    "restore: settle": "restore, relabel",
+    "restore: reconcile": "restore, relabel",
     "restore: picture first": "restore, empty",
     "restore: look again": "restore, picture lost",
     "restore: verbatim": "restore, empty",
@@ -100,7 +100,7 @@ CAUGHT_BY = {
     "free: store": "free, lost",
     "free: hash": "free, damaged",
 }
-ONLY_BY_A_KILL = {"backup: pictures first", "restore: settle", "restore: picture first"}
+ONLY_BY_A_KILL = {"backup: pictures first", "restore: reconcile", "restore: picture first"}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)

@@ -11,8 +11,9 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from get_data.cli import arguments, exit_codes, output, process
 from tests.pi import libraries, namespace, pulses, wheels
@@ -51,11 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not (s3.folder / "buckets" / BUCKET).exists():
             s3.gateway.make_bucket(BUCKET)
         variables = s3.gateway.environment(BUCKET) | elasticsearch.cluster.environment(INDEX)
-        output.write_stdout(_exports(variables))
-        output.print_message(
-            "Both are running. Paste the lines above into another terminal; Ctrl-C stops both."
-        )
-        _wait(elasticsearch, s3)
+        with suppress(KeyboardInterrupt):  # whoever reads the first line may end both
+            output.write_stdout(_exports(variables))
+            output.print_message(
+                "Both are running. Paste the lines above into another terminal; Ctrl-C stops both."
+            )
+            _watch(elasticsearch, s3)
     output.print_message(
         f"Both stopped; their data are in {args.data}"
         if args.data
@@ -101,15 +103,16 @@ def _exports(variables: dict[str, str]) -> str:
     return "".join(f"export {name}={shlex.quote(text)}\n" for name, text in variables.items())
 
 
-def _wait(*servers: Server) -> None:
-    """Return at Ctrl-C, SIGTERM or SIGHUP. Raises: ServerFailed when a server has died."""
-    try:
-        while True:
-            for server in servers:
-                server.check()
-            time.sleep(_LOOKS_EVERY_S)
-    except KeyboardInterrupt:
-        return
+def _watch(*servers: Server) -> NoReturn:
+    """Look after the servers until Ctrl-C, SIGTERM or SIGHUP.
+
+    Raises:
+        ServerFailed: a server has died.
+    """
+    while True:
+        for server in servers:
+            server.check()
+        time.sleep(_LOOKS_EVERY_S)
 
 
 if __name__ == "__main__":

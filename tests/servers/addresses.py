@@ -61,13 +61,16 @@ class Cluster:
     def ask(
         self, method: str, path: str, body: object = None, login: Login | None = None
     ) -> tuple[int, Any]:
-        """Send a request as the admin or as `login`; return the status and the decoded response."""
+        """Send a request as the admin or as `login`; return the status and the decoded response.
+
+        A `body` of bytes is sent as it is.
+        """
         login = login or self.admin
         credentials = b64encode(f"{login.name}:{login.secret}".encode()).decode()
         request = urllib.request.Request(
             self.url + path,
             method=method,
-            data=None if body is None else json.dumps(body).encode(),
+            data=body if body is None or isinstance(body, bytes) else json.dumps(body).encode(),
             headers={"Content-Type": "application/json", "Authorization": f"Basic {credentials}"},
         )
         trust = ssl.create_default_context(cafile=self.ca) if self.ca else None

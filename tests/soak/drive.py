@@ -31,6 +31,7 @@ def recorder(folder: Path, memory: Path, *, rate_hz: float) -> Recorder:
         classes=Classes(max_throttle=0.5),
         rate_hz=rate_hz,
         resolution=SIZE,
+        jpeg_quality=90,
         min_free_bytes=0,
         last_img_id_file=memory,
     )
@@ -73,8 +74,8 @@ def main() -> int:
             time.sleep(1 / args.rate)
         print("closing", flush=True)  # noqa: T201
         to.close()
-    if to.report.stopped or to.report.unmerged:
-        raise RecordingFailed(f"{args.folder}: {to.report.stopped}{to.report.unmerged}")
+    if to.report.stopped or to.report.merge_failure:
+        raise RecordingFailed(f"{args.folder}: {to.report.stopped}{to.report.merge_failure}")
     return exit_codes.DONE
 
 

@@ -49,7 +49,7 @@ MIGRATIONS: Sequence[Migration] = ()  # a new field of a label needs none
 SIDE_FILES = (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")  # its latest changes, and its readers
 RESTORE = (
     f"move it away together with {' and '.join(SIDE_FILES)} and restore a copy of it; without one "
-    "see docs/troubleshooting.md"
+    'see docs/troubleshooting.md, "Uploading"'
 )
 
 _FROZEN = "mode=ro&immutable=1"

@@ -1,6 +1,6 @@
 // Which pictures are shown, and in which order. Independent of the page.
 
-import { CLASS_NAMES, Flag, MAX_CLASSES } from "./store.js";
+import { CLASS_NAMES, Flag, MAX_CLASS_KEYS } from "./store.js";
 import { score } from "./suspicion.js";
 
 /** @typedef {import("./store.js").Store} Store */
@@ -118,7 +118,7 @@ export function applyFilter(store, findings, filter, positions) {
  */
 function mask(classes) {
   return classes.length
-    ? Array.from({ length: MAX_CLASSES + 1 }, (_, index) => classes.includes(index - 1))
+    ? Array.from({ length: MAX_CLASS_KEYS + 1 }, (_, index) => classes.includes(index - 1))
     : null;
 }
 

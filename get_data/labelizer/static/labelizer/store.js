@@ -25,7 +25,7 @@ export const Flag = {
 export const CLASS_NAMES = ["direction", "speed"];
 /** @type {readonly Attribute[]} */
 const ATTRIBUTES = [...CLASS_NAMES, "reviewed", "deleted"];
-export const MAX_CLASSES = 10;
+export const MAX_CLASS_KEYS = 10;
 
 /** @typedef {Record<Attribute, Int8Array>} Columns */
 
@@ -379,7 +379,7 @@ export class Store extends EventTarget {
 }
 
 function noneOfEachClass() {
-  return { direction: new Int32Array(MAX_CLASSES), speed: new Int32Array(MAX_CLASSES) };
+  return { direction: new Int32Array(MAX_CLASS_KEYS), speed: new Int32Array(MAX_CLASS_KEYS) };
 }
 
 /** @param {Group} group @param {ClassName} attribute */
