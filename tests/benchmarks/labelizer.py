@@ -105,7 +105,7 @@ def many_labels(browser: BrowserContext, folder: Path, count: int) -> None:
     """What a very long drive takes."""
     long_drive(folder, count)
     start = time.perf_counter()
-    with running(folder) as labelizer:
+    with running(folder, anew=True) as labelizer:
         row("`run_labelizer.py` until it answers", f"{time.perf_counter() - start:.2f} s")
         page = browser.new_page()
 

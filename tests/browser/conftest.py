@@ -27,6 +27,9 @@ SIZE = {"width": 1280, "height": 720}
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-gpu-compositing",
+    "--disable-lcd-text",
+    "--disable-partial-raster",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",

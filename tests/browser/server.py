@@ -1,24 +1,30 @@
-"""The labelizer as a process, which can be killed and restarted on the same port."""
+"""The labelizer as a process, which can be killed and restarted on the same port.
+
+It is forked from a process that has imported the script: imports are most of what a start costs.
+"""
 
 import contextlib
 import json
+import multiprocessing
 import os
 import re
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import urllib.request
 from contextlib import closing
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import path
 from get_data.labels import label_file
+from tests.browser import labelizer_process
 from tests.helpers.waiting import HANGS_S, wait_until
 
-SCRIPT = path.ROOT / "get_data" / "run_labelizer.py"
+FORK_SERVER = multiprocessing.get_context("forkserver")
+FORK_SERVER.set_forkserver_preload(list(labelizer_process.PRELOAD))
 
 
 def free_port() -> int:
@@ -29,16 +35,21 @@ def free_port() -> int:
 
 
 class Labelizer:
-    """A process of `run_labelizer.py` on a folder."""
+    """A process of `run_labelizer.py` on a folder.
 
-    def __init__(self, folder: Path, *options: object) -> None:
+    `anew`: a Python of its own imports the script, as when a user starts it.
+    """
+
+    def __init__(self, folder: Path, *options: object, anew: bool = False) -> None:
         self.folder = folder
         self.labels = folder / label_file.NAME
         self.options = [str(option) for option in options]
         self.port = free_port()
         self.log = folder.parent / f"{folder.name}.log"
         self.counts: dict[str, Any] = {}
-        self._process: subprocess.Popen[str] | None = None
+        self._anew = anew
+        self._out = self.log.with_suffix(".out")
+        self._process: ForkServerProcess | None = None
 
     @property
     def url(self) -> str:
@@ -66,43 +77,50 @@ class Labelizer:
     def pid(self) -> int:
         """Process id."""
         assert self._process is not None
+        assert self._process.pid is not None
         return self._process.pid
 
     def start(self) -> "Labelizer":
         """Start the process, and wait until it serves the page."""
-        with self.log.open("w") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, str(SCRIPT), str(self.folder), "--port", str(self.port)]
-                + (["--user", "Zoé"] if "--user" not in self.options else [])
-                + self.options,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=os.environ | {"BROWSER": "true"},  # opens no window
-            )
+        user = [] if "--user" in self.options else ["--user", "Zoé"]
+        arguments = [str(self.folder), "--port", str(self.port), *user, *self.options]
+        environment = os.environ | {"BROWSER": "true"}  # opens no window
+        self.log.write_text("")
+        with contextlib.chdir(path.ROOT):  # where it finds the modules to preload
+            forkserver.ensure_running()
+        self._process = FORK_SERVER.Process(
+            target=labelizer_process.run,
+            args=(arguments, environment),
+            kwargs={"stdout": self._out, "stderr": self.log, "anew": self._anew},
+            daemon=True,
+        )
+        self._process.start()
         wait_until(self._is_ready_or_exited, within_s=HANGS_S)
-        assert self._process.poll() is None, self.log.read_text()
+        assert self._process.is_alive(), self.log.read_text()
         return self
 
     def _is_ready_or_exited(self) -> bool:
         assert self._process is not None
-        return self._process.poll() is not None or "Press Ctrl-C to stop" in self.log.read_text()
+        return not self._process.is_alive() or "Press Ctrl-C to stop" in self.log.read_text()
 
     def kill(self) -> None:
         """Kill the process."""
         assert self._process is not None
         self._process.kill()
-        self._process.communicate()
+        self._process.join()
+        self._process = None
 
     def stop(self) -> None:
         """Stop the process as Ctrl-C does, and check that it reports no bug."""
-        if self._process is None or self._process.returncode is not None:
+        process, self._process = self._process, None
+        if process is None:
             return
-        self._process.send_signal(signal.SIGINT)
-        out, _ = self._process.communicate(timeout=HANGS_S)
-        assert self._process.returncode == 0, self.log.read_text()
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGINT)
+        process.join(HANGS_S)
+        assert process.exitcode == 0, self.log.read_text()
         assert "Traceback" not in self.log.read_text()
-        self.counts = json.loads(out)
+        self.counts = json.loads(self._out.read_text())
 
     @property
     def work_file(self) -> Path:
@@ -132,9 +150,9 @@ class Labelizer:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *options: object):
+def running(folder: Path, *options: object, anew: bool = False):
     """Run a labelizer while the block runs."""
-    labelizer = Labelizer(folder, *options).start()
+    labelizer = Labelizer(folder, *options, anew=anew).start()
     try:
         yield labelizer
     finally:

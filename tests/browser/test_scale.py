@@ -177,6 +177,7 @@ def test_six_hundred_keys_are_stored_in_order(tmp_path, start, open_page):
     """As fast as they come, none is lost or doubled; most are seen one by one."""
     labelizer = start(drive(tmp_path / "drive", 601))
     page = open_page(labelizer)
+    page.set_viewport_size({"width": 640, "height": 480})  # less to paint
     wanted = random.Random(7).choices(range(5), k=600)
     keys(page, *map(str, wanted))
     saved(page)

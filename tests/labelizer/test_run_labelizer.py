@@ -131,7 +131,7 @@ def test_a_read_only_folder_is_reported(folder, call, monkeypatch):
 
 def test_an_interrupted_recording_is_repaired_and_reported(tmp_path):
     folder = interrupted_recording(tmp_path / "drive", [document(0), document(1)], torn=b"torn")
-    with running(folder) as labelizer:
+    with running(folder, anew=True) as labelizer:
         log = labelizer.log.read_text()
     assert "2 labels" in log
     assert "line 3" in log
