@@ -496,12 +496,15 @@ def test_another_browser_asks_before_it_takes_over(page, labelizer, browser, wat
     second.goto(labelizer.url)
     ready(second)
     expect(second.locator("#bars .stale")).to_contain_text("Another tab or browser is labelling")
+    held = []  # the first browser does not hear of the other before its next step
+    page.route("**/api/heartbeat", lambda route: held.append(route))
     second.click("#bars button")
     second.wait_for_load_state()
     ready(second)
     keys(second, "End", "2")
     saved(second)
     keys(page, "3")
+    page.unroute("**/api/heartbeat")
     expect(page.locator("#save-state")).to_have_text("⚠ Read-only, 1 unsent")
     assert labelizer.entry(1)["reviewed"] == 0
     asked = []
