@@ -195,7 +195,7 @@ def test_without_locks_a_recording_is_made(without_locks, tmp_path):
         tmp_path / "new", session={}, car_setting={}, classes=Classes(), jpeg_quality=90
     ) as recorder:
         assert recorder.report.stopped == ""
-    assert recorder.report.merge_failure == ""
+    assert recorder.report.unmerged == ""
 
 
 def test_without_locks_a_journal_is_left_alone_and_nobody_is_blamed(without_locks, tmp_path, call):

@@ -324,15 +324,15 @@ class Recorder:
                 f"{self.folder}: recording stopped early: {self.report.stopped}; the pictures "
                 f"until then are saved{self._merge_remedy()}"
             )
-        if self.report.merge_failure:
+        if self.report.unmerged:
             raise RecordingFailed(f"{self.folder}: the pictures are saved{self._merge_remedy()}")
 
     def _merge_remedy(self) -> str:
         """Return the remedy for labels that are not merged; "" when they are."""
-        if not self.report.merge_failure:
+        if not self.report.unmerged:
             return ""
         return (
-            f", but their labels are still in {journal.NAME}: {self.report.merge_failure}; when "
+            f", but their labels are still in {journal.NAME}: {self.report.unmerged}; when "
             "that is fixed, the next script that reads the folder merges them"
         )
 

@@ -25,8 +25,8 @@ def format_location(report: Report, folder: Path) -> list[str]:
     lines = [report.moved or f"{folder}"]
     if report.moved:
         lines.append(f"warning: {folder} was renamed; all pictures are in the folder above")
-    if report.last_img_id_failure:
-        lines.append(f"warning: {report.last_img_id_failure}")
+    if report.unremembered:
+        lines.append(f"warning: {report.unremembered}")
     return lines
 
 

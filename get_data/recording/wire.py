@@ -112,6 +112,6 @@ class Report:
     speeds: list[int] = field(default_factory=list)
     dropped: int = 0
     stopped: str = ""
-    merge_failure: str = ""
-    last_img_id_failure: str = ""
+    unmerged: str = ""
+    unremembered: str = ""
     moved: str = ""

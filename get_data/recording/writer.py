@@ -101,7 +101,7 @@ class Writer:
         try:
             merge.merge(self._folder, check_pictures=False)
         except (ToolkitError, OSError) as error:
-            self._report.merge_failure = str(error)
+            self._report.unmerged = str(error)
         _add_statistics(self._report, self._written, self._settings.classes)
         return self._report
 
@@ -237,9 +237,9 @@ class Writer:
                 until = from_microseconds(self._newest_us) + ahead
                 try:
                     capture_clock.save_last_time(Path(self._settings.last_img_id_file), until)
-                    self._report.last_img_id_failure = ""
+                    self._report.unremembered = ""
                 except (WriteFailed, InputError) as error:
-                    self._report.last_img_id_failure = str(error)
+                    self._report.unremembered = str(error)
                 self._reserved_us = to_microseconds(until)  # not retried for each picture
 
     def _stop(self, error: Exception) -> None:

@@ -84,7 +84,7 @@ def test_labels_that_cannot_be_merged_are_reported_and_stay_in_the_journal(tmp_p
     with open_recorder(tmp_path) as recorder:
         record_pictures(recorder, 10)
         (tmp_path / "labels.json").mkdir()
-    assert "labels.json" in recorder.report.merge_failure
+    assert "labels.json" in recorder.report.unmerged
     assert (recorder.report.pictures, recorder.report.stopped) == (10, "")
     (tmp_path / "labels.json").rmdir()
     assert merge.repair(tmp_path).labels == 10
@@ -137,5 +137,5 @@ def test_a_disk_that_cannot_be_synced_stops_the_recording_with_a_reason(tmp_path
         wait_until(lambda: recorder.progress.stopped)
     assert recorder.progress.stopped == "disk failed"
     assert recorder.report.stopped == "Input/output error"
-    assert "Input/output error" in recorder.report.merge_failure
+    assert "Input/output error" in recorder.report.unmerged
     assert merge.repair(tmp_path / "drive").labels == 3

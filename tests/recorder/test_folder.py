@@ -61,7 +61,7 @@ def test_a_folder_that_is_deleted_while_recording_stops_it_with_a_reason(tmp_pat
     record_pictures(recorder, 1, first=10)
     recorder.close()
     assert recorder.report.stopped == "No such file or directory"
-    assert "No such file or directory" in recorder.report.merge_failure
+    assert "No such file or directory" in recorder.report.unmerged
     assert list(folder.iterdir()) == []
 
 

@@ -24,7 +24,7 @@ def test_an_incomplete_recording_is_reported_with_each_reason_and_where_its_labe
 ):
     recorder = open_recorder(tmp_path)
     recorder.close()
-    recorder.report.stopped, recorder.report.merge_failure = stopped, unmerged
+    recorder.report.stopped, recorder.report.unmerged = stopped, unmerged
     if not (stopped or unmerged):
         recorder.check_complete()
         return

@@ -75,8 +75,8 @@ def test_an_id_file_that_cannot_be_written_is_reported_and_loses_no_picture(tmp_
         id_file.unlink()
         id_file.parent.rmdir()
         record_pictures(recorder, 10, first=36000)  # beyond what was remembered ahead
-    assert "last_img_id cannot be written" in recorder.report.last_img_id_failure
-    assert (recorder.report.stopped, recorder.report.merge_failure) == ("", "")
+    assert "last_img_id cannot be written" in recorder.report.unremembered
+    assert (recorder.report.stopped, recorder.report.unmerged) == ("", "")
     assert len(assert_whole(tmp_path / "drive")) == 20
 
 
@@ -87,5 +87,5 @@ def test_an_id_file_that_becomes_writable_again_is_not_reported(tmp_path):
         record_pictures(recorder, 10)
         wait_until(lambda: recorder.progress.written == 10)
         id_file.parent.mkdir()
-    assert recorder.report.last_img_id_failure == ""
+    assert recorder.report.unremembered == ""
     assert capture_clock.load_last_time(id_file) == START + timedelta(milliseconds=900)

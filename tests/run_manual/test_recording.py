@@ -188,8 +188,8 @@ def test_a_recording_that_cannot_be_merged_is_reported(tmp_path, monkeypatch, ca
     output = capsys.readouterr()
     assert code == 1
     counts = json.loads(output.out)
-    assert counts["merge_failure"]
-    assert counts["merge_failure"] in output.err.splitlines()[-1]
+    assert counts["unmerged"]
+    assert counts["unmerged"] in output.err.splitlines()[-1]
     (folder / label_file.NAME).rmdir()
     assert merge.repair(folder).labels == counts["pictures"]
     assert_whole(folder)

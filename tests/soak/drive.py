@@ -74,8 +74,8 @@ def main() -> int:
             time.sleep(1 / args.rate)
         print("closing", flush=True)  # noqa: T201
         to.close()
-    if to.report.stopped or to.report.merge_failure:
-        raise RecordingFailed(f"{args.folder}: {to.report.stopped}{to.report.merge_failure}")
+    if to.report.stopped or to.report.unmerged:
+        raise RecordingFailed(f"{args.folder}: {to.report.stopped}{to.report.unmerged}")
     return exit_codes.DONE
 
 

@@ -148,7 +148,7 @@ def merging(folder: Path, random: Random) -> Seen:
         assert to.report.pictures + to.report.erased == count, to.report
         assert_labels_parse(target)
         merged = not (target / journal.NAME).exists()
-        assert merged or "space" in to.report.merge_failure, to.report
+        assert merged or "space" in to.report.unmerged, to.report
         full = run(UPLOAD, target, home=home, codes=(0, 1))
         assert_said_in_one_line(full)
         assert_labels_parse(target)
