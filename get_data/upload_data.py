@@ -65,8 +65,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "print the requests, for an administrator",
     )
     args = parser.parse_args(argv)
-    if bool(args.labels) == args.update_index:
-        parser.error("give label files or folders, or --update-index alone")
+    if not (args.labels or args.update_index):
+        parser.error("the following arguments are required: LABELS_OR_DIR, or --update-index")
+    if args.labels and args.update_index:
+        parser.error("--update-index uploads nothing: omit LABELS_OR_DIR")
     return args
 
 

@@ -780,6 +780,16 @@ def cut(name: str, at: float) -> Make:
     return make
 
 
+def every(*makes: Make) -> Make:
+    """One after the other."""
+
+    def make(place):
+        for each in makes:
+            each(place)
+
+    return make
+
+
 def in_the_database(statement: str, *values: object) -> Make:
     """The index after somebody else's SQL."""
 
@@ -1195,7 +1205,7 @@ OTHERS = [
         ["drive"],
         1,
         ["index.sqlite", "version 9"],
-        in_the_database("PRAGMA user_version = 9"),
+        every(in_the_database("DELETE FROM labels"), in_the_database("PRAGMA user_version = 9")),
     ),
     Row(
         "index is a folder",
