@@ -72,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     file, documents = files.read_labels(args.pictures)
     folder = file.parent
-    labels = [validation.parse(documents[img_id]) for img_id in sorted(documents)]
-    chosen = sample_evenly(labels, args.most)
+    img_ids = sample_evenly(sorted(documents), args.most)
+    chosen = [validation.parse(documents[img_id]) for img_id in img_ids]
     if not chosen:
         raise InputError(f"{args.pictures} has no labels to draw")
     target = args.output or folder / "contact_sheet.png"
@@ -88,9 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with atomic_write(target) as drawing:
         drawing.write(png.tobytes())
     output.print_message(
-        f"Drew {len(chosen)} of {output.pluralize(len(labels), 'picture')} in {target}"
+        f"Drew {len(chosen)} of {output.pluralize(len(documents), 'picture')} in {target}"
     )
-    output.write_json({"labels": len(labels), "drawn": len(chosen), "file": str(target)})
+    output.write_json({"labels": len(documents), "drawn": len(chosen), "file": str(target)})
     return exit_codes.DONE
 
 
@@ -99,10 +99,10 @@ def is_png(content: bytes) -> bool:
     return content.startswith(b"\x89PNG\r\n\x1a\n")
 
 
-def sample_evenly(labels: Sequence[Label], most: int) -> list[Label]:
-    """Return at most `most` of the labels, evenly spread."""
-    step = max(len(labels) / most, 1.0)
-    return [labels[int(number * step)] for number in range(min(most, len(labels)))]
+def sample_evenly(img_ids: Sequence[str], most: int) -> list[str]:
+    """Return at most `most` of the ids, evenly spread."""
+    step = max(len(img_ids) / most, 1.0)
+    return [img_ids[int(number * step)] for number in range(min(most, len(img_ids)))]
 
 
 def draw_sheet(tiles: Sequence[Pixels]) -> Pixels:
