@@ -1,6 +1,6 @@
 """A folder that somebody else made may be read, and nothing outside it changes.
 
-What a repair, a recording and each script refuse by name has its rows in `test_bad_input`, too.
+What a repair, a recording and each script refuse by name has its rows in `tests/bad_input`, too.
 """
 
 import json

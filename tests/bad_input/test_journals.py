@@ -1,0 +1,125 @@
+"""Journals of killed recordings that cannot be repaired."""
+
+import json
+import shutil
+
+import pytest
+
+from get_data import upload_data
+from get_data.labels import label_file
+from get_data.recording import journal
+from tests.bad_input.rows import (
+    READERS,
+    Prepare,
+    Row,
+    as_params,
+    fifo,
+    file_with,
+    folder,
+    killed_recording,
+    run,
+    without_permission,
+)
+from tests.conftest import document, save
+
+
+def erased_labels(content: str) -> Prepare:
+    """Erase the only picture of `killed`, with this content in `erased/labels.json`."""
+
+    def prepare(workspace):
+        file_with(f"killed/{journal.ERASED}/{label_file.NAME}", content)(workspace)
+        lines = [document(0), {journal.ERASED: [document(0)["img_id"]]}]
+        file_with("killed/labels.journal", "\n".join(map(json.dumps, lines)))(workspace)
+
+    return prepare
+
+
+def link_to_other_recording(name: str) -> Prepare:
+    """Replace a file or folder of `killed` by a link to one of another recording."""
+
+    def prepare(workspace):
+        save(workspace / "other", [document(50)])
+        (workspace / "other" / journal.NAME).write_text(json.dumps(document(0)) + "\n")
+        (workspace / "other" / journal.DAMAGED_LABELS).write_text("{}")
+        source = workspace / "killed" / name
+        source.parent.mkdir(exist_ok=True)
+        source.unlink(missing_ok=True)
+        is_folder = name in (journal.ERASED, journal.DAMAGED_PICTURES)
+        source.symlink_to(workspace / "other" / ("" if is_folder else source.name))
+
+    return prepare
+
+
+DAMAGED = f"killed/{journal.DAMAGED_LABELS}"
+
+JOURNALS = [
+    ("a folder", 1, folder("killed/labels.journal"), ["killed/labels.journal", "regular file"]),
+    ("a pipe", 1, fifo("killed/labels.journal"), ["killed/labels.journal", "regular file"]),
+    (
+        "unreadable",
+        1,
+        without_permission("killed/labels.journal"),
+        ["killed/labels.journal", "Permission"],
+    ),
+    *(
+        (
+            f"{name} is a link",
+            2,
+            link_to_other_recording(name),
+            [f"killed/{name} is a link"],
+        )
+        for name in (
+            *(journal.NAME, journal.ERASED, journal.DAMAGED_PICTURES, journal.DAMAGED_LABELS),
+            *(label_file.NAME, f"{journal.ERASED}/{label_file.NAME}"),
+        )
+    ),
+    (
+        "labels.json is broken",
+        2,
+        file_with("killed/labels.json", "{"),
+        ["killed/labels.json, line 1"],
+    ),
+    ("labels.json is a folder", 2, folder("killed/labels.json"), ["killed/labels.json is a folde"]),
+    ("the list of damage is broken", 2, file_with(DAMAGED, "{"), [f"{DAMAGED}, line 1, column 2"]),
+    ("the list of damage is a list", 2, file_with(DAMAGED, "[]"), [DAMAGED, "move it away"]),
+    ("the list of damage is a folder", 2, folder(DAMAGED), [f"{DAMAGED} is a folder"]),
+    ("erased/labels.json is broken", 2, erased_labels("{"), ["killed/erased/labels.json, line 1"]),
+    (
+        "erased/labels.json is a list",
+        2,
+        erased_labels("[]"),
+        ["erased/labels.json: expected"],
+    ),
+]
+
+ROWS = [
+    *[
+        Row(
+            f"journal: {name}",
+            script,
+            ["killed"],
+            code,
+            facts,
+            killed_recording(document(0), then=prepare),
+        )
+        for name, code, prepare, facts in JOURNALS
+        for script in READERS
+    ],
+]
+
+
+@pytest.mark.parametrize("row", as_params(ROWS))
+def test_bad_input_gets_one_line_and_changes_nothing(row, assert_refused):
+    assert_refused(row)
+
+
+def test_a_session_key_that_the_journal_uses_loses_no_label(workspace, capsys):
+    """`erased` is a key of the journal itself."""
+    for number, value in enumerate(["", "no", False, ["x"]]):
+        label = document(number, erased=value)
+        save(workspace / "killed", [label])
+        (workspace / "killed" / label_file.NAME).unlink()
+        (workspace / "killed" / journal.NAME).write_text(json.dumps(label) + "\n")
+        assert run(upload_data, ["killed"]) in (0, 3)
+        assert list(label_file.read(workspace / "killed" / label_file.NAME)) == [label["img_id"]]
+        shutil.rmtree(workspace / "killed")

@@ -1,0 +1,163 @@
+"""Arguments: files and folders that cannot be read or written, and wrong options."""
+
+import pytest
+
+from get_data import (
+    contact_sheet,
+    search_and_download,
+    upload_data,
+    upload_to_db,
+    write_label_template,
+)
+from tests.bad_input.rows import (
+    LONG,
+    NOT_UTF_8,
+    NOWHERE,
+    READERS,
+    SEARCH_ALL,
+    Row,
+    all_of,
+    as_params,
+    fifo,
+    folder,
+    unix_socket,
+    without_permission,
+)
+from tests.conftest import save
+
+PATHS = [
+    ("no such file", ["none.json"], ["none.json does not exist"]),
+    ("no such folder", ["none/none.json"], ["none/none.json does not exist"]),
+    ("below a file", ["hardware_conf.json/labels.json"], ["hardware_conf.json/labels.json"]),
+    ("an empty argument", [""], ["expected a file or a folder, got ''"]),
+    ("a name too long", [LONG], ["File name too long"]),
+    ("a path too long", ["x/" * 3000], ["File name too long"]),
+    ("a path barely too long", ["d/" * 2045], ["File name too long"]),
+    ("a folder without labels", ["."], [". has no labels.json"]),
+    ("a name that is not UTF-8", [NOT_UTF_8], [r"error: \udcff\udce9 does not exist"]),
+    ("a name with quotes", ['it\'s "here".json'], ['it\'s "here".json does not exist']),
+    ("a name of two lines", ["a\nerror: b.json"], [r"a\nerror: b.json does not exist"]),
+    ("a name that moves the cursor", ["\x1b[2Ja.json"], [r"\x1b[2Ja.json does not exist"]),
+    ("an unknown option", ["drive", "--force"], ["unrecognized arguments: --force"]),
+    ("no argument", [], ["the following arguments are required"]),
+    ("a terminal as labels", ["/dev/ptmx"], ["/dev/ptmx is not a regular file"]),
+    ("an endless device", ["/dev/zero"], ["/dev/zero is not a regular file"]),
+]
+
+LABEL_TEMPLATES = [
+    ("-o is a folder", ["-o", "drive"], 2, ["drive is a folder; name a file"]),
+    ("-o is empty", ["-o", ""], 2, ["-o/--output: expected a file or a folder, got ''"]),
+    (
+        "-o in a missing folder",
+        ["-o", "none/x.json"],
+        1,
+        ["none/x.json cannot be written: No such"],
+    ),
+    (
+        "-o below a file",
+        ["-o", "hardware_conf.json/x"],
+        1,
+        ["hardware_conf.json/x cannot be writt"],
+    ),
+    (
+        "-o that cannot be created",
+        ["-o", f"{NOWHERE}.json"],
+        1,
+        [f"{NOWHERE}.json cannot be written"],
+    ),
+    ("-o too long", ["-o", LONG], 2, ["-o/--output", "File name too long"]),
+    ("-o exists", ["-o", "hardware_conf.json"], 1, ["hardware_conf.json exists", "-o"]),
+    ("dangling -o", ["-o"], 2, ["argument -o/--output: expected one argument"]),
+    ("an extra argument", ["template.json"], 2, ["unrecognized arguments: template.json"]),
+]
+
+ROWS = [
+    *[
+        Row(f"path: {name}", script, arguments, 2, facts)
+        for name, arguments, facts in PATHS
+        for script in READERS
+    ],
+    *[
+        Row(f"template: {name}", write_label_template, arguments, code, facts)
+        for name, arguments, code, facts in LABEL_TEMPLATES
+    ],
+    Row(
+        "-p does not exist",
+        upload_data,
+        ["drive", "-p", "none"],
+        2,
+        ["none is not a folder of pic"],
+    ),
+    Row(
+        "-p is a file", upload_to_db, ["drive", "-p", "hardware_conf.json"], 2, ["is not a folder"]
+    ),
+    Row("-p is empty", upload_to_db, ["drive", "-p", ""], 2, ["-p/--pictures: expected a file or"]),
+    Row("-p too long", upload_data, ["drive", "-p", LONG], 2, ["-p/--pictures", "too long"]),
+    Row(
+        "pictures in an unreadable folder",
+        upload_data,
+        ["drive/labels.json", "-p", "unreadable"],
+        2,
+        ["unreadable", "Permission denied"],
+        all_of(folder("unreadable"), without_permission("unreadable", 0o400)),
+    ),
+    Row("one of two is bad", upload_data, ["drive", "none.json"], 2, ["none.json does not exist"]),
+    Row("two label files", upload_to_db, ["drive", "drive"], 2, ["unrecognized arguments: drive"]),
+    Row(
+        "no labels", contact_sheet, ["new"], 2, ["new has no labels"], lambda p: save(p / "new", [])
+    ),
+    Row(
+        "--most 0", contact_sheet, ["drive", "--most", "0"], 2, ["--most: expected 1 to 2000 pict"]
+    ),
+    Row(
+        "--most 2001", contact_sheet, ["drive", "--most", "2001"], 2, ["--most: expected 1 to 2000"]
+    ),
+    Row(
+        "--most many",
+        contact_sheet,
+        ["drive", "--most", "a lot"],
+        2,
+        ["--most: expected 1 to 2000"],
+    ),
+    Row(
+        "sheet is a folder", contact_sheet, ["drive", "-o", "."], 2, [". is a folder; name a file"]
+    ),
+    Row(
+        "sheet in a missing folder",
+        contact_sheet,
+        ["drive", "-o", "none/sheet.png"],
+        1,
+        ["none/sheet.png cannot be written: No such file or directory"],
+    ),
+    Row(
+        "sheet that cannot be created",
+        contact_sheet,
+        ["drive", "-o", f"{NOWHERE}.png"],
+        1,
+        [f"{NOWHERE}.png cannot be written"],
+    ),
+    Row(
+        "sheet in a read-only folder",
+        contact_sheet,
+        ["drive"],
+        1,
+        ["drive/contact_sheet.png cannot be written: Permission denied"],
+        without_permission("drive", 0o555),
+    ),
+    Row("a pipe", write_label_template, ["-o", "p"], 2, ["p is not a regular file"], fifo("p")),
+    Row("a pipe", contact_sheet, ["drive", "-o", "p"], 2, ["p is not a regular file"], fifo("p")),
+    Row(
+        "a pipe",
+        search_and_download,
+        [*SEARCH_ALL, "-o", "p"],
+        2,
+        ["p is not a regular"],
+        fifo("p"),
+    ),
+    Row("a socket", write_label_template, ["-o", "s"], 2, ["not a regular file"], unix_socket("s")),
+]
+
+
+@pytest.mark.parametrize("row", as_params(ROWS))
+def test_bad_input_gets_one_line_and_changes_nothing(row, assert_refused):
+    assert_refused(row)
