@@ -199,7 +199,7 @@ def test_an_erasure_that_a_kill_left_in_memory_survives_a_power_cut_during_the_r
     drive = tmp_path / "drive"
     drive.mkdir()
     log = disk_log.Log(drive)
-    with disk_log.logging(log):
+    with disk_log.logged(log):
         power_cut.record(drive, [None, None, None, 0.15, None])
     erasure = next(
         number

@@ -16,36 +16,38 @@ from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.versity import Versity
 from tests.soak import __main__ as soak
 from tests.soak import team, trials
-from tests.soak.trials import NotPossible, Property, Seen
+from tests.soak.trials import Outcome, Property, Unsupported
 
 pytestmark = pytest.mark.slow
 
 
 KILLS_SERVERS = {"killed_servers"}
-LOCAL = soak.PROPERTIES.keys() - {one.name for one in team.PROPERTIES}
+LOCAL = soak.PROPERTIES.keys() - {subject.name for subject in team.PROPERTIES}
 
 
 @pytest.fixture(scope="module")
 def mortal_servers():
-    """Servers that a test may kill and start again; the tests here share them."""
+    """Yield servers that a test may kill and restart; the tests here share them."""
     with Elasticsearch(https=True) as elasticsearch, Versity() as versity:
         yield elasticsearch, versity
 
 
 @pytest.fixture
 def servers(request, monkeypatch, name):
-    """Those of the run, for a trial that leaves them running; else `mortal_servers`."""
+    """Provide the servers of the test run, or `mortal_servers` for a trial that kills them."""
     if name in KILLS_SERVERS:
         mortal = request.getfixturevalue("mortal_servers")
         monkeypatch.setattr(team, "servers", lambda: mortal)
     elif name not in LOCAL:
-        shared = tuple(request.getfixturevalue(one) for one in ("elasticsearch_8", "s3"))
+        shared = tuple(request.getfixturevalue(server) for server in ("elasticsearch_8", "s3"))
         monkeypatch.setattr(team, "addresses", lambda: shared)
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("servers")
-@pytest.mark.parametrize("name", [one for one in soak.PROPERTIES if one != "million_labels"])
+@pytest.mark.parametrize(
+    "name", [subject for subject in soak.PROPERTIES if subject != "million_labels"]
+)
 def test_property_holds_in_a_few_trials(tmp_path, name, capsys):
     code = soak.main(["--only", name, "--trials-scale", "0.02", "--work", str(tmp_path)])
     assert code == 0, capsys.readouterr().out
@@ -79,12 +81,12 @@ def test_a_killed_elasticsearch_loses_nothing_but_the_search(mortal_servers, mon
 def fails_at_two(folder, random):
     (folder / "evidence").write_text("")
     assert folder.name != "2", "two is bad"
-    return Seen("fine", random.random())
+    return Outcome("fine", random.random())
 
 
 @pytest.fixture
 def made_up(monkeypatch):
-    """A property that does not hold, the only one."""
+    """Replace all properties by one that does not hold."""
     made_up = Property("made_up", "nothing is two", 4, "at random", fails_at_two)
     monkeypatch.setattr(soak, "PROPERTIES", {"made_up": made_up})
 
@@ -102,7 +104,7 @@ def test_a_failed_trial_is_named_with_its_folder_and_how_to_run_it_again(tmp_pat
 
 
 @pytest.mark.usefixtures("made_up")
-def test_a_soak_goes_on_where_it_was_unless_it_is_to_start_afresh(tmp_path, capsys, monkeypatch):
+def test_a_soak_continues_where_it_was_unless_it_is_fresh(tmp_path, capsys, monkeypatch):
     soak.main(["--work", str(tmp_path)])
     before = json.loads((tmp_path / trials.STATE).read_text())
     assert len(before["made_up"]) == 4
@@ -116,13 +118,13 @@ def test_a_soak_goes_on_where_it_was_unless_it_is_to_start_afresh(tmp_path, caps
 
 
 @pytest.mark.parametrize(("variable", "code"), [("", 0), ("true", 1)])
-def test_what_is_not_possible_is_said_and_fails_where_it_has_to_be(
+def test_an_impossible_trial_is_reported_and_fails_only_in_ci(
     tmp_path, capsys, monkeypatch, variable, code
 ):
-    def lacking(_folder, _random):
-        raise NotPossible("no small disk here")
+    def refuse(_folder, _random):
+        raise Unsupported("no small disk here")
 
-    made_up = Property("made_up", "anything", 1, "", lacking)
+    made_up = Property("made_up", "anything", 1, "", refuse)
     monkeypatch.setattr(soak, "PROPERTIES", {"made_up": made_up})
     monkeypatch.setenv("CI", variable)
     assert soak.main(["--work", str(tmp_path)]) == code

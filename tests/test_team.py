@@ -86,8 +86,8 @@ def test_a_dry_run_needs_only_read_permission_and_changes_nothing(call, team, dr
     set_variables(monkeypatch, searcher_variables(team))
     code, counts, err = call(upload_data, drive, "--dry-run")
     assert (code, counts["created"], counts["pictures_sent"]) == (0, 10, 10), err
-    wish = {one["img_id"]: one | {"to_delete": True} for one in [document(20)]}
-    label_file.write(drive.parent / "wish.json", wish)
+    deletion = {one["img_id"]: one | {"to_delete": True} for one in [document(20)]}
+    label_file.write(drive.parent / "wish.json", deletion)
     code, counts, err = call(upload_to_db, drive.parent / "wish.json", "--dry-run")
     assert (code, counts["deleted"], counts["pictures_deleted"]) == (0, 1, 1), err
     assert team.contents() == before

@@ -1,4 +1,4 @@
-"""The promises at full length: hundreds of kills, full disks, stalls, jumping clocks, power cuts.
+"""The guarantees at full length: hundreds of kills, full disks, stalls, clock jumps, power cuts.
 
 `make soak` runs all of it; `tests/test_soak.py` a few trials of each.
 """

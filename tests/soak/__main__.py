@@ -1,9 +1,9 @@
-"""Tries the promises at full length; a soak that was killed goes on where it was.
+"""Try the guarantees at full length; a soak that was killed continues where it was.
 
     python -m tests.soak
     python -m tests.soak --only power_cut --seed 17
 
-Ends with a table, and with 1 when a property did not hold. Every failed trial keeps its folder.
+Prints a table; exit code 1 if a property did not hold. Each failed trial keeps its folder.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from tests.soak import (
     team,
     uploads_and_downloads,
 )
-from tests.soak.trials import Property, Result, State, attempt, failures, open_seeds, table
+from tests.soak.trials import Property, Result, State, failures, pending_seeds, run_trial, table
 
 PROPERTIES = {
-    one.name: one
-    for one in (
+    subject.name: subject
+    for subject in (
         *killed_recordings.PROPERTIES,
         *uploads_and_downloads.PROPERTIES,
         *full_disk.PROPERTIES,
@@ -43,18 +43,18 @@ PROPERTIES = {
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options."""
+    """Parse the command line."""
     parser = arguments.create_parser(__doc__)
     parser.add_argument("--only", choices=PROPERTIES, metavar="NAME", help=", ".join(PROPERTIES))
-    parser.add_argument("--seed", type=int, metavar="N", help="only this trial of --only, again")
+    parser.add_argument("--seed", type=int, metavar="N", help="run only this trial of --only")
     parser.add_argument(
         "--trials-scale",
         type=arguments.positive_number,
         default=1.0,
         metavar="X",
-        help="as many times the usual trials; at least one of each",
+        help="factor on the number of trials; at least one of each",
     )
-    parser.add_argument("--fresh", action="store_true", help="forget what was tried before")
+    parser.add_argument("--fresh", action="store_true", help="discard earlier results")
     parser.add_argument(
         "--work", type=Path, default=path.ROOT / "soak", metavar="DIR", help="default: %(default)s"
     )
@@ -65,7 +65,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs what was not tried yet; returns the exit code."""
+    """Run the pending trials; return the exit code."""
     args = parse_args(argv)
     work: Path = args.work.absolute()
     if args.fresh:
@@ -75,31 +75,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = [PROPERTIES[args.only]] if args.only else list(PROPERTIES.values())
     if args.seed is None:
         planned = [
-            (one, seed) for one in chosen for seed in open_seeds(one, state, args.trials_scale)
+            (subject, seed)
+            for subject in chosen
+            for seed in pending_seeds(subject, state, args.trials_scale)
         ]
     else:
         planned = [(chosen[0], args.seed)]
     run(planned, state, work)
-    return report({one: state.of(one.name) for one in chosen}, work)
+    return report({subject: state.of(subject.name) for subject in chosen}, work)
 
 
 def run(planned: Sequence[tuple[Property, int]], state: State, work: Path) -> None:
-    """The trials are done, one after the other, and their results in the state."""
+    """Run the trials one after the other; add each result to the state."""
     with tqdm(planned, unit="trial", disable=not output.shows_progress()) as bar:
         for subject, seed in bar:
             bar.set_description(subject.name)
-            result = attempt(subject, seed, work)
+            result = run_trial(subject, seed, work)
             state.add(subject.name, seed, result)
             if result.fault:
                 output.print_message(f"{subject.name}, seed {seed}: {result.fault}")
 
 
 def report(results: dict[Property, dict[int, Result]], work: Path) -> int:
-    """Shows the table and what failed; returns the exit code."""
+    """Print the table and the failures; return the exit code."""
     for line in (*table(results), "", *failures(results, work)):
         sys.stdout.write(line + "\n")
-    everything = [one for found in results.values() for one in found.values()]
-    failed = any(one.fault and (one.possible or os.environ.get("CI")) for one in everything)
+    every_result = [result for found in results.values() for result in found.values()]
+    is_ci = bool(os.environ.get("CI"))
+    failed = any(result.fault and (result.possible or is_ci) for result in every_result)
     return exit_codes.FAILED if failed else exit_codes.DONE
 
 

@@ -1,8 +1,8 @@
 """What a power cut leaves: the writes of a recording, logged, and replayed in part.
 
-`logging` notes what a process does to the files of one folder. `after_power_cut` then tells what
-the disk may hold when the power goes at some operation: everything that a completed sync covers is
-there; of the rest each change of a name is there or not, and contents are whole, cut, or zeros.
+`logged` records what a process does to the files of one folder. `after_power_cut` returns what the
+disk may hold after a power cut at some operation: everything that a completed sync covers; of the
+rest, each change of a name or not, and contents that are complete, truncated, or zeros.
 """
 
 import itertools
@@ -23,7 +23,7 @@ SECTOR_BYTES = 512
 
 @dataclass(frozen=True)
 class Name:
-    """A name now leads to a file, and perhaps another one does so no more; "" for none."""
+    """A file that got the name `target`, or lost the name `source`; "" for none."""
 
     inode: int
     target: str
@@ -31,7 +31,7 @@ class Name:
 
     @property
     def folder(self) -> str:
-        """The folder whose sync makes this durable."""
+        """Folder whose sync makes this durable."""
         return str(Path(self.target or self.source).parent)
 
 
@@ -53,21 +53,21 @@ class Truncate:
 
 @dataclass(frozen=True)
 class SyncedFile:
-    """The content of a file is durable."""
+    """A sync of the content of a file."""
 
     inode: int
 
 
 @dataclass(frozen=True)
 class SyncedFolder:
-    """The names in a folder are durable."""
+    """A sync of the names in a folder."""
 
     path: str
 
 
 @dataclass(frozen=True)
 class SyncedAll:
-    """All is durable that was done before the operation of number `since`."""
+    """A sync of everything before operation number `since`."""
 
     since: int
 
@@ -86,24 +86,24 @@ class Log:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def take_in(self) -> None:
-        """The files that are there count as durable."""
+    def add_existing(self) -> None:
+        """Add the existing files, as durable."""
         for file in sorted(self.root.rglob("*")):
             if file.is_file():
                 self._created(self._name(file), file.read_bytes())
         self.operations.append(SyncedAll(len(self.operations)))
 
-    def up_to(self, count: int, root: Path) -> "Log":
-        """The log as it was after so many operations, to be continued in another folder."""
+    def first(self, count: int, root: Path) -> "Log":
+        """Return a log of the first operations, to be continued in another folder."""
         log = Log(root, self.operations[:count], _numbers=self._numbers)
         log.inodes = _names(log.operations)
         return log
 
     def contents(self) -> dict[str, bytes]:
-        """What the files hold after all operations, as everybody but a power cut sees them."""
+        """Return the contents of the files after all operations, without a power cut."""
         return {name: self._content(inode, self.operations) for name, inode in self.inodes.items()}
 
-    # The operations, as the process asks for them.
+    # The operations of the process.
 
     def open(
         self,
@@ -113,7 +113,7 @@ class Log:
         *more: object,
         dir_fd: int | None = None,
     ) -> int:
-        """os.open"""
+        """Log `os.open`."""
         with self._lock:
             descriptor = real(file, flags, *more, dir_fd=dir_fd)
             if (name := self._name(file, dir_fd)) and not flags & os.O_DIRECTORY:
@@ -125,13 +125,13 @@ class Log:
             return descriptor
 
     def close(self, real: Callable[..., None], descriptor: int) -> None:
-        """os.close"""
+        """Log `os.close`."""
         with self._lock:
             self._opened.pop(descriptor, None)
             real(descriptor)
 
     def write(self, real: Callable[..., int], descriptor: int, data: memoryview) -> int:
-        """os.write"""
+        """Log `os.write`."""
         with self._lock:
             written = real(descriptor, data)
             if name := self._opened.get(descriptor):
@@ -139,14 +139,14 @@ class Log:
             return written
 
     def ftruncate(self, real: Callable[..., None], descriptor: int, size: int) -> None:
-        """os.ftruncate"""
+        """Log `os.ftruncate`."""
         with self._lock:
             real(descriptor, size)
             if name := self._opened.get(descriptor):
                 self.operations.append(Truncate(self.inodes[name], size))
 
     def fsync(self, real: Callable[..., None], descriptor: int) -> None:
-        """os.fsync; the disk of the test need not do it"""
+        """Log `os.fsync`, without syncing the disk of the test."""
         with self._lock:
             file = Path(f"/proc/self/fd/{descriptor}").readlink()
             if (name := self._name(file)) is None:
@@ -154,7 +154,7 @@ class Log:
             if file.is_dir():
                 self.operations.append(SyncedFolder(name))
                 return
-            self._know(name)
+            self._add_changes(name)
             self.operations.append(SyncedFile(self.inodes[name]))
 
     def rename(
@@ -166,17 +166,17 @@ class Log:
         src_dir_fd: int | None = None,
         dst_dir_fd: int | None = None,
     ) -> None:
-        """os.rename and os.replace"""
+        """Log `os.rename` and `os.replace`."""
         with self._lock:
             old, new = self._name(source, src_dir_fd), self._name(target, dst_dir_fd)
             if old is not None and new is not None:
-                self._know(old)
+                self._add_changes(old)
                 self.inodes[new] = self.inodes.pop(old)
                 self.operations.append(Name(self.inodes[new], new, old))
             real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     def unlink(self, real: Callable[..., None], file: object, *, dir_fd: int | None = None) -> None:
-        """os.unlink"""
+        """Log `os.unlink`."""
         with self._lock:
             real(file, dir_fd=dir_fd)
             name = self._name(file, dir_fd)
@@ -184,21 +184,21 @@ class Log:
                 self.operations.append(Name(self.inodes.pop(name), "", name))
 
     def sync_file_system(self, _folder: Path) -> None:
-        """durable.sync_file_system, which takes a while; others write meanwhile"""
+        """Log `sync_file_system`, which takes a while; other threads write meanwhile."""
         since = len(self.operations)
         threading.Event().wait(0.005)
         with self._lock:
             self.operations.append(SyncedAll(since))
 
     def _name(self, file: object, folder: int | None = None) -> str | None:
-        """The name below the root, of a path that counts from an open folder, if one is given."""
+        """Return the name below the root; a path may be relative to an open folder."""
         file = Path(os.fspath(file))  # type: ignore[call-overload]
         if folder is not None:
             file = Path(f"/proc/self/fd/{folder}").readlink() / file
         return str(file.relative_to(self.root)) if file.is_relative_to(self.root) else None
 
-    def _know(self, name: str) -> None:
-        """A file that was written by other means than os.write is taken as it is now."""
+    def _add_changes(self, name: str) -> None:
+        """Log the changes of a file that was written by other means than `os.write`."""
         content = (self.root / name).read_bytes()
         if name not in self.inodes:
             self._created(name, content)
@@ -211,10 +211,10 @@ class Log:
         if content:
             self.operations.append(Write(self.inodes[name], content))
 
-    # What is left of them.
+    # What a power cut leaves.
 
     def durable(self, cut: int) -> set[int]:
-        """The numbers of the operations that outlive a power cut at operation `cut`."""
+        """Return the numbers of the operations that survive a power cut at operation `cut`."""
         durable: set[int] = set()
         for number, barrier in enumerate(self.operations[:cut]):
             match barrier:
@@ -223,22 +223,22 @@ class Log:
                 case SyncedFile(inode):
                     durable |= {
                         before
-                        for before, one in enumerate(self.operations[:number])
-                        if isinstance(one, Write | Truncate) and one.inode == inode
+                        for before, operation in enumerate(self.operations[:number])
+                        if isinstance(operation, Write | Truncate) and operation.inode == inode
                     }
                 case SyncedFolder(path):
                     durable |= {
                         before
-                        for before, one in enumerate(self.operations[:number])
-                        if isinstance(one, Name) and one.folder == path
+                        for before, operation in enumerate(self.operations[:number])
+                        if isinstance(operation, Name) and operation.folder == path
                     }
         return durable
 
     def after_power_cut(self, cut: int, random: Random) -> dict[str, bytes]:
-        """What the files may hold when the power goes at operation `cut`."""
+        """Return what the files may hold after a power cut at operation `cut`."""
         durable = self.durable(cut)
         kept = self._kept_names(cut, durable, random)
-        safe = [one for number, one in enumerate(self.operations[:cut]) if number in durable]
+        safe = [self.operations[number] for number in range(cut) if number in durable]
         return {
             name: _torn(
                 self._content(inode, safe), self._content(inode, self.operations[:cut]), random
@@ -247,34 +247,34 @@ class Log:
         }
 
     def _kept_names(self, cut: int, durable: set[int], random: Random) -> list[Operation]:
-        """The changes of names that the disk has: in order as ext4 does it, or any of them.
+        """Return the changes of names that reached the disk: the first ones, as on ext4, or any.
 
-        Two changes of one file, or of one name, are never in the wrong order.
+        Two changes of one file, or of one name, are never reordered.
         """
         changes = [
-            (number, one)
-            for number, one in enumerate(self.operations[:cut])
-            if isinstance(one, Name)
+            (number, operation)
+            for number, operation in enumerate(self.operations[:cut])
+            if isinstance(operation, Name)
         ]
         if random.random() < 0.5:
             first = max((number for number, _ in changes if number in durable), default=0)
             last = random.randint(first, cut)
-            return [one for number, one in changes if number <= last]
+            return [change for number, change in changes if number <= last]
         share = random.choice([0.0, 0.2, 0.5, 0.8, 1.0])
         missing: set[int | str] = set()
         kept: list[Operation] = []
-        for number, one in changes:
-            touched = {one.inode, one.source, one.target} - {""}
+        for number, change in changes:
+            touched = {change.inode, change.source, change.target} - {""}
             if number in durable or (not touched & missing and random.random() < share):
-                kept.append(one)
+                kept.append(change)
             else:
                 missing |= touched
         return kept
 
     def _content(self, inode: int, operations: list[Operation]) -> bytes:
         content = bytearray()
-        for one in operations:
-            match one:
+        for operation in operations:
+            match operation:
                 case Write(number, data) if number == inode:
                     content += data
                 case Truncate(number, size) if number == inode:
@@ -283,19 +283,19 @@ class Log:
 
 
 def _names(operations: list[Operation]) -> dict[str, int]:
-    """Which file each name leads to."""
+    """Return the inode of each name."""
     names: dict[str, int] = {}
-    for one in operations:
-        if isinstance(one, Name):
-            if one.source:
-                names.pop(one.source, None)
-            if one.target:
-                names[one.target] = one.inode
+    for operation in operations:
+        if isinstance(operation, Name):
+            if operation.source:
+                names.pop(operation.source, None)
+            if operation.target:
+                names[operation.target] = operation.inode
     return names
 
 
 def _torn(safe: bytes, whole: bytes, random: Random) -> bytes:
-    """What a file may hold of which only `safe` was synced."""
+    """Return what a file may hold of which only `safe` was synced."""
     if not whole.startswith(safe):
         safe = b""
     tail = len(whole) - len(safe)
@@ -320,29 +320,29 @@ def _torn(safe: bytes, whole: bytes, random: Random) -> bytes:
 
 
 @contextmanager
-def logging(log: Log) -> Iterator[None]:
-    """What this process does to the files below `log.root` is logged; syncs cost no time."""
+def logged(log: Log) -> Iterator[None]:
+    """Log what this process does to the files below `log.root`; syncs take no time."""
 
-    def through(method: Callable[..., object], name: str) -> object:
+    def patched(method: Callable[..., object], name: str) -> object:
         real = getattr(os, name)
         return patch.object(os, name, partial(method, real))
 
     patches = [
-        through(log.open, "open"),
-        through(log.close, "close"),
-        through(log.write, "write"),
-        through(log.ftruncate, "ftruncate"),
-        through(log.fsync, "fsync"),
-        through(log.rename, "rename"),
-        through(log.rename, "replace"),
-        through(log.unlink, "unlink"),
+        patched(log.open, "open"),
+        patched(log.close, "close"),
+        patched(log.write, "write"),
+        patched(log.ftruncate, "ftruncate"),
+        patched(log.fsync, "fsync"),
+        patched(log.rename, "rename"),
+        patched(log.rename, "replace"),
+        patched(log.unlink, "unlink"),
         patch.object(writer, "sync_file_system", log.sync_file_system),
         patch.object(merge, "sync_file_system", log.sync_file_system),
     ]
-    for one in patches:
-        one.start()
+    for each in patches:
+        each.start()
     try:
         yield
     finally:
-        for one in reversed(patches):
-            one.stop()
+        for each in reversed(patches):
+            each.stop()

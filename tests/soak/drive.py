@@ -1,7 +1,7 @@
-"""A drive for the soak: pictures of noise as fast as told, with pauses and erasures among them.
+"""A drive for the soak: pictures of noise at a given rate, with pauses and erasures.
 
-Says on stdout, for each picture that it handed over, its id and how many were written by then;
-`recording` before the first of them and `closing` after the last.
+Prints, for each picture that the recorder accepted, its id and how many were written by then;
+`recording` before the first and `closing` after the last.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from get_data.recording.recorder import Recorder
 SIZE = (32, 24)
 
 
-def recorder(folder: Path, memory: Path, *, rate_hz: float) -> Recorder:
-    """A recorder as `run_manual.py` makes it, for small pictures on any disk."""
+def open_recorder(folder: Path, id_file: Path, *, rate_hz: float) -> Recorder:
+    """Open a recorder like `run_manual.py`, for small pictures on any disk."""
     return Recorder(
         folder,
         session={"driver": "Zoé"},
@@ -33,49 +33,51 @@ def recorder(folder: Path, memory: Path, *, rate_hz: float) -> Recorder:
         resolution=SIZE,
         jpeg_quality=90,
         min_free_bytes=0,
-        last_img_id_file=memory,
+        last_img_id_file=id_file,
     )
 
 
-def clock_for(to: Recorder, memory: Path) -> CaptureClock:
-    """A clock that goes on after all that this car has recorded, as `run_manual.py` makes it."""
-    return CaptureClock(after=max(filter(None, (load_last_time(memory), to.newest)), default=None))
+def clock_after(recorder: Recorder, id_file: Path) -> CaptureClock:
+    """Return a clock whose times follow all recorded ids, like `run_manual.py`."""
+    return CaptureClock(
+        after=max(filter(None, (load_last_time(id_file), recorder.newest)), default=None)
+    )
 
 
 def noise(random: np.random.Generator) -> np.ndarray:
-    """A picture that is like no other."""
+    """Return a random picture."""
     return random.integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
 
 
 def main() -> int:
-    """Drives; returns the exit code."""
+    """Drive; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("memory", type=Path, help="the file that holds the last id")
+    parser.add_argument("id_file", type=Path, help="file of the last id")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=300.0)
     parser.add_argument("--pictures", type=int, default=100)
     args = parser.parse_args()
     parent = os.getppid()
     random, pixels = Random(args.seed), np.random.default_rng(args.seed)
-    with recorder(args.folder, args.memory, rate_hz=args.rate) as to:
-        captured = clock_for(to, args.memory)
+    with open_recorder(args.folder, args.id_file, rate_hz=args.rate) as recorder:
+        captured = clock_after(recorder, args.id_file)
         print("recording", flush=True)  # noqa: T201
         for _ in range(args.pictures):
             if os.getppid() != parent:  # the soak was killed
                 break
             moment = captured.time_at(time.monotonic())
-            if to.record(noise(pixels), captured=moment, steering=0.0, throttle=0.3):
-                print(format_img_id(moment), to.progress.written, flush=True)  # noqa: T201
+            if recorder.record(noise(pixels), captured=moment, steering=0.0, throttle=0.3):
+                print(format_img_id(moment), recorder.progress.written, flush=True)  # noqa: T201
             if random.random() < 0.02:
-                to.erase(random.uniform(0.01, 0.2))
+                recorder.erase(random.uniform(0.01, 0.2))
             if random.random() < 0.02:
-                to.pause()
+                recorder.pause()
             time.sleep(1 / args.rate)
         print("closing", flush=True)  # noqa: T201
-        to.close()
-    if to.report.stopped or to.report.unmerged:
-        raise RecordingFailed(f"{args.folder}: {to.report.stopped}{to.report.unmerged}")
+        recorder.close()
+    if recorder.report.stopped or recorder.report.unmerged:
+        raise RecordingFailed(f"{args.folder}: {recorder.report.stopped}{recorder.report.unmerged}")
     return exit_codes.DONE
 
 

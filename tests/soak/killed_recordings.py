@@ -1,4 +1,4 @@
-"""A recording that is killed at any moment is repaired by the next script, by itself."""
+"""A recording that is killed at any moment is repaired by the next script."""
 
 import json
 import os
@@ -23,42 +23,42 @@ from tests.soak.scripts import (
     UPLOAD,
     assert_no_temporary_file,
     assert_whole_recording,
-    end_of,
     run,
     start,
+    wait_for_end,
 )
-from tests.soak.trials import Property, Seen
+from tests.soak.trials import Outcome, Property
 
 DRIVE = ["-m", "tests.soak.drive"]
 RATE_HZ = 300.0
-WHO = ("drive", "writer", "both")
+VICTIMS = ("drive", "writer", "both")
 WRITER = b"get_data.recording.writer"
 
 
 @dataclass(frozen=True)
 class Drive:
-    """A drive that runs in a process of its own."""
+    """A drive in a process of its own."""
 
     process: "subprocess.Popen[str]"
     folder: Path
-    said: Path
-    wrote: list[int] = field(default_factory=list)
+    log: Path
+    writer_pids: list[int] = field(default_factory=list)
 
-    def said_lines(self) -> list[str]:
-        """What it has said so far, whole lines."""
-        return self.said.read_text().split("\n")[:-1]
+    def lines(self) -> list[str]:
+        """Return the complete lines that it has printed so far."""
+        return self.log.read_text().split("\n")[:-1]
 
-    def handed(self) -> list[tuple[str, int]]:
-        """The ids of the pictures handed over, each with how many were written by then."""
-        pairs = [line.split() for line in self.said_lines() if " " in line]
+    def accepted(self) -> list[tuple[str, int]]:
+        """Return the ids that the recorder accepted, each with how many were written by then."""
+        pairs = [line.split() for line in self.lines() if " " in line]
         return [(pair[0], int(pair[1])) for pair in pairs if pair[1].isdecimal()]
 
     def has(self, word: str) -> bool:
-        """Whether it said that, or has ended."""
-        return word in self.said_lines() or self.process.poll() is not None
+        """Return whether it has printed the word or has ended."""
+        return word in self.lines() or self.process.poll() is not None
 
     def writers(self) -> list[int]:
-        """The process that writes, once there is one."""
+        """Return the process id of the writer, once there is one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         with suppress(OSError):
             pids = map(int, children.read_text().split())
@@ -66,54 +66,54 @@ class Drive:
         return []
 
     def journalled(self) -> set[str]:
-        """The ids whose line in the journal is whole."""
+        """Return the ids whose line in the journal is complete."""
         with suppress(FileNotFoundError):
             lines = (self.folder / journal.NAME).read_bytes().split(b"\n")[:-1]
             return {entry["img_id"] for line in lines if "img_id" in (entry := json.loads(line))}
         return set()
 
 
-def trial(folder: Path, random: Random) -> Seen:
-    """A drive killed at a random moment: itself, the process that writes, or both."""
+def trial(folder: Path, random: Random) -> Outcome:
+    """Kill a drive at a random moment: itself, its writer, or both."""
     home = folder / "home"
     (home / "database").mkdir(parents=True)
-    when, who = random.choice(["start", "middle", "end"]), random.choice(WHO)
+    when, victim = random.choice(["start", "middle", "end"]), random.choice(VICTIMS)
     simulated = when == "middle" and random.random() < 0.3
-    with (folder / "said").open("w") as said:
+    with (folder / "log").open("w") as log:
         driving = Drive(
-            _start(folder, home, said, random, when, simulated), folder / "drive", folder / "said"
+            _start(folder, home, log, random, when, simulated), folder / "drive", folder / "log"
         )
-        written = _kill(driving, random, when, who, simulated=simulated)
-    ended = end_of(driving.process)
-    if who == "writer":
+        written = _kill(driving, random, when, victim, simulated=simulated)
+    ended = wait_for_end(driving.process)
+    if victim == "writer":
         assert ended.code in (0, 1, -signal.SIGTERM), ended
-        if ended.code >= 0:  # else it was told to end after it had, and was leaving
+        if ended.code >= 0:  # otherwise the signal came while it was ending
             assert len(ended.errors) == ended.code, ended.err
     else:
         assert ended.code in (-signal.SIGKILL, 0), ended
-    if who != "drive":  # nobody is left who writes
+    if victim != "drive":  # no writer is left
         written |= driving.journalled()
     _assert_labels_parse(driving.folder)
-    lost = _repaired(driving, home, written, writer_lived=who == "drive")
+    lost = _repair(driving, home, written, writer_lived=victim == "drive")
     if random.random() < 0.25:
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in driving.wrote))
-        _recorded_again(driving.folder, home)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in driving.writer_pids))
+        _record_again(driving.folder, home)
         assert_no_temporary_file(folder)
-    return Seen(f"{when}: {who}" if ended.code else f"{when}: too late", lost)
+    return Outcome(f"{when}: {victim}" if ended.code else f"{when}: too late", lost)
 
 
-def _start(folder, home, said, random, when, simulated):
+def _start(folder, home, log, random, when, simulated):
     if simulated:
         options = ("-o", folder / "drive", "--simulate", "--rate", 200, "--resolution", "64x48")
-        return start(RUN_MANUAL, *options, "--duration", 1.0, home=home, stdout=said)
+        return start(RUN_MANUAL, *options, "--duration", 1.0, home=home, stdout=log)
     pictures = random.randrange(20, 300) if when == "end" else 10_000
     options = ("--seed", random.randrange(2**32), "--rate", RATE_HZ, "--pictures", pictures)
-    memory = home / "database" / "last_img_id"
-    return start(DRIVE, folder / "drive", memory, *options, home=home, stdout=said)
+    id_file = home / "database" / "last_img_id"
+    return start(DRIVE, folder / "drive", id_file, *options, home=home, stdout=log)
 
 
-def _kill(driving: Drive, random: Random, when: str, who: str, *, simulated: bool) -> set[str]:
-    """Some of its processes are killed; returns what was in the journal just before."""
+def _kill(driving: Drive, random: Random, when: str, victim: str, *, simulated: bool) -> set[str]:
+    """Kill the drive, its writer or both; return the ids in the journal just before."""
     if simulated:
         wait_until(lambda: (driving.folder / journal.NAME).exists())
         time.sleep(random.uniform(0, 1.3))
@@ -125,17 +125,17 @@ def _kill(driving: Drive, random: Random, when: str, who: str, *, simulated: boo
     else:
         wait_until(lambda: driving.has("closing"))
         time.sleep(random.uniform(0, 0.05))
-    if who == "writer":
+    if victim == "writer":
         wait_until(lambda: driving.writers() or driving.process.poll() is not None)
     written = driving.journalled()
-    driving.wrote.extend(driving.writers())
-    if who != "drive":
-        for pid in driving.wrote:
+    driving.writer_pids.extend(driving.writers())
+    if victim != "drive":
+        for pid in driving.writer_pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-    if who != "writer":
+    if victim != "writer":
         driving.process.kill()
-    if who == "writer":  # the drive goes on without it until somebody ends that
+    if victim == "writer":  # the drive continues without it until it is ended
         wait_until(lambda: simulated or driving.has("recording"))
         time.sleep(0.1)
         driving.process.terminate()
@@ -148,13 +148,13 @@ def _assert_labels_parse(folder: Path) -> None:
         label_file.read(labels)
 
 
-def _repaired(driving: Drive, home: Path, written: set[str], *, writer_lived: bool) -> int:
-    """The next script repairs all; returns how many pictures of the queue are lost."""
-    handed = driving.handed()
+def _repair(driving: Drive, home: Path, written: set[str], *, writer_lived: bool) -> int:
+    """Repair with the next script; return how many pictures of the queue are lost."""
+    accepted = driving.accepted()
     uploaded = run(UPLOAD, driving.folder, home=home, codes=(0, 2))
-    if uploaded.code == 2:  # killed before there was anything, or so early that nothing was said
+    if uploaded.code == 2:  # killed before the first picture or line
         assert not written, uploaded.err
-        assert writer_lived or not handed, uploaded.err
+        assert writer_lived or not accepted, uploaded.err
         _wait_for_writer(driving.folder)
         if not (driving.folder / label_file.NAME).exists():
             assert not list(driving.folder.glob("*.jpg"))
@@ -164,13 +164,13 @@ def _repaired(driving: Drive, home: Path, written: set[str], *, writer_lived: bo
     kept = labels.keys() | erased.keys()
     assert uploaded.counts["created"] == len(labels)
     assert written <= kept, f"lost though in the journal: {sorted(written - kept)}"
-    lost = [img_id for img_id, _ in handed if img_id not in kept]
-    if handed:
-        was_written = {img_id for img_id, _ in handed[: handed[-1][1]]}
-        assert not was_written & set(lost), "lost though said to be written"
+    lost = [img_id for img_id, _ in accepted if img_id not in kept]
+    if accepted:
+        was_written = {img_id for img_id, _ in accepted[: accepted[-1][1]]}
+        assert not was_written & set(lost), "lost though reported as written"
         assert not (writer_lived and lost), f"lost though the writer lived: {lost}"
         assert len(lost) <= QUEUE_S * RATE_HZ
-        assert lost == [img_id for img_id, _ in handed[len(handed) - len(lost) :]]
+        assert lost == [img_id for img_id, _ in accepted[len(accepted) - len(lost) :]]
     return len(lost)
 
 
@@ -180,15 +180,15 @@ def _wait_for_writer(folder: Path) -> None:
             pass
 
 
-def _recorded_again(folder: Path, home: Path) -> None:
-    """The next drive continues the folder, with later ids, and leaves nothing half-written."""
+def _record_again(folder: Path, home: Path) -> None:
+    """Check that the next drive continues the folder with later ids."""
     before = [file.stem for file in folder.rglob("*.jpg")]
-    memory = home / "database" / "last_img_id"
-    with drive.recorder(folder, memory, rate_hz=RATE_HZ) as to:
-        captured, pixels = drive.clock_for(to, memory), np.random.default_rng(0)
+    id_file = home / "database" / "last_img_id"
+    with drive.open_recorder(folder, id_file, rate_hz=RATE_HZ) as recorder:
+        captured, pixels = drive.clock_after(recorder, id_file), np.random.default_rng(0)
         moments = [captured.time_at(time.monotonic()) for _ in range(5)]
         for moment in moments:
-            assert to.record(drive.noise(pixels), captured=moment, steering=0.0, throttle=0.3)
+            assert recorder.record(drive.noise(pixels), captured=moment, steering=0.0, throttle=0.3)
     labels, _ = assert_whole_recording(folder)
     new = [format_img_id(moment) for moment in moments]
     assert set(new) <= labels.keys()
@@ -198,7 +198,7 @@ def _recorded_again(folder: Path, home: Path) -> None:
 PROPERTIES = (
     Property(
         "killed_recordings",
-        "what a killed recording leaves is repaired by the next script; only the queue is lost",
+        "a killed recording is repaired by the next script; only the queue is lost",
         300,
         "pictures of the queue lost",
         trial,

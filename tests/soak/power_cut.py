@@ -21,24 +21,24 @@ from get_data.recording.frame_queue import FrameQueue, FrameQueueReader
 from get_data.recording.wire import HEADER_BYTES, ItemHeader, ItemKind, WriterSettings
 from get_data.recording.writer import Writer
 from tests.conftest import START, document, save
-from tests.soak.disk_log import Log, Name, Write, logging
+from tests.soak.disk_log import Log, Name, Write, logged
 from tests.soak.drive import SIZE, noise
 from tests.soak.scripts import assert_whole_recording
-from tests.soak.trials import Property, Seen
+from tests.soak.trials import Outcome, Property
 
 SYNC_PERIOD_S = 0.03  # instead of a second: more of them in less time
 
 
-def trial(folder: Path, random: Random) -> Seen:
-    """A cut while recording, merging, or repairing what a kill has left."""
+def trial(folder: Path, random: Random) -> Outcome:
+    """Cut the power while recording, merging, or repairing a killed recording."""
     drive = folder / "drive"
     drive.mkdir()
     if random.random() < 0.3:  # recorded into before
         save(drive, [document(number) for number in range(-3, 0)])
     log = Log(drive)
-    log.take_in()
+    log.add_existing()
     begin = len(log.operations)
-    with logging(log):
+    with logged(log):
         record(drive, _items(random))
     kind = random.choice(["recording", "merging", "repairing"])
     end = len(log.operations)
@@ -50,14 +50,14 @@ def trial(folder: Path, random: Random) -> Seen:
         log = repair_after_kill(log, end, folder / "killed")
         end = len(log.operations)
     cut = random.randint(begin, end)
-    return Seen(kind, cut_power(log, cut, random, folder / "cut"))
+    return Outcome(kind, cut_power(log, cut, random, folder / "cut"))
 
 
 def repair_after_kill(log: Log, end: int, folder: Path) -> Log:
     """Repair in `folder` what a recording killed after `end` operations has left; log it too."""
-    killed = log.up_to(end, folder)
+    killed = log.first(end, folder)
     _lay_out(killed.contents(), folder)
-    with logging(killed):
+    with logged(killed):
         merge.repair(folder)
     return killed
 
@@ -118,17 +118,19 @@ def _lay_out(files: dict[str, bytes], folder: Path) -> None:
 
 
 def _label_of(operation: object) -> Document | None:
-    """The label that an operation writes into the journal, if it does."""
+    """Return the label that an operation writes into the journal, if any."""
     if isinstance(operation, Write) and operation.data.startswith(b'{"img_id"'):
         return msgspec.json.decode(operation.data)
     return None
 
 
 def _assert_repaired(folder: Path, log: Log, cut: int) -> int:
-    """All that was synced is there, and nothing is wrong; returns how many pictures are lost."""
+    """Check that everything synced survived the repair; return how many pictures are lost."""
     durable = log.durable(cut)
     written = {
-        one["img_id"]: one for operation in log.operations[:cut] if (one := _label_of(operation))
+        label["img_id"]: label
+        for operation in log.operations[:cut]
+        if (label := _label_of(operation))
     }
     synced = _synced(log, cut, durable)
     merge.repair(folder)
@@ -137,29 +139,31 @@ def _assert_repaired(folder: Path, log: Log, cut: int) -> int:
         assert not [file for file in folder.rglob("*") if file.is_file()]
         return len(written)
     labels, erased = assert_whole_recording(folder)
-    for name, one in {**labels, **erased}.items():
-        assert one == written.get(name, one), f"{name} is not what was recorded"
+    for img_id, label in {**labels, **erased}.items():
+        assert label == written.get(img_id, label), f"{img_id} is not what was recorded"
     lost = synced - labels.keys() - erased.keys()
     assert not lost, f"lost though synced: {sorted(lost)}"
-    back = {
+    restored = {
         img_id
         for number, operation in enumerate(log.operations[:cut])
         if number in durable and isinstance(operation, Write) and operation.data.startswith(b'{"er')
         for img_id in msgspec.json.decode(operation.data)[journal.ERASED]
     } & labels.keys()
-    assert not back, f"erased, and there again: {sorted(back)}"
+    assert not restored, f"erased and restored: {sorted(restored)}"
     assert merge.repair(folder) is None
     return len(written.keys() - labels.keys() - erased.keys())
 
 
 def _synced(log: Log, cut: int, durable: set[int]) -> set[str]:
-    """The ids of the pictures that were written, with their labels, before a completed sync."""
+    """Return the ids of the pictures that were written, with labels, before a completed sync."""
     safe = [log.operations[number] for number in sorted(durable) if number < cut]
-    contents = {one.inode for one in safe if isinstance(one, Write)}
+    contents = {operation.inode for operation in safe if isinstance(operation, Write)}
     pictures = {
-        Path(one.target).stem for one in safe if isinstance(one, Name) and one.inode in contents
+        Path(operation.target).stem
+        for operation in safe
+        if isinstance(operation, Name) and operation.inode in contents
     }
-    labels = {one["img_id"] for operation in safe if (one := _label_of(operation))}
+    labels = {label["img_id"] for operation in safe if (label := _label_of(operation))}
     return labels & pictures
 
 

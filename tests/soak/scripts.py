@@ -1,4 +1,4 @@
-"""The scripts as processes, and what must hold of what they said and left."""
+"""The scripts as processes, and checks of their output and of what they leave."""
 
 import os
 import subprocess
@@ -27,12 +27,12 @@ UPLOAD = [str(path.ROOT / "get_data" / "upload_data.py")]
 APPLY = [str(path.ROOT / "get_data" / "upload_to_db.py")]
 DOWNLOAD = [str(path.ROOT / "get_data" / "search_and_download.py")]
 
-_ENDS_WITHIN_S = 900.0  # a server that was lost is waited for, and machines may be busy
+_END_TIMEOUT_S = 900.0  # retries of a lost server, on a busy machine
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a script ended, and what it said."""
+class Completed:
+    """Exit code and output of a script."""
 
     code: int
     out: str
@@ -40,12 +40,12 @@ class Ended:
 
     @property
     def counts(self) -> dict[str, Any]:
-        """The result for programs."""
+        """Result in JSON."""
         return msgspec.json.decode(self.out)
 
     @property
     def errors(self) -> list[str]:
-        """The lines that say what failed."""
+        """Lines of stderr about failures."""
         return [line for line in self.err.splitlines() if line.startswith(("error: ", "failed: "))]
 
 
@@ -54,20 +54,20 @@ class TeamHome(Protocol):
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables that lead the scripts there."""
+        """Variables of the scripts for this database."""
 
     def contents(self) -> "Contents":
-        """All of it but the moments of upload, asked past our own code."""
+        """Return all of it except upload times, read without our own code."""
 
 
-Home = Path | TeamHome  # a path is the folder that holds a database of this machine
+Home = Path | TeamHome  # a path is the folder of a local database
 
 
 def start(
     command: list[str], *arguments: object, home: Home, stdout: Any = subprocess.PIPE
 ) -> "subprocess.Popen[str]":
-    """A process that runs the script, with the database in `home`."""
-    leading = {"PATATE_HOME": str(home)} if isinstance(home, Path) else home.environment
+    """Start the script as a process, with the database in `home`."""
+    variables = {"PATATE_HOME": str(home)} if isinstance(home, Path) else home.environment
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -76,7 +76,7 @@ def start(
     return subprocess.Popen(
         [sys.executable, *command, *map(str, arguments)],
         cwd=path.ROOT,
-        env={**environment, **leading},
+        env={**environment, **variables},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -84,55 +84,57 @@ def start(
     )
 
 
-def end_of(process: "subprocess.Popen[str]", *, said: str = "") -> Ended:
-    """Waits for the script; there is no traceback, whatever came of it.
+def wait_for_end(process: "subprocess.Popen[str]", *, first_line: str = "") -> Completed:
+    """Wait for the script to end; check that it printed no traceback.
 
-    `said` is what was read of its stderr already.
+    `first_line` is what has already been read from its stderr.
     """
     try:
-        out, err = process.communicate(timeout=_ENDS_WITHIN_S)
+        out, err = process.communicate(timeout=_END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
-        raise AssertionError(f"did not end within {_ENDS_WITHIN_S} s: {err}") from None
-    err = said + err
+        raise AssertionError(f"did not end within {_END_TIMEOUT_S} s: {err}") from None
+    err = first_line + err
     assert "Traceback" not in err, err
-    return Ended(process.returncode, out or "", err)
+    return Completed(process.returncode, out or "", err)
 
 
-def run(command: list[str], *arguments: object, home: Home, codes: tuple[int, ...] = (0,)) -> Ended:
-    """The script, run to its end, with one of these exit codes."""
-    ended = end_of(start(command, *arguments, home=home))
+def run(
+    command: list[str], *arguments: object, home: Home, codes: tuple[int, ...] = (0,)
+) -> Completed:
+    """Run the script; check that its exit code is one of these."""
+    ended = wait_for_end(start(command, *arguments, home=home))
     assert ended.code in codes, f"exit code {ended.code}: {ended.err}"
     return ended
 
 
 def assert_whole_recording(folder: Path) -> tuple[dict[str, Document], dict[str, Document]]:
-    """Labels and pictures are whole, the erased ones too; returns both, by id."""
+    """Check the labels and pictures, kept and erased; return both labels by id."""
     labels = assert_whole(folder)
-    aside = folder / journal.ERASED
-    erased = assert_whole(aside) if aside.exists() and any(aside.iterdir()) else {}
+    folder_of_erased = folder / journal.ERASED
+    is_there = folder_of_erased.exists() and any(folder_of_erased.iterdir())
+    erased = assert_whole(folder_of_erased) if is_there else {}
     assert not labels.keys() & erased.keys(), "a picture is both kept and erased"
     assert_no_temporary_file(folder)
     return labels, erased
 
 
 def assert_no_temporary_file(folder: Path) -> None:
-    """Nothing half-written is left."""
+    """Check that no half-written file is left."""
     left = [str(file) for file in folder.rglob(f"*{TEMPORARY_SUFFIX}*")]
     assert not left, f"left behind: {left}"
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All of a database: labels by fingerprint, without its name and their moments of upload; files
-    by path."""
+    """All of a database: labels by fingerprint, without upload time and bucket; files by path."""
 
     labels: dict[str, Document]
     files: dict[str, bytes]
 
     def by_picture(self) -> dict[str, tuple[dict[str, Document], bytes | None]]:
-        """The labels and the file of each picture, by its key; any other file counts as one too."""
+        """Return labels and content of each picture by key; any other file counts as a picture."""
         pictures: dict[str, tuple[dict[str, Document], bytes | None]] = {
             key: ({}, content) for key, content in self.files.items()
         }
@@ -142,7 +144,7 @@ class Contents:
 
 
 def contents(home: Home) -> Contents:
-    """What a database holds, with every file that lies there."""
+    """Return all of a database, with every file in its folder."""
     if not isinstance(home, Path):
         return home.contents()
     folder = home / "database"
@@ -157,7 +159,7 @@ def contents(home: Home) -> Contents:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path in there."""
+    """Return the files below a folder by relative path."""
     return {
         str(file.relative_to(folder)): file.read_bytes()
         for file in folder.rglob("*")
@@ -166,8 +168,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def uploaded(documents: Iterable[Document]) -> Contents:
-    """What a database holds of these labels and no others; worked out without a script."""
-    whole = Contents({}, {})
+    """Return the expected contents of a database with exactly these labels."""
+    expected = Contents({}, {})
     for document in documents:
         content = picture(number_of(document))
         key = picture_key(document["img_id"], ids.sha256(content))
@@ -175,30 +177,34 @@ def uploaded(documents: Iterable[Document]) -> Contents:
             document, picture=content, bucket="", key=key, upload_time=datetime.now(UTC)
         )
         del sent["upload_date"], sent["s3_bucket"]
-        whole.labels[document["label_fingerprint"]] = sent
-        whole.files[key] = content
-    return whole
+        expected.labels[document["label_fingerprint"]] = sent
+        expected.files[key] = content
+    return expected
 
 
-def assert_each_is_as_in_one(found: Contents, allowed: Sequence[Contents]) -> None:
-    """Each picture, with its file and its labels, is as one of those databases has it, or has not;
-    which of them may differ from picture to picture."""
-    seen, options = found.by_picture(), [one.by_picture() for one in allowed]
-    for key in seen.keys() | {key for one in options for key in one}:
-        state = seen.get(key)
-        assert any(state == one.get(key) for one in options), f"{key}: {_in_words(state)}"
+def assert_each_picture_as_in_any(found: Contents, allowed: Sequence[Contents]) -> None:
+    """Check that each picture, with its labels, is as in one of these databases, or absent there.
+
+    It may be another one for each picture.
+    """
+    pictures, options = found.by_picture(), [contents.by_picture() for contents in allowed]
+    for key in set(pictures).union(*options):
+        state = pictures.get(key)
+        assert any(state == option.get(key) for option in options), f"{key}: {_describe(state)}"
 
 
-def _in_words(state: tuple[dict[str, Document], bytes | None] | None) -> str:
+def _describe(state: tuple[dict[str, Document], bytes | None] | None) -> str:
     if state is None:
         return "neither a label nor a picture"
     labels, content = state
     return f"{len(labels)} labels and {'no' if content is None else 'a'} picture"
 
 
-def assert_same(one: Contents, other: Contents) -> None:
-    """Two databases hold the same; names what only one of them has, and not all the rest."""
-    assert not one.labels.keys() ^ other.labels.keys(), "labels that only one database has"
-    assert not one.files.keys() ^ other.files.keys(), one.files.keys() ^ other.files.keys()
-    assert all(one.labels[name] == other.labels[name] for name in one.labels), "a label differs"
-    assert all(one.files[name] == other.files[name] for name in one.files), "a picture differs"
+def assert_same(first: Contents, second: Contents) -> None:
+    """Check that two databases are equal; name only what differs."""
+    only_one = first.files.keys() ^ second.files.keys()
+    assert not first.labels.keys() ^ second.labels.keys(), "labels in only one database"
+    assert not only_one, only_one
+    for name, label in first.labels.items():
+        assert label == second.labels[name], f"the label {name} differs"
+    assert all(first.files[key] == second.files[key] for key in first.files), "a picture differs"

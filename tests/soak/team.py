@@ -1,4 +1,4 @@
-"""The promises over a team's database: real servers, which get killed, and a bad network."""
+"""The guarantees with a team's database: real servers that are killed, and a bad network."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.proxy import Proxy
 from tests.servers.server import Server
 from tests.servers.versity import Versity
-from tests.soak import uploads_and_downloads as unchanged
+from tests.soak import uploads_and_downloads
 from tests.soak.scripts import (
     APPLY,
     DOWNLOAD,
@@ -28,11 +28,11 @@ from tests.soak.scripts import (
     Contents,
     assert_same,
     contents,
-    end_of,
     run,
     start,
+    wait_for_end,
 )
-from tests.soak.trials import Property, Seen
+from tests.soak.trials import Outcome, Property
 
 MILLION = 1_000_000
 PEAK_MB = 150
@@ -42,19 +42,19 @@ PROBES = "deleting/probe/"
 
 @cache
 def servers() -> tuple[Elasticsearch, Versity]:
-    """Both run, and end with this process."""
+    """Start both servers, which end with this process."""
     return Elasticsearch(quick_start=False).start(), Versity().start()
 
 
 def addresses() -> tuple[Cluster, Gateway]:
-    """Return where the servers are; tests put those of their run in its place."""
+    """Return the addresses of the servers; tests replace this function."""
     elasticsearch, versity = servers()
     return elasticsearch.cluster, versity.gateway
 
 
 @dataclass(frozen=True)
 class TeamHome:
-    """An index and a bucket of a trial's own; looked into past our own code."""
+    """An index and a bucket of one trial, read without our own code."""
 
     cluster: Cluster
     gateway: Gateway
@@ -65,7 +65,7 @@ class TeamHome:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables that lead the scripts there."""
+        """Variables of the scripts for this database."""
         return {
             **self.cluster.environment(self.index),
             **self.gateway.environment(self.bucket),
@@ -74,8 +74,8 @@ class TeamHome:
         }
 
     def contents(self) -> Contents:
-        """Every label, by plain HTTP, and every object, by obstore."""
-        labels = {one["_id"]: one["_source"] for one in self._hits()}
+        """Return every label, read by HTTP, and every object, read by obstore."""
+        labels = {hit["_id"]: hit["_source"] for hit in self._hits()}
         for name, document in labels.items():
             assert document["label_fingerprint"] == name
             assert document.pop("upload_date")
@@ -88,7 +88,7 @@ class TeamHome:
         body: dict[str, Any] = {"size": PAGE, "sort": ["label_fingerprint"]}
         while True:
             status, answer = self.cluster.ask("POST", f"/{self.index}/_search", body)
-            if status == 404:  # no upload came so far
+            if status == 404:  # nothing uploaded yet
                 return found
             assert status == 200, answer
             page = answer["hits"]["hits"]
@@ -98,9 +98,9 @@ class TeamHome:
             body["search_after"] = page[-1]["sort"]
 
     def _objects(self) -> dict[str, bytes]:
-        """Every object but what a check that was cut off left: a deletion drops it, an hour on.
+        """Return every object but the probes of a killed check, which a later deletion removes.
 
-        Read with obstore, which takes a tenth of boto3's CPU time.
+        obstore takes a tenth of the CPU time of boto3.
         """
         bucket = S3Store(
             self.bucket,
@@ -110,27 +110,31 @@ class TeamHome:
             secret_access_key=self.gateway.admin.secret,
             client_options={"allow_http": True},
         )
-        found = [one["path"] for page in bucket.list() for one in page]
-        keys = [key for key in found if not key.startswith(PROBES)]
+        paths = [entry["path"] for page in bucket.list() for entry in page]
+        keys = [key for key in paths if not key.startswith(PROBES)]
         return {key: bucket.get(key).bytes().to_bytes() for key in keys}
 
 
 def team_home(_: Path) -> TeamHome:
-    """An empty database of a team."""
+    """Return an empty database of a team."""
     cluster, gateway = addresses()
     bucket = gateway.make_bucket()
     return TeamHome(cluster, gateway, new_name("labels"), bucket, cluster.url, gateway.url)
 
 
-def for_team(trial: Callable[..., Seen]) -> Callable[[Path, Random], Seen]:
-    """A trial of a database on this machine, as one of a team's."""
+def for_team(trial: Callable[..., Outcome]) -> Callable[[Path, Random], Outcome]:
+    """Return a trial of a local database as one of a team's."""
     return partial(trial, home_at=team_home)
 
 
-def killed_servers(folder: Path, random: Random) -> Seen:
-    """A server that is killed while a script works and comes back: the work ends well."""
-    drive, home, clean = unchanged.recorded(folder / "d"), team_home(folder), team_home(folder)
-    work_s = unchanged.seconds_of(start(UPLOAD, drive, home=clean))
+def killed_servers(folder: Path, random: Random) -> Outcome:
+    """Kill and restart a server while a script runs."""
+    drive, home, clean = (
+        uploads_and_downloads.make_recording(folder / "d"),
+        team_home(folder),
+        team_home(folder),
+    )
+    work_s = uploads_and_downloads.duration_of(start(UPLOAD, drive, home=clean))
     command: list[object] = [drive]
     script = UPLOAD
     if is_download := random.random() < 0.5:
@@ -140,32 +144,34 @@ def killed_servers(folder: Path, random: Random) -> Seen:
     victim: Server = random.choice(servers())
     process = start(script, *command, home=home)
     assert process.stderr is not None
-    said = process.stderr.readline()
+    first_line = process.stderr.readline()
     time.sleep(random.uniform(0, work_s))
     victim.kill()
     victim.start()
     start_s = time.monotonic()
-    ended = end_of(process, said=said)
+    ended = wait_for_end(process, first_line=first_line)
     took_s = time.monotonic() - start_s
-    # a search that Elasticsearch has forgotten ends with 1; all else goes on
+    # a search that Elasticsearch has lost ends with 1; everything else continues
     assert ended.code in (0, 3, 1 if is_download else 3), ended
     run(script, *command, home=home)
     assert_same(contents(home), contents(clean))
     if is_download:
         run(DOWNLOAD, "-p", folder / "clean", home=clean)
         _assert_same_pictures(folder / "found", folder / "clean")
-    what = "search" if is_download else "upload"
-    return Seen(f"{what}, {type(victim).__name__}, {ended.code}", took_s)
+    kind = "search" if is_download else "upload"
+    return Outcome(f"{kind}, {type(victim).__name__}, {ended.code}", took_s)
 
 
-def bad_network(folder: Path, random: Random) -> Seen:
-    """Uploads, searches and deletions through a bad network, each run again through a good one."""
-    drive, home = unchanged.recorded(folder / "d"), team_home(folder)
-    wish = unchanged.marked(drive, folder / "marked.json", 0.2, Random(1))
+def bad_network(folder: Path, random: Random) -> Outcome:
+    """Upload, search and delete through a bad network, then again through a good one."""
+    drive, home = uploads_and_downloads.make_recording(folder / "d"), team_home(folder)
+    deletion = uploads_and_downloads.mark_for_deletion(
+        drive, folder / "marked.json", 0.2, Random(1)
+    )
     commands: list[tuple[list[str], list[object]]] = [
         (UPLOAD, [drive]),
         (DOWNLOAD, ["-p", folder / "found"]),
-        (APPLY, [wish, "-p", drive, "-y"]),
+        (APPLY, [deletion, "-p", drive, "-y"]),
     ]
     worst_s, codes = 0.0, ""
     for script, arguments in commands:
@@ -174,19 +180,19 @@ def bad_network(folder: Path, random: Random) -> Seen:
             make_bad(pictures, random)
             far = replace(home, es_url=labels.url, s3_url=pictures.url)
             start_s = time.monotonic()
-            ended = end_of(start(script, *arguments, home=far))
+            ended = wait_for_end(start(script, *arguments, home=far))
         worst_s = max(worst_s, time.monotonic() - start_s)
         assert ended.code in (0, 1, 3), ended
         assert ended.code == 0 or ended.errors, ended
         codes += str(ended.code)
-        _assert_no_picture_is_cut(folder / "found", unchanged.uploaded_of(drive))
+        _assert_pictures_complete(folder / "found", uploads_and_downloads.expected_upload(drive))
         run(script, *arguments, home=home)
-    assert_same(contents(home), unchanged.uploaded_of(drive, without=wish))
-    return Seen(f"codes {codes}", worst_s)
+    assert_same(contents(home), uploads_and_downloads.expected_upload(drive, without=deletion))
+    return Outcome(f"codes {codes}", worst_s)
 
 
 def make_bad(proxy: Proxy, random: Random) -> None:
-    """One to three faults, some at once and some for a while."""
+    """Add one to three faults, some immediate and some for a while."""
     for _ in range(random.randint(1, 3)):
         match random.randrange(6):
             case 0:
@@ -205,31 +211,31 @@ def make_bad(proxy: Proxy, random: Random) -> None:
         proxy.refuse(5)
 
 
-def _assert_no_picture_is_cut(found: Path, whole_ones: Contents) -> None:
+def _assert_pictures_complete(found: Path, expected: Contents) -> None:
     if not found.exists():
         return
-    whole = {key.rpartition("/")[2][:24]: data for key, data in whole_ones.files.items()}
+    whole = {key.rpartition("/")[2][:24]: data for key, data in expected.files.items()}
     for file in found.glob("*.jpg"):
         data = whole.get(file.stem)
-        assert data is None or file.read_bytes() == data, f"{file} is not whole"
+        assert data is None or file.read_bytes() == data, f"{file} is incomplete"
 
 
-def _assert_same_pictures(one: Path, other: Path) -> None:
-    left, right = (
-        {file.name: file.read_bytes() for file in at.glob("*.jpg")} for at in (one, other)
+def _assert_same_pictures(*folders: Path) -> None:
+    first, second = (
+        {file.name: file.read_bytes() for file in folder.glob("*.jpg")} for folder in folders
     )
-    assert left == right
+    assert first == second
 
 
-def million_labels(folder: Path, _: Random) -> Seen:
-    """A search of a million labels finds a million, within little memory."""
+def million_labels(folder: Path, _: Random) -> Outcome:
+    """Search a million labels and check the peak memory."""
     home = team_home(folder)
     index = ElasticsearchIndex(es_settings.from_environment(home.environment))
     index.check(writing=True)
     wanted = set()
     for batch in batches(documents(MILLION), 5000):
         assert len(index.create(batch).created) == len(batch)
-        wanted |= {one["img_id"] for one in batch}
+        wanted |= {label["img_id"] for label in batch}
     index.close()
     arguments = ["--no-download", "-p", str(folder / "found")]
     done = run_script("search_and_download.py", arguments, home.environment)
@@ -244,48 +250,48 @@ def million_labels(folder: Path, _: Random) -> Seen:
     assert (count, wanted) == (MILLION, set())
     assert done.peak_mb < PEAK_MB, f"{done.peak_mb:.0f} MB"
     home.cluster.ask("DELETE", f"/{home.index}")
-    return Seen(f"{done.seconds:.0f} s", done.peak_mb)
+    return Outcome(f"{done.seconds:.0f} s", done.peak_mb)
 
 
 PROPERTIES = (
     Property(
         "team_killed_uploads",
-        "an upload to S3 and Elasticsearch that was killed and run again ends as a clean run does",
+        "an upload to S3 and Elasticsearch, killed and run again, ends like a clean run",
         50,
         "s for the run that completes it",
-        for_team(unchanged.killed_upload),
+        for_team(uploads_and_downloads.killed_upload),
     ),
     Property(
         "team_killed_downloads",
-        "a download from S3 that was killed and run again ends in the same folder as a clean run",
+        "a download from S3, killed and run again, ends like a clean run",
         20,
         "s for the run that completes it",
-        for_team(unchanged.killed_download),
+        for_team(uploads_and_downloads.killed_download),
     ),
     Property(
         "team_two_uploads",
-        "two uploads of one folder, or of two that overlap, end in the same database as clean runs",
+        "two concurrent uploads of the same or overlapping folders end like clean runs",
         20,
         "s for both",
-        for_team(unchanged.two_uploads),
+        for_team(uploads_and_downloads.two_uploads),
     ),
     Property(
         "team_upload_against_deletion",
-        "an upload and a deletion at once leave each label and picture as one of the two wanted it",
+        "a concurrent upload and deletion leave each label and picture as one of the two would",
         20,
-        "s for once more each",
-        for_team(unchanged.upload_against_deletion),
+        "s for one more run of each",
+        for_team(uploads_and_downloads.upload_against_deletion),
     ),
     Property(
         "killed_servers",
-        "Elasticsearch or S3 killed and started again: the work ends well, or a second run does",
+        "Elasticsearch or S3 killed and restarted: the script completes, or a second run does",
         20,
         "s until the script had ended",
         killed_servers,
     ),
     Property(
         "bad_network",
-        "through a bad network a run ends right, or tells what a second run completes",
+        "through a bad network a run completes, or reports what a second run completes",
         50,
         "s for the slowest run",
         bad_network,
@@ -294,7 +300,7 @@ PROPERTIES = (
         "million_labels",
         f"a search of {MILLION:,} labels finds each of them within {PEAK_MB} MB",
         1,
-        "MB at the most",
+        "MB at most",
         million_labels,
     ),
 )

@@ -1,4 +1,4 @@
-"""Uploads and downloads, killed or two at once, end as one clean run does."""
+"""Uploads and downloads, killed or concurrent, end like one clean run."""
 
 import subprocess
 import time
@@ -14,151 +14,161 @@ from tests.soak.scripts import (
     UPLOAD,
     Contents,
     Home,
-    assert_each_is_as_in_one,
+    assert_each_picture_as_in_any,
     assert_same,
     contents,
-    end_of,
     files,
     run,
     start,
     uploaded,
+    wait_for_end,
 )
-from tests.soak.trials import Property, Seen
+from tests.soak.trials import Outcome, Property
 
 LABELS = 1200  # two batches
 
 HomeAt = Callable[[Path], Home]
 
 
-def recorded(folder: Path, count: int = LABELS, start: int = 0) -> Path:
-    """A recording to upload, of the pictures from number `start` on."""
+def make_recording(folder: Path, count: int = LABELS, start: int = 0) -> Path:
+    """Make a recording of the pictures from number `start` on."""
     numbers = range(start, start + count)
     return save(folder, [document(number, steering=number % 5 / 2 - 1) for number in numbers])
 
 
-def marked(drive: Path, target: Path, share: float, random: Random) -> Path:
-    """A label file that asks for some labels of a recording to be deleted."""
+def mark_for_deletion(drive: Path, target: Path, share: float, random: Random) -> Path:
+    """Write a label file that marks a random share of a recording for deletion."""
     labels = label_file.read(drive / label_file.NAME)
     chosen = {
-        name: one | {"to_delete": True} for name, one in labels.items() if random.random() < share
+        img_id: label | {"to_delete": True}
+        for img_id, label in labels.items()
+        if random.random() < share
     }
     label_file.write(target, chosen)
     return target
 
 
-def uploaded_of(drive: Path, *, without: Path | None = None) -> Contents:
-    """What a database holds of a recording, but for the labels that another file has."""
+def expected_upload(drive: Path, *, without: Path | None = None) -> Contents:
+    """Return the expected database of a recording, without the labels of another file."""
     left_out = label_file.read(without).keys() if without else ()
     labels = label_file.read(drive / label_file.NAME)
-    return uploaded(one for name, one in labels.items() if name not in left_out)
+    return uploaded(label for img_id, label in labels.items() if img_id not in left_out)
 
 
-def killed(process: "subprocess.Popen[str]", after_s: float) -> bool:
-    """Kills a script so long after it began to work; False when it had ended by itself."""
+def kill_after(process: "subprocess.Popen[str]", after_s: float) -> bool:
+    """Kill a script some time after its first line; return whether it was still running."""
     assert process.stderr is not None
-    said = process.stderr.readline()
-    assert said.startswith("database: "), said + process.stderr.read()
+    first_line = process.stderr.readline()
+    assert first_line.startswith("database: "), first_line + process.stderr.read()
     time.sleep(after_s)
     was_running = process.poll() is None
     process.kill()
-    end_of(process)
+    wait_for_end(process)
     return was_running
 
 
-def cut(command: list[str], *arguments: object, home: Home, random: Random, work_s: float) -> int:
-    """Runs a script that is killed once to three times; returns how many kills hit it."""
+def run_killed(
+    command: list[str], *arguments: object, home: Home, random: Random, work_s: float
+) -> int:
+    """Run a script one to three times and kill it; return how many kills hit it."""
     times = random.randint(1, 3)
     return sum(
-        killed(start(command, *arguments, home=home), random.uniform(0, work_s))
+        kill_after(start(command, *arguments, home=home), random.uniform(0, work_s))
         for _ in range(times)
     )
 
 
-def seconds_of(process: "subprocess.Popen[str]") -> float:
-    """How long a script works, from its first word to its end."""
+def duration_of(process: "subprocess.Popen[str]") -> float:
+    """Return how long a script runs after its first line."""
     assert process.stderr is not None
-    said = process.stderr.readline()
+    first_line = process.stderr.readline()
     start_s = time.monotonic()
-    assert end_of(process, said=said).code == 0
+    assert wait_for_end(process, first_line=first_line).code == 0
     return time.monotonic() - start_s
 
 
-def here(folder: Path) -> Home:
-    """A database of this machine."""
+def local_home(folder: Path) -> Home:
+    """Return a local database."""
     return folder
 
 
-def killed_upload(folder: Path, random: Random, home_at: HomeAt = here) -> Seen:
-    """An upload killed at random moments and run again."""
-    drive, home, clean = recorded(folder / "drive"), home_at(folder / "h"), home_at(folder / "c")
-    work_s = seconds_of(start(UPLOAD, drive, home=clean))
-    kills = cut(UPLOAD, drive, home=home, random=random, work_s=work_s)
+def killed_upload(folder: Path, random: Random, home_at: HomeAt = local_home) -> Outcome:
+    """Kill an upload at random moments and run it again."""
+    drive, home, clean = (
+        make_recording(folder / "drive"),
+        home_at(folder / "h"),
+        home_at(folder / "c"),
+    )
+    work_s = duration_of(start(UPLOAD, drive, home=clean))
+    kills = run_killed(UPLOAD, drive, home=home, random=random, work_s=work_s)
     start_s = time.monotonic()
     run(UPLOAD, drive, home=home)
     took_s = time.monotonic() - start_s
     assert_same(contents(home), contents(clean))
     again = run(UPLOAD, drive, home=home).counts
     assert (again["there"], again["pictures_sent"]) == (LABELS, 0), again
-    return Seen(f"{kills} kills", took_s)
+    return Outcome(f"{kills} kills", took_s)
 
 
-def killed_download(folder: Path, random: Random, home_at: HomeAt = here) -> Seen:
-    """A download killed at random moments and run again."""
+def killed_download(folder: Path, random: Random, home_at: HomeAt = local_home) -> Outcome:
+    """Kill a download at random moments and run it again."""
     home = home_at(folder / "home")
-    run(UPLOAD, recorded(folder / "drive"), home=home)
-    work_s = seconds_of(start(DOWNLOAD, "-p", folder / "clean", home=home))
-    kills = cut(DOWNLOAD, "-p", folder / "cut", home=home, random=random, work_s=work_s)
+    run(UPLOAD, make_recording(folder / "drive"), home=home)
+    work_s = duration_of(start(DOWNLOAD, "-p", folder / "clean", home=home))
+    kills = run_killed(DOWNLOAD, "-p", folder / "cut", home=home, random=random, work_s=work_s)
     if (folder / "cut" / label_file.NAME).exists():
         label_file.read(folder / "cut" / label_file.NAME)
     start_s = time.monotonic()
     run(DOWNLOAD, "-p", folder / "cut", home=home)
     took_s = time.monotonic() - start_s
     assert_same_files(folder / "cut", folder / "clean")
-    return Seen(f"{kills} kills", took_s)
+    return Outcome(f"{kills} kills", took_s)
 
 
-def assert_same_files(one: Path, other: Path) -> None:
-    """Two folders hold the same files, byte for byte."""
-    left, right = files(one), files(other)
+def assert_same_files(first: Path, second: Path) -> None:
+    """Check that two folders have the same files, byte for byte."""
+    left, right = files(first), files(second)
     assert not left.keys() ^ right.keys(), sorted(left.keys() ^ right.keys())[:3]
     assert all(left[name] == right[name] for name in left), "a file differs"
 
 
-def two_uploads(folder: Path, random: Random, home_at: HomeAt = here) -> Seen:
-    """Two uploads at once, of one folder or of two that have half of their pictures in common."""
+def two_uploads(folder: Path, random: Random, home_at: HomeAt = local_home) -> Outcome:
+    """Run two uploads at once, of one folder or of two that share half of their pictures."""
     home, clean = home_at(folder / "h"), home_at(folder / "c")
-    drive = recorded(folder / "drive")
+    drive = make_recording(folder / "drive")
     shift = random.choice([0, LABELS // 2])
-    other = recorded(folder / "other", start=shift) if shift else drive
-    work_s = seconds_of(start(UPLOAD, drive, home=clean))
+    other = make_recording(folder / "other", start=shift) if shift else drive
+    work_s = duration_of(start(UPLOAD, drive, home=clean))
     run(UPLOAD, other, home=clean)
     start_s = time.monotonic()
     first = start(UPLOAD, drive, home=home)
     time.sleep(random.choice([0.0, random.uniform(0, work_s)]))
     second = start(UPLOAD, other, home=home)
-    ended = [end_of(first), end_of(second)]
-    assert [one.code for one in ended] == [0, 0], ended
+    ended = [wait_for_end(first), wait_for_end(second)]
+    assert [result.code for result in ended] == [0, 0], ended
     took_s = time.monotonic() - start_s
-    created = [one.counts["created"] for one in ended]
+    created = [result.counts["created"] for result in ended]
     assert sum(created) == LABELS + shift, created
     assert_same(contents(home), contents(clean))
-    return Seen("half in common" if shift else "one folder", took_s)
+    return Outcome("half shared" if shift else "one folder", took_s)
 
 
-def upload_against_deletion(folder: Path, random: Random, home_at: HomeAt = here) -> Seen:
-    """An upload and a deletion of the same labels at once, then each once more.
+def upload_against_deletion(folder: Path, random: Random, home_at: HomeAt = local_home) -> Outcome:
+    """Run an upload and a deletion of the same labels at once, then each once more.
 
-    Both times every picture ends as one of the two leaves it when it runs after the other.
+    Both times every picture ends as if the two had run one after the other.
     """
     home = home_at(folder / "home")
-    drive = recorded(folder / "drive")
-    deletion = marked(drive, folder / "marked.json", random.choice([0.1, 0.5, 0.9]), random)
-    everything, kept = uploaded_of(drive), uploaded_of(drive, without=deletion)
-    was_there = random.random() < 0.7
-    if was_there:
+    drive = make_recording(folder / "drive")
+    deletion = mark_for_deletion(
+        drive, folder / "marked.json", random.choice([0.1, 0.5, 0.9]), random
+    )
+    everything, kept = expected_upload(drive), expected_upload(drive, without=deletion)
+    existed = random.random() < 0.7
+    if existed:
         run(UPLOAD, drive, home=home)
-    else:  # the deletion finds a database
-        run(UPLOAD, recorded(folder / "other", 1), home=home)
+    else:  # a deletion needs a database
+        run(UPLOAD, make_recording(folder / "other", 1), home=home)
     restores = random.random() < 0.5
     commands = [
         lambda: start(UPLOAD, drive, *["--restore"] * restores, home=home),
@@ -168,10 +178,10 @@ def upload_against_deletion(folder: Path, random: Random, home_at: HomeAt = here
     first = commands[0]()
     time.sleep(random.choice([0.0, random.uniform(0, 0.6)]))
     second = commands[1]()
-    ended = [end_of(first), end_of(second)]
-    assert all(one.code in (0, 3) for one in ended), ended
-    # only an upload that restores, after the deletion, brings back what that took out
-    assert_each_is_as_in_one(contents(home), [kept, *[everything] * restores])
+    ended = [wait_for_end(first), wait_for_end(second)]
+    assert all(result.code in (0, 3) for result in ended), ended
+    # only an upload with --restore, after the deletion, restores what was deleted
+    assert_each_picture_as_in_any(contents(home), [kept, *[everything] * restores])
     start_s = time.monotonic()
     last = [(UPLOAD, drive), (APPLY, deletion, "-p", drive, "-y")]
     random.shuffle(last)
@@ -179,36 +189,36 @@ def upload_against_deletion(folder: Path, random: Random, home_at: HomeAt = here
         run(command, *arguments, home=home)
     took_s = time.monotonic() - start_s
     assert_same(contents(home), kept)
-    return Seen("labels there before" if was_there else "labels new", took_s)
+    return Outcome("labels existed" if existed else "labels new", took_s)
 
 
 PROPERTIES = (
     Property(
         "killed_uploads",
-        "an upload that was killed and run again ends in the same database as a clean run",
+        "an upload, killed and run again, ends like a clean run",
         50,
         "s for the run that completes it",
         killed_upload,
     ),
     Property(
         "killed_downloads",
-        "a download that was killed and run again ends in the same folder as a clean run",
+        "a download, killed and run again, ends like a clean run",
         50,
         "s for the run that completes it",
         killed_download,
     ),
     Property(
         "two_uploads",
-        "two uploads of one folder, or of two that overlap, end in the same database as clean runs",
+        "two concurrent uploads of the same or overlapping folders end like clean runs",
         20,
         "s for both",
         two_uploads,
     ),
     Property(
         "upload_against_deletion",
-        "an upload and a deletion at once leave each label and picture as one of the two wanted it",
+        "a concurrent upload and deletion leave each label and picture as one of the two would",
         20,
-        "s for once more each",
+        "s for one more run of each",
         upload_against_deletion,
     ),
 )
