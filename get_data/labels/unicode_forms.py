@@ -15,6 +15,8 @@ def to_nfc(value: Any) -> Any:
     if isinstance(value, list):
         return [to_nfc(item) for item in value]
     if isinstance(value, dict):
+        if all(map(str.isascii, value)):  # the usual keys, in less than half the time
+            return {key: to_nfc(item) for key, item in value.items()}
         keys = {key: to_nfc(key) for key in value}
         if len(set(keys.values())) != len(keys):  # two keys would become one
             keys = {key: key for key in value}

@@ -60,15 +60,16 @@ NOWHERE = Path("/nonexistent/picture.jpg")
 def holding(*labels):
     """Return a function that creates a database with the picture and these labels of it."""
 
+    documents = [
+        edits.uploaded(LABELS[name], picture=CONTENT, bucket="memory", key=KEY, upload_time=START)
+        for name in labels
+    ]
+
     def prepare():
         database = Database()
         if labels:
             database.store.put_new(KEY, CONTENT)
-        for name in labels:
-            document = edits.uploaded(
-                LABELS[name], picture=CONTENT, bucket="memory", key=KEY, upload_time=START
-            )
-            database.index.create([document])
+        database.index.create(documents)
         return database
 
     return prepare
