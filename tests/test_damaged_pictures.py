@@ -162,6 +162,32 @@ def test_a_whole_old_copy_takes_the_place_of_a_damaged_picture_before_it_goes():
     assert store.pictures == {KEY: picture(4)}
 
 
+def test_a_picture_is_durable_before_its_old_copy_is_deleted():
+    """A killed program may have left the picture in memory only, and then the power is cut."""
+
+    class Logged(MemoryStore):
+        def __init__(self):
+            super().__init__()
+            self.log = []
+
+        def make_durable(self):
+            self.log.append("durable")
+
+        def delete(self, path):
+            self.log.append(path)
+            super().delete(path)
+
+    index, store = MemoryIndex(), Logged()
+    index.create([document(4) | {"s3_key": KEY}])
+    store.put(KEY, picture(4))
+    old = backup_path(KEY, "killed")
+    store.put(old, picture(4))
+    store.age_s[old] = OLD_BACKUP_S + 1
+    reconcile([], index, store, run="now")
+    assert "durable" in store.log[: store.log.index(old)]
+    assert store.pictures == {KEY: picture(4)}
+
+
 @pytest.mark.parametrize(
     "make", [Path.mkdir, lambda file: file.symlink_to(file.name)], ids=["folder", "link to itself"]
 )

@@ -173,7 +173,10 @@ def reconcile(
             repaired = pool.map(lambda key: _repair(key, store), with_old_copy)
             agreed -= {key for key, done in zip(with_old_copy, repaired, strict=True) if done}
 
-            # D12: only now that both agree are the copies needless
+            # D12: only now that both agree are the copies needless, and old ones only once the
+            # picture is durable: a killed program may have left it in memory
+            if with_old_copy:
+                store.make_durable()
             copies = [path for key in agreed for path in {backup_path(key, run), *old.get(key, ())}]
             _wait_for_all(pool.map(store.delete, sorted(copies)))
             for key in agreed:
