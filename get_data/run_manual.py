@@ -92,11 +92,11 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
         metavar="WxH",
         help="size of the pictures in pixels (default: 160x120)",
     )
-    for option, number, default, of in (
+    for option, number, default, attribute in (
         ("--nb-dir", _DIRECTIONS, 5, "direction"),
         ("--nb-speed", _SPEEDS, 2, "speed"),
     ):
-        text = f"number of {of} classes (default: {default})"
+        text = f"number of {attribute} classes (default: {default})"
         add(option, type=number, default=default, metavar="N", help=text)
     add(
         "--max-throttle",

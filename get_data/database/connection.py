@@ -58,8 +58,8 @@ def update_index(
 
         folder = path.database_folder()
         _check_folder(folder)
-        local = SqliteIndex(folder)
-        return IndexUpdate(f"local, {folder}", local.update(dry_run=dry_run))
+        with closing(SqliteIndex(folder)) as local:
+            return IndexUpdate(f"local, {folder}", local.update(dry_run=dry_run))
     from get_data.database.es_utils import settings as es_settings
     from get_data.database.es_utils.label_index import ElasticsearchIndex
 

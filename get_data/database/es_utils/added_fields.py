@@ -43,17 +43,23 @@ def find_gaps(
         client: the connection to the server.
         index: the name of the index.
         missing: the declared fields that the index lacks.
-        query: the query.
+        query: the query, with at least one declared field.
     """
-    clauses = [(path, clause) for clause in query.clauses if (path := _declared_path(clause))]
-    paths = frozenset(path for path, _ in clauses)
-    if not paths:
-        return Gaps(), ""
+    paths = declared_paths(query)
     counts = _count_unindexed(client, index, paths)
     lacking = frozenset(path for path in paths if _declaration(path) in missing)
     partial = frozenset(path for path in paths - lacking if counts.get(path))
-    unsearchable = (path for path, clause in clauses if counts.get(path) and _has_no_terms(clause))
+    unsearchable = (
+        path
+        for clause in query.clauses
+        if counts.get(path := _declared_path(clause)) and _has_no_terms(clause)
+    )
     return Gaps(lacking, partial), next(unsearchable, "")
+
+
+def declared_paths(query: SearchQuery) -> frozenset[str]:
+    """Return the paths of the declared fields in a query that an index may lack."""
+    return frozenset(filter(None, map(_declared_path, query.clauses)))
 
 
 def index_again(client: Client, index: str) -> None:

@@ -38,6 +38,7 @@ class Indices:
             self.tombstones: mapping.tombstone_index(),
         }
         self.lacking: frozenset[str] = frozenset()
+        self._complete_paths: set[str] = set()  # fields that all labels have indexed
         self._notices: dict[str, str] = {}
         self._created: set[str] = set()
         self._create_lock = threading.Lock()
@@ -114,10 +115,10 @@ class Indices:
             if error.is_missing_index:
                 return None
             raise
-        misfit = _misfit(self._definitions[index], list(definitions.values()))
-        if misfit:
+        difference = _find_incompatibility(self._definitions[index], list(definitions.values()))
+        if difference:
             raise DatabaseError(
-                f"{self._settings.url}/{index} does not fit this toolkit: {misfit}; name "
+                f"{self._settings.url}/{index} does not fit this toolkit: {difference}; name "
                 f"another index in {INDEX}"
             )
         return next(iter(definitions.values()), {})
@@ -128,11 +129,17 @@ class Indices:
         Raises:
             DatabaseError: some label has a field whose words only an index can search.
         """
+        # An index loses no field, and indexes the fields that it has in each new label: what is
+        # complete stays so, and is asked about once.
+        paths = added_fields.declared_paths(query)
+        if paths <= self._complete_paths:
+            return Gaps()
         actual = self._fetch_definition(self.labels)
         if actual is None:
             return Gaps()
         missing = mapping.missing_paths(actual)
         gaps, unsearchable = added_fields.find_gaps(self._client, self.labels, missing, query)
+        self._complete_paths |= paths - gaps.missing - gaps.partial
         if unsearchable:
             addition = mapping.missing_fields(self._definitions[self.labels], actual)
             raise DatabaseError(
@@ -239,7 +246,7 @@ def _mapping_request(index: str, addition: mapping.Definition) -> str:
     return f"PUT {index}/_mapping {msgspec.json.encode(addition).decode()}"
 
 
-def _misfit(expected: mapping.Definition, actual: Sequence[Mapping[str, Any]]) -> str:
+def _find_incompatibility(expected: mapping.Definition, actual: Sequence[Mapping[str, Any]]) -> str:
     if len(actual) > 1:
         return f"{len(actual)} indices have this name or alias"
-    return mapping.misfit(expected, actual[0] if actual else {})
+    return mapping.find_incompatibility(expected, actual[0] if actual else {})

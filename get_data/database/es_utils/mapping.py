@@ -88,7 +88,7 @@ def is_newer(actual: Definition) -> bool:
     return bool(oldest_writer > LABEL_VERSION)
 
 
-def misfit(expected: Definition, actual: Definition) -> str:
+def find_incompatibility(expected: Definition, actual: Definition) -> str:
     """Return the first difference that cannot be fixed, "" if there is none.
 
     Missing fields, as in an index from an earlier version, can be added. An index from a later
