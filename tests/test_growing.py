@@ -16,8 +16,9 @@ import pytest
 import path
 from get_data.labels import label_file
 from tests.conftest import document, save
+from tests.layouts import LAYOUTS
 from tests.servers.addresses import new_name
-from tests.test_layouts import LAYOUTS, put_indices
+from tests.test_layouts import put_indices
 
 NEW_FIELDS = {
     '    driver: Keyword = ""\n': '    weather: Keyword = ""\n    sky: Text = ""\n',

@@ -8,7 +8,6 @@ from dataclasses import asdict
 import msgspec
 import pytest
 
-import path
 from get_data import search_and_download, upload_data
 from get_data.database.es_utils import settings as es_settings
 from get_data.database.es_utils.label_index import ElasticsearchIndex
@@ -22,20 +21,6 @@ from tests.conftest import document, save
 from tests.helpers.index_labels import fingerprints_of, search
 from tests.labelizer.helpers import make_operation, read_folder, save_operations
 from tests.servers.addresses import new_name
-
-LAYOUTS = sorted(folder for folder in (path.ROOT / "tests/layouts").iterdir() if folder.is_dir())
-LAYOUTS = [folder for folder in LAYOUTS if (folder / "expected.json").exists()]
-
-
-@pytest.fixture(params=LAYOUTS, ids=lambda folder: folder.name)
-def layout(request, tmp_path):
-    """A copy of an earlier version's files."""
-    return shutil.copytree(request.param, tmp_path / "layout")
-
-
-@pytest.fixture
-def expected(layout):
-    return json.loads((layout / "expected.json").read_text())
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A file of an earlier layout becomes the newest one: whole or not at all, and read meanwhile."""
 
-import json
 import os
 import shutil
 import sqlite3
@@ -21,7 +20,7 @@ from get_data.labelizer.workspace import Workspace
 from get_data.labels import label_file
 from tests.helpers.index_labels import fingerprint_of, search, uploaded_label
 from tests.labelizer.helpers import make_operation, read_folder, save_operations
-from tests.test_layouts import LAYOUTS, assert_holds, assert_includes, decisions_of, history_of
+from tests.test_layouts import assert_holds, assert_includes, decisions_of, history_of
 
 
 def add_column(database):
@@ -52,16 +51,6 @@ def add_to_entry(database):
 
 LATER = [Migration(2, add_column), Migration(3, rewrite, is_additive=False)]
 LATER_WORK = [Migration(2, add_to_entry)]
-
-
-@pytest.fixture(params=LAYOUTS, ids=lambda layout: layout.name)
-def layout(request, tmp_path):
-    return shutil.copytree(request.param, tmp_path / "layout")
-
-
-@pytest.fixture
-def expected(layout):
-    return json.loads((layout / "expected.json").read_text())
 
 
 @pytest.fixture
