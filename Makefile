@@ -30,7 +30,7 @@ demo: $(if $(filter team,$(DATABASE)),$(READY_TO_TEST),$(READY))
 
 test: lint
 	$(BIN)/python -m tests.servers --fetch
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: lint
 	$(BIN)/python -m pytest $(QUICK)
