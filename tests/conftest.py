@@ -1,4 +1,4 @@
-"""What many tests share: a home of their own, and recordings made without driving."""
+"""Fixtures of all tests: a home of their own, databases, and recordings made without driving."""
 
 import json
 import os
@@ -32,12 +32,12 @@ pytest_plugins = ["tests.layouts.fixtures", "tests.servers.fixtures"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--every-order`: tests that try many orders of events try all of them."""
+    """Add `--every-order`, with which tests that try many orders of events try all."""
     parser.addoption("--every-order", action="store_true", help="try all orders; takes minutes")
 
 
 def pytest_configure() -> None:
-    """Signals reach the programs under test, also from tests that were started by nohup or `&`."""
+    """Let signals reach the programs under test, even if tests were started by nohup or `&`."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
@@ -48,7 +48,7 @@ START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A local database of the test's own, and no variable of the developer's."""
+    """Return the home of an empty local database; unset the variables of the developer."""
     for name in list(os.environ):
         ours = name.startswith("PATATE_") and name != "PATATE_SERVER_CACHE"
         if ours or name == "DEBUG":
@@ -68,7 +68,7 @@ def _no_signal_handlers_left() -> Iterator[None]:
 
 
 def picture(number: int) -> bytes:
-    """A JPEG file, grey; only a camera's pictures need to be looked at."""
+    """Return a grey JPEG file that is unique to the number."""
     return jpeg_files.flat(comment=f"picture {number}".encode())
 
 
@@ -80,7 +80,7 @@ def document(
     created_by: str = "auto",
     **own: object,
 ) -> Document:
-    """The label of picture `number`, as a recording at 10 Hz makes it."""
+    """Return the label of picture `number` of a recording at 10 Hz."""
     made = edits.new_label(
         captured=START + timedelta(milliseconds=100 * number),
         picture=picture(number),
@@ -99,18 +99,18 @@ def document(
 
 
 def save(folder: Path, documents: list[Document], *, pictures: bool = True) -> Path:
-    """A folder with these labels and their pictures, as a finished recording leaves it."""
+    """Write a folder like that of a finished recording, with these labels and their pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    label_file.write(folder / label_file.NAME, {one["img_id"]: one for one in documents})
+    label_file.write(folder / label_file.NAME, {label["img_id"]: label for label in documents})
     session.write(folder / session.NAME, {})
-    for one in documents:
+    for label in documents:
         if pictures:
-            (folder / one["file_name"]).write_bytes(picture(number_of(one)))
+            (folder / label["file_name"]).write_bytes(picture(number_of(label)))
     return folder
 
 
 def number_of(document: Document) -> int:
-    """The number that a document was made with."""
+    """Return the number that a label was made with."""
     moment = ids.parse_img_id(document["img_id"])
     assert moment is not None
     return round((moment - START) / timedelta(milliseconds=100))
@@ -118,7 +118,7 @@ def number_of(document: Document) -> int:
 
 @pytest.fixture
 def drive(tmp_path: Path) -> Path:
-    """Ten pictures with their labels, two of each direction class."""
+    """Return a folder of ten pictures with labels, two of each direction class."""
     steering = [-0.9, -0.5, 0.0, 0.5, 0.9]
     documents = [document(number, steering=steering[number % 5]) for number in range(10)]
     return save(tmp_path / "drive", documents)
@@ -126,25 +126,25 @@ def drive(tmp_path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Database:
-    """An index and a store, the real ones, with what tests ask of them most."""
+    """A real index and a real store, with the most common queries of tests."""
 
     index: LabelIndex
     store: PictureStore
 
     def labels(self) -> dict[str, Document]:
-        """All labels in the index, by fingerprint."""
+        """Return all labels in the index by fingerprint."""
         found = map(msgspec.json.decode, self.index.search(SearchQuery(())))
-        return {one["label_fingerprint"]: one for one in found}
+        return {label["label_fingerprint"]: label for label in found}
 
     def pictures(self) -> dict[str, bytes]:
-        """All pictures that the labels name and the store has, by key."""
-        keys = {one["s3_key"] for one in self.labels().values()}
+        """Return the pictures that both labels and store have, by key."""
+        keys = {label["s3_key"] for label in self.labels().values()}
         return {key: self.store.get(key) for key in self.store.sizes(keys)}
 
 
 @pytest.fixture(params=["local", pytest.param("team", marks=pytest.mark.servers)])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty database of each kind."""
+    """Yield an empty database of each kind."""
     match request.param:
         case "local":
             folder = tmp_path / "database"
@@ -163,19 +163,19 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any, str]]:
-    """Calls a script's main through the door that the shell uses: exit code, counts, stderr."""
+    """Return a function that runs a script in this process: exit code, JSON of stdout, stderr."""
 
     def run(script: ModuleType, *arguments: object) -> tuple[int, Any, str]:
-        code = process.run(lambda: script.main([str(one) for one in arguments]))
-        said = capsys.readouterr()
-        return code, json.loads(said.out) if said.out else None, said.err
+        code = process.run(lambda: script.main(list(map(str, arguments))))
+        output = capsys.readouterr()
+        return code, json.loads(output.out) if output.out else None, output.err
 
     return run
 
 
 @pytest.fixture
 def team_environment(elasticsearch_8: Cluster, s3: Gateway) -> Iterator[dict[str, str]]:
-    """The variables that lead the writer to an empty database of a team."""
+    """Yield the variables of the writer for an empty database of a team."""
     index = new_name("labels")
     yield elasticsearch_8.environment(index) | s3.environment(s3.make_bucket())
     elasticsearch_8.ask("DELETE", f"/{index},{index}-gone?ignore_unavailable=true")

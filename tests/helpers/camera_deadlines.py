@@ -1,4 +1,4 @@
-"""Long deadlines for cameras, so that a busy machine fails no test of anything else."""
+"""Long deadlines for cameras, so that a busy machine fails no unrelated test."""
 
 from car.camera import pi_camera, timing
 from tests.helpers.waiting import HANGS_S
@@ -12,7 +12,7 @@ _DEADLINES = {
 
 
 def relax(monkeypatch):
-    """Make all deadlines long; return a function that restores those it is given by name."""
+    """Make all deadlines long; return a function that restores some of them by name."""
     real = {name: getattr(module, name) for name, module in _DEADLINES.items()}
     for name, module in _DEADLINES.items():
         monkeypatch.setattr(module, name, HANGS_S)

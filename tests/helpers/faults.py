@@ -1,7 +1,7 @@
-"""What a program asks of the disk and of the database, in order, and a disk that refuses.
+"""Calls to the disk and the database, recorded in order, and a disk that fails.
 
-The doubles are put in place by `patch`, which is a test's `monkeypatch.setattr`. In a process that
-the test does not run itself, a `before_anything` script puts them there with plain `setattr`.
+`patch` installs the doubles: `monkeypatch.setattr` in a test; in another process plain `setattr`,
+called by a `before_anything` script.
 """
 
 import ctypes
@@ -21,10 +21,10 @@ from common import atomic_files
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call; of a method of a database only the name is told.
+    """One call; of a method of a database only the name.
 
-    `path` is the file or folder that a sync reaches, or that gets a new name, and `content` what a
-    file of that name holds from then on.
+    `path` is the file or folder that is synced, or the new name of one that is renamed; `content`
+    is the content of that file afterwards.
     """
 
     name: str
@@ -33,47 +33,47 @@ class Call:
 
 
 def calls_recorded(patch: Callable) -> list[Call]:
-    """All syncs and renamings of this process from now on, as they come."""
+    """Return a list that gets each sync and rename of this process from now on."""
     calls: list[Call] = []
 
-    def through(owner: object, name: str, recorded: Callable) -> None:
+    def record(owner: object, name: str, to_call: Callable) -> None:
         real = getattr(owner, name)
 
         def called(*arguments, **options):
-            told = recorded(*arguments, **options)
+            call = to_call(*arguments, **options)
             result = real(*arguments, **options)
-            calls.append(told)
+            calls.append(call)
             return result
 
         patch(owner, name, called)
 
-    def synced(name: str) -> Callable:
-        def recorded(descriptor: int) -> Call:
+    def sync_call(name: str) -> Callable:
+        def to_call(descriptor: int) -> Call:
             file = Path(f"/proc/self/fd/{descriptor}").readlink()
             return Call(name, file, _content(file))
 
-        return recorded
+        return to_call
 
-    def renamed(name: str) -> Callable:
-        def recorded(
+    def rename_call(name: str) -> Callable:
+        def to_call(
             source: Path,
             target: Path,
             *,
             src_dir_fd: int | None = None,
             dst_dir_fd: int | None = None,
         ) -> Call:
-            return Call(name, _place(target, dst_dir_fd), _content(_place(source, src_dir_fd)))
+            return Call(name, _resolve(target, dst_dir_fd), _content(_resolve(source, src_dir_fd)))
 
-        return recorded
+        return to_call
 
-    through(os, "fsync", synced("fsync"))
-    through(atomic_files, "_syncfs", synced("syncfs"))
+    record(os, "fsync", sync_call("fsync"))
+    record(atomic_files, "_syncfs", sync_call("syncfs"))
     for name in ("rename", "replace"):
-        through(os, name, renamed(name))
+        record(os, name, rename_call(name))
     return calls
 
 
-def _place(name: Path, folder: int | None) -> Path:
+def _resolve(name: Path, folder: int | None) -> Path:
     return Path(name) if folder is None else Path(f"/proc/self/fd/{folder}").readlink() / name
 
 
@@ -82,7 +82,7 @@ def _content(file: Path) -> bytes | None:
 
 
 class Recording:
-    """An index or a store whose calls are recorded, in one list with all others."""
+    """An index or store whose calls are added to a list of calls."""
 
     def __init__(self, real: object, calls: list[Call]) -> None:
         self._real = real
@@ -100,7 +100,7 @@ class Recording:
 
 
 def names_of(calls: list[Call], *wanted: str) -> list[str]:
-    """The names of those calls, in order; several in a row of one name count once."""
+    """Return the names of the wanted calls, in order; consecutive equal names count once."""
     names: list[str] = []
     for call in calls:
         if call.name in wanted and names[-1:] != [call.name]:
@@ -109,12 +109,12 @@ def names_of(calls: list[Call], *wanted: str) -> list[str]:
 
 
 def failing_sync_of_file_systems(patch: Callable) -> None:
-    """The disk takes nothing of what a `syncfs` asks for, and says so."""
+    """Make each `syncfs` fail with EIO from now on."""
     patch(atomic_files, "_syncfs", refusing(EIO))
 
 
 def failing(patch: Callable, name: str, code: int, *, of: object = os) -> None:
-    """From now on the function of that name raises OSError of that code; `of` its module."""
+    """Make the function `name` of a module raise OSError with that code from now on."""
 
     def refuse(*_arguments):
         raise OSError(code, os.strerror(code))
@@ -123,7 +123,7 @@ def failing(patch: Callable, name: str, code: int, *, of: object = os) -> None:
 
 
 def refusing(code: int) -> Callable[..., int]:
-    """A function of C that fails with that code."""
+    """Return a C function that fails with that code."""
 
     def refuse(*_arguments: object) -> int:
         ctypes.set_errno(code)
@@ -133,7 +133,7 @@ def refusing(code: int) -> Callable[..., int]:
 
 
 def lacking(patch: Callable, code: int) -> None:
-    """From now on the file system syncs no folder and has neither `syncfs`, locks nor links."""
+    """Make the file system lack syncs of folders, `syncfs`, locks and links from now on."""
     sync = os.fsync
 
     def sync_files(descriptor: int) -> None:
@@ -150,9 +150,9 @@ def lacking(patch: Callable, code: int) -> None:
 
 @contextmanager
 def files_up_to(size: int, *, pid: int = 0) -> Iterator[None]:
-    """The disk takes no byte of a file beyond `size`: of a longer writing it takes the beginning.
+    """Limit the size of files while the block runs; a longer write is cut off.
 
-    In this process, or in the one that is told, until the block ends.
+    It applies to process `pid`, by default this one.
     """
     hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
@@ -163,6 +163,6 @@ def files_up_to(size: int, *, pid: int = 0) -> Iterator[None]:
 
 
 def before_anything(monkeypatch, folder: Path, code: str) -> None:
-    """Python processes that are started from now on run `code` first."""
+    """Make Python processes run `code` first, if they are started from now on."""
     (folder / "sitecustomize.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(path.ROOT)]))

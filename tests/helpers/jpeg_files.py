@@ -1,4 +1,4 @@
-"""JPEG files made by hand, segment by segment: what encoders write, and what none does."""
+"""JPEG files made segment by segment, including ones that no encoder writes."""
 
 import struct
 from collections.abc import Iterable
@@ -9,37 +9,37 @@ TABLE, CODES, SCAN, COMMENT = 0xDB, 0xC4, 0xDA, 0xFE
 
 
 def segment(marker: int, payload: bytes) -> bytes:
-    """A segment with its length."""
+    """Return a segment with its length."""
     return bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
 
 
 def table() -> bytes:
-    """A quantization table."""
+    """Return a quantization table."""
     return segment(TABLE, b"\0" + bytes([1] * 64))
 
 
 def frame(
     width: int, height: int, *, kind: int = BASELINE, bits: int = 8, colours: int = 1
 ) -> bytes:
-    """The header of a frame."""
+    """Return the header of a frame."""
     components = b"".join(bytes([number, 0x11, 0]) for number in range(1, colours + 1))
     return segment(kind, struct.pack(">BHHB", bits, height, width, colours) + components)
 
 
 def codes() -> bytes:
-    """Huffman tables in which one bit, 0, means a difference of zero, or the end of a block."""
+    """Return Huffman tables in which the bit 0 is a zero difference, or the end of a block."""
     shortest = bytes([1] + [0] * 15) + b"\0"
     return segment(CODES, b"\x00" + shortest + b"\x10" + shortest)
 
 
 def scan(colours: Iterable[int] = (1,), *, first: int = 0, last: int = 63) -> bytes:
-    """The header of a scan."""
+    """Return the header of a scan."""
     chosen = b"".join(bytes([number, 0]) for number in colours)
     return segment(SCAN, bytes([len(chosen) // 2]) + chosen + bytes([first, last, 0]))
 
 
 def flat(width: int = 160, height: int = 120, comment: bytes = b"") -> bytes:
-    """A whole grey picture, as small as can be, which a comment tells from others."""
+    """Return the smallest complete grey picture; a comment makes it unique."""
     blocks = -(-width // 8) * -(-height // 8)
     return b"".join(
         [
@@ -56,7 +56,7 @@ def flat(width: int = 160, height: int = 120, comment: bytes = b"") -> bytes:
 
 
 def bomb(side: int) -> bytes:
-    """A progressive picture of few bytes and many pixels, of which a decoder makes gigabytes."""
+    """Return a small progressive file that decodes to gigabytes of pixels."""
     blocks = (-(-side // 8)) ** 2 * 3
     return b"".join(
         [

@@ -1,4 +1,4 @@
-"""A yardstick for tests that measure time: how late a busy machine makes whoever sleeps."""
+"""The delay of sleeps on a busy machine, as a tolerance for tests that measure time."""
 
 import threading
 import time
@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _SLEEPS_S = 0.005
-_WAY = 10  # so many sleeps, at most, lie on the way from a cause to its effect
+_SLEEPS_TO_EFFECT = 10  # most sleeps between a cause and its effect
 
 
 class Lateness:
-    """How late sleeps have ended so far."""
+    """Worst delay of a sleep so far."""
 
     def __init__(self) -> None:
         self.worst_s = 0.0
 
     @property
     def allowed_s(self) -> float:
-        """What is due to the machine, of a time that was measured meanwhile."""
-        return _WAY * self.worst_s
+        """Tolerance for times measured meanwhile."""
+        return _SLEEPS_TO_EFFECT * self.worst_s
 
 
 @contextmanager
 def measured() -> Iterator[Lateness]:
-    """Measure the machine while the block runs."""
+    """Measure the delay of sleeps while the block runs."""
     lateness, over = Lateness(), threading.Event()
 
     def measure() -> None:

@@ -1,7 +1,7 @@
-"""Learns to drive from a recorded drive, and drives: what tells whether the data is any good.
+"""A model that learns to drive from a recorded drive, as a test of the data.
 
-Ridge regression on small grey pictures is the weakest learner that can do it, so a fault in the
-pictures, the labels or their timing shows at once. All of it runs on a clock that nobody waits for.
+Ridge regression on small grey pictures is the weakest sufficient learner, so a fault in the
+pictures, the labels or their timing shows at once. Everything runs on a virtual clock.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from car.simulator.world import World
 RATE_HZ = 20.0
 WIDTH_PX, HEIGHT_PX = 40, 30
 RIDGE = 30.0
-FAST, SLOW = 0.35, 0.2  # throttle while the wheels are about straight, and while they are not
+FAST, SLOW = 0.35, 0.2  # throttle with the wheels about straight, and otherwise
 STRAIGHT = 0.25  # steering up to here is about straight
 LONGEST_LAP_S = 120.0
 
@@ -41,13 +41,13 @@ class Model:
     bias: float
 
     def steering(self, pictures: Floats) -> Floats:
-        """The steering for each row of grey levels."""
+        """Return the steering for each row of grey levels."""
         return np.asarray(pictures @ self.weights + self.bias, np.float64)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a drive."""
+    """Outcome of a drive."""
 
     laps: int
     left_road: bool
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def record(track: str, *, seed: int, pictures: int) -> Lesson:
-    """What the simulated driver does in so many pictures."""
+    """Record this many pictures of the simulated driver."""
     world = World(track, seed=seed, clock=VirtualClock())
     camera = _camera(world)
     pad, motors = SimulatedPad(world), SimulatedMotors(world)
@@ -70,13 +70,13 @@ def record(track: str, *, seed: int, pictures: int) -> Lesson:
 
 
 def mirrored(lesson: Lesson) -> Lesson:
-    """The same drive on a track that bends the other way."""
+    """Return the same drive on a track that bends the other way."""
     pictures = lesson.pictures.reshape(-1, HEIGHT_PX, WIDTH_PX)[:, :, ::-1]
     return Lesson(pictures.reshape(lesson.pictures.shape), -lesson.steering)
 
 
 def fit(lesson: Lesson) -> Model:
-    """The model that explains the lesson and its mirror image best with small weights."""
+    """Fit a model with small weights to the lesson and its mirror image."""
     other = mirrored(lesson)
     pictures = np.concatenate([lesson.pictures, other.pictures])
     steering = np.concatenate([lesson.steering, other.steering])  # 0 on average, being mirrored
@@ -88,13 +88,13 @@ def fit(lesson: Lesson) -> Model:
 
 
 def r_squared(model: Model, lesson: Lesson) -> float:
-    """How much of the steering in a lesson the model explains; 1 is all of it."""
+    """Return how much of the steering in a lesson the model explains; at most 1."""
     missed = lesson.steering - model.steering(lesson.pictures)
     return 1 - float(missed.var() / lesson.steering.var())
 
 
 def drive(model: Model, track: str, *, seed: int, laps: int, push_rate_hz: float = 0.0) -> Outcome:
-    """The model drives until it has done its laps, has left the road or takes far too long."""
+    """Let the model drive until it has done its laps, left the road or taken far too long."""
     world = World(track, seed=seed, clock=VirtualClock(), push_rate_hz=push_rate_hz)
     camera, motors = _camera(world), SimulatedMotors(world)
     offsets_m = []
@@ -113,7 +113,7 @@ def _camera(world: World) -> SimulatedCamera:
 
 
 def _small_grey(pixels: Pixels) -> Floats:
-    """The picture as the model sees it."""
+    """Return the picture as the model sees it."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     small = cv2.resize(grey, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float64).ravel() / 255

@@ -1,4 +1,4 @@
-"""Commands run on a terminal of their own."""
+"""Commands on a terminal of their own."""
 
 import os
 import pty
@@ -8,18 +8,18 @@ import path
 
 
 def run(arguments, *, typed="", cwd=path.ROOT):
-    """Run a command on a terminal, type an answer; return its exit code and what it wrote."""
-    ours, its = pty.openpty()
+    """Run a command on a terminal and type an answer; return its exit code and output."""
+    master, slave = pty.openpty()
     process = subprocess.Popen(
-        list(map(str, arguments)), cwd=cwd, stdin=its, stderr=its, stdout=its
+        list(map(str, arguments)), cwd=cwd, stdin=slave, stderr=slave, stdout=slave
     )
-    os.close(its)
-    os.write(ours, typed.encode())
-    said = b""
+    os.close(slave)
+    os.write(master, typed.encode())
+    output = b""
     try:
-        while piece := os.read(ours, 10_000):
-            said += piece
-    except OSError:  # how a terminal ends
+        while piece := os.read(master, 10_000):
+            output += piece
+    except OSError:  # the terminal is closed
         pass
-    os.close(ours)
-    return process.wait(), said.decode()
+    os.close(master)
+    return process.wait(), output.decode()

@@ -1,7 +1,7 @@
-"""Drives that a busy machine does not stop: for tests of anything but what happens when it does.
+"""Drives that a busy machine does not stop, for tests of anything else.
 
-A drive that was held up stops the car and records nothing until Menu is pressed again, and a guard
-that gets no turn counts as dead. Both are right, and tried where they are what a test is about.
+A drive that is delayed stops the car and records nothing until Menu is pressed again, and a guard
+that is not scheduled counts as dead. Both are right, and have tests of their own.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.helpers.waiting import HANGS_S
 
 _LIMITS = ("_START_TIMEOUT_S", "_STATUS_TIMEOUT_S", "_EXIT_TIMEOUT_S")
 
-# Run first by each Python process; the other processes of a drive have no such limits.
+# Run first in each Python process; the other processes of a drive have no such limits.
 _CODE = f"""
 import sys
 run = " ".join(sys.orig_argv)
@@ -31,7 +31,7 @@ if "run_manual" in run:
 
 
 class UnhurriedDrive(drive.Drive):
-    """A drive whose time is up only when it has had a picture to record."""
+    """A drive that does not end before its first picture."""
 
     def __init__(self, *, on_picture, **parts) -> None:
         self._had_picture = False
@@ -49,7 +49,7 @@ class UnhurriedDrive(drive.Drive):
 
 
 def drives(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Drives of this process, and of those that are started from now on, are not hurried."""
+    """Remove the time limits of drives, in this process and in those started from now on."""
     monkeypatch.setattr(drive, "COMMAND_TIMEOUT_S", HANGS_S)
     for name in _LIMITS:
         monkeypatch.setattr(guarded_motors, name, HANGS_S)
@@ -58,5 +58,5 @@ def drives(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def hurry_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes that are started from now on keep their limits."""
+    """Keep the time limits in processes that are started from now on."""
     monkeypatch.delenv("PYTHONPATH")
