@@ -104,6 +104,34 @@ class CreateResult:
     rejected: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class StoredLabel:
+    """A label as the index has it; `version` is opaque and differs after every change."""
+
+    document: Document
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A document for a label that the index has, and the version that it may replace."""
+
+    document: Document
+    version: str
+
+
+@dataclass(slots=True)
+class ReplaceResult:
+    """Outcome of `LabelIndex.replace` by fingerprint; `rejected` maps to the reason.
+
+    `changed`: another program changed or removed the label, and nothing was done.
+    """
+
+    replaced: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
 def encode_document(document: Document) -> bytes:
     """Return a label as one line of JSON.
 
@@ -126,6 +154,9 @@ class LabelIndex(Protocol):
 
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
         """Return the labels that exist, by fingerprint, including all earlier writes."""
+
+    def read(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+        """Return the labels that exist with their versions, including all earlier writes."""
 
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         """Return the tombstones that exist, by fingerprint, including all earlier writes."""
@@ -153,6 +184,18 @@ class LabelIndex(Protocol):
 
     def remove(self, fingerprints: Collection[str]) -> set[str]:
         """Remove the labels and return the fingerprints of those that existed."""
+
+    def replace(self, replacements: Sequence[Replacement]) -> ReplaceResult:
+        """Replace labels that are still as they were read; never create one.
+
+        A replacement names the same picture key as the label that it replaces.
+        """
+
+    def remove_unchanged(self, versions: Mapping[str, str]) -> set[str]:
+        """Remove the labels that still have these versions, by fingerprint.
+
+        Returns the fingerprints of those that were changed and therefore stay.
+        """
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         """Return the fingerprints of the labels that name each picture key, without empty sets.

@@ -5,7 +5,7 @@ ones, and return their whole state.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -17,6 +17,9 @@ from get_data.database.interfaces import (
     CreateResult,
     LabelReference,
     PictureState,
+    Replacement,
+    ReplaceResult,
+    StoredLabel,
     Tombstone,
     backed_up_key,
     backup_path,
@@ -26,6 +29,7 @@ from get_data.database.interfaces import (
 from get_data.database.search import matching
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels import custom_fields, validation
+from get_data.labels.ids import sha256
 from get_data.labels.schema import Document
 
 
@@ -44,6 +48,16 @@ class MemoryIndex:
             for name in fingerprints
             if name in self.labels
         }
+
+    def read(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+        return {
+            name: StoredLabel(json.loads(encode_document(self.labels[name])), self._version(name))
+            for name in fingerprints
+            if name in self.labels
+        }
+
+    def _version(self, name: str) -> str:
+        return sha256(encode_document(self.labels[name]))
 
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         return {name: self.tombstones[name] for name in fingerprints if name in self.tombstones}
@@ -86,6 +100,30 @@ class MemoryIndex:
 
     def remove(self, fingerprints: Collection[str]) -> set[str]:
         return {name for name in set(fingerprints) if self.labels.pop(name, None)}
+
+    def replace(self, replacements: Sequence[Replacement]) -> ReplaceResult:
+        result = ReplaceResult()
+        for replacement in replacements:
+            name = str(replacement.document.get("label_fingerprint"))
+            try:
+                validation.parse(replacement.document)
+                encoded = encode_document(replacement.document)
+            except Exception as error:  # noqa: BLE001
+                result.rejected[name] = str(error)
+                continue
+            if name in self.labels and self._version(name) == replacement.version:
+                self.labels[name] = json.loads(encoded)
+                result.replaced.add(name)
+            else:
+                result.changed.add(name)
+        return result
+
+    def remove_unchanged(self, versions: Mapping[str, str]) -> set[str]:
+        present = versions.keys() & self.labels.keys()
+        changed = {name for name in present if self._version(name) != versions[name]}
+        for name in present - changed:
+            del self.labels[name]
+        return changed
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}

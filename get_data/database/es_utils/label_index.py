@@ -26,6 +26,9 @@ from get_data.database.es_utils.settings import Settings
 from get_data.database.interfaces import (
     CreateResult,
     LabelReference,
+    Replacement,
+    ReplaceResult,
+    StoredLabel,
     Tombstone,
     encode_document,
 )
@@ -110,6 +113,17 @@ class ElasticsearchIndex:
             for fingerprint, source in found
         }
 
+    def read(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+        """Return the labels that exist with their versions, in real time."""
+        # D15: document and version come from one answer
+        return {
+            item.id: StoredLabel(
+                {name: value for name, value in item.source.items() if name != schema.CUSTOM_TERMS},
+                f"{item.seq_no}:{item.primary_term}",
+            )
+            for item in self._get_items(self._indices.labels, fingerprints, "true")
+        }
+
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         """Return the tombstones that exist, by fingerprint, in real time."""
         found = self._get(self._indices.tombstones, fingerprints, tuple(_TOMBSTONE_FIELDS.values()))
@@ -153,7 +167,7 @@ class ElasticsearchIndex:
             else:
                 result.rejected[fingerprint] = outcome.reason
         # a retry after a lost response meets this call's own label, which is then new
-        ours = self._created_by_lost_attempt(bodies, outcomes)
+        ours = self._written_by_lost_attempt(bodies, outcomes)
         result.created |= ours
         result.existing -= ours
         return result
@@ -187,6 +201,50 @@ class ElasticsearchIndex:
             for fingerprint, outcome in outcomes.items()
             if outcome.status == 200 or outcome.was_retried
         }
+
+    def replace(self, replacements: Sequence[Replacement]) -> ReplaceResult:
+        """Replace labels that are still as they were read; never create one."""
+        result = ReplaceResult()
+        # a bulk request would create an index that is missing
+        if not replacements or not self._indices.exists(self._indices.labels):
+            result.changed.update(str(one.document.get("label_fingerprint")) for one in replacements)
+            return result
+        self._indices.create_if_missing(self._indices.labels)
+        undeclared = self._indices.lacking
+        bodies: dict[str, bytes] = {}
+        versions: dict[str, str] = {}
+        for replacement in replacements:
+            fingerprint = str(replacement.document.get("label_fingerprint"))
+            versions.setdefault(fingerprint, replacement.version)
+            try:
+                bodies.setdefault(fingerprint, _encode(replacement.document, undeclared))
+            except (InputError, ValueError, TypeError) as error:
+                result.rejected[fingerprint] = str(error)
+        # D15: as of the version that was read; a label that is missing is a conflict, too
+        outcomes = self._send("index", self._indices.labels, bodies, versions)
+        for fingerprint, outcome in outcomes.items():
+            if outcome.status == 200:
+                result.replaced.add(fingerprint)
+            elif outcome.status == 409:
+                result.changed.add(fingerprint)
+            else:
+                result.rejected[fingerprint] = outcome.reason
+        # D15: a retry after a lost response meets this call's own replacement
+        ours = self._written_by_lost_attempt(bodies, outcomes)
+        result.replaced |= ours
+        result.changed -= ours
+        return result
+
+    def remove_unchanged(self, versions: Mapping[str, str]) -> set[str]:
+        """Delete the labels that still have these versions; return those that were changed."""
+        if not versions or not self._indices.exists(self._indices.labels):
+            return set()
+        bodies = dict.fromkeys(versions, b"")
+        outcomes = self._send("delete", self._indices.labels, bodies, versions)
+        self._require_status(outcomes, 200, 404, 409)
+        # a label that is missing is a conflict, too
+        conflicts = [name for name, outcome in outcomes.items() if outcome.status == 409]
+        return set(self.find(conflicts))
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         """Return the fingerprints of the labels that name each picture key."""
@@ -244,13 +302,18 @@ class ElasticsearchIndex:
         self, index: str, ids: Iterable[str], fields: Sequence[str] = ()
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield id and source of the documents that exist; only these fields, or all."""
+        for item in self._get_items(index, ids, ",".join(fields) or "true"):
+            yield item.id, item.source
+
+    def _get_items(self, index: str, ids: Iterable[str], fields: str) -> "Iterator[_Item]":
+        """Yield the documents that exist; `fields` as `_source` takes them."""
         # D5, D6: asked by id, Elasticsearch answers in real time, without a refresh
         for batch in batches(ids, _BATCH_SIZE):
-            for item in self._multi_get(index, batch, ",".join(fields) or "true"):
+            for item in self._multi_get(index, batch, fields):
                 if item.error:
                     self._raise_unless_missing_index(item.error)
                 elif item.found:
-                    yield item.id, item.source
+                    yield item
 
     def _multi_get(self, index: str, ids: Sequence[str], fields: str) -> "list[_Item]":
         """Return an item per id; wait for an index that has just been created, or restarts."""
@@ -284,15 +347,26 @@ class ElasticsearchIndex:
                     groups.setdefault(source[by], set()).add(source[field])
         return groups
 
-    def _send(self, operation: str, index: str, bodies: Mapping[str, bytes]) -> dict[str, Outcome]:
-        """Send one operation per id, with the document in `bodies` or b"" where it takes none."""
+    def _send(
+        self,
+        operation: str,
+        index: str,
+        bodies: Mapping[str, bytes],
+        versions: Mapping[str, str] | None = None,
+    ) -> dict[str, Outcome]:
+        """Send one operation per id, with the document in `bodies` or b"" where it takes none.
+
+        With `versions`, an operation is a conflict unless the document has that version.
+        """
         if not bodies:
             return {}
         if operation == "create":
             self._indices.create_if_missing(index)
         self._has_written = True
         operations = {
-            name: msgspec.json.encode({operation: {"_id": name}})
+            name: msgspec.json.encode(
+                {operation: {"_id": name, **(_condition(versions[name]) if versions else {})}}
+            )
             + b"\n"
             + body
             + b"\n" * bool(body)
@@ -300,10 +374,10 @@ class ElasticsearchIndex:
         }
         return bulk.send(self._client, index, operations)
 
-    def _created_by_lost_attempt(
+    def _written_by_lost_attempt(
         self, bodies: Mapping[str, bytes], outcomes: Mapping[str, Outcome]
     ) -> set[str]:
-        """Return the labels that "exist" because an attempt whose response was lost created them.
+        """Return the labels in conflict with an attempt of their own whose response was lost.
 
         They are those whose stored document is exactly the one that was sent.
         """
@@ -333,11 +407,22 @@ class _Item(msgspec.Struct):
     id: str = msgspec.field(name="_id")
     found: bool = False
     source: dict[str, Any] = msgspec.field(name="_source", default_factory=dict)
+    seq_no: int = msgspec.field(name="_seq_no", default=-1)
+    primary_term: int = msgspec.field(name="_primary_term", default=-1)
     error: dict[str, Any] | None = None
 
 
 class _MultiGetResponse(msgspec.Struct):
     docs: list[_Item]
+
+
+def _condition(version: str) -> dict[str, int]:
+    """Return the parameters of an operation that a document of another version refuses.
+
+    Source: https://www.elastic.co/docs/reference/elasticsearch/rest-apis/optimistic-concurrency-control
+    """
+    seq_no, _, primary_term = version.partition(":")
+    return {"if_seq_no": int(seq_no), "if_primary_term": int(primary_term)}
 
 
 def _encode(document: Document, undeclared: Collection[str]) -> bytes:

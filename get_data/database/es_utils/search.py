@@ -86,8 +86,8 @@ def scan(
 ) -> Iterator[dict[str, Any]]:
     """Yield these fields of all documents that match, in no useful order.
 
-    Labels never change, so no snapshot is needed: a later page still has every label that was there
-    at the start.
+    Ask only for fields that no amendment changes, such as `s3_key`. No snapshot is needed then: a
+    later page still has every label that was there at the start.
     """
     body = {
         "query": query,

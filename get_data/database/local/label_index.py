@@ -30,6 +30,9 @@ from common.migrations import Migration
 from get_data.database.interfaces import (
     CreateResult,
     LabelReference,
+    Replacement,
+    ReplaceResult,
+    StoredLabel,
     Tombstone,
     encode_document,
 )
@@ -38,6 +41,7 @@ from get_data.database.search.fields import Matcher
 from get_data.database.search.matching import Span
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels import custom_fields, validation
+from get_data.labels.ids import sha256
 from get_data.labels.schema import Document
 from get_data.labels.unicode_forms import to_nfc
 
@@ -79,6 +83,7 @@ _VALUES: Mapping[str, Callable[[Document], list[Any]]] = {
     column: matching.indexed_values(path) for path, column in _COLUMNS.items()
 }
 _TOMBSTONE_COLUMNS = "fingerprint, img_id, s3_key, why, by_whom, at"
+_IDENTITY_COLUMNS = frozenset({"fingerprint", "s3_key"})  # which no replacement changes
 _SORT_ORDER = "img_id, created DESC, fingerprint"
 _SCHEMA = f"""
     CREATE TABLE labels (
@@ -133,6 +138,14 @@ class SqliteIndex:
                 fingerprints,
             )
             return {row[0]: LabelReference(*row) for row in rows}
+
+    def read(self, fingerprints: Collection[str]) -> dict[str, StoredLabel]:
+        """Return the labels that exist with their versions, by fingerprint."""
+        with self._connected() as connection:
+            return {
+                fingerprint: StoredLabel(_decode_and_apply(document, dict), sha256(document))
+                for fingerprint, document in _documents(connection, fingerprints)
+            }
 
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         """Return the tombstones that exist, by fingerprint."""
@@ -218,6 +231,43 @@ class SqliteIndex:
     def remove(self, fingerprints: Collection[str]) -> set[str]:
         """Remove the labels and return the fingerprints of those that existed."""
         return self._delete("labels", fingerprints)
+
+    def replace(self, replacements: Sequence[Replacement]) -> ReplaceResult:
+        """Replace labels that are still as they were read; never create one."""
+        result = ReplaceResult()
+        rows: dict[str, dict[str, Any]] = {}
+        versions: dict[str, str] = {}
+        for replacement in replacements:
+            fingerprint = str(replacement.document.get("label_fingerprint"))
+            versions.setdefault(fingerprint, replacement.version)
+            try:
+                rows.setdefault(fingerprint, _row(replacement.document))
+            except (InputError, ValueError, TypeError) as error:
+                result.rejected[fingerprint] = str(error)
+        if not rows or not self._path.exists():
+            result.changed.update(rows)
+            return result
+        changed = (name for name in next(iter(rows.values())) if name not in _IDENTITY_COLUMNS)
+        assignments = ", ".join(f"{name} = :{name}" for name in changed)
+        statement = f"UPDATE labels SET {assignments} WHERE fingerprint = :fingerprint"
+        # D15: compared and replaced in one transaction, and never created
+        with self._connected(writing=True) as connection:
+            result.replaced |= _unchanged(connection, {name: versions[name] for name in rows})
+            connection.executemany(statement, [rows[name] for name in sorted(result.replaced)])
+        result.changed.update(rows.keys() - result.replaced)
+        return result
+
+    def remove_unchanged(self, versions: Mapping[str, str]) -> set[str]:
+        """Remove the labels that still have these versions; return those that were changed."""
+        if not versions or not self._path.exists():
+            return set()
+        with self._connected(writing=True) as connection:
+            present = {name for name, _ in _documents(connection, versions)}
+            unchanged = _unchanged(connection, versions)
+            connection.executemany(
+                "DELETE FROM labels WHERE fingerprint = ?", [(name,) for name in sorted(unchanged)]
+            )
+        return present - unchanged
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         """Return the fingerprints of the labels that name each picture key."""
@@ -508,6 +558,23 @@ def _rows(
     """Yield the rows of a statement whose `{}` is a placeholder for any number of values."""
     for batch in batches(values, _MAX_VALUES):
         yield from connection.execute(statement.format(",".join("?" * len(batch))), batch)
+
+
+def _documents(
+    connection: sqlite3.Connection, fingerprints: Iterable[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield fingerprint and encoded document of the labels that exist."""
+    statement = "SELECT fingerprint, document FROM labels WHERE fingerprint IN ({})"
+    yield from _rows(connection, statement, fingerprints)
+
+
+def _unchanged(connection: sqlite3.Connection, versions: Mapping[str, str]) -> set[str]:
+    """Return the labels that have these versions."""
+    return {
+        fingerprint
+        for fingerprint, document in _documents(connection, versions)
+        if sha256(document) == versions[fingerprint]
+    }
 
 
 def _grouped(pairs: Iterable[tuple[Any, ...]]) -> dict[str, set[str]]:
