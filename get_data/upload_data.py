@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from common.errors import InputError
 from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
+from get_data.database.amend import Amendment, compare, field_counts
 from get_data.database.connection import IndexUpdate, open_database, update_index
 from get_data.database.interfaces import Failed
 from get_data.database.upload import Entry, UploadOutcome, read_entries, upload
@@ -95,8 +96,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         done = list(
             output.progress_bar(results, total=total, description="uploading", unit="label")
         )
+        there = {result.fingerprint for result in done if result.status == "existing"}
+        differing = list(compare([e for e in entries if e.fingerprint in there], db.index))
 
-    return report(done, dry_run=args.dry_run)
+    return report(done, differing, dry_run=args.dry_run)
 
 
 def read(argument: Path, pictures: Path | None, *, restore: bool, repair: bool) -> list[Entry]:
@@ -136,7 +139,9 @@ def report_update(update: IndexUpdate, *, dry_run: bool) -> int:
     return exit_codes.DONE
 
 
-def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
+def report(
+    results: Sequence[UploadOutcome], differing: Sequence[Amendment], *, dry_run: bool
+) -> int:
     """Print what was done and return the exit code."""
     counts: Counter[str] = Counter(result.status for result in results)
     pictures = len({result.key for result in results if result.picture_sent})
@@ -153,6 +158,12 @@ def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
         output.print_message(
             f"Left out {skipped} corrected or deleted in the database; --restore brings them back"
         )
+    if differing:
+        fields = ", ".join(field_counts(differing))
+        output.print_message(
+            f"{len(differing):,} differ from the database in: {fields}; "
+            "apply them with upload_to_db.py"
+        )
     failures = [
         Failed(result.img_id, result.reason) for result in results if result.status == "failed"
     ]
@@ -161,6 +172,7 @@ def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
             "created": counts["created"],
             "there": counts["existing"],
             "gone": counts["tombstoned"],
+            "differing": len(differing),
             "failed": counts["failed"],
             "pictures_sent": pictures,
         }

@@ -1,10 +1,12 @@
-"""Apply a corrected label file: add labels, replace corrected ones, delete marked ones.
+"""Apply a corrected label file: add labels, amend and replace labels, delete marked ones.
 
     python get_data/upload_to_db.py corrected/labels.json
 
-A label with "replaces" replaces the label with that fingerprint. A label with "to_delete": true is
-deleted, and so is its picture unless another label needs it. Counts are shown before anything
-changes. If the database does not know most of these labels, you are asked even with -y.
+A label that the database has with other content, such as another track, is amended: the file's
+content takes its place. A label with "replaces" replaces the label with that fingerprint. A label
+with "to_delete": true is deleted, and so is its picture unless another label needs it. Counts are
+shown before anything changes. If the database does not know most of these labels, you are asked
+even with -y.
 """
 
 import sys
@@ -19,17 +21,18 @@ if __name__ == "__main__":
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from get_data.cli import arguments, files, output, process
 from get_data.cli.output import pluralize
+from get_data.database.amend import Amendment, field_counts
 from get_data.database.changes import Changes, Counts, Outcome, sort_entries
 from get_data.database.connection import Database, open_database
 from get_data.database.corrections import CorrectionCheck, Overtaken, check_corrections
 from get_data.database.upload import read_entries
 
-VERBS = ("add", "correct", "delete", "change nothing")
-DONE_VERBS = ("added", "corrected", "deleted", "changed nothing")
+VERBS = ("add", "amend", "correct", "delete", "change nothing")
+DONE_VERBS = ("added", "amended", "corrected", "deleted", "changed nothing")
 WRONG_DATABASE_REMEDY = (
     "choose another database with PATATE_HOME or the variables of a team's database; if it is the "
     "right one, upload the recording first with upload_data.py"
@@ -48,7 +51,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments.add_pictures_option(parser)
     arguments.add_dry_run_option(parser)
     parser.add_argument(
-        "-y", "--yes", action="store_true", help="do not ask before labels are replaced or deleted"
+        "-y", "--yes", action="store_true", help="do not ask before labels are changed or deleted"
     )
     parser.add_argument(
         "--keep-replaced", action="store_true", help="keep the labels that corrections replace"
@@ -56,7 +59,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--skip-overtaken",
         action="store_true",
-        help="skip corrections of pictures that were corrected or deleted by others meanwhile",
+        help="skip corrections of pictures that were corrected, amended or deleted by others "
+        "meanwhile",
     )
     return parser.parse_args(argv)
 
@@ -70,11 +74,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.print_database(db.name, db.notice)
         changes.check_same_picture(db.index)
         changes = changes.restoring_replaced(db.index)
+        changes = changes.compared(db.index)
         findings = check_corrections(changes.add, changes.delete, db.index)
+        overtaken = [*findings.overtaken, *changes.overtaken_by_amendments()]
+        findings = replace(findings, overtaken=overtaken)
         if args.skip_overtaken:
-            changes = changes.without(findings.overtaken)
+            changes = changes.without(overtaken)
         planned = changes.plan(db.index, db.store)
-        print_overtaken(findings.overtaken, skipped=args.skip_overtaken)
+        print_overtaken(overtaken, skipped=args.skip_overtaken)
+        print_fields(changes.amendable(planned.added))
         if args.dry_run:
             if findings.is_foreign:
                 output.print_message(f"warning: {mismatch(findings, db)}; {WRONG_DATABASE_REMEDY}")
@@ -82,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ask(planned.counts, findings, db, is_agreed=args.yes, skipped=args.skip_overtaken)
 
         outcome = changes.apply(
-            db.index, db.store, removed_by=process.login_name(), progress=output.progress_bar
+            db.index, db.store, by=process.login_name(), progress=output.progress_bar
         )
 
     return report(outcome, findings, dry_run=False)
@@ -105,6 +113,7 @@ def print_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
     for status, subject, consequence in (
         ("corrected", "Corrected", yours.format("both labels stay, the newer counts")),
         ("deleted", "Deleted", yours.format("your corrections restore them")),
+        ("amended", "Amended", yours.format("your content takes the place of theirs")),
         ("kept", "To delete, but corrected", "they stay, with the new labels"),
     ):
         labels = [label for label in overtaken if label.status == status]
@@ -115,10 +124,18 @@ def print_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
             output.print_message(f"{subject} meanwhile by {by}: {pictures}; {consequence}")
 
 
+def print_fields(amendments: Sequence[Amendment]) -> None:
+    """Print in which fields labels differ from those in the database."""
+    if amendments:
+        counts = ", ".join(f"{name}: {count:,}" for name, count in field_counts(amendments).items())
+        labels = pluralize(len(amendments), "label")
+        output.print_message(f"To amend, {labels} by field: {counts}")
+
+
 def ask(
     counts: Counts, findings: CorrectionCheck, db: Database, *, is_agreed: bool, skipped: bool
 ) -> None:
-    """Ask before labels are replaced or deleted; for a foreign file, ask even if `is_agreed`.
+    """Ask before labels are changed or deleted; for a foreign file, ask even if `is_agreed`.
 
     Raises:
         Declined: the answer was no, or there is no terminal.
@@ -131,7 +148,7 @@ def ask(
             without_terminal=f"confirmation needed: {reason}; {WRONG_DATABASE_REMEDY}",
         )
         return
-    removes = counts.deleted or counts.replaced or counts.pictures_deleted
+    removes = counts.deleted or counts.replaced or counts.amended or counts.pictures_deleted
     is_overtaken = not skipped and any(label.status != "kept" for label in findings.overtaken)
     if (removes or is_overtaken) and not is_agreed:
         output.confirm(
@@ -170,12 +187,13 @@ def report(outcome: Outcome, findings: CorrectionCheck, *, dry_run: bool) -> int
 
 def describe(counts: Counts, *, done: bool) -> str:
     """Return the changes as a phrase: "correct 220 labels, delete 21 labels and 21 pictures"."""
-    add, correct, remove_, nothing = DONE_VERBS if done else VERBS
+    add, amend, correct, remove_, nothing = DONE_VERBS if done else VERBS
     new = counts.created - counts.replaced
     phrases = [
         f"{verb} {' and '.join(pluralize(count, noun) for count, noun in items if count > 0)}"
         for verb, items in (
             (add, [(new, "label")]),
+            (amend, [(counts.amended, "label")]),
             (correct, [(counts.replaced, "label")]),
             (remove_, [(counts.deleted, "label"), (counts.pictures_deleted, "picture")]),
         )

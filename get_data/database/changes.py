@@ -1,7 +1,7 @@
 """Changes that a correction file asks for: checked, planned and applied.
 
-A file may add labels, replace labels by corrected ones, and delete labels. The rule that a comment
-cites is in `docs/architecture.md`.
+A file may add labels, amend labels, replace labels by corrected ones, and delete labels. The rules
+that the comments cite are in `docs/architecture.md`.
 """
 
 from collections import Counter
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from common.errors import InputError
+from get_data.database import amend
+from get_data.database.amend import Amendment, AmendOutcome
 from get_data.database.corrections import Overtaken
 from get_data.database.delete import DeletionOutcome, delete
 from get_data.database.delete import plan as plan_deletion
@@ -18,8 +20,8 @@ from get_data.database.interfaces import (
     LabelIndex,
     LabelReference,
     PictureStore,
-    RemovalReason,
 )
+from get_data.database.relabel import Predecessor, find_predecessors, remove_replaced
 from get_data.database.upload import Entry, UploadOutcome, upload
 from get_data.labels import edits
 
@@ -42,6 +44,7 @@ class Counts:
     created: int = 0
     there: int = 0
     gone: int = 0
+    amended: int = 0
     replaced: int = 0
     deleted: int = 0
     absent: int = 0
@@ -52,19 +55,24 @@ class Counts:
 
 @dataclass(slots=True)
 class Outcome:
-    """Results of the three steps, done or planned."""
+    """Results of the four steps, done or planned; `refused` are labels that were not replaced."""
 
     added: list[UploadOutcome] = field(default_factory=list)
+    amended: list[AmendOutcome] = field(default_factory=list)
     replaced: list[DeletionOutcome] = field(default_factory=list)
     deleted: list[DeletionOutcome] = field(default_factory=list)
+    refused: list[Failed] = field(default_factory=list)
 
     @property
     def failures(self) -> list[Failed]:
-        """Labels that could not be added, and labels whose picture is lost."""
+        """Labels that could not be added, amended or replaced, and those whose picture is lost."""
+        unamended = [label for label in self.amended if label.status != "amended"]
         failed = [label for label in self.added if label.status == "failed"]
         lost = [label for label in (*self.replaced, *self.deleted) if label.picture == "lost"]
         return [
             *(Failed(label.img_id, label.reason) for label in failed),
+            *(Failed(label.img_id, label.reason) for label in unamended),
+            *self.refused,
             *(Failed(label.img_id, "a label needs its picture, which is lost") for label in lost),
         ]
 
@@ -77,6 +85,7 @@ class Outcome:
             created=added["created"],
             there=added["existing"],
             gone=added["tombstoned"],
+            amended=sum(label.status == "amended" for label in self.amended),
             replaced=sum(label.status == "deleted" for label in self.replaced),
             deleted=sum(label.status == "deleted" for label in self.deleted),
             absent=sum(label.status == "absent" for label in removed),
@@ -88,27 +97,63 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Changes that a label file asks for."""
+    """Changes that a label file asks for.
+
+    `amend` and `predecessors` are known after `compared`: labels of the file that differ from the
+    database's, and the labels that corrections replace.
+    """
 
     add: list[Entry]
     delete: list[LabelReference]
     keep_replaced: bool
+    amend: list[Amendment] = field(default_factory=list)
+    predecessors: list[Predecessor] = field(default_factory=list)
+
+    def compared(self, index: LabelIndex) -> "Changes":
+        """Return the changes with what the index has of their labels, as of now."""
+        return replace(
+            self,
+            amend=list(amend.compare(self.add, index)),
+            predecessors=list(find_predecessors(self.add, index)),
+        )
+
+    def overtaken_by_amendments(self) -> list[Overtaken]:
+        """Return the labels whose own or whose predecessor's amendment the file does not know."""
+        amended = [
+            Overtaken(each.fingerprint, "amended", amend.amended_by(each.stored.document))
+            for each in self.amend
+            if each.is_overtaken
+        ]
+        replaced = [
+            Overtaken(each.entry.fingerprint, "amended", each.overtaken_by)
+            for each in self.predecessors
+            if each.overtaken_by
+        ]
+        return list({label.fingerprint: label for label in (*amended, *replaced)}.values())
 
     def without(self, overtaken: Sequence[Overtaken]) -> "Changes":
-        """Return the changes without the overtaken corrections."""
+        """Return the changes without the overtaken corrections and amendments."""
         skipped = {label.fingerprint for label in overtaken}
-        return replace(self, add=[entry for entry in self.add if entry.fingerprint not in skipped])
+        return replace(
+            self,
+            add=[entry for entry in self.add if entry.fingerprint not in skipped],
+            amend=[change for change in self.amend if change.fingerprint not in skipped],
+            predecessors=[
+                each for each in self.predecessors if each.entry.fingerprint not in skipped
+            ],
+        )
 
-    def replaced(self, added: Sequence[UploadOutcome]) -> list[LabelReference]:
+    def amendable(self, added: Sequence[UploadOutcome]) -> list[Amendment]:
+        """Return the amendments of labels that the upload has found in the database."""
+        present = {label.fingerprint for label in added if label.status == "existing"}
+        return [change for change in self.amend if change.fingerprint in present]
+
+    def replaced(self, added: Sequence[UploadOutcome]) -> list[Predecessor]:
         """Return the labels to remove, those whose corrections are in the database."""
         if self.keep_replaced:
             return []
         present = {label.fingerprint for label in added if label.status in ("created", "existing")}
-        return [
-            LabelReference(old, entry.img_id, entry.label.s3_key)
-            for entry, old in self._corrections()
-            if entry.fingerprint in present
-        ]
+        return [each for each in self.predecessors if each.entry.fingerprint in present]
 
     def _corrections(self) -> list[tuple[Entry, str]]:
         """Return the labels that replace another one, each with that one's fingerprint."""
@@ -154,39 +199,53 @@ class Changes:
     def plan(self, index: LabelIndex, store: PictureStore) -> Outcome:
         """Return what `apply` would do, without changing anything."""
         added = list(upload(self.add, index, store, dry_run=True))
-        replaced = self.replaced(added)
+        replaced = [each.label for each in self.replaced(added)]
         needed = {label.key for label in added if label.status in ("created", "existing")}
         removed = plan_deletion([*replaced, *self.delete], index, store, kept=needed)
         # a label may be both replaced and deleted: one deletion, reported under both
         planned = {label.fingerprint: label for label in removed}
         return Outcome(
             added,
+            [
+                AmendOutcome(change.entry.img_id, change.fingerprint, "amended")
+                for change in self.amendable(added)
+            ],
             [planned[label.fingerprint] for label in replaced],
             [planned[label.fingerprint] for label in self.delete],
         )
 
     def apply(
-        self, index: LabelIndex, store: PictureStore, *, removed_by: str, progress: Progress
+        self, index: LabelIndex, store: PictureStore, *, by: str, progress: Progress
     ) -> Outcome:
-        """Add labels, then remove the replaced ones, then delete the marked ones.
+        """Add labels, amend labels, then remove the replaced ones, then delete the marked ones.
+
+        `by` is the login name of who does it.
 
         Raises:
             DatabaseError: index or store cannot be reached; a second run completes the changes.
         """
-
-        def remove(
-            labels: Sequence[LabelReference], reason: RemovalReason, description: str
-        ) -> list[DeletionOutcome]:
-            removed = delete(labels, index, store, reason=reason, removed_by=removed_by)
-            total = len({label.fingerprint for label in labels})
-            return list(progress(removed, total=total, description=description, unit="label"))
-
+        outcome = Outcome()
         adding = upload(self.add, index, store)
-        added = list(progress(adding, total=len(self.add), description="adding", unit="label"))
+        outcome.added += progress(adding, total=len(self.add), description="adding", unit="label")
+        changes = self.amendable(outcome.added)
+        amending = amend.amend(changes, index, amended_by=by)
+        outcome.amended += progress(
+            amending, total=len(changes), description="amending", unit="label"
+        )
         # D8: a label is removed only once its correction is in the index
-        replaced = remove(self.replaced(added), "replaced", "replacing")
-        deleted = remove(self.delete, "deleted", "deleting")
-        return Outcome(added, replaced, deleted)
+        replaced = self.replaced(outcome.added)
+        replacing = remove_replaced(replaced, index, store, removed_by=by)
+        for label in progress(
+            replacing, total=len(replaced), description="replacing", unit="label"
+        ):
+            if isinstance(label, Failed):
+                outcome.refused.append(label)
+            else:
+                outcome.replaced.append(label)
+        deleting = delete(self.delete, index, store, reason="deleted", removed_by=by)
+        total = len({label.fingerprint for label in self.delete})
+        outcome.deleted += progress(deleting, total=total, description="deleting", unit="label")
+        return outcome
 
 
 def sort_entries(entries: Sequence[Entry], *, keep_replaced: bool) -> Changes:

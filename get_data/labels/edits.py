@@ -11,6 +11,9 @@ from get_data.labels.ids import fingerprint, format_img_id, sha256
 from get_data.labels.schema import AUTO, MD5, Document
 from get_data.labels.unicode_forms import to_nfc
 
+_REQUESTS = ("to_delete", "replaces")  # of a label file; no index stores them
+_PICTURE_REFERENCE = ("file_name", "s3_bucket", "s3_key", "picture_size", "picture_sha256")
+
 
 def new_label(
     *,
@@ -61,32 +64,51 @@ def new_label(
     }
 
 
-def uploaded(
-    document: Document, *, picture: bytes, bucket: str, key: str, upload_time: datetime
-) -> Document:
-    """Return a copy as an index stores it, with the picture reference and the time of upload.
-
-    Times are in UTC, in the one form that every index reads, and texts in NFC. What only a label
-    file may ask for (`to_delete`, `replaces`) is left out.
-    """
+def normalized(document: Document) -> Document:
+    """Return a copy with times in UTC, in the one form that every index reads, and texts in NFC."""
     annotation = to_nfc(document["label"])
     created = parse_time(annotation.get("created_on_date", ""))
     if created:
         annotation["created_on_date"] = format_time(created)
     taken = parse_time(document["timestamp"])
-    stored = {
+    return {
         **to_nfc(document),
         "file_name": document["file_name"],  # as the disk has it
-        "s3_bucket": bucket,
-        "s3_key": key,
         "raw": document.get("raw", True) in (True, "true"),
-        "picture_size": len(picture),
-        "picture_sha256": sha256(picture),
         "timestamp": format_time(taken) if taken else document["timestamp"],
         "label": annotation,
+    }
+
+
+def uploaded(
+    document: Document, *, picture: bytes, bucket: str, key: str, upload_time: datetime
+) -> Document:
+    """Return a copy as an index stores it, with the picture reference and the time of upload.
+
+    It is normalized. What only a label file may ask for (`to_delete`, `replaces`) is left out.
+    """
+    stored = {
+        **normalized(document),
+        "s3_bucket": bucket,
+        "s3_key": key,
+        "picture_size": len(picture),
+        "picture_sha256": sha256(picture),
         "upload_date": format_time(upload_time),
     }
-    return {name: value for name, value in stored.items() if name not in ("to_delete", "replaces")}
+    return {name: value for name, value in stored.items() if name not in _REQUESTS}
+
+
+def amended(
+    document: Document, *, stored: Document, amended_by: str, upload_time: datetime
+) -> Document:
+    """Return a copy that may replace the stored label: its picture reference is the stored one."""
+    kept = (*_REQUESTS, *_PICTURE_REFERENCE)
+    return {
+        **{name: value for name, value in normalized(document).items() if name not in kept},
+        **{name: stored[name] for name in _PICTURE_REFERENCE if name in stored},
+        "upload_date": format_time(upload_time),
+        "amended_by": to_nfc(amended_by),
+    }
 
 
 def corrected(

@@ -144,7 +144,12 @@ class Label(Struct, frozen=True, kw_only=True):
     dataset: Annotated[
         list[str], _meta("Names of the data sets with this label", "none", "keyword")
     ] = []
-    upload_date: Annotated[str, _meta('Time of the upload; "" before it', _TIME, "date")] = ""
+    upload_date: Annotated[
+        str, _meta('Time of the upload or of the last amendment; "" before it', _TIME, "date")
+    ] = ""
+    amended_by: Annotated[
+        str, _meta('Login name of who amended the label last; "" if nobody did', "none", "keyword")
+    ] = ""
     label_fingerprint: Annotated[
         str,
         _meta(

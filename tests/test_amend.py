@@ -1,0 +1,159 @@
+"""Labels that a file amends in the database: counted, asked about, and never undone unnoticed."""
+
+import getpass
+
+import pytest
+
+from get_data import search_and_download, upload_data, upload_to_db
+from get_data.labels import edits, label_file
+from tests.conftest import START, document, save
+
+
+@pytest.fixture(params=["local", pytest.param("team", marks=pytest.mark.servers)])
+def drive(request, call, tmp_path, home, monkeypatch):
+    """The folder of an uploaded drive of three pictures; each kind of database has it."""
+    if request.param == "team":
+        for name, value in request.getfixturevalue("team_environment").items():
+            monkeypatch.setenv(name, value)
+    folder = save(tmp_path / "drive", [document(number) for number in range(3)])
+    assert call(upload_data, folder)[0] == 0
+    return folder
+
+
+def fetch(call, folder):
+    """Fetch all labels, newest of each picture; return the file's folder."""
+    code, _, err = call(search_and_download, "-p", folder)
+    assert code == 0, err
+    return folder
+
+
+def labels_of(folder):
+    return label_file.read(folder / label_file.NAME)
+
+
+def change(folder, numbers=range(3), **values):
+    """Set values in the label file of a folder."""
+    labels = labels_of(folder)
+    for number in numbers:
+        labels[document(number)["img_id"]] |= values
+    label_file.write(folder / label_file.NAME, labels)
+    return folder
+
+
+def relabelled(folder, number=0, by="Bob"):
+    """Make the file one that corrects one label."""
+    old = labels_of(folder)[document(number)["img_id"]]
+    new = edits.corrected(old, created_by=by, direction=4, speed=1, created_on=START)
+    label_file.write(folder / label_file.NAME, {new["img_id"]: new})
+    return folder
+
+
+def tracks(call, folder):
+    return [label.get("track") for label in labels_of(fetch(call, folder)).values()]
+
+
+def test_a_wrong_track_is_amended_after_a_question(call, tmp_path, drive):
+    file = change(fetch(call, tmp_path / "ada"), [0, 1], track="park", weather="rain")
+    code, counts, err = call(upload_to_db, file)
+    assert (code, counts) == (1, None)
+    assert "track: 2" in err
+    assert "weather: 2" in err
+    code, counts, _ = call(upload_to_db, file, "--dry-run")
+    assert (code, counts["amended"], counts["there"]) == (0, 2, 3)
+    assert "park" not in tracks(call, tmp_path / "before")
+    code, counts, _ = call(upload_to_db, file, "-y")
+    assert (code, counts["amended"], counts["created"], counts["pictures_sent"]) == (0, 2, 0, 0)
+    assert tracks(call, tmp_path / "after") == ["park", "park", document(2)["track"]]
+    amended, _, other = labels_of(tmp_path / "after").values()
+    assert (amended["amended_by"], amended["weather"]) == (getpass.getuser(), "rain")
+    assert not other.get("amended_by")
+    assert amended["s3_key"] == labels_of(file)[amended["img_id"]]["s3_key"]
+    code, counts, _ = call(upload_to_db, file)
+    assert (code, counts["amended"], counts["there"]) == (0, 0, 3)
+
+
+def test_an_upload_only_says_what_differs(call, tmp_path, drive):
+    file = change(drive, [0, 1], track="park", comment="rain")
+    code, counts, err = call(upload_data, file)
+    assert (code, counts["differing"], counts["created"]) == (0, 2, 0)
+    assert "track" in err
+    assert "comment" in err
+    assert "upload_to_db.py" in err
+    assert "park" not in tracks(call, tmp_path / "found")
+
+
+def test_an_upload_of_what_is_there_differs_in_nothing(call, drive):
+    code, counts, err = call(upload_data, drive)
+    assert (code, counts["differing"]) == (0, 0)
+    assert "differ" not in err
+
+
+def test_a_recording_amends_a_label_that_nobody_amended(call, tmp_path, drive):
+    code, counts, _ = call(upload_to_db, change(drive, track="park"), "-y")
+    assert (code, counts["amended"]) == (0, 3)
+    assert tracks(call, tmp_path / "found") == ["park"] * 3
+
+
+def test_an_older_file_does_not_undo_an_amendment_unnoticed(call, tmp_path, drive):
+    old = change(fetch(call, tmp_path / "old"), comment="mine")
+    call(upload_to_db, change(fetch(call, tmp_path / "ada"), track="park"), "-y")
+    code, _, err = call(upload_to_db, old)
+    assert code == 1
+    assert f"meanwhile by {getpass.getuser()}" in err
+    code, counts, _ = call(upload_to_db, old, "-y", "--skip-overtaken")
+    assert (code, counts["amended"], counts["there"]) == (0, 0, 0)
+    assert tracks(call, tmp_path / "skipped") == ["park"] * 3
+    code, counts, _ = call(upload_to_db, old, "-y")
+    assert (code, counts["amended"]) == (0, 3)
+    assert tracks(call, tmp_path / "applied") == [document(0)["track"]] * 3
+
+
+def test_a_correction_made_before_an_amendment_is_told(call, tmp_path, drive):
+    bob = relabelled(fetch(call, tmp_path / "bob"))
+    call(upload_to_db, change(fetch(call, tmp_path / "ada"), [0], track="park"), "-y")
+    code, counts, _ = call(upload_to_db, bob, "-y", "--skip-overtaken")
+    assert (code, counts["created"], counts["replaced"]) == (0, 0, 0)
+    assert tracks(call, tmp_path / "skipped")[0] == "park"
+    assert "meanwhile" in call(upload_to_db, bob)[2]
+    code, counts, _ = call(upload_to_db, bob, "-y")
+    assert (code, counts["created"], counts["replaced"]) == (0, 1, 1)
+
+
+def test_a_correction_made_after_an_amendment_keeps_it(call, tmp_path, drive):
+    call(upload_to_db, change(fetch(call, tmp_path / "ada"), [0], track="park"), "-y")
+    bob = relabelled(fetch(call, tmp_path / "bob"))
+    code, counts, err = call(upload_to_db, bob, "-y")
+    assert (code, counts["replaced"], counts["amended"]) == (0, 1, 0)
+    assert "meanwhile" not in err
+    assert tracks(call, tmp_path / "found")[0] == "park"
+
+
+def test_a_deleted_label_is_not_amended(call, tmp_path, drive):
+    file = change(fetch(call, tmp_path / "ada"), track="park")
+    call(upload_to_db, change(fetch(call, tmp_path / "bob"), [0], to_delete=True), "-y")
+    code, counts, _ = call(upload_to_db, file, "-y")
+    assert (code, counts["amended"], counts["gone"]) == (0, 2, 1)
+    assert tracks(call, tmp_path / "found") == ["park"] * 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"upload_date": ""}, {"s3_bucket": "elsewhere"}, {"transformation": []}, {"raw": "true"}],
+    ids=str,
+)
+def test_what_an_upload_sets_or_a_default_is_no_difference(call, tmp_path, drive, values):
+    file = change(fetch(call, tmp_path / "ada"), **values)
+    code, counts, _ = call(upload_to_db, file)
+    assert (code, counts["amended"], counts["there"]) == (0, 0, 3)
+
+
+def test_a_finer_correction_by_the_same_person_is_an_amendment(call, tmp_path, drive):
+    call(upload_to_db, relabelled(fetch(call, tmp_path / "bob")), "-y")
+    again = fetch(call, tmp_path / "again")
+    labels = labels_of(again)
+    label = labels[document(0)["img_id"]]
+    label["label"]["remark"] = "finer"
+    label_file.write(again / label_file.NAME, labels)
+    code, counts, err = call(upload_to_db, again, "-y")
+    assert (code, counts["amended"], counts["created"]) == (0, 1, 0)
+    assert "label.remark: 1" in err
