@@ -158,11 +158,17 @@ def report(
         output.print_message(
             f"Left out {skipped} corrected or deleted in the database; --restore brings them back"
         )
-    if differing:
-        fields = ", ".join(field_counts(differing))
+    amendable = [change for change in differing if not change.is_overtaken]
+    if amendable:
+        fields = ", ".join(field_counts(amendable))
         output.print_message(
-            f"{len(differing):,} differ from the database in: {fields}; "
+            f"{len(amendable):,} differ from the database in: {fields}; "
             "apply them with upload_to_db.py"
+        )
+    if amended := len(differing) - len(amendable):
+        output.print_message(
+            f"{pluralize(amended, 'label')} amended in the database since this file was made; "
+            "they stay as amended"
         )
     failures = [
         Failed(result.img_id, result.reason) for result in results if result.status == "failed"

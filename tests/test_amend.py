@@ -72,6 +72,11 @@ def test_a_wrong_track_is_amended_after_a_question(call, tmp_path, drive):
     assert (code, counts["amended"], counts["there"]) == (0, 0, 3)
 
 
+def test_a_file_that_changes_nothing_is_applied(call, drive):
+    code, counts, _ = call(upload_to_db, drive)
+    assert (code, counts["there"]) == (0, 3)
+
+
 def test_an_upload_only_says_what_differs(call, tmp_path, drive):
     file = change(drive, [0, 1], track="park", comment="rain")
     code, counts, err = call(upload_data, file)
@@ -86,6 +91,33 @@ def test_an_upload_of_what_is_there_differs_in_nothing(call, drive):
     code, counts, err = call(upload_data, drive)
     assert (code, counts["differing"]) == (0, 0)
     assert "differ" not in err
+
+
+def test_an_upload_of_what_was_amended_since_does_not_advise_to_undo_it(call, tmp_path, drive):
+    call(upload_to_db, change(fetch(call, tmp_path / "ada"), [0], track="park"), "-y")
+    code, counts, err = call(upload_data, drive)
+    assert (code, counts["differing"]) == (0, 1)
+    assert "upload_to_db.py" not in err
+    assert tracks(call, tmp_path / "found")[0] == "park"
+
+
+@pytest.mark.parametrize("name", ["comment", "amended_by", "transformation", "car_setting"])
+def test_a_file_that_lacks_a_declared_field_keeps_the_stored_one(call, tmp_path, drive, name):
+    stored = {"comment": "rain", "transformation": ["flip"], "car_setting": {"a": 1}}
+    call(upload_to_db, change(fetch(call, tmp_path / "ada"), **stored, extra=1), "-y")
+    file = change(fetch(call, tmp_path / "older"), [0], track="park")
+    labels = labels_of(file)
+    del labels[document(0)["img_id"]]["extra"]
+    for label in labels.values():
+        del label[name]
+    label_file.write(file / label_file.NAME, labels)
+    code, counts, _ = call(upload_to_db, file, "-y")
+    assert (code, counts["amended"]) == (0, 1)
+    found = next(iter(labels_of(fetch(call, tmp_path / "found")).values()))
+    assert found["track"] == "park"
+    assert found["amended_by"]
+    assert {key: found[key] for key in stored} == stored
+    assert "extra" not in found
 
 
 def test_a_recording_amends_a_label_that_nobody_amended(call, tmp_path, drive):

@@ -36,10 +36,11 @@ _ANNOTATION_DEFAULTS = _defaults(Annotation)
 def differing_fields(document: Document, stored: Document) -> list[str]:
     """Return the dotted names of the fields in which a label differs from the stored one.
 
-    What an upload or an amendment sets does not count, nor do spellings that mean the same: Unicode
-    forms, times, and a default left out.
+    What an upload or an amendment sets does not count, nor do declared fields that the file lacks
+    (`edits.completed`), nor spellings that mean the same: Unicode forms, times, and a default left
+    out of the stored label.
     """
-    ours, theirs = _content(document), _content(stored)
+    ours, theirs = _content(edits.completed(document, stored)), _content(stored)
     return [
         name
         for name in sorted({*ours, *theirs})

@@ -8,7 +8,7 @@ from typing import Any
 from common.times import format_time, parse_time
 from get_data.labels.classes import Classes
 from get_data.labels.ids import fingerprint, format_img_id, sha256
-from get_data.labels.schema import AUTO, MD5, Document
+from get_data.labels.schema import AUTO, MD5, RESERVED, Document
 from get_data.labels.unicode_forms import to_nfc
 
 _REQUESTS = ("to_delete", "replaces")  # of a label file; no index stores them
@@ -98,13 +98,25 @@ def uploaded(
     return {name: value for name, value in stored.items() if name not in _REQUESTS}
 
 
+def completed(document: Document, stored: Document) -> Document:
+    """Return a copy with the declared fields that it lacks, as the stored label has them.
+
+    A file from an earlier version lacks the fields declared since, which is no request to remove
+    them. A custom field that the file lacks stays removed.
+    """
+    declared = {name: stored[name] for name in RESERVED & stored.keys() - set(_REQUESTS)}
+    annotation = {**stored.get("label", {}), **document["label"]}
+    return {**declared, **document, "label": annotation}
+
+
 def amended(
     document: Document, *, stored: Document, amended_by: str, upload_time: datetime
 ) -> Document:
     """Return a copy that may replace the stored label: its picture reference is the stored one."""
     kept = (*_REQUESTS, *_PICTURE_REFERENCE)
+    content = normalized(completed(document, stored))
     return {
-        **{name: value for name, value in normalized(document).items() if name not in kept},
+        **{name: value for name, value in content.items() if name not in kept},
         **{name: stored[name] for name in _PICTURE_REFERENCE if name in stored},
         "upload_date": format_time(upload_time),
         "amended_by": to_nfc(amended_by),

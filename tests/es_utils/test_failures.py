@@ -9,7 +9,7 @@ from common import retry
 from common.errors import DatabaseError
 from get_data.database.es_utils import bulk, mapping
 from get_data.database.es_utils.settings import Settings
-from get_data.database.interfaces import LabelReference
+from get_data.database.interfaces import LabelReference, Replacement
 from tests.es_utils.helpers import many, open_index, stub
 from tests.helpers.index_labels import (
     SAMPLE,
@@ -104,6 +104,37 @@ def test_a_tombstone_is_added_if_the_response_was_lost(far_index, proxy):
     assert far_index.find_tombstones([fingerprint_of(uploaded_label(1))]) == {
         fingerprint_of(uploaded_label(1)): tombstone(uploaded_label(1))
     }
+
+
+@pytest.mark.servers
+def test_a_label_counts_as_replaced_if_only_the_response_was_lost(far_index, proxy):
+    """And one that somebody changed meanwhile does not."""
+    first, second = uploaded_label(1), uploaded_label(2)
+    names = [fingerprint_of(first), fingerprint_of(second)]
+    far_index.create([first, second])
+    read = far_index.read(names)
+    far_index.replace([Replacement(second | {"comment": "theirs"}, read[names[1]].version)])
+    proxy.cut(0, kind="_bulk")
+    result = far_index.replace(
+        [
+            Replacement(label | {"comment": "mine"}, read[name].version)
+            for name, label in zip(names, (first, second), strict=True)
+        ]
+    )
+    assert (result.replaced, result.changed) == ({names[0]}, {names[1]})
+    comments = [far_index.read(names)[name].document["comment"] for name in names]
+    assert comments == ["mine", "theirs"]
+
+
+@pytest.mark.servers
+def test_an_unchanged_label_is_removed_if_only_the_response_was_lost(far_index, proxy):
+    label = uploaded_label(1)
+    name = fingerprint_of(label)
+    far_index.create([label])
+    version = far_index.read([name])[name].version
+    proxy.cut(0, kind="_bulk")
+    assert far_index.remove_unchanged({name: version}) == set()
+    assert far_index.find([name]) == {}
 
 
 REJECTED = {"type": "es_rejected_execution_exception", "reason": "the queue is full"}

@@ -154,9 +154,8 @@ class MemoryIndex:
         pass
 
     def state(self) -> object:
-        """Return the content, comparable and hashable, without times of uploads and deletions."""
-        labels = frozenset((name, label["s3_key"]) for name, label in self.labels.items())
-        return labels, frozenset(self.tombstones)
+        """Return the content, comparable and hashable, without the times of deletions."""
+        return frozenset(map(self._version, self.labels)), frozenset(self.tombstones)
 
 
 def _creation_time(document: Document) -> str:

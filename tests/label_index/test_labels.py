@@ -138,6 +138,17 @@ def test_find_returns_existing_labels(index):
     }
 
 
+def test_a_name_that_no_label_can_have_finds_nothing(index):
+    label = uploaded_label(1)
+    index.create([label])
+    names = ["", " ", "x" * 1000, "é", fingerprint_of(label)]
+    assert set(index.find(names)) == {fingerprint_of(label)}
+    assert set(index.read(names)) == {fingerprint_of(label)}
+    assert index.find_tombstones(names) == {}
+    assert index.picture_hashes(["", " ", "x" * 1000]) == {}
+    assert index.find_references(["", " ", "x" * 1000]) == {}
+
+
 def test_a_created_label_is_found_at_once_by_other_clients(open_index):
     here, there = open_index(), open_index()
     for second in range(5):

@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from greenlet import greenlet
 
 from common.errors import DatabaseError
-from get_data.database.interfaces import BackupCopy, CreateResult, Tombstone, backup_path
+from get_data.database.interfaces import (
+    BackupCopy,
+    CreateResult,
+    ReplaceResult,
+    StoredLabel,
+    Tombstone,
+    backup_path,
+)
 from tests.fakes.memory_database import MemoryIndex, MemoryStore
 
 OLD_S, YOUNG_S = 7200.0, 1.0
@@ -52,6 +59,17 @@ class TrustingIndex(MemoryIndex):
             exists = fingerprint in self.labels
             (result.existing if exists else result.created).add(fingerprint)
             self.labels.setdefault(fingerprint, document)
+        return result
+
+    def replace(self, replacements):
+        result = ReplaceResult()
+        for replacement in replacements:
+            fingerprint = replacement.document["label_fingerprint"]
+            stored = self.read([fingerprint]).get(fingerprint)
+            is_unchanged = stored is not None and stored.version == replacement.version
+            (result.replaced if is_unchanged else result.changed).add(fingerprint)
+            if is_unchanged:
+                self.labels[fingerprint] = replacement.document
         return result
 
 
@@ -92,7 +110,7 @@ class Stepwise:
 
 
 class StepwiseIndex(Stepwise):
-    """An index that creates and removes labels one by one, as Elasticsearch's shards do."""
+    """An index that changes labels one by one, as Elasticsearch's shards do."""
 
     def ensure_exists(self):
         """Do nothing: the index exists from the beginning."""
@@ -115,6 +133,24 @@ class StepwiseIndex(Stepwise):
             removed |= self._real.remove([fingerprint])
         self._run.record("remove", sorted(removed))
         return removed
+
+    def replace(self, replacements):
+        result = ReplaceResult()
+        for replacement in replacements:
+            self._run.pause()
+            partial = self._real.replace([replacement])
+            result.replaced |= partial.replaced
+            result.changed |= partial.changed
+        self._run.record("replace", (sorted(result.replaced), sorted(result.changed)))
+        return result
+
+    def remove_unchanged(self, versions):
+        changed = set()
+        for fingerprint, version in versions.items():
+            self._run.pause()
+            changed |= self._real.remove_unchanged({fingerprint: version})
+        self._run.record("remove unchanged", sorted(changed))
+        return changed
 
 
 class StepwiseStore(Stepwise):
@@ -223,6 +259,8 @@ def _to_text(result: object) -> str:
         return str(sorted(result))
     if isinstance(result, Tombstone):
         return result.fingerprint  # its time differs from run to run
+    if isinstance(result, StoredLabel):
+        return result.version
     return str(result)
 
 

@@ -5,17 +5,21 @@ found; here the real code runs through them. All labels are of one picture.
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from get_data.database import amend as amending_module
 from get_data.database import delete as deletion
 from get_data.database import upload as uploading_module
+from get_data.database.amend import amend, compare
 from get_data.database.delete import delete, reconcile
 from get_data.database.download import download
-from get_data.database.interfaces import BACKUP_PREFIX, picture_key
+from get_data.database.interfaces import BACKUP_PREFIX, Failed, Tombstone, picture_key
+from get_data.database.relabel import find_predecessors, remove_replaced
 from get_data.database.search.search_query import SearchQuery
 from get_data.database.upload import Entry, upload
 from get_data.labels import edits, ids
@@ -77,11 +81,12 @@ def holding(*labels):
 
 @dataclass(frozen=True)
 class Report:
-    """A program's last words: labels that it reported as stored, its failures, its deletions."""
+    """What a program reports: labels stored, failures, labels deleted, and comments by label."""
 
     stored: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
+    amended: tuple[tuple[str, str], ...] = ()
 
 
 def uploading(file, *names):
@@ -109,11 +114,34 @@ def relabelling(file, new, old):
     """R: replace a label; the picture is on the disk or only in the store."""
 
     def program(index, store):
-        added = report_of(upload([Entry(LABELS[new], file)], index, store, threads=SerialExecutor))
+        entry = Entry({**LABELS[new], "replaces": FINGERPRINTS[old]}, file)
+        predecessors = list(find_predecessors([entry], index))
+        if any(predecessor.overtaken_by for predecessor in predecessors):
+            return Report()
+        added = report_of(upload([entry], index, store, threads=SerialExecutor))
         if not added.stored:
             return added
-        deleting(old, reason="replaced")(index, store)
-        return Report(added.stored, added.failed, deleted=(old,))
+        outcomes = list(
+            remove_replaced(predecessors, index, store, removed_by="test", threads=SerialExecutor)
+        )
+        refused = tuple(outcome.reason for outcome in outcomes if isinstance(outcome, Failed))
+        return Report(added.stored, (*added.failed, *refused), () if refused else (old,))
+
+    return program
+
+
+def amending(name, comment):
+    """A: amend a label, unless it was amended by somebody else before."""
+
+    def program(index, _store):
+        entry = Entry({**LABELS[name], "comment": comment}, NOWHERE)
+        changes = [change for change in compare([entry], index) if not change.is_overtaken]
+        outcomes = list(amend(changes, index, amended_by=comment))
+        done = any(outcome.status == "amended" for outcome in outcomes)
+        return Report(
+            failed=tuple(outcome.reason for outcome in outcomes if outcome.status != "amended"),
+            amended=((name, comment),) if done else (),
+        )
 
     return program
 
@@ -148,11 +176,21 @@ def report_of(results):
     return Report(stored, tuple(one.reason for one in results if one.status == "failed"))
 
 
+class _Clock(datetime):
+    """A clock that shows each run a time of its own."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return START.astimezone(tz) + timedelta(seconds=int.from_bytes(current_run_id().encode()))
+
+
 @pytest.fixture(autouse=True)
 def _named_runs(monkeypatch):
-    """Backup copies are named after their run, so that equal states are recognised."""
+    """Name backup copies and times after their run, so that equal states are recognised."""
     for module in (deletion, uploading_module):
         monkeypatch.setattr(module, "uuid4", lambda: SimpleNamespace(hex=current_run_id()))
+    for module in (amending_module, uploading_module):
+        monkeypatch.setattr(module, "datetime", _Clock)
 
 
 def check(state, *, going, hole=False):
@@ -168,6 +206,8 @@ def check(state, *, going, hole=False):
                 assert is_stored or copies, (
                     f"{run.id} reported {name} as stored, and its picture is missing"
                 )
+            for name, comment in run.result.amended:
+                check_amended(database.index, name, comment)
     if state.is_final:
         for run in state.runs.values():
             undone = labels.intersection(run.result.deleted)
@@ -187,6 +227,17 @@ def check(state, *, going, hole=False):
             assert (KEY in database.store.pictures) == bool(labels)
 
 
+def check_amended(index, name, comment):
+    """Assert that an amended label is as reported, unless somebody has deleted it on purpose."""
+    fingerprint = FINGERPRINTS[name]
+    tombstone = index.tombstones.get(fingerprint)
+    if not (tombstone and tombstone.reason == "deleted"):
+        label = index.labels.get(fingerprint)
+        assert label, f"the amended {name} is missing"
+        assert label["comment"] == comment, f"the amendment {comment!r} of {name} was undone"
+        assert label["s3_key"] == KEY
+
+
 def go_through(states, *, going, hole=False):
     """Check every state and return their number."""
     number = 0
@@ -202,7 +253,7 @@ def go_through(states, *, going, hole=False):
 
 def two(file, tmp_path):
     """Return scenarios of one and two programs: the database, the programs, the labels that go."""
-    u, d = (lambda *names: uploading(file, *names)), deleting
+    u, d, a = (lambda *names: uploading(file, *names)), deleting, amending
     r = lambda new, old: relabelling(file, new, old)  # noqa: E731
     return {
         "upload, deletion of the same": (holding(), {"U": u("L1"), "D": d("L1")}, "L1"),
@@ -226,6 +277,15 @@ def two(file, tmp_path):
         "two uploads of one label": (holding(), {"U": u("L1"), "V": u("L1")}, ""),
         "two uploads of two labels": (holding(), {"U": u("L1"), "V": u("L3")}, ""),
         "two labels in one upload": (holding("L3"), {"U": u("L1", "L2"), "D": d("L3")}, "L3"),
+        "amend, deletion": (holding("L1"), {"A": a("L1", "Ada's"), "D": d("L1")}, "L1"),
+        "amend, upload": (holding("L1"), {"A": a("L1", "Ada's"), "U": u("L1")}, ""),
+        "amend, first upload": (holding(), {"A": a("L1", "Ada's"), "U": u("L1")}, ""),
+        "amend, relabel": (holding("L1"), {"A": a("L1", "Ada's"), "R": r("L2", "L1")}, "L1"),
+        "amend of the new, relabel": (
+            holding("L1"),
+            {"A": a("L2", "Ada's"), "R": r("L2", "L1")},
+            "L1",
+        ),
     }
 
 
@@ -236,7 +296,7 @@ TWO = list(two(NOWHERE, NOWHERE))
 def test_two_programs_in_every_order(file, tmp_path, name):
     prepare, programs, going = two(file, tmp_path)[name]
     states = go_through(every_state(Scenario(prepare, programs)), going=going.split())
-    assert states > 10 * 10 ** (len(programs) - 1)
+    assert states > (15 if "A" in programs else 10 ** len(programs))  # an amendment has few steps
 
 
 @pytest.mark.parametrize("name", TWO)
@@ -252,7 +312,7 @@ def paths(scenario, every_order):
 
 def three(file, tmp_path):
     """Return scenarios of three programs."""
-    u, d, s = (lambda *names: uploading(file, *names)), deleting, reading
+    u, d, s, a = (lambda *names: uploading(file, *names)), deleting, reading, amending
     r = lambda new, old: relabelling(file, new, old)  # noqa: E731
     return {
         "two deletions, upload": (
@@ -301,6 +361,21 @@ def three(file, tmp_path):
             {"D": d("L1"), "R": r("L3", "L2"), "S": s(tmp_path, "L2")},
             "L1 L2",
         ),
+        "amend, relabel, deletion": (
+            holding("L1"),
+            {"A": a("L1", "Ada's"), "R": r("L2", "L1"), "D": d("L1")},
+            "L1",
+        ),
+        "amend, two relabels": (
+            holding("L1"),
+            {"A": a("L1", "Ada's"), "R": r("L2", "L1"), "Q": r("L3", "L1")},
+            "L1",
+        ),
+        "three amend": (
+            holding("L1"),
+            {"A": a("L1", "Ada's"), "B": a("L1", "Bob's"), "E": a("L1", "Eve's")},
+            "",
+        ),
     }
 
 
@@ -313,6 +388,28 @@ def test_three_programs_on_many_ways(file, tmp_path, name, kills):
     prepare, programs, going = three(file, tmp_path)[name]
     scenario = Scenario(prepare, programs, kills)
     go_through(random_states(scenario, seed=1, paths=300), going=going.split())
+
+
+def test_a_label_that_has_a_tombstone_is_not_amended():
+    database = holding("L1")()
+    label = Entry(LABELS["L1"], NOWHERE).label
+    database.index.add_tombstones(
+        [Tombstone(label.fingerprint, label.img_id, KEY, "deleted", "test", "2024-05-01T12:00:00Z")]
+    )
+    assert amending("L1", "Ada's")(database.index, database.store) == Report()
+    assert database.index.labels[label.fingerprint].get("comment") != "Ada's"
+
+
+def test_of_two_who_amend_a_label_one_is_told(every_order):
+    """It is told as a conflict, or as overtaken where it came later."""
+    programs = {"A": amending("L1", "Ada's"), "B": amending("L1", "Bob's")}
+    scenario = Scenario(holding("L1"), programs)
+    assert go_through(every_state(scenario), going="") > 20
+    for _, state in every_state(scenario):
+        if state.is_final:
+            reports = [run.result for run in state.runs.values()]
+            assert sum(bool(report.amended) for report in reports) == 1
+    go_through(paths(Scenario(holding("L1"), programs, kills=2), every_order), going="")
 
 
 def test_a_relabel_without_the_picture_at_hand_finds_it_in_the_store(tmp_path):

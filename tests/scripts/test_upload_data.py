@@ -23,7 +23,14 @@ from tests.scripts.searches import drive_label, find
 def test_upload_counts_and_names_the_database(call, drive, home):
     code, counts, err = call(upload_data, drive)
     assert code == 0
-    assert counts == {"created": 10, "there": 0, "gone": 0, "failed": 0, "pictures_sent": 10}
+    assert counts == {
+        "created": 10,
+        "there": 0,
+        "gone": 0,
+        "differing": 0,
+        "failed": 0,
+        "pictures_sent": 10,
+    }
     assert err.splitlines()[0] == f"database: local, {home / 'database'}"
 
 
@@ -31,7 +38,14 @@ def test_a_second_upload_sends_nothing(call, drive):
     call(upload_data, drive)
     code, counts, _ = call(upload_data, drive)
     assert code == 0
-    assert counts == {"created": 0, "there": 10, "gone": 0, "failed": 0, "pictures_sent": 0}
+    assert counts == {
+        "created": 0,
+        "there": 10,
+        "gone": 0,
+        "differing": 0,
+        "failed": 0,
+        "pictures_sent": 0,
+    }
 
 
 def test_a_dry_run_counts_like_the_real_run_and_creates_nothing(call, drive, home):
@@ -82,7 +96,7 @@ def test_a_missing_picture_is_named_and_a_second_run_completes(call, drive):
     (drive / "renamed").rename(file)
     assert call(upload_data, drive)[:2] == (
         0,
-        {"created": 1, "there": 9, "gone": 0, "failed": 0, "pictures_sent": 1},
+        {"created": 1, "there": 9, "gone": 0, "differing": 0, "failed": 0, "pictures_sent": 1},
     )
 
 

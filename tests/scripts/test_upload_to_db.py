@@ -29,6 +29,7 @@ def test_corrections_and_deletions_are_applied(call, fetched, drive, tmp_path):
         "created": 1,
         "there": 7,
         "gone": 0,
+        "amended": 0,
         "replaced": 1,
         "deleted": 2,
         "absent": 0,
@@ -43,7 +44,14 @@ def test_corrections_and_deletions_are_applied(call, fetched, drive, tmp_path):
     assert find(call, right, tmp_path) == [document(9)["img_id"]]
     assert len(find(call, {}, tmp_path)) == 8
     code, counts, err = call(upload_data, drive)
-    assert counts == {"created": 0, "there": 7, "gone": 3, "failed": 0, "pictures_sent": 0}
+    assert counts == {
+        "created": 0,
+        "there": 7,
+        "gone": 3,
+        "differing": 0,
+        "failed": 0,
+        "pictures_sent": 0,
+    }
     assert "3 labels corrected or deleted" in err
     assert "--restore" in err
     assert call(upload_data, drive, "--restore")[1]["created"] == 3

@@ -207,7 +207,8 @@ class ElasticsearchIndex:
         result = ReplaceResult()
         # a bulk request would create an index that is missing
         if not replacements or not self._indices.exists(self._indices.labels):
-            result.changed.update(str(one.document.get("label_fingerprint")) for one in replacements)
+            labels = (replacement.document for replacement in replacements)
+            result.changed.update(str(label.get("label_fingerprint")) for label in labels)
             return result
         self._indices.create_if_missing(self._indices.labels)
         undeclared = self._indices.lacking
@@ -307,8 +308,9 @@ class ElasticsearchIndex:
 
     def _get_items(self, index: str, ids: Iterable[str], fields: str) -> "Iterator[_Item]":
         """Yield the documents that exist; `fields` as `_source` takes them."""
-        # D5, D6: asked by id, Elasticsearch answers in real time, without a refresh
-        for batch in batches(ids, _BATCH_SIZE):
+        # D5, D6: asked by id, Elasticsearch answers in real time, without a refresh; it refuses an
+        # empty one
+        for batch in batches(filter(None, ids), _BATCH_SIZE):
             for item in self._multi_get(index, batch, fields):
                 if item.error:
                     self._raise_unless_missing_index(item.error)
