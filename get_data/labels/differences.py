@@ -40,12 +40,20 @@ def differing_fields(document: Document, stored: Document) -> list[str]:
     (`edits.completed`), nor spellings that mean the same: Unicode forms, times, and a default left
     out of the stored label.
     """
-    ours, theirs = _content(edits.completed(document, stored)), _content(stored)
+    completed = edits.completed(document, stored)
+    if _encode(completed) == _encode(stored):  # most are
+        return []
+    ours, theirs = _content(completed), _content(stored)
     return [
         name
         for name in sorted({*ours, *theirs})
         if not _is_equal(ours.get(name, _ABSENT), theirs.get(name, _ABSENT))
     ]
+
+
+def _encode(document: Document) -> bytes:
+    counting = {name: value for name, value in document.items() if name not in _IGNORED}
+    return msgspec.json.encode(counting, order="sorted")
 
 
 def _content(document: Document) -> dict[str, Any]:
