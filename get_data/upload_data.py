@@ -23,11 +23,11 @@ from collections.abc import Mapping, Sequence
 from common.errors import InputError
 from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
-from get_data.database.amend import Amendment, compare, field_counts
 from get_data.database.connection import IndexUpdate, open_database, update_index
 from get_data.database.interfaces import Failed
 from get_data.database.upload import Entry, UploadOutcome, read_entries, upload
 from get_data.labels import edits
+from get_data.labels.differences import field_counts
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -91,15 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         new_index=args.new_index,
     ) as db:
         output.print_database(db.name, db.notice)
-        results = upload(entries, db.index, db.store, dry_run=args.dry_run, verify=args.verify)
+        results = upload(
+            entries, db.index, db.store, dry_run=args.dry_run, verify=args.verify, compare=True
+        )
         total = len({entry.fingerprint for entry in entries})
         done = list(
             output.progress_bar(results, total=total, description="uploading", unit="label")
         )
-        there = {result.fingerprint for result in done if result.status == "existing"}
-        differing = list(compare([e for e in entries if e.fingerprint in there], db.index))
 
-    return report(done, differing, dry_run=args.dry_run)
+    return report(done, dry_run=args.dry_run)
 
 
 def read(argument: Path, pictures: Path | None, *, restore: bool, repair: bool) -> list[Entry]:
@@ -139,9 +139,7 @@ def report_update(update: IndexUpdate, *, dry_run: bool) -> int:
     return exit_codes.DONE
 
 
-def report(
-    results: Sequence[UploadOutcome], differing: Sequence[Amendment], *, dry_run: bool
-) -> int:
+def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
     """Print what was done and return the exit code."""
     counts: Counter[str] = Counter(result.status for result in results)
     pictures = len({result.key for result in results if result.picture_sent})
@@ -158,7 +156,8 @@ def report(
         output.print_message(
             f"Left out {skipped} corrected or deleted in the database; --restore brings them back"
         )
-    amendable = [change for change in differing if not change.is_overtaken]
+    differing = [result.difference for result in results if result.difference]
+    amendable = [difference for difference in differing if not difference.is_overtaken]
     if amendable:
         fields = ", ".join(field_counts(amendable))
         output.print_message(

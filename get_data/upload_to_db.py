@@ -25,11 +25,12 @@ from dataclasses import asdict, replace
 
 from get_data.cli import arguments, files, output, process
 from get_data.cli.output import pluralize
-from get_data.database.amend import Amendment, field_counts
+from get_data.database.amend import Amendment
 from get_data.database.changes import Changes, Counts, Outcome, sort_entries
 from get_data.database.connection import Database, open_database
 from get_data.database.corrections import CorrectionCheck, Overtaken, check_corrections
 from get_data.database.upload import read_entries
+from get_data.labels.differences import field_counts
 
 VERBS = ("add", "amend", "correct", "delete", "change nothing")
 DONE_VERBS = ("added", "amended", "corrected", "deleted", "changed nothing")
@@ -127,7 +128,8 @@ def print_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
 def print_fields(amendments: Sequence[Amendment]) -> None:
     """Print in which fields labels differ from those in the database."""
     if amendments:
-        counts = ", ".join(f"{name}: {count:,}" for name, count in field_counts(amendments).items())
+        by_field = field_counts(change.difference for change in amendments)
+        counts = ", ".join(f"{name}: {count:,}" for name, count in by_field.items())
         labels = pluralize(len(amendments), "label")
         output.print_message(f"To amend, {labels} by field: {counts}")
 

@@ -4,8 +4,7 @@ An amendment touches no picture and creates no label. The rules that the comment
 `docs/architecture.md`.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -14,27 +13,21 @@ from common.batching import batches
 from get_data.database.interfaces import LabelIndex, Replacement, StoredLabel, picture_key
 from get_data.database.upload import Entry
 from get_data.labels import edits
-from get_data.labels.differences import differing_fields
-from get_data.labels.schema import Document
+from get_data.labels.differences import Difference, find_difference
 
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A label of a file that differs from the stored one in these fields."""
+    """A label of a file that differs from the stored one."""
 
     entry: Entry
     stored: StoredLabel
-    fields: Sequence[str]
+    difference: Difference
 
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the label."""
         return self.entry.fingerprint
-
-    @property
-    def is_overtaken(self) -> bool:
-        """Whether the file was made before somebody amended the label."""
-        return not is_base(self.entry.document, self.stored.document)
 
 
 AmendStatus = Literal["amended", "changed", "rejected"]
@@ -50,17 +43,6 @@ class AmendOutcome:
     reason: str = ""
 
 
-def amended_by(stored: Document) -> str:
-    """Return who amended a label last, "" if nobody did."""
-    return str(stored.get("amended_by", ""))
-
-
-def is_base(document: Document, stored: Document) -> bool:
-    """Return whether a label of a file was made from the stored one as it is."""
-    # D16: dates are compared for equality only, since clocks differ
-    return not amended_by(stored) or document.get("upload_date", "") == stored.get("upload_date")
-
-
 def compare(entries: Iterable[Entry], index: LabelIndex) -> Iterator[Amendment]:
     """Yield the labels that differ from the index's; those with a tombstone are left out."""
     for batch in batches(entries):
@@ -72,8 +54,8 @@ def compare(entries: Iterable[Entry], index: LabelIndex) -> Iterator[Amendment]:
             label = stored.get(entry.fingerprint)
             if label is None or entry.fingerprint in tombstones or _conflicts(entry, label):
                 continue
-            if fields := differing_fields(entry.document, label.document):
-                yield Amendment(entry, label, fields)
+            if difference := find_difference(entry.document, label.document):
+                yield Amendment(entry, label, difference)
 
 
 def _conflicts(entry: Entry, stored: StoredLabel) -> bool:
@@ -81,11 +63,6 @@ def _conflicts(entry: Entry, stored: StoredLabel) -> bool:
     sha256 = entry.reference.picture_sha256
     key = stored.document.get("s3_key", "")
     return bool(sha256) and key != picture_key(entry.img_id, str(sha256))
-
-
-def field_counts(amendments: Iterable[Amendment]) -> dict[str, int]:
-    """Return how many labels differ in each field, most frequent first."""
-    return dict(Counter(name for change in amendments for name in change.fields).most_common())
 
 
 def amend(

@@ -24,6 +24,7 @@ from get_data.database.interfaces import (
 from get_data.database.relabel import Predecessor, find_predecessors, remove_replaced
 from get_data.database.upload import Entry, UploadOutcome, upload
 from get_data.labels import edits
+from get_data.labels.differences import amended_by
 
 Item = TypeVar("Item")
 
@@ -120,9 +121,9 @@ class Changes:
     def overtaken_by_amendments(self) -> list[Overtaken]:
         """Return the labels whose own or whose predecessor's amendment the file does not know."""
         amended = [
-            Overtaken(each.fingerprint, "amended", amend.amended_by(each.stored.document))
+            Overtaken(each.fingerprint, "amended", amended_by(each.stored.document))
             for each in self.amend
-            if each.is_overtaken
+            if each.difference.is_overtaken
         ]
         replaced = [
             Overtaken(each.entry.fingerprint, "amended", each.overtaken_by)

@@ -8,7 +8,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from common.batching import batches
-from get_data.database.amend import amended_by, is_base
 from get_data.database.delete import DeletionOutcome, delete
 from get_data.database.interfaces import (
     Failed,
@@ -19,6 +18,7 @@ from get_data.database.interfaces import (
 )
 from get_data.database.upload import Entry
 from get_data.labels import edits
+from get_data.labels.differences import amended_by, is_base
 
 
 @dataclass(frozen=True, slots=True)

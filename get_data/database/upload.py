@@ -33,6 +33,7 @@ from get_data.database.interfaces import (
     read_picture,
 )
 from get_data.labels import edits, ids, label_file, picture_file, schema
+from get_data.labels.differences import Difference, find_difference
 from get_data.labels.picture_file import NotAPicture
 from get_data.labels.schema import Document, PictureReference
 from get_data.labels.unicode_forms import file_name_key
@@ -104,7 +105,7 @@ class UploadOutcome:
     """Outcome for one label.
 
     `tombstoned`: deleted or replaced earlier, and not restored. `failed`: for the given `reason`.
-    `key` is "" if the picture's key is unknown.
+    `key` is "" if the picture's key is unknown. `difference`: of an existing label, if asked for.
     """
 
     img_id: str
@@ -113,6 +114,7 @@ class UploadOutcome:
     key: str = ""
     picture_sent: bool = False
     reason: str = ""
+    difference: Difference | None = None
 
 
 @dataclass(slots=True)
@@ -126,6 +128,7 @@ class _Transfer:
     is_damaged: bool = False  # the store's picture, which a create-only write would leave
     fetched: bytes = b""  # the picture, if the store has the only copy
     picture_sent: bool = False
+    difference: Difference | None = None
     outcome: UploadOutcome | None = None
 
     @property
@@ -141,7 +144,13 @@ class _Transfer:
     def finish(self, status: UploadStatus, reason: str = "") -> None:
         """Set the outcome; nothing more is done for this label."""
         self.outcome = UploadOutcome(
-            self.img_id, self.fingerprint, status, self.key, self.picture_sent, reason
+            self.img_id,
+            self.fingerprint,
+            status,
+            self.key,
+            self.picture_sent,
+            reason,
+            self.difference if status == "existing" else None,
         )
 
 
@@ -228,12 +237,14 @@ def upload(
     *,
     dry_run: bool = False,
     verify: bool = False,
+    compare: bool = False,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[UploadOutcome]:
     """Upload labels with their pictures and yield the outcome of each label.
 
     Labels with a tombstone stay out unless their entry has `restore`. A dry run changes nothing.
     With `verify`, existing pictures are read in full instead of compared by size and listed hash.
+    With `compare`, outcomes of existing labels tell how the given ones differ.
     While one batch of labels is created, the pictures of the next one are sent in `threads`, and
     the one after that is looked up.
 
@@ -247,7 +258,7 @@ def upload(
         first = distinct.setdefault(entry.fingerprint, entry)
         if first is not entry and not first.picture.exists():
             distinct[entry.fingerprint] = entry
-    run = _Upload(index, store, dry_run, verify, _hashes_by_id(given), threads)
+    run = _Upload(index, store, dry_run, verify, compare, _hashes_by_id(given), threads)
     with (
         cancel_on_error(threads(1)) as looking_up,
         cancel_on_error(threads(1)) as sending,
@@ -273,6 +284,7 @@ class _Upload:
     store: PictureStore
     dry_run: bool
     verify: bool
+    compare: bool
     hashes: Mapping[str, set[str]]
     create_threads: Callable[[int], Executor]
     threads: Executor = field(init=False)
@@ -281,23 +293,23 @@ class _Upload:
         """Find out which labels are new and which of them may be sent."""
         batch = _Batch([_Transfer(entry) for entry in entries])
         fingerprints = [entry.fingerprint for entry in entries]
-        stored = self.index.find(fingerprints)
+        stored = self._find(batch.transfers)
         tombstones = self.index.find_tombstones(fingerprints)
         # a label that gets its outcome here is neither sent nor created
         for transfer in batch.transfers:
-            label = stored.get(transfer.fingerprint)
+            key = stored.get(transfer.fingerprint)
             tombstone = tombstones.get(transfer.fingerprint)
-            transfer.is_existing = label is not None
+            transfer.is_existing = key is not None
             hashes = self.hashes.get(transfer.img_id, ())
             if tombstone and not transfer.entry.restore:
                 transfer.key = tombstone.s3_key
                 transfer.finish("tombstoned")
             elif len(hashes) > 1:
                 transfer.finish("failed", "conflict: the given labels have different pictures")
-            elif label:
-                transfer.key = label.s3_key
+            elif key is not None:
+                transfer.key = key
                 # D1: another hash under the same id is another picture
-                if any(picture_key(transfer.img_id, sha256) != label.s3_key for sha256 in hashes):
+                if any(picture_key(transfer.img_id, sha256) != key for sha256 in hashes):
                     transfer.finish("failed", _CONFLICT)
         # an explicit restore removes the tombstone first, or D5 would delete the label again
         restored = [
@@ -310,6 +322,18 @@ class _Upload:
         # D1: a new label must not bring another picture of an id that the index knows
         batch.known_hashes = self.index.picture_hashes([new.img_id for new in batch.new()])
         return batch
+
+    def _find(self, transfers: Sequence[_Transfer]) -> dict[str, str]:
+        """Return the picture keys of the labels that exist, by fingerprint; compare if asked to."""
+        fingerprints = [transfer.fingerprint for transfer in transfers]
+        if not self.compare:
+            found = self.index.find(fingerprints)
+            return {name: label.s3_key for name, label in found.items()}
+        stored = {name: label.document for name, label in self.index.read(fingerprints).items()}
+        for transfer in transfers:
+            if document := stored.get(transfer.fingerprint):
+                transfer.difference = find_difference(transfer.entry.document, document)
+        return {name: document.get("s3_key", "") for name, document in stored.items()}
 
     def send_pictures(self, looked_up: Future[_Batch]) -> _Batch:
         """Store the pictures of the new labels."""

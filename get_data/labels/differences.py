@@ -1,6 +1,8 @@
-"""Fields in which a label of a file differs from the same label in a database."""
+"""How a label of a file relates to the same label in a database."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -33,8 +35,36 @@ _DEFAULTS = _defaults(Label)
 _ANNOTATION_DEFAULTS = _defaults(Annotation)
 
 
-def differing_fields(document: Document, stored: Document) -> list[str]:
-    """Return the dotted names of the fields in which a label differs from the stored one.
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Dotted names of the fields in which a label of a file differs from the stored one.
+
+    `is_overtaken`: somebody has amended the stored label since the file was made.
+    """
+
+    fields: Sequence[str]
+    is_overtaken: bool
+
+
+def amended_by(stored: Document) -> str:
+    """Return who amended a label last, "" if nobody did."""
+    return str(stored.get("amended_by", ""))
+
+
+def is_base(document: Document, stored: Document) -> bool:
+    """Return whether a label of a file was made from the stored one as it is."""
+    # D16: dates are compared for equality only, since clocks differ
+    return not amended_by(stored) or document.get("upload_date", "") == stored.get("upload_date")
+
+
+def field_counts(differences: Iterable[Difference]) -> dict[str, int]:
+    """Return how many labels differ in each field, most frequent first."""
+    counts = Counter(name for difference in differences for name in difference.fields)
+    return dict(counts.most_common())
+
+
+def find_difference(document: Document, stored: Document) -> Difference | None:
+    """Return how a label differs from the stored one, None if it does not.
 
     What an upload or an amendment sets does not count, nor do declared fields that the file lacks
     (`edits.completed`), nor spellings that mean the same: Unicode forms, times, and a default left
@@ -42,13 +72,14 @@ def differing_fields(document: Document, stored: Document) -> list[str]:
     """
     completed = edits.completed(document, stored)
     if _encode(completed) == _encode(stored):  # most are
-        return []
+        return None
     ours, theirs = _content(completed), _content(stored)
-    return [
+    fields = [
         name
         for name in sorted({*ours, *theirs})
         if not _is_equal(ours.get(name, _ABSENT), theirs.get(name, _ABSENT))
     ]
+    return Difference(fields, not is_base(document, stored)) if fields else None
 
 
 def _encode(document: Document) -> bytes:

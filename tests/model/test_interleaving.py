@@ -135,7 +135,9 @@ def amending(name, comment):
 
     def program(index, _store):
         entry = Entry({**LABELS[name], "comment": comment}, NOWHERE)
-        changes = [change for change in compare([entry], index) if not change.is_overtaken]
+        changes = [
+            change for change in compare([entry], index) if not change.difference.is_overtaken
+        ]
         outcomes = list(amend(changes, index, amended_by=comment))
         done = any(outcome.status == "amended" for outcome in outcomes)
         return Report(
