@@ -171,7 +171,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         except WriteFailed as error:
             output.print_message(f"warning: {error}")
         session_questions.save_template(content, args.output / session.NAME)
-        with open_recorder(args, conf, content, car.settings(), last_img_id_file) as recorder:
+        # where a wrong clock is behind, the start follows the earlier pictures as their ids do
+        started = max(policy.now, policy.newest(filter(None, newest.values())) or policy.now)
+        with open_recorder(
+            args, conf, content, car.settings(), last_img_id_file, started
+        ) as recorder:
             files.print_repair(args.output, recorder.repaired)
             times = filter(None, (last_time, *recorder.capture_times))
             clock = CaptureClock(after=policy.newest(times), taken=recorder.has_picture)
@@ -298,6 +302,7 @@ def open_recorder(
     content: session.Session,
     parts: dict[str, object],
     last_img_id_file: Path,
+    started: datetime,
 ) -> Recorder:
     """Start recording into the output folder.
 
@@ -315,6 +320,7 @@ def open_recorder(
         resolution=args.resolution,
         jpeg_quality=conf.jpeg_quality,
         last_img_id_file=last_img_id_file,
+        started=started,
     )
 
 

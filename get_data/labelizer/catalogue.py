@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from common import strict_json
 from common.errors import InputError
 from common.links import resolve_picture
-from get_data.labelizer.entries import LONG_AGO, Group, LabelEntry, parse_entries
+from get_data.labelizer.entries import Group, LabelEntry, parse_entries, split_into_runs
 from get_data.labelizer.operations import UNKNOWN
 from get_data.labelizer.picture_folder import FolderFile, hash_listing, list_files
 from get_data.labelizer.problems import Problems, find_problems
@@ -25,9 +25,6 @@ from get_data.labels import classes
 from get_data.labels.schema import AUTO
 
 MAX_CLASS_KEYS = 10  # one for each digit key
-
-_MIN_PAUSE_S = 1.0  # between two runs
-_PAUSE_PERIODS = 4.0  # between two runs, in median intervals between pictures
 
 Progress = Callable[[Iterable[strict_json.Entry]], Iterable[strict_json.Entry]]
 
@@ -41,7 +38,7 @@ class Flag(IntFlag):
     HOPELESS = 8  # the label is not valid, and no correction makes it valid
     PERSON = 16  # the label is from a person, not from the driver's commands
     MARKED = 32  # the file marks it for deletion
-    RUN_START = 64  # the first picture of a run
+    RUN_START = 64  # the first picture of a run: of a drive, or after a pause in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,9 @@ class Fix:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
-    """Entries ordered by time, as columns with one value for each entry.
+    """Entries ordered by drive and time, as columns with one value for each entry.
+
+    The pictures of a run are neighbours, also where two cars drove at the same time.
 
     `direction`, `speed`: classes, -1 if unknown. `steering`, `throttle`: -1 .. 1, NaN if unknown.
     `group`: index into `groups`. `starts`, `ends`: byte ranges of the values in the label file.
@@ -116,7 +115,8 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
         InputError: the file is not a label file, has no labels, or has too many classes.
     """
     raw = strict_json.read_bytes(labels, "a label file")
-    entries = parse_entries(progress(strict_json.iter_entries(raw, str(labels))))
+    runs = split_into_runs(parse_entries(progress(strict_json.iter_entries(raw, str(labels)))))
+    entries = [entry for run in runs for entry in run]
     if not entries:
         raise InputError(f"{labels} has no labels to correct")
     group_counts = _count_groups(entries, labels)
@@ -124,7 +124,8 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
     groups = list(group_counts)
     files = list_files(folder)
     flags = np.array([_flags(entry, files) for entry in entries], np.uint8)
-    flags[_find_run_starts(entries)] |= np.uint8(Flag.RUN_START)
+    run_starts = np.cumsum([0, *(len(run) for run in runs[:-1])])
+    flags[run_starts] |= np.uint8(Flag.RUN_START)
     return Catalogue(
         labels=labels,
         folder=folder,
@@ -171,15 +172,6 @@ def _class_column(values: Iterable[int | None]) -> NDArray[np.int8]:
 
 def _float_column(values: Iterable[float | None]) -> NDArray[np.float32]:
     return np.array([np.nan if value is None else value for value in values], np.float32)
-
-
-def _find_run_starts(entries: Sequence[LabelEntry]) -> NDArray[np.bool_]:
-    """Return, for each entry, whether its picture comes after a pause."""
-    seconds = np.array([(entry.taken - LONG_AGO).total_seconds() for entry in entries])
-    intervals = np.diff(seconds)
-    median = float(np.median(intervals)) if intervals.size else 0.0
-    pauses = intervals > max(_MIN_PAUSE_S, _PAUSE_PERIODS * median)
-    return np.concatenate([np.array([True]), pauses])
 
 
 def _flags(entry: LabelEntry, files: Mapping[str, FolderFile]) -> int:

@@ -1,6 +1,6 @@
 """Entries of a label file, parsed as far as they are valid."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -8,6 +8,7 @@ from common import strict_json
 from get_data.labelizer.partial_label import PartialLabel, read_partial
 from get_data.labelizer.picture_folder import FolderFile
 from get_data.labels import edits, ids
+from get_data.labels.drives import DriveKey, drive_key, find_pauses, group_by_drive
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -24,12 +25,14 @@ class Group:
 class LabelEntry:
     """An entry of the label file.
 
-    `fault`: why it is not valid, "" if it is. `hopeless`: no correction makes it valid. `start`,
-    `end`: byte range of its value in the file.
+    `drive`: what it has in common with the labels of its drive. `fault`: why it is not valid, "" if
+    it is. `hopeless`: no correction makes it valid. `start`, `end`: byte range of its value in the
+    file.
     """
 
     img_id: str
     label: PartialLabel
+    drive: DriveKey
     fault: str
     hopeless: bool
     start: int
@@ -64,6 +67,17 @@ def parse_entries(raw_entries: Iterable[strict_json.Entry]) -> list[LabelEntry]:
     return sorted(entries, key=lambda entry: (entry.taken, entry.img_id))
 
 
+def split_into_runs(entries: Sequence[LabelEntry]) -> list[list[LabelEntry]]:
+    """Return sorted entries by run: those of one drive with no pause between them."""
+    times = [entry.taken for entry in entries]
+    runs = []
+    for drive in group_by_drive([entry.drive for entry in entries], times):
+        starts = [0, *find_pauses([times[index] for index in drive])]
+        for start, end in zip(starts, [*starts[1:], len(drive)], strict=True):
+            runs.append([entries[index] for index in drive[start:end]])
+    return runs
+
+
 def _parse_entry(entry: strict_json.Entry) -> LabelEntry:
     label = read_partial(entry.value)
     img_id = entry.value.get("img_id") if isinstance(entry.value, dict) else None
@@ -71,7 +85,8 @@ def _parse_entry(entry: strict_json.Entry) -> LabelEntry:
     if isinstance(img_id, str) and img_id != entry.key:
         fault = f"its img_id is {img_id!r}; make it equal to the entry's name"
     hopeless = bool(fault) and (img_id != entry.key or not _is_correctable(entry, label))
-    return LabelEntry(entry.key, label, fault, hopeless, entry.start, entry.end)
+    drive = drive_key(entry.value)
+    return LabelEntry(entry.key, label, drive, fault, hopeless, entry.start, entry.end)
 
 
 def _is_correctable(entry: strict_json.Entry, label: PartialLabel) -> bool:

@@ -7,6 +7,7 @@ edits are of neighbours.
 
 from typing import Annotated, Literal
 
+import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
@@ -89,3 +90,23 @@ def to_ranges(positions: Integers) -> list[Run]:
     breaks = np.flatnonzero(np.diff(positions) != 1) + 1
     ranges = np.split(positions, breaks)
     return [(int(span[0]), int(span[-1])) for span in ranges if span.size]
+
+
+def moved(operation: Operation, new_positions: Integers) -> Operation:
+    """Return the operation for entries in another order; `new_positions` has one for each entry."""
+    old = expand_positions(operation, new_positions.size)
+    new = new_positions[old]
+    order = np.argsort(new)
+
+    def reorder(changes: dict[Attribute, list[Run]]) -> dict[Attribute, list[Run]]:
+        return {
+            attribute: to_runs(expand_values(operation, runs, old.size)[order])
+            for attribute, runs in changes.items()
+        }
+
+    return msgspec.structs.replace(
+        operation,
+        positions=to_ranges(new[order]),
+        set=reorder(operation.set),
+        was=reorder(operation.was),
+    )

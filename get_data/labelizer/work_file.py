@@ -34,6 +34,7 @@ from get_data.labelizer.operations import (
     Operation,
     expand_positions,
     expand_values,
+    moved,
 )
 from get_data.labels import ids
 
@@ -134,6 +135,36 @@ class WorkFile:
                 " old_deleted, direction, speed, deleted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 entries,
             )
+
+    def follow_order(self, img_ids: Sequence[str]) -> None:
+        """Move entries and operations to the positions of these ids, where those differ.
+
+        A version that ordered entries by time alone mixed drives recorded at the same time. The
+        work gets a new name: an operation that a page has not sent yet has earlier positions.
+
+        Raises:
+            WriteFailed: the file cannot be written; nothing in it has moved.
+        """
+        old_ids = [img_id for (img_id,) in self._rows("SELECT img_id FROM entry ORDER BY position")]
+        if old_ids == list(img_ids):
+            return
+        positions = {img_id: position for position, img_id in enumerate(img_ids)}
+        new_positions = np.array([positions[img_id] for img_id in old_ids])
+        with self._transaction() as database:
+            # positions are unique at every moment: first all out of the way, below zero
+            database.execute("UPDATE entry SET position = -1 - position")
+            database.executemany(
+                "UPDATE entry SET position = ? WHERE position = ?",
+                [(int(new), -1 - old) for old, new in enumerate(new_positions)],
+            )
+            for seq, content in self._rows("SELECT seq, content FROM operation"):
+                operation = moved(msgspec.json.decode(content, type=Operation), new_positions)
+                database.execute(
+                    "UPDATE operation SET content = ? WHERE seq = ?",
+                    (msgspec.json.encode(operation).decode(), seq),
+                )
+            database.execute("UPDATE fact SET value = ? WHERE name = 'work'", (uuid4().hex,))
+        self.__dict__.pop("_limits", None)  # computed again, in the new order
 
     def take_lease(self) -> int:
         """Start a new lease and return its epoch; earlier ones are void.

@@ -66,6 +66,8 @@ class Workspace:
         self.work = WorkFile(work_file.path_for(catalogue.labels))
         if self.work.is_new:
             self.work.initialize(catalogue)
+        elif not self.is_outdated:
+            self.work.follow_order(catalogue.ids)
         self.inspection = Inspection(catalogue)
 
     def close(self) -> None:

@@ -26,8 +26,9 @@ def new_label(
     classes: Classes,
     session: Mapping[str, Any],
     car_setting: Mapping[str, Any],
+    session_id: str = "",
 ) -> Document:
-    """Return the label of a picture just taken.
+    """Return the label of a picture just taken; without a `session_id` it has none.
 
     `picture` is a JPEG file; width and height are in pixels, steering and throttle -1 to 1.
     """
@@ -46,6 +47,7 @@ def new_label(
     return {
         "img_id": img_id,
         "file_name": f"{img_id}.jpg",
+        **({"session_id": session_id} if session_id else {}),
         "s3_bucket": "",
         "s3_key": "",
         "raw": True,
@@ -196,5 +198,6 @@ def example_label() -> Document:
             "driver": "Zoé",
             "comment": "low sun from the left",
         },
-        car_setting={"car": "patate"},
+        car_setting={"car": "patate", "run": {"max_throttle": 0.5}},
+        session_id="20201231T15-45-00-000000-7f3a",
     )

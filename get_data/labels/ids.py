@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import secrets
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -27,6 +28,11 @@ def parse_img_id(img_id: str) -> datetime | None:
         return datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type]
     except ValueError:
         return None
+
+
+def new_session_id(started: datetime) -> str:
+    """Return a new id for the drive that starts at this time (aware)."""
+    return f"{format_img_id(started)}-{secrets.token_hex(2)}"
 
 
 def fingerprint(img_id: str, annotation: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ CUSTOM_TERMS = "_own"  # field of an index for all custom fields; no label has a
 MAX_TERM_BYTES = 32_766  # of Lucene
 MAX_KEYWORD = 8191  # characters that a search considers; Lucene takes 32,766 bytes
 _IMG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_SESSION_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}-[0-9a-f]{4}$"
 FILE_NAME = r"^[^/\\\x00-\x1f\x7f]+\.[jJ][pP][eE]?[gG]$"
 _SHA256 = "^[0-9a-f]{64}$"
 MD5 = "^[0-9a-f]{32}$"
@@ -108,6 +109,18 @@ class Label(Struct, frozen=True, kw_only=True):
         str,
         _meta("Name of the picture file, without a folder", "none", "keyword", pattern=FILE_NAME),
     ]
+    session_id: (
+        Annotated[
+            str,
+            _meta(
+                "A run of run_manual.py or an imported drive: id of its start, 4 hex digits",
+                "none",
+                "keyword",
+                pattern=_SESSION_ID,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     s3_bucket: Annotated[
         str, _meta('Bucket of the picture; "" in a local file', "none", "keyword")
     ] = ""

@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +29,7 @@ from common.errors import InputError, RecordingFailed
 from common.times import to_microseconds
 from get_data.labels import picture_file
 from get_data.labels.classes import Classes
-from get_data.labels.ids import format_img_id, parse_img_id
+from get_data.labels.ids import format_img_id, new_session_id, parse_img_id
 from get_data.labels.picture_file import NotAPicture
 from get_data.recording import journal, merge
 from get_data.recording.disk import MIN_FREE_BYTES
@@ -74,11 +74,13 @@ class Recorder:
         jpeg_quality: int,
         min_free_bytes: int = MIN_FREE_BYTES,
         last_img_id_file: Path | None = None,
+        started: datetime | None = None,
     ) -> None:
         """Repair what a killed recording left in the folder, and start the writer process.
 
         `resolution` is the largest picture's (width, height) in pixels. The newest time of capture
-        is kept in `last_img_id_file`, if given, for the next run's `CaptureClock`.
+        is kept in `last_img_id_file`, if given, for the next run's `CaptureClock`. The labels get a
+        `session_id` of their own, from the time when the drive `started` (default: now).
 
         Raises:
             StillRecording: another process records into the folder.
@@ -87,7 +89,8 @@ class Recorder:
             RecordingFailed: the folder cannot be written to.
         """
         self.folder = folder
-        self.report = Report()
+        self.session_id = new_session_id(started or datetime.now(UTC))
+        self.report = Report(session_id=self.session_id)
         self.dropped = 0
         self._accepted = 0
         self._waited = False
@@ -96,6 +99,7 @@ class Recorder:
         self._closed = False
         settings = WriterSettings(
             folder=str(folder.absolute()),
+            session_id=self.session_id,
             session=dict(session),
             car_setting=dict(car_setting),
             classes=classes,
@@ -305,6 +309,7 @@ class Recorder:
             # R4: the counters are in shared memory and outlive the writer
             counters = self._queue.counters
             self.report = Report(
+                session_id=self.session_id,
                 pictures=counters.written - counters.erased,
                 erased=counters.erased,
                 stopped=_WRITER_FAILED,

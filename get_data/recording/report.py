@@ -43,6 +43,7 @@ def format_report(
     time = f"{seconds:.0f} {unit}" if seconds < 60 else f"{seconds / 60:.1f} minutes"
     late_ms, latest_ms = (1000 * control.percentile_s(percent) for percent in (99, 100))
     lines = [
+        f"  session   {report.session_id}",
         f"  pictures  {report.pictures} in {time}, {report.bytes_written / 1e6:.1f} MB",
         f"  rate      {report.rate_hz:.1f} Hz of {asked_hz:g} asked, "
         f"longest gap {report.longest_gap_s * 1000:.0f} ms, "

@@ -17,6 +17,7 @@ class WriterSettings:
     """Settings of one recording; the paths are absolute."""
 
     folder: str
+    session_id: str
     session: dict[str, Any]
     car_setting: dict[str, Any]
     classes: Classes
@@ -102,6 +103,7 @@ class Report:
     the folder's present path if it was renamed meanwhile.
     """
 
+    session_id: str = ""
     pictures: int = 0
     bytes_written: int = 0
     erased: int = 0

@@ -71,7 +71,7 @@ class Writer:
         self._folder = Path(settings.folder)
         self._journal = journal.Journal(self._folder)
         self._written: list[_Written] = []
-        self._report = Report()
+        self._report = Report(session_id=settings.session_id)
         self._finished = threading.Event()
         self._newest_us = 0  # of all pictures, also of those erased since
         self._reserved_us = 0
@@ -144,6 +144,7 @@ class Writer:
                 classes=self._settings.classes,
                 session=self._settings.session,
                 car_setting=self._settings.car_setting,
+                session_id=self._settings.session_id,
             )
             # R5: reserve ids before the first picture, and before one beyond the reserve
             # (the clock jumped ahead)

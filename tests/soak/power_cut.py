@@ -84,6 +84,7 @@ def record(folder: Path, items: Iterable[float | None]) -> None:
     """
     queue = FrameQueue(slots=300, item_bytes=HEADER_BYTES + SIZE[0] * SIZE[1] * 3)
     settings = WriterSettings(
+        session_id="20201231T15-45-00-000000-7f3a",
         folder=str(folder),
         session={"driver": "Zoé"},
         car_setting={"car": "soak"},

@@ -1,0 +1,81 @@
+"""Drives told apart, so that what looks at a picture's neighbours stays inside one.
+
+Cars that drive at the same time have interleaved pictures in one folder. A drive is known by its
+`session_id`; labels without one (from elsewhere, or older) belong to one drive while they have the
+same event, track, driver, comment and car, and no pause lies between them. The folder says nothing:
+one folder may hold several drives, and a fetched set mixes them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import median
+
+from common.times import parse_time
+from get_data.labels.ids import parse_img_id
+from get_data.labels.schema import SESSION_KEYS, Document
+
+MIN_PAUSE_S = 1.0
+PAUSE_PERIODS = 4.0  # of the median interval between pictures, for drives with few pictures
+
+DriveKey = tuple[str, ...]
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def split_into_drives(labels: Iterable[Document]) -> list[list[Document]]:
+    """Return the labels of each drive by time of capture, drives by their first picture.
+
+    The documents need not be valid.
+    """
+    documents = list(labels)
+    keys = [drive_key(document) for document in documents]
+    times = [_time_of(document) for document in documents]
+    return [[documents[index] for index in drive] for drive in group_by_drive(keys, times)]
+
+
+def drive_key(document: object) -> DriveKey:
+    """Return what labels of one drive have in common: the `session_id`, or else the session.
+
+    A document of any form has a key, equal for documents that say the same.
+    """
+    label = document if isinstance(document, dict) else {}
+    session_id = label.get("session_id")
+    if isinstance(session_id, str):
+        return (session_id,)
+    setting = label.get("car_setting")
+    car = setting.get("car", "") if isinstance(setting, dict) else ""
+    return (*(str(label.get(key, "")) for key in SESSION_KEYS), str(car))
+
+
+def group_by_drive(keys: Sequence[DriveKey], times: Sequence[datetime]) -> list[list[int]]:
+    """Return the indices of each drive by time, drives by their first picture; ties by index."""
+    by_key: defaultdict[DriveKey, list[int]] = defaultdict(list)
+    for index in sorted(range(len(keys)), key=lambda index: times[index]):
+        by_key[keys[index]].append(index)
+    drives = []
+    for key, indices in by_key.items():
+        is_session = len(key) == 1
+        drives += [indices] if is_session else _split_at_pauses(indices, times)
+    return sorted(drives, key=lambda drive: (times[drive[0]], drive[0]))
+
+
+def find_pauses(times: Sequence[datetime]) -> list[int]:
+    """Return the indices, of ascending times, that follow a pause."""
+    intervals_s = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
+    limit_s = max(MIN_PAUSE_S, PAUSE_PERIODS * median(intervals_s)) if intervals_s else 0.0
+    return [index for index, gap_s in enumerate(intervals_s, start=1) if gap_s > limit_s]
+
+
+def _split_at_pauses(indices: list[int], times: Sequence[datetime]) -> list[list[int]]:
+    starts = [0, *find_pauses([times[index] for index in indices])]
+    ends = [*starts[1:], len(indices)]
+    return [indices[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def _time_of(document: Document) -> datetime:
+    """Return the time of capture, from the label or else from the id."""
+    time, img_id = document.get("timestamp"), document.get("img_id")
+    taken = parse_time(time) if isinstance(time, str) else None
+    return taken or (parse_img_id(img_id) if isinstance(img_id, str) else None) or _LONG_AGO
