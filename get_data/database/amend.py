@@ -14,20 +14,26 @@ from get_data.database.interfaces import LabelIndex, Replacement, StoredLabel, p
 from get_data.database.upload import Entry
 from get_data.labels import edits
 from get_data.labels.differences import Difference, find_difference
+from get_data.labels.schema import Document
 
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A label of a file that differs from the stored one."""
+    """New content for a stored label, and how the two differ."""
 
-    entry: Entry
+    document: Document
     stored: StoredLabel
     difference: Difference
 
     @property
+    def img_id(self) -> str:
+        """Id of the picture."""
+        return str(self.document["img_id"])
+
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of the label."""
-        return self.entry.fingerprint
+        return str(self.document["label_fingerprint"])
 
 
 AmendStatus = Literal["amended", "changed", "rejected"]
@@ -55,7 +61,7 @@ def compare(entries: Iterable[Entry], index: LabelIndex) -> Iterator[Amendment]:
             if label is None or entry.fingerprint in tombstones or _conflicts(entry, label):
                 continue
             if difference := find_difference(entry.document, label.document):
-                yield Amendment(entry, label, difference)
+                yield Amendment(entry.document, label, difference)
 
 
 def _conflicts(entry: Entry, stored: StoredLabel) -> bool:
@@ -80,7 +86,7 @@ def amend(
             [
                 Replacement(
                     edits.amended(
-                        change.entry.document,
+                        change.document,
                         stored=change.stored.document,
                         amended_by=amended_by,
                         upload_time=now,
@@ -91,7 +97,7 @@ def amend(
             ]
         )
         for change in batch:
-            img_id, name = change.entry.img_id, change.fingerprint
+            img_id, name = change.img_id, change.fingerprint
             if name in result.replaced:
                 yield AmendOutcome(img_id, name, "amended")
             elif reason := result.rejected.get(name):

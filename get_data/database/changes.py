@@ -208,7 +208,7 @@ class Changes:
         return Outcome(
             added,
             [
-                AmendOutcome(change.entry.img_id, change.fingerprint, "amended")
+                AmendOutcome(change.img_id, change.fingerprint, "amended")
                 for change in self.amendable(added)
             ],
             [planned[label.fingerprint] for label in replaced],

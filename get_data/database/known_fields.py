@@ -23,11 +23,22 @@ def check(query: SearchQuery, index: LabelIndex) -> None:
         DatabaseError: the index cannot be searched.
     """
     paths = dict.fromkeys(clause.path for clause in query.clauses if _is_undeclared(clause))
-    unknown = [path for path in paths if not _exists(index, Clause(path, "exists"))]
+    unknown = [path for path in paths if not has_field(index, path)]
     if unknown and index.count(SearchQuery()):
-        names = closest_names(unknown[0], {*INDEX_TYPES, *index.custom_fields()})
-        hint = f"; similar fields: {', '.join(names)}" if names else ""
+        hint = similar_fields(index, unknown[0])
         raise InputError(f"the query, {unknown[0]}: no label has such a field{hint}")
+
+
+def has_field(index: LabelIndex, path: str) -> bool:
+    """Return whether some label has the field."""
+    with closing(index.search(SearchQuery((Clause(path, "exists"),)))) as found:
+        return next(found, None) is not None
+
+
+def similar_fields(index: LabelIndex, path: str) -> str:
+    """Return the end of a message about a field that does not exist: similar ones, if any."""
+    names = closest_names(path, {*INDEX_TYPES, *index.custom_fields()})
+    return f"; similar fields: {', '.join(names)}" if names else ""
 
 
 def closest_names(path: str, names: Collection[str]) -> list[str]:
@@ -52,8 +63,3 @@ def _is_undeclared(clause: Clause) -> bool:
     if clause.type in _TYPES_WITHOUT_FIELD or is_elasticsearch_field(path) or "*" in path:
         return False
     return kind == CUSTOM or is_inside
-
-
-def _exists(index: LabelIndex, clause: Clause) -> bool:
-    with closing(index.search(SearchQuery((clause,)))) as found:
-        return next(found, None) is not None
