@@ -29,7 +29,8 @@ from common.links import resolve_picture
 from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.labelizer import pictures
 from get_data.labels import validation
-from get_data.labels.schema import Annotation, Label
+from get_data.labels.schema import Document
+from get_data.labels.values import steering_of, throttle_of
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), blue green red
 
@@ -73,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     file, documents = files.read_labels(args.pictures)
     folder = file.parent
     img_ids = sample_evenly(sorted(documents), args.most)
-    chosen = [validation.parse(documents[img_id]) for img_id in img_ids]
+    chosen = [documents[img_id] for img_id in img_ids]
+    for document in chosen:
+        validation.parse(document)
     if not chosen:
         raise InputError(f"{args.pictures} has no labels to draw")
     target = args.output or folder / "contact_sheet.png"
@@ -119,9 +122,9 @@ def draw_sheet(tiles: Sequence[Pixels]) -> Pixels:
     return sheet
 
 
-def draw_tile(folder: Path, label: Label) -> Pixels:
-    """Draw a picture with its label; grey if there is no picture."""
-    file = resolve_picture(folder, label.file_name)
+def draw_tile(folder: Path, label: Document) -> Pixels:
+    """Draw a picture with its valid label; grey if there is no picture."""
+    file = resolve_picture(folder, label["file_name"])
     pixels = read_pixels(file) if file else None
     if pixels is None:
         tile = np.full((HEIGHT_PX, WIDTH_PX, 3), MISSING_GREY, np.uint8)
@@ -129,7 +132,7 @@ def draw_tile(folder: Path, label: Label) -> Pixels:
         return tile
     size = (WIDTH_PX, HEIGHT_PX)
     tile = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
-    draw_annotation(tile, label.label)
+    draw_annotation(tile, label)
     return tile
 
 
@@ -139,13 +142,13 @@ def read_pixels(file: Path) -> Pixels | None:
     return pictures.decode_picture(content, min_width_px=WIDTH_PX, min_height_px=HEIGHT_PX)
 
 
-def draw_annotation(tile: Pixels, annotation: Annotation) -> None:
-    """Draw steering and throttle, if recorded, and their classes."""
-    steering, throttle = annotation.raw_direction, annotation.raw_speed
-    draw_needle(tile, steering if isinstance(steering, float) else 0.0)
-    draw_throttle_bar(tile, throttle if isinstance(throttle, float) else 0.0)
+def draw_annotation(tile: Pixels, label: Document) -> None:
+    """Draw what should be done, steering and throttle, and their classes."""
+    draw_needle(tile, steering_of(label))
+    draw_throttle_bar(tile, throttle_of(label))
     tile[:CAPTION_PX] //= 3
-    caption = f"direction {annotation.label_direction}   speed {annotation.label_speed}"
+    annotation = label["label"]
+    caption = f"direction {annotation['label_direction']}   speed {annotation['label_speed']}"
     draw_text(tile, caption, (8, 16))
 
 

@@ -45,7 +45,7 @@ def test_fingerprint_is_the_published_one(created_by, direction, speed, expected
 def test_example_is_valid_and_has_every_key_but_those_of_corrections():
     example = edits.example_label()
     validation.parse(example)
-    assert set(example) == schema.RESERVED - {"to_delete", "replaces"}
+    assert set(example) == schema.RESERVED - {"to_delete", "replaces", "amended_by"}
 
 
 def test_parse_takes_a_label_with_keys_of_ones_own():
@@ -257,9 +257,9 @@ def test_a_valid_label_is_read_whole():
         ({"label_direction": 5}, {"direction": None}),
         ({"label_speed": None}, {"direction": 2, "speed": None}),
         ({"nb_dir": 0, "label_direction": 4}, {"nb_dir": None, "direction": 4}),
-        ({"raw_direction": "left"}, {"steering": None, "throttle": 0.4}),
-        ({"raw_direction": 7}, {"steering": None}),
-        ({"raw_direction": True}, {"steering": None}),
+        ({"raw_direction": "left"}, {"raw_direction": None, "raw_speed": 0.4}),
+        ({"raw_direction": 7}, {"raw_direction": None}),
+        ({"raw_direction": True}, {"raw_direction": None}),
         ({"created_by": 5}, {"created_by": "auto"}),
     ],
     ids=str,

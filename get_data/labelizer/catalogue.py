@@ -18,11 +18,14 @@ from common import strict_json
 from common.errors import InputError
 from common.links import resolve_picture
 from get_data.labelizer.entries import Group, LabelEntry, parse_entries, split_into_runs
-from get_data.labelizer.operations import UNKNOWN
+from get_data.labelizer.operations import UNKNOWN, Floats
 from get_data.labelizer.picture_folder import FolderFile, hash_listing, list_files
 from get_data.labelizer.problems import Problems, find_problems
 from get_data.labels import classes
+from get_data.labels.classes import direction_bins, speed_bins
+from get_data.labels.drives import DriveKey
 from get_data.labels.schema import AUTO
+from get_data.labels.values import DEFAULT_SPAN
 
 MAX_CLASS_KEYS = 10  # one for each digit key
 
@@ -39,6 +42,7 @@ class Flag(IntFlag):
     PERSON = 16  # the label is from a person, not from the driver's commands
     MARKED = 32  # the file marks it for deletion
     RUN_START = 64  # the first picture of a run: of a drive, or after a pause in it
+    VALUED = 128  # the label has a steering of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,10 @@ class Catalogue:
 
     The pictures of a run are neighbours, also where two cars drove at the same time.
 
-    `direction`, `speed`: classes, -1 if unknown. `steering`, `throttle`: -1 .. 1, NaN if unknown.
+    `direction`, `speed`: classes, -1 if unknown. `raw_direction`, `raw_speed`: what the driver did,
+    -1 .. 1, NaN if unknown. `steering`, `throttle`: the label's values, as a reader gets them, NaN
+    without a class. `span`: the throttle up to which the speed bins reach; `tells_span`: whether
+    the label says so, else it is the most throttle of its drive.
     `group`: index into `groups`. `starts`, `ends`: byte ranges of the values in the label file.
     `version`: changes with any picture. `problems`: by kind, see `PROBLEM_KINDS`.
     """
@@ -68,8 +75,12 @@ class Catalogue:
     file_names: list[str | None]
     direction: NDArray[np.int8]
     speed: NDArray[np.int8]
-    steering: NDArray[np.float32]
-    throttle: NDArray[np.float32]
+    raw_direction: Floats
+    raw_speed: Floats
+    steering: Floats
+    throttle: Floats
+    span: Floats
+    tells_span: NDArray[np.bool_]
     group: NDArray[np.int16]
     groups: list[Group]
     flags: NDArray[np.uint8]
@@ -122,6 +133,8 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
     group_counts = _count_groups(entries, labels)
     most_common = max(group_counts, key=lambda group: group_counts[group])
     groups = list(group_counts)
+    groups_of_entries = [entry.group or most_common for entry in entries]
+    spans = _find_spans(entries)
     files = list_files(folder)
     flags = np.array([_flags(entry, files) for entry in entries], np.uint8)
     run_starts = np.cumsum([0, *(len(run) for run in runs[:-1])])
@@ -134,9 +147,19 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
         file_names=[entry.label.file_name for entry in entries],
         direction=_class_column(entry.label.direction for entry in entries),
         speed=_class_column(entry.label.speed for entry in entries),
-        steering=_float_column(entry.label.steering for entry in entries),
-        throttle=_float_column(entry.label.throttle for entry in entries),
-        group=np.array([groups.index(entry.group or most_common) for entry in entries], np.int16),
+        raw_direction=_float_column(entry.label.raw_direction for entry in entries),
+        raw_speed=_float_column(entry.label.raw_speed for entry in entries),
+        steering=_float_column(
+            _read_steering(entry, group)
+            for entry, group in zip(entries, groups_of_entries, strict=True)
+        ),
+        throttle=_float_column(
+            _read_throttle(entry, group, span)
+            for entry, group, span in zip(entries, groups_of_entries, spans, strict=True)
+        ),
+        span=np.array(spans, np.float64),
+        tells_span=np.array([entry.label.span is not None for entry in entries], np.bool_),
+        group=np.array([groups.index(group) for group in groups_of_entries], np.int16),
         groups=groups,
         flags=flags,
         starts=np.array([entry.start for entry in entries], np.int64),
@@ -170,8 +193,34 @@ def _class_column(values: Iterable[int | None]) -> NDArray[np.int8]:
     return np.array([UNKNOWN if value is None else value for value in values], np.int8)
 
 
-def _float_column(values: Iterable[float | None]) -> NDArray[np.float32]:
-    return np.array([np.nan if value is None else value for value in values], np.float32)
+def _float_column(values: Iterable[float | None]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def _read_steering(entry: LabelEntry, group: Group) -> float | None:
+    """Return the steering of a label, its own or the one that goes with its class."""
+    label = entry.label
+    if label.steering is not None or label.direction is None:
+        return label.steering
+    return direction_bins(group.nb_dir).value_in(label.direction, label.raw_direction)
+
+
+def _read_throttle(entry: LabelEntry, group: Group, span: float) -> float | None:
+    """Return the throttle of a label, its own or the one that goes with its class."""
+    label = entry.label
+    if label.throttle is not None or label.speed is None:
+        return label.throttle
+    if label.span is None and label.raw_speed is not None:
+        return label.raw_speed
+    return speed_bins(group.nb_speed, span).value_in(label.speed, label.raw_speed)
+
+
+def _find_spans(entries: Sequence[LabelEntry]) -> list[float]:
+    """Return the throttle up to which the speed bins of each entry reach."""
+    most: dict[DriveKey, float] = {}
+    for entry in entries:
+        most[entry.drive] = max(most.get(entry.drive, 0.0), entry.label.raw_speed or 0.0)
+    return [entry.label.span or most[entry.drive] or DEFAULT_SPAN for entry in entries]
 
 
 def _flags(entry: LabelEntry, files: Mapping[str, FolderFile]) -> int:
@@ -182,6 +231,7 @@ def _flags(entry: LabelEntry, files: Mapping[str, FolderFile]) -> int:
         | (Flag.HOPELESS if entry.hopeless else 0)
         | (Flag.PERSON if entry.label.created_by != AUTO else 0)
         | (Flag.MARKED if entry.label.marked else 0)
+        | (Flag.VALUED if entry.label.steering is not None else 0)
     )
 
 

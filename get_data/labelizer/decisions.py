@@ -2,19 +2,29 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from uuid import uuid4
 
 import numpy as np
 
 from get_data.labelizer.catalogue import Catalogue, Flag
-from get_data.labelizer.operations import ATTRIBUTES, Attribute, Operation, Run, to_ranges, to_runs
+from get_data.labelizer.operations import (
+    ATTRIBUTES,
+    Attribute,
+    Operation,
+    ValueRun,
+    to_column,
+    to_ranges,
+    to_runs,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """State of an entry that was edited; classes are -1 if unknown, flags 0 or 1.
 
-    The fields are columns of the work file's table `entry`.
+    `steering` and `throttle` are None unless they were set; see operations.py. The fields are
+    columns of the work file's table `entry`.
     """
 
     position: int
@@ -28,6 +38,8 @@ class Decision:
     speed: int
     reviewed: int
     deleted: int
+    steering: float | None
+    throttle: float | None
     changed_by: str
     changed_on: str
 
@@ -35,6 +47,11 @@ class Decision:
     def changes_classes(self) -> bool:
         """Whether direction or speed differ from the label file."""
         return (self.direction, self.speed) != (self.old_direction, self.old_speed)
+
+    @property
+    def sets_values(self) -> bool:
+        """Whether steering or throttle were set, perhaps within their class."""
+        return self.steering is not None or self.throttle is not None
 
 
 CarriedDecision = tuple[int, Decision]  # the position in the new label file
@@ -71,19 +88,22 @@ def _has_same_label(decision: Decision, catalogue: Catalogue, position: int) -> 
 def build_carry_operation(carried: Sequence[CarriedDecision]) -> Operation:
     """Build one operation that repeats all the decisions."""
     decisions = [decision for _, decision in carried]
-    before = [(each.old_direction, each.old_speed, 0, each.old_deleted) for each in decisions]
-    after = [(each.direction, each.speed, each.reviewed, each.deleted) for each in decisions]
+    before: list[tuple[int | float | None, ...]] = [
+        (each.old_direction, each.old_speed, 0, each.old_deleted, None, None) for each in decisions
+    ]
     return Operation(
         uid=str(uuid4()),
         kind="carry",
         text=f"{len(carried)} changes carried over",
         positions=to_ranges(np.array([position for position, _ in carried])),
-        set=_attribute_runs(after),
+        set=_attribute_runs([attrgetter(*ATTRIBUTES)(each) for each in decisions]),
         was=_attribute_runs(before),
     )
 
 
-def _attribute_runs(rows: Sequence[tuple[int, int, int, int]]) -> dict[Attribute, list[Run]]:
+def _attribute_runs(
+    rows: Sequence[tuple[int | float | None, ...]],
+) -> dict[Attribute, list[ValueRun]]:
     """Encode rows of values, in the order of `ATTRIBUTES`, by attribute."""
-    values = np.array(rows, np.int64)
-    return {name: to_runs(values[:, column]) for column, name in enumerate(ATTRIBUTES)}
+    columns = zip(ATTRIBUTES, zip(*rows, strict=True), strict=True)
+    return {name: to_runs(to_column(name, column)) for name, column in columns}

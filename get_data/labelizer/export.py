@@ -120,7 +120,7 @@ def _export_entry(
     if not isinstance(document, dict):
         raise InputError("is not a JSON object")
     if decision is not None:
-        document = _apply_decision(document, decision)
+        document = _apply_decision(document, decision, float(catalogue.span[position]))
     # an upload refuses the whole file for one invalid label
     validation.parse(document)
     if document.get("img_id") != catalogue.ids[position]:
@@ -128,8 +128,8 @@ def _export_entry(
     return msgspec.json.encode(document)
 
 
-def _apply_decision(document: Document, decision: Decision) -> Document:
-    """Return the document as the person decided.
+def _apply_decision(document: Document, decision: Decision, span: float) -> Document:
+    """Return the document as the person decided; `span` is that of its speed bins.
 
     Raises:
         InputError: the direction or the speed is still unknown.
@@ -137,7 +137,7 @@ def _apply_decision(document: Document, decision: Decision) -> Document:
     if decision.deleted:
         return edits.marked_for_deletion(document)
     # all that was decided is that the label is not to be deleted
-    if not decision.reviewed and not decision.changes_classes:
+    if not (decision.reviewed or decision.changes_classes or decision.sets_values):
         return edits.unmarked(document)
     for name, value in (("direction", decision.direction), ("speed", decision.speed)):
         if value < 0:
@@ -150,6 +150,9 @@ def _apply_decision(document: Document, decision: Decision) -> Document:
         created_on=datetime.fromisoformat(decision.changed_on),
         nb_dir=decision.nb_dir,
         nb_speed=decision.nb_speed,
+        steering=decision.steering,
+        throttle=decision.throttle,
+        span=span,
     )
 
 
@@ -158,7 +161,7 @@ def _count_outcome(result: ExportResult, decision: Decision | None) -> None:
         result.untouched += 1
     elif decision.deleted:
         result.deleted += 1
-    elif decision.changes_classes:
+    elif decision.changes_classes or decision.sets_values:
         result.corrected += 1
     elif decision.reviewed:
         result.confirmed += 1

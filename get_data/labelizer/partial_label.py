@@ -4,12 +4,13 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from common.errors import InputError
 from common.times import parse_time
 from get_data.labels.schema import AUTO, MAX_CLASSES
 from get_data.labels.validation import is_file_name, parse
+from get_data.labels.values import read_value, speed_span
 
 _DIGITS = re.compile(r"\d{1,2}", re.ASCII)
 
@@ -19,7 +20,8 @@ class PartialLabel:
     """Usable values of a document; None where a value is missing or unusable.
 
     `fault`: why the document is not a valid label, "" if it is one. `text_direction` and
-    `text_speed`: classes that are strings in the document, such as "2".
+    `text_speed`: classes that are strings in the document, such as "2". `steering` and `throttle`
+    are those of a valid label only. `span`: the throttle up to which the speed bins reach.
     """
 
     fault: str
@@ -33,8 +35,11 @@ class PartialLabel:
     text_speed: int | None = None
     nb_dir: int | None = None
     nb_speed: int | None = None
+    raw_direction: float | None = None
+    raw_speed: float | None = None
     steering: float | None = None
     throttle: float | None = None
+    span: float | None = None
     marked: bool = False
     replaces: bool = False
 
@@ -56,8 +61,11 @@ def read_partial(document: object) -> PartialLabel:
         speed=annotation.label_speed,
         nb_dir=annotation.nb_dir,
         nb_speed=annotation.nb_speed,
-        steering=None if annotation.raw_direction is UNSET else annotation.raw_direction,
-        throttle=None if annotation.raw_speed is UNSET else annotation.raw_speed,
+        raw_direction=_unless_unset(annotation.raw_direction),
+        raw_speed=_unless_unset(annotation.raw_speed),
+        steering=_unless_unset(annotation.steering),
+        throttle=_unless_unset(annotation.throttle),
+        span=speed_span(document),
         marked=label.to_delete is True,
         replaces=label.replaces is not UNSET,
     )
@@ -84,8 +92,9 @@ def _read_invalid(value: object, fault: str) -> PartialLabel:
         text_speed=_integer(_parse_digits(speed), 0, last_speed),
         nb_dir=nb_dir,
         nb_speed=nb_speed,
-        steering=_level(annotation.get("raw_direction")),
-        throttle=_level(annotation.get("raw_speed")),
+        raw_direction=read_value(annotation, "raw_direction"),
+        raw_speed=read_value(annotation, "raw_speed"),
+        span=speed_span(document),
         marked=document.get("to_delete") is True,
         replaces="replaces" in document,
     )
@@ -103,8 +112,5 @@ def _parse_digits(value: object) -> int | None:
     return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None
 
 
-def _level(value: object) -> float | None:
-    """Return the value if it is a number from -1 to 1, else None."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value <= 1:
-        return float(value)
-    return None
+def _unless_unset(value: float | UnsetType) -> float | None:
+    return None if value is UNSET else value

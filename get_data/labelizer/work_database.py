@@ -12,7 +12,18 @@ from common.migrations import Migration
 
 APPLICATION_ID = 0x50415441  # "PATA"; marks the file as ours
 BASE_VERSION = 1  # the layout of SCHEMA
-MIGRATIONS: Sequence[Migration] = ()
+_VALUE_COLUMNS = ("steering", "throttle")  # empty: as the label file and the class have it
+
+
+def _add_value_columns(database: sqlite3.Connection) -> None:
+    for name in _VALUE_COLUMNS:
+        database.execute(f"ALTER TABLE entry ADD COLUMN {name} REAL")
+
+
+MIGRATIONS: Sequence[Migration] = (
+    # a program of version 1 would set a class and leave the value of another one
+    Migration(2, _add_value_columns, is_additive=False),
+)
 SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value NOT NULL);
 CREATE TABLE entry (

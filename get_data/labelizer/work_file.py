@@ -29,13 +29,18 @@ from get_data.labelizer import work_database
 from get_data.labelizer.catalogue import Catalogue, Flag
 from get_data.labelizer.decisions import CarriedDecision, Decision, build_carry_operation
 from get_data.labelizer.operations import (
+    ATTRIBUTES,
+    VALUES,
     Attribute,
+    Columns,
+    Floats,
     Integers,
     Operation,
     expand_positions,
-    expand_values,
     moved,
+    to_column,
 )
+from get_data.labelizer.value_rules import ValueRules, with_all_values
 from get_data.labels import ids
 
 SUFFIX = ".labelizer.sqlite3"
@@ -45,6 +50,7 @@ _COLUMNS = [column.name for column in fields(Decision)]
 _SELECT_EDITED = f"""
 SELECT {", ".join(_COLUMNS)} FROM entry
 WHERE reviewed OR direction != old_direction OR speed != old_speed OR deleted != old_deleted
+OR steering IS NOT NULL OR throttle IS NOT NULL
 ORDER BY position
 """
 
@@ -185,8 +191,18 @@ class WorkFile:
         if epoch != self.epoch:
             raise LeaseLost(f"lease {epoch} is no longer valid; the current one is {self.epoch}")
 
-    def apply(self, operations: Sequence[Operation], *, epoch: int, by: str, on: datetime) -> None:
+    def apply(
+        self,
+        operations: Sequence[Operation],
+        rules: ValueRules,
+        *,
+        epoch: int,
+        by: str,
+        on: datetime,
+    ) -> list[Operation]:
         """Save the operations and apply those that are new; all of them or none.
+
+        Return those that the server had to plan, as they were saved.
 
         Raises:
             LeaseLost: `epoch` is not the current lease.
@@ -196,53 +212,78 @@ class WorkFile:
         with self._transaction() as database:
             # within the transaction: a lease taken meanwhile voids the whole batch
             self.check_lease(epoch)
-            for operation in operations:
-                self._apply(database, operation, (epoch, by, times.format_time(on)))
+            origin = (epoch, by, times.format_time(on))
+            saved = [self._apply(database, operation, rules, origin) for operation in operations]
+        return [after for before, after in zip(operations, saved, strict=True) if before.is_planned]
 
     def _apply(
         self,
         database: sqlite3.Connection,
         operation: Operation,
+        rules: ValueRules,
         origin: tuple[int, str, str],
-    ) -> None:
-        """Apply one operation; `origin`: epoch, author and time."""
+    ) -> Operation:
+        """Apply one operation and return it as saved; `origin`: epoch, author and time."""
         epoch, by, on = origin
+        if (known := self._find_operation(operation.uid)) is not None:
+            # The page sends an operation again when the answer was lost: it counts once.
+            return known
         positions = expand_positions(operation, self._limits["direction"].size)
-        changes = self._expand_changes(operation, positions)
-        inserted = database.execute(
-            "INSERT INTO operation (uid, epoch, made_by, made_on, content)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO NOTHING",
+        if operation.is_planned:
+            operation = rules.plan(operation, positions, self._current())
+        elif not operation.set:
+            raise InputError(f"operation {operation.uid} sets nothing")
+        near = self._current(positions)
+        current: Columns = {name: near[name][positions - positions[0]] for name in ATTRIBUTES}
+        referred = self._find_operation(operation.of) if operation.of else None
+        changes = rules.complete(operation, positions, current, referred)
+        self._check_limits(operation, positions, changes)
+        operation = with_all_values(operation, changes, current)
+        database.execute(
+            "INSERT INTO operation (uid, epoch, made_by, made_on, content) VALUES (?, ?, ?, ?, ?)",
             (operation.uid, epoch, by, on, msgspec.json.encode(operation).decode()),
         )
-        # The page sends an operation again when the answer was lost: it counts once.
-        if inserted.rowcount == 0:
-            return
         # the resulting state is stored beside the log, so that opening replays nothing
         assignments = "".join(f"{attribute} = ?, " for attribute in changes)
         database.executemany(
             f"UPDATE entry SET {assignments}changed_by = ?, changed_on = ? WHERE position = ?",
             zip(
-                *(values.tolist() for values in changes.values()),
+                *(_to_rows(values) for values in changes.values()),
                 (by,) * positions.size,
                 (on,) * positions.size,
                 positions.tolist(),
                 strict=True,
             ),
         )
+        return operation
 
-    def _expand_changes(
-        self, operation: Operation, positions: Integers
-    ) -> dict[Attribute, Integers]:
-        """Return the new values by attribute, checked against the classes of each entry."""
-        changes = {
-            attribute: expand_values(operation, runs, positions.size)
-            for attribute, runs in operation.set.items()
-        }
-        for attribute, values in changes.items():
-            lowest = -1 if attribute in ("direction", "speed") else 0
-            if np.any((values < lowest) | (values >= self._limits[attribute][positions])):
-                raise InputError(f"operation {operation.uid}: {attribute} out of range")
-        return changes
+    def _check_limits(self, operation: Operation, positions: Integers, changes: Columns) -> None:
+        """Raise InputError if a class or a flag is out of the range of its entry."""
+        for attribute, limits in self._limits.items():
+            if attribute in changes:
+                values = changes[attribute]
+                lowest = -1 if attribute in VALUES else 0
+                if np.any((values < lowest) | (values >= limits[positions])):
+                    raise InputError(f"operation {operation.uid}: {attribute} out of range")
+
+    def _find_operation(self, uid: str) -> Operation | None:
+        """Return a saved operation."""
+        rows = self._rows("SELECT content FROM operation WHERE uid = ?", uid)
+        return msgspec.json.decode(rows[0][0], type=Operation) if rows else None
+
+    def _current(self, positions: Integers | None = None) -> Columns:
+        """Return the state by attribute; only read near the positions, if there are some."""
+        count = self._limits["direction"].size
+        first, last = (0, count - 1) if positions is None else (positions[0], positions[-1])
+        rows = self._rows(
+            f"SELECT {', '.join(ATTRIBUTES)} FROM entry WHERE position BETWEEN ? AND ?"
+            " ORDER BY position",
+            int(first),
+            int(last),
+        )
+        columns = zip(ATTRIBUTES, zip(*rows, strict=True), strict=True)
+        found: Columns = {name: to_column(name, values) for name, values in columns}
+        return found
 
     @cached_property
     def _limits(self) -> dict[Attribute, Integers]:
@@ -256,7 +297,9 @@ class WorkFile:
             "deleted": two,
         }
 
-    def carry(self, carried: Sequence[CarriedDecision], *, by: str, on: datetime) -> None:
+    def carry(
+        self, carried: Sequence[CarriedDecision], rules: ValueRules, *, by: str, on: datetime
+    ) -> None:
         """Repeat the decisions of another work file, with their original authors and times.
 
         Raises:
@@ -268,7 +311,7 @@ class WorkFile:
         # the operation is signed by whoever carries; each decision keeps its author and time
         with self._transaction() as database:
             origin = (self.epoch, by, times.format_time(on))
-            self._apply(database, build_carry_operation(carried), origin)
+            self._apply(database, build_carry_operation(carried), rules, origin)
             database.executemany(
                 "UPDATE entry SET changed_by = ?, changed_on = ? WHERE position = ?", authors
             )
@@ -334,6 +377,11 @@ class WorkFile:
                 if isinstance(error, sqlite3.OperationalError):
                     raise WriteFailed(f"{self.path} cannot be written: {error}") from error
                 raise
+
+
+def _to_rows(values: Integers | Floats) -> list[int | float | None]:
+    """Return a column for SQLite: NULL for NaN."""
+    return [None if value != value else value for value in values.tolist()]
 
 
 def restore_archived(archived: Path, path: Path) -> None:

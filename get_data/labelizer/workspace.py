@@ -18,9 +18,10 @@ from get_data.labelizer.catalogue import Catalogue, Progress, read_catalogue
 from get_data.labelizer.decisions import CarriedDecision, match_decisions
 from get_data.labelizer.export import ExportResult, SourceChanged, source_changed_message
 from get_data.labelizer.inspection import Inspection
-from get_data.labelizer.operations import ATTRIBUTES, Batch
+from get_data.labelizer.operations import ATTRIBUTES, Batch, Floats, to_runs
 from get_data.labelizer.picture_folder import printable_name
 from get_data.labelizer.problems import PROBLEM_KINDS
+from get_data.labelizer.value_rules import ValueRules
 from get_data.labelizer.work_file import LeaseLost, WorkFile
 
 LEASE_TIMEOUT_S = 15.0  # without a heartbeat, after which another browser may take the lease
@@ -53,6 +54,7 @@ class Workspace:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.catalogue = catalogue
+        self._rules = ValueRules(catalogue)
         self.user = user
         self._clock = clock
         self._now = now
@@ -90,7 +92,7 @@ class Workspace:
             carried = match_decisions(decisions, self.catalogue)
             return state | {"outdated": {"decided": len(decisions), "carried": len(carried)}}
         columns: dict[str, Any] = {
-            name: [int(getattr(decision, name)) for decision in decisions] for name in ATTRIBUTES
+            name: [getattr(decision, name) for decision in decisions] for name in ATTRIBUTES
         }
         positions = [decision.position for decision in decisions]
         return state | columns | {"positions": positions, "history": work.history()}
@@ -142,19 +144,21 @@ class Workspace:
         return {"holds": holds, "free": free, "source_changed": self.is_source_changed()}
 
     def save(self, batch: Batch) -> dict[str, Any]:
-        """Save the operations; return the source status.
+        """Save the operations; return the source status, and the operations planned here.
 
         Raises:
             LeaseLost: the sender no longer holds the lease.
             InputError: an operation is invalid.
             WriteFailed: the work file cannot be written.
         """
-        self.work.apply(batch.operations, epoch=batch.epoch, by=self.user, on=self._now())
+        planned = self.work.apply(
+            batch.operations, self._rules, epoch=batch.epoch, by=self.user, on=self._now()
+        )
         # saving counts as a heartbeat: a page may be too busy to send one
         with self._lease_lock:
             if self._lease and batch.epoch == self.work.epoch:
                 self._lease = replace(self._lease, heartbeat=self._clock())
-        return {"source_changed": self.is_source_changed()}
+        return {"source_changed": self.is_source_changed(), "planned": planned}
 
     def is_source_changed(self) -> bool:
         """Return whether the label file was modified since it was read."""
@@ -206,7 +210,7 @@ class Workspace:
         work = WorkFile(path)
         try:
             work.initialize(self.catalogue, epoch=epoch)
-            work.carry(carried, by=self.user, on=self._now())
+            work.carry(carried, self._rules, by=self.user, on=self._now())
         except BaseException:
             work.close()
             raise
@@ -277,14 +281,24 @@ def _entries_for_page(catalogue: Catalogue, user: str) -> dict[str, Any]:
         "ids": catalogue.ids,
         "direction": catalogue.direction.tolist(),
         "speed": catalogue.speed.tolist(),
-        "steering": np.round(catalogue.steering.astype(float), 4).tolist(),
-        "throttle": np.round(catalogue.throttle.astype(float), 4).tolist(),
+        "raw_direction": catalogue.raw_direction.tolist(),
+        "raw_speed": catalogue.raw_speed.tolist(),
+        "steering": _unlike(catalogue.steering, catalogue.raw_direction),
+        "throttle": _unlike(catalogue.throttle, catalogue.raw_speed),
+        "spans": to_runs(catalogue.span),
+        "tells_span": to_runs(catalogue.tells_span.astype(np.int64)),
         "group": catalogue.group.tolist(),
         "groups": catalogue.groups,
         "flags": catalogue.flags.tolist(),
         "problems": _problems_for_page(catalogue),
         "fixes": catalogue.fixes,
     }
+
+
+def _unlike(values: Floats, raws: Floats) -> list[float | None]:
+    """Return values as the page gets them: null where they are what the driver did."""
+    unlike: list[float | None] = np.where(values == raws, np.nan, values).tolist()
+    return unlike
 
 
 def _problems_for_page(catalogue: Catalogue) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from common.times import format_time, parse_time
-from get_data.labels.classes import Classes
+from get_data.labels.classes import Classes, direction_bins, speed_bins
 from get_data.labels.ids import fingerprint, format_img_id, sha256
 from get_data.labels.schema import AUTO, MD5, RESERVED, Document
 from get_data.labels.unicode_forms import to_nfc
+from get_data.labels.values import DEFAULT_SPAN, read_value, speed_span
 
 _REQUESTS = ("to_delete", "replaces")  # of a label file; no index stores them
 _PICTURE_REFERENCE = ("file_name", "s3_bucket", "s3_key", "picture_size", "picture_sha256")
@@ -43,6 +44,8 @@ def new_label(
         "nb_speed": classes.nb_speed,
         "raw_direction": steering,
         "raw_speed": throttle,
+        "steering": steering,
+        "throttle": throttle,
     }
     return {
         "img_id": img_id,
@@ -134,10 +137,16 @@ def corrected(
     created_on: datetime,
     nb_dir: int | None = None,
     nb_speed: int | None = None,
+    steering: float | None = None,
+    throttle: float | None = None,
+    span: float = DEFAULT_SPAN,
 ) -> Document:
     """Return a copy with a person's annotation, which names the label that it replaces.
 
-    `nb_dir` and `nb_speed` are for a document without them. The copy belongs to no `dataset`.
+    `nb_dir` and `nb_speed` are for a document without them. A `steering` or `throttle` must be in
+    the class; without one, a class that stays keeps its value, and another brings back what the
+    driver did if that is in it, else its centre. `span` is that of the speed bins where the
+    document does not tell it. The copy belongs to no `dataset`.
     """
     old_annotation = document.get("label")
     annotation: Document = {
@@ -150,6 +159,9 @@ def corrected(
     for name, count in (("nb_dir", nb_dir), ("nb_speed", nb_speed)):
         if count is not None:
             annotation[name] = count
+    annotation |= _corrected_values(
+        document, annotation, steering=steering, throttle=throttle, span=span
+    )
     new = fingerprint(document["img_id"], annotation)
     old = document.get("label_fingerprint")
     correction = {**document, "label": annotation, "dataset": [], "label_fingerprint": new}
@@ -157,6 +169,40 @@ def corrected(
     correction.pop("replaces", None)
     replaces_old = isinstance(old, str) and re.fullmatch(MD5, old) and old != new
     return {**correction, "replaces": old} if replaces_old else correction
+
+
+def _corrected_values(
+    document: Document,
+    annotation: Document,
+    *,
+    steering: float | None,
+    throttle: float | None,
+    span: float,
+) -> Document:
+    """Return the values that belong to the classes of a corrected annotation."""
+    old = document.get("label")
+
+    def kept(name: str, class_name: str) -> float | None:
+        is_same = isinstance(old, dict) and old.get(class_name) == annotation[class_name]
+        return read_value(old, name) if is_same else None
+
+    direction, speed = annotation["label_direction"], annotation["label_speed"]
+    if steering is None:
+        bins = direction_bins(annotation["nb_dir"])
+        steering = kept("steering", "label_direction")
+        if steering is None or bins.class_of(steering) != direction:
+            steering = bins.value_in(direction, read_value(annotation, "raw_direction"))
+    told = speed_span(document)
+    if throttle is None and told is None:
+        # nothing tells the class of a throttle: one whose class stays is not judged
+        throttle = kept("throttle", "label_speed")
+        throttle = kept("raw_speed", "label_speed") if throttle is None else throttle
+    if throttle is None:
+        bins = speed_bins(annotation["nb_speed"], told or span)
+        throttle = kept("throttle", "label_speed")
+        if throttle is None or bins.class_of(throttle) != speed:
+            throttle = bins.value_in(speed, read_value(annotation, "raw_speed"))
+    return {"steering": steering, "throttle": throttle}
 
 
 def marked_for_deletion(document: Document) -> Document:

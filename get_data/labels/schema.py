@@ -91,6 +91,20 @@ class Annotation(Struct, frozen=True, kw_only=True):
         Annotated[float, _meta("Throttle, -1 to 1", "full throttle", "float", ge=-1, le=1)]
         | UnsetType
     ) = UNSET
+    steering: (
+        Annotated[
+            float,
+            _meta("Steering that is right here, -1 left to 1", "full lock", "float", ge=-1, le=1),
+        ]
+        | UnsetType
+    ) = UNSET
+    throttle: (
+        Annotated[
+            float,
+            _meta("Throttle that is right here, -1 to 1", "full throttle", "float", ge=-1, le=1),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Label(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from msgspec import UNSET
 from common import structs
 from common.errors import InputError
 from common.times import parse_time
+from get_data.labels import values
 from get_data.labels.custom_fields import term_text
 from get_data.labels.ids import fingerprint
 from get_data.labels.schema import (
@@ -83,6 +84,7 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
                 "give a corrected label that fingerprint, and name the old one in `replaces`"
             ),
         )
+    yield from values.contradictions(annotation, values.speed_span(document))
     if label.to_delete is True and label.replaces is not UNSET:
         yield "replaces", "a label to be deleted replaces nothing; give the one or the other"
     if label.replaces == label.label_fingerprint:

@@ -54,6 +54,11 @@ def speed_of(number, value):
     return holds
 
 
+def shows_values(text):
+    """That the picture shown has this steering or throttle."""
+    return lambda page: text in page.inner_text("#values")
+
+
 def deleted(number, *, stays):
     def holds(page):
         moved = current(page) == img_id(number if stays else number + 1)
@@ -153,6 +158,11 @@ CASES = {
     ("confirm", "Enter"): Case(confirmed),
     ("delete", "X or Delete"): Case(deleted(12, stays=False)),
     ("delete-stay", "Shift+X"): Case(deleted(12, stays=True)),
+    ("value-down", "Q"): Case(shows_values("\N{MINUS SIGN}0.02 (driver 0.00)")),
+    ("value-up", "E"): Case(shows_values("steering 0.02 (driver 0.00)")),
+    ("smooth", "W"): Case(
+        shows_values("steering 0.00 (driver 0.80)"), ("[", "ArrowRight", "ArrowRight", "]")
+    ),
     ("shift-earlier", ","): Case(direction_of(12, 3), ("Shift+ArrowRight",)),
     ("shift-later", "."): Case(direction_of(12, 1), ("Shift+ArrowLeft",)),
     ("undo-and-go", "Backspace"): Case(

@@ -220,7 +220,7 @@ def test_an_empty_filter_shows_no_picture_and_the_way_out(screen):
         shown = screen.locator(f"#{view}")
         expect(shown.locator(".nothing")).to_contain_text("Nothing fits the filter.")
         if view == "single":
-            for gone in ("#place", "#img-id", "#driver", "#badges"):
+            for gone in ("#place", "#img-id", "#values", "#badges"):
                 expect(screen.locator(gone)).to_have_text("")
             for gone in ("#overlay", "#stamp", "#label [aria-pressed=true]", ".was", ".neighbour"):
                 assert not any(one.is_visible() for one in screen.locator(gone).all()), gone

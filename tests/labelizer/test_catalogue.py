@@ -80,6 +80,17 @@ def test_a_pause_starts_a_new_run(tmp_path):
     assert starts == [0, 3, 5]
 
 
+def test_drives_recorded_at_the_same_time_are_runs_of_their_own(tmp_path):
+    sessions = [f"20201231T15-45-00-000000-000{number}" for number in (0, 1)]
+    labels = [document(number, session_id=sessions[number % 2]) for number in (*range(6), 50, 52)]
+    catalogue = read_folder(save(tmp_path / "drive", labels))
+    first = [one["img_id"] for one in labels if one["session_id"] == sessions[0]]
+    second = [one["img_id"] for one in labels if one["session_id"] == sessions[1]]
+    assert catalogue.ids == first + second
+    starts = [position for position, flag in enumerate(catalogue.flags) if flag & Flag.RUN_START]
+    assert starts == [0, 3, 5]  # the first drive has a pause
+
+
 def test_links_are_followed_within_the_folder_only(folder, tmp_path):
     (tmp_path / "outside.jpg").write_bytes(picture(0))
     for number, target in ((1, f"{img_id(0)}.jpg"), (2, "../outside.jpg"), (3, f"{img_id(3)}.jpg")):

@@ -19,7 +19,9 @@ def test_runs_expand_to_the_values(values):
     assert sum(count for _, count in runs) == len(values)
     if values:
         operation = make_operation(positions=[(0, len(values) - 1)])
-        assert operations.expand_values(operation, runs, len(values)).tolist() == values
+        assert (
+            operations.expand_values(operation, "direction", runs, len(values)).tolist() == values
+        )
 
 
 @pytest.mark.parametrize("positions", [[0], [0, 1, 2], [3, 5, 6, 9]], ids=str)

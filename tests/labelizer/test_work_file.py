@@ -3,7 +3,9 @@
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict
 
+import msgspec
 import pytest
 
 from common.errors import InputError, WriteFailed
@@ -14,6 +16,7 @@ from get_data.labelizer.work_file import WorkFile
 from get_data.labelizer.workspace import Workspace
 from get_data.labels import label_file
 from tests.browser.server import free_port
+from tests.conftest import document, save
 from tests.labelizer.helpers import make_operation, read_folder, save_operations
 
 
@@ -40,6 +43,51 @@ def test_work_and_lease_survive_a_restart(folder):
     save_operations(reopened, epoch, make_operation(2, deleted=1))
     assert reopened.counts() == {"labels": 12, "reviewed": 1, "corrected": 0, "to_delete": 1}
     reopened.close()
+
+
+def test_work_on_entries_in_another_order_is_kept(tmp_path, monkeypatch):
+    """An earlier version ordered entries by time alone, and mixed drives of the same time."""
+    sessions = [f"20201231T15-45-00-000000-000{number}" for number in (0, 1)]
+    labels = [document(number, session_id=sessions[number % 2]) for number in range(6)]
+    folder = save(tmp_path / "drive", labels)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("get_data.labelizer.catalogue.split_into_runs", lambda entries: [entries])
+        with closing(Workspace(read_folder(folder), "Zoé")) as workspace:
+            epoch = workspace.take_lease("browser one", take_over=False)
+            first = make_operation(1, positions=[(1, 2), (4, 4)], direction=3, reviewed=1)
+            values = msgspec.structs.replace(
+                make_operation(2, positions=[(1, 3)], speed=1),
+                set={"speed": [(0, 1), (1, 2)]},
+                was={"speed": [(1, 3)]},
+            )
+            save_operations(workspace, epoch, first, values)
+            before = edited_by_id(workspace)
+            work = workspace.work.name
+    with closing(Workspace(read_folder(folder), "Zoé")) as workspace:
+        assert edited_by_id(workspace) == before
+        assert [workspace.catalogue.ids.index(one["img_id"]) for one in labels] == [
+            0,
+            3,
+            1,
+            4,
+            2,
+            5,
+        ]
+        first, values = workspace.work.history()
+        assert first.positions == [(1, 3)]
+        assert values.positions == [(1, 1), (3, 4)]
+        assert values.set["speed"] == [(1, 1), (0, 1), (1, 1)]
+        # pages that were open before have other positions
+        assert workspace.work.name != work
+        work = workspace.work.name
+    with closing(Workspace(read_folder(folder), "Zoé")) as workspace:
+        assert (edited_by_id(workspace), workspace.work.name) == (before, work)
+
+
+def edited_by_id(workspace):
+    """Return what was decided about each picture."""
+    rows = [asdict(decision) for decision in workspace.work.decisions()]
+    return {row["img_id"]: {**row, "position": None} for row in rows}
 
 
 def test_a_second_process_is_refused(folder, workspace):
@@ -94,6 +142,7 @@ def test_a_work_file_of_a_newer_version_is_refused(folder, call):
     file = work_file.path_for(folder / label_file.NAME)
     with sqlite3.connect(file) as database:
         database.execute("PRAGMA user_version = 99")
+        database.execute("UPDATE layout SET oldest_writer = 99")
     database.close()
     code, _, err = call(run_labelizer, folder, "--port", free_port())
     assert code == 2

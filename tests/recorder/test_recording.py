@@ -64,6 +64,16 @@ def test_bytes_that_are_no_picture_are_refused(running, content):
         record_pictures(running, 1, picture=content)
 
 
+def test_each_run_is_a_drive_of_its_own(tmp_path):
+    for first in (0, 5):
+        with open_recorder(tmp_path, started=START) as recorder:
+            record_pictures(recorder, 5, first=first)
+        labels = [*assert_whole(tmp_path).values()][first:]
+        assert {one["session_id"] for one in labels} == {recorder.report.session_id}
+        assert recorder.report.session_id.startswith("20240501T12-00-00-000000-")
+    assert len({one["session_id"] for one in assert_whole(tmp_path).values()}) == 2
+
+
 def test_a_second_run_continues_the_same_labels(tmp_path):
     with open_recorder(tmp_path) as recorder:
         record_pictures(recorder, 5)

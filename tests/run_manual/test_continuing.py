@@ -23,14 +23,19 @@ def contents(folder):
 @pytest.mark.slow
 def test_the_same_folder_is_continued_and_its_session_kept(tmp_path):
     folder = tmp_path / "drive"
-    run_drive(folder, "--duration", "1", "--driver", "Zoé")
+    _, out, err = run_drive(folder, "--duration", "1", "--driver", "Zoé")
+    drives = [json.loads(out)["session_id"]]
+    assert drives[0] in err
     first = label_file.read(folder / label_file.NAME)
-    code, _, err = run_drive(folder, "--duration", "1")
+    code, out, err = run_drive(folder, "--duration", "1")
     assert code == 0, err
+    drives.append(json.loads(out)["session_id"])
     labels = assert_whole(folder)
     assert labels.keys() > first.keys()
     assert {label["driver"] for label in labels.values()} == {"Zoé"}
     assert max(first) < min(labels.keys() - first.keys())
+    assert sorted({label["session_id"] for label in labels.values()}) == sorted(set(drives))
+    assert len(set(drives)) == 2
 
 
 @pytest.mark.parametrize("key", SESSION_KEYS)

@@ -82,7 +82,7 @@ function showsAll(filter) {
 export function sortedPositions(store, findings, filter) {
   const positions = Int32Array.from({ length: store.count }, (_, position) => position);
   if (filter.order === "time") return positions;
-  const scores = Float32Array.from(positions, (position) => score(store, findings, position));
+  const scores = Float64Array.from(positions, (position) => score(store, findings, position));
   return positions.sort((first, second) => scores[second] - scores[first] || first - second);
 }
 
@@ -97,8 +97,8 @@ export function applyFilter(store, findings, filter, positions) {
   if (showsAll(filter)) return positions;
   const direction = mask(filter.direction);
   const speed = mask(filter.speed);
-  const steering = range(store.steering, filter.steering);
-  const throttle = range(store.throttle, filter.throttle);
+  const steering = range(store.raw.direction, filter.steering);
+  const throttle = range(store.raw.speed, filter.throttle);
   const text = filter.text.toLowerCase();
   const { matches } = STATES[filter.state];
   return positions.filter(
@@ -124,7 +124,7 @@ function mask(classes) {
 
 /**
  * Return a function that tells whether a picture's value is within limits.
- * @param {Float32Array} values
+ * @param {Float64Array} values
  * @param {[number, number]} limits
  */
 function range(values, [least, most]) {

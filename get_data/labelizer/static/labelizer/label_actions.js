@@ -2,6 +2,11 @@
 
 import { count } from "./format.js";
 import { sizeOf } from "./action_context.js";
+import { VALUE_OF } from "./store.js";
+
+const NUDGE = 0.02;
+const SMOOTHED_PICTURES = 2; // on each side
+const DIGITS = 6; // of a value that is nudged or smoothed
 
 /** @typedef {import("./types").ClassName} ClassName */
 /** @typedef {import("./types").Operation} Operation */
@@ -19,6 +24,10 @@ export function labelActions(context) {
     confirm: () => confirm(context),
     delete: () => toggleDeleted(context, true),
     "delete-stay": () => toggleDeleted(context, false),
+    steer: (value) => setValues(context, "direction", "value", () => value),
+    "value-down": () => nudge(context, -NUDGE),
+    "value-up": () => nudge(context, NUDGE),
+    smooth: () => smooth(context),
     "shift-earlier": () => shift(context, -1),
     "shift-later": () => shift(context, 1),
   };
@@ -71,6 +80,52 @@ function toggleDeleted(context, advance) {
   const operation = context.store.toggleDeleted(same);
   if (isMany) finishMany(context, operation, operation?.text ?? "marked to delete", skipped);
   else finish(context, operation, advance);
+}
+
+/** @param {ActionContext} context @param {number} by */
+function nudge(context, by) {
+  const { session, store } = context;
+  setValues(context, session.active, "nudge", (position) =>
+    Math.min(Math.max(store.value(position, session.active) + by, -1), 1),
+  );
+}
+
+/** @param {ActionContext} context */
+function smooth(context) {
+  const { session, store } = context;
+  if (context.refusesEdits()) return;
+  if (session.selectedCount < 2) {
+    context.toast("Select the pictures to smooth first: [ starts a range, ] ends it.");
+    return;
+  }
+  setValues(context, session.active, "smooth", (position) =>
+    store.average(position, session.active, SMOOTHED_PICTURES),
+  );
+}
+
+/**
+ * Set steering or throttle of the selection, or of the picture shown, and stay.
+ * @param {ActionContext} context
+ * @param {ClassName} attribute
+ * @param {"value" | "nudge" | "smooth"} kind
+ * @param {(position: number) => number} valueAt  -1 .. 1
+ */
+function setValues(context, attribute, kind, valueAt) {
+  const { session, store } = context;
+  if (context.refusesEdits()) return;
+  context.player.stop();
+  const isMany = session.selectedCount > 0;
+  const { same, skipped } = targetsLikeShown(context);
+  const known = same.filter((position) => store.now[attribute][position] >= 0);
+  const values = Array.from(known, (position) => Number(valueAt(position).toFixed(DIGITS)) + 0);
+  const operation = store.setValues(known, attribute, values, kind);
+  if (isMany) {
+    finishMany(context, operation, `${VALUE_OF[attribute]} set`, skipped);
+    return;
+  }
+  finish(context, operation, false);
+  if (!known.length) context.toast(`This label has no ${attribute} yet: set it first.`);
+  else if (!operation) context.toast(`The ${VALUE_OF[attribute]} stays as it is.`);
 }
 
 /** @param {ActionContext} context @param {1 | -1} sign */

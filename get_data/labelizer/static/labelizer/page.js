@@ -102,6 +102,7 @@ export class Page {
     this.#listenToWindow();
     listenToKeys(session, player, single, actions);
     listenToMouse(session, player, grid, actions);
+    single.overlay.listen(actions.steer);
     for (const dialog of document.querySelectorAll("dialog")) {
       dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
     }

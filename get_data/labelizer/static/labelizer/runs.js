@@ -1,6 +1,7 @@
 // Positions as ranges and values as runs: the form in which steps are sent and stored.
 
 /** @typedef {import("./types").Run} Run */
+/** @typedef {import("./types").ValueRun} ValueRun */
 
 /**
  * Return ascending positions as ranges of first and last.
@@ -33,31 +34,32 @@ export function positionsOf(ranges) {
 }
 
 /**
- * Return values as runs of value and count.
+ * Return values as runs of value and count; null for NaN.
  * @param {ArrayLike<number>} values
- * @returns {Run[]}
+ * @returns {ValueRun[]}
  */
 export function runsOf(values) {
-  /** @type {Run[]} */
+  /** @type {ValueRun[]} */
   const runs = [];
   for (let index = 0; index < values.length; index += 1) {
     const last = runs.at(-1);
-    if (last && values[index] === last[0]) last[1] += 1;
-    else runs.push([values[index], 1]);
+    const value = Number.isNaN(values[index]) ? null : values[index];
+    if (last && value === last[0]) last[1] += 1;
+    else runs.push([value, 1]);
   }
   return runs;
 }
 
 /**
- * Return the values of runs.
- * @param {Run[]} runs
+ * Return the values of runs; NaN for null.
+ * @param {ValueRun[]} runs
  * @param {number} count  of all values
  */
 export function valuesOf(runs, count) {
-  const values = new Int8Array(count);
+  const values = new Float64Array(count);
   let index = 0;
   for (const [value, times] of runs) {
-    values.fill(value, index, index + times);
+    values.fill(value ?? NaN, index, index + times);
     index += times;
   }
   return values;

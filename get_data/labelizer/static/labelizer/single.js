@@ -4,7 +4,8 @@ import { badges, classSign, shortLabel } from "./badges.js";
 import { byId, make, setText } from "./dom.js";
 import { angleOfDirection, nameOfClass, number } from "./format.js";
 import { letterOf } from "./keys.js";
-import { CLASS_NAMES, Flag } from "./store.js";
+import { Overlay } from "./overlay.js";
+import { CLASS_NAMES, Flag, VALUE_OF } from "./store.js";
 import { reasons } from "./suspicion.js";
 
 // Pictures to fetch before they are needed
@@ -12,12 +13,10 @@ const AHEAD = 8;
 const BEHIND = 2;
 // In the strip, on each side
 const NEIGHBOURS = 10;
-// Foot and length of the needle, in units of the overlay
-const FOOT = { x: 50, y: 72 };
-const NEEDLE = 34;
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./pictures.js").Pictures} Pictures */
+/** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./types").ClassName} ClassName */
 
 export class Single {
@@ -36,6 +35,7 @@ export class Single {
     this.group = -1;
     /** When the key was pressed whose picture is not painted yet, ms; 0 for none. */
     this.keyAt = 0;
+    this.overlay = new Overlay(session);
     this.holder = byId("holder");
     this.tiles = Array.from({ length: 2 * NEIGHBOURS + 1 }, (_, index) =>
       this.#createTile(index - NEIGHBOURS),
@@ -68,8 +68,10 @@ export class Single {
     for (const attribute of CLASS_NAMES) this.#showClass(attribute, position);
     setText(byId("place"), `${number(place + 1)} of ${number(order.length)}`);
     setText(byId("img-id"), store.ids[position]);
-    const [steering, throttle] = [store.steering[position], store.throttle[position]];
-    setText(byId("driver"), `steering ${shareText(steering)} · throttle ${shareText(throttle)}`);
+    setText(
+      byId("values"),
+      CLASS_NAMES.map((name) => valueText(store, position, name)).join(" · "),
+    );
     // A deletion has the stamp.
     const signs = badges(store, findings, position)
       .filter(({ kind }) => kind !== "deleted")
@@ -79,7 +81,7 @@ export class Single {
     );
     byId("badges").replaceChildren(...signs, ...doubts);
     this.#renderDeletion(store.now.deleted[position] === 1);
-    this.#drawOverlay(position);
+    this.overlay.draw(position);
     this.#renderCaptions();
   }
 
@@ -98,7 +100,7 @@ export class Single {
     byId("frame").classList.remove("waiting", "deleted");
     byId("frame").classList.add("empty");
     for (const id of ["placeholder", "stamp"]) byId(id).hidden = true;
-    for (const id of ["place", "img-id", "driver", "badges"]) setText(byId(id), "");
+    for (const id of ["place", "img-id", "values", "badges"]) setText(byId(id), "");
     for (const button of document.querySelectorAll("#label button, #delete")) {
       button.setAttribute("aria-pressed", "false");
       button.classList.remove("was");
@@ -164,35 +166,6 @@ export class Single {
         performance.measure("key-to-paint", { start, end: performance.now() });
       channel.port2.postMessage(null);
     });
-  }
-
-  /**
-   * Draw the steering as a needle, the direction as a wedge, and the throttle as a bar.
-   * @param {number} position
-   */
-  #drawOverlay(position) {
-    const { store } = this.session;
-    const set = (/** @type {string} */ id, /** @type {string} */ path) =>
-      byId(id).setAttribute("d", path);
-    const point = (/** @type {number} */ share, /** @type {number} */ length) => {
-      const angle = (share * Math.PI) / 3;
-      return `${(FOOT.x + length * Math.sin(angle)).toFixed(1)} ${(FOOT.y - length * Math.cos(angle)).toFixed(1)}`;
-    };
-    const steering = store.steering[position];
-    const needle = Number.isNaN(steering) ? "" : `M${FOOT.x} ${FOOT.y}L${point(steering, NEEDLE)}`;
-    set("needle", needle);
-    set("needle-edge", needle);
-    const classes = store.classes(position, "direction");
-    const direction = store.now.direction[position];
-    const [from, to] = [(2 * direction) / classes - 1, (2 * (direction + 1)) / classes - 1];
-    const steps = [0, 0.25, 0.5, 0.75, 1].map(
-      (part) => `L${point(from + (to - from) * part, NEEDLE + 4)}`,
-    );
-    set("wedge", direction < 0 ? "" : `M${FOOT.x} ${FOOT.y}${steps.join("")}Z`);
-    const throttle = store.throttle[position];
-    set("throttle-frame", Number.isNaN(throttle) ? "" : "M94 40H97V72H94Z");
-    const top = 72 - 32 * Math.min(Math.max(throttle, 0), 1);
-    set("throttle-bar", Number.isNaN(throttle) ? "" : `M94 72V${top.toFixed(1)}H97V72Z`);
   }
 
   /**
@@ -299,6 +272,18 @@ export class Single {
       button.title = `${store.ids[position]}: ${shortLabel(store.now, position)}`;
     }
   }
+}
+
+/**
+ * Return steering or throttle of a label for people, with what the driver did where that differs.
+ * @param {Store} store
+ * @param {number} position
+ * @param {ClassName} attribute
+ */
+function valueText(store, position, attribute) {
+  const value = shareText(store.value(position, attribute));
+  const driven = shareText(store.raw[attribute][position]);
+  return `${VALUE_OF[attribute]} ${value}${driven === value ? "" : ` (driver ${driven})`}`;
 }
 
 /**

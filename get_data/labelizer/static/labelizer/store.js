@@ -1,6 +1,7 @@
 // The labels as columns, and every change to them. Knows nothing of the page or of the server.
 
 import { positionsOf, rangesOf, runsOf, valuesOf } from "./runs.js";
+import { classOf, valueIn } from "./values.js";
 
 /** @typedef {import("./types").Attribute} Attribute */
 /** @typedef {import("./types").ClassName} ClassName */
@@ -8,7 +9,9 @@ import { positionsOf, rangesOf, runsOf, valuesOf } from "./runs.js";
 /** @typedef {import("./types").Fix} Fix */
 /** @typedef {import("./types").Group} Group */
 /** @typedef {import("./types").Operation} Operation */
+/** @typedef {import("./types").ValueName} ValueName */
 /** @typedef {import("./types").WorkState} WorkState */
+/** @typedef {import("./values.js").Bins} Bins */
 
 /** Bits of an entry's flags; the same as in catalogue.py. */
 export const Flag = {
@@ -19,15 +22,19 @@ export const Flag = {
   PERSON: 16,
   MARKED: 32,
   RUN_START: 64,
+  VALUED: 128,
 };
 
 /** @type {readonly ClassName[]} */
 export const CLASS_NAMES = ["direction", "speed"];
 /** @type {readonly Attribute[]} */
-const ATTRIBUTES = [...CLASS_NAMES, "reviewed", "deleted"];
+const ATTRIBUTES = [...CLASS_NAMES, "reviewed", "deleted", "steering", "throttle"];
+/** @type {Readonly<Record<ClassName, ValueName>>} */
+export const VALUE_OF = { direction: "steering", speed: "throttle" };
 export const MAX_CLASS_KEYS = 10;
 
-/** @typedef {Record<Attribute, Int8Array>} Columns */
+/** @typedef {Record<Exclude<Attribute, ValueName>, Int8Array> & Record<ValueName, Float64Array>} Columns */
+/** @typedef {Partial<Record<Attribute, number | Int8Array | Float64Array>>} Changes */
 
 /** All labels, and the steps that changed them. Dispatches `change`. */
 export class Store extends EventTarget {
@@ -39,8 +46,18 @@ export class Store extends EventTarget {
     super();
     this.count = entries.ids.length;
     this.ids = entries.ids;
-    this.steering = Float32Array.from(entries.steering, (value) => value ?? NaN);
-    this.throttle = Float32Array.from(entries.throttle, (value) => value ?? NaN);
+    /** What the driver did, by the class that was made of it; NaN where that is unknown. */
+    this.raw = {
+      direction: Float64Array.from(entries.raw_direction, (value) => value ?? NaN),
+      speed: Float64Array.from(entries.raw_speed, (value) => value ?? NaN),
+    };
+    /** What should be done, as the label file has it. */
+    this.inFile = {
+      steering: entries.steering.map((value, position) => value ?? this.raw.direction[position]),
+      throttle: entries.throttle.map((value, position) => value ?? this.raw.speed[position]),
+    };
+    this.spans = valuesOf(entries.spans, this.count);
+    this.tellsSpan = valuesOf(entries.tells_span, this.count);
     this.group = Int16Array.from(entries.group);
     this.groups = entries.groups;
     this.flags = Uint8Array.from(entries.flags);
@@ -50,13 +67,17 @@ export class Store extends EventTarget {
       speed: Int8Array.from(entries.speed),
       reviewed: new Int8Array(this.count),
       deleted: Int8Array.from(entries.flags, (flags) => (flags & Flag.MARKED ? 1 : 0)),
+      steering: new Float64Array(this.count).fill(NaN),
+      throttle: new Float64Array(this.count).fill(NaN),
     };
-    /** @type {Columns} labels as they are now */
+    /** @type {Columns} labels as they are now; a value that is not set is NaN, see `value` */
     this.now = {
       direction: this.old.direction.slice(),
       speed: this.old.speed.slice(),
       reviewed: this.old.reviewed.slice(),
       deleted: this.old.deleted.slice(),
+      steering: this.old.steering.slice(),
+      throttle: this.old.throttle.slice(),
     };
     this.counts = {
       before: noneOfEachClass(),
@@ -71,7 +92,9 @@ export class Store extends EventTarget {
     this.undone = [];
     // The server sends edited entries only; all others are as in the file.
     state.positions.forEach((position, index) => {
-      for (const attribute of ATTRIBUTES) this.now[attribute][position] = state[attribute][index];
+      for (const attribute of ATTRIBUTES) {
+        this.now[attribute][position] = state[attribute][index] ?? NaN;
+      }
     });
     for (let position = 0; position < this.count; position += 1) {
       for (const attribute of CLASS_NAMES) {
@@ -90,7 +113,69 @@ export class Store extends EventTarget {
 
   /** @param {number} position */
   isEdited(position) {
-    return CLASS_NAMES.some((name) => this.now[name][position] !== this.old[name][position]);
+    return CLASS_NAMES.some(
+      (name) =>
+        this.now[name][position] !== this.old[name][position] ||
+        !Number.isNaN(this.now[VALUE_OF[name]][position]),
+    );
+  }
+
+  /**
+   * Return what should be done at a picture: the steering or the throttle of its label, as the
+   * export will have it; NaN where it is unknown.
+   * @param {number} position
+   * @param {ClassName} attribute
+   */
+  value(position, attribute) {
+    const name = VALUE_OF[attribute];
+    const value = this.now[name][position];
+    const number = this.now[attribute][position];
+    if (!Number.isNaN(value)) return value;
+    if (number < 0) return NaN;
+    if (number === this.old[attribute][position]) return this.inFile[name][position];
+    return valueIn(this.bins(position, attribute), number, this.raw[attribute][position]);
+  }
+
+  /**
+   * Return the average value of a picture and its neighbours in the same run; NaN if none has one.
+   * @param {number} position
+   * @param {ClassName} attribute
+   * @param {number} reach  pictures on each side
+   */
+  average(position, attribute, reach) {
+    const isStart = (/** @type {number} */ at) => Boolean(this.flags[at] & Flag.RUN_START);
+    let first = position;
+    while (first > Math.max(position - reach, 0) && !isStart(first)) first -= 1;
+    let end = position + 1;
+    while (end <= position + reach && end < this.count && !isStart(end)) end += 1;
+    const near = Array.from({ length: end - first }, (_, index) =>
+      this.value(first + index, attribute),
+    ).filter((value) => !Number.isNaN(value));
+    return near.reduce((sum, value) => sum + value, 0) / near.length;
+  }
+
+  /**
+   * Return the bins that the classes of a picture are.
+   * @param {number} position
+   * @param {ClassName} attribute
+   * @returns {Bins}
+   */
+  bins(position, attribute) {
+    const count = this.classes(position, attribute);
+    return attribute === "direction"
+      ? { count, low: -1, high: 1 }
+      : { count, low: 0, high: this.spans[position] };
+  }
+
+  /**
+   * Return whether the driver did what belongs to another class.
+   * @param {number} position
+   * @param {ClassName} attribute
+   * @returns {number} that class, -1 where it is this one or unknown
+   */
+  otherClass(position, attribute) {
+    const driven = classOf(this.bins(position, attribute), this.raw[attribute][position]);
+    return driven === this.now[attribute][position] ? -1 : driven;
   }
 
   /**
@@ -156,8 +241,67 @@ export class Store extends EventTarget {
    * @param {string} [prefix]  of the step's text
    */
   label(positions, attribute, value, prefix = "") {
-    const values = { [attribute]: value, reviewed: 1 };
+    const values = {
+      ...this.#valuesFor(positions, attribute, () => value),
+      [attribute]: value,
+      reviewed: 1,
+    };
     return this.#edit("label", `${prefix}${attribute} ${value}`, positions, values);
+  }
+
+  /**
+   * Set steering or throttle, and with it the class; return null when that changes nothing.
+   * @param {Int32Array} positions  ascending
+   * @param {ClassName} attribute
+   * @param {ArrayLike<number>} values  -1 .. 1, one a position
+   * @param {"value" | "nudge" | "smooth"} [kind]
+   */
+  setValues(positions, attribute, values, kind = "value") {
+    const classes = Int8Array.from(positions, (position, index) =>
+      classOf(this.bins(position, attribute), values[index]),
+    );
+    return this.#edit(kind, `${VALUE_OF[attribute]} set`, positions, {
+      [attribute]: classes,
+      [VALUE_OF[attribute]]: Float64Array.from(positions, (position, index) =>
+        this.#settled(position, attribute, classes[index], values[index]),
+      ),
+      reviewed: 1,
+    });
+  }
+
+  /**
+   * Return the values that go with classes: unchanged ones keep theirs.
+   * @param {Int32Array} positions
+   * @param {ClassName} attribute
+   * @param {(index: number) => number} classAt
+   * @returns {Changes}
+   */
+  #valuesFor(positions, attribute, classAt) {
+    const name = VALUE_OF[attribute];
+    const values = Float64Array.from(positions, (position, index) => {
+      const number = classAt(index);
+      if (number === this.now[attribute][position]) return this.now[name][position];
+      const isJudged = attribute === "direction" || this.tellsSpan[position] === 1;
+      if (!isJudged && number === this.old[attribute][position]) return NaN;
+      const raw = this.raw[attribute][position];
+      const value = valueIn(this.bins(position, attribute), number, raw);
+      return this.#settled(position, attribute, number, value);
+    });
+    return { [name]: values };
+  }
+
+  /**
+   * Return a value as a step has it: NaN where it is what the label file has.
+   * @param {number} position
+   * @param {ClassName} attribute
+   * @param {number} number  the class set with it
+   * @param {number} value
+   */
+  #settled(position, attribute, number, value) {
+    const isAsInFile =
+      number === this.old[attribute][position] &&
+      value === this.inFile[VALUE_OF[attribute]][position];
+    return isAsInFile ? NaN : value;
   }
 
   /**
@@ -186,6 +330,8 @@ export class Store extends EventTarget {
   fix(fixes) {
     const positions = Int32Array.from(fixes, (fix) => fix.position);
     return this.#edit("fix", "texts read as numbers", positions, {
+      ...this.#valuesFor(positions, "direction", (index) => fixes[index].direction),
+      ...this.#valuesFor(positions, "speed", (index) => fixes[index].speed),
       direction: Int8Array.from(fixes, (fix) => fix.direction),
       speed: Int8Array.from(fixes, (fix) => fix.speed),
       reviewed: 1,
@@ -208,6 +354,8 @@ export class Store extends EventTarget {
     const direction = before.direction.slice();
     const speed = before.speed.slice();
     const deleted = before.deleted.slice();
+    const steering = before.steering.slice();
+    const throttle = before.throttle.slice();
     for (let index = 0; index < positions.length; index += 1) {
       const from = indexOf.get(positions[index] - total);
       // No label crosses from one run to another, or to a picture of other classes.
@@ -218,12 +366,23 @@ export class Store extends EventTarget {
       ) {
         direction[index] = before.direction[from];
         speed[index] = before.speed[from];
+        steering[index] = before.steering[from];
+        throttle[index] = before.throttle[from];
       } else {
         deleted[index] = 1;
       }
+      const position = positions[index];
+      steering[index] = this.#settled(position, "direction", direction[index], steering[index]);
+      throttle[index] = this.#settled(position, "speed", speed[index], throttle[index]);
     }
     const text = `labels moved ${Math.abs(by)} ${by < 0 ? "earlier" : "later"}`;
-    return this.#edit("shift", text, positions, { direction, speed, deleted }, by);
+    return this.#edit(
+      "shift",
+      text,
+      positions,
+      { direction, speed, deleted, steering, throttle },
+      by,
+    );
   }
 
   /**
@@ -236,13 +395,17 @@ export class Store extends EventTarget {
     const ranges = JSON.stringify(rangesOf(positions));
     let total = by;
     let before = this.#valuesNow(positions);
+    /** @type {Operation | null} */
+    let first = null;
     // From the values before the first of them: those shifted out come back with a shift back.
     for (let index = this.done.length - 1; index >= 0; index -= 1) {
       const step = this.done[index];
       if (step.kind !== "shift" || JSON.stringify(step.positions) !== ranges) break;
       total += step.by ?? 0;
       before = valuesBefore(step);
+      first = step;
     }
+    if (first) this.#fillIn(positions, before);
     return { total, before };
   }
 
@@ -263,13 +426,36 @@ export class Store extends EventTarget {
 
   /** @param {Int32Array} positions */
   #valuesNow(positions) {
-    const valuesOfColumn = (/** @type {Attribute} */ attribute) =>
-      Int8Array.from(positions, (position) => this.now[attribute][position]);
+    const columnOf = (/** @type {Exclude<Attribute, ValueName>} */ attribute) =>
+      Float64Array.from(positions, (position) => this.now[attribute][position]);
+    const valuesOfClass = (/** @type {ClassName} */ attribute) =>
+      Float64Array.from(positions, (position) => this.value(position, attribute));
     return {
-      direction: valuesOfColumn("direction"),
-      speed: valuesOfColumn("speed"),
-      deleted: valuesOfColumn("deleted"),
+      direction: columnOf("direction"),
+      speed: columnOf("speed"),
+      deleted: columnOf("deleted"),
+      steering: valuesOfClass("direction"),
+      throttle: valuesOfClass("speed"),
     };
+  }
+
+  /**
+   * Fill in the values that a step found as the label file has them.
+   * @param {Int32Array} positions
+   * @param {Record<ClassName | ValueName, Float64Array>} before
+   */
+  #fillIn(positions, before) {
+    for (const attribute of CLASS_NAMES) {
+      const values = before[VALUE_OF[attribute]];
+      positions.forEach((position, index) => {
+        const number = before[attribute][index];
+        if (!Number.isNaN(values[index]) || number < 0) return;
+        values[index] =
+          number === this.old[attribute][position]
+            ? this.inFile[VALUE_OF[attribute]][position]
+            : valueIn(this.bins(position, attribute), number, this.raw[attribute][position]);
+      });
+    }
   }
 
   /** Undo the last step; return the step that does so, null when there is nothing to undo. */
@@ -297,17 +483,19 @@ export class Store extends EventTarget {
    * @param {Operation["kind"]} kind
    * @param {string} text
    * @param {Int32Array} positions
-   * @param {Partial<Record<Attribute, number | Int8Array>>} values
+   * @param {Changes} values
    * @param {number} [by]  of a shift
    */
   #edit(kind, text, positions, values, by = 0) {
     const attributes = /** @type {Attribute[]} */ (Object.keys(values));
     const valueAt = (/** @type {Attribute} */ attribute, /** @type {number} */ index) => {
-      const value = /** @type {number | Int8Array} */ (values[attribute]);
+      const value = /** @type {number | Int8Array | Float64Array} */ (values[attribute]);
       return typeof value === "number" ? value : value[index];
     };
     const changes = Array.from(positions, (position, index) =>
-      attributes.some((attribute) => this.now[attribute][position] !== valueAt(attribute, index)),
+      attributes.some(
+        (attribute) => !Object.is(this.now[attribute][position], valueAt(attribute, index)),
+      ),
     );
     if (!changes.includes(true)) return null;
     // A shift keeps all its pictures: the next one adds up with it only if they are the same.
@@ -318,7 +506,9 @@ export class Store extends EventTarget {
     if (by) operation.by = by;
     for (const attribute of attributes) {
       operation.set[attribute] = runsOf(kept.map((index) => valueAt(attribute, index)));
-      operation.was[attribute] = runsOf(changed.map((position) => this.now[attribute][position]));
+      operation.was[attribute] = runsOf(
+        Array.from(changed, (position) => this.now[attribute][position]),
+      );
     }
     return this.#perform(operation);
   }
@@ -397,6 +587,8 @@ function valuesBefore(step) {
     direction: valuesOf(step.was.direction ?? [], count),
     speed: valuesOf(step.was.speed ?? [], count),
     deleted: valuesOf(step.was.deleted ?? [], count),
+    steering: valuesOf(step.was.steering ?? [[null, count]], count),
+    throttle: valuesOf(step.was.throttle ?? [[null, count]], count),
   };
 }
 

@@ -47,9 +47,12 @@ export class PictureFindings {
 export function reasons(store, findings, position) {
   const found = [];
   const direction = store.now.direction[position];
-  const steering = store.steering[position];
-  const steered = binOf(steering, store.classes(position, "direction"));
-  if (steered >= 0 && direction >= 0 && steered !== direction) {
+  const steering = store.raw.direction[position];
+  const steered = store.otherClass(position, "direction");
+  // A label whose steering was set, here or before, means what it says.
+  const isMeant =
+    Boolean(store.flags[position] & Flag.VALUED) || !Number.isNaN(store.now.steering[position]);
+  if (!isMeant && steered >= 0 && direction >= 0) {
     const weight = WEIGHTS.other + Math.abs(steered - direction);
     found.push({ text: `steered ${steered}`, weight });
   }
@@ -61,7 +64,7 @@ export function reasons(store, findings, position) {
       found.push({ text: "unlike its neighbours", weight: WEIGHTS.flicker });
     }
   }
-  if (before >= 0 && Math.abs(steering - store.steering[before]) > JUMP) {
+  if (before >= 0 && Math.abs(steering - store.raw.direction[before]) > JUMP) {
     found.push({ text: "the steering jumps", weight: WEIGHTS.jump });
   }
   if (findings.still[position]) found.push({ text: "the car stands still", weight: WEIGHTS.still });
@@ -77,16 +80,6 @@ export function reasons(store, findings, position) {
  */
 export function score(store, findings, position) {
   return reasons(store, findings, position).reduce((sum, reason) => sum + reason.weight, 0);
-}
-
-/**
- * Return the class of a steering; -1 where the steering is unknown.
- * @param {number} steering  -1 .. 1, or NaN
- * @param {number} classes   how many there are
- */
-function binOf(steering, classes) {
-  if (Number.isNaN(steering)) return -1;
-  return Math.min(Math.max(Math.trunc(((steering + 1) / 2) * classes), 0), classes - 1);
 }
 
 /**

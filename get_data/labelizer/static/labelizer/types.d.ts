@@ -3,26 +3,53 @@
 /** An attribute that has classes. */
 export type ClassName = "direction" | "speed";
 
-export type Attribute = ClassName | "reviewed" | "deleted";
+/** What should be done at a picture, -1 .. 1: one for each class. */
+export type ValueName = "steering" | "throttle";
 
-/** First and last position of a range, or value and count of a run. */
+export type Attribute = ClassName | "reviewed" | "deleted" | ValueName;
+
+/** First and last position of a range. */
 export type Run = [number, number];
 
-/** One step that can be undone: operations.py, Operation. */
+/** Value and count of a run; null only for steering and throttle: as the label file has it. */
+export type ValueRun = [value: number | null, count: number];
+
+/**
+ * One step that can be undone: operations.py, Operation.
+ *
+ * The server sets the class of a value, and the value of a class, where a step has only one of
+ * them. It works out a `shift`, `nudge` or `smooth` whose `set` is empty, and returns it in
+ * EditsReply.planned, to be applied here; `was` is filled in by the server.
+ */
 export interface Operation {
   uid: string;
-  kind: "label" | "confirm" | "delete" | "fix" | "shift" | "carry" | "undo" | "redo";
+  kind:
+    | "label"
+    | "confirm"
+    | "delete"
+    | "fix"
+    | "shift"
+    | "carry"
+    | "undo"
+    | "redo"
+    | "value"
+    | "nudge"
+    | "smooth";
   text: string;
   /** The step that an undo or a redo is of. */
   of?: string | null;
-  /** How many pictures later a shift moves labels. */
+  /** How many pictures later a shift moves labels; how far to both sides a value is smoothed. */
   by?: number;
+  /** The value that a nudge or a smooth changes; steering if absent. */
+  name?: ValueName;
+  /** How much a nudge adds to the value. */
+  amount?: number;
   /** Ranges of first and last, ascending. */
   positions: Run[];
   /** New values of these positions in turn, as runs of value and count. */
-  set: Partial<Record<Attribute, Run[]>>;
+  set: Partial<Record<Attribute, ValueRun[]>>;
   /** Their values before. */
-  was: Partial<Record<Attribute, Run[]>>;
+  was: Partial<Record<Attribute, ValueRun[]>>;
 }
 
 /** How many classes a group of labels has: entries.py, Group. */
@@ -79,9 +106,15 @@ export interface Entries {
   /** Classes; -1 where the label has none. */
   direction: number[];
   speed: number[];
-  /** -1 .. 1; null where the label has none. */
+  /** What the driver did, -1 .. 1; null where the label does not say. */
+  raw_direction: (number | null)[];
+  raw_speed: (number | null)[];
+  /** What should be done, as the label file has it; null where that is what the driver did. */
   steering: (number | null)[];
   throttle: (number | null)[];
+  /** Throttle up to which the speed bins reach, and 1 where the label says so: runs. */
+  spans: ValueRun[];
+  tells_span: ValueRun[];
   /** Index into `groups`. */
   group: number[];
   groups: Group[];
@@ -91,8 +124,11 @@ export interface Entries {
   fixes: Fix[];
 }
 
-/** The work so far: GET /api/state. Columns have one value for each of `positions`. */
-export interface WorkState extends Record<Attribute, number[]> {
+/**
+ * The work so far: GET /api/state. Columns have one value for each of `positions`; steering and
+ * throttle are null where they are as the label file has them.
+ */
+export interface WorkState extends Record<Attribute, (number | null)[]> {
   outdated: null;
   positions: number[];
   history: Operation[];
@@ -132,6 +168,8 @@ export interface HeartbeatReply {
 /** POST /api/edits. */
 export interface EditsReply {
   source_changed: boolean;
+  /** Steps sent without a `set`, as they were saved. */
+  planned: Operation[];
 }
 
 /** POST /api/export. */
