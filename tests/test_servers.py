@@ -135,10 +135,12 @@ def start_run(folder: Path, *, stay: bool) -> subprocess.Popen[bytes]:
     """A run of two tests in two workers, with temporary files in `folder`."""
     (folder / "test_both.py").write_text(TEST_FILE)
     command = [sys.executable, "-m", "pytest", "-n", "2", "-q", "-p", "tests.servers.fixtures"]
+    # without the options of this run, such as a folder that pytest empties at its start
+    own = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     return subprocess.Popen(
         [*command, "--rootdir", str(folder), str(folder / "test_both.py")],
         cwd=path.ROOT,
-        env=os.environ | ({"STAY": "1"} if stay else {}) | {"TMPDIR": str(folder)},
+        env=own | ({"STAY": "1"} if stay else {}) | {"TMPDIR": str(folder)},
         stdout=subprocess.DEVNULL,
     )
 
