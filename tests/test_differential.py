@@ -91,7 +91,7 @@ KEYWORD_FIELDS = [
     *("car_setting.camera.modes", "car_setting.camera", "car_setting.e"),
 ]
 NUMBER_FIELDS = [
-    *("label.label_direction", "picture_size", "resolution.horizontal", "label.raw_direction"),
+    *("label.label_direction", "picture_size", "resolution.horizontal", "label.steering"),
     *("label.nb_dir", "label.nb_dir.keyword"),
 ]
 FIELDS = [
@@ -162,6 +162,7 @@ def made_label(random, number):
     document["transformation"] = random.choice([[], ["flip"], ["flip", "blur"], ["blur"]])
     annotation = document["label"]
     annotation["label_direction"] = direction
+    annotation["steering"] = classes.direction_bins(annotation["nb_dir"]).value_in(direction, None)
     annotation["created_by"] = random.choice(["auto", "Zoé", "Auto"])
     annotation["created_on_date"] = random.choice(["", *DATES])
     for holder, key in (

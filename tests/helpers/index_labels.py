@@ -27,6 +27,8 @@ def uploaded_label(second=0, *, picture=b"a picture", annotation=(), **more):
     document["s3_key"] = picture_key(document["img_id"], document["picture_sha256"])
     document |= more
     document["label"] |= dict(annotation)
+    for name in {"steering", "throttle"} - dict(annotation).keys():
+        del document["label"][name]  # those of the classes as they were before
     document["label_fingerprint"] = ids.fingerprint(document["img_id"], document["label"])
     return document
 
