@@ -190,7 +190,8 @@ def test_each_field_of_the_starting_point_can_be_filled_in(field):
     (argument,) = types.keys() & clause.keys()
     filled = clause | {"type": types[argument]}
     if argument == "gte":
-        filled |= {"gte": "2026-11", "lt": "2026-12"}
+        is_number = schema.INDEX_TYPES[field] == "float"
+        filled |= {"gte": -0.5, "lt": 0.5} if is_number else {"gte": "2026-11", "lt": "2026-12"}
     query = parse_search_query({**STARTING_POINT, field: filled})
     assert [one.type for one in query.clauses] == [types[argument]]
     compile_query(query)

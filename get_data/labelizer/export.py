@@ -54,6 +54,8 @@ def export(catalogue: Catalogue, work: WorkFile, *, now: datetime) -> ExportResu
         SourceChanged: the label file was modified; no file is written.
         WriteFailed: the new file cannot be written; nothing is left of it.
     """
+    for _ in _read_entries(catalogue):  # where the file has changed, no entry is one
+        pass
     decisions = {decision.position: decision for decision in work.decisions()}
     name = f"{PREFIX}{ids.format_img_id(now)}.json"
     result = ExportResult(catalogue.labels.absolute().with_name(name))

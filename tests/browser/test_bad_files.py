@@ -105,8 +105,9 @@ def test_every_fault_is_in_the_report(broken, start, open_page):
         assert status(labelizer, f"pic/{position}") == 404
     page.click("nav [data-view=single]")
     keys(page, "Home")
-    for number in range(20):
-        expect(page.locator("#holder")).to_have_attribute("data-position", str(number))
+    in_order = [*(number for number in range(20) if number != 15), 15]  # which is of no drive
+    for position, number in enumerate(in_order):
+        expect(page.locator("#holder")).to_have_attribute("data-position", str(position))
         is_shown = number not in (1, 2, 3, 4, 5, 6, 10, 15)
         if number != 2:  # half a picture may be shown, with what there is of it
             assert page.locator("#placeholder").is_visible() != is_shown, number

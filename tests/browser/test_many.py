@@ -397,6 +397,7 @@ def test_the_most_suspicious_come_first(tmp_path, start, open_page):
     labels = label_file.read(folder / label_file.NAME)
     one = document(17, picture(17), steering=-0.9)
     one["label"]["raw_direction"] = 0.0
+    del one["label"]["steering"]  # as in a label of an earlier version
     labels[img_id(17)] = one
     label_file.write(folder / label_file.NAME, labels)
     page = open_page(start(folder))

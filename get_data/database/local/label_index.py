@@ -562,10 +562,10 @@ def _rows(
 
 def _documents(
     connection: sqlite3.Connection, fingerprints: Iterable[str]
-) -> Iterator[tuple[str, bytes]]:
-    """Yield fingerprint and encoded document of the labels that exist."""
+) -> list[tuple[str, bytes]]:
+    """Return fingerprint and encoded document of the labels that exist."""
     statement = "SELECT fingerprint, document FROM labels WHERE fingerprint IN ({})"
-    yield from _rows(connection, statement, fingerprints)
+    return list(_rows(connection, statement, fingerprints))
 
 
 def _unchanged(connection: sqlite3.Connection, versions: Mapping[str, str]) -> set[str]:
