@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.search.search_query import SearchQuery
+from get_data.database.search.summaries import Summary
 from get_data.labels.ids import parse_img_id, sha256
 from get_data.labels.schema import Document
 
@@ -195,6 +196,13 @@ class LabelIndex(Protocol):
         """Remove the labels that still have these versions, by fingerprint.
 
         Returns the fingerprints of those that were changed and therefore stay.
+        """
+
+    def summarize(self, query: SearchQuery) -> Summary:
+        """Return the numbers of the labels that match, by drive, days in order.
+
+        Raises:
+            InputError: this index does not support the query.
         """
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:

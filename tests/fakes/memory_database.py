@@ -26,7 +26,7 @@ from get_data.database.interfaces import (
     encode_document,
     key_matches,
 )
-from get_data.database.search import matching
+from get_data.database.search import matching, summaries
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels import custom_fields, validation
 from get_data.labels.ids import sha256
@@ -139,6 +139,9 @@ class MemoryIndex:
         found.sort(key=_creation_time, reverse=True)
         found.sort(key=lambda label: label["img_id"])
         return (document for document in [msgspec.json.encode(label) for label in found])
+
+    def summarize(self, query: SearchQuery) -> summaries.Summary:
+        return summaries.summarize(self.search(query))
 
     def count(self, query: SearchQuery) -> int:
         return sum(1 for _ in self.search(query))

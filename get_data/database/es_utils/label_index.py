@@ -16,7 +16,7 @@ import msgspec
 from common import retry
 from common.batching import batches
 from common.errors import DatabaseError, InputError
-from get_data.database.es_utils import bulk, search
+from get_data.database.es_utils import aggregations, bulk, search
 from get_data.database.es_utils.bulk import Outcome
 from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.errors import NOT_READY, root_cause
@@ -33,6 +33,7 @@ from get_data.database.interfaces import (
     encode_document,
 )
 from get_data.database.search.search_query import SearchQuery
+from get_data.database.search.summaries import Summary
 from get_data.labels import custom_fields, schema, validation
 from get_data.labels.schema import Document
 
@@ -260,15 +261,25 @@ class ElasticsearchIndex:
         Raises:
             InputError: Elasticsearch rejects the query.
         """
+        return search.scan_in_order(self._client, self._indices.labels, self._select(query))
+
+    def summarize(self, query: SearchQuery) -> Summary:
+        """Return the numbers of the labels that match, by drive.
+
+        Raises:
+            InputError: Elasticsearch rejects the query.
+        """
+        return aggregations.summarize(self._client, self._indices.labels, self._select(query))
+
+    def _select(self, query: SearchQuery) -> dict[str, Any]:
+        """Return the body of a search that the server accepts, and that sees all own writes."""
         check_query(query)
-        # this object's own writes must be in the snapshot
         self._refresh()
         gaps = self._indices.find_gaps(query)
         check_query(query, gaps)
         # a query that the server rejects fails here, before the caller begins its output
         search.count(self._client, self._indices.labels, query, gaps, limit=1)
-        selection = search_body(query, gaps)
-        return search.scan_in_order(self._client, self._indices.labels, selection)
+        return search_body(query, gaps)
 
     def count(self, query: SearchQuery) -> int:
         """Return how many labels match.

@@ -60,7 +60,7 @@ def count(
         "track_total_hits": limit or True,
     }
     try:
-        answer = _search_json(client, index, body)
+        answer = search_json(client, index, body)
     except RequestRejected as error:
         if error.is_missing_index:
             return 0
@@ -77,7 +77,7 @@ def count(
 def custom_names(client: Client, index: str) -> list[str]:
     """Return the names of the custom fields that documents have: the most frequent ones."""
     terms = {"field": CUSTOM_TERMS, "include": _NAMES_ONLY, "size": MAX_PAGE_SIZE}
-    answer = _search_json(client, index, {"size": 0, "aggs": {"names": {"terms": terms}}})
+    answer = search_json(client, index, {"size": 0, "aggs": {"names": {"terms": terms}}})
     return [path_of_term(bucket["key"]) for bucket in answer["aggregations"]["names"]["buckets"]]
 
 
@@ -175,7 +175,8 @@ class _Page(msgspec.Struct):
 _decode_page = msgspec.json.Decoder(_Page).decode
 
 
-def _search_json(client: Client, index: str, body: Mapping[str, Any]) -> Any:
+def search_json(client: Client, index: str, body: Mapping[str, Any]) -> Any:
+    """Return the answer of all shards to a search."""
     return client.request_json(
         "POST", f"/{index}/_search", body, allow_partial_search_results="false"
     )

@@ -36,10 +36,11 @@ from get_data.database.interfaces import (
     Tombstone,
     encode_document,
 )
-from get_data.database.search import matching
+from get_data.database.search import matching, summaries
 from get_data.database.search.fields import Matcher
 from get_data.database.search.matching import Span
 from get_data.database.search.search_query import SearchQuery
+from get_data.database.search.summaries import Summary
 from get_data.labels import custom_fields, validation
 from get_data.labels.ids import sha256
 from get_data.labels.schema import Document
@@ -287,6 +288,22 @@ class SqliteIndex:
         matches = _compile(query)
         _where_clause(query)
         return self._select(query, matches)
+
+    def summarize(self, query: SearchQuery) -> Summary:
+        """Return the numbers of the labels that match, by drive.
+
+        Raises:
+            InputError: this index does not support the query.
+        """
+        matches = _compile(query)
+        with self._connected() as connection:
+            condition, values = _where_clause(query, _columns(connection))
+            statement = f"SELECT document FROM labels WHERE {condition}"
+            documents = (document for (document,) in connection.execute(statement, values))
+            try:
+                return summaries.summarize(filter(matches, documents))
+            except msgspec.DecodeError as error:
+                raise DatabaseError(f"the label index is damaged ({error}); {RESTORE}") from error
 
     def count(self, query: SearchQuery) -> int:
         """Return the number of matching labels."""
