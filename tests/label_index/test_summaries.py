@@ -11,7 +11,8 @@ MONDAY = "20201231T15-45-55-000000-7f3a"
 
 def drive(seconds, **session):
     """Return the labels of pictures taken at these seconds."""
-    return [uploaded_label(second, **session) for second in seconds]
+    unnamed = {"event": "", "track": "", "driver": ""}
+    return [uploaded_label(second, **unnamed | session) for second in seconds]
 
 
 @pytest.fixture
