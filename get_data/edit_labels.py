@@ -165,7 +165,7 @@ def set_values(
     if not dry_run and selected.labels and not is_agreed:
         ask(f"set {change} in {labels}", db)
     statuses: Counter[str] = Counter()
-    failures: list[Failed] = []
+    failures = list(selected.failures)
     if not dry_run:
         results = selection.set_values(
             selected.labels, db.index, values, amended_by=process.login_name()
@@ -185,19 +185,25 @@ def set_values(
 def delete_labels(selected: Selection, db: Database, *, dry_run: bool, is_agreed: bool) -> int:
     """Delete the labels after asking, and return the exit code."""
     labels = selected.labels
-    outcomes = list(delete.plan(labels, db.index, db.store))
+    outcomes = list(delete.plan([each.label for each in labels], db.index, db.store))
+    failures = list(selected.failures)
     if not dry_run:
         if not is_agreed:
             ask(f"delete {deletions(outcomes)}", db)
-        deleting = delete.delete(
-            labels, db.index, db.store, reason="deleted", removed_by=process.login_name()
+        deleting = selection.delete_unchanged(
+            labels, db.index, db.store, removed_by=process.login_name()
         )
-        outcomes = list(
-            output.progress_bar(deleting, total=len(labels), description="deleting", unit="label")
-        )
+        outcomes = []
+        for outcome in output.progress_bar(
+            deleting, total=len(labels), description="deleting", unit="label"
+        ):
+            if isinstance(outcome, Failed):
+                failures.append(outcome)
+            else:
+                outcomes.append(outcome)
     output.print_message(f"{'Would delete' if dry_run else 'Deleted'} {deletions(outcomes)}")
     lost = [outcome for outcome in outcomes if outcome.picture == "lost"]
-    failures = [Failed(each.img_id, "a label needs its picture, which is lost") for each in lost]
+    failures += [Failed(each.img_id, "a label needs its picture, which is lost") for each in lost]
     return report(
         selected,
         failures,

@@ -114,7 +114,8 @@ def print_overtaken(overtaken: Sequence[Overtaken], *, skipped: bool) -> None:
     for status, subject, consequence in (
         ("corrected", "Corrected", yours.format("both labels stay, the newer counts")),
         ("deleted", "Deleted", yours.format("your corrections restore them")),
-        ("amended", "Amended", yours.format("your content takes the place of theirs")),
+        ("amended", "Amended", yours.format("your corrections take the place of their labels")),
+        ("outdated", "Amended", "they stay as they are: fetch again to edit what is there now"),
         ("kept", "To delete, but corrected", "they stay, with the new labels"),
     ):
         labels = [label for label in overtaken if label.status == status]
@@ -151,7 +152,9 @@ def ask(
         )
         return
     removes = counts.deleted or counts.replaced or counts.amended or counts.pictures_deleted
-    is_overtaken = not skipped and any(label.status != "kept" for label in findings.overtaken)
+    is_overtaken = not skipped and any(
+        label.status not in ("kept", "outdated") for label in findings.overtaken
+    )
     if (removes or is_overtaken) and not is_agreed:
         output.confirm(
             f"In the database {db.name}: {changes}. Continue?",

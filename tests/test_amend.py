@@ -1,10 +1,14 @@
 """Labels that a file amends in the database: counted, asked about, and never undone unnoticed."""
 
 import getpass
+import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
-from get_data import search_and_download, upload_data, upload_to_db
+from get_data import edit_labels, search_and_download, upload_data, upload_to_db
+from get_data.database.local.label_index import FILE_NAME
 from get_data.labels import edits, label_file
 from tests.conftest import START, document, save
 
@@ -126,18 +130,42 @@ def test_a_recording_amends_a_label_that_nobody_amended(call, tmp_path, drive):
     assert tracks(call, tmp_path / "found") == ["park"] * 3
 
 
-def test_an_older_file_does_not_undo_an_amendment_unnoticed(call, tmp_path, drive):
+def test_an_older_file_does_not_undo_an_amendment(call, tmp_path, drive):
+    """Not even with -y: a file has every label of its folder, also those left as they were."""
     old = change(fetch(call, tmp_path / "old"), comment="mine")
-    call(upload_to_db, change(fetch(call, tmp_path / "ada"), track="park"), "-y")
-    code, _, err = call(upload_to_db, old)
-    assert code == 1
-    assert f"meanwhile by {getpass.getuser()}" in err
-    code, counts, _ = call(upload_to_db, old, "-y", "--skip-overtaken")
-    assert (code, counts["amended"], counts["there"]) == (0, 0, 0)
-    assert tracks(call, tmp_path / "skipped") == ["park"] * 3
-    code, counts, _ = call(upload_to_db, old, "-y")
-    assert (code, counts["amended"]) == (0, 3)
-    assert tracks(call, tmp_path / "applied") == [document(0)["track"]] * 3
+    call(upload_to_db, change(fetch(call, tmp_path / "ada"), [0, 1], track="park"), "-y")
+    for options in (["--skip-overtaken", "-y"], ["-y"]):
+        code, _, err = call(upload_to_db, old, *options)
+        assert code == 0
+        assert f"meanwhile by {getpass.getuser()}: 2 pictures" in err
+    assert tracks(call, tmp_path / "found") == ["park", "park", document(2)["track"]]
+    found = labels_of(tmp_path / "found").values()
+    assert [label.get("comment", "") for label in found] == ["", "", "mine"]
+
+
+def test_a_new_correction_has_not_been_amended(call, tmp_path, drive):
+    call(upload_to_db, change(fetch(call, tmp_path / "ada"), [0], track="park"), "-y")
+    call(upload_to_db, relabelled(fetch(call, tmp_path / "bob")), "-y")
+    corrected = next(iter(labels_of(fetch(call, tmp_path / "found")).values()))
+    assert (corrected["track"], corrected["label"]["created_by"]) == ("park", "Bob")
+    assert not corrected.get("amended_by")
+
+
+@pytest.mark.parametrize("damage", [{"label": None}, {"timestamp": 5}, {"label": {}}], ids=str)
+def test_a_stored_label_that_is_not_valid_stops_no_upload(call, tmp_path, home, damage):
+    folder = save(tmp_path / "drive", [document(number) for number in range(3)])
+    call(upload_data, folder)
+    with closing(sqlite3.connect(home / "database" / FILE_NAME)) as database, database:
+        number, content = database.execute("SELECT id, document FROM labels").fetchone()
+        content = json.dumps(json.loads(content) | damage).encode()
+        database.execute("UPDATE labels SET document = ? WHERE id = ?", (content, number))
+    code, counts, _ = call(upload_data, folder)
+    assert (code, counts["there"]) == (0, 3)
+    code, counts, _ = call(upload_to_db, change(folder, track="park"), "-y")
+    assert (code, counts["amended"]) == (0, 2)
+    code, counts, err = call(edit_labels, "-q", "{}", "--set", "track=school", "-y")
+    assert (code, counts["amended"], counts["failed"]) == (3, 2, 1)
+    assert "not valid" in err
 
 
 def test_a_correction_made_before_an_amendment_is_told(call, tmp_path, drive):

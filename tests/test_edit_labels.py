@@ -168,3 +168,34 @@ def test_a_label_that_somebody_changes_meanwhile_is_left(call, tmp_path, home, m
     code, counts, err = call(edit_labels, *EVERYTHING, "--set", "comment=mine", "-y")
     assert (code, counts["amended"], counts["failed"]) == (3, 2, 1)
     assert "failed: " in err
+
+
+@pytest.mark.parametrize("option", [["--set", "comment=mine"], ["--delete"]], ids=str)
+def test_what_changes_between_the_search_and_the_answer_stays(
+    call, tmp_path, home, monkeypatch, option
+):
+    """A label amended, one corrected, one deleted, while the question is open."""
+    folder = save(tmp_path / "drive", [document(number) for number in range(4)])
+    call(upload_data, folder)
+    fetched = tmp_path / "bob"
+    call(search_and_download, "-p", fetched)
+    first, second, third, _ = label_file.read(fetched / label_file.NAME).values()
+    theirs = [
+        first | {"track": "park"},
+        edits.corrected(second, created_by="Bob", direction=4, speed=1, created_on=START),
+        third | {"to_delete": True},
+    ]
+    label_file.write(fetched / label_file.NAME, {label["img_id"]: label for label in theirs})
+
+    def answer(*_question, **_options):
+        assert call(upload_to_db, fetched, "-y")[0] == 0
+
+    monkeypatch.setattr(edit_labels, "ask", answer)
+    code, counts, err = call(edit_labels, *EVERYTHING, *option)
+    assert (code, counts["amended"] + counts["deleted"], counts["failed"]) == (3, 1, 3)
+    assert err.count("meanwhile") >= 3
+    call(search_and_download, "-p", tmp_path / "found")
+    found = label_file.read(tmp_path / "found" / label_file.NAME)
+    assert found[first["img_id"]]["track"] == "park"
+    assert found[second["img_id"]]["label"]["label_direction"] == 4
+    assert third["img_id"] not in found

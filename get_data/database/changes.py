@@ -121,7 +121,7 @@ class Changes:
     def overtaken_by_amendments(self) -> list[Overtaken]:
         """Return the labels whose own or whose predecessor's amendment the file does not know."""
         amended = [
-            Overtaken(each.fingerprint, "amended", amended_by(each.stored.document))
+            Overtaken(each.fingerprint, "outdated", amended_by(each.stored.document))
             for each in self.amend
             if each.difference.is_overtaken
         ]
@@ -145,9 +145,16 @@ class Changes:
         )
 
     def amendable(self, added: Sequence[UploadOutcome]) -> list[Amendment]:
-        """Return the amendments of labels that the upload has found in the database."""
+        """Return the amendments of labels that the upload has found in the database.
+
+        D16: those of labels that somebody has amended since are left out.
+        """
         present = {label.fingerprint for label in added if label.status == "existing"}
-        return [change for change in self.amend if change.fingerprint in present]
+        return [
+            change
+            for change in self.amend
+            if change.fingerprint in present and not change.difference.is_overtaken
+        ]
 
     def replaced(self, added: Sequence[UploadOutcome]) -> list[Predecessor]:
         """Return the labels to remove, those whose corrections are in the database."""

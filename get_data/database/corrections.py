@@ -14,12 +14,12 @@ class Overtaken:
     """A correction or deletion of a label that somebody else has replaced or deleted meanwhile.
 
     `corrected`: our label joins another one; `deleted`: the picture has no label left; `kept`: we
-    delete the label, but its picture has another one; `amended`: the label, or the one that it
-    replaces, was amended after our file was made.
+    delete the label, but its picture has another one; `amended`: the label that it replaces was
+    amended after our file was made; `outdated`: the label itself was, and stays as it is.
     """
 
     fingerprint: str
-    status: Literal["corrected", "deleted", "kept", "amended"]
+    status: Literal["corrected", "deleted", "kept", "amended", "outdated"]
     changed_by: str
 
 

@@ -89,9 +89,7 @@ class ValueRules:
             number = self._bins(class_name, position).class_of(value)
             if given is None:
                 classes[index] = number
-            elif number != given[index] and not self._is_as_in_file(
-                class_name, position, int(given[index]), value
-            ):
+            elif number != given[index] and self._is_judged(class_name, position):
                 if operation.kind != "carry":
                     raise InputError(
                         f"operation {operation.uid}: {name} {value} is in {class_name} {number}, "
@@ -100,15 +98,9 @@ class ValueRules:
                 values[index] = np.nan  # the label file has other bins now
         changes[class_name] = classes
 
-    def _is_as_in_file(
-        self, class_name: ClassName, position: int, number: int, value: float
-    ) -> bool:
-        """Return whether a value is the file's, with its class, which nothing judges there."""
-        is_judged = class_name == "direction" or self._catalogue.tells_span[position]
-        file_value = self._file_values[VALUES[class_name]][position]
-        return (
-            not is_judged and self._classes[class_name][position] == number and file_value == value
-        )
+    def _is_judged(self, class_name: ClassName, position: int) -> bool:
+        """Return whether a label tells the bins of its values: a throttle may have no span."""
+        return class_name == "direction" or bool(self._catalogue.tells_span[position])
 
     def _values_of_classes(
         self,

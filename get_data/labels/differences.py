@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from msgspec import NODEFAULT, UNSET, Struct
 
-from get_data.labels import edits
+from common.errors import InputError
+from get_data.labels import edits, validation
 from get_data.labels.schema import OBJECTS, Annotation, Document, Label
 
 # set by the upload, by an amendment, or not stored at all
@@ -66,20 +68,31 @@ def field_counts(differences: Iterable[Difference]) -> dict[str, int]:
 def find_difference(document: Document, stored: Document) -> Difference | None:
     """Return how a label differs from the stored one, None if it does not.
 
+    A stored label that is not valid is not compared: nothing is known of what it should say.
     What an upload or an amendment sets does not count, nor do declared fields that the file lacks
     (`edits.completed`), nor spellings that mean the same: Unicode forms, times, and a default left
     out of the stored label.
     """
+    if not isinstance(stored.get("label"), dict):
+        return None
     completed = edits.completed(document, stored)
     if _encode(completed) == _encode(stored):  # most are
         return None
+    with suppress(InputError):
+        validation.parse(stored)
+        return _compare(completed, stored)
+    return None
+
+
+def _compare(completed: Document, stored: Document) -> Difference | None:
+    """Return how two valid labels differ."""
     ours, theirs = _content(completed), _content(stored)
     fields = [
         name
         for name in sorted({*ours, *theirs})
         if not _is_equal(ours.get(name, _ABSENT), theirs.get(name, _ABSENT))
     ]
-    return Difference(fields, not is_base(document, stored)) if fields else None
+    return Difference(fields, not is_base(completed, stored)) if fields else None
 
 
 def _encode(document: Document) -> bytes:

@@ -165,6 +165,7 @@ def corrected(
     new = fingerprint(document["img_id"], annotation)
     old = document.get("label_fingerprint")
     correction = {**document, "label": annotation, "dataset": [], "label_fingerprint": new}
+    correction.pop("amended_by", None)  # nobody has amended the new label
     correction.pop("to_delete", None)
     correction.pop("replaces", None)
     replaces_old = isinstance(old, str) and re.fullmatch(MD5, old) and old != new

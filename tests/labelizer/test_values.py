@@ -127,3 +127,18 @@ def test_a_correction_sets_the_value_with_the_class():
     assert (steering_of(older), throttle_of(older)) == (0.1, 0.4)
     older["label"]["label_direction"] = 4
     assert steering_of(older) == 0.8
+
+
+def test_a_throttle_moves_with_its_class_where_no_label_tells_the_span(tmp_path):
+    """Drawn from the drive's most throttle, the bins may be others than the recording's."""
+    throttles = [0.42, 0.23, 0.42, 0.23]
+    labels = [document(number, throttle=throttle) for number, throttle in enumerate(throttles)]
+    folder = save(tmp_path / "drive", labels)
+    with closing(Workspace(read_folder(folder), "Zoé")) as workspace:
+        epoch = workspace.take_lease("browser one", take_over=False)
+        save_operations(workspace, epoch, request(1, "shift", 3, by=1))
+        moved = [label["label"] for label in exported(workspace).values()]
+    assert [label["throttle"] for label in moved[1:]] == throttles[:3]
+    classes = [label["label"]["label_speed"] for label in labels]
+    assert [label["label_speed"] for label in moved[1:]] == classes[:3]
+    assert len(set(classes)) == 2

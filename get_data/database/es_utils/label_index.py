@@ -32,7 +32,8 @@ from get_data.database.interfaces import (
     Tombstone,
     encode_document,
 )
-from get_data.database.search.search_query import SearchQuery
+from get_data.database.search import summaries
+from get_data.database.search.search_query import Clause, SearchQuery
 from get_data.database.search.summaries import Summary
 from get_data.labels import custom_fields, schema, validation
 from get_data.labels.schema import Document
@@ -269,6 +270,10 @@ class ElasticsearchIndex:
         Raises:
             InputError: Elasticsearch rejects the query.
         """
+        drives = SearchQuery((Clause("session_id", "exists"),))
+        gaps = self._indices.find_gaps(drives)
+        if gaps.missing or gaps.partial:  # only the documents tell the drives
+            return summaries.summarize(self.search(query))
         return aggregations.summarize(self._client, self._indices.labels, self._select(query))
 
     def _select(self, query: SearchQuery) -> dict[str, Any]:

@@ -362,7 +362,8 @@ export class Store extends EventTarget {
       if (
         from !== undefined &&
         runOf[from] === runOf[index] &&
-        this.group[positions[from]] === this.group[positions[index]]
+        this.group[positions[from]] === this.group[positions[index]] &&
+        this.spans[positions[from]] === this.spans[positions[index]]
       ) {
         direction[index] = before.direction[from];
         speed[index] = before.speed[from];
