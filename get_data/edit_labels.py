@@ -91,11 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     query = read_search_query(args.query)
     values = checked_values(args.values or [])
     with open_database(writing=not args.dry_run) as db:
-        output.print_database(db.name, db.notice)
+        output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))
         selected = select(query, db.index, values, with_new_keys=args.new_key)
         describe(selected)
         if not selected.found:
-            output.print_message("nothing was changed")
+            output.print_message("Nothing was changed")
             report(selected, [])
             return exit_codes.FAILED
         if args.delete:

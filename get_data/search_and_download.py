@@ -93,9 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_labels = not args.allow_empty and not label_file.is_empty(labels)
 
     with open_database(for_search=True) as db:
-        output.print_database(db.name, db.notice)
-        if missing := db.index.missing_part(tombstones=False):
-            output.print_message(f"warning: nothing has been uploaded yet: there is no {missing}")
+        output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))
         with closing(db.index.search(query)) as documents:
             known_fields.check(query, db.index)
             files.create_folders(args.pictures, labels.parent)

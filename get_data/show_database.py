@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     query = read_search_query(args.query)
     with open_database(for_search=True) as db:
-        output.print_database(db.name, db.notice)
+        output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))
         known_fields.check(query, db.index)
         summary = db.index.summarize(query)
 

@@ -199,3 +199,9 @@ def test_what_changes_between_the_search_and_the_answer_stays(
     assert found[first["img_id"]]["track"] == "park"
     assert found[second["img_id"]]["label"]["label_direction"] == 4
     assert third["img_id"] not in found
+
+
+def test_a_database_that_does_not_exist_yet_is_told(call, home):
+    code, counts, err = call(edit_labels, *EVERYTHING, "--set", "track=park", "-y")
+    assert (code, counts["found"]) == (1, 0)
+    assert "nothing has been uploaded yet" in err

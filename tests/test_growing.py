@@ -279,6 +279,17 @@ def test_a_writer_without_the_right_goes_on_until_an_administrator_adds_the_fiel
     assert found(tomorrow, environment, questions, {}, WORDS) == [everything, clouds]
 
 
+@pytest.mark.servers
+def test_drives_are_told_apart_in_an_index_without_their_ids(restricted, tmp_path):
+    _, environment = restricted
+    sessions = [f"20240501T12-00-00-000000-000{number}" for number in range(2)]
+    labels = [document(1000 + number, session_id=sessions[number % 2]) for number in range(6)]
+    run(path.ROOT, "upload_data.py", environment, save(tmp_path / "drive", labels))
+    counts, _ = run(path.ROOT, "show_database.py", environment)
+    pictures = {drive["session_id"]: drive["pictures"] for drive in counts["drives"]}
+    assert [pictures.get(session) for session in sessions] == [3, 3]
+
+
 def properties_of(cluster, name):
     return cluster.ask("GET", f"/{name}/_mapping")[1][name]["mappings"]["properties"]
 

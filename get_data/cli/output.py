@@ -44,11 +44,16 @@ def pluralize(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def print_database(name: str, notice: str) -> None:
-    """Print the database in use: the first line of every script that opens one."""
+def print_database(name: str, notice: str, missing: str = "") -> None:
+    """Print the database in use: the first line of every script that opens one.
+
+    `missing` names the part of the index that a search would need, if that does not exist.
+    """
     print_message(f"database: {name}")
     if notice:
         print_message(f"warning: {notice}")
+    if missing:
+        print_message(f"warning: nothing has been uploaded yet: there is no {missing}")
 
 
 def sanitize(text: str) -> str:

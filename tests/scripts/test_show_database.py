@@ -49,6 +49,7 @@ def test_an_empty_database_has_no_drives(call, home):
     code, counts, err = call(show_database)
     assert (code, counts["drives"]) == (0, [])
     assert "0 drives" in err
+    assert "nothing has been uploaded yet" in err
 
 
 def test_the_numbers_are_those_of_a_search(call, tmp_path, home):
