@@ -136,6 +136,18 @@ def test_sizes_takes_thousands_of_keys(store):
     assert set(store.sizes(keys)) == set(keys[::2])
 
 
+def test_all_pictures_are_listed_with_their_sizes(store):
+    assert list(store.list_pictures()) == []
+    keys = [picture_key(f"20240501T12-00-00-{number:06}", "ab" * 32) for number in range(1200)]
+    expected = {key: 1 + number % 3 for number, key in enumerate([*keys, OTHER])}
+    for key, size in expected.items():
+        store.put_new(key, b"x" * size)
+    store.back_up(KEY, "run-1")
+    listed = [(picture.key, picture.size) for picture in store.list_pictures()]
+    assert len(listed) == len(expected)
+    assert dict(listed) == expected
+
+
 def test_delete_leaves_nothing_and_may_be_repeated(store):
     store.put_new(KEY, b"x")
     store.delete(KEY)

@@ -162,6 +162,15 @@ class LabelIndex(Protocol):
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         """Return the tombstones that exist, by fingerprint, including all earlier writes."""
 
+    def all_tombstones(self) -> Iterator[Tombstone]:
+        """Yield all tombstones, sorted by `img_id`, then fingerprint; memory is bounded by a page.
+
+        Another program's writes are found as by `search`.
+        """
+
+    def refresh(self) -> None:
+        """Make all writes so far, by any program, visible to `search` and `all_tombstones`."""
+
     def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         """Return the SHA-256 hashes that labels state of each picture."""
 
@@ -249,6 +258,14 @@ class PictureState:
     is_intact: bool
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """Key of a stored picture, and its size in bytes."""
+
+    key: str
+    size: int
+
+
 CopyReader = Callable[[], bytes | None]
 """Reads the caller's own copy of a picture; None if there is no intact one."""
 
@@ -274,6 +291,9 @@ class PictureStore(Protocol):
 
     def has_pictures(self) -> bool:
         """Return whether there is any picture, labelled or not."""
+
+    def list_pictures(self) -> Iterator[StoredPicture]:
+        """Yield all pictures, labelled or not, in no particular order; backup copies are none."""
 
     def put(self, key: str, picture: bytes) -> None:
         """Store the picture, overwriting whatever has its key."""

@@ -20,6 +20,7 @@ from get_data.database.interfaces import (
     Replacement,
     ReplaceResult,
     StoredLabel,
+    StoredPicture,
     Tombstone,
     backed_up_key,
     backup_path,
@@ -61,6 +62,13 @@ class MemoryIndex:
 
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         return {name: self.tombstones[name] for name in fingerprints if name in self.tombstones}
+
+    def all_tombstones(self) -> Iterator[Tombstone]:
+        order = sorted(self.tombstones.values(), key=lambda one: (one.img_id, one.fingerprint))
+        yield from order
+
+    def refresh(self) -> None:
+        pass
 
     def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
@@ -183,6 +191,11 @@ class MemoryStore:
 
     def has_pictures(self) -> bool:
         return any(not path.startswith(BACKUP_PREFIX) for path in self.pictures)
+
+    def list_pictures(self) -> Iterator[StoredPicture]:
+        for path, picture in sorted(self.pictures.items()):
+            if not path.startswith(BACKUP_PREFIX):
+                yield StoredPicture(path, len(picture))
 
     def put(self, key: str, picture: bytes) -> None:
         self.pictures[key] = picture

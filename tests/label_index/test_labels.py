@@ -242,6 +242,28 @@ def test_of_two_tombstones_of_a_label_the_older_stays(index):
     assert len(index.find_tombstones([tombstone(uploaded_label(1)).fingerprint])) == 1
 
 
+def test_all_tombstones_are_listed_in_order(open_index):
+    index, elsewhere = open_index(), open_index()
+    assert list(index.all_tombstones()) == []
+    several = [
+        uploaded_label(1, annotation={"created_by": name}) for name in ("auto", "Zoé", "Ada", "Bo")
+    ]
+    documents = [*several, *(uploaded_label(number) for number in range(2, 1200))]
+    tombstones = [tombstone(label) for label in documents]
+    elsewhere.add_tombstones(tombstones[::-1])
+    index.refresh()
+    by_place = sorted(tombstones, key=lambda one: (one.img_id, one.fingerprint))
+    assert list(index.all_tombstones()) == by_place
+
+
+def test_after_a_refresh_a_search_finds_what_other_programs_wrote(open_index):
+    index, elsewhere = open_index(), open_index()
+    index.refresh()
+    elsewhere.create([uploaded_label(1)])
+    index.refresh()
+    assert search(index) == [uploaded_label(1)]
+
+
 def test_a_tombstone_can_be_removed(index):
     one, two = tombstone(uploaded_label(1)), tombstone(uploaded_label(2))
     index.add_tombstones([one, two])

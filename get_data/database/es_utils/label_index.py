@@ -9,6 +9,7 @@ before a query that must see everything written so far.
 import json
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -129,13 +130,22 @@ class ElasticsearchIndex:
     def find_tombstones(self, fingerprints: Collection[str]) -> dict[str, Tombstone]:
         """Return the tombstones that exist, by fingerprint, in real time."""
         found = self._get(self._indices.tombstones, fingerprints, tuple(_TOMBSTONE_FIELDS.values()))
-        return {
-            fingerprint: Tombstone(
-                fingerprint,
-                **{name: source[field] for name, field in _TOMBSTONE_FIELDS.items()},
-            )
-            for fingerprint, source in found
-        }
+        return {item[0]: _tombstone(item) for item in found}
+
+    def all_tombstones(self) -> Iterator[Tombstone]:
+        """Yield all tombstones, sorted by `img_id`, then fingerprint."""
+        found = search.scan_tombstones(self._client, self._indices.tombstones)
+        for _, neighbours in groupby(map(_tombstone, found), lambda tombstone: tombstone.img_id):
+            yield from sorted(neighbours, key=lambda tombstone: tombstone.fingerprint)
+
+    def refresh(self) -> None:
+        """Make everything written so far, by any program, visible to searches.
+
+        Raises:
+            DatabaseError: the login may not refresh.
+        """
+        for index in (self._indices.labels, self._indices.tombstones):
+            search.refresh(self._client, index)
 
     def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         """Return the SHA-256 of the pictures that labels name, by image id."""
@@ -432,6 +442,14 @@ class _Item(msgspec.Struct):
 
 class _MultiGetResponse(msgspec.Struct):
     docs: list[_Item]
+
+
+def _tombstone(item: tuple[str, Mapping[str, Any]]) -> Tombstone:
+    """Return the tombstone in a document, given as its id and its source."""
+    fingerprint, source = item
+    return Tombstone(
+        fingerprint, **{name: source[field] for name, field in _TOMBSTONE_FIELDS.items()}
+    )
 
 
 def _condition(version: str) -> dict[str, int]:

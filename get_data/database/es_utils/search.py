@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
@@ -118,10 +118,32 @@ def scan_in_order(
 
     `selection` is what `search_body` returns.
 
-    The next page is fetched while the current one is consumed.
+    Raises:
+        DatabaseError: the server failed, or no longer has the snapshot.
+    """
+    body = {**selection, "sort": _ORDER, "_source": {"excludes": [CUSTOM_TERMS]}}
+    with closing(_scan_snapshot(client, index, body)) as hits:
+        for hit in hits:
+            yield bytes(hit.source).replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+def scan_tombstones(client: Client, index: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield id and source of all tombstones of a snapshot, sorted by `img_id`.
 
     Raises:
         DatabaseError: the server failed, or no longer has the snapshot.
+    """
+    with closing(_scan_snapshot(client, index, {"sort": ["img_id"]})) as hits:
+        for hit in hits:
+            yield hit.id, msgspec.json.decode(hit.source)
+
+
+def _scan_snapshot(
+    client: Client, index: str, search: Mapping[str, Any]
+) -> "Generator[_Hit, None, None]":
+    """Yield the hits of a sorted search in a snapshot; none if there is no such index.
+
+    The next page is fetched while the current one is consumed.
     """
     # a snapshot: what others write meanwhile neither appears nor shifts the pages
     try:
@@ -130,13 +152,7 @@ def scan_in_order(
         if error.is_missing_index:
             return
         raise
-    body = {
-        **selection,
-        "sort": _ORDER,
-        "_source": {"excludes": [CUSTOM_TERMS]},
-        "track_total_hits": False,
-        "size": FIRST_PAGE_SIZE,
-    }
+    body = {**search, "track_total_hits": False, "size": FIRST_PAGE_SIZE}
     try:
         with ThreadPoolExecutor(1) as prefetcher:
             pending: Future[_Page] | None = prefetcher.submit(_fetch_pit_page, client, body, pit)
@@ -148,8 +164,7 @@ def scan_in_order(
                     after = msgspec.json.decode(hits[-1].sort)
                     body = {**body, "size": _next_page_size(page), "search_after": after}
                     pending = prefetcher.submit(_fetch_pit_page, client, body, pit)
-                for hit in hits:
-                    yield bytes(hit.source).replace(b"\n", b" ").replace(b"\r", b" ")
+                yield from hits
     finally:
         with suppress(DatabaseError):  # the snapshot expires by itself
             client.request_json("DELETE", "/_pit", {"id": pit}, should_retry=False)
@@ -158,6 +173,7 @@ def scan_in_order(
 class _Hit(msgspec.Struct):
     source: msgspec.Raw = msgspec.field(name="_source")
     sort: msgspec.Raw
+    id: str = msgspec.field(name="_id", default="")
 
 
 class _Hits(msgspec.Struct):

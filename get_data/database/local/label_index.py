@@ -158,6 +158,16 @@ class SqliteIndex:
             )
             return {row[0]: Tombstone(*row) for row in rows}
 
+    def all_tombstones(self) -> Iterator[Tombstone]:
+        """Yield all tombstones, sorted by `img_id`, then fingerprint."""
+        with self._connected() as connection:
+            order = f"SELECT {_TOMBSTONE_COLUMNS} FROM gone ORDER BY img_id, fingerprint"
+            for row in connection.execute(order):
+                yield Tombstone(*row)
+
+    def refresh(self) -> None:
+        """Do nothing: what is committed is found."""
+
     def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
         """Return the SHA-256 hashes that labels state of each picture."""
         with self._connected() as connection:

@@ -5,6 +5,7 @@ many network drives do not have.
 """
 
 import functools
+import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ from get_data.database.interfaces import (
     BackupCopy,
     CopyReader,
     PictureState,
+    StoredPicture,
     backed_up_key,
     backup_path,
     checked_path,
@@ -54,10 +56,7 @@ def _translate_errors(
         try:
             return method(self, *args, **kwargs)
         except (BaseError, OSError) as error:
-            raise DatabaseError(
-                f"picture store: {_first_line(error)}; check the rights and the free space of "
-                f"{self._folder}"
-            ) from error
+            raise self._failure(error) from error
 
     return translated
 
@@ -75,6 +74,12 @@ class LocalPictureStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._opened: LocalStore | None = None
+
+    def _failure(self, error: Exception) -> DatabaseError:
+        return DatabaseError(
+            f"picture store: {_first_line(error)}; check the rights and the free space of "
+            f"{self._folder}"
+        )
 
     @_translate_errors
     def put_new(self, key: str, picture: bytes) -> bool:
@@ -98,6 +103,23 @@ class LocalPictureStore:
     def has_pictures(self) -> bool:
         """Return whether there is any picture, labelled or not."""
         return any(self._folder.joinpath(PICTURE_PREFIX).rglob("*.jpg"))
+
+    def list_pictures(self) -> Iterator[StoredPicture]:
+        """Yield all pictures, labelled or not."""
+        folders = [self._folder / PICTURE_PREFIX]
+        while folders:
+            try:
+                with os.scandir(folders.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(Path(entry.path))
+                        else:
+                            key = str(Path(entry.path).relative_to(self._folder))
+                            yield StoredPicture(key, entry.stat(follow_symlinks=False).st_size)
+            except FileNotFoundError:  # or deleted meanwhile
+                continue
+            except OSError as error:
+                raise self._failure(error) from error
 
     @_translate_errors
     def put(self, key: str, picture: bytes) -> None:

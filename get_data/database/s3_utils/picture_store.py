@@ -32,6 +32,7 @@ from get_data.database.interfaces import (
     BackupCopy,
     CopyReader,
     PictureState,
+    StoredPicture,
     backed_up_key,
     backup_path,
     checked_path,
@@ -152,6 +153,16 @@ class S3PictureStore:
     def has_pictures(self) -> bool:
         """Return whether the bucket holds any picture, labelled or not."""
         return bool(self._request(partial(self._list_page, PICTURE_PREFIX), PICTURE_PREFIX))
+
+    def list_pictures(self) -> Iterator[StoredPicture]:
+        """Yield all pictures, labelled or not, by one LIST per thousand."""
+        after, count = "", _PAGE_SIZE
+        while count == _PAGE_SIZE:
+            page = self._request(partial(self._list_page, PICTURE_PREFIX, after), PICTURE_PREFIX)
+            for meta in page:
+                after = meta["path"]
+                yield StoredPicture(after, meta["size"])
+            count = len(page)
 
     def put(self, key: str, picture: bytes) -> None:
         """Put the picture, and overwrite what has its key."""
@@ -308,7 +319,8 @@ class S3PictureStore:
         Each page starts at the first key that is still unknown, so gaps are not listed.
         """
         while len(keys) > _FEW:
-            page = self._request(partial(self._list_page, folder, keys[0]), folder)
+            before_first = keys[0][:-1]
+            page = self._request(partial(self._list_page, folder, before_first), folder)
             found |= {meta["path"]: meta for meta in page}
             if len(page) < _PAGE_SIZE:
                 return []
@@ -320,10 +332,9 @@ class S3PictureStore:
                 break
         return keys
 
-    def _list_page(self, folder: str, first: str = "") -> Sequence["ObjectMeta"]:
-        """Return up to one page of a folder's objects, from the key `first` on, by one request."""
-        offset = first[:-1] or None  # the offset itself is not listed
-        return next(self._bucket.list(folder, offset=offset, chunk_size=_PAGE_SIZE), [])
+    def _list_page(self, folder: str, after: str = "") -> Sequence["ObjectMeta"]:
+        """Return up to one page of a folder's objects, those after a key, by one request."""
+        return next(self._bucket.list(folder, offset=after or None, chunk_size=_PAGE_SIZE), [])
 
     def _head(self, key: str) -> "ObjectMeta | None":
         """Return the metadata of a picture, None if it does not exist."""
