@@ -5,11 +5,11 @@ that the comments cite are in `docs/architecture.md`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
 
 from common.errors import InputError
+from common.progress import Progress
 from get_data.database import amend
 from get_data.database.amend import Amendment, AmendOutcome
 from get_data.database.corrections import Overtaken
@@ -25,17 +25,6 @@ from get_data.database.relabel import Predecessor, find_predecessors, remove_rep
 from get_data.database.upload import Entry, UploadOutcome, upload
 from get_data.labels import edits
 from get_data.labels.differences import amended_by
-
-Item = TypeVar("Item")
-
-
-class Progress(Protocol):
-    """Function that shows the progress of an iteration and returns the items unchanged."""
-
-    def __call__(
-        self, items: Iterable[Item], *, total: int | None, description: str, unit: str
-    ) -> Iterable[Item]:
-        """Return the items; `total` is their number, `unit` what one of them is."""
 
 
 @dataclass(slots=True)

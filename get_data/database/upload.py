@@ -46,13 +46,15 @@ class Entry:
     """A label to upload, and the file of its picture.
 
     `restore`: create the label even if it has a tombstone. `namesake`: the file name of another
-    label that leads to the same file, "" for none.
+    label that leads to the same file, "" for none. `is_stored`: the label was in an index, and is
+    stored as it was.
     """
 
     document: Document
     picture: Path
     restore: bool = False
     namesake: str = ""
+    is_stored: bool = False
 
     @cached_property
     def reference(self) -> PictureReference:
@@ -357,7 +359,7 @@ class _Upload:
         if known_hashes.get(transfer.img_id, {sha256}) != {sha256}:
             return _CONFLICT
         # pictures of this id in the database were checked when they were uploaded
-        if transfer.img_id not in known_hashes:
+        if transfer.img_id not in known_hashes and not transfer.entry.is_stored:
             try:
                 picture_file.read_size(picture)
             except NotAPicture as error:
@@ -383,6 +385,12 @@ class _Upload:
         )
 
     def _uploaded_document(self, transfer: _Transfer, picture: bytes) -> Document:
+        if transfer.entry.is_stored:
+            return {
+                **transfer.entry.document,
+                "s3_bucket": self.store.name,
+                "s3_key": transfer.key,
+            }
         return edits.uploaded(
             transfer.entry.document,
             picture=picture,

@@ -1,0 +1,257 @@
+"""Back up the database into a folder, or bring back from there what it has lost.
+
+    python get_data/back_up.py /media/usb/patate
+    python get_data/back_up.py /media/usb/patate --restore
+
+A backup has all labels, tombstones and pictures. Run it again to bring it up to date: pictures that
+are there are not copied again. Others may use the database meanwhile. It may be restored into
+another database, such as a team's: that is how one moves. What somebody has corrected, amended or
+deleted in a database since stays as it is.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+
+from common import signals
+
+if __name__ == "__main__":
+    signals.exit_on_signal()  # the other imports take time
+
+import argparse
+from collections.abc import Sequence
+
+from common.errors import InputError
+from get_data.cli import arguments, exit_codes, output, process
+from get_data.cli.output import pluralize
+from get_data.database.backup.folder import NAME, BackupFolder, Manifest
+from get_data.database.backup.restore import RestoreCounts, plan, restore
+from get_data.database.backup.save import BackupOutcome, Contents, read_database, save
+from get_data.database.connection import Database, open_database
+from get_data.database.search.search_query import SearchQuery
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = arguments.create_parser(__doc__)
+    parser.add_argument(
+        "folder", type=arguments.path_argument, metavar="DIR", help="folder of the backup"
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read the pictures that the backup has already and replace damaged ones",
+    )
+    parser.add_argument(
+        "--restore", action="store_true", help="bring back what the database has lost"
+    )
+    arguments.add_dry_run_option(parser)
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask before restoring")
+    parser.add_argument(
+        "--create-bucket",
+        action="store_true",
+        help="create the team's bucket if it does not exist",
+    )
+    args = parser.parse_args(argv)
+    if args.restore and args.verify:
+        parser.error("--verify is for making a backup; a restore checks what it reads")
+    for option, is_given in (
+        ("--dry-run", args.dry_run),
+        ("-y", args.yes),
+        ("--create-bucket", args.create_bucket),
+    ):
+        if is_given and not args.restore:
+            parser.error(f"{option} is for --restore")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script and return its exit code."""
+    args = parse_args(argv)
+    folder = BackupFolder(args.folder)
+    if args.restore:
+        return restore_backup(folder, args)
+    return make_backup(folder, verify=args.verify)
+
+
+def make_backup(folder: BackupFolder, *, verify: bool) -> int:
+    """Back up the database and return the exit code."""
+    create_folder(folder.path)
+    with folder.locked():
+        earlier = folder.read_manifest()
+        with open_database() as db:
+            missing = db.index.missing_part(tombstones=False)
+            output.print_database(db.name, db.notice, missing)
+            if missing and not earlier:
+                output.print_message("Nothing was backed up")
+                return exit_codes.FAILED
+            with read_database(db.index, folder, earlier, progress=output.progress_bar) as snapshot:
+                contents = snapshot.count()
+                if earlier:
+                    check_same_database(contents, earlier, folder, db)
+                outcome = save(
+                    snapshot,
+                    folder,
+                    db.store,
+                    database=db.name,
+                    total=contents.pictures,
+                    verify=verify,
+                    progress=output.progress_bar,
+                )
+    return report_backup(outcome, folder)
+
+
+def create_folder(folder: Path) -> None:
+    """Create the folder unless it exists.
+
+    Raises:
+        InputError: it cannot be created, or the folder that it would be in does not exist.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be created: {error.strerror}") from error
+
+
+def check_same_database(
+    contents: Contents, earlier: Manifest, folder: BackupFolder, db: Database
+) -> None:
+    """Ask before a database is added to a backup that it has little in common with.
+
+    Raises:
+        Declined: the answer was no, or there is no terminal.
+    """
+    if 2 * contents.lost_labels <= contents.earlier_labels:
+        return
+    reason = (
+        f"the database {db.name} lacks {contents.lost_labels:,} of the "
+        f"{pluralize(contents.earlier_labels, 'label')} that {folder.path} has, a backup of "
+        f"{earlier.database}"
+    )
+    output.confirm(
+        f"{reason[0].upper()}{reason[1:]}. Keep these and add what it has?",
+        without_terminal=f"confirmation needed: {reason}; if it has lost them, --restore brings "
+        "them back; if it is another database, name another folder",
+    )
+
+
+def report_backup(outcome: BackupOutcome, folder: BackupFolder) -> int:
+    """Print what the backup has and return the exit code."""
+    contents = outcome.contents
+    output.print_message(
+        f"Backed up {pluralize(contents.labels, 'label')}, "
+        f"{pluralize(contents.tombstones, 'deletion')} and "
+        f"{pluralize(contents.pictures, 'picture')}, {outcome.copied:,} of them new"
+    )
+    is_lossy = bool(contents.lost_labels or contents.lost_tombstones)
+    if is_lossy:
+        output.print_message(
+            f"warning: the database has lost {pluralize(contents.lost_labels, 'label')} and "
+            f"{pluralize(contents.lost_tombstones, 'deletion')} that the backup has; bring them "
+            f"back with back_up.py {folder.path} --restore"
+        )
+    output.write_json(
+        {
+            "labels": contents.labels,
+            "tombstones": contents.tombstones,
+            "pictures": contents.pictures,
+            "pictures_copied": outcome.copied,
+            "lost": contents.lost_labels + contents.lost_tombstones,
+            "failed": len(outcome.failures),
+        }
+    )
+    code = output.report_failures(outcome.failures)
+    return exit_codes.SOME_ITEMS_FAILED if is_lossy else code
+
+
+def restore_backup(folder: BackupFolder, args: argparse.Namespace) -> int:
+    """Restore the backup and return the exit code."""
+    if not folder.path.is_dir():
+        raise InputError(f"{folder.path} is not a folder")
+    with folder.locked():
+        manifest = folder.read_manifest()
+        if manifest is None:
+            raise InputError(f"{folder.path} has no backup: there is no {NAME}")
+        with open_database(
+            writing=not args.dry_run,
+            create_bucket=args.create_bucket and not args.dry_run,
+            new_index=True,
+        ) as db:
+            output.print_database(db.name, db.notice)
+            counts = plan(folder, manifest, db.index, progress=output.progress_bar)
+            if not args.dry_run:
+                ask(counts, manifest, db, is_agreed=args.yes)
+                counts = restore(folder, manifest, db.index, db.store, progress=output.progress_bar)
+    return report_restore(counts, dry_run=args.dry_run)
+
+
+def ask(counts: RestoreCounts, manifest: Manifest, db: Database, *, is_agreed: bool) -> None:
+    """Ask before labels are restored; into a database of other labels, even if `is_agreed`.
+
+    Raises:
+        Declined: the answer was no, or there is no terminal.
+    """
+    if not (counts.created or counts.amended or counts.tombstones):
+        return
+    changes = describe(counts)
+    source = f"from the backup of {manifest.database}, made {manifest.made_at}"
+    others = 0 if counts.known else db.index.count(SearchQuery())
+    if others:
+        reason = (
+            f"the database {db.name} has {pluralize(others, 'label')}, none of them in the backup"
+        )
+        output.confirm(
+            f"{reason[0].upper()}{reason[1:]}. Restore {changes} {source}. Continue?",
+            without_terminal=f"confirmation needed: {reason}; choose another database with "
+            "PATATE_HOME or the variables of a team's database",
+        )
+    elif not is_agreed:
+        output.confirm(
+            f"In the database {db.name}: restore {changes} {source}. Continue?",
+            without_terminal=f"confirmation needed to change the database {db.name}: run with -y "
+            f"(would restore {changes})",
+        )
+
+
+def report_restore(counts: RestoreCounts, *, dry_run: bool) -> int:
+    """Print what was restored, or would be, and return the exit code."""
+    output.print_message(
+        f"{'Would restore' if dry_run else 'Restored'} {describe(counts)}; "
+        f"{counts.there:,} already in the database"
+    )
+    if counts.pictures_sent:
+        output.print_message(f"Stored {pluralize(counts.pictures_sent, 'picture')}")
+    if counts.differing:
+        output.print_message(
+            f"{pluralize(counts.differing, 'label')} changed in the database since; they stay"
+        )
+    if counts.gone:
+        output.print_message(
+            f"Left out {pluralize(counts.gone, 'label')} corrected or deleted in the database since"
+        )
+    output.write_json(
+        {
+            "created": counts.created,
+            "there": counts.there,
+            "amended": counts.amended,
+            "differing": counts.differing,
+            "gone": counts.gone,
+            "tombstones": counts.tombstones,
+            "pictures_sent": counts.pictures_sent,
+            "failed": len(counts.failures),
+        }
+    )
+    return output.report_failures(counts.failures)
+
+
+def describe(counts: RestoreCounts) -> str:
+    """Return what is restored as a phrase: "1,204 labels, 2 amendments and 31 deletions"."""
+    phrases = [pluralize(counts.created, "label")]
+    if counts.amended:
+        phrases.append(pluralize(counts.amended, "amendment"))
+    return f"{', '.join(phrases)} and {pluralize(counts.tombstones, 'deletion')}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(process.run(main))

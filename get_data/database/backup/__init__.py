@@ -1,0 +1,1 @@
+"""Backups: all labels, tombstones and pictures of a database, in a folder."""

@@ -1,0 +1,250 @@
+"""The folder of a backup.
+
+    backup.json                       names the next two files, with their hashes and counts
+    labels-<hash>.jsonl.gz            the labels, one a line, sorted by img_id
+    tombstones-<hash>.jsonl.gz        the tombstones, likewise
+    pictures/                         as in the database of one machine
+
+`backup.json` is replaced last, so there is one whole backup whenever a program is killed.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from common import links, locks, strict_json
+from common.atomic_files import atomic_write
+from common.errors import InputError, WriteFailed
+from get_data.database.backup import lines
+from get_data.database.interfaces import PICTURE_PREFIX, Tombstone
+from get_data.database.local import label_index
+from get_data.database.local.picture_store import INCOMING, LocalPictureStore
+from get_data.labels import label_file
+from get_data.labels.schema import PictureReference
+
+NAME = "backup.json"
+FORMAT = 1
+
+_OTHER_COPY = "take another copy of the backup"
+_OTHERS = {label_index.FILE_NAME: "a database", label_file.NAME: "a recording or a fetched set"}
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """The file of the labels, or of the tombstones; `count` is that of its lines."""
+
+    file: Annotated[str, Meta(pattern=r"^(labels|tombstones)-[0-9a-f]{12}\.jsonl\.gz$")]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    count: Annotated[int, Meta(ge=0)]
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """The content of `backup.json`; `made_at` is a time in UTC, `database` a name for people."""
+
+    format: int
+    database: str
+    made_at: str
+    labels: Part
+    tombstones: Part
+
+
+class SavedReference(PictureReference, frozen=True, kw_only=True):
+    """A label's picture, and who amended the label."""
+
+    amended_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedLabel:
+    """A label as one line of JSON, and what is decoded of it."""
+
+    line: bytes
+    reference: SavedReference
+
+    @property
+    def img_id(self) -> str:
+        """Id of the picture."""
+        return self.reference.img_id
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the label."""
+        return self.reference.label_fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPicture:
+    """All labels and tombstones of one picture."""
+
+    img_id: str
+    labels: Sequence[SavedLabel]
+    tombstones: Sequence[Tombstone]
+
+
+_decode_label = msgspec.json.Decoder(SavedReference).decode
+_decode_tombstone = msgspec.json.Decoder(Tombstone).decode
+
+
+def decode_label(line: bytes) -> SavedLabel:
+    """Return a label from one line of JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return SavedLabel(line, _decode_label(line))
+
+
+class BackupFolder:
+    """A folder that has a backup, or will have one; `pictures` are those of its labels."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder
+        self.pictures = LocalPictureStore(folder)
+        self._may_remove = False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other backups out of the folder.
+
+        Raises:
+            InputError: it cannot be opened, or is no folder for a backup.
+            WriteFailed: another program uses it.
+        """
+        self._check()
+        with ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(links.open_folder(self.path))
+            except OSError as error:
+                raise InputError(f"{self.path} cannot be opened: {error.strerror}") from error
+            with suppress(locks.LocksUnsupported):
+                self._may_remove = locks.acquire(descriptor)
+                if not self._may_remove:
+                    raise WriteFailed(
+                        f"{self.path} is in use by another back_up.py; wait until it has ended"
+                    )
+            yield
+
+    def _check(self) -> None:
+        """Check that the folder is not one of something else, and leads nowhere else."""
+        for name, description in _OTHERS.items():
+            if links.lexists(self.path / name):
+                raise InputError(f"{self.path} is {description}; name another folder")
+        for name in (PICTURE_PREFIX.rstrip("/"), INCOMING):
+            links.check_not_link(self.path / name)
+
+    def read_manifest(self) -> Manifest | None:
+        """Return the manifest of the backup, None if there is none.
+
+        Raises:
+            InputError: it cannot be read, or a part of the backup is not as it was written.
+        """
+        file = self.path / NAME
+        links.check_not_link(file)
+        if not links.lexists(file):
+            return None
+        content = strict_json.read(file)
+        try:
+            manifest = msgspec.convert(content, Manifest)
+        except msgspec.ValidationError as error:
+            raise InputError(f"{file}: {error}; {_OTHER_COPY}") from error
+        if manifest.format != FORMAT:
+            raise InputError(
+                f"{file} has format {manifest.format}, this toolkit knows {FORMAT}: update it"
+            )
+        for part in (manifest.labels, manifest.tombstones):
+            if lines.hash_file(self.path / part.file) != part.sha256:
+                raise InputError(
+                    f"{self.path / part.file} is damaged: its SHA-256 differs from that in {NAME}; "
+                    f"{_OTHER_COPY}"
+                )
+        return manifest
+
+    def labels(self, manifest: Manifest) -> Iterator[SavedLabel]:
+        """Yield the labels, sorted by `img_id`.
+
+        Raises:
+            InputError: one of them cannot be read.
+        """
+        file = self.path / manifest.labels.file
+        for line in lines.read_lines(file):
+            with _translate_errors(file):
+                label = decode_label(line)
+            yield label
+
+    def tombstones(self, manifest: Manifest) -> Iterator[Tombstone]:
+        """Yield the tombstones, sorted by `img_id`.
+
+        Raises:
+            InputError: one of them cannot be read.
+        """
+        file = self.path / manifest.tombstones.file
+        for line in lines.read_lines(file):
+            with _translate_errors(file):
+                tombstone = _decode_tombstone(line)
+            yield tombstone
+
+    def write(self, pictures: Iterable[SavedPicture], *, database: str, made_at: str) -> Manifest:
+        """Replace labels and tombstones by those of these pictures, in order of `img_id`.
+
+        Raises:
+            WriteFailed: the folder cannot be written to; an earlier backup is as it was.
+        """
+        try:
+            with (
+                lines.open_writer(self.path) as labels,
+                lines.open_writer(self.path) as tombstones,
+            ):
+                for picture in pictures:
+                    for label in picture.labels:
+                        labels.add(label.line)
+                    for tombstone in picture.tombstones:
+                        tombstones.add(msgspec.json.encode(tombstone))
+                manifest = Manifest(
+                    format=FORMAT,
+                    database=database,
+                    made_at=made_at,
+                    labels=self._finish("labels", labels),
+                    tombstones=self._finish("tombstones", tombstones),
+                )
+        except OSError as error:
+            raise WriteFailed(
+                f"{self.path} cannot be written to: {error.strerror}; an earlier backup in it is "
+                "as it was"
+            ) from error
+        # D20: the pictures and both files are durable before the manifest names them
+        self.pictures.make_durable()
+        with atomic_write(self.path / NAME) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+        self._remove_earlier(manifest)
+        return manifest
+
+    def _finish(self, kind: str, writer: lines.LineWriter) -> Part:
+        """Name a file after its content."""
+        sha256 = writer.hash()
+        name = f"{kind}-{sha256[:12]}.jsonl.gz"
+        writer.rename(self.path / name)
+        return Part(file=name, sha256=sha256, count=writer.count)
+
+    def _remove_earlier(self, manifest: Manifest) -> None:
+        """Remove the files of earlier backups, unless another program may be writing them."""
+        if not self._may_remove:
+            return
+        for part in (manifest.labels, manifest.tombstones):
+            kind = part.file.partition("-")[0]
+            for file in self.path.glob(f"{kind}-{'[0-9a-f]' * 12}.jsonl.gz"):
+                if file.name != part.file:
+                    with suppress(OSError):
+                        file.unlink()
+
+
+@contextmanager
+def _translate_errors(file: Path) -> Iterator[None]:
+    """Raise errors of the decoder as InputError."""
+    try:
+        yield
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file} is damaged ({error}); {_OTHER_COPY}") from error

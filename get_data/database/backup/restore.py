@@ -1,0 +1,234 @@
+"""Bring back what a database has lost since a backup.
+
+Nothing that somebody has done since is undone. The rules that the comments cite are in
+`docs/architecture.md`.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from common.batching import batches
+from common.progress import Progress, hidden
+from get_data.database.backup.folder import BackupFolder, Manifest, SavedLabel
+from get_data.database.delete import delete
+from get_data.database.interfaces import (
+    PICTURE_PREFIX,
+    Failed,
+    LabelIndex,
+    LabelReference,
+    PictureStore,
+    Replacement,
+    StoredLabel,
+    Tombstone,
+    is_store_path,
+)
+from get_data.database.upload import Entry, UploadOutcome, upload
+from get_data.labels.differences import amended_by, find_difference
+from get_data.labels.schema import Document
+
+_CHUNK = 10_000  # labels that are in memory together
+
+
+@dataclass(slots=True)
+class RestoreCounts:
+    """Numbers of labels and tombstones, restored or to be restored.
+
+    `there`: as in the backup. `amended`: the database had them as before an amendment.
+    `differing`: changed in the database since, and therefore left. `gone`: deleted or replaced
+    since, and therefore left out. `tombstones`: added.
+    """
+
+    created: int = 0
+    there: int = 0
+    amended: int = 0
+    differing: int = 0
+    gone: int = 0
+    tombstones: int = 0
+    pictures_sent: int = 0
+    failures: list[Failed] = field(default_factory=list)
+
+    @property
+    def known(self) -> int:
+        """Number of labels of the backup that the database has, or had."""
+        return self.there + self.amended + self.differing + self.gone
+
+    def count_stored(self, relation: "Relation") -> None:
+        """Count a label that the database has."""
+        self.there += relation == "equal"
+        self.amended += relation == "earlier"
+        self.differing += relation == "other"
+
+
+def plan(
+    folder: BackupFolder, manifest: Manifest, index: LabelIndex, *, progress: Progress = hidden
+) -> RestoreCounts:
+    """Return what `restore` would do, without changing anything.
+
+    Raises:
+        InputError: the backup is damaged.
+        DatabaseError: the index cannot be reached.
+    """
+    counts = RestoreCounts()
+    for tombstones in batches(folder.tombstones(manifest)):
+        names = {tombstone.fingerprint for tombstone in tombstones}
+        there = index.find(names).keys() | index.find_tombstones(names).keys()
+        counts.tombstones += len(names - there)
+    labels = progress(
+        folder.labels(manifest), total=manifest.labels.count, description="comparing", unit="label"
+    )
+    for batch in batches(labels):
+        names = {label.fingerprint for label in batch}
+        stored = index.read(names)
+        gone = index.find_tombstones(names)
+        absent = [label for label in batch if label.fingerprint not in stored.keys() | gone.keys()]
+        counts.gone += len(gone)
+        counts.created += len(absent)
+        for label in batch:
+            if label.fingerprint in stored and label.fingerprint not in gone:
+                counts.count_stored(_compare(_decode(label), stored[label.fingerprint]))
+    return counts
+
+
+def restore(
+    folder: BackupFolder,
+    manifest: Manifest,
+    index: LabelIndex,
+    store: PictureStore,
+    *,
+    progress: Progress = hidden,
+    threads: Callable[[int], Executor] = ThreadPoolExecutor,
+) -> RestoreCounts:
+    """Add the tombstones and labels that the database lacks, and their pictures.
+
+    A label that is there stays as it is, unless it is as before an amendment that the backup has.
+
+    Raises:
+        InputError: the backup is damaged.
+        DatabaseError: index or store cannot be reached; a second run completes the rest.
+    """
+    run = _Restore(folder, index, store, threads)
+    index.ensure_exists()
+    # D22: first the tombstones, so that no upload brings their labels back meanwhile
+    for tombstones in batches(folder.tombstones(manifest)):
+        run.restore_tombstones(tombstones)
+    labels = progress(
+        folder.labels(manifest), total=manifest.labels.count, description="restoring", unit="label"
+    )
+    for chunk in batches(labels, _CHUNK):
+        run.restore_labels(chunk)
+    return run.counts
+
+
+@dataclass(slots=True)
+class _Restore:
+    """One call of `restore`."""
+
+    folder: BackupFolder
+    index: LabelIndex
+    store: PictureStore
+    threads: Callable[[int], Executor]
+    counts: RestoreCounts = field(default_factory=RestoreCounts)
+
+    def restore_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+        """Add tombstones, except those of labels that somebody has uploaded again."""
+        names = {tombstone.fingerprint for tombstone in tombstones}
+        found = self.index.find(names)
+        known = self.index.find_tombstones(names)
+        lost = [each for each in tombstones if each.fingerprint not in found.keys() | known.keys()]
+        self.index.add_tombstones(lost)
+        self.counts.tombstones += len(lost)
+        # D22: an upload may have created the label before it could see the tombstone
+        valid = names - (found.keys() - known.keys())
+        late = self.index.find(valid)
+        for tombstone in tombstones:
+            if tombstone.fingerprint in late:
+                self._delete(late[tombstone.fingerprint], tombstone)
+
+    def _delete(self, label: LabelReference, tombstone: Tombstone) -> None:
+        """Complete the deletion of a label that has a tombstone."""
+        deletion = delete(
+            [label],
+            self.index,
+            self.store,
+            reason=tombstone.reason,
+            removed_by=tombstone.removed_by,
+            threads=self.threads,
+        )
+        for _ in deletion:
+            pass
+
+    def restore_labels(self, labels: Sequence[SavedLabel]) -> None:
+        """Upload labels with their pictures; amend those that are as before an amendment."""
+        saved = {label.fingerprint: label for label in labels}
+        # D23: stored like any upload, so what meets it meanwhile is as safe as with one
+        entries = [
+            Entry(_decode(label), self._picture(label), is_stored=True) for label in saved.values()
+        ]
+        sent: set[str] = set()
+        existing: list[SavedLabel] = []
+        for outcome in upload(entries, self.index, self.store, threads=self.threads):
+            if outcome.picture_sent:
+                sent.add(outcome.key)
+            if outcome.status == "existing":
+                existing.append(saved[outcome.fingerprint])
+            else:
+                self._count(outcome)
+        self.counts.pictures_sent += len(sent)
+        for batch in batches(existing):
+            self._amend(batch)
+
+    def _picture(self, label: SavedLabel) -> Path:
+        """Return the path of a label's picture in the backup."""
+        key = label.reference.s3_key
+        return self.folder.path / (key if is_store_path(key) else PICTURE_PREFIX)
+
+    def _count(self, outcome: UploadOutcome) -> None:
+        self.counts.created += outcome.status == "created"
+        self.counts.gone += outcome.status == "tombstoned"
+        if outcome.status == "failed":
+            self.counts.failures.append(Failed(outcome.img_id, outcome.reason))
+
+    def _amend(self, labels: Sequence[SavedLabel]) -> None:
+        """Replace labels that are as they were before an amendment."""
+        stored = self.index.read([label.fingerprint for label in labels])
+        replacements: list[Replacement] = []
+        for label in labels:
+            if label.fingerprint not in stored:  # deleted since
+                self.counts.gone += 1
+                continue
+            document, found = _decode(label), stored[label.fingerprint]
+            relation = _compare(document, found)
+            if relation == "earlier":
+                reference = {name: found.document[name] for name in ("s3_bucket", "s3_key")}
+                replacements.append(Replacement({**document, **reference}, found.version))
+            else:
+                self.counts.count_stored(relation)
+        # D23: with the version that was compared (D15)
+        result = self.index.replace(replacements)
+        self.counts.amended += len(result.replaced)
+        for replacement in replacements:
+            name = replacement.document["label_fingerprint"]
+            if name not in result.replaced:
+                reason = result.rejected.get(name, "changed by somebody meanwhile; run again")
+                self.counts.failures.append(Failed(replacement.document["img_id"], reason))
+
+
+Relation = Literal["equal", "earlier", "other"]
+
+
+def _compare(saved: Document, stored: StoredLabel) -> Relation:
+    """Return how the stored label relates to the saved one."""
+    if find_difference(saved, stored.document) is None:
+        return "equal"
+    # D23: an amendment is never taken back, so the stored label is as it was before
+    is_earlier = amended_by(saved) and not amended_by(stored.document)
+    return "earlier" if is_earlier else "other"
+
+
+def _decode(label: SavedLabel) -> Document:
+    return msgspec.json.decode(label.line, type=Document)
