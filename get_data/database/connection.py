@@ -172,9 +172,10 @@ def _check_not_lost(
         return
     if lost := index.missing_part(tombstones=tombstones):  # else a first upload has just created it
         raise DatabaseError(
-            f"{lost} is lost: {pictures} exist, but not their index. Restore it from {copy}. If "
-            "there is none, upload_data.py --new-index starts an empty one: corrections and "
-            "deletions are lost, and deleted labels come back with their recordings"
+            f"{lost} is lost: {pictures} exist, but not their index. Restore it from a backup with "
+            f"back_up.py DIR --restore, or from {copy}. If there is none, upload_data.py "
+            "--new-index starts an empty one: corrections and deletions are lost, and deleted "
+            "labels come back with their recordings"
         )
 
 

@@ -53,8 +53,8 @@ BASE_VERSION = 1  # the layout of _SCHEMA
 MIGRATIONS: Sequence[Migration] = ()  # a new field of a label needs none
 SIDE_FILES = (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")  # its latest changes, and its readers
 RESTORE = (
-    f"move it away together with {' and '.join(SIDE_FILES)} and restore a copy of it; without one "
-    'see docs/troubleshooting.md, "Uploading"'
+    f"move it away together with {' and '.join(SIDE_FILES)} and restore a backup with back_up.py "
+    'DIR --restore, or a copy of it; without one see docs/troubleshooting.md, "Uploading"'
 )
 
 _FROZEN = "mode=ro&immutable=1"
