@@ -22,6 +22,7 @@ from get_data.database.interfaces import (
     Tombstone,
     backup_path,
 )
+from tests.fakes.memory_backup import MemoryBackup
 from tests.fakes.memory_database import MemoryIndex, MemoryStore
 
 OLD_S, YOUNG_S = 7200.0, 1.0
@@ -80,9 +81,11 @@ class Database:
     index: TrustingIndex = field(default_factory=TrustingIndex)
     store: MemoryStore = field(default_factory=MemoryStore)
     finished_runs: set[str] = field(default_factory=set)  # including killed ones
+    backup: MemoryBackup | None = None
 
     def state(self) -> object:
-        return self.index.state(), self.store.state(), frozenset(self.finished_runs)
+        backup = self.backup.state() if self.backup else None
+        return self.index.state(), self.store.state(), frozenset(self.finished_runs), backup
 
 
 class Stepwise:
@@ -114,6 +117,22 @@ class StepwiseIndex(Stepwise):
 
     def ensure_exists(self):
         """Do nothing: the index exists from the beginning."""
+
+    def refresh(self):
+        """Do nothing: everything is visible at once."""
+
+    def search(self, query):
+        return self._listed("search", self._real.search(query))
+
+    def all_tombstones(self):
+        return self._listed("all tombstones", self._real.all_tombstones())
+
+    def _listed(self, call, found):
+        """Return a generator of what was found at one moment."""
+        self._run.pause()
+        items = list(found)
+        self._run.record(call, " ".join(map(_to_text, items)))
+        return (item for item in items)
 
     def create(self, documents):
         result = CreateResult()

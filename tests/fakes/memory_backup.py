@@ -1,0 +1,44 @@
+"""The folder of a backup in memory, for tests that go through thousands of them."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+from get_data.database.backup.folder import SavedLabel, SavedPicture
+from get_data.database.interfaces import Tombstone
+from tests.fakes.memory_database import MemoryStore
+
+
+class MemoryBackup:
+    """A `BackupFolder`; `path` has the picture files that a restore reads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.pictures = MemoryStore()
+        self.saved: SimpleNamespace | None = None
+
+    def read_manifest(self) -> SimpleNamespace | None:
+        return self.saved
+
+    def labels(self, manifest: SimpleNamespace) -> Iterator[SavedLabel]:
+        return iter(manifest.labels.lines)
+
+    def tombstones(self, manifest: SimpleNamespace) -> Iterator[Tombstone]:
+        return iter(manifest.tombstones.lines)
+
+    def write(self, pictures: Iterable[SavedPicture], *, database: str, made_at: str) -> None:
+        saved = list(pictures)
+        labels = [label for picture in saved for label in picture.labels]
+        tombstones = [tombstone for picture in saved for tombstone in picture.tombstones]
+        self.saved = SimpleNamespace(
+            labels=SimpleNamespace(lines=labels, count=len(labels)),
+            tombstones=SimpleNamespace(lines=tombstones, count=len(tombstones)),
+        )
+
+    def state(self) -> object:
+        """Return the content, comparable and hashable, without the times of deletions."""
+        if self.saved is None:
+            return self.pictures.state(), None
+        labels = frozenset(label.line for label in self.saved.labels.lines)
+        tombstones = frozenset((one.fingerprint, one.reason) for one in self.saved.tombstones.lines)
+        return self.pictures.state(), labels, tombstones
