@@ -116,15 +116,34 @@ def remove_stale_files(folder: Path, prefix: str = "") -> None:
 
     Where the file system has no locks they stay: another process may be writing them.
     """
-    for stale in folder.glob(f".{escape(prefix)}{_RANDOM}{TEMPORARY_SUFFIX}"):
-        with suppress(OSError, InputError, locks.LocksUnsupported):
-            descriptor = links.open_file(stale)
-            try:
-                # a living writer holds the lock on its temporary file
-                if locks.acquire(descriptor):
-                    stale.unlink()
-            finally:
-                os.close(descriptor)
+    for stale in _temporary_files(folder, prefix):
+        with suppress(OSError, InputError, locks.LocksUnsupported), _lock(stale) as is_stale:
+            if is_stale:
+                stale.unlink()
+
+
+def find_stale_files(folder: Path, prefix: str = "") -> list[Path]:
+    """Return the temporary files that `remove_stale_files` would remove."""
+    found: list[Path] = []
+    for stale in _temporary_files(folder, prefix):
+        with suppress(OSError, InputError, locks.LocksUnsupported), _lock(stale) as is_stale:
+            if is_stale:
+                found.append(stale)
+    return found
+
+
+def _temporary_files(folder: Path, prefix: str) -> Iterator[Path]:
+    return folder.glob(f".{escape(prefix)}{_RANDOM}{TEMPORARY_SUFFIX}")
+
+
+@contextmanager
+def _lock(file: Path) -> Iterator[bool]:
+    """Lock a temporary file during the block; yield False if a live process holds the lock."""
+    descriptor = links.open_file(file)
+    try:
+        yield locks.acquire(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def rename_exclusive(source: Path, target: Path) -> None:

@@ -143,9 +143,10 @@ def test_all_pictures_are_listed_with_their_sizes(store):
     for key, size in expected.items():
         store.put_new(key, b"x" * size)
     store.back_up(KEY, "run-1")
-    listed = [(picture.key, picture.size) for picture in store.list_pictures()]
-    assert len(listed) == len(expected)
-    assert dict(listed) == expected
+    pictures = list(store.list_pictures())
+    assert len(pictures) == len(expected)
+    assert {picture.key: picture.size for picture in pictures} == expected
+    assert all(picture.age_s < 3600 for picture in pictures)
 
 
 def test_delete_leaves_nothing_and_may_be_repeated(store):
@@ -237,6 +238,29 @@ def test_what_a_killed_upload_left_half_written_goes_with_the_next_one(tmp_path)
     with temporary_file(incoming) as other:
         LocalPictureStore(tmp_path).put_new(KEY, b"x")
         assert list(incoming.iterdir()) == [Path(other.name)]
+
+
+def test_reading_leaves_what_a_killed_upload_left_half_written(tmp_path):
+    store = LocalPictureStore(tmp_path)
+    store.put_new(KEY, b"x")
+    name = f"incoming/.{'0a' * 16}.tmp"
+    (tmp_path / name).write_bytes(b"half")
+    reader = LocalPictureStore(tmp_path)
+    assert (reader.sizes([KEY]), reader.backup_copies()) == ({KEY: 1}, {})
+    with temporary_file(tmp_path / "incoming") as other:
+        assert reader.stale_files() == [name]
+        reader.remove_stale_files()
+        assert list((tmp_path / "incoming").iterdir()) == [Path(other.name)]
+    assert reader.stale_files() == []
+
+
+def test_the_age_of_a_local_picture_is_that_of_its_file(tmp_path):
+    store = LocalPictureStore(tmp_path)
+    store.put_new(KEY, b"x")
+    moment = (tmp_path / KEY).stat().st_mtime - 4000
+    os.utime(tmp_path / KEY, (moment, moment))
+    (found,) = store.list_pictures()
+    assert found.age_s == pytest.approx(4000, abs=60)
 
 
 def test_a_local_picture_that_is_put_again_leaves_nothing_else(tmp_path):

@@ -198,7 +198,7 @@ class LabelIndex(Protocol):
     def replace(self, replacements: Sequence[Replacement]) -> ReplaceResult:
         """Replace labels that are still as they were read; never create one.
 
-        A replacement names the same picture key as the label that it replaces.
+        A replacement that names another picture key is only for `rekey`, which keeps D26.
         """
 
     def remove_unchanged(self, versions: Mapping[str, str]) -> set[str]:
@@ -260,10 +260,11 @@ class PictureState:
 
 @dataclass(frozen=True, slots=True)
 class StoredPicture:
-    """Key of a stored picture, and its size in bytes."""
+    """Key of a stored picture, its size in bytes, and its age by the store's own clock."""
 
     key: str
     size: int
+    age_s: float
 
 
 CopyReader = Callable[[], bytes | None]
@@ -329,6 +330,12 @@ class PictureStore(Protocol):
 
     def delete(self, path: str) -> None:
         """Delete the picture with this key, or the backup copy at this path, if it exists."""
+
+    def stale_files(self) -> list[str]:
+        """Return the names of half-written files that killed programs have left."""
+
+    def remove_stale_files(self) -> None:
+        """Remove the half-written files that killed programs have left."""
 
 
 def read_picture(store: PictureStore, key: str) -> bytes:

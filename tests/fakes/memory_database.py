@@ -175,7 +175,7 @@ def _creation_time(document: Document) -> str:
 
 
 class MemoryStore:
-    """Pictures in a dict; a test sets the ages of backup copies, which are 0 otherwise."""
+    """Pictures in a dict; a test sets the ages of pictures and copies, which are 0 otherwise."""
 
     name = "memory"
 
@@ -195,7 +195,7 @@ class MemoryStore:
     def list_pictures(self) -> Iterator[StoredPicture]:
         for path, picture in sorted(self.pictures.items()):
             if not path.startswith(BACKUP_PREFIX):
-                yield StoredPicture(path, len(picture))
+                yield StoredPicture(path, len(picture), self.age_s.get(path, 0.0))
 
     def put(self, key: str, picture: bytes) -> None:
         self.pictures[key] = picture
@@ -235,6 +235,12 @@ class MemoryStore:
 
     def delete(self, path: str) -> None:
         self.pictures.pop(path, None)
+
+    def stale_files(self) -> list[str]:
+        return []
+
+    def remove_stale_files(self) -> None:
+        pass
 
     def state(self) -> object:
         """Return the content, comparable and hashable."""

@@ -7,6 +7,7 @@ many network drives do not have.
 import functools
 import os
 import stat
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from common.atomic_files import (
+    find_stale_files,
     remove_stale_files,
     rename_exclusive,
     sync_file_system,
@@ -74,6 +76,7 @@ class LocalPictureStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._opened: LocalStore | None = None
+        self._has_written = False
 
     def _failure(self, error: Exception) -> DatabaseError:
         return DatabaseError(
@@ -105,17 +108,20 @@ class LocalPictureStore:
         return any(self._folder.joinpath(PICTURE_PREFIX).rglob("*.jpg"))
 
     def list_pictures(self) -> Iterator[StoredPicture]:
-        """Yield all pictures, labelled or not."""
-        folders = [self._folder / PICTURE_PREFIX]
+        """Yield all pictures, labelled or not, with ages by this machine's clock."""
+        folders = [PICTURE_PREFIX.rstrip("/")]
+        now_s = time.time()
         while folders:
+            folder = folders.pop()
             try:
-                with os.scandir(folders.pop()) as entries:
+                with os.scandir(self._folder / folder) as entries:
                     for entry in entries:
+                        key = f"{folder}/{entry.name}"
                         if entry.is_dir(follow_symlinks=False):
-                            folders.append(Path(entry.path))
+                            folders.append(key)
                         else:
-                            key = str(Path(entry.path).relative_to(self._folder))
-                            yield StoredPicture(key, entry.stat(follow_symlinks=False).st_size)
+                            status = entry.stat(follow_symlinks=False)
+                            yield StoredPicture(key, status.st_size, now_s - status.st_mtime)
             except FileNotFoundError:  # or deleted meanwhile
                 continue
             except OSError as error:
@@ -220,12 +226,26 @@ class LocalPictureStore:
         with suppress(FileNotFoundError):
             self._store().delete(checked_path(path))
 
+    @_translate_errors
+    def stale_files(self) -> list[str]:
+        """Return the names of half-written files that killed programs have left."""
+        stale = find_stale_files(self._folder / INCOMING)
+        return sorted(str(file.relative_to(self._folder)) for file in stale)
+
+    @_translate_errors
+    def remove_stale_files(self) -> None:
+        """Remove the half-written files that killed programs have left."""
+        remove_stale_files(self._folder / INCOMING)
+
     @contextmanager
     def _incoming_file(self, picture: bytes, path: str) -> Iterator[tuple[Path, Path]]:
         """Write a picture to a temporary file; yield that and the file that it is to become.
 
         Temporary files are all in one folder, so that those of killed programs can be found.
         """
+        if not self._has_written:
+            remove_stale_files(self._folder / INCOMING)
+            self._has_written = True
         self._store(create=True)
         target = self._folder / checked_path(path)
         folder = self._folder / INCOMING
@@ -245,6 +265,5 @@ class LocalPictureStore:
         if self._opened is None:
             if not create and not self._folder.is_dir():
                 raise FileNotFoundError(f"{self._folder} does not exist")
-            remove_stale_files(self._folder / INCOMING)
             self._opened = LocalStore(self._folder, mkdir=create)
         return self._opened

@@ -155,13 +155,16 @@ class S3PictureStore:
         return bool(self._request(partial(self._list_page, PICTURE_PREFIX), PICTURE_PREFIX))
 
     def list_pictures(self) -> Iterator[StoredPicture]:
-        """Yield all pictures, labelled or not, by one LIST per thousand."""
+        """Yield all pictures, labelled or not, by one LIST per thousand.
+
+        Ages are as those of `backup_copies`.
+        """
         after, count = "", _PAGE_SIZE
         while count == _PAGE_SIZE:
             page = self._request(partial(self._list_page, PICTURE_PREFIX, after), PICTURE_PREFIX)
             for meta in page:
                 after = meta["path"]
-                yield StoredPicture(after, meta["size"])
+                yield StoredPicture(after, meta["size"], self._age_s(meta))
             count = len(page)
 
     def put(self, key: str, picture: bytes) -> None:
@@ -218,8 +221,7 @@ class S3PictureStore:
             lambda: self._bucket.list(BACKUP_PREFIX).collect(), BACKUP_PREFIX
         ):
             key = backed_up_key(meta["path"])
-            age_s = max(0.0, (self._now() - meta["last_modified"]).total_seconds())
-            copies.setdefault(key, []).append(BackupCopy(meta["path"], age_s))
+            copies.setdefault(key, []).append(BackupCopy(meta["path"], self._age_s(meta)))
         return copies
 
     def back_up(self, key: str, run: str) -> bool:
@@ -238,6 +240,13 @@ class S3PictureStore:
         checked_path(path)
         with suppress(FileNotFoundError):
             self._request(lambda: self._bucket.delete(path), path, FileNotFoundError)
+
+    def stale_files(self) -> list[str]:
+        """Return nothing: S3 has no half-written objects."""
+        return []
+
+    def remove_stale_files(self) -> None:
+        """Do nothing: S3 has no half-written objects."""
 
     def _put(self, key: str, picture: bytes, mode: Literal["create", "overwrite"]) -> None:
         checked_path(key)
@@ -259,6 +268,10 @@ class S3PictureStore:
                 raise
             self._put(probe, _PROBE, "overwrite")
         return False
+
+    def _age_s(self, meta: "ObjectMeta") -> float:
+        """Return the age of an object by the server's clock."""
+        return max(0.0, (self._now() - meta["last_modified"]).total_seconds())
 
     def _now(self) -> datetime:
         """Return the time by the server's clock."""
