@@ -95,6 +95,16 @@ def test_what_ties_a_label_to_its_picture_is_found_after_a_replacement(index):
     assert index.picture_hashes([LABEL["img_id"]]) == {LABEL["img_id"]: {LABEL["picture_sha256"]}}
 
 
+def test_a_replacement_may_name_another_picture_key(index):
+    index.create([LABEL])
+    moved = LABEL | {"s3_key": "pictures/20201231/moved.jpg"}
+    assert outcome(index.replace([Replacement(moved, version_of(index))]))[0] == {FINGERPRINT}
+    assert index.find([FINGERPRINT])[FINGERPRINT].s3_key == moved["s3_key"]
+    assert index.find_references([LABEL["s3_key"], moved["s3_key"]]) == {
+        moved["s3_key"]: {FINGERPRINT}
+    }
+
+
 def test_a_label_that_somebody_replaced_is_left(open_index):
     index, elsewhere = open_index(), open_index()
     index.create([LABEL])

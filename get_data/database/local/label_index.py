@@ -84,7 +84,6 @@ _VALUES: Mapping[str, Callable[[Document], list[Any]]] = {
     column: matching.indexed_values(path) for path, column in _COLUMNS.items()
 }
 _TOMBSTONE_COLUMNS = "fingerprint, img_id, s3_key, why, by_whom, at"
-_IDENTITY_COLUMNS = frozenset({"fingerprint", "s3_key"})  # which no replacement changes
 _SORT_ORDER = "img_id, created DESC, fingerprint"
 _SCHEMA = f"""
     CREATE TABLE labels (
@@ -258,7 +257,7 @@ class SqliteIndex:
         if not rows or not self._path.exists():
             result.changed.update(rows)
             return result
-        changed = (name for name in next(iter(rows.values())) if name not in _IDENTITY_COLUMNS)
+        changed = (name for name in next(iter(rows.values())) if name != "fingerprint")
         assignments = ", ".join(f"{name} = :{name}" for name in changed)
         statement = f"UPDATE labels SET {assignments} WHERE fingerprint = :fingerprint"
         # D15: compared and replaced in one transaction, and never created
