@@ -29,6 +29,7 @@ from common.errors import InputError
 from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
 from get_data.database import check, repair
+from get_data.database.backup import folder as backup_folder
 from get_data.database.connection import Database, open_database
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.repair import Sources
@@ -39,7 +40,6 @@ from get_data.labels import edits
 
 Item = TypeVar("Item")
 
-BACKUP_FILE = "backup.json"  # in each folder of back_up.py
 EVERYTHING = SearchQuery()
 
 TITLES: Mapping[Kind, tuple[str, str]] = {
@@ -116,7 +116,7 @@ def share(text: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script and return its exit code."""
     args = parse_args(argv)
-    backups = [folder for folder in args.folders if files.exists(folder / BACKUP_FILE)]
+    backups = [folder for folder in args.folders if files.exists(folder / backup_folder.NAME)]
     recordings = [folder for folder in args.folders if folder not in backups]
     is_changing = args.repair and not args.dry_run
 

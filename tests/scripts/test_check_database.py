@@ -501,6 +501,8 @@ def test_a_server_that_is_down_is_one_line(call, drive, monkeypatch):
     monkeypatch.setenv("PATATE_ES_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("PATATE_S3_BUCKET", "pictures")
     monkeypatch.setenv("PATATE_S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("PATATE_S3_KEY_ID", "key")
+    monkeypatch.setenv("PATATE_S3_KEY", "secret")
     monkeypatch.setattr("common.retry.FIRST_CONTACT_TIMEOUT_S", 0.0)
     code, counts, err = call(check_database, drive)
     assert (code, counts) == (1, None), err
