@@ -17,16 +17,18 @@ class LocksUnsupported(Exception):
     """A file system without locks; the message is the reason that the system gives."""
 
 
-def acquire(file: int | BinaryIO, *, wait: bool = False) -> bool:
+def acquire(file: int | BinaryIO, *, wait: bool = False, shared: bool = False) -> bool:
     """Lock a file or folder until its descriptor is closed, and return True.
 
-    If another process holds the lock: return False, or wait for it with `wait`.
+    If another process holds the lock: return False, or wait for it with `wait`. Of `shared` locks
+    there may be many at once, and none beside one that is not.
 
     Raises:
         LocksUnsupported: the file system has no locks.
     """
+    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, operation if wait else operation | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno == errno.EWOULDBLOCK:
             return False

@@ -135,9 +135,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 if not args.yes:
                     ask_before_deleting(survey, db)
-                repair_all(survey, db, sources, read_recording)
+                with files.pictures_in_use(map(folder_of, recordings)):
+                    repair_all(survey, db, sources, read_recording)
                 repaired = survey.repaired()
         return report(survey, found, repaired, count_read=count_read, dry_run=args.dry_run)
+
+
+def folder_of(recording: Path) -> Path:
+    """Return the folder of a recording that may be named by its label file."""
+    return recording if recording.is_dir() else recording.parent
 
 
 def read(folder: Path, *, repair_recording: bool) -> list[Entry]:

@@ -93,7 +93,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     output.print_message(
         f"Drew {len(chosen)} of {output.pluralize(len(documents), 'picture')} in {target}"
     )
-    output.write_json({"labels": len(documents), "drawn": len(chosen), "file": str(target)})
+    missing = sum(not files.exists(folder / document["file_name"]) for document in chosen)
+    if missing:
+        output.print_message(
+            f"warning: {output.pluralize(missing, 'picture')} not in {folder}; fetch them from the "
+            "database with search_and_download.py, into another folder"
+        )
+    output.write_json(
+        {
+            "labels": len(documents),
+            "drawn": len(chosen),
+            "missing": missing,
+            "file": str(target),
+        }
+    )
     return exit_codes.DONE
 
 

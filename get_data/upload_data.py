@@ -20,10 +20,11 @@ import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from common.batching import batches
 from common.errors import InputError
 from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
-from get_data.database.connection import IndexUpdate, open_database, update_index
+from get_data.database.connection import Database, IndexUpdate, open_database, update_index
 from get_data.database.interfaces import Failed
 from get_data.database.upload import Entry, UploadOutcome, read_entries, upload
 from get_data.labels import edits
@@ -79,17 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.update_index:
         return report_update(update_index(dry_run=args.dry_run), dry_run=args.dry_run)
 
-    entries = [
-        entry
-        for argument in args.labels
-        for entry in read(argument, args.pictures, restore=args.restore, repair=not args.dry_run)
-    ]
+    entries = [entry for argument in args.labels for entry in read(argument, args)]
 
-    with open_database(
-        writing=not args.dry_run,
-        create_bucket=args.create_bucket and not args.dry_run,
-        new_index=args.new_index,
-    ) as db:
+    used = [] if args.dry_run else [entry.picture.parent for entry in entries]
+    with (
+        files.pictures_in_use(used),
+        open_database(
+            writing=not args.dry_run,
+            create_bucket=args.create_bucket and not args.dry_run,
+            new_index=args.new_index,
+        ) as db,
+    ):
         output.print_database(db.name, db.notice)
         results = upload(
             entries, db.index, db.store, dry_run=args.dry_run, verify=args.verify, compare=True
@@ -102,14 +103,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return report(done, dry_run=args.dry_run)
 
 
-def read(argument: Path, pictures: Path | None, *, restore: bool, repair: bool) -> list[Entry]:
+def read(argument: Path, args: argparse.Namespace) -> list[Entry]:
     """Return the labels to upload, with the paths of their pictures.
 
     Raises:
         InputError: no picture was found, or the file has corrections or deletions.
     """
-    labels, documents = files.read_labels(argument, repair=repair)
-    entries = read_entries(labels, pictures, documents, restore=restore)
+    labels, documents = files.read_labels(argument, repair=not args.dry_run)
+    entries = read_entries(labels, args.pictures, documents, restore=args.restore)
     for entry in entries:
         if edits.is_marked_for_deletion(entry.document) or edits.replaced_fingerprint(
             entry.document
@@ -119,11 +120,36 @@ def read(argument: Path, pictures: Path | None, *, restore: bool, repair: bool) 
                 "apply this file with upload_to_db.py"
             )
     if entries and not any(files.exists(entry.picture) for entry in entries):
-        folder = entries[0].picture.parent
-        raise InputError(
-            f"{folder} has none of the pictures of {labels}; give their folder with -p"
-        )
+        check_uploaded(entries, labels, new_index=args.new_index)
     return entries
+
+
+def check_uploaded(entries: Sequence[Entry], labels: Path, *, new_index: bool) -> None:
+    """Check that the database knows labels of which no picture is here, as after free_space.py.
+
+    Raises:
+        InputError: it lacks one of them: most likely the pictures are in another folder.
+    """
+    with open_database(new_index=new_index) as db:
+        unknown = count_unknown(entries, db)
+    if unknown:
+        raise InputError(
+            f"{entries[0].picture.parent} has none of the pictures of {labels}, and the database "
+            f"lacks {pluralize(unknown, 'label')} of it; give the folder of the pictures with -p"
+        )
+
+
+def count_unknown(entries: Sequence[Entry], db: Database) -> int:
+    """Return how many labels the database has neither stored nor removed, nor their picture."""
+    unknown = 0
+    for batch in batches(entries):
+        keys = {entry.fingerprint: entry.label.s3_key for entry in batch}
+        names = keys.keys() - db.index.find(keys).keys()
+        names -= db.index.find_tombstones(names).keys()
+        # where an index was lost, the store still has the pictures
+        stored = db.store.sizes({keys[name] for name in names} - {""})
+        unknown += sum(keys[name] not in stored for name in names)
+    return unknown
 
 
 def report_update(update: IndexUpdate, *, dry_run: bool) -> int:

@@ -90,9 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return report(planned, findings, dry_run=True)
         ask(planned.counts, findings, db, is_agreed=args.yes, skipped=args.skip_overtaken)
 
-        outcome = changes.apply(
-            db.index, db.store, by=process.login_name(), progress=output.progress_bar
-        )
+        with files.pictures_in_use(entry.picture.parent for entry in changes.add):
+            outcome = changes.apply(
+                db.index, db.store, by=process.login_name(), progress=output.progress_bar
+            )
 
     return report(outcome, findings, dry_run=False)
 

@@ -236,7 +236,7 @@ def test_the_disk_is_told_in_minutes(tmp_path, free):
     free(GIGABYTE // 4)
     assert (
         disk.check_space(tmp_path, picture_bytes=6_700, rate_hz=20).note
-        == "delete what is uploaded"
+        == "free_space.py removes what is uploaded"
     )
 
 

@@ -95,6 +95,14 @@ def number_between(low: float, high: float, unit: str) -> Callable[[str], float]
     return parse
 
 
+def percentage(text: str) -> float:
+    """Parse a share such as `20%`, above 0 and up to all; return it as 0.2."""
+    number = _number(text.removesuffix("%"))
+    if not 0 < number <= 100:
+        raise argparse.ArgumentTypeError(f"expected a share such as 20%, got {text!r}")
+    return number / 100
+
+
 def integer_between(low: int, high: int, unit: str) -> Callable[[str], int]:
     """Return a type for integers in a range; `unit` follows the range in messages."""
 

@@ -1,8 +1,8 @@
 """Paths given to the scripts: label files, output files, interrupted recordings."""
 
 import os
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import path
@@ -146,6 +146,23 @@ def read_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str,
     count = pluralize(len(labels), "label")
     print_message(f"{folder}: interrupted recording read without repairing it: {count}")
     return file, labels
+
+
+@contextmanager
+def pictures_in_use(folders: Iterable[Path]) -> Iterator[None]:
+    """Keep the pictures of these folders where they are while the block runs.
+
+    Raises:
+        StillRecording: a recording or free_space.py is at work in one of them.
+        InputError: one of them cannot be read.
+    """
+    with ExitStack() as held:
+        for folder in sorted(set(folders)):
+            try:
+                held.enter_context(journal.shared_lock(folder))
+            except OSError as error:
+                raise InputError(f"{folder} cannot be read: {error.strerror}") from error
+        yield
 
 
 def _folder_and_file(argument: Path) -> tuple[Path, Path]:

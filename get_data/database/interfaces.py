@@ -252,10 +252,15 @@ class BackupCopy:
 
 @dataclass(frozen=True, slots=True)
 class PictureState:
-    """Size of a stored picture in bytes, and whether its content matches its key."""
+    """Size of a stored picture in bytes, and whether its content matches its key.
+
+    `is_verified`: whether the content was compared, by reading it or by a hash that the store
+    lists; otherwise it only counts as intact.
+    """
 
     size: int
     is_intact: bool
+    is_verified: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,8 @@ PROBLEM_KINDS = {
     "missing": ProblemKind(
         "label without a picture",
         "labels without a picture",
-        "They can be corrected and exported, and applied if their pictures are in the database.",
+        "Fetch them with search_and_download.py. Without them, labels can be corrected and "
+        "exported, and applied if their pictures are in the database.",
     ),
     "broken": ProblemKind(
         "broken picture",

@@ -2,15 +2,17 @@
 
 import os
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from common import links, locks, migrations
 from common.errors import InputError, ToolkitError, WriteFailed
 from common.migrations import Migration
 
 APPLICATION_ID = 0x50415441  # "PATA"; marks the file as ours
+SUFFIX = ".labelizer.sqlite3"  # after the name of the label file
 BASE_VERSION = 1  # the layout of SCHEMA
 _VALUE_COLUMNS = ("steering", "throttle")  # empty: as the label file and the class have it
 
@@ -82,6 +84,32 @@ def acquire_lock(path: Path) -> int:
             os.close(descriptor)
             raise WorkFileInUse(f"{path} is open in another labelizer; use that one or stop it")
     return descriptor
+
+
+@contextmanager
+def read_closed(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open an existing file that no labelizer has open; it stays as it is, in whatever layout.
+
+    Raises:
+        WorkFileInUse: a labelizer has it open.
+        InputError: it is not a work file, or a killed labelizer left its log.
+        WriteFailed: it cannot be locked.
+    """
+    lock = acquire_lock(path)
+    try:
+        log = wal_path(path)
+        if log.exists() and log.stat().st_size:
+            raise InputError(
+                f"{path} was left open by a killed labelizer; start and stop run_labelizer.py once"
+            )
+        address = f"file:{quote(str(path.absolute()))}?immutable=1"  # without a log beside it
+        with closing(sqlite3.connect(address, uri=True)) as database:
+            _check_format(database, path)
+            yield database
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path} cannot be read: {error}; move it away") from error
+    finally:
+        os.close(lock)
 
 
 def create_tables(database: sqlite3.Connection) -> None:

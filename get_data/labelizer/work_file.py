@@ -43,7 +43,7 @@ from get_data.labelizer.operations import (
 from get_data.labelizer.value_rules import ValueRules, with_all_values
 from get_data.labels import ids
 
-SUFFIX = ".labelizer.sqlite3"
+SUFFIX = work_database.SUFFIX
 HISTORY_LENGTH = 1000  # operations that a page gets when it opens, and can undo
 
 _COLUMNS = [column.name for column in fields(Decision)]

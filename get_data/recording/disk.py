@@ -52,9 +52,9 @@ def check_space(folder: Path, *, picture_bytes: int, rate_hz: float) -> CheckRes
     if not left:
         raise RecordingFailed(
             f"{place} has {free / 1e9:.1f} GB free, and recording leaves "
-            f"{MIN_FREE_BYTES / 1e9:.1f} GB: delete what is uploaded"
+            f"{MIN_FREE_BYTES / 1e9:.1f} GB: remove what is uploaded with free_space.py"
         )
-    note = "delete what is uploaded" if left < SOON_FULL_MINUTES else ""
+    note = "free_space.py removes what is uploaded" if left < SOON_FULL_MINUTES else ""
     return CheckResult(f"{free / 1e9:.1f} GB free, {left:,.0f} minutes at {rate_hz:g} Hz", note)
 
 

@@ -1,10 +1,10 @@
 """The journal of a recording: one line per picture, written before any label file names it.
 
 While a recording runs, its labels are lines of `labels.journal`, and so are erasures; `merge.py`
-brings them into `labels.json` afterwards. Whoever writes or merges a journal holds a lock on the
-folder.
+brings them into `labels.json` afterwards. Whoever writes or merges a journal, or removes pictures,
+holds a lock on the folder; whoever uploads its pictures shares one.
 
-The rules R7 and R10 are listed in docs/architecture.md, "Ordering rules".
+The rules R7, R10 and D25 are listed in docs/architecture.md, "Ordering rules".
 """
 
 import os
@@ -21,7 +21,7 @@ from msgspec import Raw
 
 from common import links, locks, strict_json
 from common.atomic_files import TEMPORARY_SUFFIX, sync, sync_folder
-from common.errors import RecordingFailed, StillRecording
+from common.errors import InputError, RecordingFailed, StillRecording
 from get_data.labels import ids, label_file, validation
 from get_data.labels.schema import Document
 
@@ -105,25 +105,8 @@ def acquire_lock(folder: Path) -> int:
         RecordingFailed: there is a journal, and the file system has no locks.
         OSError: the folder cannot be opened.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        # R10: the lock is on the folder's descriptor, which the writer inherits
-        _wait_for_lock(descriptor, folder)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _wait_for_lock(descriptor: int, folder: Path) -> None:
-    deadline_s = time.monotonic() + LOCK_TIMEOUT_S
-    try:
-        while not locks.acquire(descriptor):
-            if time.monotonic() >= deadline_s:
-                raise StillRecording(
-                    f"{folder} is being recorded into by another process; wait until that has ended"
-                )
-            time.sleep(_LOCK_POLL_PERIOD_S)
+        return _lock(folder, LOCK_TIMEOUT_S)
     except locks.LocksUnsupported as error:
         # R10: without locks nobody can tell whether the journal's writer is alive
         if links.lexists(folder / NAME):
@@ -132,12 +115,91 @@ def _wait_for_lock(descriptor: int, folder: Path) -> None:
                 f"({error}), so a recording that still runs would not be noticed; copy the folder "
                 "to another disk and use the copy"
             ) from error
+        return os.open(folder, os.O_RDONLY)
+
+
+def _lock(folder: Path, timeout_s: float, *, shared: bool = False) -> int:
+    """Lock the folder and return the descriptor that holds the lock.
+
+    Raises:
+        StillRecording: another process still holds the lock after `timeout_s`.
+        LocksUnsupported: the file system has no locks.
+        OSError: the folder cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # R10: the lock is on the folder's descriptor, which the writer inherits
+        is_locked = _wait_for_lock(descriptor, timeout_s, shared=shared)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if not is_locked:
+        os.close(descriptor)
+        raise StillRecording(
+            f"{folder} is being recorded into by another process, or its pictures are in use by an "
+            "upload or by free_space.py; wait until that has ended"
+        )
+    return descriptor
+
+
+def _wait_for_lock(descriptor: int, timeout_s: float, *, shared: bool) -> bool:
+    deadline_s = time.monotonic() + timeout_s
+    while not locks.acquire(descriptor, shared=shared):
+        if time.monotonic() >= deadline_s:
+            return False
+        time.sleep(_LOCK_POLL_PERIOD_S)
+    return True
 
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Lock the folder while the block runs; raises as `acquire_lock`."""
     descriptor = acquire_lock(folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def shared_lock(folder: Path) -> Iterator[None]:
+    """Keep the folder's pictures where they are while the block runs, together with others.
+
+    Without locks nothing is kept, and `removal_lock` refuses: no picture is removed there.
+
+    Raises:
+        StillRecording: a recording or a removal still runs after LOCK_TIMEOUT_S.
+        OSError: the folder cannot be opened.
+    """
+    # D25: an upload may need a picture again that it has found here
+    try:
+        descriptor = _lock(folder, LOCK_TIMEOUT_S, shared=True)
+    except locks.LocksUnsupported:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def removal_lock(folder: Path) -> Iterator[None]:
+    """Lock the folder against recordings, merges and uploads, so that pictures may be removed.
+
+    Raises:
+        StillRecording: one of them runs.
+        InputError: the file system has no locks.
+        OSError: the folder cannot be opened.
+    """
+    # D25: nobody else uses the pictures, or nothing is removed
+    try:
+        descriptor = _lock(folder, 0)
+    except locks.LocksUnsupported as error:
+        raise InputError(
+            f"{folder}: its file system has no locks ({error}), so an upload or a recording would "
+            "not be noticed, and nothing is removed; copy the folder to another disk"
+        ) from error
     try:
         yield
     finally:

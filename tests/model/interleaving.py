@@ -221,7 +221,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self._greenlet = greenlet(self._main)
-        self._greenlet.run_id = self.id
+        self._greenlet.owner = self
         self._greenlet.switch()
 
     @property
@@ -264,9 +264,14 @@ class Run:
         return self.id, self.is_alive, str(self.result), tuple(self.history)
 
 
+def current_run() -> Run:
+    """Return the calling run."""
+    return greenlet.getcurrent().owner
+
+
 def current_run_id() -> str:
     """Return the id of the calling run."""
-    return greenlet.getcurrent().run_id
+    return current_run().id
 
 
 def _to_text(result: object) -> str:

@@ -4,7 +4,7 @@ The scenarios are those of the model by which the ordering rules (`docs/architec
 found; here the real code runs through them. All labels are of one picture.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -12,23 +12,29 @@ from types import SimpleNamespace
 
 import pytest
 
+from common.errors import StillRecording
 from get_data.database import amend as amending_module
 from get_data.database import delete as deletion
+from get_data.database import free as freeing_module
 from get_data.database import upload as uploading_module
 from get_data.database.amend import amend, compare
 from get_data.database.delete import delete, reconcile
 from get_data.database.download import download
+from get_data.database.free import free
 from get_data.database.interfaces import BACKUP_PREFIX, Failed, Tombstone, picture_key
 from get_data.database.relabel import find_predecessors, remove_replaced
 from get_data.database.search.search_query import SearchQuery
 from get_data.database.upload import Entry, upload
 from get_data.labels import edits, ids
+from get_data.labels.local_pictures import LocalPicture
+from get_data.recording import journal
 from tests.conftest import START, document, picture
 from tests.model.interleaving import (
     OLD_S,
     Database,
     Scenario,
     SerialExecutor,
+    current_run,
     current_run_id,
     every_state,
     random_states,
@@ -170,6 +176,64 @@ def reading(tmp_path, name):
     return program
 
 
+@dataclass
+class Car(Database):
+    """A database, and the folder of a recording on a car that frees space."""
+
+    file: Path = field(default=NOWHERE)
+
+    def state(self):
+        return super().state(), self.file.exists()
+
+
+def parked(file, *labels):
+    """Return a function that creates the database, and the picture on the car."""
+    prepare = holding(*labels)
+
+    def prepare_car():
+        file.write_bytes(CONTENT)
+        database = prepare()
+        return Car(database.index, database.store, file=file)
+
+    return prepare_car
+
+
+def locked(file, program, lock=journal.shared_lock):
+    """Return a program that waits for the lock of the folder, as uploads and corrections do."""
+
+    def run(index, store):
+        while True:
+            current_run().pause()
+            held = lock(file.parent)
+            try:
+                held.__enter__()
+            except StillRecording:
+                continue
+            current_run().record("lock", "held")
+            try:
+                return program(index, store)
+            finally:
+                held.__exit__(None, None, None)
+
+    return run
+
+
+def freeing(file, name):
+    """F: remove the picture from the car, unless somebody uses the folder."""
+
+    def program(index, store):
+        picture = LocalPicture(LABELS[name]["img_id"], file, [LABELS[name]])
+        try:
+            with journal.removal_lock(file.parent):
+                current_run().record("lock", "held")
+                list(free([picture], index, store, needed_bytes=1))
+        except StillRecording:
+            current_run().record("lock", "refused")
+        return Report()
+
+    return program
+
+
 def report_of(results):
     results = list(results)
     stored = tuple(
@@ -193,6 +257,14 @@ def _named_runs(monkeypatch):
         monkeypatch.setattr(module, "uuid4", lambda: SimpleNamespace(hex=current_run_id()))
     for module in (amending_module, uploading_module):
         monkeypatch.setattr(module, "datetime", _Clock)
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0)
+    remove = freeing_module._remove
+
+    def remove_after_pause(*arguments, **options):
+        current_run().pause()
+        remove(*arguments, **options)
+
+    monkeypatch.setattr(freeing_module, "_remove", remove_after_pause)
 
 
 def check(state, *, going, hole=False):
@@ -210,6 +282,11 @@ def check(state, *, going, hole=False):
                 )
             for name, comment in run.result.amended:
                 check_amended(database.index, name, comment)
+    is_at_rest = not any(run.is_alive for run in state.runs.values())
+    is_freed = isinstance(database, Car) and not database.file.exists()
+    if is_at_rest and is_freed and labels and not hole:
+        contents = [CONTENT if is_stored else b"", *map(database.store.get, copies)]
+        assert CONTENT in contents, "a freed picture cannot be fetched"
     if state.is_final:
         for run in state.runs.values():
             undone = labels.intersection(run.result.deleted)
@@ -443,3 +520,92 @@ def test_a_reader_never_takes_a_wrong_picture_for_the_right_one(file, tmp_path):
                 for left in folder.iterdir():
                     left.unlink()
                 folder.rmdir()
+
+
+def freed(file, tmp_path):
+    """Return scenarios in which a car frees space."""
+    u, r = (lambda *names: locked(file, uploading(file, *names))), {}
+    r["here"] = lambda new, old: locked(file, relabelling(file, new, old))
+    r["elsewhere"] = lambda new, old: relabelling(NOWHERE, new, old)
+    d, s, f, on_car = deleting, reading, freeing(file, "L1"), (lambda *names: parked(file, *names))
+    return {
+        "deletion": (on_car("L1"), {"F": f, "D": d("L1")}, "L1"),
+        "deletion of another": (on_car("L1", "L2"), {"F": f, "D": d("L2")}, "L2"),
+        "upload": (on_car("L1"), {"F": f, "U": u("L1")}, ""),
+        "first upload": (on_car(), {"F": f, "U": u("L1")}, ""),
+        "upload of another label": (on_car("L1"), {"F": f, "U": u("L2")}, ""),
+        "relabel": (on_car("L1"), {"F": f, "R": r["here"]("L2", "L1")}, "L1"),
+        "relabel elsewhere": (on_car("L1"), {"F": f, "R": r["elsewhere"]("L2", "L1")}, "L1"),
+        "reader": (on_car("L1"), {"F": f, "S": s(tmp_path, "L1")}, ""),
+        "amend": (on_car("L1"), {"F": f, "A": amending("L1", "Ada's")}, ""),
+        "deletion, upload": (on_car("L1"), {"F": f, "D": d("L1"), "U": u("L1")}, "L1"),
+        "deletion, first upload": (on_car("L2"), {"F": f, "D": d("L2"), "U": u("L1")}, "L2"),
+        "deletion, first upload without the lock": (
+            on_car("L2"),
+            {"F": f, "D": d("L2"), "U": uploading(file, "L1")},
+            "L2",
+        ),
+        "deletion, relabel": (
+            on_car("L1"),
+            {"F": f, "D": d("L1"), "R": r["here"]("L2", "L1")},
+            "L1",
+        ),
+        "deletion, reader": (
+            on_car("L1", "L2"),
+            {"F": f, "D": d("L2"), "S": s(tmp_path, "L1")},
+            "L2",
+        ),
+        "two relabels": (
+            on_car("L1"),
+            {"F": f, "R": r["here"]("L2", "L1"), "Q": r["elsewhere"]("L3", "L1")},
+            "L1",
+        ),
+    }
+
+
+FREED = list(freed(NOWHERE, NOWHERE))
+
+
+@pytest.mark.parametrize("kills", [0, 2])
+@pytest.mark.parametrize("name", FREED)
+def test_what_a_car_has_freed_can_be_fetched(tmp_path, name, kills, every_order):
+    (tmp_path / "car").mkdir()
+    file = tmp_path / "car" / LABELS["L1"]["file_name"]
+    prepare, programs, going = freed(file, tmp_path)[name]
+    scenario = Scenario(prepare, programs, kills)
+    is_small = len(programs) == 2 and not kills
+    states = every_state(scenario) if is_small else paths(scenario, every_order)
+    # the known hole: a relabel that begins when the picture is gone has it nowhere else
+    hole = name == "deletion, relabel" and kills > 0
+    go_through(states, going=going.split(), hole=hole)
+
+
+def test_a_picture_is_freed_once_its_label_is_uploaded_or_replaced(tmp_path):
+    file = tmp_path / "car.jpg"
+    for labels, program in (
+        (("L1",), None),
+        ((), uploading(file, "L1")),
+        (("L1",), relabelling(file, "L2", "L1")),
+    ):
+        programs = {"U": program} if program else {}
+        state = Scenario(parked(file, *labels), programs).replay([])
+        while choices := state.choices():
+            state.apply(choices[0])
+        freeing_run = Scenario(lambda database=state.database: database, {"F": freeing(file, "L1")})
+        state = freeing_run.replay([])
+        while choices := state.choices():
+            state.apply(choices[0])
+        assert not file.exists(), labels
+
+
+def test_without_the_lock_of_the_folder_a_freed_picture_would_be_lost(tmp_path):
+    """D25: a relabel that has found its picture here stores it again when a deletion takes it."""
+    file = tmp_path / "car.jpg"
+    programs = {
+        "F": freeing(file, "L1"),
+        "D": deleting("L1"),
+        "R": relabelling(file, "L2", "L1"),
+    }
+    states = random_states(Scenario(parked(file, "L1"), programs), seed=3, paths=5000)
+    with pytest.raises(AssertionError, match=r"is missing|cannot be fetched"):
+        go_through(states, going=["L1"])

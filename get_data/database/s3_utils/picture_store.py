@@ -199,13 +199,10 @@ class S3PictureStore:
         """
         found = self._find(pictures)
         with ThreadPoolExecutor(THREADS) as threads:
-            intact = threads.map(
-                lambda key: self._is_intact(found[key], pictures[key], read=read), found
+            states = threads.map(
+                lambda key: self._compare(found[key], pictures[key], read=read), found
             )
-            return {
-                key: PictureState(meta["size"], is_intact)
-                for (key, meta), is_intact in zip(found.items(), intact, strict=True)
-            }
+            return dict(zip(found, states, strict=True))
 
     def make_durable(self) -> None:
         """Do nothing: S3 acknowledges a picture once it is durable."""
@@ -285,10 +282,10 @@ class S3PictureStore:
         meta = self._head(key)
         if meta is None or meta["size"] != len(picture):
             return False
-        return self._is_intact(meta, lambda: picture, read=False)
+        return self._compare(meta, lambda: picture, read=False).is_intact
 
-    def _is_intact(self, meta: "ObjectMeta", read_copy: CopyReader, *, read: bool) -> bool:
-        """Return whether an object's content matches its key.
+    def _compare(self, meta: "ObjectMeta", read_copy: CopyReader, *, read: bool) -> PictureState:
+        """Return the state of an object.
 
         A differing hash proves nothing: an object put while the bucket had another encryption has
         an ETag that is not an MD5. So the object is read, and if it is intact after all, ETags are
@@ -298,14 +295,14 @@ class S3PictureStore:
             expected = _etag_md5(meta) if self._etag_is_md5 else ""
             picture = read_copy() if expected else None
             if picture is None or _md5(picture) == expected:
-                return True
+                return PictureState(meta["size"], is_intact=True, is_verified=picture is not None)
         try:
             is_intact = key_matches(meta["path"], self.get(meta["path"]))
         except PictureMissing:
-            return False
+            is_intact = False
         if is_intact and not read:
             self._etag_is_md5 = False
-        return is_intact
+        return PictureState(meta["size"], is_intact)
 
     def _find(self, keys: Collection[str]) -> dict[str, "ObjectMeta"]:
         """Return the metadata of the pictures that exist.
