@@ -40,7 +40,9 @@ def test_driving_needs_nothing_of_the_database():
     assert within("get_data.database", modules) == set()
 
 
-@pytest.mark.parametrize("module", ["upload_data", "upload_to_db", "search_and_download"])
+@pytest.mark.parametrize(
+    "module", ["upload_data", "upload_to_db", "search_and_download", "free_space"]
+)
 def test_the_desk_needs_no_opencv_and_no_car(module):
     modules = loaded(f"get_data.{module}")
     assert modules & {"cv2", "numpy"} == set()
@@ -94,7 +96,9 @@ def test_the_labelizer_knows_no_database_and_no_car():
     }
 
 
-@pytest.mark.parametrize("module", ["upload_data", "upload_to_db", "search_and_download"])
+@pytest.mark.parametrize(
+    "module", ["upload_data", "upload_to_db", "search_and_download", "free_space"]
+)
 def test_the_desk_needs_no_django(module):
     assert "django" not in loaded(f"get_data.{module}")
 

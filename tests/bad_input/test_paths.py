@@ -4,6 +4,7 @@ import pytest
 
 from get_data import (
     contact_sheet,
+    free_space,
     search_and_download,
     upload_data,
     upload_to_db,
@@ -71,7 +72,23 @@ LABEL_TEMPLATES = [
     ("an extra argument", ["template.json"], 2, ["unrecognized arguments: template.json"]),
 ]
 
+FREE_SPACE = [
+    ("no folder", [], ["the following arguments are required: DIR"]),
+    ("no such folder", ["none"], ["none is not a folder"]),
+    ("a file", ["drive/labels.json"], ["drive/labels.json is not a folder"]),
+    ("a folder without labels", ["drive", "."], [". has no labels.json"]),
+    ("the local database", ["home/database"], ["is inside the local database"]),
+    ("no share", ["drive", "--until", "0%"], ["--until: expected a share such as 20%, got '0%'"]),
+    ("more than all", ["drive", "--until", "101%"], ["--until: expected a share such as 20%"]),
+    ("a share in words", ["drive", "--until", "half"], ["--until: expected a share such as 20%"]),
+    ("not a number", ["drive", "--until", "nan"], ["--until: expected a share such as 20%"]),
+]
+
 ROWS = [
+    *[
+        Row(f"free: {name}", free_space, arguments, 2, facts)
+        for name, arguments, facts in FREE_SPACE
+    ],
     *[
         Row(f"path: {name}", script, arguments, 2, facts)
         for name, arguments, facts in PATHS
