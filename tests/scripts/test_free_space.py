@@ -20,6 +20,7 @@ from common import locks
 from common.batching import batches
 from common.errors import DatabaseError
 from get_data import (
+    check_database,
     contact_sheet,
     edit_labels,
     free_space,
@@ -157,6 +158,19 @@ def test_a_lost_index_is_had_again_from_freed_folders(call, drive, home, tmp_pat
     code, counts, err = call(upload_data, drive, "--new-index")
     assert (code, counts["created"], counts["pictures_sent"]) == (0, 10, 0), err
     assert_fetchable(call, tmp_path / "fetched", set(range(10)))
+
+
+def test_a_repair_takes_freed_pictures_for_those_of_their_recording(call, drive, home, tmp_path):
+    """They are in the store only, and no label of a new index names them."""
+    other = save(tmp_path / "other", [document(number) for number in range(20, 23)])
+    call(upload_data, drive)
+    call(free_space, drive, *ALL)
+    for file in (home / "database").glob("index.sqlite*"):
+        file.unlink()
+    assert call(upload_data, other, "--new-index")[0] == 0
+    code, counts, err = call(check_database, drive, "--repair", "-y")
+    assert (code, counts["found"]["not_uploaded"]) == (0, 10), err
+    assert_fetchable(call, tmp_path / "fetched", {*range(10), 20, 21, 22})
 
 
 @pytest.mark.usefixtures("database")
@@ -537,14 +551,18 @@ def test_nothing_goes_while_an_upload_uses_the_folder(call, drive, monkeypatch, 
     assert (code, counts["freed"], counts["skipped"]) == (0, 0, 1)
 
 
-@pytest.mark.parametrize("script", [upload_data, upload_to_db])
-def test_uploads_wait_for_free_space_and_then_give_up(call, drive, monkeypatch, script):
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [(upload_data, []), (upload_to_db, []), (check_database, ["--repair", "-y"])],
+    ids=["upload_data", "upload_to_db", "check_database"],
+)
+def test_uploads_wait_for_free_space_and_then_give_up(call, drive, monkeypatch, script, options):
     monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
     with journal.removal_lock(drive):
-        code, counts, err = call(script, drive)
+        code, counts, err = call(script, drive, *options)
     assert (code, counts) == (1, None)
     assert str(drive) in err
-    assert call(script, drive)[0] == 0
+    assert call(script, drive, *options)[0] == 0
 
 
 def test_two_uploads_share_a_folder(drive, call, monkeypatch):
