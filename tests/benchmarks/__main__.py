@@ -1,6 +1,7 @@
 """All benchmarks, one after the other: what `make bench` runs."""
 
 from tests.benchmarks import (
+    check_database,
     labelizer,
     learning,
     local_index,
@@ -16,6 +17,7 @@ recorder.main([])
 rate_held.main([])
 stopping.main([])
 local_index.main([])
+check_database.main([])
 labelizer.main([])
 team_pictures.main([])
 team_labels.main([])
