@@ -254,6 +254,41 @@ def test_reading_leaves_what_a_killed_upload_left_half_written(tmp_path):
     assert reader.stale_files() == []
 
 
+def test_what_is_no_file_is_no_local_picture(tmp_path):
+    store = LocalPictureStore(tmp_path)
+    store.put_new(KEY, b"x")
+    (tmp_path / KEY).rename(tmp_path / "x.jpg")
+    os.mkfifo(tmp_path / KEY)
+    assert list(store.list_pictures()) == []
+    assert store.sizes([KEY]) == {}
+    assert store.put_new(KEY, b"x")
+    assert store.get(KEY) == b"x"
+
+
+def test_a_folder_of_local_pictures_may_be_a_link(tmp_path):
+    store = LocalPictureStore(tmp_path / "database")
+    store.put_new(KEY, b"x")
+    folder = (tmp_path / "database" / KEY).parent
+    folder.rename(tmp_path / "other disk")
+    folder.symlink_to(tmp_path / "other disk")
+    assert [picture.key for picture in store.list_pictures()] == [KEY]
+    (folder / "back").symlink_to(folder)
+    assert KEY in [picture.key for picture in store.list_pictures()]
+
+
+@pytest.mark.parametrize("key", ["", "index.sqlite", "pictures/../index.sqlite"])
+def test_what_no_picture_may_be_called_is_not_in_the_store(store, key):
+    store.put_new(KEY, b"x")
+    assert store.sizes([key, KEY]) == {KEY: 1}
+
+
+@pytest.mark.parametrize("key", ["pictures/\0", f"pictures/{'x' * 9999}", f"{KEY}/x"])
+def test_what_no_file_may_be_called_is_no_local_picture(tmp_path, key):
+    store = LocalPictureStore(tmp_path)
+    store.put_new(KEY, b"x")
+    assert store.sizes([key, KEY]) == {KEY: 1}
+
+
 def test_the_age_of_a_local_picture_is_that_of_its_file(tmp_path):
     store = LocalPictureStore(tmp_path)
     store.put_new(KEY, b"x")

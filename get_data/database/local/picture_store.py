@@ -4,6 +4,7 @@ Writing uses system calls instead: obstore's create-only rename needs hard links
 many network drives do not have.
 """
 
+import errno
 import functools
 import os
 import stat
@@ -41,6 +42,9 @@ from get_data.database.interfaces import (
 
 LOCAL = "local"
 INCOMING = "incoming"
+
+_ABSENT = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP))
+_MAX_DEPTH = 8  # of folders: a link may lead back
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -108,7 +112,10 @@ class LocalPictureStore:
         return any(self._folder.joinpath(PICTURE_PREFIX).rglob("*.jpg"))
 
     def list_pictures(self) -> Iterator[StoredPicture]:
-        """Yield all pictures, labelled or not, with ages by this machine's clock."""
+        """Yield all pictures, labelled or not, with ages by this machine's clock.
+
+        Links are followed, as by `get`: a folder of pictures may be on another disk.
+        """
         folders = [PICTURE_PREFIX.rstrip("/")]
         now_s = time.time()
         while folders:
@@ -117,11 +124,11 @@ class LocalPictureStore:
                 with os.scandir(self._folder / folder) as entries:
                     for entry in entries:
                         key = f"{folder}/{entry.name}"
-                        if entry.is_dir(follow_symlinks=False):
-                            folders.append(key)
-                        else:
-                            status = entry.stat(follow_symlinks=False)
+                        if entry.is_file():
+                            status = entry.stat()
                             yield StoredPicture(key, status.st_size, now_s - status.st_mtime)
+                        elif entry.is_dir() and key.count("/") < _MAX_DEPTH:
+                            folders.append(key)
             except FileNotFoundError:  # or deleted meanwhile
                 continue
             except OSError as error:
@@ -158,9 +165,17 @@ class LocalPictureStore:
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
         """Return the size in bytes of each picture that exists."""
         found: dict[str, int] = {}
-        for key in keys:
-            with suppress(FileNotFoundError):
-                found[key] = self._store().head(key)["size"]
+        for key in filter(is_store_path, keys):
+            try:
+                status = (self._folder / key).stat()
+            except ValueError:  # a zero byte
+                continue
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
+                continue
+            if stat.S_ISREG(status.st_mode):  # as `get`, which returns nothing of a pipe
+                found[key] = status.st_size
         return found
 
     def examine(
