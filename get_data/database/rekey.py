@@ -26,6 +26,7 @@ from get_data.labels import ids
 from get_data.labels.schema import Document
 
 _BATCH_SIZE = 100  # pictures in memory
+_MAX_PATH_BYTES = 1024  # of S3
 
 
 def rekey(
@@ -71,8 +72,13 @@ def rekey(
         old = {label.document.get("s3_key", "") for label in labels.values()}
         yield from _move(replacements, contents, index, store)
         # D26, D9: the old picture goes as by a deletion, so does a new one whose label has gone
-        paths = {key for key in {*old, *contents} if is_store_path(key)}
+        paths = {key for key in {*old, *contents} if may_be_stored(key)}
         reconcile(paths, index, store, run=uuid4().hex, threads=threads)
+
+
+def may_be_stored(path: str) -> bool:
+    """Return whether every store takes this path; labels may name anything."""
+    return is_store_path(path) and path.isprintable() and len(path.encode()) <= _MAX_PATH_BYTES
 
 
 def _move(
@@ -132,7 +138,7 @@ def _read_pictures(
     for name, label in labels.items():
         for path in (label.document.get("s3_key", ""), own_keys.get(name, "")):
             with suppress(PictureMissing, PictureUnreadable):
-                if is_store_path(path) and _is_picture_of(label, picture := store.get(path)):
+                if may_be_stored(path) and _is_picture_of(label, picture := store.get(path)):
                     found[name] = picture
                     break
     lost = {name: key for name, key in own_keys.items() if name not in found}

@@ -18,10 +18,9 @@ from get_data.database.interfaces import (
     LabelReference,
     PictureStore,
     Replacement,
-    is_store_path,
     key_matches,
 )
-from get_data.database.rekey import rekey
+from get_data.database.rekey import may_be_stored, rekey
 from get_data.database.survey import Difference, Kind, Survey
 from get_data.database.upload import Entry, upload
 from get_data.labels import ids, picture_file
@@ -233,5 +232,5 @@ def reconcile_pictures(
     threads: Callable[[int], Executor],
 ) -> None:
     """Bring index and store to agree on pictures; a label may name anything."""
-    paths = {key for key in keys if is_store_path(key)}
+    paths = {key for key in keys if may_be_stored(key)}
     reconcile(paths, index, store, run=uuid4().hex, threads=threads)

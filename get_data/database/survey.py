@@ -52,6 +52,7 @@ _SCHEMA = """
         age_s REAL, place TEXT, reason TEXT, is_repaired INTEGER DEFAULT 0
     );
     CREATE INDEX differences_by_kind ON differences (kind, id);
+    CREATE UNIQUE INDEX differences_once ON differences (kind, fingerprint, key);
 """
 _INDEXES = """
     CREATE INDEX labels_by_key ON labels (s3_key);
@@ -62,19 +63,19 @@ _INDEXES = """
 """
 # A picture of 0 bytes is none, whatever its label says.
 _COMPARISONS = """
-    INSERT INTO differences (kind, img_id, fingerprint, key, size)
+    INSERT OR IGNORE INTO differences (kind, img_id, fingerprint, key, size)
         SELECT 'wrong_key', img_id, fingerprint, s3_key, size FROM labels WHERE NOT has_own_key;
-    INSERT INTO differences (kind, img_id, fingerprint, key, size)
+    INSERT OR IGNORE INTO differences (kind, img_id, fingerprint, key, size)
         SELECT iif(pictures.key IS NULL, 'label_without_picture', 'wrong_size'),
             img_id, fingerprint, s3_key, labels.size
         FROM labels LEFT JOIN pictures ON pictures.key = s3_key
         WHERE has_own_key AND (
             pictures.key IS NULL OR pictures.size = 0 OR pictures.size != labels.size
         );
-    INSERT INTO differences (kind, img_id, fingerprint, key, size, age_s)
+    INSERT OR IGNORE INTO differences (kind, img_id, fingerprint, key, size, age_s)
         SELECT 'picture_without_label', '', '', key, size, age_s FROM pictures
         WHERE NOT EXISTS (SELECT 1 FROM labels WHERE s3_key = key);
-    INSERT INTO differences (kind, img_id, fingerprint, key)
+    INSERT OR IGNORE INTO differences (kind, img_id, fingerprint, key)
         SELECT 'not_deleted', labels.img_id, fingerprint, labels.s3_key
         FROM tombstones JOIN labels USING (fingerprint);
 """
@@ -142,10 +143,11 @@ class Survey:
         self._insert("copies", rows, columns=2)
 
     def add(self, differences: Iterable[Difference]) -> None:
-        """Add differences."""
+        """Add differences; a label that several recordings have counts once."""
         for each in differences:
             self._connection.execute(
-                "INSERT INTO differences (kind, img_id, fingerprint, key, size, age_s, place)"
+                "INSERT OR IGNORE INTO differences"
+                " (kind, img_id, fingerprint, key, size, age_s, place)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(each.kind, each.img_id, each.fingerprint, each.key, each.size),

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from get_data.database import rekey as rekeying_module
-from get_data.database.interfaces import BACKUP_PREFIX
+from get_data.database.interfaces import BACKUP_PREFIX, Tombstone
 from get_data.database.rekey import rekey
+from tests.helpers.faults import Recording, names_of
 from tests.model import test_interleaving
 from tests.model.interleaving import (
     Scenario,
@@ -125,6 +126,24 @@ def check(state, going, *, with_kills):
         unnamed = store.pictures.keys() - {*copies, *keys.values()}
         assert unnamed <= possible, "pictures without a label"
         assert copies == []
+
+
+def test_a_label_that_has_a_tombstone_does_not_move(monkeypatch):
+    monkeypatch.setattr(rekeying_module, "uuid4", lambda: SimpleNamespace(hex="M1"))
+    database = holding_old()()
+    database.index.add_tombstones(
+        [Tombstone(FINGERPRINTS["L1"], "x", OLD_KEY, "deleted", "test", "2024-05-01T12:00:00Z")]
+    )
+    assert rekeying("L1")(database.index, database.store) == Report()
+    assert database.index.labels[FINGERPRINTS["L1"]]["s3_key"] == OLD_KEY
+
+
+def test_a_label_names_its_new_key_once_the_picture_is_durable(monkeypatch):
+    monkeypatch.setattr(rekeying_module, "uuid4", lambda: SimpleNamespace(hex="M1"))
+    database, calls = holding_old()(), []
+    rekeying("L1")(Recording(database.index, calls), Recording(database.store, calls))
+    steps = ("put_new", "make_durable", "replace", "delete")
+    assert names_of(calls, *steps)[:4] == ["put_new", "make_durable", "replace", "delete"]
 
 
 @pytest.mark.parametrize("name", NAMES_OF_SCENARIOS)

@@ -20,8 +20,8 @@ from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.s3_utils import settings as s3_settings
 from get_data.database.s3_utils.picture_store import S3PictureStore
 from get_data.database.survey import KINDS
-from get_data.labels import label_file
-from tests.conftest import Database, document, picture, save
+from get_data.labels import edits, ids, label_file
+from tests.conftest import START, Database, document, picture, save
 from tests.helpers import faults, folders, terminal
 from tests.helpers.permissions import permissions_enforced
 
@@ -284,6 +284,96 @@ def test_a_recording_that_was_deleted_or_corrected_is_not_missing(call, base, dr
     base.index.refresh()
     code, counts, _ = call(check_database, drive)
     assert (code, counts["found"], counts["tombstones"]) == (0, NOTHING, 2)
+    assert counts["temporary"] == 0
+
+
+def test_a_picture_whose_label_cannot_be_uploaded_stays(call, local, drive, settled):
+    call(upload_data, drive)
+    label = recorded(drive, 4)
+    local.index.remove([label["label_fingerprint"]])
+    (drive / label["file_name"]).write_bytes(flipped(picture(4), 99))
+    code, counts, err = call(check_database, drive, "--repair", "-y")
+    assert (code, counts["repaired"]) == (3, NOTHING)
+    assert "SHA-256" in err
+    assert local.store.get(key_of(label)) == picture(4)
+
+
+def test_only_an_intact_copy_takes_the_place_of_a_lost_picture(call, base, drive, settled):
+    call(upload_data, drive)
+    for number, content in ((3, b""), (4, flipped(picture(4), 99)), (5, picture(6))):
+        label = recorded(drive, number)
+        base.store.delete(key_of(label))
+        (drive / label["file_name"]).write_bytes(content)
+    code, counts, _ = call(check_database, drive, "--repair")
+    assert (code, counts["found"]["label_without_picture"]) == (3, 3)
+    assert (counts["repaired"], len(base.pictures())) == (NOTHING, 7)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "x.jpg", "../../etc/passwd", "index.sqlite", "pictures/a\nb", f"pictures/{'x' * 9999}"],
+)
+def test_a_label_may_name_anything(call, base, drive, settled, key):
+    call(upload_data, drive)
+    label = recorded(drive, 4)
+    name = label["label_fingerprint"]
+    stored = base.index.read([name])[name]
+    base.index.replace([Replacement({**stored.document, "s3_key": key}, stored.version)])
+    base.index.refresh()
+    code, counts, err = call(check_database, drive)
+    assert (code, counts["found"]["wrong_key"]) == (3, 1)
+    assert all(character.isprintable() for line in err.split("\n") for character in line)
+    code, counts, err = call(check_database, drive, "--repair", "-y")
+    assert (code, counts["repaired"]["wrong_key"]) == (0, 1), err
+    assert base.labels()[name]["s3_key"] == key_of(label)
+    assert base.store.get(key_of(label)) == picture(4)
+
+
+def test_a_label_keeps_its_wrong_key_if_others_have_another_picture_of_its_id(
+    call, local, drive, settled
+):
+    call(upload_data, drive)
+    label = recorded(drive, 4)
+    name = label["label_fingerprint"]
+    stored = local.index.read([name])[name]
+    other = picture(99)
+    key = picture_key(label["img_id"], ids.sha256(other))
+    local.store.put_new("pictures/old/4.jpg", other)
+    changed = {
+        **stored.document,
+        "s3_key": "pictures/old/4.jpg",
+        "picture_sha256": ids.sha256(other),
+        "picture_size": len(other),
+    }
+    local.index.replace([Replacement(changed, stored.version)])
+    second = edits.corrected(label, created_by="Ada", direction=1, speed=1, created_on=START)
+    local.index.create(
+        [
+            edits.uploaded(
+                second, picture=picture(4), bucket="local", key=key_of(label), upload_time=START
+            )
+        ]
+    )
+    code, counts, err = call(check_database, "--repair", "-y")
+    assert (code, counts["found"]) == (3, {**NOTHING, "wrong_key": 1})
+    assert "another picture" in err
+    assert local.store.sizes([key, key_of(label)]) == {key_of(label): len(picture(4))}
+
+
+def test_half_written_files_alone_are_removed(call, local, drive, home):
+    call(upload_data, drive)
+    file = home / "database" / "incoming" / f".{'0a' * 16}.tmp"
+    file.write_bytes(b"half")
+    assert call(check_database, "--repair", "-y")[1]["repaired"]["leftover"] == 1
+    assert not file.exists()
+
+
+def test_a_label_that_two_recordings_have_is_missing_once(call, local, drive, tmp_path):
+    shutil.copytree(drive, tmp_path / "copy")
+    code, counts, _ = call(check_database, drive, tmp_path / "copy")
+    assert (code, counts["found"]["not_uploaded"]) == (3, 10)
+    code, counts, _ = call(check_database, drive, tmp_path / "copy", "--repair")
+    assert (code, counts["repaired"]["not_uploaded"], len(local.pictures())) == (0, 10, 10)
 
 
 # What other programs do meanwhile
