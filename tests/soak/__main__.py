@@ -18,6 +18,7 @@ from tqdm import tqdm
 import path
 from get_data.cli import arguments, exit_codes, output, process
 from tests.soak import (
+    backups,
     full_disk,
     jumping_clock,
     killed_recordings,
@@ -34,6 +35,7 @@ PROPERTIES = {
         *killed_recordings.PROPERTIES,
         *uploads_and_downloads.PROPERTIES,
         *full_disk.PROPERTIES,
+        *backups.PROPERTIES,
         *stalling_disk.PROPERTIES,
         *jumping_clock.PROPERTIES,
         *power_cut.PROPERTIES,
