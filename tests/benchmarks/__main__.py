@@ -1,6 +1,7 @@
 """All benchmarks, one after the other: what `make bench` runs."""
 
 from tests.benchmarks import (
+    backups,
     check_database,
     labelizer,
     learning,
@@ -17,6 +18,7 @@ recorder.main([])
 rate_held.main([])
 stopping.main([])
 local_index.main([])
+backups.main([])
 check_database.main([])
 labelizer.main([])
 team_pictures.main([])

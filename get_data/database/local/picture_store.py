@@ -148,18 +148,18 @@ class LocalPictureStore:
             PictureMissing: it does not exist.
             PictureUnreadable: this one cannot be read, others may.
         """
-        checked = checked_path(path)
+        file = self._folder / checked_path(path)
         try:
             # a pipe or a device in the place of a picture would never end
-            if stat.S_ISREG((self._folder / checked).stat().st_mode):
-                return bytes(self._store().get(checked).bytes())
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise PictureMissing(f"{self._folder} does not have {path}") from error
-        except (BaseError, OSError) as error:
+            if stat.S_ISREG(file.stat().st_mode):
+                return file.read_bytes()  # a tenth of the time that obstore takes
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # or a zero byte
+            raise PictureMissing(f"{self._folder} does not have {path!r}") from error
+        except OSError as error:
             raise PictureUnreadable(
-                f"picture store: {_first_line(error)}; check the rights of {self._folder / path}"
+                f"picture store: {_first_line(error)}; check the rights of {file}"
             ) from error
-        raise PictureMissing(f"{self._folder / path} is not a regular file")
+        raise PictureMissing(f"{file} is not a regular file")
 
     @_translate_errors
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
