@@ -107,10 +107,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def share(text: str) -> float:
     """Parse a share of pictures: "all", or a number of percent above 0."""
-    percent = 100.0 if text == "all" else arguments.positive_number(text.removesuffix("%"))
-    if not (text == "all" or text.endswith("%")) or percent > 100:
-        raise argparse.ArgumentTypeError(f'expected a share such as 5%, or "all", got {text!r}')
-    return percent / 100
+    return 1.0 if text == "all" else arguments.percentage(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

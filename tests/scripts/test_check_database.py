@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -408,6 +410,15 @@ def test_a_deletion_beside_the_check_is_no_difference(call, base, drive, monkeyp
     assert (counts["found"], counts["temporary"]) == (NOTHING, 2)
 
 
+def test_what_is_repaired_between_two_looks_is_no_difference(call, base, drive, monkeypatch):
+    def upload(_seconds):
+        assert upload_data.main([str(drive)]) == 0
+
+    monkeypatch.setattr(check_database, "time", SimpleNamespace(sleep=upload))
+    code = check_database.main([str(drive)])
+    assert (code, len(base.labels())) == (0, 10)
+
+
 def test_pictures_of_an_upload_at_work_are_left_to_it(call, base, drive):
     """It stores pictures before labels; a killed upload looks the same for an hour."""
     call(upload_data, drive)
@@ -466,6 +477,64 @@ def test_real_ages_tell_what_is_left(call, local, drive, home):
     assert call(check_database, "--repair", "-y")[0] == 0
     assert list(incoming.iterdir()) == []
     assert len(list(local.store.list_pictures())) == 9
+
+
+class Killed(BaseException):
+    """The process is killed."""
+
+
+CHANGES = {
+    SqliteIndex: ("create", "add_tombstones", "remove", "replace"),
+    LocalPictureStore: ("put", "put_new", "back_up", "delete", "make_durable"),
+}
+
+
+def kill_at(monkeypatch, number):
+    """Kill the process before its change of that number, or after it; return all changes."""
+    made, lock = [], threading.Lock()
+
+    def killing(real):
+        def change(*arguments, **options):
+            with lock:
+                place = len(made)
+                made.append(real.__name__)
+            if number >= 0 and (place > number or (place == number and number % 2)):
+                raise Killed
+            result = real(*arguments, **options)
+            if place == number:
+                raise Killed
+            return result
+
+        return change
+
+    for kind, names in CHANGES.items():
+        for name in names:
+            monkeypatch.setattr(kind, name, killing(getattr(kind, name)))
+    return made
+
+
+@pytest.mark.slow
+def test_a_repair_that_is_killed_is_completed_by_the_next(call, local, home, tmp_path, settled):
+    drive = planted(local, call, tmp_path, 2)
+    shutil.copytree(home, tmp_path / "home")
+    arguments = [str(drive), "--read-data", "all", "--repair", "-y"]
+    with pytest.MonkeyPatch.context() as patch:
+        made = kill_at(patch, -1)
+        call(check_database, *arguments)
+    changes = len(made)
+    assert {"create", "remove", "replace", "put", "put_new", "back_up", "delete"} <= set(made)
+    intact = [document(number) for number in range(18) if kind_of(number) == ""]
+    for number in range(1, changes, max(1, changes // 25)):
+        shutil.rmtree(home)
+        shutil.copytree(tmp_path / "home", home)
+        with pytest.MonkeyPatch.context() as patch:
+            kill_at(patch, number)
+            with pytest.raises(Killed):
+                check_database.main(arguments)
+        assert {key_of(label) for label in intact} <= local.pictures().keys()
+        code, _, err = call(check_database, *arguments)
+        assert code == 0, f"killed at {number}: {err}"
+        assert_mended(local, 2)
 
 
 # Questions, rights, bad input
@@ -548,7 +617,6 @@ WRONG = [
     ["--read-data", "0%"],
     ["--read-data", "abc"],
     ["--read-data", "101%"],
-    ["--read-data", "5"],
     ["--read-data", "-1%"],
     ["--read-data", "nan%"],
     ["--read-data", ""],
