@@ -176,7 +176,8 @@ def test_root_sends_nothing(car, home):
 
 
 @pytest.mark.slow
-def test_it_stops_when_a_drive_begins(car, tmp_path, monkeypatch):
+@pytest.mark.parametrize("hangs", [False, True], ids=["", "a script that hangs"])
+def test_it_stops_when_a_drive_begins(car, tmp_path, monkeypatch, hangs):
     """The script in progress is interrupted as by Ctrl-C, and no other one is started."""
     slow = tmp_path / "slow_python"
     slow.write_text(
@@ -184,7 +185,7 @@ def test_it_stops_when_a_drive_begins(car, tmp_path, monkeypatch):
 import os, signal, sys, time
 def stop(*_):
     open(os.environ["CAR"] + "/stopped", "w").write(sys.argv[1])
-    sys.exit(130)
+    {"" if hangs else "sys.exit(130)"}
 signal.signal(signal.SIGTERM, stop)
 open(os.environ["CAR"] + "/driving", "w").close()
 time.sleep({HANGS_S})

@@ -38,13 +38,23 @@ may_send() {
     ! driving || { echo "not now: a drive is running" && return 1; }
 }
 
-# Run a script, and interrupt it when a drive begins.
+# End the script, at the latest after 5 s: a drive waits 10 s for the folder of an upload.
+stop_script() {
+    kill -TERM "$script"
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        sleep 0.5
+        kill -0 "$script" 2>/dev/null || return
+    done
+    kill -KILL "$script"
+}
+
+# Run a script, and end it when a drive begins.
 parked() {
     "$python" "$@" &
     script=$!
     while kill -0 "$script" 2>/dev/null; do
         if driving; then
-            kill -TERM "$script"
+            stop_script
             wait "$script"
             echo "stopped: a drive begins"
             exit 0

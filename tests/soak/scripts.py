@@ -25,6 +25,7 @@ from tests.helpers.recordings import assert_whole
 RUN_MANUAL = [str(path.ROOT / "get_data" / "run_manual.py")]
 UPLOAD = [str(path.ROOT / "get_data" / "upload_data.py")]
 APPLY = [str(path.ROOT / "get_data" / "upload_to_db.py")]
+FREE = [str(path.ROOT / "get_data" / "free_space.py"), "--until", "100%", "-y"]
 DOWNLOAD = [str(path.ROOT / "get_data" / "search_and_download.py")]
 
 _END_TIMEOUT_S = 900.0  # retries of a lost server, on a busy machine

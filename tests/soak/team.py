@@ -283,6 +283,13 @@ PROPERTIES = (
         for_team(uploads_and_downloads.upload_against_deletion),
     ),
     Property(
+        "team_freed_space",
+        "a picture that free_space.py removed, killed or not, is on S3 and in Elasticsearch",
+        20,
+        "s for one more run",
+        for_team(uploads_and_downloads.freed_space),
+    ),
+    Property(
         "killed_servers",
         "Elasticsearch or S3 killed and restarted: the script completes, or a second run does",
         20,

@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from random import Random
 
@@ -11,6 +11,7 @@ from tests.conftest import document, save
 from tests.soak.scripts import (
     APPLY,
     DOWNLOAD,
+    FREE,
     UPLOAD,
     Contents,
     Home,
@@ -192,6 +193,49 @@ def upload_against_deletion(folder: Path, random: Random, home_at: HomeAt = loca
     return Outcome("labels existed" if existed else "labels new", took_s)
 
 
+def freed_space(folder: Path, random: Random, home_at: HomeAt = local_home) -> Outcome:
+    """Free space on a car, often killed, while a colleague deletes labels or uploads the drive."""
+    home, drive, colleague = home_at(folder / "home"), folder / "drive", folder / "colleague"
+    make_recording(drive)
+    make_recording(colleague)
+    run(UPLOAD, drive, home=home)
+    deletion = mark_for_deletion(drive, folder / "marked.json", random.choice([0.1, 0.5]), random)
+    deleted = label_file.read(deletion).keys()
+    other = random.choice([[UPLOAD, colleague], [APPLY, deletion, "-p", colleague, "-y"]])
+    is_killed = random.random() < 0.7
+    freeing = start(FREE, drive, home=home)
+    meanwhile = start(*other, home=home)
+    if is_killed:
+        kill_after(freeing, random.uniform(0, 1.0))
+    else:
+        assert wait_for_end(freeing).code == 0
+    assert wait_for_end(meanwhile).code == 0
+    assert_here_or_stored(drive, contents(home), deleted)
+    start_s = time.monotonic()
+    run(APPLY, deletion, "-p", colleague, "-y", home=home)
+    run(FREE, drive, home=home)
+    took_s = time.monotonic() - start_s
+    kept = expected_upload(drive, without=deletion)
+    assert_same(contents(home), kept)
+    assert {file.stem for file in drive.glob("*.jpg")} <= deleted, "a picture was not removed"
+    run(DOWNLOAD, "-p", folder / "fetched", home=home)
+    fetched = [file.read_bytes() for file in (folder / "fetched").glob("*.jpg")]
+    assert sorted(fetched) == sorted(kept.files.values()), "a picture was not fetched"
+    return Outcome("killed" if is_killed else "not killed", took_s)
+
+
+def assert_here_or_stored(drive: Path, found: Contents, deleted: Collection[str]) -> None:
+    """Check that each picture is on the car or in the database, or was deleted on purpose."""
+    expected = uploaded(label_file.read(drive / label_file.NAME).values()).by_picture()
+    stored = found.by_picture()
+    for key, (labels, picture) in expected.items():
+        (document,) = labels.values()
+        file = drive / document["file_name"]
+        is_here = file.exists() and file.read_bytes() == picture
+        is_stored = stored.get(key) == (labels, picture)
+        assert is_here or is_stored or document["img_id"] in deleted, f"{key} is lost"
+
+
 PROPERTIES = (
     Property(
         "killed_uploads",
@@ -220,5 +264,12 @@ PROPERTIES = (
         20,
         "s for one more run of each",
         upload_against_deletion,
+    ),
+    Property(
+        "freed_space",
+        "a picture that free_space.py removed, killed or not, is in the database",
+        50,
+        "s for one more run",
+        freed_space,
     ),
 )
