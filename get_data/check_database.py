@@ -42,10 +42,14 @@ Item = TypeVar("Item")
 
 EVERYTHING = SearchQuery()
 
+_RESTORE = (
+    "run with --repair and the folder of its recording or of a backup; if there is none, delete "
+    "the label with edit_labels.py"
+)
 TITLES: Mapping[Kind, tuple[str, str]] = {
     "label_without_picture": (
         "label without picture",
-        "run with --repair and the folder of its recording or of a backup",
+        _RESTORE,
     ),
     "picture_without_label": (
         "picture without label",
@@ -53,11 +57,11 @@ TITLES: Mapping[Kind, tuple[str, str]] = {
     ),
     "wrong_size": (
         "picture of a wrong size",
-        "run with --repair and the folder of its recording or of a backup",
+        _RESTORE,
     ),
     "wrong_content": (
         "damaged picture",
-        "run with --repair and the folder of its recording or of a backup",
+        _RESTORE,
     ),
     "not_uploaded": (
         "label that is not in the database",
@@ -229,7 +233,7 @@ def ask_before_deleting(survey: Survey, db: Database) -> None:
     """
     found = survey.found()
     deletions = [
-        (found["not_deleted"], "label", "that somebody has deleted"),
+        (found["not_deleted"], "label", "that somebody has deleted, with its picture"),
         (survey.unclaimed(), "picture", "that no label names"),
         (found["leftover"], "file", "left by killed programs"),
     ]

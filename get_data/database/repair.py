@@ -92,8 +92,10 @@ def restore_pictures(
 ) -> Iterator[Difference]:
     """Put back missing and damaged pictures of which an intact copy is found; yield all of them."""
     for batch in survey.differences(*PICTURE_KINDS):
-        for keys in batches(sorted({each.key for each in batch}), _PICTURES_IN_MEMORY):
+        lost = {each.key for each in batch}
+        for keys in batches(sorted(lost), _PICTURES_IN_MEMORY):
             found = sources.find(keys)
+            lost -= found.keys()
             # D1: the key says the content, so an intact picture may replace what has its key
             put = store.put_new if batch[0].kind == "label_without_picture" else store.put
             with sources.threads(THREADS) as pool:
@@ -104,6 +106,9 @@ def restore_pictures(
             _correct_sizes(batch, index, store)
         # D11: a deletion may have removed the label meanwhile, or restores the picture itself
         reconcile_pictures({each.key for each in batch}, index, store, sources.threads)
+        for each in batch:
+            if each.key in lost:
+                survey.give_reason(each, "no intact copy was found")
         yield from batch
 
 

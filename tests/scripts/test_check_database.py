@@ -191,6 +191,7 @@ def test_what_no_source_has_is_named_and_left(call, base, tmp_path, settled):
         for number in range(27):
             if kind_of(number) == kind:
                 (line,) = [line for line in err.splitlines() if document(number)["img_id"] in line]
+                assert "no intact copy" in line
                 assert "--repair" in line
     again = call(check_database, "--read-data", "100%")[1]["found"]
     assert again == {**NOTHING, **left}
