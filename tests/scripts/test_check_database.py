@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import path
-from get_data import check_database, edit_labels, search_and_download, upload_data
+from get_data import back_up, check_database, edit_labels, search_and_download, upload_data
 from get_data.database import check, delete
 from get_data.database.es_utils import settings as es_settings
 from get_data.database.es_utils.label_index import ElasticsearchIndex
@@ -216,10 +216,7 @@ def test_old_backup_copies_mend_what_was_lost(call, base, tmp_path, settled):
 def test_a_folder_of_a_backup_mends_pictures(call, base, drive, tmp_path, settled):
     call(upload_data, drive)
     labels = [document(number) for number in range(10)]
-    saved = LocalPictureStore(tmp_path / "backup")
-    for number in range(10):
-        saved.put_new(key_of(labels[number]), picture(number))
-    (tmp_path / "backup" / "backup.json").write_text("{}")
+    assert call(back_up, tmp_path / "backup")[0] == 0
     base.store.delete(key_of(labels[3]))
     base.store.put(key_of(labels[4]), b"")
     code, counts, err = call(check_database, tmp_path / "backup", "--repair")
