@@ -1,15 +1,14 @@
 """A file of an earlier layout becomes the newest one: whole or not at all, and read meanwhile."""
 
+import multiprocessing
 import os
 import shutil
+import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 
 import pytest
 
-import path
 from common import migrations
 from common.errors import DatabaseError, InputError
 from common.migrations import Migration
@@ -127,13 +126,14 @@ def test_a_later_layout_is_read_and_written_if_that_is_additive(
     assert_holds(index, expected)
 
 
-KILLED = """
-import os, signal, sqlite3, sys
-from common import migrations
-from tests import test_migrations as steps
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__])  # once, not in each of a hundred processes
+
 
 class Killed(sqlite3.Connection):
-    left = int(sys.argv[2])
+    """A connection whose process is killed before it has executed `left` statements."""
+
+    left = 0
 
     def execute(self, *arguments):
         Killed.left -= 1
@@ -141,21 +141,20 @@ class Killed(sqlite3.Connection):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().execute(*arguments)
 
-database = sqlite3.connect(sys.argv[1], isolation_level=None, factory=Killed)
-migrations.migrate(database, getattr(steps, sys.argv[3]))
-"""
+
+def migrate(file, statements, steps):
+    Killed.left = statements
+    database = sqlite3.connect(file, isolation_level=None, factory=Killed)
+    migrations.migrate(database, steps)
 
 
 def migrate_killed(file, statements, steps):
     """Migrate in a process that is killed before so many statements; whether it was."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(file), str(statements), steps],
-        cwd=path.ROOT,
-        check=False,
-        capture_output=True,
-    )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode == -9
+    process = PROCESSES.Process(target=migrate, args=(file, statements, steps))
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
 
 
 @pytest.mark.slow
@@ -165,7 +164,7 @@ def test_a_migration_killed_at_any_statement_is_whole_or_not_at_all(
     statements, was_killed = 0, True
     while was_killed:
         copy = shutil.copytree(file.parent, tmp_path / f"killed {statements}")
-        was_killed = migrate_killed(copy / file.name, statements, "LATER")
+        was_killed = migrate_killed(copy / file.name, statements, LATER)
         assert version_of(copy / file.name) == (1 if was_killed else 3), statements
         if was_killed:
             assert_holds(SqliteIndex(copy), expected)
@@ -224,7 +223,7 @@ def test_a_work_files_migration_killed_at_any_statement_loses_no_edit(
     while was_killed:
         copy = shutil.copytree(folder, tmp_path / f"killed {statements}")
         file = work_file.path_for(copy / label_file.NAME)
-        was_killed = migrate_killed(file, statements, "LATER_WORK")
+        was_killed = migrate_killed(file, statements, LATER_WORK)
         assert version_of(file) == (1 if was_killed else NEXT_WORK)
         with monkeypatch.context() as later:
             if not statements % 2:
