@@ -5,7 +5,6 @@ same database at the same time.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -104,44 +103,79 @@ class team_of:  # noqa: N801  reads as a function
         self.cluster.ask("DELETE", f"/{self.name},{self.name}-gone?ignore_unavailable=true")
 
 
-def run(root, script, environment, *arguments, code=0):
-    """Run a script of a version: its counts, and what it says."""
-    done = subprocess.run(
-        [sys.executable, str(root / "get_data" / script), *map(str, arguments)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    return json.loads(done.stdout) if done.stdout else None, done.stderr
+SERVE = """
+import importlib, io, json, os, sys
+from get_data.cli import process
 
-
-SEARCH_ALL = """
-import json, sys
-from get_data import search_and_download
-
-folder = sys.argv[1]
-for number, question in enumerate(sys.argv[2:]):
-    file = f"{folder}/{number}.json"
-    arguments = ["-q", question, "-p", folder, "-o", file, "--no-download", "--allow-empty"]
-    assert search_and_download.main(arguments) == 0, question
+for line in sys.stdin:
+    script, environment, arguments = json.loads(line)
+    for name in [name for name in os.environ if name.startswith("PATATE_")]:
+        del os.environ[name]
+    os.environ.update(environment)
+    main = importlib.import_module(f"get_data.{script}").main
+    output = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in output)
+    code = process.run(lambda: main(arguments))
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    texts = [stream.buffer.getvalue().decode() for stream in (sys.stdout, sys.stderr)]
+    sys.stdout, sys.stderr = output
+    print(json.dumps([code, *texts]), flush=True)
 """
 
 
+class Version:
+    """A process with the code of a version, which runs one script after the other."""
+
+    def __init__(self, root):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SERVE],
+            cwd=root,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, script, environment, arguments):
+        """Return exit code, stdout and stderr of a script."""
+        request = [script.removesuffix(".py"), environment, [*map(str, arguments)]]
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self):
+        self._process.communicate()
+
+
+_versions = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close_versions():
+    yield
+    while _versions:
+        _versions.popitem()[1].close()
+
+
+def run(root, script, environment, *arguments, code=0):
+    """Run a script of a version: its counts, and what it says."""
+    if root not in _versions:
+        _versions[root] = Version(root)
+    given, out, err = _versions[root].run(script, environment, arguments)
+    assert given == code, err
+    return json.loads(out) if out else None, err
+
+
 def found(root, environment, folder, *questions):
-    """The ids that each search finds; all in one process of a version."""
+    """The ids that each search finds, of a version."""
     folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-c", SEARCH_ALL, folder, *map(json.dumps, questions)],
-        cwd=root,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [set(label_file.read(folder / f"{number}.json")) for number in range(len(questions))]
+    answers = []
+    for question in questions:
+        file = folder / "answer.json"
+        options = ("-p", folder, "-o", file, "--no-download", "--allow-empty")
+        run(root, "search_and_download.py", environment, "-q", json.dumps(question), *options)
+        answers.append(set(label_file.read(file)))
+    return answers
 
 
 def assert_found(root, environment, folder, documents, questions):
