@@ -5,7 +5,6 @@ joins them.
 """
 
 import sqlite3
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -34,12 +33,7 @@ KINDS: Sequence[Kind] = get_args(Kind)
 _CACHE_KIB = 32_768
 _PAGE = 1000  # differences that are looked at together
 _MAX_VALUES = 10_000  # per statement; SQLite allows 32,766
-_SETTINGS = f"""
-    PRAGMA journal_mode = OFF;
-    PRAGMA synchronous = OFF;
-    PRAGMA locking_mode = EXCLUSIVE;
-    PRAGMA cache_size = -{_CACHE_KIB};
-"""
+_SETTINGS = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
 _SCHEMA = """
     CREATE TABLE labels (
         fingerprint TEXT, img_id TEXT, s3_key TEXT, size INTEGER, has_own_key INTEGER
@@ -273,32 +267,23 @@ class Survey:
 
 @contextmanager
 def open_survey() -> Iterator[Survey]:
-    """Open an empty survey in a temporary file, which is removed when the block ends.
+    """Open an empty survey in a temporary file, of which even a kill leaves nothing.
 
     Raises:
         WriteFailed: the file cannot be written.
     """
     try:
-        folder = tempfile.TemporaryDirectory(prefix="check-database-")
-    except OSError as error:
-        raise _write_failed(error) from error
-    try:
-        with (
-            folder as path,
-            closing(sqlite3.connect(f"{path}/survey.sqlite", isolation_level=None)) as connection,
-        ):
+        # Without a name, SQLite deletes the file as soon as it is open.
+        with closing(sqlite3.connect("", isolation_level=None)) as connection:
             connection.executescript(_SETTINGS + _SCHEMA)
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute("BEGIN")
             yield Survey(connection)
     except sqlite3.Error as error:
-        raise _write_failed(error) from error
-
-
-def _write_failed(error: Exception) -> WriteFailed:
-    return WriteFailed(
-        f"{tempfile.gettempdir()}: the temporary file of this check cannot be written ({error}): "
-        "it takes about 0.5 GB per million labels; free some space, or set TMPDIR to another folder"
-    )
+        raise WriteFailed(
+            f"the temporary file of this check cannot be written ({error}): it takes about 0.5 GB "
+            "per million labels; free some space in the temporary folder, or set TMPDIR to another"
+        ) from error
 
 
 _decode: Callable[[bytes], PictureReference] = msgspec.json.Decoder(PictureReference).decode

@@ -13,7 +13,7 @@ import pytest
 
 import path
 from get_data import back_up, check_database, edit_labels, search_and_download, upload_data
-from get_data.database import check, delete
+from get_data.database import check, delete, survey
 from get_data.database.es_utils import settings as es_settings
 from get_data.database.es_utils.label_index import ElasticsearchIndex
 from get_data.database.interfaces import Replacement, Tombstone, picture_key
@@ -665,10 +665,11 @@ def test_a_server_that_is_down_is_one_line(call, drive, monkeypatch):
     assert err.count("error: ") == 1
 
 
-def test_a_full_disk_is_one_line_and_changes_nothing(call, drive, home, tmp_path):
+def test_a_full_disk_is_one_line_and_changes_nothing(call, drive, home, monkeypatch):
     call(upload_data, drive)
     before = folders.snapshot(home)
-    with faults.files_up_to(8192):
+    monkeypatch.setattr(survey, "_CACHE_KIB", 8)  # what does not fit goes into the file
+    with faults.files_up_to(40_000):
         code, counts, err = call(check_database, drive, "--repair", "-y")
     assert (code, counts) == (1, None)
     assert "TMPDIR" in err
