@@ -22,8 +22,8 @@ if __name__ == "__main__":
 import argparse
 from collections.abc import Sequence
 
-from common.errors import InputError
-from get_data.cli import arguments, exit_codes, output, process
+from common.errors import DatabaseError, InputError
+from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
 from get_data.database.backup.folder import NAME, BackupFolder, Manifest
 from get_data.database.backup.restore import RestoreCounts, plan, restore
@@ -77,15 +77,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_backup(folder: BackupFolder, *, verify: bool) -> int:
     """Back up the database and return the exit code."""
-    create_folder(folder.path)
-    with folder.locked():
-        earlier = folder.read_manifest()
-        with open_database() as db:
-            missing = db.index.missing_part(tombstones=False)
-            output.print_database(db.name, db.notice, missing)
-            if missing and not earlier:
-                output.print_message("Nothing was backed up")
-                return exit_codes.FAILED
+    check_place(folder.path)
+    with open_database() as db:
+        output.print_database(db.name, db.notice)
+        missing = db.index.missing_part(tombstones=False)
+        if missing and not files.exists(folder.path / NAME):
+            raise DatabaseError(
+                f"nothing has been uploaded yet: there is no {missing}; check PATATE_HOME or the "
+                "variables of a team's database"
+            )
+        create_folder(folder.path)  # only now, for a database that exists
+        with folder.locked():
+            earlier = folder.read_manifest()
             with read_database(db.index, folder, earlier, progress=output.progress_bar) as snapshot:
                 contents = snapshot.count()
                 if earlier:
@@ -102,11 +105,24 @@ def make_backup(folder: BackupFolder, *, verify: bool) -> int:
     return report_backup(outcome, folder)
 
 
+def check_place(folder: Path) -> None:
+    """Check that there may be a backup at this place.
+
+    Raises:
+        InputError: it is no folder and cannot become one, or is inside the database.
+    """
+    files.check_outside_database(folder)
+    if not folder.parent.is_dir():  # not created: a disk that is not mounted has no folders
+        raise InputError(f"{folder.parent} is not a folder; is the disk mounted?")
+    if files.exists(folder) and not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; name another place")
+
+
 def create_folder(folder: Path) -> None:
     """Create the folder unless it exists.
 
     Raises:
-        InputError: it cannot be created, or the folder that it would be in does not exist.
+        InputError: it cannot be created.
     """
     try:
         folder.mkdir(exist_ok=True)
@@ -141,21 +157,21 @@ def report_backup(outcome: BackupOutcome, folder: BackupFolder) -> int:
     contents = outcome.contents
     output.print_message(
         f"Backed up {pluralize(contents.labels, 'label')}, "
-        f"{pluralize(contents.tombstones, 'deletion')} and "
-        f"{pluralize(contents.pictures, 'picture')}, {outcome.copied:,} of them new"
+        f"{pluralize(contents.tombstones, 'tombstone')} and "
+        f"their pictures, {outcome.copied:,} of them new"
     )
     is_lossy = bool(contents.lost_labels or contents.lost_tombstones)
     if is_lossy:
         output.print_message(
             f"warning: the database has lost {pluralize(contents.lost_labels, 'label')} and "
-            f"{pluralize(contents.lost_tombstones, 'deletion')} that the backup has; bring them "
+            f"{pluralize(contents.lost_tombstones, 'tombstone')} that the backup has; bring them "
             f"back with back_up.py {folder.path} --restore"
         )
     output.write_json(
         {
             "labels": contents.labels,
             "tombstones": contents.tombstones,
-            "pictures": contents.pictures,
+            "pictures": contents.pictures - len({failed.img_id for failed in outcome.failures}),
             "pictures_copied": outcome.copied,
             "lost": contents.lost_labels + contents.lost_tombstones,
             "failed": len(outcome.failures),
@@ -226,6 +242,12 @@ def report_restore(counts: RestoreCounts, *, dry_run: bool) -> int:
         output.print_message(
             f"{pluralize(counts.differing, 'label')} changed in the database since; they stay"
         )
+    if counts.undeleted:
+        output.print_message(
+            f"warning: {pluralize(counts.undeleted, 'label')} deleted or replaced before the "
+            "backup are there again, uploaded since; if nobody wanted that, delete them with "
+            "edit_labels.py --delete or the labelizer"
+        )
     if counts.gone:
         output.print_message(
             f"Left out {pluralize(counts.gone, 'label')} corrected or deleted in the database since"
@@ -238,6 +260,7 @@ def report_restore(counts: RestoreCounts, *, dry_run: bool) -> int:
             "differing": counts.differing,
             "gone": counts.gone,
             "tombstones": counts.tombstones,
+            "undeleted": counts.undeleted,
             "pictures_sent": counts.pictures_sent,
             "failed": len(counts.failures),
         }
@@ -246,11 +269,11 @@ def report_restore(counts: RestoreCounts, *, dry_run: bool) -> int:
 
 
 def describe(counts: RestoreCounts) -> str:
-    """Return what is restored as a phrase: "1,204 labels, 2 amendments and 31 deletions"."""
+    """Return what is restored as a phrase: "1,204 labels, 2 amendments and 31 tombstones"."""
     phrases = [pluralize(counts.created, "label")]
     if counts.amended:
         phrases.append(pluralize(counts.amended, "amendment"))
-    return f"{', '.join(phrases)} and {pluralize(counts.tombstones, 'deletion')}"
+    return f"{', '.join(phrases)} and {pluralize(counts.tombstones, 'tombstone')}"
 
 
 if __name__ == "__main__":

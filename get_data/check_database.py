@@ -1,10 +1,10 @@
-"""Check a database: labels, pictures and recordings compared with each other, and repaired.
+"""Compare labels, pictures and recordings; with --repair, put right what differs.
 
     python get_data/check_database.py drives/monday
     python get_data/check_database.py drives/monday --read-data 5% --repair
 
-Each difference is listed with its remedy. DIR is a recording, or a folder of back_up.py: what it
-has is expected in the database, and its pictures replace lost and damaged ones.
+Each difference is listed with its remedy. DIR is a recording or a folder of back_up.py: its labels
+are expected in the database, and its pictures replace lost and damaged ones.
 """
 
 import sys
@@ -20,7 +20,7 @@ if __name__ == "__main__":
 import argparse
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TypeVar
@@ -30,17 +30,16 @@ from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
 from get_data.database import check, repair
 from get_data.database.backup import folder as backup_folder
+from get_data.database.backup.folder import BackupFolder, Manifest
 from get_data.database.connection import Database, open_database
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.repair import Sources
 from get_data.database.search.search_query import SearchQuery
 from get_data.database.survey import KINDS, Difference, Kind, Survey, open_survey
 from get_data.database.upload import Entry, read_entries
-from get_data.labels import edits
+from get_data.labels import edits, label_file
 
 Item = TypeVar("Item")
-
-EVERYTHING = SearchQuery()
 
 _RESTORE = (
     "run with --repair and the folder of its recording or of a backup; if there is none, delete "
@@ -67,12 +66,12 @@ TITLES: Mapping[Kind, tuple[str, str]] = {
         "label that is not in the database",
         "run with --repair, or run upload_data.py on that folder",
     ),
-    "not_deleted": (
+    "unfinished_deletion": (
         "label that was deleted and is still there",
         "--repair completes its deletion after asking",
     ),
     "leftover": (
-        "left by a killed program",
+        "leftover of a killed program",
         "--repair removes it after asking, once its picture is safe",
     ),
     "wrong_key": (
@@ -117,15 +116,19 @@ def share(text: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script and return its exit code."""
     args = parse_args(argv)
-    backups = [folder for folder in args.folders if files.exists(folder / backup_folder.NAME)]
+    backups = read_backups(args.folders)
     recordings = [folder for folder in args.folders if folder not in backups]
     is_changing = args.repair and not args.dry_run
 
     with open_database(writing=is_changing) as db, open_survey() as survey:
         output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))
         read_recording = partial(read, repair_recording=is_changing)
-        if is_changing:  # who only reads has no right to, and sees what is a second old
+        if is_changing:  # a searcher may not refresh: what it lists may be a second old
             db.index.refresh()
+        for folder, manifest in backups.items():
+            labels = BackupFolder(folder).labels(manifest)
+            compared = check.compare_backup(labels, folder, survey, db.index)
+            finish(compared, manifest.labels.count, f"comparing {folder.name}", "label")
         count_read = compare(survey, db, recordings, read_recording, args.read_data)
         found = survey.found()
         repaired = dict.fromkeys(found, 0)
@@ -137,9 +140,27 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if not args.yes:
                     ask_before_deleting(survey, db)
                 with files.pictures_in_use(map(folder_of, recordings)):
-                    repair_all(survey, db, sources, read_recording)
+                    repair_all(survey, db, sources, read_recording, backups)
                 repaired = survey.repaired()
         return report(survey, found, repaired, count_read=count_read, dry_run=args.dry_run)
+
+
+def read_backups(folders: Iterable[Path]) -> dict[Path, Manifest]:
+    """Return the folders that have a backup, with its manifest.
+
+    Raises:
+        InputError: the backup cannot be read, or its folder is one of labels as well.
+    """
+    backups: dict[Path, Manifest] = {}
+    for folder in folders:
+        if manifest := BackupFolder(folder).read_manifest():
+            if files.exists(folder / label_file.NAME):
+                raise InputError(
+                    f"{folder} has both {backup_folder.NAME} and {label_file.NAME}; move the one "
+                    "that does not belong there"
+                )
+            backups[folder] = manifest
+    return backups
 
 
 def folder_of(recording: Path) -> Path:
@@ -233,7 +254,7 @@ def ask_before_deleting(survey: Survey, db: Database) -> None:
     """
     found = survey.found()
     deletions = [
-        (found["not_deleted"], "label", "that somebody has deleted, with its picture"),
+        (found["unfinished_deletion"], "label", "that somebody has deleted, with its picture"),
         (survey.unclaimed(), "picture", "that no label names"),
         (found["leftover"], "file", "left by killed programs"),
     ]
@@ -253,12 +274,13 @@ def repair_all(
     db: Database,
     sources: Sources,
     read_recording: Callable[[Path], Sequence[Entry]],
+    backups: Collection[Path],
 ) -> None:
     """Repair what can be repaired, and mark it."""
     index, store = db.index, db.store
     found = survey.found()
     steps: list[tuple[str, Iterable[Difference]]] = [
-        ("uploading", repair.upload_labels(survey, index, store, read_recording)),
+        ("uploading", repair.upload_labels(survey, index, store, read_recording, backups)),
         ("completing deletions", repair.complete_deletions(survey, index, store)),
         ("restoring pictures", repair.restore_pictures(survey, index, store, sources)),
         ("moving pictures", repair.move_pictures(survey, index, store, sources)),

@@ -52,9 +52,9 @@ KEPT: dict[KeptReason, str] = {
     "not_uploaded": "not in the database; upload them with upload_data.py",
     "not_applied": "corrected here and not in the database; export, and apply with upload_to_db.py",
     "deleted": "deleted from the database; delete the files by hand if nobody needs them",
-    "other_picture": "the database has another picture of this id; run upload_data.py, which says",
+    "other_picture": "the database has another picture of this id; upload_data.py lists them",
     "not_stored": "lost or damaged in the picture store; repair it with upload_data.py --verify",
-    "not_as_recorded": "not the picture that the label describes; see upload_data.py",
+    "not_as_recorded": "not the picture that the label describes; upload_data.py lists them",
     "linked": "links, or linked from elsewhere: removing them would free nothing",
 }
 
@@ -114,6 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 ask(totals, db)
             if args.yes or totals.freed:
                 totals = free_folders(folders, db, dict(needed_bytes), args, dry_run=False)
+                totals.needed_bytes = measure(folders, args.until)
 
     return report(totals, args.until, dry_run=args.dry_run)
 
@@ -126,18 +127,39 @@ def sort_folders(given: Sequence[Path]) -> list[Path]:
     """
     oldest: dict[Path, str] = {}
     for argument in given:
-        folder = argument.resolve()
-        if not folder.is_dir():
-            raise InputError(f"{argument} is not a folder; give a folder of pictures")
-        files.check_outside_database(folder)
-        names = (journal.NAME, label_file.NAME)
-        if not any(links.lexists(folder / name) for name in names):
-            raise InputError(f"{argument} has no labels.json; give a folder of labels")
-        # where there are no locks, nothing may be removed at all
-        with suppress(StillRecording), journal.removal_lock(folder):
-            pass
-        oldest[folder] = min(journal.read_ids(folder), default="")
+        try:
+            folder = argument.resolve()
+            check_folder(folder, argument)
+            oldest[folder] = find_oldest(folder)
+        except OSError as error:
+            raise InputError(f"{argument} cannot be read: {error.strerror}") from error
     return sorted(oldest, key=lambda folder: oldest[folder])
+
+
+def check_folder(folder: Path, argument: Path) -> None:
+    """Check that pictures may be removed from a folder.
+
+    Raises:
+        InputError: it is no folder of labels, or nothing may be removed there.
+        OSError: it cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{argument} is not a folder; give a folder of pictures")
+    files.check_outside_database(folder)
+    names = (journal.NAME, label_file.NAME)
+    if not any(links.lexists(folder / name) for name in names):
+        raise InputError(f"{argument} has no labels.json; give a folder of labels")
+    # where there are no locks, nothing may be removed at all
+    with suppress(StillRecording), journal.removal_lock(folder):
+        pass
+
+
+def find_oldest(folder: Path) -> str:
+    """Return the id of the oldest picture; "~", after all ids, if the labels cannot be read."""
+    try:
+        return min((img_id for img_id, _ in journal.iter_labels(folder)), default="~")
+    except (InputError, RecordingFailed):  # reported when it is this folder's turn
+        return "~"
 
 
 def measure(folders: Sequence[Path], share: float) -> dict[int, int]:
@@ -225,12 +247,11 @@ def free_pictures(
 
 
 def ask(totals: Totals, db: Database) -> None:
-    """Show the counts and ask before anything is removed.
+    """Ask before anything is removed.
 
     Raises:
         Declined: the answer was no, or there is no terminal.
     """
-    print_kept(totals)
     what = f"{describe(totals)} from this machine, all in the database {db.name}"
     output.confirm(
         f"Remove {what}. Continue?",
@@ -247,7 +268,7 @@ def print_kept(totals: Totals) -> None:
     """Print how many pictures stay, by reason, and which folders were left out."""
     for reason, text in KEPT.items():
         if count := totals.kept[reason]:
-            output.print_message(f"stay here: {pluralize(count, 'picture')}: {text}")
+            output.print_message(f"kept: {pluralize(count, 'picture')}: {text}")
     for message in totals.skipped:
         output.print_message(f"skipped: {message}")
 
@@ -256,10 +277,11 @@ def report(totals: Totals, share: float, *, dry_run: bool) -> int:
     """Print what was done, or would be, and return the exit code."""
     print_kept(totals)
     output.print_message(f"{'Would remove' if dry_run else 'Removed'} {describe(totals)}")
+    amount = f"{100 * share:g}% of the disk"
     if totals.is_enough:
-        output.print_message(f"Enough: at least {share:.0%} of the disk is free")
+        output.print_message(f"{'Would be enough' if dry_run else 'Enough'}: {amount} is free")
     else:
-        output.print_message(f"warning: less than {share:.0%} is free, and no more may be removed")
+        output.print_message(f"warning: less than {amount} {'would be' if dry_run else 'is'} free")
     output.write_json(
         {
             "freed": totals.freed,

@@ -20,7 +20,7 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import path
 from common.errors import InputError
@@ -92,11 +92,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_no_corrections(labels)
     keep_labels = not args.allow_empty and not label_file.is_empty(labels)
 
-    with open_database(for_search=True) as db:
+    with ExitStack() as opened, open_database(for_search=True) as db:
         output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))
         with closing(db.index.search(query)) as documents:
             known_fields.check(query, db.index)
             files.create_folders(args.pictures, labels.parent)
+            # a label file must not name pictures that free_space.py removes meanwhile
+            opened.enter_context(files.pictures_in_use([args.pictures]))
             results = download(
                 documents,
                 db.store,

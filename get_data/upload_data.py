@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 import argparse
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from common.batching import batches
 from common.errors import InputError
@@ -80,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.update_index:
         return report_update(update_index(dry_run=args.dry_run), dry_run=args.dry_run)
 
-    entries = [entry for argument in args.labels for entry in read(argument, args)]
+    recordings = [read(argument, args) for argument in args.labels]
+    entries = [entry for recording in recordings for entry in recording]
+    check_pictures(recordings, new_index=args.new_index)
 
     used = [] if args.dry_run else [entry.picture.parent for entry in entries]
     with (
@@ -107,7 +109,7 @@ def read(argument: Path, args: argparse.Namespace) -> list[Entry]:
     """Return the labels to upload, with the paths of their pictures.
 
     Raises:
-        InputError: no picture was found, or the file has corrections or deletions.
+        InputError: the file cannot be read, or has corrections or deletions.
     """
     labels, documents = files.read_labels(argument, repair=not args.dry_run)
     entries = read_entries(labels, args.pictures, documents, restore=args.restore)
@@ -119,28 +121,34 @@ def read(argument: Path, args: argparse.Namespace) -> list[Entry]:
                 f"{labels}, entry {entry.img_id!r}: is a correction or a deletion; "
                 "apply this file with upload_to_db.py"
             )
-    if entries and not any(files.exists(entry.picture) for entry in entries):
-        check_uploaded(entries, labels, new_index=args.new_index)
     return entries
 
 
-def check_uploaded(entries: Sequence[Entry], labels: Path, *, new_index: bool) -> None:
-    """Check that the database knows labels of which no picture is here, as after free_space.py.
+def check_pictures(recordings: Iterable[Sequence[Entry]], *, new_index: bool) -> None:
+    """Check that the database knows recordings without pictures, as free_space.py leaves them.
 
     Raises:
-        InputError: it lacks one of them: most likely the pictures are in another folder.
+        InputError: it does not: most likely the pictures are in another folder.
     """
-    with open_database(new_index=new_index) as db:
-        unknown = count_unknown(entries, db)
-    if unknown:
-        raise InputError(
-            f"{entries[0].picture.parent} has none of the pictures of {labels}, and the database "
-            f"lacks {pluralize(unknown, 'label')} of it; give the folder of the pictures with -p"
-        )
+    without = [
+        entries
+        for entries in recordings
+        if entries and not any(files.exists(entry.picture) for entry in entries)
+    ]
+    if not without:
+        return
+    with open_database(new_index=new_index) as db:  # for reading: nothing is created
+        for entries in without:
+            if unknown := count_unknown(entries, db):
+                raise InputError(
+                    f"{entries[0].picture.parent} has none of the pictures to upload, and the "
+                    f"database lacks {pluralize(unknown, 'label')} of them; give the folder of the "
+                    "pictures with -p"
+                )
 
 
 def count_unknown(entries: Sequence[Entry], db: Database) -> int:
-    """Return how many labels the database has neither stored nor removed, nor their picture."""
+    """Return how many labels have no label, no tombstone and no picture in the database."""
     unknown = 0
     for batch in batches(entries):
         keys = {entry.fingerprint: entry.label.s3_key for entry in batch}

@@ -10,12 +10,14 @@ import pytest
 
 from common import links, locks
 from get_data import back_up, edit_labels, search_and_download, upload_data, upload_to_db
+from get_data.database.backup import lines
 from get_data.database.connection import open_database
 from get_data.database.interfaces import picture_key
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels import edits, label_file
 from tests.conftest import START, document, picture, save
 from tests.helpers.permissions import permissions_enforced
+from tests.servers.addresses import new_name
 
 NOBODY_TO_ASK = 1
 SOME_FAILED = 3
@@ -241,6 +243,43 @@ def test_a_lost_amendment_comes_back(call, drive, folder):
     assert contents() == amended
 
 
+def test_a_picture_that_the_backup_has_damaged_is_taken_from_the_store(call, drive, folder):
+    """As after the loss of an index: the store has all pictures."""
+    call(back_up, folder)
+    file = next(folder.rglob("*.jpg"))
+    file.write_bytes(b"x" * len(file.read_bytes()))
+    with open_database() as db:
+        db.index.remove([label["label_fingerprint"] for label in stored_labels()])
+    code, counts, err = call(back_up, folder, "--restore", "-y")
+    assert (code, counts["created"], counts["failed"]) == (0, PICTURES, 0), err
+
+
+def test_a_restored_picture_has_the_content_of_its_key(call, drive, folder):
+    """Also where the label has no hash of it."""
+    label = edits.uploaded(document(50), picture=picture(50), bucket="", key="", upload_time=START)
+    key = picture_key(label["img_id"], label["picture_sha256"])
+    label = {name: label[name] for name in label if not name.startswith("picture_")}
+    with open_database() as db:
+        db.store.put(key, picture(50))
+        db.index.create([label | {"s3_key": key}])
+    call(back_up, folder)
+    (folder / key).write_bytes(picture(51))
+    lose_everything()
+    code, counts, err = call(back_up, folder, "--restore", "-y")
+    assert (code, counts["failed"]) == (SOME_FAILED, 1), err
+    assert label["img_id"] not in {each["img_id"] for each in stored_labels()}
+
+
+def test_deleted_labels_that_a_recording_brought_back_are_told(call, drive, folder, tmp_path):
+    delete(call, tmp_path, stored_labels()[:2])
+    call(back_up, folder)
+    lose_everything()
+    call(upload_data, drive)
+    code, counts, err = call(back_up, folder, "--restore", "-y")
+    assert (code, counts["undeleted"], counts["tombstones"]) == (0, 2, 0)
+    assert "edit_labels.py" in err
+
+
 def test_every_label_of_a_picture_is_saved(call, drive, folder, tmp_path):
     old = stored_labels()[0]
     file = tmp_path / "second.json"
@@ -464,6 +503,24 @@ class TestBadFolders:
         assert "link" in self.refuses(call, backup)
         assert sorted(target.rglob("*")) == files
 
+    def test_a_day_of_pictures_that_is_a_link(self, call, tmp_path, backup):
+        call(upload_data, tmp_path / "drive")
+        (day,) = (backup / "pictures").iterdir()
+        shutil.move(day, tmp_path / "elsewhere")
+        day.symlink_to(tmp_path / "elsewhere")
+        assert "link" in self.refuses(call, backup)
+
+    def test_a_place_inside_the_database(self, call, tmp_path, backup, home):
+        call(upload_data, tmp_path / "drive")
+        place = home / "database" / "pictures" / "backup"
+        assert str(place) in self.refuses(call, place)
+        assert not place.exists()
+
+    def test_a_line_that_never_ends(self, call, backup, monkeypatch):
+        monkeypatch.setattr(lines, "_MAX_LINE_BYTES", 500)
+        (part,) = backup.glob("labels-*")
+        assert part.name in self.refuses(call, backup, "--restore", "--dry-run")
+
     def test_a_folder_that_cannot_be_written_to(self, call, tmp_path, backup):
         call(back_up, backup, "--restore", "-y")
         call(upload_data, save(tmp_path / "more", [document(77)]))
@@ -492,6 +549,49 @@ class TestBadFolders:
             back_up.main([str(folder), *options])
         assert ended.value.code == 2
         assert not folder.exists()
+
+
+@pytest.mark.servers
+class TestTeams:
+    """What only a team's database can refuse."""
+
+    @pytest.fixture(autouse=True)
+    def _uploaded(self, call, select, tmp_path):
+        select("team")
+        call(upload_data, save(tmp_path / "drive", [document(number) for number in range(3)]))
+
+    def test_a_login_that_may_only_search_is_told(
+        self, call, folder, monkeypatch, elasticsearch_8, s3
+    ):
+        index, bucket = os.environ["PATATE_ES_INDEX"], os.environ["PATATE_S3_BUCKET"]
+        searcher = elasticsearch_8.environment(index, elasticsearch_8.searcher)
+        searcher |= s3.environment(bucket, s3.searcher)
+        for name, value in searcher.items():
+            monkeypatch.setenv(name, value)
+        code, counts, err = call(back_up, folder)
+        assert (code, counts) == (1, None)
+        assert "maintenance" in err
+        assert not (folder / "backup.json").exists()
+
+    @pytest.mark.parametrize("options", [[], ["--restore", "-y"]])
+    @pytest.mark.parametrize("name", ["PATATE_ES_USER_PWD", "PATATE_S3_KEY"])
+    def test_a_wrong_password_changes_nothing(self, call, folder, monkeypatch, options, name):
+        call(back_up, folder)
+        before = (folder / "backup.json").read_bytes()
+        monkeypatch.setenv(name, "wrong")
+        code, counts, err = call(back_up, folder, *options)
+        assert (code, counts) == (1, None)
+        assert name in err
+        assert (folder / "backup.json").read_bytes() == before
+
+    def test_a_bucket_is_created_if_asked_for(self, call, folder, monkeypatch, s3):
+        call(back_up, folder)
+        for name, value in s3.environment(new_name("bucket"), s3.admin).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PATATE_ES_INDEX", new_name("labels"))
+        assert call(back_up, folder, "--restore", "-y")[0] == 1
+        code, counts, err = call(back_up, folder, "--restore", "-y", "--create-bucket")
+        assert (code, counts["created"]) == (0, 3), err
 
 
 def test_what_a_killed_backup_left_is_removed(call, drive, folder):

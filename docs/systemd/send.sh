@@ -57,7 +57,7 @@ parked() {
             stop_script
             wait "$script"
             echo "stopped: a drive begins"
-            exit 0
+            exit $status
         fi
         sleep 0.5
     done
@@ -69,13 +69,13 @@ set --
 for folder in "$drives"/*/; do
     folder=${folder%/}
     if [ -e "$folder/labels.json" ] || [ -e "$folder/labels.journal" ]; then
-        may_send || exit 0
+        may_send || exit $status
         parked get_data/upload_data.py "$folder" || status=1
         set -- "$@" "$folder"
     fi
 done
 if [ $# -gt 0 ]; then
-    may_send || exit 0
+    may_send || exit $status
     parked get_data/free_space.py --until "$share" -y "$@" || status=1
 fi
 exit $status

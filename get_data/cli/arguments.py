@@ -98,7 +98,7 @@ def number_between(low: float, high: float, unit: str) -> Callable[[str], float]
 def percentage(text: str) -> float:
     """Parse a share such as `20%`, above 0 and up to all; return it as 0.2."""
     number = _number(text.removesuffix("%"))
-    if not 0 < number <= 100:
+    if not (text.endswith("%") and 0 < number <= 100):
         raise argparse.ArgumentTypeError(f"expected a share such as 20%, got {text!r}")
     return number / 100
 

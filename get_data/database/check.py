@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from common.batching import batches
+from get_data.database.backup.folder import SavedLabel
 from get_data.database.delete import OLD_BACKUP_S
 from get_data.database.interfaces import (
     LabelIndex,
@@ -45,6 +46,27 @@ def compare_recording(
             if entry.fingerprint not in known
         )
         survey.add_copies((key, entry.picture) for entry in batch if (key := _key_of(entry)))
+        yield from batch
+
+
+def compare_backup(
+    labels: Iterable[SavedLabel], place: Path, survey: Survey, index: LabelIndex
+) -> Iterator[SavedLabel]:
+    """Add the labels of a backup that the index neither has nor had; yield all labels."""
+    for batch in batches(labels):
+        fingerprints = [label.fingerprint for label in batch]
+        known = index.find(fingerprints).keys() | index.find_tombstones(fingerprints).keys()
+        survey.add(
+            Difference(
+                "not_uploaded",
+                label.img_id,
+                label.fingerprint,
+                label.reference.s3_key,
+                place=str(place),
+            )
+            for label in batch
+            if label.fingerprint not in known
+        )
         yield from batch
 
 
@@ -129,8 +151,11 @@ def _still_without_picture(
 def _still_without_label(
     differences: Sequence[Difference], index: LabelIndex, store: PictureStore
 ) -> Iterator[Difference]:
-    # D3: the label of a picture that was just stored is still to come
-    settled = [each for each in differences if each.age_s > SETTLED_S and is_store_path(each.key)]
+    # D3: the label of a picture that was just stored is still to come; one from the future was
+    # stored while the clock was wrong
+    settled = [
+        each for each in differences if abs(each.age_s) > SETTLED_S and is_store_path(each.key)
+    ]
     keys = {each.key for each in settled}
     named, sizes = index.find_references(keys), store.sizes(keys)
     return (each for each in settled if each.key in sizes and each.key not in named)
@@ -165,7 +190,7 @@ def _still_not_uploaded(
     return (each for each in differences if each.fingerprint not in known)
 
 
-def _still_not_deleted(
+def _still_unfinished_deletion(
     differences: Sequence[Difference], index: LabelIndex, _store: PictureStore
 ) -> Iterator[Difference]:
     # D4: the tombstone comes first, so the label is asked for last
@@ -197,7 +222,7 @@ _CONFIRMATIONS = {
     "wrong_size": _still_of_wrong_size,
     "wrong_content": _still_of_wrong_content,
     "not_uploaded": _still_not_uploaded,
-    "not_deleted": _still_not_deleted,
+    "unfinished_deletion": _still_unfinished_deletion,
     "leftover": _still_left_over,
     "wrong_key": _still_of_wrong_key,
 }

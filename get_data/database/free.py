@@ -186,7 +186,7 @@ def _compare_labels(
             candidate.keep("deleted")
         elif label is None and tombstone is None:
             candidate.keep("not_applied" if _asks_for_change(document) else "not_uploaded")
-        elif label is None:
+        elif label is None or tombstone:
             candidate.replaced.add(name)
         elif not _names_picture(label.document, candidate):
             candidate.keep("other_picture")
@@ -224,8 +224,11 @@ def _ask_store(candidates: Sequence[_Candidate], store: PictureStore) -> None:
     # a power cut must not take what was stored a moment ago, and is about to be removed here
     store.make_durable()
     for candidate in candidates:
-        if not _is_stored(candidate, states.get(candidate.key)):
+        state = states.get(candidate.key)
+        if not _is_stored(candidate, state):
             candidate.keep("not_stored")
+        elif state and candidate.file and state.file == _inode(candidate.file):
+            candidate.keep("linked")  # the store has no file of its own
 
 
 def _is_stored(candidate: _Candidate, state: PictureState | None) -> bool:
@@ -263,6 +266,10 @@ def _remove(candidate: _Candidate, *, dry_run: bool) -> None:
         candidate.finish("failed", f"{file} cannot be removed: {error.strerror}")
         return
     candidate.finish("freed")
+
+
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _identity(status: os.stat_result) -> Collection[int]:

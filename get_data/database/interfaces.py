@@ -255,12 +255,13 @@ class PictureState:
     """Size of a stored picture in bytes, and whether its content matches its key.
 
     `is_verified`: whether the content was compared, by reading it or by a hash that the store
-    lists; otherwise it only counts as intact.
+    lists; otherwise it only counts as intact. `file`: device and inode, if it is a file here.
     """
 
     size: int
     is_intact: bool
     is_verified: bool = True
+    file: tuple[int, int] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,17 @@ names it, and the old picture goes last. The rules that the comments cite are in
 `docs/architecture.md`.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from uuid import uuid4
 
 from common.batching import batches
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.delete import MAX_ROUNDS, reconcile
 from get_data.database.interfaces import (
-    Failed,
     LabelIndex,
     PictureStore,
     Replacement,
@@ -27,6 +28,15 @@ from get_data.labels.schema import Document
 
 _BATCH_SIZE = 100  # pictures in memory
 _MAX_PATH_BYTES = 1024  # of S3
+_PICTURE_NAME = re.compile(r"(.+)-[0-9a-f]{12}\.jpg")
+
+
+@dataclass(frozen=True, slots=True)
+class RekeyFailed:
+    """A label that keeps its picture's key, and the reason."""
+
+    fingerprint: str
+    reason: str
 
 
 def rekey(
@@ -36,7 +46,7 @@ def rekey(
     find_copies: Callable[[Collection[str]], Mapping[str, bytes]],
     *,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
-) -> Iterator[Failed]:
+) -> Iterator[RekeyFailed]:
     """Store the pictures of labels under their own keys, and yield the labels that failed.
 
     `find_copies` returns intact pictures from elsewhere by key.
@@ -57,12 +67,12 @@ def rekey(
             document = label.document
             picture = pictures.get(name)
             if picture is None:
-                yield Failed(document["img_id"], "no intact copy of its picture was found")
+                yield RekeyFailed(name, "no intact copy of its picture was found")
                 continue
             sha256 = ids.sha256(picture)
             # D1: another hash under the same id is another picture
             if hashes.get(document["img_id"], {sha256}) != {sha256}:
-                yield Failed(document["img_id"], "other labels have another picture of this id")
+                yield RekeyFailed(name, "other labels have another picture of this id")
                 continue
             key = picture_key(document["img_id"], sha256)
             contents[key] = picture
@@ -86,7 +96,7 @@ def _move(
     contents: Mapping[str, bytes],
     index: LabelIndex,
     store: PictureStore,
-) -> Iterator[Failed]:
+) -> Iterator[RekeyFailed]:
     """Store the pictures, let the labels name them, and yield the labels that failed."""
     for key, picture in contents.items():
         store.put_new(key, picture)
@@ -110,7 +120,7 @@ def _move(
         name = replacement.document["label_fingerprint"]
         if name not in result.replaced:
             reason = result.rejected.get(name, "somebody has changed it meanwhile")
-            yield Failed(replacement.document["img_id"], reason)
+            yield RekeyFailed(name, reason)
 
 
 def _moved(document: Document, picture: bytes, bucket: str, key: str) -> Document:
@@ -138,7 +148,7 @@ def _read_pictures(
     for name, label in labels.items():
         for path in (label.document.get("s3_key", ""), own_keys.get(name, "")):
             with suppress(PictureMissing, PictureUnreadable):
-                if may_be_stored(path) and _is_picture_of(label, picture := store.get(path)):
+                if _may_be_of(path, label) and _is_picture_of(label, picture := store.get(path)):
                     found[name] = picture
                     break
     lost = {name: key for name, key in own_keys.items() if name not in found}
@@ -147,6 +157,19 @@ def _read_pictures(
         if key in copies and _is_picture_of(labels[name], copies[key]):
             found[name] = copies[key]
     return found
+
+
+def _may_be_of(path: str, label: StoredLabel) -> bool:
+    """Return whether the label's picture may be there.
+
+    Without a hash nothing tells that a picture under another id's key is this one.
+    """
+    if not may_be_stored(path):
+        return False
+    if label.document.get("picture_sha256"):
+        return True
+    named = _PICTURE_NAME.fullmatch(path.rpartition("/")[2])
+    return named is None or named[1] == label.document["img_id"]
 
 
 def _is_picture_of(label: StoredLabel, picture: bytes) -> bool:

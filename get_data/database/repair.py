@@ -81,6 +81,8 @@ def _read_file(file: Path) -> bytes | None:
 
 
 def _read_stored(store: PictureStore, path: str) -> bytes | None:
+    if not may_be_stored(path):
+        return None
     try:
         return store.get(path)
     except (PictureMissing, PictureUnreadable):
@@ -93,7 +95,7 @@ def restore_pictures(
     """Put back missing and damaged pictures of which an intact copy is found; yield all of them."""
     for batch in survey.differences(*PICTURE_KINDS):
         lost = {each.key for each in batch}
-        for keys in batches(sorted(lost), _PICTURES_IN_MEMORY):
+        for keys in batches(sorted(filter(may_be_stored, lost)), _PICTURES_IN_MEMORY):
             found = sources.find(keys)
             lost -= found.keys()
             # D1: the key says the content, so an intact picture may replace what has its key
@@ -135,7 +137,8 @@ def _correct_sizes(batch: Sequence[Difference], index: LabelIndex, store: Pictur
         if label is None or not picture or not key_matches(each.key, picture):
             continue
         size = label.document.get("picture_size")
-        if label.document.get("picture_sha256") == ids.sha256(picture) and size != len(picture):
+        sha256 = label.document.get("picture_sha256")
+        if sha256 in (None, ids.sha256(picture)) and size != len(picture):
             document = {**label.document, "picture_size": len(picture)}
             replacements.append(Replacement(document, label.version))
     if replacements:
@@ -147,10 +150,9 @@ def move_pictures(
 ) -> Iterator[Difference]:
     """Give pictures under a wrong key their own one, and yield all their labels."""
     for batch in survey.differences("wrong_key"):
-        numbers = {each.img_id: each for each in batch}
-        fingerprints = [each.fingerprint for each in batch]
-        for failed in rekey(fingerprints, index, store, sources.find, threads=sources.threads):
-            survey.give_reason(numbers[failed.img_id], failed.reason)
+        by_fingerprint = {each.fingerprint: each for each in batch}
+        for failed in rekey(by_fingerprint, index, store, sources.find, threads=sources.threads):
+            survey.give_reason(by_fingerprint[failed.fingerprint], failed.reason)
         yield from batch
 
 
@@ -159,16 +161,23 @@ def upload_labels(
     index: LabelIndex,
     store: PictureStore,
     read_recording: Callable[[Path], Sequence[Entry]],
+    backups: Collection[Path] = (),
 ) -> Iterator[Difference]:
     """Upload labels that only recordings have, and yield all of them.
 
-    `read_recording` returns the labels of a recording, given as the `place` of a difference.
+    Those of `backups` are left to a restore. `read_recording` returns the labels of a recording,
+    given as the `place` of a difference.
     """
     missing: dict[str, dict[str, Difference]] = {}
     for batch in survey.differences("not_uploaded"):
         for each in batch:
             missing.setdefault(each.place, {})[each.fingerprint] = each
     for place, differences in missing.items():
+        if Path(place) in backups:
+            for difference in differences.values():
+                survey.give_reason(difference, f"back_up.py {place} --restore brings it back")
+                yield difference
+            continue
         entries = [each for each in read_recording(Path(place)) if each.fingerprint in differences]
         for outcome in upload(entries, index, store):
             difference = differences[outcome.fingerprint]
@@ -217,12 +226,21 @@ def complete_deletions(
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[Difference]:
     """Remove labels that have a tombstone, and yield all of them."""
-    for batch in survey.differences("not_deleted"):
+    for batch in survey.differences("unfinished_deletion"):
         tombstones = index.find_tombstones([each.fingerprint for each in batch])
-        labels = [
-            LabelReference(each.fingerprint, each.img_id, each.s3_key)
-            for each in tombstones.values()
-        ]
+        references = index.find_references({each.key for each in batch})
+        labels = []
+        for each in batch:
+            tombstone = tombstones.get(each.fingerprint)
+            if not tombstone:
+                continue
+            # D8: a label goes once its correction is there, which another restore may have lost
+            if tombstone.reason == "replaced" and not references.get(each.key, set()) - {
+                each.fingerprint
+            }:
+                survey.give_reason(each, "its correction is missing")
+                continue
+            labels.append(LabelReference(each.fingerprint, each.img_id, each.key))
         # D4: a label keeps the tombstone that it has, with its reason
         deletion = delete(labels, index, store, reason="deleted", removed_by="", threads=threads)
         for _ in deletion:

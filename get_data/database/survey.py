@@ -4,6 +4,7 @@ Labels come sorted, pictures in any order, and there may be more of both than me
 joins them.
 """
 
+import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -24,13 +25,14 @@ Kind = Literal[
     "wrong_size",
     "wrong_content",
     "not_uploaded",
-    "not_deleted",
+    "unfinished_deletion",
     "leftover",
     "wrong_key",
 ]
 KINDS: Sequence[Kind] = get_args(Kind)
 
 _CACHE_KIB = 32_768
+_KEY_ENDING = len("-0123456789ab.jpg")  # of a picture key, after the id
 _PAGE = 1000  # differences that are looked at together
 _MAX_VALUES = 10_000  # per statement; SQLite allows 32,766
 _SETTINGS = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
@@ -46,6 +48,7 @@ _SCHEMA = """
         age_s REAL, place TEXT, reason TEXT, is_repaired INTEGER DEFAULT 0
     );
     CREATE INDEX differences_by_kind ON differences (kind, id);
+    CREATE INDEX differences_by_picture ON differences (img_id);
     CREATE UNIQUE INDEX differences_once ON differences (kind, fingerprint, key);
 """
 _INDEXES = """
@@ -70,7 +73,7 @@ _COMPARISONS = """
         SELECT 'picture_without_label', '', '', key, size, age_s FROM pictures
         WHERE NOT EXISTS (SELECT 1 FROM labels WHERE s3_key = key);
     INSERT OR IGNORE INTO differences (kind, img_id, fingerprint, key)
-        SELECT 'not_deleted', labels.img_id, fingerprint, labels.s3_key
+        SELECT 'unfinished_deletion', labels.img_id, fingerprint, labels.s3_key
         FROM tombstones JOIN labels USING (fingerprint);
 """
 
@@ -193,22 +196,24 @@ class Survey:
 
     def unclaimed(self) -> int:
         """Return the number of pictures without a label that no recording has a label of."""
-        claimed = "SELECT key FROM differences WHERE kind = 'not_uploaded'"
-        row = self._connection.execute(
-            "SELECT count(*) FROM differences WHERE kind = 'picture_without_label'"
-            f" AND key NOT IN ({claimed})"
-        ).fetchone()
-        return int(row[0])
+        return sum(
+            len(keys - self.claimed(keys))
+            for batch in self.differences("picture_without_label")
+            if (keys := {each.key for each in batch})
+        )
 
     def claimed(self, keys: Collection[str]) -> set[str]:
         """Return those of the pictures of which a recording has a label that is not uploaded."""
         places = ",".join("?" * len(keys))
+        # a label without a hash, and whose file is gone, has only its id
+        ids = {key: key.rpartition("/")[2][:-_KEY_ENDING] for key in keys}
         rows = self._connection.execute(
-            "SELECT key FROM differences"
-            f" WHERE kind = 'not_uploaded' AND NOT is_repaired AND key IN ({places})",
-            list(keys),
+            "SELECT img_id FROM differences"
+            f" WHERE kind = 'not_uploaded' AND NOT is_repaired AND img_id IN ({places})",
+            list(ids.values()),
         )
-        return {key for (key,) in rows}
+        claimed = {img_id for (img_id,) in rows}
+        return {key for key, img_id in ids.items() if img_id in claimed}
 
     def mark_repaired(self, differences: Iterable[Difference]) -> None:
         """Mark differences that are no more."""
@@ -232,7 +237,7 @@ class Survey:
             " (SELECT 1 FROM labels WHERE s3_key = key AND labels.size != pictures.size)"
         )
         count = int(self._connection.execute(f"SELECT count(*) {labelled}").fetchone()[0])
-        number = -int(-count * share // 1)
+        number = math.ceil(count * share)
         # the sample is sorted, so that neighbours are asked for together
         rows = self._connection.execute(
             f"SELECT key FROM (SELECT key {labelled} ORDER BY random() LIMIT ?) ORDER BY key",
@@ -299,8 +304,8 @@ def _label_row(document: bytes) -> tuple[str, str, str, int | None, bool]:
         label = _decode(document)
     except (ValueError, TypeError, RecursionError) as error:
         raise DatabaseError(
-            f"the label index is damaged ({error}); restore it from a copy; without one see "
-            'docs/troubleshooting.md, "Uploading"'
+            f"the label index is damaged ({error}); restore it from a backup with back_up.py DIR "
+            '--restore, or from a copy; without one see docs/troubleshooting.md, "Uploading"'
         ) from error
     sha256 = label.picture_sha256 or label.s3_key[-16:-4]
     # D1: the key says the content

@@ -28,6 +28,7 @@ from get_data.database.interfaces import (
     PictureState,
     PictureStore,
     is_picture_key,
+    is_store_path,
     key_matches,
     picture_key,
     read_picture,
@@ -415,20 +416,21 @@ class _Upload:
         # without the file the stored picture serves: labels are corrected where no pictures are
         try:
             picture = _read_file(path)
+            return picture, _check_picture(picture, path, reference)
         except FileNotFoundError:
             # D6: a deletion may take the picture before the label is created, and there is no file
             picture = transfer.fetched = transfer.fetched or self._read_stored(transfer)
-        if not picture:
-            raise _PictureError(f"{path} is empty")
-        # what the label states of its picture must hold before anything is sent
-        if reference.picture_size not in (None, len(picture)):
-            raise _PictureError(
-                f"{path} is damaged: {len(picture)} bytes instead of {reference.picture_size}"
-            )
-        sha256 = ids.sha256(picture)
-        if reference.picture_sha256 not in (None, sha256):
-            raise _PictureError(f"{path} is damaged: its SHA-256 differs from the label's")
-        return picture, sha256
+        except _PictureError:
+            if not transfer.entry.is_stored:
+                raise
+            # the store may have an intact picture where a backup's is damaged
+            try:
+                picture = transfer.fetched = transfer.fetched or self._read_stored(transfer)
+            except _PictureError:
+                picture = b""
+            if not picture:
+                raise
+        return picture, _check_picture(picture, path, reference)
 
     def _read_stored(self, transfer: _Transfer) -> bytes:
         """Return the picture from the store or from a deletion's backup copy, intact.
@@ -437,7 +439,7 @@ class _Upload:
             _PictureError: there is none.
         """
         key = transfer.key or transfer.entry.reference.s3_key or transfer.entry.label.s3_key
-        if key:
+        if is_store_path(key):
             with suppress(PictureMissing):
                 picture = read_picture(self.store, key)
                 if key_matches(key, picture):
@@ -587,6 +589,27 @@ _CONFLICT = "conflict: the database has another picture of this id"
 
 class _PictureError(Exception):
     """A picture that cannot be sent; the message is the reason."""
+
+
+def _check_picture(picture: bytes, path: Path, reference: PictureReference) -> str:
+    """Check that what a label states of its picture holds, and return the picture's hash.
+
+    Raises:
+        _PictureError: it does not hold.
+    """
+    if not picture:
+        raise _PictureError(f"{path} is empty")
+    if reference.picture_size not in (None, len(picture)):
+        raise _PictureError(
+            f"{path} is damaged: {len(picture)} bytes instead of {reference.picture_size}"
+        )
+    sha256 = ids.sha256(picture)
+    if reference.picture_sha256 not in (None, sha256):
+        raise _PictureError(f"{path} is damaged: its SHA-256 differs from the label's")
+    key = reference.s3_key
+    if is_picture_key(key, reference.img_id) and key != picture_key(reference.img_id, sha256):
+        raise _PictureError(f"{path} is damaged: its SHA-256 differs from that in the label's key")
+    return sha256
 
 
 def _read_file(path: Path) -> bytes:

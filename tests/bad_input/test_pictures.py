@@ -57,7 +57,7 @@ ROWS = [
         upload_data,
         ["new"],
         2,
-        ["new has none of the pictures of new/labels.json", "-p"],
+        ["new has none of the pictures", "-p"],
         lambda workspace: save(workspace / "new", [document(90)], pictures=False),
     ),
 ]

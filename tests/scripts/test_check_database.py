@@ -7,6 +7,7 @@ import random
 import shutil
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -110,7 +111,7 @@ PLANT = {
         key_of(label), flipped(picture(number), number * 7919 % (8 * len(picture(number))))
     ),
     "not_uploaded": None,
-    "not_deleted": lambda label, base, _: base.index.add_tombstones([tombstone(label)]),
+    "unfinished_deletion": lambda label, base, _: base.index.add_tombstones([tombstone(label)]),
     "leftover": lambda label, base, _: base.store.back_up(key_of(label), "killed"),
     "wrong_key": move,
 }
@@ -139,7 +140,7 @@ def planted(base, call, tmp_path, each):
 
 def assert_mended(base, each):
     """Every label that nobody deleted is there with its picture, and nothing else is."""
-    gone = ("picture_without_label", "not_deleted")
+    gone = ("picture_without_label", "unfinished_deletion")
     expected = {
         document(number)["label_fingerprint"]: number
         for number in range(9 * each)
@@ -710,3 +711,108 @@ def test_a_checked_database_answers_searches(call, base, tmp_path, settled):
     call(check_database, drive, "--read-data", "all", "--repair", "-y")
     code, counts, _ = call(search_and_download, "-p", tmp_path / "found")
     assert (code, counts["fetched"]) == (0, 14)
+
+
+class TestWhatMustNotBeDeleted:
+    """A repair never takes the last intact copy of a picture that a label describes."""
+
+    pytestmark = pytest.mark.usefixtures("settled")
+
+    def test_labels_that_only_a_backup_has_are_named_and_keep_their_pictures(
+        self, call, local, tmp_path
+    ):
+        labels = [document(number) for number in range(4)]
+        call(upload_data, save(tmp_path / "drive", labels))
+        call(back_up, tmp_path / "backup")
+        local.index.remove([labels[0]["label_fingerprint"], labels[1]["label_fingerprint"]])
+        local.store.delete(key_of(labels[1]))
+        code, counts, err = call(check_database, tmp_path / "backup", "--repair", "-y")
+        assert (code, counts["found"]["not_uploaded"]) == (3, 2), err
+        assert "--restore" in err
+        assert local.store.sizes([key_of(labels[0])])
+        assert call(back_up, tmp_path / "backup", "--restore", "-y")[0] == 0
+        assert call(check_database, tmp_path / "backup")[0] == 0
+        assert len(local.labels()) == 4
+
+    @pytest.mark.parametrize("target", [".", "20240501"])
+    def test_a_folder_that_is_also_reached_by_a_link_is_listed_once(
+        self, call, local, home, tmp_path, target
+    ):
+        labels = [document(number) for number in range(3)]
+        call(upload_data, save(tmp_path / "drive", labels))
+        (home / "database" / "pictures" / "latest").symlink_to(target)
+        code, counts, err = call(check_database, "--repair", "-y")
+        assert (code, counts["pictures"]) == (0, 3), err
+        assert len(local.pictures()) == 3
+
+    def test_a_freed_picture_of_a_label_without_a_hash_stays(self, call, local, tmp_path):
+        label = document(0)
+        del label["picture_sha256"], label["picture_size"]
+        drive = save(tmp_path / "drive", [label])
+        call(upload_data, drive)
+        (drive / label["file_name"]).unlink()
+        local.index.remove([label["label_fingerprint"]])
+        code, counts, err = call(check_database, drive, "--repair", "-y")
+        assert (code, counts["found"]["picture_without_label"]) == (3, 1), err
+        assert len(list(local.store.list_pictures())) == 1
+
+    def test_the_picture_of_another_id_is_not_taken_for_that_of_a_label_without_a_hash(
+        self, call, local, tmp_path
+    ):
+        labels = [document(number) for number in range(2)]
+        call(upload_data, save(tmp_path / "drive", labels))
+        name = labels[0]["label_fingerprint"]
+        stored = local.index.read([name])[name]
+        wrong = {**stored.document, "s3_key": key_of(labels[1])}
+        del wrong["picture_sha256"], wrong["picture_size"]
+        local.index.replace([Replacement(wrong, stored.version)])
+        call(check_database, tmp_path / "drive", "--repair", "-y")
+        assert local.index.read([name])[name].document.get("s3_key") in (
+            key_of(labels[0]),
+            key_of(labels[1]),
+        )
+        assert local.store.get(key_of(labels[1])) == picture(1)
+
+    def test_a_replaced_label_without_its_correction_stays(self, call, local, tmp_path):
+        label = document(0)
+        call(upload_data, save(tmp_path / "drive", [label]))
+        local.index.add_tombstones([tombstone(label, reason="replaced")])
+        code, counts, err = call(check_database, "--repair", "-y")
+        assert (code, counts["found"]["unfinished_deletion"]) == (3, 1)
+        assert "correction" in err
+        assert local.labels().keys() == {label["label_fingerprint"]}
+
+
+def test_a_picture_from_the_future_is_no_upload_at_work(call, local, home, tmp_path):
+    """As one stored while the clock was ahead."""
+    label = document(0)
+    call(upload_data, save(tmp_path / "drive", [label]))
+    local.index.remove([label["label_fingerprint"]])
+    ahead_s = time.time() + 10 * check.SETTLED_S
+    os.utime(home / "database" / key_of(label), (ahead_s, ahead_s))
+    code, counts, _ = call(check_database)
+    assert (code, counts["found"]["picture_without_label"]) == (3, 1)
+
+
+def test_a_wrong_size_is_corrected_without_a_hash_in_the_label(call, local, tmp_path, settled):
+    label = document(0)
+    call(upload_data, save(tmp_path / "drive", [label]))
+    name = label["label_fingerprint"]
+    stored = local.index.read([name])[name]
+    wrong = {**stored.document, "picture_size": 1}
+    del wrong["picture_sha256"]
+    local.index.replace([Replacement(wrong, stored.version)])
+    code, counts, err = call(check_database, tmp_path / "drive", "--repair", "-y")
+    assert (code, counts["repaired"]["wrong_size"]) == (0, 1), err
+    assert local.labels()[name]["picture_size"] == len(picture(0))
+
+
+def test_a_folder_of_both_a_backup_and_labels_is_refused(call, local, tmp_path):
+    drive = save(tmp_path / "drive", [document(0)])
+    call(upload_data, drive)
+    call(back_up, tmp_path / "backup")
+    for file in (tmp_path / "backup").glob("*.*"):
+        shutil.copy(file, drive)
+    assert call(check_database, drive)[0] == 2
+    (drive / "backup.json").write_bytes(b"")
+    assert call(check_database, drive)[0] == 2

@@ -32,7 +32,7 @@ from get_data import (
 from get_data.database import free as free_module
 from get_data.database import upload as upload_module
 from get_data.database.connection import open_database
-from get_data.database.interfaces import picture_key
+from get_data.database.interfaces import Tombstone, picture_key
 from get_data.labelizer.workspace import open_workspace
 from get_data.labels import ids, label_file
 from get_data.labels.local_pictures import KeptReason
@@ -198,6 +198,31 @@ def test_two_folders_begin_with_the_older_one(call, tmp_path):
     assert (numbers_in(old), numbers_in(new)) == (set(), {22, 23, 24})
 
 
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["link", "hard link"])
+def test_a_picture_that_the_store_has_only_by_a_link_stays(call, drive, home, link):
+    """As a tool that removes duplicates leaves it."""
+    call(upload_data, drive)
+    stored = home / "database" / stored_key(3)
+    stored.unlink()
+    link(drive / drive_label(3)["file_name"], stored)
+    code, counts, _ = call(free_space, drive, *ALL)
+    assert (code, counts["freed"], counts["kept"]["linked"]) == (0, 9, 1)
+    assert stored.read_bytes() == picture(3)
+
+
+@pytest.mark.parametrize("damage", ["labels.json", "journal"])
+def test_a_folder_that_cannot_be_read_does_not_hold_up_the_others(call, drive, tmp_path, damage):
+    call(upload_data, drive)
+    bad = save(tmp_path / "bad", [document(number) for number in range(20, 23)])
+    if damage == "labels.json":
+        (bad / label_file.NAME).write_text('{"20240501T12-00-02-000000": {')
+    else:
+        (bad / journal.NAME).mkdir()
+    code, counts, err = call(free_space, bad, drive, *ALL)
+    assert (code, counts["freed"], counts["failed"]) == (3, 10, 1), err
+    assert str(bad) in err
+
+
 @pytest.mark.usefixtures("disk")
 def test_a_dry_run_counts_like_the_real_run_and_changes_nothing(call, drive, tmp_path, home):
     call(upload_data, drive)
@@ -348,6 +373,21 @@ def hard_linked(call, drive):
     os.link(drive / drive_label(3)["file_name"], drive.parent / "best.jpg")
 
 
+def half_replaced(call, drive):
+    """Add the tombstone of a correction that is not there."""
+    one = drive_label(3)
+    gone = Tombstone(
+        one["label_fingerprint"],
+        one["img_id"],
+        stored_key(3),
+        "replaced",
+        "Ada",
+        "2024-05-02T12:00:00.000000Z",
+    )
+    with opened() as db:
+        db.index.add_tombstones([gone])
+
+
 def two_labels_of_one_file(call, drive):
     labels = label_file.read(drive / label_file.NAME)
     other = {**drive_label(3), "img_id": "x"}
@@ -381,6 +421,7 @@ STAY = {
     "a link": (link, "linked"),
     "the target of a link": (linked, "linked"),
     "hard linked": (hard_linked, "linked"),
+    "replaced by a correction that is lost": (half_replaced, "not_uploaded"),
     "a second label is not uploaded": (two_labels_of_one_file, "not_uploaded"),
 }
 
@@ -563,6 +604,15 @@ def test_uploads_wait_for_free_space_and_then_give_up(call, drive, monkeypatch, 
     assert (code, counts) == (1, None)
     assert str(drive) in err
     assert call(script, drive, *options)[0] == 0
+
+
+def test_a_download_waits_for_free_space_too(call, drive, monkeypatch, tmp_path):
+    call(upload_data, drive)
+    call(search_and_download, "-p", tmp_path / "set")
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.1)
+    with journal.removal_lock(tmp_path / "set"):
+        assert call(search_and_download, "-p", tmp_path / "set")[0] == 1
+    assert call(search_and_download, "-p", tmp_path / "set")[0] == 0
 
 
 def test_two_uploads_share_a_folder(drive, call, monkeypatch):

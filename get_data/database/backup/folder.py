@@ -133,8 +133,13 @@ class BackupFolder:
         for name, description in _OTHERS.items():
             if links.lexists(self.path / name):
                 raise InputError(f"{self.path} is {description}; name another folder")
-        for name in (PICTURE_PREFIX.rstrip("/"), INCOMING):
-            links.check_not_link(self.path / name)
+        pictures = self.path / PICTURE_PREFIX
+        try:
+            days = list(pictures.iterdir()) if links.lexists(pictures) else []
+        except OSError as error:
+            raise InputError(f"{pictures} cannot be read: {error.strerror}") from error
+        for place in (self.path / PICTURE_PREFIX.rstrip("/"), self.path / INCOMING, *days):
+            links.check_not_link(place)
 
     def read_manifest(self) -> Manifest | None:
         """Return the manifest of the backup, None if there is none.
@@ -153,7 +158,8 @@ class BackupFolder:
             raise InputError(f"{file}: {error}; {_OTHER_COPY}") from error
         if manifest.format != FORMAT:
             raise InputError(
-                f"{file} has format {manifest.format}, this toolkit knows {FORMAT}: update it"
+                f"{file} has format {manifest.format}, this toolkit knows {FORMAT}: update this "
+                "checkout"
             )
         for part in (manifest.labels, manifest.tombstones):
             if lines.hash_file(self.path / part.file) != part.sha256:

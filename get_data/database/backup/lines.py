@@ -17,6 +17,7 @@ _PREFIX = "lines."
 _FAST = 1  # gzip level for a file that is soon removed
 _SMALL = 6  # level 9 takes three times as long, for 2 %
 _BLOCK_BYTES = 2**20
+_MAX_LINE_BYTES = 2**24  # a label has about a thousand
 
 
 class LineWriter:
@@ -79,8 +80,13 @@ def read_lines(file: Path) -> Iterator[bytes]:
         InputError: it cannot be read, or is damaged.
     """
     with _opened(file) as raw, gzip.GzipFile(fileobj=raw, mode="rb") as content:
-        for line in content:
-            yield line.removesuffix(b"\n")
+        while line := content.readline(_MAX_LINE_BYTES):
+            if not line.endswith(b"\n"):
+                raise InputError(
+                    f"{file} is damaged (a line is cut off, or has more than {_MAX_LINE_BYTES:,} "
+                    "bytes); take another copy of the backup"
+                )
+            yield line[:-1]
 
 
 def hash_file(file: Path) -> str:

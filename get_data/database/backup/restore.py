@@ -40,7 +40,8 @@ class RestoreCounts:
 
     `there`: as in the backup. `amended`: the database had them as before an amendment.
     `differing`: changed in the database since, and therefore left. `gone`: deleted or replaced
-    since, and therefore left out. `tombstones`: added.
+    since, and therefore left out. `tombstones`: added. `undeleted`: labels that the backup knows as
+    deleted or replaced, and that the database has: they were uploaded again.
     """
 
     created: int = 0
@@ -49,6 +50,7 @@ class RestoreCounts:
     differing: int = 0
     gone: int = 0
     tombstones: int = 0
+    undeleted: int = 0
     pictures_sent: int = 0
     failures: list[Failed] = field(default_factory=list)
 
@@ -76,8 +78,9 @@ def plan(
     counts = RestoreCounts()
     for tombstones in batches(folder.tombstones(manifest)):
         names = {tombstone.fingerprint for tombstone in tombstones}
-        there = index.find(names).keys() | index.find_tombstones(names).keys()
-        counts.tombstones += len(names - there)
+        found, known = index.find(names).keys(), index.find_tombstones(names).keys()
+        counts.tombstones += len(names - found - known)
+        counts.undeleted += len(found - known)
     labels = progress(
         folder.labels(manifest), total=manifest.labels.count, description="comparing", unit="label"
     )
@@ -142,6 +145,7 @@ class _Restore:
         lost = [each for each in tombstones if each.fingerprint not in found.keys() | known.keys()]
         self.index.add_tombstones(lost)
         self.counts.tombstones += len(lost)
+        self.counts.undeleted += len(found.keys() - known.keys())
         # D22: an upload may have created the label before it could see the tombstone
         valid = names - (found.keys() - known.keys())
         late = self.index.find(valid)

@@ -184,7 +184,8 @@ class Snapshot:
             return decode_label(line)
         except (ValueError, RecursionError) as error:
             raise DatabaseError(
-                f"the label index {self._index.name} is damaged ({error}); nothing was backed up"
+                f"the label index {self._index.name} is damaged ({error}); an earlier backup is as "
+                "it was and can be restored with back_up.py DIR --restore"
             ) from error
 
     def count(self) -> Contents:
@@ -288,7 +289,6 @@ def save(
         # D20: a missing picture was deleted meanwhile; one whose label is still there is lost
         if missing:
             snapshot.settle()
-            snapshot.read_again(missing)
             still_there = (each for each in snapshot.pictures() if each.img_id in missing)
             for result in copy(still_there):
                 copied += result.is_copied
@@ -348,7 +348,7 @@ def _copy(reference: PictureReference, store: PictureStore, target: PictureStore
     """Copy one picture."""
     img_id, key = reference.img_id, reference.s3_key
     if not is_store_path(key):
-        return _Copied(img_id, reason=f"its label has the picture key {key!r}, which is none")
+        return _Copied(img_id, reason=f"its label has the picture key {key!r}, which is not one")
     try:
         picture = read_picture(store, key)
     except PictureMissing:

@@ -9,6 +9,7 @@ import functools
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -67,6 +68,24 @@ def _translate_errors(
     return translated
 
 
+def _list_file(entry: "os.DirEntry[str]", key: str, now_s: float) -> StoredPicture | None:
+    """Return a file of a listing; None if it is none, or was deleted meanwhile."""
+    try:
+        status = entry.stat()
+    except OSError:  # such as a link that leads nowhere, or to itself
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return StoredPicture(key, status.st_size, now_s - status.st_mtime)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _first_line(error: Exception) -> str:
     """Return the message of obstore without the debug structure that follows it."""
     return str(error).partition("\n")[0]
@@ -114,21 +133,27 @@ class LocalPictureStore:
     def list_pictures(self) -> Iterator[StoredPicture]:
         """Yield all pictures, labelled or not, with ages by this machine's clock.
 
-        Links are followed, as by `get`: a folder of pictures may be on another disk.
+        Links are followed, as by `get`: a folder of pictures may be on another disk. One that leads
+        to a folder that is listed already is left out: its pictures would seem to be others.
         """
-        folders = [PICTURE_PREFIX.rstrip("/")]
+        folders = deque([PICTURE_PREFIX.rstrip("/")])
+        listed: set[tuple[int, int]] = set()
         now_s = time.time()
         while folders:
-            folder = folders.pop()
+            folder = folders.popleft()
             try:
+                status = (self._folder / folder).stat()
+                if (status.st_dev, status.st_ino) in listed:
+                    continue
+                listed.add((status.st_dev, status.st_ino))
                 with os.scandir(self._folder / folder) as entries:
                     for entry in entries:
                         key = f"{folder}/{entry.name}"
-                        if entry.is_file():
-                            status = entry.stat()
-                            yield StoredPicture(key, status.st_size, now_s - status.st_mtime)
-                        elif entry.is_dir() and key.count("/") < _MAX_DEPTH:
-                            folders.append(key)
+                        if picture := _list_file(entry, key, now_s):
+                            yield picture
+                        elif _is_folder(entry) and key.count("/") < _MAX_DEPTH:
+                            # links last, so that a folder is listed by its own name
+                            (folders.append if entry.is_symlink() else folders.appendleft)(key)
             except FileNotFoundError:  # or deleted meanwhile
                 continue
             except OSError as error:
@@ -192,14 +217,16 @@ class LocalPictureStore:
         """Return the state of a picture; None if it does not exist."""
         file = self._folder / key
         try:
-            if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would block
+            status = file.stat()
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
                 return PictureState(0, is_intact=False)
             picture = file.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:  # an unreadable picture counts as damaged
             return PictureState(0, is_intact=False)
-        return PictureState(len(picture), key_matches(key, picture))
+        is_intact = key_matches(key, picture)
+        return PictureState(len(picture), is_intact, file=(status.st_dev, status.st_ino))
 
     @_translate_errors
     def make_durable(self) -> None:
