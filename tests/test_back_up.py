@@ -280,6 +280,23 @@ def test_deleted_labels_that_a_recording_brought_back_are_told(call, drive, fold
     assert "edit_labels.py" in err
 
 
+def test_a_label_with_a_key_of_another_tool_is_restored(call, drive, folder):
+    label = stored_labels()[0]
+    key = "pictures/old/1.jpg"
+    with open_database() as db:
+        db.store.put(key, db.store.get(label["s3_key"]))
+        db.index.remove([label["label_fingerprint"]])
+        db.index.create([label | {"s3_key": key}])
+    before = contents()
+    assert call(back_up, folder)[0] == 0
+    code, counts, err = call(back_up, folder, "--restore", "-y")
+    assert (code, counts["there"]) == (0, PICTURES), err
+    assert contents() == before
+    lose_everything()
+    assert call(back_up, folder, "--restore", "-y")[0] == 0
+    assert stored_labels()[0] == label  # under its own key
+
+
 def test_every_label_of_a_picture_is_saved(call, drive, folder, tmp_path):
     old = stored_labels()[0]
     file = tmp_path / "second.json"

@@ -311,8 +311,12 @@ class _Upload:
                 transfer.finish("failed", "conflict: the given labels have different pictures")
             elif key is not None:
                 transfer.key = key
-                # D1: another hash under the same id is another picture
-                if any(picture_key(transfer.img_id, sha256) != key for sha256 in hashes):
+                # D1: another hash under the same id is another picture, but for a key that another
+                # tool made, which the index had when it was backed up
+                is_known = transfer.entry.is_stored and transfer.entry.reference.s3_key == key
+                if not is_known and any(
+                    picture_key(transfer.img_id, sha256) != key for sha256 in hashes
+                ):
                     transfer.finish("failed", _CONFLICT)
         # an explicit restore removes the tombstone first, or D5 would delete the label again
         restored = [
