@@ -103,6 +103,7 @@ def test_a_text_that_starts_with_a_brace_is_the_query_itself(before):
     assert clause == Clause("driver", "exists")
 
 
+@pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -17,6 +17,7 @@ from get_data.labels import label_file
 SIGNS = st.characters(exclude_categories=["Cs"])
 
 
+@pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(
     ("raw", "complaint"),
     [
@@ -43,6 +44,7 @@ def test_parse_refuses(raw, complaint):
     assert str(caught.value).startswith("f.json")
 
 
+@pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(
     ("raw", "complaint"),
     [

@@ -42,7 +42,7 @@ def workspace(prepared_workspace, tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def assert_refused(workspace, monkeypatch, capfd):
+def assert_refused(workspace, monkeypatch, capfd, no_collection):
     """Return a function that runs a row and checks its exit code, its message, and the files."""
 
     def check(row):

@@ -37,6 +37,7 @@ INVALID_LABEL_FILES = [  # name, content, the fact in the message
 ]
 
 
+@pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(
     ("content", "fact"),
     [row[1:] for row in INVALID_LABEL_FILES],
