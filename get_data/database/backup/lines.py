@@ -5,7 +5,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,6 +50,11 @@ class LineWriter:
         """Give the file its final name."""
         Path(self._file.name).replace(target)
 
+    def abandon(self) -> None:
+        """Close the compressor of a file that may be incomplete, or on a full disk."""
+        with suppress(OSError):
+            self._compressor.close()
+
     def _complete(self) -> None:
         self._compressor.close()
         self._file.flush()
@@ -65,7 +70,11 @@ def open_writer(folder: Path, *, is_temporary: bool = False) -> Iterator[LineWri
         OSError: it cannot be written.
     """
     with temporary_file(folder, _PREFIX) as file:
-        yield LineWriter(file, _FAST if is_temporary else _SMALL)
+        writer = LineWriter(file, _FAST if is_temporary else _SMALL)
+        try:
+            yield writer
+        finally:
+            writer.abandon()
 
 
 def remove_stale(folder: Path) -> None:

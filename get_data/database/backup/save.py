@@ -125,7 +125,8 @@ class Snapshot:
         self._earlier = earlier
         self._open_files = open_files
         self._labels = self._open_writer()
-        self._tombstones = self._open_writer()
+        # D19: a label that is replaced meanwhile is known by its tombstone, before or after
+        self._tombstones = self._read_tombstones()
         self._reread: dict[str, list[SavedLabel]] = {}  # by img_id, instead of those in the file
 
     def _open_writer(self) -> LineWriter:
@@ -134,8 +135,6 @@ class Snapshot:
 
     def read(self, progress: Progress) -> None:
         """Read the whole index."""
-        # D19: a label that is replaced meanwhile is known by its tombstone, before or after
-        self._read_tombstones()
         # the labels that these tombstones made room for were created before them
         self._index.refresh()
         total = self._index.count(_ALL)
@@ -144,11 +143,12 @@ class Snapshot:
                 self._labels.add(line)
         self.settle()
 
-    def _read_tombstones(self) -> None:
+    def _read_tombstones(self) -> LineWriter:
         self._index.refresh()
-        self._tombstones = self._open_writer()
+        tombstones = self._open_writer()
         for tombstone in self._index.all_tombstones():
-            self._tombstones.add(msgspec.json.encode(tombstone))
+            tombstones.add(msgspec.json.encode(tombstone))
+        return tombstones
 
     def settle(self) -> None:
         """Read pictures again whose labels were deleted or replaced, until none are.
@@ -157,8 +157,7 @@ class Snapshot:
             DatabaseError: another program deletes labels all the time.
         """
         for _ in range(MAX_ROUNDS):
-            before = self._tombstones
-            self._read_tombstones()
+            before, self._tombstones = self._tombstones, self._read_tombstones()
             changed = _differing_pictures(before, self._tombstones)
             if not changed:
                 return
