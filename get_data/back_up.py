@@ -156,9 +156,9 @@ def report_backup(outcome: BackupOutcome, folder: BackupFolder) -> int:
     """Print what the backup has and return the exit code."""
     contents = outcome.contents
     output.print_message(
-        f"Backed up {pluralize(contents.labels, 'label')}, "
-        f"{pluralize(contents.tombstones, 'tombstone')} and "
-        f"their pictures, {outcome.copied:,} of them new"
+        f"Backed up {pluralize(contents.labels, 'label')} and "
+        f"{pluralize(contents.tombstones, 'tombstone')}; copied {outcome.copied:,} of "
+        f"{pluralize(contents.pictures, 'picture')}"
     )
     is_lossy = bool(contents.lost_labels or contents.lost_tombstones)
     if is_lossy:

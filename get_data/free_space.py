@@ -280,7 +280,7 @@ def report(totals: Totals, share: float, *, dry_run: bool) -> int:
     amount = f"{100 * share:g}% of the disk"
     if totals.is_enough:
         output.print_message(f"{'Would be enough' if dry_run else 'Enough'}: {amount} is free")
-    else:
+    elif share < 1:  # 100% asks for all that may go, and is never reached
         output.print_message(f"warning: less than {amount} {'would be' if dry_run else 'is'} free")
     output.write_json(
         {
