@@ -198,6 +198,15 @@ def test_two_folders_begin_with_the_older_one(call, tmp_path):
     assert (numbers_in(old), numbers_in(new)) == (set(), {22, 23, 24})
 
 
+def test_whether_it_is_enough_is_measured_afterwards(call, drive, monkeypatch):
+    """Another program may fill the disk meanwhile."""
+    full = SimpleNamespace(total=1000, used=1000, free=0)
+    monkeypatch.setattr(free_space.shutil, "disk_usage", lambda _: full)
+    call(upload_data, drive)
+    code, counts, _ = call(free_space, drive, "--until", "50%", "-y")
+    assert (code, counts["freed"], counts["enough"]) == (0, 1, False)
+
+
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["link", "hard link"])
 def test_a_picture_that_the_store_has_only_by_a_link_stays(call, drive, home, link):
     """As a tool that removes duplicates leaves it."""
