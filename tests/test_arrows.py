@@ -38,6 +38,7 @@ def test_driving_needs_nothing_of_the_database():
     modules = loaded("get_data.run_manual")
     assert modules & TEAM == set()
     assert within("get_data.database", modules) == set()
+    assert within("get_data.quality", modules) == set()
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,14 @@ def test_the_database_knows_no_recording_no_car_and_no_opencv():
     modules = loaded_by("get_data/database")
     assert within("get_data.recording", modules) | within("car", modules) == set()
     assert "cv2" not in modules
+
+
+def test_the_quality_of_a_set_needs_labels_and_pictures_only():
+    modules = loaded_by("get_data/quality")
+    assert "cv2" in modules
+    ours = within("get_data", modules)
+    assert {name.split(".")[1] for name in ours if "." in name} == {"labels", "quality"}
+    assert within("car", modules) | (modules & TEAM) == set()
 
 
 def test_the_labelizer_knows_no_database_and_no_car():

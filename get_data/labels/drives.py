@@ -31,7 +31,7 @@ def split_into_drives(labels: Iterable[Document]) -> list[list[Document]]:
     """
     documents = list(labels)
     keys = [drive_key(document) for document in documents]
-    times = [_time_of(document) for document in documents]
+    times = [time_of(document) for document in documents]
     return [[documents[index] for index in drive] for drive in group_by_drive(keys, times)]
 
 
@@ -74,8 +74,8 @@ def _split_at_pauses(indices: list[int], times: Sequence[datetime]) -> list[list
     return [indices[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
-def _time_of(document: Document) -> datetime:
-    """Return the time of capture, from the label or else from the id."""
+def time_of(document: Document) -> datetime:
+    """Return the time of capture, from the label or else from the id; the year 1 for neither."""
     time, img_id = document.get("timestamp"), document.get("img_id")
     taken = parse_time(time) if isinstance(time, str) else None
     return taken or (parse_img_id(img_id) if isinstance(img_id, str) else None) or _LONG_AGO
