@@ -1,0 +1,57 @@
+"""Pictures that are missing from a drive, told from the times of those that are there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from get_data.quality.samples import Samples
+
+MISSED_PERIODS = 1.75
+"""Pictures further apart than this have missed some in between."""
+
+PAUSE_S = 1.0
+"""From here on a gap is a pause: the driver's, or what a search has left out."""
+
+NOTABLE_SHARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Missed pictures and pauses of a set.
+
+    `missed`: number of pictures that the rate of their drive leads one to expect. `gaps`: first and
+    last row around each place where some are missed; `pauses`: the same around each pause inside a
+    drive. `rates_hz`: of each drive, 0 if it has one picture. `is_notable`: more than
+    `NOTABLE_SHARE` are missed.
+    """
+
+    missed: int
+    gaps: tuple[tuple[int, int], ...]
+    pauses: tuple[tuple[int, int], ...]
+    rates_hz: tuple[float, ...]
+    is_notable: bool
+
+
+def find_gaps(samples: Samples) -> Gaps:
+    """Return where pictures are missing."""
+    missed = 0
+    gaps: list[tuple[int, int]] = []
+    pauses: list[tuple[int, int]] = []
+    rates_hz: list[float] = []
+    for rows in samples.drives():
+        intervals_s = np.diff(samples.time_us[rows]) / 1e6
+        period_s = float(np.median(intervals_s)) if len(intervals_s) else 0.0
+        rates_hz.append(1 / period_s if period_s > 0 else 0.0)
+        is_pause = intervals_s > max(PAUSE_S, MISSED_PERIODS * period_s)
+        is_gap = (intervals_s > MISSED_PERIODS * period_s) & ~is_pause & (period_s > 0)
+        if is_gap.any():
+            missed += int(np.round(intervals_s[is_gap] / period_s - 1).sum())
+        gaps += _pairs(np.flatnonzero(is_gap) + rows.start)
+        pauses += _pairs(np.flatnonzero(is_pause) + rows.start)
+    is_notable = missed > NOTABLE_SHARE * (len(samples) + missed)
+    return Gaps(missed, tuple(gaps), tuple(pauses), tuple(rates_hz), is_notable)
+
+
+def _pairs(rows: NDArray[np.intp]) -> list[tuple[int, int]]:
+    return [(row, row + 1) for row in rows.tolist()]

@@ -1,0 +1,116 @@
+"""How late the labels of a drive are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from get_data.quality.delay import SHIFTS, estimate_delay
+from get_data.quality.thumbnails import Thumbnails
+from tests.helpers import learning
+from tests.quality.planted import PERIOD_US, START_US, joined, late, noise, samples_of
+from tests.quality.planted import thumbnails_of as thumbnails_from
+
+PICTURES = 700
+
+
+@pytest.fixture(scope="module")
+def lesson():
+    return learning.record("school", seed=3, pictures=PICTURES)
+
+
+@pytest.fixture(scope="module")
+def thumbnails(lesson):
+    return thumbnails_from(lesson)
+
+
+@pytest.mark.parametrize("pictures", [0, 2, 3, 5])
+def test_a_planted_delay_is_told(lesson, thumbnails, pictures):
+    found = estimate_delay(samples_of(late(lesson.steering, pictures)), thumbnails)
+    assert found.whole.pictures == pictures
+    assert found.whole.offset == pytest.approx(pictures, abs=0.5)
+    assert [drive.pictures for drive in found.drives] == [pictures]
+    assert SHIFTS[found.whole.fit.argmax()] - pictures in (3, 4)  # the reaction of the driver
+
+
+def test_a_label_that_comes_before_its_picture_is_not_late(lesson, thumbnails):
+    early = lesson.steering[np.minimum(np.arange(PICTURES) + 2, PICTURES - 1)]
+    found = estimate_delay(samples_of(early), thumbnails).whole
+    assert found.pictures == 0
+    assert found.offset == pytest.approx(-2, abs=0.5)
+
+
+def test_each_drive_has_a_delay_of_its_own_and_the_set_none(lesson, thumbnails):
+    samples = joined(samples_of(lesson.steering), samples_of(late(lesson.steering, 5)))
+    both = Thumbnails(
+        *(np.concatenate([part, part]) for part in (thumbnails.grey, thumbnails.readable))
+    )
+    found = estimate_delay(samples, both)
+    assert [drive.pictures for drive in found.drives] == [0, 5]
+    assert found.whole.pictures is None
+    assert found.whole.reason
+
+
+def test_pictures_that_come_faster_are_counted_as_pictures(lesson, thumbnails):
+    """A drive of 60 Hz, made by repeating each picture of one of 20 Hz two times."""
+    faster = Thumbnails(
+        *(np.repeat(part, 3, axis=0) for part in (thumbnails.grey, thumbnails.readable))
+    )
+    steering = late(np.repeat(lesson.steering, 3), 6)
+    time_us = START_US + PERIOD_US // 3 * np.arange(len(steering))
+    found = estimate_delay(samples_of(steering, time_us=time_us), faster).whole
+    assert found.pictures in (5, 6, 7)
+
+
+CANNOT_TELL = {
+    "shuffled labels": lambda steering, _: np.random.default_rng(0).permutation(steering),
+    "constant labels": lambda steering, _: np.zeros(len(steering)),
+    "half of them late": lambda steering, count: np.concatenate(
+        [steering[: count // 2], late(steering, 4)[count // 2 :]]
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil", CANNOT_TELL.values(), ids=CANNOT_TELL)
+def test_what_cannot_be_told_is_not_told(lesson, thumbnails, spoil):
+    found = estimate_delay(samples_of(spoil(lesson.steering, PICTURES)), thumbnails).whole
+    assert found.pictures is None
+    assert found.reason
+    assert np.isnan(found.offset)
+
+
+def test_pictures_that_show_nothing_tell_no_delay(lesson):
+    samples = samples_of(lesson.steering)
+    grey = Thumbnails(np.full((PICTURES, 30, 40), 128, np.uint8), np.ones(PICTURES, np.bool_))
+    assert estimate_delay(samples, noise(PICTURES)).whole.pictures is None
+    assert estimate_delay(samples, grey).whole.pictures is None
+
+
+def test_labels_that_fit_wherever_they_are_moved_tell_no_delay():
+    """Slow steering and a picture that shows nothing but it: the curve is flat."""
+    phase = np.arange(PICTURES) / 200
+    steering = 0.8 * np.sin(phase)
+    grey = np.round(127 + 100 * np.sin(phase)).astype(np.uint8)
+    pictures = np.broadcast_to(grey[:, np.newaxis, np.newaxis], (PICTURES, 30, 40))
+    found = estimate_delay(samples_of(steering), Thumbnails(pictures, np.ones(PICTURES, np.bool_)))
+    assert found.whole.pictures is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 150])
+def test_few_pictures_tell_no_delay(lesson, thumbnails, count):
+    few = Thumbnails(thumbnails.grey[:count], thumbnails.readable[:count])
+    assert estimate_delay(samples_of(lesson.steering[:count]), few).whole.pictures is None
+
+
+def test_a_gap_is_not_looked_across(lesson, thumbnails):
+    """A picture in ten is missing: hardly any has the neighbours that an estimate needs."""
+    kept = np.flatnonzero(np.arange(PICTURES) % 10)
+    samples = samples_of(lesson.steering[kept], time_us=START_US + PERIOD_US * kept)
+    found = estimate_delay(samples, Thumbnails(thumbnails.grey[kept], thumbnails.readable[kept]))
+    assert (found.whole.pictures, found.whole.usable) == (None, 0)
+
+
+def test_an_unreadable_picture_is_a_gap(lesson, thumbnails):
+    readable = np.arange(PICTURES) % 10 > 0
+    found = estimate_delay(samples_of(lesson.steering), replace(thumbnails, readable=readable))
+    assert (found.whole.pictures, found.whole.usable) == (None, 0)

@@ -1,0 +1,41 @@
+"""Missed pictures and pauses."""
+
+import numpy as np
+import pytest
+
+from get_data.quality.gaps import find_gaps
+from tests.quality.planted import PERIOD_US, START_US, joined, samples_of
+
+COUNT = 200
+
+
+def at(periods):
+    """Return samples taken after these numbers of periods."""
+    times = START_US + PERIOD_US * np.asarray(periods)
+    return samples_of(np.zeros(len(times)), time_us=times)
+
+
+def test_missed_pictures_are_counted_and_placed():
+    kept = np.delete(np.arange(COUNT), [50, 51, 52, 120])
+    found = find_gaps(at(kept))
+    assert (found.missed, found.gaps, found.pauses) == (4, ((49, 50), (116, 117)), ())
+    assert found.rates_hz == (pytest.approx(20),)
+    assert not found.is_notable
+    assert find_gaps(at(np.delete(np.arange(COUNT), slice(10, 100, 10)))).is_notable
+
+
+def test_a_long_gap_is_a_pause_and_misses_nothing():
+    found = find_gaps(at([*range(50), *range(90, 140)]))
+    assert (found.missed, found.gaps, found.pauses) == (0, (), ((49, 50),))
+
+
+def test_a_steady_drive_and_the_time_between_drives_have_no_gaps():
+    jitter = np.random.default_rng(0).uniform(-0.2, 0.2, COUNT)
+    times = (START_US + PERIOD_US * (np.arange(COUNT) + jitter)).astype(np.int64)
+    found = find_gaps(joined(samples_of(np.zeros(COUNT), time_us=times), at(range(900, 950))))
+    assert (found.missed, found.gaps, found.pauses) == (0, (), ())
+
+
+@pytest.mark.parametrize("periods", [[], [0], [0, 0]])
+def test_a_rate_that_is_unknown_misses_nothing(periods):
+    assert find_gaps(at(periods)).missed == 0
