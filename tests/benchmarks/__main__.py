@@ -2,7 +2,9 @@
 
 from tests.benchmarks import (
     backups,
+    balance,
     check_database,
+    delay,
     labelizer,
     learning,
     local_index,
@@ -20,6 +22,8 @@ stopping.main([])
 local_index.main([])
 backups.main([])
 check_database.main([])
+delay.main([])
+balance.main([])
 labelizer.main([])
 team_pictures.main([])
 team_labels.main([])
