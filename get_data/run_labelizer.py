@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = check_folder(args.pictures)
     # Listen first: when the port is in use, no work file is written.
     with closing(server.listen(args.port)) as listener:
-        labels = files.find_label_file(args.labels or folder)
+        labels = files.find_label_file(args.labels or folder, or_new=not args.labels)
         with closing(open_workspace(labels, folder, user, show_progress)) as workspace:
             print_problems(workspace.catalogue.problems)
             access = Access(args.port)

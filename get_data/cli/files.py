@@ -108,10 +108,11 @@ def check_overwrites(file: Path, description: str, is_expected: Callable[[bytes]
         raise InputError(f"{file} is not {description}; move it away, or use another file with -o")
 
 
-def find_label_file(argument: Path) -> Path:
+def find_label_file(argument: Path, *, or_new: bool = False) -> Path:
     """Return the label file for an argument: the file itself, or `labels.json` in a folder.
 
-    An interrupted recording beside it is repaired first.
+    An interrupted recording beside it is repaired first. With `or_new`, a folder need not have a
+    label file yet.
 
     Raises:
         InputError: there is no label file, or the recording cannot be repaired.
@@ -119,6 +120,8 @@ def find_label_file(argument: Path) -> Path:
     folder, file = _folder_and_file(argument)
     if _has_journal(folder):
         print_repair(folder, merge.repair(folder))
+    if or_new and argument.is_dir() and not exists(file):
+        return file
     return _existing(file, argument)
 
 

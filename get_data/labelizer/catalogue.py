@@ -1,7 +1,8 @@
 """A label file and its picture folder, read into columns, faults included.
 
-Both are only read. Of a hundred thousand labels only columns stay in memory; the bytes of an entry
-are read from the file again when they are needed.
+Pictures that no label names are entries too, without classes. Both are only read. Of a hundred
+thousand labels only columns stay in memory; the bytes of an entry are read from the file again when
+they are needed.
 """
 
 import hashlib
@@ -17,10 +18,17 @@ from numpy.typing import NDArray
 from common import strict_json
 from common.errors import InputError
 from common.links import resolve_picture
-from get_data.labelizer.entries import Group, LabelEntry, parse_entries, split_into_runs
+from get_data.labelizer.entries import (
+    Group,
+    LabelEntry,
+    parse_entries,
+    split_into_runs,
+    time_and_id,
+)
 from get_data.labelizer.operations import UNKNOWN, Floats
 from get_data.labelizer.picture_folder import FolderFile, hash_listing, list_files
 from get_data.labelizer.problems import Problems, find_problems
+from get_data.labelizer.unlabelled import find_unlabelled
 from get_data.labels import classes
 from get_data.labels.classes import direction_bins, speed_bins
 from get_data.labels.drives import DriveKey
@@ -28,6 +36,7 @@ from get_data.labels.schema import AUTO
 from get_data.labels.values import DEFAULT_SPAN
 
 MAX_CLASS_KEYS = 10  # one for each digit key
+NO_LABELS = b"{}"  # in place of a label file that does not exist
 
 Progress = Callable[[Iterable[strict_json.Entry]], Iterable[strict_json.Entry]]
 
@@ -43,6 +52,7 @@ class Flag(IntFlag):
     MARKED = 32  # the file marks it for deletion
     RUN_START = 64  # the first picture of a run: of a drive, or after a pause in it
     VALUED = 128  # the label has a steering of its own
+    UNLABELLED = 256  # a picture that no label names
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class Catalogue:
     the label says so, else it is the most throttle of its drive.
     `group`: index into `groups`. `starts`, `ends`: byte ranges of the values in the label file.
     `version`: changes with any picture. `problems`: by kind, see `PROBLEM_KINDS`.
+    `unlabelled`: by position, the pictures without a label.
     """
 
     labels: Path
@@ -83,12 +94,13 @@ class Catalogue:
     tells_span: NDArray[np.bool_]
     group: NDArray[np.int16]
     groups: list[Group]
-    flags: NDArray[np.uint8]
+    flags: NDArray[np.uint16]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     version: str
     problems: Problems
     fixes: list[Fix]
+    unlabelled: dict[int, LabelEntry]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -97,17 +109,24 @@ class Catalogue:
         """Return the group of an entry."""
         return self.groups[int(self.group[position])]
 
+    def in_file_order(self) -> list[int]:
+        """Return the positions of the label file's entries, in the order of the file."""
+        order: list[int] = self.starts.argsort().tolist()
+        return order[len(self.unlabelled) :]
+
     def picture(self, position: int) -> Path | None:
         """Return the picture file of an entry; None if it is not in the folder."""
         name = self.file_names[position]
         return resolve_picture(self.folder, name) if name else None
 
     def raw(self, position: int) -> bytes:
-        """Return the label of an entry, byte for byte as in the file.
+        """Return the label of an entry, byte for byte as in the file; `null` if it has none.
 
         Raises:
             InputError: the label file cannot be read.
         """
+        if position in self.unlabelled:
+            return b"null"
         start, end = int(self.starts[position]), int(self.ends[position])
         try:
             with self.labels.open("rb") as file:
@@ -118,27 +137,33 @@ class Catalogue:
 
 
 def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Catalogue:
-    """Read a label file and the folder of its pictures.
+    """Read a label file and the folder of its pictures; there may be no label file yet.
 
     `progress` wraps the iterator over the entries, for a progress bar.
 
     Raises:
-        InputError: the file is not a label file, has no labels, or has too many classes.
+        InputError: the file is not a label file, or has too many classes; or there is nothing to
+            label.
     """
-    raw = strict_json.read_bytes(labels, "a label file")
-    runs = split_into_runs(parse_entries(progress(strict_json.iter_entries(raw, str(labels)))))
+    raw = strict_json.read_bytes(labels, "a label file") if labels.exists() else NO_LABELS
+    labelled = parse_entries(progress(strict_json.iter_entries(raw, str(labels))))
+    files = list_files(folder)
+    unlabelled = find_unlabelled(labelled, labels, folder, files, raw)
+    in_order = sorted([*labelled, *unlabelled.entries], key=time_and_id)
+    runs = split_into_runs(in_order)
     entries = [entry for run in runs for entry in run]
     if not entries:
-        raise InputError(f"{labels} has no labels to correct")
+        raise InputError(
+            f"{labels} has no labels, and {folder} has no pictures; give a folder of pictures"
+        )
     group_counts = _count_groups(entries, labels)
     most_common = max(group_counts, key=lambda group: group_counts[group])
     groups = list(group_counts)
     groups_of_entries = [entry.group or most_common for entry in entries]
     spans = _find_spans(entries)
-    files = list_files(folder)
-    flags = np.array([_flags(entry, files) for entry in entries], np.uint8)
+    flags = np.array([_flags(entry, files) for entry in entries], np.uint16)
     run_starts = np.cumsum([0, *(len(run) for run in runs[:-1])])
-    flags[run_starts] |= np.uint8(Flag.RUN_START)
+    flags[run_starts] |= np.uint16(Flag.RUN_START)
     return Catalogue(
         labels=labels,
         folder=folder,
@@ -165,8 +190,11 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
         starts=np.array([entry.start for entry in entries], np.int64),
         ends=np.array([entry.end for entry in entries], np.int64),
         version=hash_listing(files),
-        problems=find_problems(entries, group_counts, files),
+        problems=find_problems(entries, group_counts, files, unlabelled),
         fixes=_find_fixes(entries),
+        unlabelled={
+            position: entry for position, entry in enumerate(entries) if entry.template is not None
+        },
     )
 
 
@@ -232,6 +260,7 @@ def _flags(entry: LabelEntry, files: Mapping[str, FolderFile]) -> int:
         | (Flag.PERSON if entry.label.created_by != AUTO else 0)
         | (Flag.MARKED if entry.label.marked else 0)
         | (Flag.VALUED if entry.label.steering is not None else 0)
+        | (Flag.UNLABELLED if entry.template is not None else 0)
     )
 
 

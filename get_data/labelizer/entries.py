@@ -9,6 +9,7 @@ from get_data.labelizer.partial_label import PartialLabel, read_partial
 from get_data.labelizer.picture_folder import FolderFile
 from get_data.labels import edits, ids
 from get_data.labels.drives import DriveKey, drive_key, find_pauses, group_by_drive
+from get_data.labels.schema import Document
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -23,11 +24,12 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class LabelEntry:
-    """An entry of the label file.
+    """An entry of the label file, or a picture that no entry names.
 
     `drive`: what it has in common with the labels of its drive. `fault`: why it is not valid, "" if
     it is. `hopeless`: no correction makes it valid. `start`, `end`: byte range of its value in the
-    file.
+    file. `template`: what a new label starts from, for a picture that no label names; it has no
+    byte range.
     """
 
     img_id: str
@@ -37,6 +39,7 @@ class LabelEntry:
     hopeless: bool
     start: int
     end: int
+    template: Document | None = None
 
     @property
     def taken(self) -> datetime:
@@ -63,12 +66,19 @@ class LabelEntry:
 
 def parse_entries(raw_entries: Iterable[strict_json.Entry]) -> list[LabelEntry]:
     """Parse the entries, and sort them by time and id."""
-    entries = [_parse_entry(entry) for entry in raw_entries]
-    return sorted(entries, key=lambda entry: (entry.taken, entry.img_id))
+    return sorted((_parse_entry(entry) for entry in raw_entries), key=time_and_id)
+
+
+def time_and_id(entry: LabelEntry) -> tuple[datetime, str]:
+    """Return the key by which entries are sorted."""
+    return entry.taken, entry.img_id
 
 
 def split_into_runs(entries: Sequence[LabelEntry]) -> list[list[LabelEntry]]:
-    """Return sorted entries by run: those of one drive with no pause between them."""
+    """Return entries by run: those of one drive with no pause between them.
+
+    `entries` are sorted by time.
+    """
     times = [entry.taken for entry in entries]
     runs = []
     for drive in group_by_drive([entry.drive for entry in entries], times):

@@ -1,19 +1,22 @@
 """Export of the corrected labels as a new label file, ready for `upload_to_db.py`."""
 
 import hashlib
+import io
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
 
 from common import strict_json
 from common.errors import InputError, ToolkitError
-from get_data.labelizer.catalogue import Catalogue, Flag
+from get_data.labelizer.catalogue import NO_LABELS, Catalogue, Flag
 from get_data.labelizer.decisions import Decision
 from get_data.labelizer.work_file import WorkFile
-from get_data.labels import edits, ids, label_file, validation
+from get_data.labels import edits, ids, label_file, picture_file, validation
+from get_data.labels.picture_file import NotAPicture
 from get_data.labels.schema import Document
 
 PREFIX = "labels_"
@@ -41,6 +44,7 @@ class ExportResult(Struct):
     confirmed: int = 0
     deleted: int = 0
     restored: int = 0
+    created: int = 0
     left_out: list[LeftOut] = msgspec.field(default_factory=list)
 
 
@@ -48,7 +52,8 @@ def export(catalogue: Catalogue, work: WorkFile, *, now: datetime) -> ExportResu
     """Write a new label file beside the old one, which stays unchanged.
 
     An entry that was not edited is copied byte for byte. An entry that cannot be made valid is left
-    out, because an upload refuses a file with an invalid label.
+    out, because an upload refuses a file with an invalid label. New labels come last; pictures that
+    have none are not in the file.
 
     Raises:
         SourceChanged: the label file was modified; no file is written.
@@ -71,6 +76,15 @@ def export(catalogue: Catalogue, work: WorkFile, *, now: datetime) -> ExportResu
             else:
                 _count_outcome(result, decision)
                 file.add(img_id, content)
+        for position in sorted(decisions.keys() & catalogue.unlabelled.keys()):
+            img_id = catalogue.ids[position]
+            try:
+                content = _export_new(catalogue, position, decisions[position])
+            except InputError as error:
+                result.left_out.append(LeftOut(img_id, str(error)))
+            else:
+                result.created += 1
+                file.add(img_id, content)
     return result
 
 
@@ -90,9 +104,9 @@ def _read_entries(catalogue: Catalogue) -> Iterator[tuple[int, bytes]]:
     """
     digest = hashlib.sha256()
     try:
-        with catalogue.labels.open("rb") as file:
+        with _open_labels(catalogue) as file:
             offset = 0
-            for position in catalogue.starts.argsort().tolist():
+            for position in catalogue.in_file_order():
                 start, end = int(catalogue.starts[position]), int(catalogue.ends[position])
                 digest.update(file.read(start - offset))
                 raw = file.read(end - start)
@@ -105,6 +119,12 @@ def _read_entries(catalogue: Catalogue) -> Iterator[tuple[int, bytes]]:
         raise SourceChanged(f"{catalogue.labels} cannot be read: {error.strerror}") from error
     if digest.hexdigest() != catalogue.sha256:
         raise SourceChanged(source_changed_message(catalogue.labels))
+
+
+def _open_labels(catalogue: Catalogue) -> BinaryIO:
+    """Open the label file, or what stands for it where there is none."""
+    is_there = catalogue.labels.exists()
+    return catalogue.labels.open("rb") if is_there else io.BytesIO(NO_LABELS)
 
 
 def _export_entry(
@@ -127,6 +147,36 @@ def _export_entry(
     validation.parse(document)
     if document.get("img_id") != catalogue.ids[position]:
         raise InputError(f"its img_id is {document.get('img_id')!r}")
+    return msgspec.json.encode(document)
+
+
+def _export_new(catalogue: Catalogue, position: int, decision: Decision) -> bytes:
+    """Return the new label of a picture that had none.
+
+    Raises:
+        InputError: the label is not complete, or the picture is not whole.
+    """
+    entry, file = catalogue.unlabelled[position], catalogue.picture(position)
+    if file is None:
+        raise InputError("its picture is not in the folder any more")
+    try:
+        content = picture_file.read(file)
+        size = picture_file.read_size(content)
+    except OSError as error:
+        raise InputError(f"its picture cannot be read: {error.strerror}") from error
+    except NotAPicture as error:
+        raise InputError(f"its picture {error}") from error
+    document = edits.without_annotation(
+        img_id=entry.img_id,
+        file_name=str(entry.label.file_name),
+        captured=entry.taken,
+        picture=content,
+        width=size.width_px,
+        height=size.height_px,
+        shared=entry.template or {},
+    )
+    document = _apply_decision(document, decision, float(catalogue.span[position]))
+    validation.parse(document)
     return msgspec.json.encode(document)
 
 

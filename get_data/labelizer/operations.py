@@ -166,11 +166,16 @@ def to_ranges(positions: Integers) -> list[Run]:
     return [(int(span[0]), int(span[-1])) for span in ranges if span.size]
 
 
-def moved(operation: Operation, new_positions: Integers) -> Operation:
-    """Return the operation for entries in another order; `new_positions` has one for each entry."""
+def moved(operation: Operation, new_positions: Integers) -> Operation | None:
+    """Return the operation for entries in another order; `new_positions` has one for each entry.
+
+    Entries whose new position is negative are left out; None if none is left.
+    """
     old = expand_positions(operation, new_positions.size)
     new = new_positions[old]
-    order = np.argsort(new)
+    order = np.argsort(new)[np.count_nonzero(new < 0) :]
+    if not order.size:
+        return None
 
     def reorder(changes: dict[Attribute, list[ValueRun]]) -> dict[Attribute, list[ValueRun]]:
         return {

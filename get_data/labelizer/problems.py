@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from msgspec import Struct, field
 
 from get_data.labelizer.entries import Group, LabelEntry
-from get_data.labelizer.picture_folder import PICTURE_SUFFIXES, FolderFile, printable_name
+from get_data.labelizer.picture_folder import FolderFile, printable_name
+from get_data.labelizer.unlabelled import Unlabelled
+from get_data.labels import session
 
 
 class Problem(Struct, frozen=True):
@@ -55,7 +57,18 @@ PROBLEM_KINDS = {
     "unlabelled": ProblemKind(
         "picture without a label",
         "pictures without a label",
-        "They are ignored: the labelizer creates no labels.",
+        "Set their direction and speed; “not labelled” shows them alone. Those that stay without a "
+        "label are not exported.",
+    ),
+    "misnamed": ProblemKind(
+        "picture that cannot be labelled",
+        "pictures that cannot be labelled",
+        "Rename them, and start the labelizer again.",
+    ),
+    "template": ProblemKind(
+        "session template that cannot be read",
+        "session templates that cannot be read",
+        "New labels are without event, track and driver until it is corrected.",
     ),
     "groups": ProblemKind(
         "set of classes in this file",
@@ -72,19 +85,21 @@ PROBLEM_KINDS = {
 
 
 def find_problems(
-    entries: Sequence[LabelEntry], groups: Counter[Group], files: Mapping[str, FolderFile]
+    entries: Sequence[LabelEntry],
+    groups: Counter[Group],
+    files: Mapping[str, FolderFile],
+    unlabelled: Unlabelled,
 ) -> Problems:
     """Return the problems by kind, in the order of the entries."""
     problems: Problems = {kind: [] for kind in PROBLEM_KINDS}
     for position, entry in enumerate(entries):
         for kind, reason in _entry_problems(entry, files):
             problems[kind].append(Problem(entry.img_id, reason, position))
-    labelled = {entry.label.file_name for entry in entries}
-    problems["unlabelled"] = [
-        Problem(printable_name(name), "no label names this picture")
-        for name in sorted(files)
-        if name.lower().endswith(PICTURE_SUFFIXES) and name not in labelled
+    problems["misnamed"] = [
+        Problem(printable_name(name), reason) for name, reason in unlabelled.misnamed
     ]
+    if unlabelled.template_fault:
+        problems["template"] = [Problem(session.NAME, unlabelled.template_fault)]
     if len(groups) > 1:
         problems["groups"] = [
             Problem(f"{group.nb_dir} directions, {group.nb_speed} speeds", f"{count} labels")
@@ -96,6 +111,8 @@ def find_problems(
 def _entry_problems(entry: LabelEntry, files: Mapping[str, FolderFile]) -> list[tuple[str, str]]:
     """Return kind and reason of each problem of an entry."""
     label, found = entry.label, []
+    if entry.template is not None:
+        found.append(("unlabelled", f"no label names {label.file_name}"))
     if entry.fault:
         found.append(("hopeless" if entry.hopeless else "invalid", entry.fault))
     if not label.file_name:

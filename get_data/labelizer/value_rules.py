@@ -4,10 +4,12 @@ from functools import cached_property
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import InputError
 from get_data.labelizer.catalogue import Catalogue, Flag
 from get_data.labelizer.operations import (
+    UNKNOWN,
     VALUES,
     ClassName,
     Columns,
@@ -45,9 +47,12 @@ class ValueRules:
         redo is of.
 
         Raises:
-            InputError: a value is out of range, or not in the class that is set with it.
+            InputError: a value is out of range, or not in the class that is set with it; or there
+                is no label to delete.
         """
         changes = expand_set(operation, positions.size)
+        if np.any((changes.get("deleted", 0) != 0) & self._is_new[positions]):
+            raise InputError(f"operation {operation.uid}: there is no label to delete")
         self._take_referred_values(changes, operation, referred)
         for class_name, value_name in VALUES.items():
             if value_name in changes:
@@ -180,7 +185,7 @@ class ValueRules:
         """Return classes and values of labels moved to other pictures of the same run.
 
         A picture that gets no label from another of these, of the same run and classes, is marked
-        to delete.
+        to delete, or has no label again if it had none in the file.
         """
         moved: Columns = {
             "direction": everything["direction"].copy(),
@@ -192,6 +197,8 @@ class ValueRules:
         sources = {name: column.copy() for name, column in moved.items()}
         is_source = np.zeros(len(self._catalogue), np.bool_)
         is_source[positions] = True
+        is_new = self._is_new
+        is_source &= ~(is_new & ((everything["direction"] < 0) | (everything["speed"] < 0)))
         groups, spans, runs = self._catalogue.group, self._catalogue.span, self._runs
         for position in positions.tolist():
             source = position - by
@@ -204,6 +211,9 @@ class ValueRules:
             ):
                 for name in ("direction", "speed", "steering", "throttle"):
                     moved[name][position] = sources[name][source]
+            elif is_new[position]:
+                moved["direction"][position] = moved["speed"][position] = UNKNOWN
+                moved["steering"][position] = moved["throttle"][position] = np.nan
             else:
                 moved["deleted"][position] = 1
         found: Columns = {name: column[positions] for name, column in moved.items()}
@@ -222,6 +232,12 @@ class ValueRules:
             known = near[~np.isnan(near)]
             smoothed[position] = known.mean() if known.size else np.nan
         return smoothed
+
+    @cached_property
+    def _is_new(self) -> NDArray[np.bool_]:
+        """Whether an entry has no label in the file."""
+        is_new: NDArray[np.bool_] = (self._catalogue.flags & Flag.UNLABELLED) != 0
+        return is_new
 
     @cached_property
     def _runs(self) -> Integers:

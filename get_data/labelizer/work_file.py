@@ -10,7 +10,7 @@ the lease last.
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
@@ -49,8 +49,10 @@ HISTORY_LENGTH = 1000  # operations that a page gets when it opens, and can undo
 _COLUMNS = [column.name for column in fields(Decision)]
 _SELECT_EDITED = f"""
 SELECT {", ".join(_COLUMNS)} FROM entry
-WHERE reviewed OR direction != old_direction OR speed != old_speed OR deleted != old_deleted
-OR steering IS NOT NULL OR throttle IS NOT NULL
+WHERE position >= 0 AND (
+    reviewed OR direction != old_direction OR speed != old_speed OR deleted != old_deleted
+    OR steering IS NOT NULL OR throttle IS NOT NULL
+)
 ORDER BY position
 """
 
@@ -120,57 +122,68 @@ class WorkFile:
         Raises:
             WriteFailed: the file cannot be written; it stays empty.
         """
-        groups = [catalogue.group_of(position) for position in range(len(catalogue))]
-        marked = (catalogue.flags & Flag.MARKED) != 0
-        entries = zip(
-            range(len(catalogue)),
-            catalogue.ids,
-            (group.nb_dir for group in groups),
-            (group.nb_speed for group in groups),
-            # The old values and the current ones are the same at first.
-            *(catalogue.direction.tolist(), catalogue.speed.tolist(), marked.tolist()) * 2,
-            strict=True,
-        )
         facts = [("work", uuid4().hex), ("sha256", catalogue.sha256), ("epoch", epoch)]
         # one transaction: after a kill the file is empty, and is initialized again
         with self._transaction() as database:
             work_database.create_tables(database)
             database.executemany("INSERT INTO fact VALUES (?, ?)", facts)
-            database.executemany(
-                "INSERT INTO entry (position, img_id, nb_dir, nb_speed, old_direction, old_speed,"
-                " old_deleted, direction, speed, deleted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                entries,
-            )
+            _insert_entries(database, catalogue, range(len(catalogue)))
 
-    def follow_order(self, img_ids: Sequence[str]) -> None:
-        """Move entries and operations to the positions of these ids, where those differ.
+    def follow(self, catalogue: Catalogue) -> None:
+        """Move entries and operations to where the catalogue has them, if that differs.
 
-        A version that ordered entries by time alone mixed drives recorded at the same time. The
-        work gets a new name: an operation that a page has not sent yet has earlier positions.
+        A version that ordered entries by time alone mixed drives recorded at the same time, and
+        pictures without a label come and go. Those that are gone keep their state, below zero,
+        for when they come back; operations go on without them.
+
+        The work gets a new name: an operation that a page has not sent yet has earlier positions.
 
         Raises:
             WriteFailed: the file cannot be written; nothing in it has moved.
         """
-        old_ids = [img_id for (img_id,) in self._rows("SELECT img_id FROM entry ORDER BY position")]
-        if old_ids == list(img_ids):
+        old_ids = [
+            img_id
+            for (img_id,) in self._rows(
+                "SELECT img_id FROM entry WHERE position >= 0 ORDER BY position"
+            )
+        ]
+        if old_ids == catalogue.ids:
             return
-        positions = {img_id: position for position, img_id in enumerate(img_ids)}
-        new_positions = np.array([positions[img_id] for img_id in old_ids])
+        rows = self._rows("SELECT position, img_id FROM entry")
+        positions = {img_id: position for position, img_id in enumerate(catalogue.ids)}
+        missing = -1
+        new_positions = {}
+        for old, img_id in rows:
+            new_positions[old] = positions.pop(img_id, missing)
+            missing -= new_positions[old] == missing
         with self._transaction() as database:
-            # positions are unique at every moment: first all out of the way, below zero
-            database.execute("UPDATE entry SET position = -1 - position")
+            # positions are unique at every moment: first all out of the way
+            out_of_the_way = max(new_positions, default=0) - min(new_positions, default=0) + 1
+            out_of_the_way += len(catalogue)
+            database.execute("UPDATE entry SET position = -position - ?", (out_of_the_way,))
             database.executemany(
                 "UPDATE entry SET position = ? WHERE position = ?",
-                [(int(new), -1 - old) for old, new in enumerate(new_positions)],
+                [(new, -old - out_of_the_way) for old, new in new_positions.items()],
             )
-            for seq, content in self._rows("SELECT seq, content FROM operation"):
-                operation = moved(msgspec.json.decode(content, type=Operation), new_positions)
+            _insert_entries(database, catalogue, positions.values())
+            self._move_operations(database, new_positions, len(old_ids))
+            database.execute("UPDATE fact SET value = ? WHERE name = 'work'", (uuid4().hex,))
+        self.__dict__.pop("_limits", None)  # computed again, in the new order
+
+    def _move_operations(
+        self, database: sqlite3.Connection, new_positions: Mapping[int, int], count: int
+    ) -> None:
+        """Rewrite the operations for entries that have moved; `count` entries had been there."""
+        by_position = np.array([new_positions[position] for position in range(count)], np.int64)
+        for seq, content in self._rows("SELECT seq, content FROM operation"):
+            operation = moved(msgspec.json.decode(content, type=Operation), by_position)
+            if operation is None:
+                database.execute("DELETE FROM operation WHERE seq = ?", (seq,))
+            else:
                 database.execute(
                     "UPDATE operation SET content = ? WHERE seq = ?",
                     (msgspec.json.encode(operation).decode(), seq),
                 )
-            database.execute("UPDATE fact SET value = ? WHERE name = 'work'", (uuid4().hex,))
-        self.__dict__.pop("_limits", None)  # computed again, in the new order
 
     def take_lease(self) -> int:
         """Start a new lease and return its epoch; earlier ones are void.
@@ -288,7 +301,10 @@ class WorkFile:
     @cached_property
     def _limits(self) -> dict[Attribute, Integers]:
         """Exclusive upper limit of each attribute, by position."""
-        counts = np.array(self._rows("SELECT nb_dir, nb_speed FROM entry ORDER BY position"))
+        rows = self._rows(
+            "SELECT nb_dir, nb_speed FROM entry WHERE position >= 0 ORDER BY position"
+        )
+        counts = np.array(rows)
         two = np.full(len(counts), 2)
         return {
             "direction": counts[:, 0],
@@ -377,6 +393,27 @@ class WorkFile:
                 if isinstance(error, sqlite3.OperationalError):
                     raise WriteFailed(f"{self.path} cannot be written: {error}") from error
                 raise
+
+
+def _insert_entries(
+    database: sqlite3.Connection, catalogue: Catalogue, positions: Iterable[int]
+) -> None:
+    """Add entries as the catalogue has them: old and current values are the same at first."""
+
+    def row(position: int) -> tuple[object, ...]:
+        group = catalogue.group_of(position)
+        values = (
+            int(catalogue.direction[position]),
+            int(catalogue.speed[position]),
+            bool(catalogue.flags[position] & Flag.MARKED),
+        )
+        return position, catalogue.ids[position], group.nb_dir, group.nb_speed, *values, *values
+
+    database.executemany(
+        "INSERT INTO entry (position, img_id, nb_dir, nb_speed, old_direction, old_speed,"
+        " old_deleted, direction, speed, deleted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        map(row, positions),
+    )
 
 
 def _to_rows(values: Integers | Floats) -> list[int | float | None]:

@@ -69,7 +69,7 @@ class Workspace:
         if self.work.is_new:
             self.work.initialize(catalogue)
         elif not self.is_outdated:
-            self.work.follow_order(catalogue.ids)
+            self.work.follow(catalogue)
         self.inspection = Inspection(catalogue)
 
     def close(self) -> None:
@@ -236,11 +236,18 @@ class Workspace:
     def counts(self) -> dict[str, int]:
         """Return the totals for the end report."""
         decisions = [] if self.is_outdated else self.work.decisions()
-        corrected = [each for each in decisions if each.changes_classes and not each.deleted]
+        changed = [each for each in decisions if each.changes_classes and not each.deleted]
+        unlabelled = self.catalogue.unlabelled
+        created = sum(
+            each.position in unlabelled and each.direction >= 0 and each.speed >= 0
+            for each in changed
+        )
         return {
-            "labels": len(self.catalogue),
+            "labels": len(self.catalogue) - len(unlabelled),
             "reviewed": sum(decision.reviewed or decision.deleted for decision in decisions),
-            "corrected": len(corrected),
+            "corrected": sum(each.position not in unlabelled for each in changed),
+            "created": created,
+            "unlabelled": len(unlabelled) - created,
             "to_delete": sum(decision.deleted for decision in decisions),
         }
 

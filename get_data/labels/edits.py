@@ -8,11 +8,13 @@ from typing import Any
 from common.times import format_time, parse_time
 from get_data.labels.classes import Classes, direction_bins, speed_bins
 from get_data.labels.ids import fingerprint, format_img_id, sha256
-from get_data.labels.schema import AUTO, MD5, RESERVED, Document
+from get_data.labels.schema import AUTO, MD5, RESERVED, SESSION_KEYS, Document
 from get_data.labels.unicode_forms import to_nfc
 from get_data.labels.values import DEFAULT_SPAN, read_value, speed_span
 
 _REQUESTS = ("to_delete", "replaces")  # of a label file; no index stores them
+SHARED_KEYS = ("session_id", *SESSION_KEYS, "car_setting", "raw", "color", "transformation")
+"""Fields that the labels of a drive have in common, beside custom ones."""
 _PICTURE_REFERENCE = ("file_name", "s3_bucket", "s3_key", "picture_size", "picture_sha256")
 
 
@@ -34,10 +36,9 @@ def new_label(
     `picture` is a JPEG file; width and height are in pixels, steering and throttle -1 to 1.
     """
     img_id = format_img_id(captured)
-    time = format_time(captured)
     annotation = {
         "created_by": AUTO,
-        "created_on_date": time,
+        "created_on_date": format_time(captured),
         "label_direction": classes.direction(steering),
         "label_speed": classes.speed(throttle),
         "nb_dir": classes.nb_dir,
@@ -47,25 +48,58 @@ def new_label(
         "steering": steering,
         "throttle": throttle,
     }
+    document = without_annotation(
+        img_id=img_id,
+        file_name=f"{img_id}.jpg",
+        captured=captured,
+        picture=picture,
+        width=width,
+        height=height,
+        shared={
+            **({"session_id": session_id} if session_id else {}),
+            **to_nfc(dict(session)),
+            "car_setting": car_setting,
+        },
+    )
+    return {
+        **document,
+        "label": annotation,
+        "label_fingerprint": fingerprint(img_id, annotation),
+    }
+
+
+def without_annotation(
+    *,
+    img_id: str,
+    file_name: str,
+    captured: datetime,
+    picture: bytes,
+    width: int,
+    height: int,
+    shared: Mapping[str, Any],
+) -> Document:
+    """Return what is known of a picture before it has an annotation, which `corrected` adds.
+
+    `shared` has the fields that it has in common with other labels, see SHARED_KEYS.
+    """
+    session_id = {"session_id": shared["session_id"]} if "session_id" in shared else {}
     return {
         "img_id": img_id,
-        "file_name": f"{img_id}.jpg",
-        **({"session_id": session_id} if session_id else {}),
+        "file_name": file_name,
+        **session_id,
         "s3_bucket": "",
         "s3_key": "",
         "raw": True,
         "color": "rgb",
-        "timestamp": time,
+        "timestamp": format_time(captured),
         "resolution": {"horizontal": width, "vertical": height},
         "picture_size": len(picture),
         "picture_sha256": sha256(picture),
-        **to_nfc(dict(session)),
-        "car_setting": car_setting,
-        "label": annotation,
-        "transformation": [],
+        **shared,
+        "label": {},
+        "transformation": shared.get("transformation", []),
         "dataset": [],
         "upload_date": "",
-        "label_fingerprint": fingerprint(img_id, annotation),
     }
 
 

@@ -20,7 +20,7 @@ MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
 CUSTOM_TERMS = "_own"  # field of an index for all custom fields; no label has a key of that name
 MAX_TERM_BYTES = 32_766  # of Lucene
 MAX_KEYWORD = 8191  # characters that a search considers; Lucene takes 32,766 bytes
-_IMG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+IMG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SESSION_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}-[0-9a-f]{4}$"
 FILE_NAME = r"^[^/\\\x00-\x1f\x7f]+\.[jJ][pP][eE]?[gG]$"
 _SHA256 = "^[0-9a-f]{64}$"
@@ -116,7 +116,7 @@ class Label(Struct, frozen=True, kw_only=True):
             "Id of the picture: its UTC time of capture, or any plain name",
             "none",
             "keyword",
-            pattern=_IMG_ID,
+            pattern=IMG_ID,
         ),
     ]
     file_name: Annotated[

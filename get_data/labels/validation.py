@@ -16,6 +16,7 @@ from get_data.labels.ids import fingerprint
 from get_data.labels.schema import (
     ELASTICSEARCH_FIELDS,
     FILE_NAME,
+    IMG_ID,
     INDEX_TYPES,
     MAX_DEPTH,
     MAX_KEYWORD,
@@ -50,6 +51,11 @@ def is_file_name(name: str) -> bool:
         and ".." not in name
         and len(name.encode(errors="surrogatepass")) <= _MAX_FILE_NAME_BYTES
     )
+
+
+def is_img_id(text: str) -> bool:
+    """Return whether a picture may have this id."""
+    return re.fullmatch(IMG_ID, text) is not None and not text.endswith("\n")
 
 
 def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]:

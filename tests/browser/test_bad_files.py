@@ -100,12 +100,13 @@ def test_every_fault_is_in_the_report(broken, start, open_page):
         for number, what in faults.items():
             assert img_id(number) in found[kind], (kind, number)
             assert what in found[kind], (kind, number, found[kind])
-    assert "unlabelled.jpg no label names this picture" in found["unlabelled"]
+    assert "unlabelled no label names unlabelled.jpg" in found["unlabelled"]
     for position in (5, 10, 4):
         assert status(labelizer, f"pic/{position}") == 404
     page.click("nav [data-view=single]")
     keys(page, "Home")
-    in_order = [*(number for number in range(20) if number != 15), 15]  # which is of no drive
+    # one that is of no drive, and the picture without a label
+    in_order = [*(number for number in range(20) if number != 15), 15, 20]
     for position, number in enumerate(in_order):
         expect(page.locator("#holder")).to_have_attribute("data-position", str(position))
         is_shown = number not in (1, 2, 3, 4, 5, 6, 10, 15)
@@ -113,7 +114,7 @@ def test_every_fault_is_in_the_report(broken, start, open_page):
             assert page.locator("#placeholder").is_visible() != is_shown, number
         keys(page, "ArrowRight")
     keys(page, "v")
-    expect(page.locator(".tile:not([hidden])")).to_have_count(20)
+    expect(page.locator(".tile:not([hidden])")).to_have_count(21)
     labels = [page.locator(f"#tile-{at}").get_attribute("aria-label") for at in range(20)]
     assert "picture broken" in labels[1]
     assert "no picture" in labels[4]
@@ -226,7 +227,7 @@ def test_a_changed_label_file_stops_and_carries_over(tmp_path, start, open_page,
     page.click("#carry")
     page.wait_for_load_state()
     ready(page)
-    expect(page.locator("#progress-count")).to_have_text("2 of 12 reviewed, 17 %")
+    expect(page.locator("#progress-count")).to_have_text("2 of 13 reviewed, 15 %")
     assert labelizer.rows(
         "SELECT img_id, direction, deleted FROM entry WHERE reviewed OR deleted"
     ) == [
@@ -236,7 +237,7 @@ def test_a_changed_label_file_stops_and_carries_over(tmp_path, start, open_page,
     assert len(list(folder.glob("labels.json.labelizer.*.sqlite3"))) == 1
     keys(page, "Control+z")  # also this is a step
     saved(page)
-    expect(page.locator("#progress-count")).to_contain_text("0 of 12")
+    expect(page.locator("#progress-count")).to_contain_text("0 of 13")
     assert hashlib.sha256(labelizer.labels.read_bytes()).hexdigest() == digest
 
 
@@ -265,7 +266,7 @@ def test_a_second_page_offers_nothing_until_it_takes_over(tmp_path, start, open_
     second.click("#carry")
     second.wait_for_load_state()
     ready(second)
-    expect(second.locator("#progress-count")).to_have_text("1 of 11 reviewed, 9 %")
+    expect(second.locator("#progress-count")).to_have_text("1 of 12 reviewed, 8 %")
 
 
 def test_a_changed_label_file_can_be_opened_anew(tmp_path, start, open_page):
@@ -284,5 +285,5 @@ def test_a_changed_label_file_can_be_opened_anew(tmp_path, start, open_page):
     page.click("#anew")
     page.wait_for_load_state()
     ready(page)
-    expect(page.locator("#progress-count")).to_have_text("0 of 11 reviewed, 0 %")
+    expect(page.locator("#progress-count")).to_have_text("0 of 12 reviewed, 0 %")
     assert current(page) == img_id(0)

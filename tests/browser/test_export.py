@@ -62,6 +62,8 @@ def test_the_export_differs_only_where_it_should(page, labelizer, call):
         "labels": 12,
         "reviewed": 3,
         "corrected": 1,
+        "created": 0,
+        "unlabelled": 0,
         "to_delete": 1,
         "file": str(labelizer.exports()[0]),
     }

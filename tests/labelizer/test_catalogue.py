@@ -54,7 +54,7 @@ def test_a_name_that_is_not_utf_8_is_shown_with_replacement_characters(tmp_path,
     shown = (
         entries["folder"]
         if kind == "folder"
-        else entries["problems"]["unlabelled"]["first"][0]["name"]
+        else entries["problems"]["misnamed"]["first"][0]["name"]
     )
     assert "caf\ufffd" in shown
     workspace = Workspace(read_folder(folder), "Zoé")

@@ -126,8 +126,8 @@ def test_decisions_are_carried_over_with_their_authors(folder):
     archived = workspace.reopen("carry", workspace.work.epoch)
     carried = workspace.work.decisions()
     assert [(each.img_id, each.position, each.changed_by) for each in carried] == [
-        (img_id(2), 1, "Ada"),
-        (img_id(3), 2, "Ada"),
+        (img_id(2), 2, "Ada"),
+        (img_id(3), 3, "Ada"),
     ]
     assert {decision.changed_on for decision in carried} == {times.format_time(START)}
     assert [operation.kind for operation in workspace.work.history()] == ["carry"]

@@ -161,6 +161,8 @@ def test_the_label_file_may_be_in_another_folder(folder, tmp_path):
         "labels": 12,
         "reviewed": 0,
         "corrected": 0,
+        "created": 0,
+        "unlabelled": 1,
         "to_delete": 0,
         "file": "",
     }

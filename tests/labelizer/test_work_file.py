@@ -41,7 +41,14 @@ def test_work_and_lease_survive_a_restart(folder):
     work = reopened.work
     assert (work.name, work.epoch, len(work.history())) == (name, epoch, 1)
     save_operations(reopened, epoch, make_operation(2, deleted=1))
-    assert reopened.counts() == {"labels": 12, "reviewed": 1, "corrected": 0, "to_delete": 1}
+    assert reopened.counts() == {
+        "labels": 12,
+        "reviewed": 1,
+        "corrected": 0,
+        "created": 0,
+        "unlabelled": 0,
+        "to_delete": 1,
+    }
     reopened.close()
 
 

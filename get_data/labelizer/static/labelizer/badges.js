@@ -17,7 +17,13 @@ export function badges(store, findings, position) {
   /** @type {Badge[]} */
   const found = [];
   if (store.now.deleted[position]) found.push({ sign: "✕", text: "to delete", kind: "deleted" });
-  if (store.isEdited(position)) found.push({ sign: "✎", text: "changed", kind: "edited" });
+  if (store.isUnlabelled(position)) {
+    found.push({ sign: "○", text: "no label", kind: "unlabelled" });
+  } else if (store.isNew(position)) {
+    found.push({ sign: "＋", text: "new label", kind: "edited" });
+  } else if (store.isEdited(position)) {
+    found.push({ sign: "✎", text: "changed", kind: "edited" });
+  }
   if (store.now.reviewed[position]) found.push({ sign: "✓", text: "reviewed", kind: "reviewed" });
   if (store.isInvalid(position)) found.push({ sign: "!", text: "not valid", kind: "broken" });
   if (flags & Flag.MISSING) found.push({ sign: "?", text: "no picture", kind: "broken" });

@@ -2,6 +2,7 @@
 
 import { CLASS_NAMES, Flag, MAX_CLASS_KEYS } from "./store.js";
 import { score } from "./suspicion.js";
+import { isToBeLabelled } from "./unlabelled.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./suspicion.js").PictureFindings} PictureFindings */
@@ -14,14 +15,19 @@ import { score } from "./suspicion.js";
  * @property {[number, number]} throttle  limits, -1 .. 1
  * @property {string} state  a key of STATES
  * @property {string} text   part of the img_id
- * @property {"time" | "suspicious"} order
+ * @property {Order} order
  */
 
+/** @typedef {"time" | "suspicious" | "unlabelled"} Order */
 /** @typedef {(store: Store, findings: PictureFindings, position: number) => boolean} Matches */
 
 /** @type {Record<string, {name: string, matches: Matches}>} */
 export const STATES = {
   all: { name: "all pictures", matches: () => true },
+  unlabelled: {
+    name: "not labelled",
+    matches: isToBeLabelled,
+  },
   unreviewed: {
     name: "not reviewed",
     matches: (store, _, position) => !store.isReviewed(position),
@@ -53,6 +59,13 @@ export const STATES = {
   },
 };
 
+/** @type {Record<Order, string>} orders, as people read them */
+export const ORDERS = {
+  time: "time",
+  suspicious: "most suspicious first",
+  unlabelled: "not labelled first",
+};
+
 /** Return the filter that shows everything. @returns {Filter} */
 export function defaultFilter() {
   return {
@@ -82,7 +95,10 @@ function showsAll(filter) {
 export function sortedPositions(store, findings, filter) {
   const positions = Int32Array.from({ length: store.count }, (_, position) => position);
   if (filter.order === "time") return positions;
-  const scores = Float64Array.from(positions, (position) => score(store, findings, position));
+  const rank = filter.order === "unlabelled" ? isToBeLabelled : score;
+  const scores = Float64Array.from(positions, (position) =>
+    Number(rank(store, findings, position)),
+  );
   return positions.sort((first, second) => scores[second] - scores[first] || first - second);
 }
 
@@ -165,6 +181,7 @@ export function fromParameters(parameters) {
   filter.state = parameters.get("state") ?? "all";
   if (!Object.hasOwn(STATES, filter.state)) filter.state = "all";
   filter.text = parameters.get("text") ?? "";
-  filter.order = parameters.get("order") === "suspicious" ? "suspicious" : "time";
+  const order = parameters.get("order") ?? "";
+  if (Object.hasOwn(ORDERS, order)) filter.order = /** @type {Order} */ (order);
   return filter;
 }

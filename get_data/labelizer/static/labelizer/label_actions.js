@@ -3,6 +3,7 @@
 import { count } from "./format.js";
 import { sizeOf } from "./action_context.js";
 import { VALUE_OF } from "./store.js";
+import { canBeLabelled } from "./unlabelled.js";
 
 const NUDGE = 0.02;
 const SMOOTHED_PICTURES = 2; // on each side
@@ -42,7 +43,7 @@ export function labelActions(context) {
  */
 function setClass(context, attribute, value, advance) {
   const { session, store, player } = context;
-  if (context.refusesEdits()) return;
+  if (context.refusesEdits() || refusesFirstLabel(context)) return;
   const classes = store.classes(session.position, attribute);
   if (value >= classes) {
     context.toast(`There is no ${attribute} ${value}: it goes from 0 to ${classes - 1}.`);
@@ -53,7 +54,11 @@ function setClass(context, attribute, value, advance) {
     const operation = store.label(same, attribute, value);
     finishMany(context, operation, `${attribute} ${value}`, skipped);
   } else {
-    finish(context, store.label(session.targets(), attribute, value), advance);
+    const operation = store.label(labellable(context, session.targets()), attribute, value);
+    const isOpen = store.isUnlabelled(session.position);
+    const missing = attribute === "direction" ? "speed" : "direction";
+    finish(context, operation, advance && !isOpen);
+    if (isOpen) context.toast(`This is a new label: set its ${missing} too.`);
   }
 }
 
@@ -67,7 +72,10 @@ function confirm(context) {
   const operation = store.confirm(same);
   if (isMany) finishMany(context, operation, "confirmed", skipped);
   else if (!store.hasBothClasses(session.position)) {
-    context.toast("This label is incomplete: set direction and speed first.");
+    const label = store.isNew(session.position)
+      ? "There is no label yet"
+      : "This label is incomplete";
+    context.toast(`${label}: set direction and speed first.`);
   } else finish(context, operation, true);
 }
 
@@ -75,9 +83,14 @@ function confirm(context) {
 function toggleDeleted(context, advance) {
   if (context.refusesEdits()) return;
   context.player.stop();
-  const isMany = context.session.selectedCount > 0;
+  const { session, store } = context;
+  const isMany = session.selectedCount > 0;
   const { same, skipped } = targetsLikeShown(context);
-  const operation = context.store.toggleDeleted(same);
+  if (same.every((position) => store.isNew(position))) {
+    context.toast("The file has no label to delete here; undo takes a new one away.");
+    return;
+  }
+  const operation = store.toggleDeleted(same);
   if (isMany) finishMany(context, operation, operation?.text ?? "marked to delete", skipped);
   else finish(context, operation, advance);
 }
@@ -148,11 +161,33 @@ function shift(context, sign) {
 }
 
 /**
+ * Return whether the picture shown gets no label because it is broken, and tell so.
+ * @param {ActionContext} context
+ */
+function refusesFirstLabel(context) {
+  const { session, store } = context;
+  const isRefused =
+    !session.selectedCount && !canBeLabelled(store, session.findings, session.position);
+  if (isRefused) context.toast("The picture is broken: it gets no label.");
+  return isRefused;
+}
+
+/**
+ * Return those of the pictures that can have a label.
+ * @param {ActionContext} context
+ * @param {Int32Array} positions
+ */
+function labellable({ session, store }, positions) {
+  return positions.filter((position) => canBeLabelled(store, session.findings, position));
+}
+
+/**
  * Return the pictures to edit that have the classes of the picture shown, and how many do not.
  * @param {ActionContext} context
  */
-function targetsLikeShown({ session, store }) {
-  const targets = session.targets();
+function targetsLikeShown(context) {
+  const { session, store } = context;
+  const targets = labellable(context, session.targets());
   const same = store.withClassesOf(session.position, targets);
   return { same, skipped: targets.length - same.length };
 }

@@ -1,6 +1,7 @@
 // The Overview: what was found on opening, and where to start.
 
 import { byId, make, setText } from "./dom.js";
+import { defaultFilter } from "./filters.js";
 import { count, number } from "./format.js";
 import { letterOf } from "./keys.js";
 import { Flag } from "./store.js";
@@ -87,9 +88,13 @@ export class Overview {
    */
   #currentProblems() {
     const { store, findings } = this.session;
-    const { broken, invalid } = this.problems;
+    const { broken, invalid, unlabelled } = this.problems;
     const fixed = store.flags.reduce(
       (sum, flags, position) => sum + Number(flags & Flag.INVALID && !store.isInvalid(position)),
+      0,
+    );
+    const open = store.flags.reduce(
+      (sum, _, position) => sum + Number(store.isUnlabelled(position)),
       0,
     );
     const left = invalid.first.filter((problem) => store.isInvalid(problem.position));
@@ -99,6 +104,11 @@ export class Overview {
       .map(([position, what]) => ({ name: store.ids[position], what, position }));
     return {
       ...this.problems,
+      unlabelled: {
+        ...unlabelled,
+        count: open,
+        first: unlabelled.first.filter(({ position }) => store.isUnlabelled(position)),
+      },
       invalid: { ...invalid, count: invalid.count - fixed, first: left },
       broken: { ...broken, count: broken.count + more.length, first: [...broken.first, ...more] },
     };
@@ -118,6 +128,7 @@ export class Overview {
       make("summary", {}, count(kind.count, kind.one, kind.many)),
       make("p", { class: "quiet" }, kind.remedy),
       ...(canFix ? [make("p", {}, this.#createFixButton())] : []),
+      ...(name === "unlabelled" ? [make("p", {}, this.#createLabelButton())] : []),
       make("ul", {}, ...rows),
     );
   }
@@ -126,6 +137,15 @@ export class Overview {
     const text = `Read ${count(this.fixes.length, "text")} such as "2" as numbers`;
     const button = make("button", { type: "button", id: "fix" }, text);
     button.addEventListener("click", this.handlers.onFix);
+    return button;
+  }
+
+  #createLabelButton() {
+    const button = make("button", { type: "button", id: "label-new" }, "Label them");
+    button.addEventListener("click", () => {
+      this.session.refine({ ...defaultFilter(), state: "unlabelled" });
+      this.session.showView("single");
+    });
     return button;
   }
 

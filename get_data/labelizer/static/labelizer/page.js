@@ -15,6 +15,7 @@ import { Review } from "./review.js";
 import { VIEWS } from "./session.js";
 import { Single } from "./single.js";
 import { changesWait, showBar, showCondition, toast } from "./status.js";
+import { canBeLabelled } from "./unlabelled.js";
 import { ActionContext, sizeOf } from "./action_context.js";
 
 /** @typedef {import("./player.js").Painting} Painting */
@@ -223,7 +224,10 @@ export class Page {
   #commitPainting({ attribute, value, from }, to) {
     const { session, store } = this;
     const [first, last] = from < to ? [from, to] : [to, from];
-    const passed = session.order.slice(first, last + 1).sort();
+    const passed = session.order
+      .slice(first, last + 1)
+      .filter((position) => canBeLabelled(store, session.findings, position))
+      .sort();
     const same = store.withClassesOf(session.position, passed);
     const operation = store.label(same, attribute, value, "painted ");
     if (!operation) return;

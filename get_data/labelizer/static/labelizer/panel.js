@@ -2,13 +2,14 @@
 
 import { get } from "./api.js";
 import { byId, field, make, setText } from "./dom.js";
-import { STATES, defaultFilter } from "./filters.js";
+import { ORDERS, STATES, defaultFilter } from "./filters.js";
 import { count, nameOfClass, number, percent } from "./format.js";
 import { CLASS_NAMES } from "./store.js";
 
 const PACE_WINDOW_MS = 5 * 60_000;
 
 /** @typedef {import("./session.js").Session} Session */
+/** @typedef {import("./filters.js").Order} Order */
 /** @typedef {import("./types").ClassName} ClassName */
 /** @typedef {{button: HTMLElement, before: HTMLElement, now: HTMLElement, numbers: Element}} Row */
 
@@ -23,6 +24,9 @@ export class Panel {
     this.rows = { direction: this.#createRows("direction"), speed: this.#createRows("speed") };
     for (const [key, { name }] of Object.entries(STATES)) {
       byId("filter-state").append(make("option", { value: key }, name));
+    }
+    for (const [key, name] of Object.entries(ORDERS)) {
+      byId("filter-order").append(make("option", { value: key }, name));
     }
     this.#listen();
   }
@@ -110,7 +114,7 @@ export class Panel {
     try {
       const document = await get(`/api/document/${position}`);
       if (this.session.position === position) {
-        setText(byId("json-text"), JSON.stringify(document, null, 1));
+        setText(byId("json-text"), document ? JSON.stringify(document, null, 1) : "It has none.");
       }
     } catch (error) {
       setText(byId("json-text"), String(error));
@@ -167,9 +171,7 @@ export class Panel {
     ) => byId(id).addEventListener(event, run);
     on("filter-state", "change", () => session.refine({ state: field("filter-state").value }));
     on("filter-order", "change", () =>
-      session.refine({
-        order: field("filter-order").value === "suspicious" ? "suspicious" : "time",
-      }),
+      session.refine({ order: /** @type {Order} */ (field("filter-order").value) }),
     );
     on("filter-text", "input", () => session.refine({ text: field("filter-text").value.trim() }));
     for (const name of /** @type {const} */ (["steering", "throttle"])) {

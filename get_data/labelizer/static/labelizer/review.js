@@ -38,11 +38,12 @@ export class Review {
     for (let position = 0; position < store.count; position += 1) {
       if (store.isTouched(position)) touched.push(position);
     }
-    const { edited, deleted } = store.counts;
+    const { edited, created, deleted } = store.counts;
+    const added = created ? `, ${count(created, "new label")}` : "";
     const confirmed = touched.filter((position) => this.#isConfirmed(position)).length;
     setText(
       byId("review-summary"),
-      `${count(edited, "label")} changed, ${number(confirmed)} confirmed, ${number(deleted)} to delete`,
+      `${count(edited, "label")} changed, ${number(confirmed)} confirmed, ${number(deleted)} to delete${added}`,
     );
     byId("review-counts").replaceChildren(make("h2", {}, "Classes"), this.#createClassTable());
     setText(byId("changes-title"), count(touched.length, "change"));
@@ -94,6 +95,8 @@ export class Review {
   #changeText(position) {
     const { store } = this.session;
     if (store.now.deleted[position]) return "✕ to delete";
+    if (store.isUnlabelled(position)) return "○ incomplete";
+    if (store.isNew(position)) return "＋ new label";
     if (store.isEdited(position)) return "✎ changed";
     return store.now.reviewed[position] ? "✓ confirmed" : "kept again";
   }
@@ -136,13 +139,14 @@ export class Review {
 
 /** @param {ExportReply} exported */
 function createReport(exported) {
-  const { file, corrected, confirmed, deleted, restored, untouched, left_out: leftOut } = exported;
+  const { file, corrected, confirmed, deleted, restored, created, untouched } = exported;
+  const leftOut = exported.left_out;
   const { command, set_first: setFirst } = exported.apply;
   const name = file.split("/").at(-1) ?? "";
   const download = make("a", { id: "download", href: `/export/${name}`, download: name });
   download.append("Download it");
   const numbers =
-    `${count(corrected, "label")} corrected, ${confirmed} confirmed, ${deleted} to delete, ` +
+    `${created ? `${count(created, "new label")}, ` : ""}${count(corrected, "label")} corrected, ${confirmed} confirmed, ${deleted} to delete, ` +
     `${restored} kept again, ${untouched} as they were.`;
   const written = make("code", { id: "exported-file" }, file);
   const parts = [

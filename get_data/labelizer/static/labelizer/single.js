@@ -126,7 +126,9 @@ export class Single {
         if (this.session.position !== position) return;
         this.#showPlaceholder(
           missing ? "There is no picture." : "The picture is broken.",
-          "Its label can be set or marked to delete all the same.",
+          this.session.store.isNew(position)
+            ? "It gets no label."
+            : "Its label can be set or marked to delete all the same.",
         );
         this.#measure();
       },

@@ -23,6 +23,7 @@ export const Flag = {
   MARKED: 32,
   RUN_START: 64,
   VALUED: 128,
+  UNLABELLED: 256,
 };
 
 /** @type {readonly ClassName[]} */
@@ -60,7 +61,7 @@ export class Store extends EventTarget {
     this.tellsSpan = valuesOf(entries.tells_span, this.count);
     this.group = Int16Array.from(entries.group);
     this.groups = entries.groups;
-    this.flags = Uint8Array.from(entries.flags);
+    this.flags = Uint16Array.from(entries.flags);
     /** @type {Columns} labels as the file has them */
     this.old = {
       direction: Int8Array.from(entries.direction),
@@ -84,6 +85,7 @@ export class Store extends EventTarget {
       now: noneOfEachClass(),
       reviewed: 0,
       edited: 0,
+      created: 0,
       deleted: 0,
     };
     /** @type {Operation[]} steps that can be undone */
@@ -196,6 +198,22 @@ export class Store extends EventTarget {
   }
 
   /**
+   * Return whether the file has no label of a picture.
+   * @param {number} position
+   */
+  isNew(position) {
+    return Boolean(this.flags[position] & Flag.UNLABELLED);
+  }
+
+  /**
+   * Return whether a picture has no label, neither in the file nor a complete one since.
+   * @param {number} position
+   */
+  isUnlabelled(position) {
+    return this.isNew(position) && !this.hasBothClasses(position);
+  }
+
+  /**
    * Return whether no valid label can be made of this one as it is now; see export.py.
    * @param {number} position
    */
@@ -242,11 +260,52 @@ export class Store extends EventTarget {
    */
   label(positions, attribute, value, prefix = "") {
     const values = {
+      ...this.#completion(positions, attribute),
       ...this.#valuesFor(positions, attribute, () => value),
       [attribute]: value,
       reviewed: 1,
     };
     return this.#edit("label", `${prefix}${attribute} ${value}`, positions, values);
+  }
+
+  /**
+   * Return what completes new labels when one of their classes is set: a direction takes the speed
+   * of the label before, or else of the one after; of a single class there is no choice.
+   * @param {Int32Array} positions  ascending
+   * @param {ClassName} attribute   the one that is set
+   * @returns {Changes}
+   */
+  #completion(positions, attribute) {
+    const other = attribute === "direction" ? "speed" : "direction";
+    const isOpen = (/** @type {number} */ position) =>
+      this.isNew(position) && this.now[other][position] < 0;
+    if (!positions.some(isOpen)) return {};
+    const near = other === "speed" ? this.#nearest(other) : null;
+    const classes = Int8Array.from(positions, (position) => {
+      if (!isOpen(position)) return this.now[other][position];
+      return this.classes(position, other) === 1 ? 0 : (near?.[position] ?? -1);
+    });
+    return { ...this.#valuesFor(positions, other, (index) => classes[index]), [other]: classes };
+  }
+
+  /**
+   * Return for each picture the class of the nearest label of the same classes: the one before, or
+   * else the one after; -1 where there is none.
+   * @param {ClassName} attribute
+   */
+  #nearest(attribute) {
+    const found = new Int8Array(this.count).fill(-1);
+    for (const step of /** @type {const} */ ([1, -1])) {
+      const last = this.groups.map(() => -1);
+      for (let index = 0; index < this.count; index += 1) {
+        const position = step > 0 ? index : this.count - 1 - index;
+        const group = this.group[position];
+        const value = this.now[attribute][position];
+        if (value >= 0) last[group] = value;
+        if (found[position] < 0) found[position] = last[group];
+      }
+    }
+    return found;
   }
 
   /**
@@ -280,6 +339,7 @@ export class Store extends EventTarget {
     const name = VALUE_OF[attribute];
     const values = Float64Array.from(positions, (position, index) => {
       const number = classAt(index);
+      if (number < 0) return NaN;
       if (number === this.now[attribute][position]) return this.now[name][position];
       const isJudged = attribute === "direction" || this.tellsSpan[position] === 1;
       if (!isJudged && number === this.old[attribute][position]) return NaN;
@@ -314,10 +374,11 @@ export class Store extends EventTarget {
   }
 
   /**
-   * Mark all to delete, or, when all are marked, none.
-   * @param {Int32Array} positions  ascending
+   * Mark all labels of the file to delete, or, when all are marked, none.
+   * @param {Int32Array} pictures  ascending
    */
-  toggleDeleted(positions) {
+  toggleDeleted(pictures) {
+    const positions = pictures.filter((position) => !this.isNew(position));
     const areMarked = positions.every((position) => this.now.deleted[position] === 1);
     const text = areMarked ? "kept" : "marked to delete";
     return this.#edit("delete", text, positions, { deleted: areMarked ? 0 : 1 });
@@ -342,7 +403,7 @@ export class Store extends EventTarget {
    * Move labels to other pictures.
    *
    * Pictures that get no label from another of these, of the same run and classes, are marked to
-   * delete. Consecutive shifts of the same pictures add up, so that one there and back changes
+   * delete, or have none again if the file has none. Consecutive shifts of the same pictures add up, so that one there and back changes
    * nothing.
    * @param {Int32Array} positions  ascending
    * @param {number} by  pictures later; negative for earlier
@@ -361,6 +422,8 @@ export class Store extends EventTarget {
       // No label crosses from one run to another, or to a picture of other classes.
       if (
         from !== undefined &&
+        (!this.isNew(positions[from]) ||
+          (before.direction[from] >= 0 && before.speed[from] >= 0)) &&
         runOf[from] === runOf[index] &&
         this.group[positions[from]] === this.group[positions[index]] &&
         this.spans[positions[from]] === this.spans[positions[index]]
@@ -369,6 +432,9 @@ export class Store extends EventTarget {
         speed[index] = before.speed[from];
         steering[index] = before.steering[from];
         throttle[index] = before.throttle[from];
+      } else if (this.isNew(positions[index])) {
+        direction[index] = speed[index] = -1;
+        steering[index] = throttle[index] = NaN;
       } else {
         deleted[index] = 1;
       }
@@ -562,7 +628,8 @@ export class Store extends EventTarget {
       counts.deleted += sign;
       return;
     }
-    if (this.isEdited(position)) counts.edited += sign;
+    if (this.isNew(position)) counts.created += this.hasBothClasses(position) ? sign : 0;
+    else if (this.isEdited(position)) counts.edited += sign;
     for (const name of CLASS_NAMES) {
       if (now[name][position] >= 0) counts.now[name][now[name][position]] += sign;
     }

@@ -45,6 +45,7 @@ export class PictureFindings {
  * @returns {{text: string, weight: number}[]}
  */
 export function reasons(store, findings, position) {
+  if (store.isUnlabelled(position)) return [];
   const found = [];
   const direction = store.now.direction[position];
   const steering = store.raw.direction[position];
@@ -60,7 +61,7 @@ export function reasons(store, findings, position) {
   const after = neighbour(store, position, 1);
   if (before >= 0 && after >= 0) {
     const around = store.now.direction[before];
-    if (around === store.now.direction[after] && around !== direction) {
+    if (around >= 0 && around === store.now.direction[after] && around !== direction) {
       found.push({ text: "unlike its neighbours", weight: WEIGHTS.flicker });
     }
   }

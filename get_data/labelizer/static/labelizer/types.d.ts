@@ -77,6 +77,7 @@ export interface ProblemKind {
 export interface Problems extends Record<string, ProblemKind> {
   invalid: ProblemKind;
   broken: ProblemKind;
+  unlabelled: ProblemKind;
 }
 
 /** Classes that the file has as texts: catalogue.py, Fix. */
@@ -180,6 +181,7 @@ export interface ExportReply {
   confirmed: number;
   deleted: number;
   restored: number;
+  created: number;
   left_out: { img_id: string; why: string }[];
   apply: { command: string; set_first: string[] };
 }
