@@ -4,6 +4,7 @@
     python get_data/run_manual.py -o drives/monday --simulate --duration 30
 
 Pad: Menu arms, A ends the run, B stops the car, Y pauses recording, X erases the last 5 seconds.
+While the car stands still, recording waits.
 Run it with the same folder again to continue the recording; an interrupted one is repaired first.
 """
 
@@ -23,6 +24,7 @@ from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
+from math import inf
 
 import path
 from car import hardware_conf, pi_checks
@@ -45,6 +47,7 @@ from get_data.recording import capture_clock, disk, jpeg, resume
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.recorder import Recorder, check_available, check_encodable
 from get_data.recording.report import format_location, format_report
+from get_data.recording.standing import STANDING_S, StandingFilter
 
 ERASE_S = 5.0
 LAST_IMG_ID = "last_img_id"
@@ -103,6 +106,11 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
         type=_SHARE,
         metavar="X",
         help="throttle at full trigger, 0.01 to 1 (default: as in hardware_conf.json)",
+    )
+    add(
+        "--record-standing",
+        action="store_true",
+        help=f"record a standing car too, not only {STANDING_S:g} s without throttle",
     )
 
 
@@ -333,6 +341,7 @@ def car_setting(
         "rate_hz": args.rate,
         "resolution": "{}x{}".format(*args.resolution),
         "max_throttle": max_throttle(args, conf),
+        "record_standing": args.record_standing,
         **parts,
     }
     return {**hardware_conf.to_dict(conf), "run": run}
@@ -354,8 +363,12 @@ def drive(
     conf: HardwareConf,
 ) -> int:
     """Drive the car, record what it sees, and return the exit code."""
+    standing = StandingFilter(inf if args.record_standing else STANDING_S)
 
     def record(frame: Frame, command: Command) -> None:
+        if not standing.admits(frame.captured_s, command.throttle):
+            recorder.skip()
+            return
         # the id is the moment of exposure, not that of arrival
         recorder.record(
             frame.pixels,
@@ -370,9 +383,15 @@ def drive(
 
     def now() -> DriveState:
         command, state, progress = driving.command, driving.state, recorder.progress
-        # S15: a recording that has ended does not end the drive
-        doing = "driving" if state.armed and progress.stopped else driving.describe_state()
-        return DriveState(command.steering, command.throttle, doing, progress, car.speed_m_s())
+        waiting = state.recording and standing.waiting and not command.throttle
+        if state.armed and progress.stopped:
+            doing = "driving"  # S15: a recording that has ended does not end the drive
+        else:
+            doing = "waiting: standing" if waiting else driving.describe_state()
+        recording = state.recording and not waiting
+        return DriveState(
+            command.steering, command.throttle, doing, recording, progress, car.speed_m_s()
+        )
 
     driving = Drive(
         camera=parts.camera,
@@ -395,7 +414,7 @@ def drive(
             with suppress(RecordingFailed):  # raised by check_complete() below
                 recorder.close()
             try:
-                report(args, driving, recorder, missed=parts.camera.missed)
+                report(args, driving, recorder, standing, missed=parts.camera.missed)
             except WriteFailed:
                 if not signalled.is_set():  # otherwise the terminal was closed
                     raise
@@ -403,7 +422,14 @@ def drive(
         return exit_codes.INTERRUPTED if signalled.is_set() else exit_codes.DONE
 
 
-def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, missed: int) -> None:
+def report(
+    args: argparse.Namespace,
+    driving: Drive,
+    recorder: Recorder,
+    standing: StandingFilter,
+    *,
+    missed: int,
+) -> None:
     """Print what was recorded: a summary for people, counts for programs."""
     lines = format_report(
         recorder.report,
@@ -411,10 +437,19 @@ def report(args: argparse.Namespace, driving: Drive, recorder: Recorder, *, miss
         asked_hz=args.rate,
         control=driving.timing,
         stops=driving.stop_counts,
+        waits=standing.waits,
+        left_out=standing.left_out,
     )
     for line in (*format_location(recorder.report, args.output), *lines):
         output.print_message(line)
-    output.write_json({**asdict(recorder.report), "missed": missed, "stops": driving.stop_counts})
+    counts = {
+        **asdict(recorder.report),
+        "missed": missed,
+        "stops": driving.stop_counts,
+        "waits": standing.waits,
+        "standing_not_recorded": standing.left_out,
+    }
+    output.write_json(counts)
 
 
 if __name__ == "__main__":

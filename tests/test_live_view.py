@@ -29,7 +29,7 @@ RED[:, :, 2] = 200
 
 
 def moment(written=7, state="recording"):
-    return DriveState(-0.25, 0.5, state, Progress(written, 0, 1, ""))
+    return DriveState(-0.25, 0.5, state, True, Progress(written, 0, 1, ""))
 
 
 def free_port():

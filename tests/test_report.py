@@ -7,7 +7,7 @@ from get_data.recording.report import format_report
 from get_data.recording.wire import Report
 
 
-def lines(*, timing=None, stops=None):
+def lines(*, timing=None, stops=None, waits=0, left_out=0):
     """The page by the first word of its lines."""
     shown = format_report(
         Report(),
@@ -15,6 +15,8 @@ def lines(*, timing=None, stops=None):
         asked_hz=20,
         control=timing or Timing(0.02),
         stops=stops or {},
+        waits=waits,
+        left_out=left_out,
     )
     return {line.split()[0]: line for line in shown}
 
@@ -42,3 +44,9 @@ def test_what_stopped_the_car_is_told_with_how_often(stops, said):
 
 def test_a_car_that_was_never_stopped_says_nothing_of_it():
     assert "stopped" not in lines()
+
+
+def test_pictures_of_a_standing_car_are_told_only_when_there_were_any():
+    assert "waited" not in lines()
+    told = lines(waits=3, left_out=412)["waited"]
+    assert ("3 times" in told, "412 pictures" in told) == (True, True)

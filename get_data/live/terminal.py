@@ -52,14 +52,18 @@ def format_line(state: DriveState, *, seconds: float, rate_hz: float) -> str:
     """Return the line, shorter than 80 characters."""
     progress = state.progress
     dropped = f" {progress.dropped} dropped" if progress.dropped else ""
-    recorded = f", {progress.stopped}" if progress.stopped else f" {rate_hz:5.1f} Hz{dropped}"
+    rate = f" {rate_hz:5.1f} Hz"
     speed_m_s = state.speed_m_s
     speed = f"{state.throttle:4.0%}" if speed_m_s is None else f"{speed_m_s:3.1f} m/s"
-    line = (
-        f"{seconds:5.1f} s {progress.written:6} pictures{recorded}  "
-        f"{_format_steering(state.steering)}  {speed}  {state.state}"
-    )
-    return line[:_LINE_WIDTH]
+    car = f"{_format_steering(state.steering)}  {speed}  {state.state}"
+    if progress.stopped:
+        recorded = [f", {progress.stopped}"]
+    elif state.recording:
+        recorded = [rate + dropped]
+    else:  # a long state takes the place of the rate, which is 0 then, and of what was dropped
+        recorded = [rate + dropped, dropped, ""]
+    lines = [f"{seconds:5.1f} s {progress.written:6} pictures{text}  {car}" for text in recorded]
+    return next((line for line in lines if len(line) <= _LINE_WIDTH), lines[-1])[:_LINE_WIDTH]
 
 
 def _format_steering(steering: float) -> str:

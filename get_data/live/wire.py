@@ -27,11 +27,15 @@ class ViewServerArguments:
 
 @dataclass(frozen=True, slots=True)
 class DriveState:
-    """State of a drive for the driver; steering and throttle as sent to the motors, -1 to 1."""
+    """State of a drive for the driver; steering and throttle as sent to the motors, -1 to 1.
+
+    `recording`: whether the drive records what the camera sees at the moment.
+    """
 
     steering: float
     throttle: float
     state: str
+    recording: bool
     progress: Progress
     speed_m_s: float | None = None
 

@@ -276,10 +276,20 @@ class Recorder:
         """Count the time until the next picture as a pause, not as a gap."""
         self._after_pause = True
 
+    def skip(self) -> None:
+        """Record no picture this time, as in a pause; requested erasures are sent nevertheless.
+
+        Called from the thread that calls `record`.
+        """
+        self.pause()
+        if not (self._closed or self.progress.stopped):
+            self._put_erasures()
+
     def erase(self, seconds: float) -> None:
         """Have the pictures of the last seconds moved to `erased/`.
 
-        May be called from another thread than `record`: the request travels with the next picture.
+        May be called from another thread than `record`: the request travels with the next picture,
+        recorded or skipped.
         """
         self.pause()
         self._erasures.append(ItemHeader.erasure(seconds).pack())

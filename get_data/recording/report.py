@@ -31,12 +31,20 @@ def format_location(report: Report, folder: Path) -> list[str]:
 
 
 def format_report(
-    report: Report, *, missed: int, asked_hz: float, control: LoopTiming, stops: Mapping[str, int]
+    report: Report,
+    *,
+    missed: int,
+    asked_hz: float,
+    control: LoopTiming,
+    stops: Mapping[str, int],
+    waits: int,
+    left_out: int,
 ) -> list[str]:
     """Return the lines of the report, with the classes as bar charts.
 
     `missed` counts the pictures that were not fetched from the camera; `stops` maps each reason for
-    a stop to its count.
+    a stop to its count. The car stood so long that recording waited `waits` times, and `left_out`
+    pictures were not recorded.
     """
     seconds = report.duration_s
     unit = "second" if round(seconds) == 1 else "seconds"
@@ -54,14 +62,20 @@ def format_report(
     ]
     if stops:
         reasons = ", ".join(f"{reason} ({times})" for reason, times in stops.items())
-        total = sum(stops.values())
-        lines.append(f"  stopped   {total} {'time' if total == 1 else 'times'}: {reasons}")
+        lines.append(f"  stopped   {_times(sum(stops.values()))}: {reasons}")
+    if waits:
+        pictures = "1 picture" if left_out == 1 else f"{left_out} pictures"
+        lines.append(f"  waited    {_times(waits)} while the car stood: {pictures} not recorded")
     if report.erased:
         unit = "picture" if report.erased == 1 else "pictures"
         lines.append(f"  erased    {report.erased} {unit}, kept in erased/")
     lines += format_chart("direction", report.directions, first="left", last="right")
     lines += format_chart("speed", report.speeds, first="slow", last="fast")
     return lines
+
+
+def _times(count: int) -> str:
+    return f"{count} {'time' if count == 1 else 'times'}"
 
 
 def format_chart(title: str, counts: list[int], *, first: str, last: str) -> list[str]:

@@ -23,12 +23,12 @@ def test_a_recording_that_has_stopped_hides_nothing_of_the_car(tmp_path, context
     page = watch.page(context.new_page())
     told = {"folder": tmp_path, "resolution": (64, 48), "rate_hz": 20.0, "jpeg_quality": 90}
     with LiveView(host="127.0.0.1", port=port, **told) as view:
-        view.show(FRAME, DriveState(0.0, 0.0, "press Menu", Progress(7, 0, 0, "")))
+        view.show(FRAME, DriveState(0.0, 0.0, "press Menu", False, Progress(7, 0, 0, "")))
         page.goto(view_url("127.0.0.1", port), wait_until="domcontentloaded")
         page.wait_for_selector("#state:text('press Menu')")
         assert page.is_hidden("#stopped")
         page.wait_for_timeout(100)
-        view.show(FRAME, DriveState(0.0, 0.0, "driving", Progress(7, 0, 0, "disk full")))
+        view.show(FRAME, DriveState(0.0, 0.0, "driving", True, Progress(7, 0, 0, "disk full")))
         page.wait_for_selector("#state:text('driving')")
         assert page.inner_text("#stopped").endswith("disk full")
         page.close()
