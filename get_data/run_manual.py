@@ -44,6 +44,7 @@ from get_data.live import terminal, web_view
 from get_data.live.web_view import LiveView
 from get_data.live.wire import DriveState
 from get_data.recording import capture_clock, disk, jpeg, resume
+from get_data.recording.advice import find_advice
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.recorder import Recorder, check_available, check_encodable
 from get_data.recording.report import format_location, format_report
@@ -431,6 +432,7 @@ def report(
     missed: int,
 ) -> None:
     """Print what was recorded: a summary for people, counts for programs."""
+    advice = find_advice(recorder.report)
     lines = format_report(
         recorder.report,
         missed=missed,
@@ -439,6 +441,7 @@ def report(
         stops=driving.stop_counts,
         waits=standing.waits,
         left_out=standing.left_out,
+        advice=advice,
     )
     for line in (*format_location(recorder.report, args.output), *lines):
         output.print_message(line)
@@ -448,6 +451,7 @@ def report(
         "stops": driving.stop_counts,
         "waits": standing.waits,
         "standing_not_recorded": standing.left_out,
+        "advice": [each.code for each in advice],
     }
     output.write_json(counts)
 

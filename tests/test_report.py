@@ -3,21 +3,24 @@
 import pytest
 
 from car.drive import Timing
+from get_data.recording.advice import find_advice
 from get_data.recording.report import format_report
-from get_data.recording.wire import Report
+from get_data.recording.wire import PictureQuality, Report, SteeringShares
 
 
-def lines(*, timing=None, stops=None, waits=0, left_out=0):
+def lines(report=None, *, timing=None, stops=None, waits=0, left_out=0, advice=()):
     """The page by the first word of its lines."""
     shown = format_report(
-        Report(),
+        report or Report(),
         missed=0,
         asked_hz=20,
         control=timing or Timing(0.02),
         stops=stops or {},
         waits=waits,
         left_out=left_out,
+        advice=advice,
     )
+    assert all(len(line) < 80 for line in shown)
     return {line.split()[0]: line for line in shown}
 
 
@@ -50,3 +53,18 @@ def test_pictures_of_a_standing_car_are_told_only_when_there_were_any():
     assert "waited" not in lines()
     told = lines(waits=3, left_out=412)["waited"]
     assert ("3 times" in told, "412 pictures" in told) == (True, True)
+
+
+def test_all_faults_at_once_are_told_within_the_width_of_a_terminal():
+    report = Report(
+        pictures=9999,
+        duration_s=999.0,
+        standing=9999,
+        steering=SteeringShares(9999, left=0.85, straight=0.8, right=0.1),
+        picture_quality=PictureQuality(99, 255.0, 0.1, 0.1, 1.0, 1.0, 1.0, 1.0),
+    )
+    advice = find_advice(report)
+    assert len({each.code for each in advice}) == 7
+    shown = lines(report, advice=advice)
+    assert {"driven", "look", "advice"} <= shown.keys()
+    assert not {"driven", "look", "advice"} & lines().keys()

@@ -1,12 +1,15 @@
 """Text report at the end of a recording."""
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from get_data.recording.advice import Advice
 from get_data.recording.wire import Report
 
 _BAR_WIDTH = 30
+_LINE_WIDTH = 79
 
 
 class LoopTiming(Protocol):
@@ -39,6 +42,7 @@ def format_report(
     stops: Mapping[str, int],
     waits: int,
     left_out: int,
+    advice: Iterable[Advice],
 ) -> list[str]:
     """Return the lines of the report, with the classes as bar charts.
 
@@ -69,8 +73,36 @@ def format_report(
     if report.erased:
         unit = "picture" if report.erased == 1 else "pictures"
         lines.append(f"  erased    {report.erased} {unit}, kept in erased/")
+    lines += _format_quality(report)
     lines += format_chart("direction", report.directions, first="left", last="right")
     lines += format_chart("speed", report.speeds, first="slow", last="fast")
+    for each in advice:
+        lines += textwrap.wrap(
+            each.text,
+            _LINE_WIDTH,
+            initial_indent="  advice    ",
+            subsequent_indent=" " * 12,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
+
+
+def _format_quality(report: Report) -> list[str]:
+    """Return how the car was driven and how the pictures look, as far as that is known."""
+    lines = []
+    steering, quality = report.steering, report.picture_quality
+    if steering.pictures:
+        standing = report.standing / report.pictures
+        lines.append(
+            f"  driven    {steering.left:.0%} left, {steering.straight:.0%} straight, "
+            f"{steering.right:.0%} right; {standing:.0%} of the pictures standing"
+        )
+    if quality.measured:
+        lines.append(
+            f"  look      brightness {quality.brightness:.0f} of 255; "
+            f"{quality.out_of_focus:.0%} out of focus, {quality.smeared:.0%} smeared"
+        )
     return lines
 
 

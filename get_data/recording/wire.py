@@ -95,12 +95,40 @@ class Progress:
     stopped: str
 
 
+@dataclass(frozen=True, slots=True)
+class SteeringShares:
+    """Shares of the `pictures` with throttle that steer left, straight and right, 0 to 1."""
+
+    pictures: int = 0
+    left: float = 0.0
+    straight: float = 0.0
+    right: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PictureQuality:
+    """Brightness (0 to 255) and sharpness, medians of the pictures that were `measured`.
+
+    The others are shares of these pictures, 0 to 1; see `picture_quality.py`.
+    """
+
+    measured: int = 0
+    brightness: float | None = None
+    sharpness_horizontal: float | None = None
+    sharpness_vertical: float | None = None
+    dark: float = 0.0
+    overexposed: float = 0.0
+    out_of_focus: float = 0.0
+    smeared: float = 0.0
+
+
 @dataclass(slots=True)
 class Report:
     """Result of a recording. Gaps and durations leave pauses out.
 
-    `dropped` counts the pictures that were passed to `Recorder.record` and not recorded; `moved` is
-    the folder's present path if it was renamed meanwhile.
+    `standing` counts the recorded pictures of a standing car, `dropped` the pictures that were
+    passed to `Recorder.record` and not recorded; `moved` is the folder's present path if it was
+    renamed meanwhile.
     """
 
     session_id: str = ""
@@ -112,6 +140,9 @@ class Report:
     longest_gap_s: float = 0.0
     directions: list[int] = field(default_factory=list)
     speeds: list[int] = field(default_factory=list)
+    standing: int = 0
+    steering: SteeringShares = SteeringShares()
+    picture_quality: PictureQuality = PictureQuality()
     dropped: int = 0
     stopped: str = ""
     unmerged: str = ""

@@ -17,25 +17,26 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from common.atomic_files import sync_file_system
 from common.child_process import report_ready
 from common.errors import InputError, ToolkitError, WriteFailed
 from common.times import from_microseconds, to_microseconds
 from get_data.labels import edits
-from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
-from get_data.recording import capture_clock, journal, merge
+from get_data.recording import capture_clock, journal, merge, picture_quality
 from get_data.recording.frame_queue import FrameQueueReader, Item
 from get_data.recording.jpeg import encode_jpeg
+from get_data.recording.picture_quality import MEASURE_PERIOD_S, Measures
+from get_data.recording.summary import Recorded, add_statistics
 from get_data.recording.wire import (
     ItemHeader,
     ItemKind,
@@ -51,17 +52,6 @@ MIN_THREADED_BYTES = 150_000  # a smaller frame is encoded before another thread
 ENCODER_THREADS = 2  # OpenCV releases the GIL while it encodes
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A picture on the disk, as far as erasures and the report need it."""
-
-    captured_us: int
-    img_id: str
-    direction: int
-    speed: int
-    after_pause: bool
-
-
 class Writer:
     """Writes pictures and labels into the folder of one recording."""
 
@@ -70,9 +60,10 @@ class Writer:
         self._queue = queue
         self._folder = Path(settings.folder)
         self._journal = journal.Journal(self._folder)
-        self._written: list[_Written] = []
+        self._written: list[Recorded] = []
         self._report = Report(session_id=settings.session_id)
         self._finished = threading.Event()
+        self._next_measured_us = 0
         self._newest_us = 0  # of all pictures, also of those erased since
         self._reserved_us = 0
         self._reserving = threading.Lock()
@@ -102,7 +93,7 @@ class Writer:
             merge.merge(self._folder, check_pictures=False)
         except (ToolkitError, OSError) as error:
             self._report.unmerged = str(error)
-        _add_statistics(self._report, self._written, self._settings.classes)
+        add_statistics(self._report, self._written, self._settings.classes)
         return self._report
 
     def _start_encoding(self, item: Item, encoders: Executor) -> Callable[[], bytes]:
@@ -120,8 +111,7 @@ class Writer:
         header = ItemHeader.unpack(item.head)
         if header.kind != ItemKind.FRAME or self._queue.counters.stopped:
             return bytes(item.body)
-        frame = np.frombuffer(item.body, np.uint8).reshape(header.height, header.width, 3)
-        return encode_jpeg(frame, self._settings.jpeg_quality)
+        return encode_jpeg(_frame_of(item, header), self._settings.jpeg_quality)
 
     def _process(self, item: Item, get_jpeg: Callable[[], bytes]) -> None:
         """Write the item's picture and label, or erase; a failure stops the recording."""
@@ -157,16 +147,26 @@ class Writer:
         else:
             annotation = document["label"]
             self._written.append(
-                _Written(
-                    header.time_us,
-                    document["img_id"],
-                    annotation["label_direction"],
-                    annotation["label_speed"],
-                    header.after_pause,
+                Recorded(
+                    captured_us=header.time_us,
+                    img_id=document["img_id"],
+                    steering=header.steering,
+                    throttle=header.throttle,
+                    direction=annotation["label_direction"],
+                    speed=annotation["label_speed"],
+                    after_pause=header.after_pause,
+                    measures=self._measure(item, header),
                 )
             )
             self._report.bytes_written += len(picture)
             self._queue.counters.written += 1
+
+    def _measure(self, item: Item, header: ItemHeader) -> Measures | None:
+        """Measure a frame now and then; None for the others."""
+        if header.kind != ItemKind.FRAME or header.time_us < self._next_measured_us:
+            return None
+        self._next_measured_us = header.time_us + int(MEASURE_PERIOD_S * 1e6)
+        return picture_quality.measure(_frame_of(item, header))
 
     def _write(self, picture: bytes, document: Document) -> None:
         """Write a picture and its label.
@@ -253,23 +253,8 @@ class Writer:
         self._queue.publish_counters()
 
 
-def _add_statistics(report: Report, written: list[_Written], classes: Classes) -> None:
-    """Add counts, rate and gaps of the pictures that were kept."""
-    report.pictures = len(written)
-    report.directions = [0] * classes.nb_dir
-    report.speeds = [0] * classes.nb_speed
-    for picture in written:
-        report.directions[picture.direction] += 1
-        report.speeds[picture.speed] += 1
-    gaps_s = [
-        (later.captured_us - earlier.captured_us) / 1e6
-        for earlier, later in pairwise(written)
-        if not later.after_pause
-    ]
-    duration_s = sum(gaps_s)
-    report.longest_gap_s = round(max(gaps_s, default=0.0), 3)
-    report.duration_s = round(duration_s, 3)
-    report.rate_hz = round(len(gaps_s) / duration_s, 2) if duration_s else 0.0
+def _frame_of(item: Item, header: ItemHeader) -> NDArray[np.uint8]:
+    return np.frombuffer(item.body, np.uint8).reshape(header.height, header.width, 3)
 
 
 def _new_path(folder: str) -> str:

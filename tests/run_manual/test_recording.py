@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -19,10 +20,10 @@ from get_data import run_manual
 from get_data.cli import process
 from get_data.labels import label_file, session
 from get_data.labels.ids import parse_img_id
-from get_data.recording import merge
+from get_data.recording import advice, merge
 from tests.helpers.recordings import assert_whole
 from tests.helpers.waiting import HANGS_S, wait_until
-from tests.run_manual.drives import has_pictures, run_drive, start
+from tests.run_manual.drives import has_pictures, record_briefly, run_drive, start
 
 
 @pytest.mark.slow
@@ -59,6 +60,26 @@ def test_options_reach_the_labels(tmp_path, capsys):
         assert label["resolution"] == {"horizontal": 64, "vertical": 48}
         assert (label["label"]["nb_dir"], label["label"]["nb_speed"]) == (3, 4)
         assert 0 <= label["label"]["raw_speed"] <= 0.3
+
+
+def test_a_report_advises_what_to_do_before_the_next_drive(tmp_path, call, monkeypatch):
+    real = assembly.SimulatedCamera
+
+    class CoveredCamera(real):
+        def capture(self):
+            frame = super().capture()
+            return replace(frame, pixels=frame.pixels // 8)
+
+    monkeypatch.setattr(assembly, "SimulatedCamera", CoveredCamera)
+    monkeypatch.setattr(advice, "MIN_MEASURED", 1)
+    code, counts, err = record_briefly(call, tmp_path / "drive")
+    assert code == 0
+    assert counts["advice"] == ["dark"]
+    assert counts["picture_quality"]["measured"] >= 1
+    assert counts["picture_quality"]["dark"] == 1
+    shares = [counts["steering"][side] for side in ("left", "straight", "right")]
+    assert sum(shares) == (pytest.approx(1, abs=0.01) if counts["steering"]["pictures"] else 0)
+    assert "\n  advice " in err
 
 
 @pytest.mark.slow
