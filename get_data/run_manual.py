@@ -432,7 +432,7 @@ def report(
     missed: int,
 ) -> None:
     """Print what was recorded: a summary for people, counts for programs."""
-    advice = find_advice(recorder.report)
+    advice = find_advice(recorder.report, record_standing=args.record_standing)
     lines = format_report(
         recorder.report,
         missed=missed,

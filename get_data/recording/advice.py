@@ -26,22 +26,22 @@ class Advice(NamedTuple):
     text: str
 
 
-def find_advice(report: Report) -> list[Advice]:
+def find_advice(report: Report, *, record_standing: bool = False) -> list[Advice]:
     """Return what to do before the next drive; nothing for a good or a short one."""
-    return [*_advise_on_driving(report), *_advise_on_pictures(report)]
+    return [
+        *_advise_on_driving(report, record_standing=record_standing),
+        *_advise_on_pictures(report),
+    ]
 
 
-def _advise_on_driving(report: Report) -> Iterator[Advice]:
+def _advise_on_driving(report: Report, *, record_standing: bool) -> Iterator[Advice]:
     if report.duration_s < MIN_DRIVE_S or report.pictures < MIN_PICTURES:
         return
     steering = report.steering
     if report.standing >= STANDING * report.pictures:
         share = report.standing / report.pictures
-        yield Advice(
-            "standing",
-            f"{share:.0%} of the pictures show a standing car: drive longer between stops, "
-            "without --record-standing",
-        )
+        remedy = "leave out --record-standing" if record_standing else "drive longer between stops"
+        yield Advice("standing", f"{share:.0%} of the pictures show a standing car: {remedy}")
     if steering.straight >= STRAIGHT:
         yield Advice(
             "straight",

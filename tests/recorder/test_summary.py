@@ -149,3 +149,9 @@ def test_advice_is_what_the_numbers_say(name):
     changes, codes = DRIVES[name]
     advice = find_advice(replace(DRIVE, **changes))
     assert [each.code for each in advice] == codes
+
+
+def test_who_records_a_standing_car_on_purpose_is_told_the_option():
+    stood = replace(DRIVE, standing=700)
+    options = [find_advice(stood, record_standing=on)[0].text for on in (True, False)]
+    assert ["--record-standing" in text for text in options] == [True, False]

@@ -9,6 +9,7 @@ const RETRY_MS = 1000;
  * @property {number} steering  -1 .. 1
  * @property {number} throttle  -1 .. 1
  * @property {string} state     what the car is doing, for people
+ * @property {boolean} recording  whether the drive records now
  * @property {{written: number, dropped: number, erased: number, stopped: string}} progress
  *   pictures so far; `stopped`: why recording has ended, else ""
  * @property {number} width     of a picture, pixels
@@ -62,7 +63,7 @@ function showState(state) {
   fillBar("throttle", state.throttle);
   element("written").textContent = String(progress.written);
   element("dropped").textContent = String(progress.dropped);
-  element("rate").textContent = state.rate_hz.toFixed(1);
+  element("rate").textContent = state.recording ? state.rate_hz.toFixed(1) : "–";
   element("minutes").textContent = minutesLeft === null ? "–" : String(Math.round(minutesLeft));
 }
 
