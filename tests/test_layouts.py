@@ -155,11 +155,12 @@ def test_a_work_file_is_opened_and_continued(layout, expected):
         assert_same_work(workspace, expected, without=by_time(folder)[15])
         result = workspace.export()
         assert result.deleted + result.corrected + result.confirmed + result.restored > 0
-        assert result.left_out == []
+        decided = {decision.img_id for decision in workspace.work.decisions()}
+        assert decided.isdisjoint(left.img_id for left in result.left_out)
 
 
 def by_time(folder):
-    """The ids of a folder's labels, in the order that the earlier versions had."""
+    """The ids of a folder's labels, in the order that the earliest versions had."""
     return sorted(json.loads((folder / label_file.NAME).read_text()))
 
 
@@ -170,7 +171,7 @@ def assert_same_work(workspace, expected, *, without=None):
         without_positions(decisions, without), without_positions(expected["decisions"], without)
     )
     ids = workspace.catalogue.ids
-    earlier = by_time(workspace.catalogue.folder)
+    earlier = expected.get("order") or by_time(workspace.catalogue.folder)
     count = len(expected["history"])
     found = [edits_by_picture(each, ids) for each in workspace.work.history()[:count]]
     assert found == [
@@ -194,7 +195,10 @@ def edits_by_picture(operation, ids):
         (part, name): dict(
             zip(
                 [ids[position] for position in positions],
-                expand_values(operation, name, runs, positions.size).tolist(),
+                [
+                    None if value != value else value  # NaN: as the label file has it
+                    for value in expand_values(operation, name, runs, positions.size).tolist()
+                ],
                 strict=True,
             )
         )

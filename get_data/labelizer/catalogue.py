@@ -6,6 +6,7 @@ they are needed.
 """
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ class Catalogue:
     the label says so, else it is the most throttle of its drive.
     `group`: index into `groups`. `starts`, `ends`: byte ranges of the values in the label file.
     `version`: changes with any picture. `problems`: by kind, see `PROBLEM_KINDS`.
-    `unlabelled`: by position, the pictures without a label.
+    `unlabelled`: by position, the pictures without a label. `people`: by position, who made the
+    labels that are not from the driver's commands.
     """
 
     labels: Path
@@ -101,6 +103,7 @@ class Catalogue:
     problems: Problems
     fixes: list[Fix]
     unlabelled: dict[int, LabelEntry]
+    people: dict[int, str]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -194,6 +197,11 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
         fixes=_find_fixes(entries),
         unlabelled={
             position: entry for position, entry in enumerate(entries) if entry.template is not None
+        },
+        people={
+            position: sys.intern(entry.label.created_by)
+            for position, entry in enumerate(entries)
+            if entry.label.created_by != AUTO
         },
     )
 

@@ -136,7 +136,8 @@ def _export_entry(
         InputError: the entry cannot be made valid.
     """
     # An entry that was not edited keeps its spelling; the new file has one entry a line.
-    if decision is None and not catalogue.flags[position] & Flag.INVALID:
+    is_edited = decision is not None and not decision.is_kept
+    if not is_edited and not catalogue.flags[position] & Flag.INVALID:
         return raw if b"\n" not in raw else msgspec.json.format(raw, indent=-1)
     document = strict_json.parse(raw, catalogue.ids[position])
     if not isinstance(document, dict):
@@ -209,7 +210,7 @@ def _apply_decision(document: Document, decision: Decision, span: float) -> Docu
 
 
 def _count_outcome(result: ExportResult, decision: Decision | None) -> None:
-    if decision is None:
+    if decision is None or decision.is_kept:
         result.untouched += 1
     elif decision.deleted:
         result.deleted += 1

@@ -53,7 +53,7 @@ def _is_unmarked(entry: Mapping[str, Any]) -> bool:
 def _is_corrected(entry: Mapping[str, Any]) -> bool:
     """Return whether the annotation was corrected or confirmed."""
     return bool(
-        entry["reviewed"]
+        (entry["reviewed"] and not entry.get("settled"))
         or (entry["direction"], entry["speed"]) != (entry["old_direction"], entry["old_speed"])
         or any(entry.get(name) is not None for name in _VALUES)
     )

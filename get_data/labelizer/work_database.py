@@ -22,9 +22,15 @@ def _add_value_columns(database: sqlite3.Connection) -> None:
         database.execute(f"ALTER TABLE entry ADD COLUMN {name} REAL")
 
 
+def _add_settled_column(database: sqlite3.Connection) -> None:
+    database.execute("ALTER TABLE entry ADD COLUMN settled INTEGER NOT NULL DEFAULT 0")
+
+
 MIGRATIONS: Sequence[Migration] = (
     # a program of version 1 would set a class and leave the value of another one
     Migration(2, _add_value_columns, is_additive=False),
+    # a program of version 2 exports a settled label as confirmed once more, which changes its date
+    Migration(3, _add_settled_column),
 )
 SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value NOT NULL);

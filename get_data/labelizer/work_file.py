@@ -27,7 +27,12 @@ from common.atomic_files import sync_folder
 from common.errors import InputError, ToolkitError, WriteFailed
 from get_data.labelizer import work_database
 from get_data.labelizer.catalogue import Catalogue, Flag
-from get_data.labelizer.decisions import CarriedDecision, Decision, build_carry_operation
+from get_data.labelizer.decisions import (
+    CarriedDecision,
+    Decision,
+    RoundSummary,
+    build_carry_operation,
+)
 from get_data.labelizer.operations import (
     ATTRIBUTES,
     VALUES,
@@ -47,13 +52,10 @@ SUFFIX = work_database.SUFFIX
 HISTORY_LENGTH = 1000  # operations that a page gets when it opens, and can undo
 
 _COLUMNS = [column.name for column in fields(Decision)]
-_SELECT_EDITED = f"""
-SELECT {", ".join(_COLUMNS)} FROM entry
-WHERE position >= 0 AND (
-    reviewed OR direction != old_direction OR speed != old_speed OR deleted != old_deleted
-    OR steering IS NOT NULL OR throttle IS NOT NULL
-)
-ORDER BY position
+_SELECT_ENTRIES = f"SELECT {', '.join(_COLUMNS)} FROM entry WHERE position >= 0"
+_IS_EDITED = """
+reviewed OR direction != old_direction OR speed != old_speed OR deleted != old_deleted
+OR steering IS NOT NULL OR throttle IS NOT NULL
 """
 
 
@@ -332,16 +334,47 @@ class WorkFile:
                 "UPDATE entry SET changed_by = ?, changed_on = ? WHERE position = ?", authors
             )
 
+    def settle(self, settled: Sequence[CarriedDecision], summary: RoundSummary) -> None:
+        """Note what an earlier round has decided and the label file has; keep its summary.
+
+        That is no step of this work: nothing of it is undone or exported.
+
+        Raises:
+            WriteFailed: the file cannot be written.
+        """
+        rows = [
+            (each.reviewed and not each.deleted, each.changed_by, each.changed_on, position)
+            for position, each in settled
+        ]
+        with self._transaction() as database:
+            database.executemany(
+                "UPDATE entry SET settled = 1, reviewed = ?, changed_by = ?, changed_on = ?"
+                " WHERE position = ?",
+                rows,
+            )
+            fact = ("round", msgspec.json.encode(summary).decode())
+            database.execute("INSERT INTO fact VALUES (?, ?)", fact)
+
+    def settled(self) -> list[int]:
+        """Return the positions of entries that an earlier round has settled."""
+        rows = self._rows("SELECT position FROM entry WHERE settled AND position >= 0")
+        return sorted(position for (position,) in rows)
+
+    def previous_round(self) -> RoundSummary | None:
+        """Return what became of the round before this work; None if it is the first."""
+        rows = self._rows("SELECT value FROM fact WHERE name = 'round'")
+        return msgspec.json.decode(rows[0][0], type=RoundSummary) if rows else None
+
     def history(self) -> list[Operation]:
         """Return the latest operations, oldest first."""
         rows = self._rows("SELECT content FROM operation ORDER BY seq DESC LIMIT ?", HISTORY_LENGTH)
         return [msgspec.json.decode(content, type=Operation) for (content,) in reversed(rows)]
 
-    def decisions(self) -> list[Decision]:
-        """Return the entries that were edited, by position."""
-        return [
-            Decision(**dict(zip(_COLUMNS, row, strict=True))) for row in self._rows(_SELECT_EDITED)
-        ]
+    def decisions(self, *, with_settled: bool = False) -> list[Decision]:
+        """Return the entries that were edited, by position; also those settled before, if asked."""
+        condition = f"{_IS_EDITED} OR settled" if with_settled else _IS_EDITED
+        rows = self._rows(f"{_SELECT_ENTRIES} AND ({condition}) ORDER BY position")
+        return [Decision(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
     def archive(self, now: datetime) -> Path:
         """Close the file, rename it after the time, and return its new path.

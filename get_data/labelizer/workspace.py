@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from common import strict_json
 from common.errors import ToolkitError
 from get_data.labelizer import export, pictures, work_file
 from get_data.labelizer.catalogue import Catalogue, Progress, read_catalogue
-from get_data.labelizer.decisions import CarriedDecision, match_decisions
+from get_data.labelizer.decisions import NextRound, compare_decisions
 from get_data.labelizer.export import ExportResult, SourceChanged, source_changed_message
 from get_data.labelizer.inspection import Inspection
 from get_data.labelizer.operations import ATTRIBUTES, Batch, Floats, to_runs
@@ -86,16 +86,25 @@ class Workspace:
         """Return the edits so far, for a page that opens."""
         work = self.work
         state: dict[str, Any] = {"outdated": None}
-        decisions = work.decisions()
-        # positions are those of an earlier file: all that can be done is to carry them over
+        # positions are those of an earlier file: all that can be done is to start the next round
         if self.is_outdated:
-            carried = match_decisions(decisions, self.catalogue)
-            return state | {"outdated": {"decided": len(decisions), "carried": len(carried)}}
+            return state | {"outdated": self._next_round().summary()}
+        decisions = work.decisions()
         columns: dict[str, Any] = {
             name: [getattr(decision, name) for decision in decisions] for name in ATTRIBUTES
         }
         positions = [decision.position for decision in decisions]
-        return state | columns | {"positions": positions, "history": work.history()}
+        return {
+            **state,
+            **columns,
+            "positions": positions,
+            "settled": work.settled(),
+            "round": work.previous_round(),
+            "history": work.history(),
+        }
+
+    def _next_round(self) -> NextRound:
+        return compare_decisions(self.work.decisions(with_settled=True), self.catalogue)
 
     def check_work(self, name: str) -> None:
         """Check that a page belongs to the current work.
@@ -181,8 +190,9 @@ class Workspace:
     def reopen(self, mode: ReopenMode, epoch: int) -> Path:
         """Archive the outdated work file, begin a new one, and return the archive's path.
 
-        With "carry" the new one repeats the decisions whose old label is unchanged. `epoch` is the
-        lease of the page that asks; the page has to take it again afterwards.
+        With "carry" the new one repeats the decisions whose old label is unchanged, and keeps the
+        reviews that the label file has. `epoch` is the lease of the page that asks; the page has to
+        take it again afterwards.
 
         Raises:
             LeaseLost: the page does not hold the lease, or the work was reopened already.
@@ -193,24 +203,28 @@ class Workspace:
             self.work.check_lease(epoch)
             if not self.is_outdated:
                 raise LeaseLost(f"{self.catalogue.labels} has been opened again already")
-            carry = mode == "carry"
-            carried = match_decisions(self.work.decisions(), self.catalogue) if carry else []
+            next_round = self._next_round() if mode == "carry" else None
             path = self.work.path
             # the decisions are in memory by now; a failure from here on is rolled back
             archived = self.work.archive(self._now())
             try:
-                self.work = self._create_work(path, epoch + 1, carried)
+                self.work = self._create_work(path, epoch + 1, next_round, archived.name)
             except BaseException:
                 work_file.restore_archived(archived, path)
                 self.work = WorkFile(path)
                 raise
             return archived
 
-    def _create_work(self, path: Path, epoch: int, carried: Sequence[CarriedDecision]) -> WorkFile:
+    def _create_work(
+        self, path: Path, epoch: int, next_round: NextRound | None, archive: str
+    ) -> WorkFile:
         work = WorkFile(path)
         try:
             work.initialize(self.catalogue, epoch=epoch)
-            work.carry(carried, self._rules, by=self.user, on=self._now())
+            if next_round is not None:
+                work.carry(next_round.carried, self._rules, by=self.user, on=self._now())
+                summary = msgspec.structs.replace(next_round.summary(), archive=archive)
+                work.settle(next_round.settled, summary)
         except BaseException:
             work.close()
             raise
@@ -235,7 +249,7 @@ class Workspace:
 
     def counts(self) -> dict[str, int]:
         """Return the totals for the end report."""
-        decisions = [] if self.is_outdated else self.work.decisions()
+        decisions = [] if self.is_outdated else self.work.decisions(with_settled=True)
         changed = [each for each in decisions if each.changes_classes and not each.deleted]
         unlabelled = self.catalogue.unlabelled
         created = sum(
@@ -244,7 +258,9 @@ class Workspace:
         )
         return {
             "labels": len(self.catalogue) - len(unlabelled),
-            "reviewed": sum(decision.reviewed or decision.deleted for decision in decisions),
+            "reviewed": sum(
+                bool(each.reviewed or each.deleted or each.settled) for each in decisions
+            ),
             "corrected": sum(each.position not in unlabelled for each in changed),
             "created": created,
             "unlabelled": len(unlabelled) - created,

@@ -14,7 +14,7 @@ from get_data.labels import label_file, session, validation
 from tests.browser.drives import drive, img_id, picture
 from tests.browser.server import free_port
 from tests.conftest import START, document, save
-from tests.labelizer.helpers import make_operation, read_folder, save_operations
+from tests.labelizer.helpers import make_operation, read_folder, save_operations, set_label
 
 
 def open_folder(folder, user="Zoé"):
@@ -28,13 +28,6 @@ def without_labels(folder, *numbers):
         del labels[img_id(number)]
     label_file.write(folder / label_file.NAME, labels)
     return folder
-
-
-def set_label(workspace, *positions, number=1, **values):
-    """Set values as a page does, one operation."""
-    runs = [(position, position) for position in positions]
-    edit = make_operation(number, positions=runs, **{"reviewed": 1, **values})
-    save_operations(workspace, workspace.take_lease("browser one", take_over=True), edit)
 
 
 def test_an_unlabelled_picture_stands_among_its_neighbours(tmp_path):

@@ -197,6 +197,7 @@ def make_work_files(layout: Path, work: Path) -> dict[str, Any]:
             "decisions": [asdict(decision) for decision in second.work.decisions()],
             "history": [json.loads(_json(one)) for one in second.work.history()],
             "work": second.work.name,
+            "order": second.catalogue.ids,
         }
 
 

@@ -40,6 +40,7 @@ async function open() {
   const hasPicture = (/** @type {number} */ position) => !(store.flags[position] & Flag.MISSING);
   const page = new Page({
     entries,
+    round: state.round,
     outbox,
     writer,
     layout,

@@ -18,7 +18,8 @@ export function badges(store, findings, position) {
   const found = [];
   if (store.now.deleted[position]) found.push({ sign: "✕", text: "to delete", kind: "deleted" });
   if (store.isUnlabelled(position)) {
-    found.push({ sign: "○", text: "no label", kind: "unlabelled" });
+    const text = store.settled[position] ? "deleted before" : "no label";
+    found.push({ sign: "○", text, kind: "unlabelled" });
   } else if (store.isNew(position)) {
     found.push({ sign: "＋", text: "new label", kind: "edited" });
   } else if (store.isEdited(position)) {

@@ -4,6 +4,7 @@ import { byId, make, setText } from "./dom.js";
 import { defaultFilter } from "./filters.js";
 import { count, number } from "./format.js";
 import { letterOf } from "./keys.js";
+import { showRound } from "./rounds.js";
 import { Flag } from "./store.js";
 
 /** @typedef {import("./session.js").Session} Session */
@@ -11,6 +12,7 @@ import { Flag } from "./store.js";
 /** @typedef {import("./types").Problem} Problem */
 /** @typedef {import("./types").ProblemKind} ProblemKind */
 /** @typedef {import("./types").Problems} Problems */
+/** @typedef {import("./types").RoundSummary} RoundSummary */
 
 /**
  * @typedef {object} Handlers
@@ -24,16 +26,18 @@ export class Overview {
   /**
    * @param {Session} session
    * @param {Entries} entries
+   * @param {RoundSummary | null} round  what became of the work before this
    * @param {Map<string, string>} layout  what is printed on the keys, by event.code
    * @param {Handlers} handlers
    */
-  constructor(session, entries, layout, handlers) {
+  constructor(session, entries, round, layout, handlers) {
     this.session = session;
     this.problems = entries.problems;
     this.fixes = entries.fixes;
     this.handlers = handlers;
     /** What the list of problems was rendered from. */
     this.rendered = "";
+    this.isNextRound = showRound(round);
     const { labels, folder, user } = entries;
     setText(byId("overview-title"), `${count(session.store.count, "picture")} to look at`);
     setText(byId("overview-where"), `${labels} · pictures in ${folder} · corrections by ${user}`);
@@ -45,8 +49,8 @@ export class Overview {
   }
 
   /** Whether there is anything that a person should read first. */
-  get hasProblems() {
-    return Object.values(this.problems).some((kind) => kind.count > 0);
+  get hasNews() {
+    return this.isNextRound || Object.values(this.problems).some((kind) => kind.count > 0);
   }
 
   render() {

@@ -26,6 +26,7 @@ import { ActionContext, sizeOf } from "./action_context.js";
 /**
  * @typedef {object} Parts
  * @property {import("./types").Entries} entries
+ * @property {import("./types").RoundSummary | null} round  what became of the work before this
  * @property {import("./outbox.js").Outbox} outbox
  * @property {import("./writer.js").Writer} writer
  * @property {import("./session.js").Session} session
@@ -38,7 +39,7 @@ const PLACE_MS = 300; // browsers limit how often the address may change
 
 export class Page {
   /** @param {Parts} parts */
-  constructor({ entries, outbox, writer, session, pictures, layout, placeKey }) {
+  constructor({ entries, round, outbox, writer, session, pictures, layout, placeKey }) {
     this.outbox = outbox;
     this.writer = writer;
     this.session = session;
@@ -48,7 +49,7 @@ export class Page {
     this.single = new Single(session, pictures, layout, (position) => this.#noteBroken(position));
     this.grid = new Grid(session, pictures);
     this.panel = new Panel(session);
-    this.overview = new Overview(session, entries, layout, {
+    this.overview = new Overview(session, entries, round, layout, {
       onShow: (position) => this.#showPosition(position),
       onFix: () => this.#commitFixes(entries.fixes),
     });
@@ -82,7 +83,7 @@ export class Page {
       this.#placeBeforeReload() ||
         location.hash ||
         (await outbox.storedPlace()) ||
-        (this.overview.hasProblems ? "#view=overview" : "#view=single"),
+        (this.overview.hasNews ? "#view=overview" : "#view=single"),
     );
     panel.renderCounts();
     panel.renderFilter();

@@ -2,18 +2,19 @@
 
 import { post } from "./api.js";
 import { byId, setText } from "./dom.js";
-import { count } from "./format.js";
+import { roundTexts, startsByItself } from "./rounds.js";
 import { VIEWS } from "./session.js";
 import { showBar, showCondition } from "./status.js";
 
 /** @typedef {import("./outbox.js").Outbox} Outbox */
 /** @typedef {import("./types").Entries} Entries */
-/** @typedef {import("./types").Outdated} Outdated */
+/** @typedef {import("./types").RoundSummary} RoundSummary */
 /** @typedef {import("./writer.js").Writer} Writer */
 
 /**
- * Let the user choose whether to carry the work over to the label file as it is now.
- * @param {Outdated} outdated
+ * Start the next round on the label file as it is now, or, where work would be lost, let the user
+ * choose whether to carry the rest over.
+ * @param {RoundSummary} outdated
  * @param {Entries} entries
  * @param {Outbox} outbox
  * @param {Writer} writer
@@ -23,9 +24,17 @@ export function offerReopening(outdated, entries, outbox, writer) {
   document.body.dataset.view = "outdated";
   setText(byId("overview-title"), entries.labels);
   byId("changed").hidden = false;
-  setText(byId("changed-what"), outdatedText(outdated));
+  // What became of the corrections is said on the overview, whatever an older address names.
+  if (outdated.applied) history.replaceState(null, "", location.pathname);
+  setText(byId("changed-what"), roundTexts(outdated, false).join(" "));
+  let isStarting = false;
   const buttons = ["carry", "anew"].map((id) => /** @type {HTMLButtonElement} */ (byId(id)));
-  const render = () => showChoice(buttons, outbox, writer);
+  const render = () => {
+    const isReady = showChoice(buttons, outbox, writer);
+    if (!isReady || isStarting || !startsByItself(outdated)) return;
+    isStarting = true;
+    reopen("carry", outbox, writer);
+  };
   writer.onLost = () => {
     outbox.stop();
     render();
@@ -39,16 +48,12 @@ export function offerReopening(outdated, entries, outbox, writer) {
   document.body.dataset.ready = "yes";
 }
 
-/** @param {Outdated} outdated */
-function outdatedText({ decided, carried }) {
-  const lost = decided - carried;
-  const reason = lost === 1 ? "it is gone or has" : "they are gone or have";
-  const rest = lost ? ` ${lost} cannot, because ${reason} another label now.` : "";
-  const worked = `${count(decided, "label")} had been worked on`;
-  return `${worked}. ${carried} of them can be carried over: same picture, same old label.${rest}`;
-}
-
-/** @param {HTMLButtonElement[]} buttons @param {Outbox} outbox @param {Writer} writer */
+/**
+ * Return whether the choice can be made here now.
+ * @param {HTMLButtonElement[]} buttons
+ * @param {Outbox} outbox
+ * @param {Writer} writer
+ */
 function showChoice(buttons, outbox, writer) {
   const { condition, epoch, unsent } = outbox;
   // What an earlier page left unsent belongs to the work that is carried over: it goes first.
@@ -61,6 +66,7 @@ function showChoice(buttons, outbox, writer) {
       run: () => writer.takeOver(),
     });
   }
+  return condition === "saved" && epoch > 0 && !unsent;
 }
 
 /** @param {string} how  id of the button @param {Outbox} outbox @param {Writer} writer */

@@ -55,7 +55,8 @@ export class Review {
   #isConfirmed(position) {
     const { store } = this.session;
     const { reviewed, deleted } = store.now;
-    return reviewed[position] === 1 && deleted[position] !== 1 && !store.isEdited(position);
+    const isOnlyReviewed = reviewed[position] === 1 && deleted[position] !== 1;
+    return isOnlyReviewed && !store.settled[position] && !store.isEdited(position);
   }
 
   #createClassTable() {

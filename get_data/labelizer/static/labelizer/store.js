@@ -71,6 +71,9 @@ export class Store extends EventTarget {
       steering: new Float64Array(this.count).fill(NaN),
       throttle: new Float64Array(this.count).fill(NaN),
     };
+    /** 1 for what an earlier round has decided and the label file has. */
+    this.settled = new Uint8Array(this.count);
+    for (const position of state.settled) this.settled[position] = 1;
     /** @type {Columns} labels as they are now; a value that is not set is NaN, see `value` */
     this.now = {
       direction: this.old.direction.slice(),
@@ -110,7 +113,10 @@ export class Store extends EventTarget {
 
   /** @param {number} position */
   isReviewed(position) {
-    return Boolean(this.now.reviewed[position] || this.now.deleted[position]);
+    const { reviewed, deleted } = this.now;
+    // also where an earlier round deleted the label, and only the picture is still there
+    const isDeletedBefore = this.settled[position] === 1 && this.isUnlabelled(position);
+    return Boolean(reviewed[position] || deleted[position]) || isDeletedBefore;
   }
 
   /** @param {number} position */
@@ -187,7 +193,7 @@ export class Store extends EventTarget {
   isTouched(position) {
     return (
       this.isEdited(position) ||
-      Boolean(this.now.reviewed[position]) ||
+      (this.now.reviewed[position] === 1 && !this.settled[position]) ||
       this.now.deleted[position] !== this.old.deleted[position]
     );
   }

@@ -132,18 +132,30 @@ export interface Entries {
 export interface WorkState extends Record<Attribute, (number | null)[]> {
   outdated: null;
   positions: number[];
+  /** What an earlier round has decided and the label file has. */
+  settled: number[];
+  /** What became of the round before this work. */
+  round: RoundSummary | null;
   history: Operation[];
 }
 
-/** Labels of a label file that has changed since: worked on, and still the same. */
-export interface Outdated {
+/**
+ * What became of the decisions of a round in the label file that came after it, as counts:
+ * decisions.py, RoundSummary.
+ */
+export interface RoundSummary {
   decided: number;
+  applied: number;
+  deleted: number;
   carried: number;
+  lost: number;
+  kept: number;
+  archive: string;
 }
 
 /** GET /api/state when the label file has changed. */
 export interface OutdatedState {
-  outdated: Outdated;
+  outdated: RoundSummary;
 }
 
 /** What the pictures themselves show, so far: GET /api/findings. */
