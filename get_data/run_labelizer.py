@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print_problems(workspace.catalogue.problems)
             access = Access(args.port)
             web_server = server.create_server(workspace, access, listener)
-            workspace.inspection.start()
+            workspace.start()
             output.print_message(f"Labelling {labels} as {user}")
             with (
                 suppress(KeyboardInterrupt),

@@ -72,6 +72,7 @@ def test_recording_knows_no_database_and_no_car():
     [
         ("get_data.recording.recorder", "get_data.recording.writer"),
         ("get_data.live.web_view", "get_data.live.view_server"),
+        ("get_data.labelizer.model", "get_data.labelizer.model_process"),
     ],
 )
 def test_a_parent_does_not_import_its_child_process(parent, child):

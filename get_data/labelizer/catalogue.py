@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from common import strict_json
 from common.errors import InputError
 from common.links import resolve_picture
+from get_data.labelizer.captures import Captures, read_captures
 from get_data.labelizer.entries import (
     Group,
     LabelEntry,
@@ -75,10 +76,10 @@ class Catalogue:
     -1 .. 1, NaN if unknown. `steering`, `throttle`: the label's values, as a reader gets them, NaN
     without a class. `span`: the throttle up to which the speed bins reach; `tells_span`: whether
     the label says so, else it is the most throttle of its drive.
-    `group`: index into `groups`. `starts`, `ends`: byte ranges of the values in the label file.
-    `version`: changes with any picture. `problems`: by kind, see `PROBLEM_KINDS`.
-    `unlabelled`: by position, the pictures without a label. `people`: by position, who made the
-    labels that are not from the driver's commands.
+    `captures`: drive and time of each picture. `group`: index into `groups`. `starts`, `ends`: byte
+    ranges of the values in the label file. `version`: changes with any picture. `problems`: by
+    kind, see `PROBLEM_KINDS`. `unlabelled`: by position, the pictures without a label. `people`: by
+    position, who made the labels that are not from the driver's commands.
     """
 
     labels: Path
@@ -94,6 +95,7 @@ class Catalogue:
     throttle: Floats
     span: Floats
     tells_span: NDArray[np.bool_]
+    captures: Captures
     group: NDArray[np.int16]
     groups: list[Group]
     flags: NDArray[np.uint16]
@@ -187,6 +189,7 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
         ),
         span=np.array(spans, np.float64),
         tells_span=np.array([entry.label.span is not None for entry in entries], np.bool_),
+        captures=read_captures(runs),
         group=np.array([groups.index(group) for group in groups_of_entries], np.int16),
         groups=groups,
         flags=flags,

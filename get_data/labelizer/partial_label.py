@@ -22,12 +22,15 @@ class PartialLabel:
     `fault`: why the document is not a valid label, "" if it is one. `text_direction` and
     `text_speed`: classes that are strings in the document, such as "2". `steering` and `throttle`
     are those of a valid label only. `span`: the throttle up to which the speed bins reach.
+    `driver` and `picture_sha256` are "" if unknown.
     """
 
     fault: str
     file_name: str | None = None
     taken: datetime | None = None
     picture_size: int | None = None
+    picture_sha256: str = ""
+    driver: str = ""
     created_by: str = AUTO
     direction: int | None = None
     speed: int | None = None
@@ -56,6 +59,8 @@ def read_partial(document: object) -> PartialLabel:
         file_name=label.file_name,
         taken=parse_time(label.timestamp),
         picture_size=None if label.picture_size is UNSET else label.picture_size,
+        picture_sha256=_text(document, "picture_sha256"),
+        driver=_text(document, "driver"),
         created_by=annotation.created_by,
         direction=annotation.label_direction,
         speed=annotation.label_speed,
@@ -85,6 +90,7 @@ def _read_invalid(value: object, fault: str) -> PartialLabel:
         fault=fault,
         file_name=file_name if isinstance(file_name, str) and is_file_name(file_name) else None,
         taken=parse_time(timestamp) if isinstance(timestamp, str) else None,
+        driver=_text(document, "driver"),
         created_by=created_by if isinstance(created_by, str) else AUTO,
         direction=_integer(direction, 0, last_direction),
         speed=_integer(speed, 0, last_speed),
@@ -110,6 +116,12 @@ def _integer(value: object, low: int, high: int) -> int | None:
 def _parse_digits(value: object) -> int | None:
     """Return the number that a string of one or two digits represents, else None."""
     return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None
+
+
+def _text(document: object, key: str) -> str:
+    """Return a text of the document; "" if there is none."""
+    value = document.get(key) if isinstance(document, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _unless_unset(value: float | UnsetType) -> float | None:

@@ -10,6 +10,7 @@ urlpatterns = [
     path("api/entries", require_GET(views.entries)),
     path("api/state", require_GET(views.state)),
     path("api/findings", require_GET(views.findings)),
+    path("api/model", require_GET(views.model)),
     path("api/document/<int:position>", require_GET(views.document)),
     path("api/lease", require_POST(views.lease)),
     path("api/heartbeat", require_POST(views.heartbeat)),

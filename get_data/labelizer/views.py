@@ -74,6 +74,11 @@ def findings(_request: HttpRequest) -> HttpResponse:
     return _json_response(_workspace().inspection.findings)
 
 
+def model(_request: HttpRequest) -> HttpResponse:
+    """Return the labels that look wrong, or how far the search for them is."""
+    return _raw_response(_workspace().model.reply)
+
+
 def document(_request: HttpRequest, position: int) -> HttpResponse:
     """Return one label, byte for byte as in the file."""
     return _raw_response(_workspace().document(_check_position(position)))

@@ -14,10 +14,12 @@ import numpy as np
 from common import strict_json
 from common.errors import ToolkitError
 from get_data.labelizer import export, pictures, work_file
+from get_data.labelizer.captures import Names
 from get_data.labelizer.catalogue import Catalogue, Progress, read_catalogue
 from get_data.labelizer.decisions import NextRound, compare_decisions
 from get_data.labelizer.export import ExportResult, SourceChanged, source_changed_message
 from get_data.labelizer.inspection import Inspection
+from get_data.labelizer.model import Model
 from get_data.labelizer.operations import ATTRIBUTES, Batch, Floats, to_runs
 from get_data.labelizer.picture_folder import printable_name
 from get_data.labelizer.problems import PROBLEM_KINDS
@@ -71,10 +73,17 @@ class Workspace:
         elif not self.is_outdated:
             self.work.follow(catalogue)
         self.inspection = Inspection(catalogue)
+        self.model = Model(catalogue)
+
+    def start(self) -> None:
+        """Start what runs in the background."""
+        self.inspection.start()
+        self.model.start()
 
     def close(self) -> None:
-        """Stop the inspection and close the work file."""
+        """Stop what runs in the background, and close the work file."""
         self.inspection.close()
+        self.model.close()
         self.work.close()
 
     @property
@@ -310,12 +319,19 @@ def _entries_for_page(catalogue: Catalogue, user: str) -> dict[str, Any]:
         "throttle": _unlike(catalogue.throttle, catalogue.raw_speed),
         "spans": to_runs(catalogue.span),
         "tells_span": to_runs(catalogue.tells_span.astype(np.int64)),
+        "drive": _names_for_page(catalogue.captures.drive),
+        "driver": _names_for_page(catalogue.captures.driver),
+        "day": _names_for_page(catalogue.captures.day),
         "group": catalogue.group.tolist(),
         "groups": catalogue.groups,
         "flags": catalogue.flags.tolist(),
         "problems": _problems_for_page(catalogue),
         "fixes": catalogue.fixes,
     }
+
+
+def _names_for_page(names: Names) -> dict[str, Any]:
+    return {"names": names.names, "runs": to_runs(names.index.astype(np.int64))}
 
 
 def _unlike(values: Floats, raws: Floats) -> list[float | None]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from common.times import format_time
-from get_data.labels import edits, ids, label_file
+from get_data.labels import edits, ids, label_file, schema
 from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
 from tests.conftest import START
@@ -61,10 +61,16 @@ def drive(folder: Path, count: int = 12, **own: object) -> Path:
     return folder
 
 
-def long_drive(folder: Path, count: int, files: int = 2000) -> Path:
-    """Create a folder with `count` labels, whose pictures are hard links to `files` files."""
+def long_drive(
+    folder: Path, count: int, files: int = 2000, *, created_by: str = schema.AUTO
+) -> Path:
+    """Create a folder with `count` labels, whose pictures are hard links to `files` files.
+
+    Labels of a person are settled: nobody searches for wrong ones among them.
+    """
     first = drive(folder, min(files, count))
-    documents = list(label_file.read(first / label_file.NAME).values())
+    read = label_file.read(first / label_file.NAME)
+    documents = [_by(created_by, label) for label in read.values()]
     with label_file.open_writer(folder / label_file.NAME) as file:
         for number in range(count):
             label = documents[number % files]
@@ -76,6 +82,13 @@ def long_drive(folder: Path, count: int, files: int = 2000) -> Path:
                 )
             file.add(label["img_id"], label_file.msgspec.json.encode(label))
     return folder
+
+
+def _by(created_by: str, document: Document) -> Document:
+    """Return a label as somebody made it."""
+    annotation = {**document["label"], "created_by": created_by}
+    fingerprint = ids.fingerprint(document["img_id"], annotation)
+    return {**document, "label": annotation, "label_fingerprint": fingerprint}
 
 
 def _taken_at(number: int, document: Document) -> Document:

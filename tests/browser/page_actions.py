@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,46 @@ def counts(page: Page, attribute: str, side: str) -> list[int]:
     """Return the numbers of a histogram; `side` is before or now."""
     rows = page.locator(f"#histogram-{attribute} .bar-row")
     return [int(rows.nth(at).get_attribute(f"data-{side}") or -1) for at in range(rows.count())]
+
+
+def show_only(page: Page, *states: str) -> None:
+    """Show the pictures of all these states; without one, all pictures."""
+    for chip in page.locator("[data-state]").all():
+        is_wanted = chip.get_attribute("data-state") in states
+        if is_wanted != (chip.get_attribute("aria-pressed") == "true"):
+            chip.click()
+
+
+def states(page: Page) -> list[str]:
+    """Return the states that are chosen."""
+    chosen = page.locator("[data-state][aria-pressed=true]").all()
+    return [str(chip.get_attribute("data-state")) for chip in chosen]
+
+
+def serve_model(
+    page: Page,
+    count: int,
+    *,
+    clips: Sequence[tuple[int, int]] = (),
+    scores: Mapping[int, float] | None = None,
+    predicted: Sequence[float | None] | None = None,
+    late: Mapping[int, int] | None = None,
+) -> None:
+    """Let the page get this model of `count` pictures; it expects 0.5 unless told otherwise."""
+    score = [(scores or {}).get(position, 0.0) for position in range(count)]
+    for first, last in clips:
+        score[first : last + 1] = [max(each, 0.4) for each in score[first : last + 1]]
+    model = {
+        "status": "ready",
+        "positions": list(range(count)),
+        "score": score,
+        "predicted": predicted or [0.5] * count,
+        "threshold": 0.3,
+        "order": sorted(range(count), key=lambda position: -score[position]),
+        "clips": clips,
+        "late": [{"drive": drive, "pictures": by} for drive, by in (late or {}).items()],
+    }
+    page.route("**/api/model", lambda route: route.fulfill(json=model))
 
 
 def export(page: Page, labelizer: Labelizer) -> dict[str, Any]:

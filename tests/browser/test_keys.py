@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import SIZE, Watch, ready
 from tests.browser.drives import drive, img_id
-from tests.browser.page_actions import current, keys, pressed, saved, toast
+from tests.browser.page_actions import current, keys, pressed, saved, serve_model, states, toast
 from tests.browser.server import running
 
 COUNT = 40
@@ -163,6 +163,8 @@ CASES = {
     ("smooth", "W"): Case(
         shows_values("steering 0.00 (driver 0.80)"), ("[", "ArrowRight", "ArrowRight", "]")
     ),
+    ("take-model", "M"): Case(lambda page: at(13)(page) and direction_of(12, 3)(page)),
+    ("class-from-steering", "R"): Case(lambda page: "already" in toast(page)),
     ("shift-earlier", ","): Case(direction_of(12, 3), ("Shift+ArrowRight",)),
     ("shift-later", "."): Case(direction_of(12, 1), ("Shift+ArrowLeft",)),
     ("undo-and-go", "Backspace"): Case(
@@ -173,6 +175,8 @@ CASES = {
     ("redo", "Ctrl+Y"): Case(direction_of(12, 4), ("4", "Control+z")),
     ("previous", "←"): Case(at(11)),
     ("next", "→"): Case(at(13)),
+    ("previous-listed", "Ctrl+←"): Case(at(11)),
+    ("next-listed", "Ctrl+→"): Case(at(13)),
     ("back-ten", "Page Up"): Case(at(2)),
     ("forward-ten", "Page Down"): Case(at(22)),
     ("first", "Home"): Case(at(0)),
@@ -184,6 +188,7 @@ CASES = {
     ("range-end", "] or P"): Case(selected(3), ("[", "ArrowRight", "ArrowRight")),
     ("extend-back", "Shift+←"): Case(selected(2)),
     ("extend-forward", "Shift+→"): Case(selected(3), ("Shift+ArrowRight",)),
+    ("select-clip", "C"): Case(selected(2)),
     ("select-all", "Ctrl+A"): Case(selected(40)),
     ("clear", "Esc"): Case(has_none, ("Control+a",)),
     ("play", "Space"): Case(shows("body.playing")),
@@ -193,6 +198,7 @@ CASES = {
     ("row-up", "↑ in the grid"): Case(rows_from_12(-1), ("v",)),
     ("row-down", "↓ in the grid"): Case(rows_from_12(1), ("v",)),
     ("switch-view", "V"): Case(shows("#grid")),
+    ("zoom-curve", "Z"): Case(lambda page: "whole drive" in toast(page)),
     ("toggle-panel", "B"): Case(lambda page: not page.is_visible("#panel")),
     ("review", "Ctrl+S"): Case(shows("#review")),
     ("help", "H, F1 or ?"): Case(shows("#help")),
@@ -454,7 +460,8 @@ def shared_page(browser, tmp_path_factory):
     watch = Watch()
     with running(drive(tmp_path_factory.mktemp("shared") / "drive", COUNT)) as labelizer:
         page = watch.page(browser.new_page(viewport=SIZE))
-        page.goto(labelizer.url)
+        serve_model(page, COUNT, clips=[(11, 12)], scores={15: 1.0})
+        page.goto(f"{labelizer.url}#view=single")
         ready(page)
         yield page
         page.close()
@@ -463,7 +470,7 @@ def shared_page(browser, tmp_path_factory):
 
 def test_help_lists_every_binding_once(page):
     """Made from the table; Esc closes it; the focus is where it was."""
-    page.locator("#filter-state").focus()
+    page.locator("#filter-order").focus()
     page.locator("header [data-action=help]").focus()
     keys(page, "Enter")
     expect(page.locator("#help")).to_be_visible()
@@ -539,9 +546,12 @@ def test_a_choice_with_the_mouse_leaves_the_keys_where_they_were(page):
     expect(page.locator("#filter-order")).to_have_value("suspicious")
     keys(page, "a")
     expect(page.locator("#progress-count")).to_contain_text("2 of 40")
-    page.locator("#filter-state").focus()
-    keys(page, "ArrowDown", "ArrowDown")
-    expect(page.locator("#filter-state")).to_have_value("reviewed")
+    page.locator("#filter-order").focus()
+    keys(page, "ArrowUp")
+    expect(page.locator("#filter-order")).to_have_value("time")
+    page.locator("[data-state=reviewed]").focus()
+    keys(page, "Enter")
+    assert states(page) == ["reviewed"]
 
 
 def test_a_box_that_is_ticked_with_keys_leaves_them_to_labels(page):
@@ -578,7 +588,7 @@ def test_the_focus_can_be_seen(page):
         assert outline[1] == "solid", outline
         assert outline[2] >= 2, outline
         seen.add(outline[0])
-    assert {"confirm", "delete", "play", "filter-state", "shift-by"} <= seen
+    assert {"confirm", "delete", "play", "filter-order", "shift-by"} <= seen
     keys(page, "v", "ArrowRight")
     for _ in range(80):
         keys(page, "Shift+Tab" if page.locator("#panel :focus").count() else "Tab")

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from get_data.labels import label_file
 from tests.browser.conftest import Watch, ready
 from tests.browser.drives import drive, img_id
-from tests.browser.page_actions import current, keys, pressed, saved
+from tests.browser.page_actions import current, keys, pressed, saved, show_only
 from tests.browser.server import running
 
 SCREENS = [((1280, 720), "light"), ((1920, 1080), "dark"), ((390, 844), "dark")]
@@ -215,7 +215,7 @@ def test_an_empty_filter_shows_no_picture_and_the_way_out(screen):
     keys(screen, "Home", "Shift+X", "Control+z")
     for view in ("single", "grid"):
         screen.click(f"nav [data-view={view}]")
-        screen.select_option("#filter-state", "invalid")
+        show_only(screen, "invalid")
         keys(screen, "Escape")
         shown = screen.locator(f"#{view}")
         expect(shown.locator(".nothing")).to_contain_text("Nothing fits the filter.")

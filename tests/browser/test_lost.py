@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import ARGUMENTS, SIZE, ready
 from tests.browser.drives import drive, img_id
-from tests.browser.page_actions import AWAY, current, keys, saved
+from tests.browser.page_actions import AWAY, current, keys, saved, show_only, states
 from tests.helpers.waiting import wait_until
 
 
@@ -303,7 +303,7 @@ def test_both_killed_go_on_where_they_were(labelizer, own_browser, watch):
     ready(page)
     keys(page, *"4" * 12, "x")
     page.click("#histogram-direction [data-value='1']")
-    page.select_option("#filter-state", "unreviewed")
+    show_only(page, "unreviewed")
     keys(page, "Escape", "v", "ArrowRight", "ArrowRight")
     saved(page)
     page.wait_for_timeout(400)  # the place is kept a moment after the last step
@@ -313,7 +313,7 @@ def test_both_killed_go_on_where_they_were(labelizer, own_browser, watch):
             page.locator("#progress-count").inner_text(),
             page.locator("#shown-count").inner_text(),
             page.locator(".tile.current").get_attribute("title"),
-            page.locator("#filter-state").input_value(),
+            states(page),
             page.locator("#histogram-direction").inner_text(),
         ]
 

@@ -39,7 +39,7 @@ def grows_less_than(most: float, few: Callable[[], float], many: Callable[[], fl
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """A labelizer on a hundred thousand labels, whose pictures are links to two thousand files."""
-    folder = long_drive(tmp_path_factory.mktemp("many") / "drive", MANY)
+    folder = long_drive(tmp_path_factory.mktemp("many") / "drive", MANY, created_by="Ada")
     with running(folder) as labelizer:
         yield labelizer
 
@@ -47,7 +47,7 @@ def many(tmp_path_factory):
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
     """A labelizer on two thousand: the yardstick."""
-    folder = long_drive(tmp_path_factory.mktemp("few") / "drive", FEW)
+    folder = long_drive(tmp_path_factory.mktemp("few") / "drive", FEW, created_by="Ada")
     with running(folder) as labelizer:
         yield labelizer
 
@@ -176,7 +176,7 @@ def tiles_of(page):
 def test_six_hundred_keys_are_stored_in_order(tmp_path, start, open_page):
     """As fast as they come, none is lost or doubled; most are seen one by one."""
     labelizer = start(drive(tmp_path / "drive", 601))
-    page = open_page(labelizer)
+    page = open_page(labelizer, "#view=single")
     page.set_viewport_size({"width": 640, "height": 480})  # less to paint
     wanted = random.Random(7).choices(range(5), k=600)
     keys(page, *map(str, wanted))

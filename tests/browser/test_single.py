@@ -141,17 +141,19 @@ def test_an_undo_that_was_not_sent_undoes_the_step_that_it_is_of(page):
     done, undone, undo_again, directions = page.evaluate(
         """async () => {
             const { Store } = await import("/static/labelizer/store.js");
+            const one = { names: [""], runs: [[0, 2]] };
             const entries = {
+              drive: one, driver: one, day: one,
               ids: ["a", "b"], steering: [null, null], throttle: [null, null],
               raw_direction: [-1, -1], raw_speed: [0, 0], spans: [[1, 2]], tells_span: [[1, 2]],
               group: [0, 0], flags: [64, 0],
               groups: [{ nb_dir: 5, nb_speed: 2 }], direction: [0, 0], speed: [0, 0],
             };
-            const killed = new Store(entries, { positions: [], history: [] });
+            const killed = new Store(entries, { positions: [], settled: [], history: [] });
             const first = killed.label(Int32Array.of(0), "direction", 1);
             const undo = killed.undo();
             const state = {
-              positions: [0, 1], direction: [1, 2], speed: [0, 0], reviewed: [1, 1],
+              settled: [], positions: [0, 1], direction: [1, 2], speed: [0, 0], reviewed: [1, 1],
               deleted: [0, 0], steering: [null, null], throttle: [null, null],
             };
             const second = new Store(entries, { ...state, positions: [0], history: [first] })

@@ -4,7 +4,7 @@ from playwright.sync_api import expect
 
 from get_data.labels import label_file, validation
 from tests.browser.drives import drive, img_id, picture
-from tests.browser.page_actions import current, export, keys, pressed, saved
+from tests.browser.page_actions import current, export, keys, pressed, saved, show_only
 
 
 def test_a_folder_without_labels_is_labelled(tmp_path, start, open_page):
@@ -32,7 +32,7 @@ def test_a_folder_without_labels_is_labelled(tmp_path, start, open_page):
     keys(page, "Backspace")
     expect(shown).to_have_text("3 pictures")
     assert (current(page), pressed(page, "speed")) == (img_id(2), -1)
-    page.select_option("#filter-state", "all")
+    show_only(page)
     page.select_option("#filter-order", "unlabelled")
     keys(page, "Home")
     assert current(page) == img_id(2)

@@ -17,6 +17,7 @@
  * @property {() => void} togglePanel
  * @property {() => number} shiftBy  pictures to move labels by
  * @property {() => number} columns  of the grid
+ * @property {() => boolean} zoomCurve  shows the whole drive, or a part of it again, if it is longer
  */
 
 export const NOTHING_SHOWN = "No picture is shown: nothing fits the filter.";
@@ -52,10 +53,12 @@ export class ActionContext {
 
   /** Tell why one cannot go further. */
   tellEnd() {
-    const { place, order } = this.session;
-    if (!order.length) this.toast(NOTHING_SHOWN);
+    const { place, order, position, store } = this.session;
+    if (position < 0) this.toast(NOTHING_SHOWN);
     else if (place === 0) this.toast("This is the first picture shown.");
     else if (place === order.length - 1) this.toast("This is the last picture shown.");
+    else if (position === 0) this.toast("This is the first picture.");
+    else if (position === store.count - 1) this.toast("This is the last picture.");
     else this.toast("There is no further row.");
   }
 

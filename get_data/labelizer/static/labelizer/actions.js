@@ -52,15 +52,19 @@ function playActions(context) {
 /** @param {ActionContext} context @param {1 | -1} heading */
 function play(context, heading) {
   const { session, player } = context;
-  const end = heading > 0 ? Math.max(session.order.length - 1, 0) : 0;
+  const end = heading > 0 ? session.store.count - 1 : 0;
   context.leaveSelection();
-  if (!player.playing && session.place === end) context.tellEnd();
+  if (!player.playing && [end, -1].includes(session.position)) context.tellEnd();
   else player.toggle(heading);
 }
 
 /** @param {ActionContext} context @returns {Actions} */
 function viewActions({ session, services }) {
   return {
+    "zoom-curve": () => {
+      if (session.view !== "single") services.toast("The steering curve is in Single (V).");
+      else if (!services.zoomCurve()) services.toast("The whole drive is in sight.");
+    },
     "switch-view": () => session.showView(session.view === "grid" ? "single" : "grid"),
     "toggle-panel": () => services.togglePanel(),
     review: () => {

@@ -2,6 +2,7 @@
 
 import { WORK, get } from "./api.js";
 import { keyboardLayout } from "./keys.js";
+import { Model } from "./model.js";
 import { Outbox } from "./outbox.js";
 import { Page } from "./page.js";
 import { Pictures } from "./pictures.js";
@@ -9,10 +10,12 @@ import { offerReopening } from "./reopening.js";
 import { Session } from "./session.js";
 import { showBar } from "./status.js";
 import { Flag, Store } from "./store.js";
-import { PictureFindings } from "./suspicion.js";
+import { PictureFindings, Suspicion } from "./suspicion.js";
 import { Writer } from "./writer.js";
 
 /** @typedef {import("./types").Entries} Entries */
+/** @typedef {import("./types").Findings} Findings */
+/** @typedef {import("./types").ModelReply} ModelReply */
 /** @typedef {import("./types").OutdatedState} OutdatedState */
 /** @typedef {import("./types").WorkState} WorkState */
 
@@ -20,12 +23,13 @@ async function open() {
   // The secret of the printed address is in a cookie now.
   if (location.search) history.replaceState(null, "", location.pathname + location.hash);
   const writer = new Writer();
-  /** @type {[Entries, WorkState | OutdatedState, import("./types").Findings, Map<string, string>]} */
-  const [entries, state, found, layout] = await Promise.all([
+  /** @type {[Entries, WorkState | OutdatedState, Findings, ModelReply, Map<string, string>]} */
+  const [entries, state, found, judged, layout] = await Promise.all([
     get("/api/entries"),
     // The lease first: once this page has it, nobody else adds to the state.
     writer.acquire().then(() => get("/api/state")),
     get("/api/findings"),
+    get("/api/model"),
     keyboardLayout(),
   ]);
   const outbox = await Outbox.open();
@@ -37,6 +41,8 @@ async function open() {
   applyUnsent(outbox, state, store);
   const findings = new PictureFindings(store.count);
   findings.update(found);
+  const model = new Model(store.count);
+  model.update(judged);
   const hasPicture = (/** @type {number} */ position) => !(store.flags[position] & Flag.MISSING);
   const page = new Page({
     entries,
@@ -44,7 +50,7 @@ async function open() {
     outbox,
     writer,
     layout,
-    session: new Session(store, findings),
+    session: new Session(new Suspicion(store, findings, model)),
     pictures: new Pictures(entries.version, entries.sheet, hasPicture),
     placeKey: `labelizer-left-${WORK}`,
   });

@@ -1,11 +1,11 @@
 // Which pictures are shown, and in which order. Independent of the page.
 
 import { CLASS_NAMES, Flag, MAX_CLASS_KEYS } from "./store.js";
-import { score } from "./suspicion.js";
 import { isToBeLabelled } from "./unlabelled.js";
 
 /** @typedef {import("./store.js").Store} Store */
-/** @typedef {import("./suspicion.js").PictureFindings} PictureFindings */
+/** @typedef {import("./suspicion.js").Suspicion} Suspicion */
+/** @typedef {import("./types").CaptureName} CaptureName */
 
 /**
  * @typedef {object} Filter
@@ -13,49 +13,53 @@ import { isToBeLabelled } from "./unlabelled.js";
  * @property {number[]} speed      classes to show; empty for all
  * @property {[number, number]} steering  limits, -1 .. 1
  * @property {[number, number]} throttle  limits, -1 .. 1
- * @property {string} state  a key of STATES
+ * @property {string[]} state  keys of STATES, all of which hold; empty for all pictures
+ * @property {Record<CaptureName, number>} captures  index of drive, driver and day; -1 for all
  * @property {string} text   part of the img_id
  * @property {Order} order
  */
 
 /** @typedef {"time" | "suspicious" | "unlabelled"} Order */
-/** @typedef {(store: Store, findings: PictureFindings, position: number) => boolean} Matches */
+
+/** What a set is told apart by, beside its labels. @type {readonly CaptureName[]} */
+export const CAPTURES = ["drive", "driver", "day"];
+
+/** @typedef {(suspicion: Suspicion, position: number) => boolean} Matches */
 
 /** @type {Record<string, {name: string, matches: Matches}>} */
 export const STATES = {
-  all: { name: "all pictures", matches: () => true },
   unlabelled: {
     name: "not labelled",
-    matches: isToBeLabelled,
-  },
-  unreviewed: {
-    name: "not reviewed",
-    matches: (store, _, position) => !store.isReviewed(position),
-  },
-  reviewed: { name: "reviewed", matches: (store, _, position) => store.isReviewed(position) },
-  edited: { name: "label changed", matches: (store, _, position) => store.isEdited(position) },
-  deleted: {
-    name: "to delete",
-    matches: (store, _, position) => store.now.deleted[position] === 1,
+    matches: ({ store, findings }, position) => isToBeLabelled(store, findings, position),
   },
   suspicious: {
     name: "suspicious",
-    matches: (store, findings, position) => score(store, findings, position) > 0,
+    matches: (suspicion, position) => suspicion.isSuspicious(position),
+  },
+  unreviewed: {
+    name: "not reviewed",
+    matches: ({ store }, position) => !store.isReviewed(position),
+  },
+  reviewed: { name: "reviewed", matches: ({ store }, position) => store.isReviewed(position) },
+  edited: { name: "changed", matches: ({ store }, position) => store.isEdited(position) },
+  deleted: {
+    name: "to delete",
+    matches: ({ store }, position) => store.now.deleted[position] === 1,
   },
   still: {
     name: "standing still",
-    matches: (_, findings, position) => findings.still[position] === 1,
+    matches: ({ findings }, position) => findings.still[position] === 1,
   },
   broken: {
     name: "broken or missing",
-    matches: (store, findings, position) =>
+    matches: ({ store, findings }, position) =>
       Boolean(store.flags[position] & (Flag.BROKEN | Flag.MISSING)) ||
       findings.broken.has(position),
   },
-  invalid: { name: "label not valid", matches: (store, _, position) => store.isInvalid(position) },
+  invalid: { name: "not valid", matches: ({ store }, position) => store.isInvalid(position) },
   person: {
-    name: "labelled by a person before",
-    matches: (store, _, position) => Boolean(store.flags[position] & Flag.PERSON),
+    name: "by a person before",
+    matches: ({ store }, position) => Boolean(store.flags[position] & Flag.PERSON),
   },
 };
 
@@ -73,7 +77,8 @@ export function defaultFilter() {
     speed: [],
     steering: [-1, 1],
     throttle: [-1, 1],
-    state: "all",
+    state: [],
+    captures: { drive: -1, driver: -1, day: -1 },
     text: "",
     order: "time",
   };
@@ -88,43 +93,45 @@ function showsAll(filter) {
  * Return all positions in the order of the filter.
  *
  * The caller keeps them: sorting again after each edit would move pictures under the cursor.
- * @param {Store} store
- * @param {PictureFindings} findings
+ * @param {Suspicion} suspicion
  * @param {Filter} filter
  */
-export function sortedPositions(store, findings, filter) {
+export function sortedPositions(suspicion, filter) {
+  if (filter.order === "suspicious") return suspicion.order();
+  const { store, findings } = suspicion;
   const positions = Int32Array.from({ length: store.count }, (_, position) => position);
   if (filter.order === "time") return positions;
-  const rank = filter.order === "unlabelled" ? isToBeLabelled : score;
-  const scores = Float64Array.from(positions, (position) =>
-    Number(rank(store, findings, position)),
+  const isFirst = Uint8Array.from(positions, (position) =>
+    Number(isToBeLabelled(store, findings, position)),
   );
-  return positions.sort((first, second) => scores[second] - scores[first] || first - second);
+  return positions.sort((first, second) => isFirst[second] - isFirst[first] || first - second);
 }
 
 /**
  * Return the positions that the filter shows.
- * @param {Store} store
- * @param {PictureFindings} findings
+ * @param {Suspicion} suspicion
  * @param {Filter} filter
  * @param {Int32Array} positions
  */
-export function applyFilter(store, findings, filter, positions) {
+export function applyFilter(suspicion, filter, positions) {
   if (showsAll(filter)) return positions;
+  const { store } = suspicion;
   const direction = mask(filter.direction);
   const speed = mask(filter.speed);
   const steering = range(store.raw.direction, filter.steering);
   const throttle = range(store.raw.speed, filter.throttle);
   const text = filter.text.toLowerCase();
-  const { matches } = STATES[filter.state];
+  const states = filter.state.map((name) => STATES[name].matches);
+  const captures = CAPTURES.filter((name) => filter.captures[name] >= 0);
   return positions.filter(
     (position) =>
       (!direction || direction[store.now.direction[position] + 1]) &&
       (!speed || speed[store.now.speed[position] + 1]) &&
+      captures.every((name) => store.captures[name].index[position] === filter.captures[name]) &&
       steering(position) &&
       throttle(position) &&
       (!text || store.ids[position].toLowerCase().includes(text)) &&
-      matches(store, findings, position),
+      states.every((matches) => matches(suspicion, position)),
   );
 }
 
@@ -154,10 +161,14 @@ function range(values, [least, most]) {
  */
 export function toParameters(filter) {
   const parameters = new URLSearchParams();
+  const { captures, ...others } = filter;
   const standard = defaultFilter();
-  for (const [name, value] of Object.entries(filter)) {
+  for (const [name, value] of Object.entries(others)) {
     const text = String(value);
     if (text !== String(standard[/** @type {keyof Filter} */ (name)])) parameters.set(name, text);
+  }
+  for (const name of CAPTURES) {
+    if (captures[name] >= 0) parameters.set(name, String(captures[name]));
   }
   return parameters;
 }
@@ -178,8 +189,13 @@ export function fromParameters(parameters) {
     const [least, most] = (parameters.get(name) ?? "").split(",").map(Number);
     if (least >= -1 && most <= 1) filter[name] = [least, most];
   }
-  filter.state = parameters.get("state") ?? "all";
-  if (!Object.hasOwn(STATES, filter.state)) filter.state = "all";
+  filter.state = (parameters.get("state") ?? "")
+    .split(",")
+    .filter((state) => Object.hasOwn(STATES, state));
+  for (const name of CAPTURES) {
+    const text = parameters.get(name) ?? "";
+    if (/^\d{1,7}$/.test(text)) filter.captures[name] = Number(text);
+  }
   filter.text = parameters.get("text") ?? "";
   const order = parameters.get("order") ?? "";
   if (Object.hasOwn(ORDERS, order)) filter.order = /** @type {Order} */ (order);

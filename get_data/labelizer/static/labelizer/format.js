@@ -2,6 +2,8 @@
 
 /** @typedef {import("./types").ClassName} ClassName */
 
+export const FULL_LOCK = Math.PI / 3; // angle of a needle at steering 1
+
 /** @type {Record<number, string[]>} */
 const DIRECTIONS = {
   2: ["left", "right"],
@@ -29,6 +31,14 @@ export function nameOfClass(attribute, value, classes) {
  */
 export function angleOfDirection(value, classes) {
   return classes > 1 ? -60 + (120 * value) / (classes - 1) : 0;
+}
+
+/**
+ * Return a share of steering or throttle for people.
+ * @param {number} value  -1 .. 1, or NaN
+ */
+export function shareText(value) {
+  return Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−");
 }
 
 /**

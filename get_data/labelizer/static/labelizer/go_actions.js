@@ -1,6 +1,6 @@
 // The actions of the key table's group Go.
 
-import { score } from "./suspicion.js";
+import { defaultFilter } from "./filters.js";
 
 /** @typedef {import("./action_context.js").Actions} Actions */
 /** @typedef {import("./action_context.js").ActionContext} ActionContext */
@@ -10,17 +10,19 @@ export function goActions(context) {
   const { session, store, services } = context;
   const isUnreviewed = (/** @type {number} */ position) => !store.isReviewed(position);
   const isSuspicious = (/** @type {number} */ position) =>
-    isUnreviewed(position) && score(store, session.findings, position) > 0;
+    isUnreviewed(position) && session.suspicion.isSuspicious(position);
   // The first row keeps its column when there is no row above.
   const placeAbove = () => {
     const columns = services.columns();
     return Math.max(session.place - columns, session.place % columns);
   };
   return {
-    previous: () => goTo(context, session.place - 1),
-    next: () => goTo(context, session.place + 1),
-    "back-ten": () => goTo(context, session.place - 10),
-    "forward-ten": () => goTo(context, session.place + 10),
+    previous: () => move(context, -1),
+    next: () => move(context, 1),
+    "back-ten": () => move(context, -10),
+    "forward-ten": () => move(context, 10),
+    "previous-listed": () => goTo(context, session.place - 1),
+    "next-listed": () => goTo(context, session.place + 1),
     first: () => goTo(context, 0),
     last: () => goTo(context, session.order.length - 1),
     "row-up": () => goTo(context, placeAbove()),
@@ -29,6 +31,7 @@ export function goActions(context) {
       goToNext(context, isUnreviewed, "All pictures shown have been reviewed."),
     "next-suspicious": () =>
       goToNext(context, isSuspicious, "No unreviewed label shown looks wrong."),
+    "start-suspicious": () => startSuspicious(context),
     "go-to": () => {
       context.leaveSelection();
       services.openDialog("go-to");
@@ -36,14 +39,47 @@ export function goActions(context) {
   };
 }
 
-/** @param {ActionContext} context @param {number} place */
+/**
+ * Show the most suspicious label, and the others after it.
+ * @param {ActionContext} context
+ */
+function startSuspicious({ session, player }) {
+  const { captures } = session.filter;
+  player.stop();
+  session.refine({
+    ...defaultFilter(),
+    captures,
+    order: "suspicious",
+    state: ["suspicious", "unreviewed"],
+  });
+  session.showView("single");
+  session.goTo(0);
+}
+
+/**
+ * Go to pictures before or after: in Single those of that time, in the grid those of the list.
+ * @param {ActionContext} context
+ * @param {number} by
+ */
+function move(context, by) {
+  const { session } = context;
+  if (session.view === "grid") goTo(context, session.place + by);
+  else go(context, () => session.goInTime(session.position + by));
+}
+
+/** @param {ActionContext} context @param {number} place  in the list */
 function goTo(context, place) {
+  go(context, () => context.session.goTo(place));
+}
+
+/** @param {ActionContext} context @param {() => void} act */
+function go(context, act) {
   const { session, player } = context;
-  const before = session.place;
+  const before = session.position;
   player.stop();
   context.leaveSelection();
-  session.goTo(place);
-  if (session.place === before) context.tellEnd();
+  act();
+  if (session.position === before) context.tellEnd();
 }
 
 /**

@@ -3,6 +3,7 @@
 import { badges, classSign } from "./badges.js";
 import { byId, make, setText } from "./dom.js";
 import { count, nameOfClass, number } from "./format.js";
+import { drawNeedles } from "./needles.js";
 
 const GAP = 8;
 const MIN_WIDTH = 148;
@@ -16,6 +17,7 @@ const SETTLE_MS = 80; // after fast scrolling, until pictures are fetched
  * @typedef {object} Tile
  * @property {HTMLElement} element
  * @property {HTMLCanvasElement} canvas
+ * @property {HTMLCanvasElement} needles
  * @property {Element} label
  * @property {Element} signs
  * @property {number} place  in the order; -1 for none
@@ -160,6 +162,7 @@ export class Grid {
   #renderLabel(tile) {
     const { store, findings, order, place, selected } = this.session;
     const position = order[tile.place];
+    drawNeedles(tile.needles, this.session, position);
     const found = badges(store, findings, position);
     const [direction, speed] = [store.now.direction[position], store.now.speed[position]];
     const name = nameOfClass("direction", direction, store.classes(position, "direction"));
@@ -184,15 +187,19 @@ export class Grid {
     const canvas = /** @type {HTMLCanvasElement} */ (
       make("canvas", { width: "160", height: "120" })
     );
+    const needles = /** @type {HTMLCanvasElement} */ (
+      make("canvas", { class: "needles", width: "160", height: "120" })
+    );
     const label = make("span", { class: "label" });
     const signs = make("span", { class: "signs" });
     const element = make(
       "div",
       { class: "tile", role: "option" },
       canvas,
+      needles,
       make("div", { class: "caption" }, label, signs),
     );
     this.sizer.append(element);
-    return { element, canvas, label, signs, place: -1 };
+    return { element, canvas, needles, label, signs, place: -1 };
   }
 }

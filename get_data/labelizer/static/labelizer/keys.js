@@ -29,7 +29,16 @@ const DIRECTIONS = ["KeyA", "KeyS", "KeyD", "KeyF", "KeyG"];
 const SPEEDS = ["KeyJ", "KeyK", "KeyL"];
 
 /** Actions that work in every view; all others need a picture in sight. */
-export const ANYWHERE = ["undo", "undo-and-go", "redo", "clear", "switch-view", "review", "help"];
+export const ANYWHERE = [
+  "undo",
+  "undo-and-go",
+  "redo",
+  "clear",
+  "switch-view",
+  "review",
+  "help",
+  "start-suspicious",
+];
 
 // One binding a line, to be read as a table.
 // prettier-ignore
@@ -46,6 +55,8 @@ export const BINDINGS = [
     ["value-down", "Q", "nudge the steering to the left (the throttle down, if speed is active)", { codes: ["KeyQ"], repeat: true }],
     ["value-up", "E", "nudge the steering to the right (the throttle up, if speed is active)", { codes: ["KeyE"], repeat: true }],
     ["smooth", "W", "smooth the steering of the selection (the throttle, if speed is active)", { codes: ["KeyW"] }],
+    ["take-model", "M", "take the model's steering, of each picture its own, and go on", { codes: ["KeyM"] }],
+    ["class-from-steering", "R", "set the class to the steering, where they differ", { codes: ["KeyR"] }],
     ["shift-earlier", ",", "move the labels of the selection to earlier pictures", { codes: ["Comma"] }],
     ["shift-later", ".", "move the labels of the selection to later pictures", { codes: ["Period"] }],
   ]),
@@ -56,14 +67,16 @@ export const BINDINGS = [
     ["redo", "Ctrl+Y", "redo the last undone step", { signs: ["y"], control: true }],
   ]),
   ...group("Go", [
-    ["previous", "←", "previous picture", { codes: ["ArrowLeft"], repeat: true }],
-    ["next", "→", "next picture", { codes: ["ArrowRight"], repeat: true }],
+    ["previous", "←", "picture before, in time", { codes: ["ArrowLeft"], repeat: true }],
+    ["next", "→", "picture after, in time", { codes: ["ArrowRight"], repeat: true }],
+    ["previous-listed", "Ctrl+←", "previous picture of the list: filter and order", { codes: ["ArrowLeft"], control: true, repeat: true }],
+    ["next-listed", "Ctrl+→", "next picture of the list: filter and order", { codes: ["ArrowRight"], control: true, repeat: true }],
     ["back-ten", "Page Up", "ten pictures back", { codes: ["PageUp"], repeat: true }],
     ["forward-ten", "Page Down", "ten pictures forward", { codes: ["PageDown"], repeat: true }],
-    ["first", "Home", "first picture", { codes: ["Home"] }],
-    ["last", "End", "last picture", { codes: ["End"] }],
-    ["next-unreviewed", "N", "next unreviewed picture", { codes: ["KeyN"] }],
-    ["next-suspicious", "Shift+N", "next picture whose label looks wrong", { codes: ["KeyN"], shift: true }],
+    ["first", "Home", "first picture of the list", { codes: ["Home"] }],
+    ["last", "End", "last picture of the list", { codes: ["End"] }],
+    ["next-unreviewed", "N", "next unreviewed picture of the list", { codes: ["KeyN"] }],
+    ["next-suspicious", "Shift+N", "next picture of the list whose label looks wrong", { codes: ["KeyN"], shift: true }],
     ["go-to", "O or /", "go to an img_id or a number", { codes: ["KeyO"], signs: ["/"] }],
     ["row-up", "↑ in the grid", "one row up", { codes: ["ArrowUp"], view: "grid", repeat: true }],
     ["row-down", "↓ in the grid", "one row down", { codes: ["ArrowDown"], view: "grid", repeat: true }],
@@ -73,6 +86,7 @@ export const BINDINGS = [
     ["range-end", "] or P", "end the range: the next label or X is for all of it", { codes: ["BracketRight", "KeyP"] }],
     ["extend-back", "Shift+←", "extend the selection backwards", { codes: ["ArrowLeft"], shift: true, repeat: true }],
     ["extend-forward", "Shift+→", "extend the selection forwards", { codes: ["ArrowRight"], shift: true, repeat: true }],
+    ["select-clip", "C", "select the suspicious run around this picture", { codes: ["KeyC"] }],
     ["select-all", "Ctrl+A", "select all pictures shown", { signs: ["a"], control: true }],
     ["clear", "Esc", "clear the selection, stop playing", { codes: ["Escape"] }],
   ]),
@@ -84,6 +98,7 @@ export const BINDINGS = [
   ]),
   ...group("See", [
     ["switch-view", "V", "switch between one picture and the grid", { codes: ["KeyV"] }],
+    ["zoom-curve", "Z", "show the steering of the whole drive, or of a part", { codes: ["KeyZ"], view: "single" }],
     ["toggle-panel", "B", "show or hide the side panel", { codes: ["KeyB"] }],
     ["review", "Ctrl+S", "review all changes and export them", { signs: ["s"], control: true }],
     ["help", "H, F1 or ?", "show all keys", { codes: ["KeyH", "F1"], signs: ["?"], shift: "either" }],

@@ -2,7 +2,8 @@
 
 import { count } from "./format.js";
 import { sizeOf } from "./action_context.js";
-import { VALUE_OF } from "./store.js";
+import { modelText } from "./model.js";
+import { Flag, VALUE_OF } from "./store.js";
 import { canBeLabelled } from "./unlabelled.js";
 
 const NUDGE = 0.02;
@@ -29,6 +30,8 @@ export function labelActions(context) {
     "value-down": () => nudge(context, -NUDGE),
     "value-up": () => nudge(context, NUDGE),
     smooth: () => smooth(context),
+    "take-model": () => takeModel(context),
+    "class-from-steering": () => classFromSteering(context),
     "shift-earlier": () => shift(context, -1),
     "shift-later": () => shift(context, 1),
   };
@@ -54,10 +57,12 @@ function setClass(context, attribute, value, advance) {
     const operation = store.label(same, attribute, value);
     finishMany(context, operation, `${attribute} ${value}`, skipped);
   } else {
+    const wasOpen = store.isUnlabelled(session.position);
     const operation = store.label(labellable(context, session.targets()), attribute, value);
     const isOpen = store.isUnlabelled(session.position);
     const missing = attribute === "direction" ? "speed" : "direction";
-    finish(context, operation, advance && !isOpen);
+    // Whichever class completes a new label goes on.
+    finish(context, operation, (advance || wasOpen) && !isOpen);
     if (isOpen) context.toast(`This is a new label: set its ${missing} too.`);
   }
 }
@@ -114,6 +119,60 @@ function smooth(context) {
   setValues(context, session.active, "smooth", (position) =>
     store.average(position, session.active, SMOOTHED_PICTURES),
   );
+}
+
+/**
+ * Set the steering that the model expects, of each picture its own, and go on.
+ * @param {ActionContext} context
+ */
+function takeModel(context) {
+  const { session, store, player } = context;
+  if (context.refusesEdits()) return;
+  player.stop();
+  const isMany = session.selectedCount > 0;
+  const { predicted } = session.model;
+  const { same, skipped } = targetsLikeShown(context);
+  const known = same.filter((position) => !Number.isNaN(predicted[position]));
+  if (!known.length) {
+    const { isReady } = session.model;
+    context.toast(isReady ? "The model does not know this picture." : modelText(session.model));
+    return;
+  }
+  const values = Array.from(known, (position) => Number(predicted[position].toFixed(3)) + 0);
+  const operation = store.setValues(known, "direction", values);
+  if (!isMany) {
+    finish(context, operation, true);
+    return;
+  }
+  const next = session.next(known.at(-1));
+  if (operation) context.services.commit(operation);
+  session.clearSelection();
+  session.refresh(next < 0 ? session.listed : next);
+  tellMany(context, operation, "steering of the model", skipped);
+}
+
+/**
+ * Set the class of the selection, or of the picture shown, to that of its steering, and stay.
+ *
+ * The steering is the label's own where it has one, else what the driver did.
+ * @param {ActionContext} context
+ */
+function classFromSteering(context) {
+  const { session, store, player } = context;
+  if (context.refusesEdits()) return;
+  player.stop();
+  const isMany = session.selectedCount > 0;
+  const { same, skipped } = targetsLikeShown(context);
+  const hasOwn = (/** @type {number} */ position) =>
+    Boolean(store.flags[position] & Flag.VALUED) || !Number.isNaN(store.now.steering[position]);
+  const others = same.filter(
+    (position) => !hasOwn(position) && store.otherClass(position, "direction") >= 0,
+  );
+  const values = Array.from(others, (position) => store.raw.direction[position]);
+  const operation = store.setValues(others, "direction", values);
+  if (isMany) finishMany(context, operation, "class of the steering", skipped);
+  else if (operation) finish(context, operation, false);
+  else context.toast("The class is that of the steering already.");
 }
 
 /**
@@ -200,14 +259,16 @@ function targetsLikeShown(context) {
  */
 function finish(context, operation, advance) {
   const { session } = context;
-  const { position, order, place } = session;
-  // Read before the edit: it may move the picture out of the filter.
-  const next = advance ? (order[place + 1] ?? position) : position;
-  if (operation) {
-    context.services.commit(operation);
-    session.refresh(next);
-  } else if (next !== position) session.goTo(place + 1);
-  if (advance && next === position) context.toast("This is the last picture shown.");
+  const next = advance ? session.next() : -1;
+  if (operation) context.services.commit(operation);
+  if (next >= 0) {
+    if (operation) session.refresh(next);
+    else session.goToPosition(next);
+    return;
+  }
+  // A picture that was nudged stays in sight, also when the filter hides it from now on.
+  if (operation) session.refresh(session.listed, advance ? "gone" : "never");
+  if (advance) context.toast("This is the last picture shown.");
 }
 
 /**
@@ -218,7 +279,22 @@ function finish(context, operation, advance) {
  * @param {number} skipped  pictures of other classes
  */
 function finishMany(context, operation, text, skipped) {
-  finish(context, operation, false);
+  const { session } = context;
+  if (operation) {
+    context.services.commit(operation);
+    session.refresh(session.listed, "gone");
+  }
+  tellMany(context, operation, text, skipped);
+}
+
+/**
+ * Tell how many pictures an edit of a selection changed.
+ * @param {ActionContext} context
+ * @param {Operation | null} operation
+ * @param {string} text     what was set
+ * @param {number} skipped  pictures of other classes
+ */
+function tellMany(context, operation, text, skipped) {
   const changed = operation ? sizeOf(operation) : 0;
   const others = skipped ? `, ${skipped} skipped: they have other classes` : "";
   const undo = changed ? " (undo: Ctrl+Z)" : "";

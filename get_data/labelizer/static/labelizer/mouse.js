@@ -9,18 +9,29 @@
  * @param {import("./action_context.js").Actions} actions
  */
 export function listenToMouse(session, player, grid, actions) {
-  /** @param {number} place @param {MouseEvent} event */
-  const choose = (place, event) => {
-    player.stop();
+  /** Go to a picture of the grid, and select as the keys held say. @param {number} place @param {MouseEvent} event */
+  const chooseTile = (place, event) => {
     if (event.shiftKey) session.extendTo(place);
-    else if (event.ctrlKey || event.metaKey) {
-      session.toggleSelected(place);
-      session.goTo(place);
-    } else {
-      session.clearSelection();
-      session.anchor = session.order[place];
+    else {
+      select(session.order[place], event);
       session.goTo(place);
     }
+  };
+  /** The same in time. @param {number} position @param {MouseEvent} event */
+  const chooseNeighbour = (position, event) => {
+    player.stop();
+    if (event.shiftKey) session.extendInTime(position);
+    else {
+      select(position, event);
+      session.goInTime(position);
+    }
+  };
+  /** @param {number} position @param {MouseEvent} event */
+  const select = (position, event) => {
+    if (!(event.ctrlKey || event.metaKey)) {
+      session.clearSelection();
+      session.anchor = position;
+    } else if (session.isShown(position)) session.toggleSelected(position);
   };
 
   document.addEventListener("click", (event) => {
@@ -34,11 +45,11 @@ export function listenToMouse(session, player, grid, actions) {
       if (value) player.stop();
       actions[action](Number(value ?? -1));
     } else if (view) session.showView(/** @type {View} */ (view));
-    else if (offset) choose(session.place + Number(offset), event);
+    else if (offset) chooseNeighbour(session.position + Number(offset), event);
   });
   grid.scroller.addEventListener("click", (event) => {
     const place = grid.placeOf(event.target);
-    if (place >= 0) choose(place, event);
+    if (place >= 0) chooseTile(place, event);
   });
   grid.scroller.addEventListener("dblclick", (event) => {
     if (grid.placeOf(event.target) >= 0) session.showView("single");

@@ -1,12 +1,12 @@
 // The drawing over the picture: the label's steering as a needle to drag, its throttle as a bar.
 
 import { byId } from "./dom.js";
+import { FULL_LOCK } from "./format.js";
 import { classOf } from "./values.js";
 
 // Foot and length of the needle, in units of the overlay
 const FOOT = { x: 50, y: 72 };
 const NEEDLE = 34;
-const FULL_LOCK = Math.PI / 3; // angle of the needle
 const STEP = 0.001; // of a steering that is dragged
 
 /** @typedef {import("./session.js").Session} Session */
@@ -21,17 +21,19 @@ export class Overlay {
 
   /**
    * Draw the steering as a needle, the direction as a wedge, and the throttle as a bar; faint, what
-   * the driver steered where that differs.
+   * the driver steered where that differs; thin, with a ring, what the model expects.
    * @param {number} position
    */
   draw(position) {
-    const { store } = this.session;
+    const { store, model } = this.session;
     if (this.drag?.position !== position) this.drag = null;
     const steering = this.drag?.steering ?? store.value(position, "direction");
     const driven = store.raw.direction[position];
     const needle = needlePath(steering);
     for (const id of ["needle", "needle-edge", "needle-grip"]) setPath(id, needle);
     setPath("driven", Math.abs(driven - steering) < STEP ? "" : needlePath(driven));
+    const expected = model.predicted[position];
+    for (const id of ["model-edge", "model-needle"]) setPath(id, modelPath(expected));
     const bins = store.bins(position, "direction");
     const direction = this.drag ? classOf(bins, steering) : store.now.direction[position];
     setPath("wedge", direction < 0 ? "" : wedgePath(direction, bins.count));
@@ -82,6 +84,14 @@ function setPath(id, path) {
 /** @param {number} steering  -1 .. 1, or NaN */
 function needlePath(steering) {
   return Number.isNaN(steering) ? "" : `M${FOOT.x} ${FOOT.y}L${pointAt(steering, NEEDLE)}`;
+}
+
+/** @param {number} steering  -1 .. 1, or NaN */
+function modelPath(steering) {
+  if (Number.isNaN(steering)) return "";
+  // The ring is round in pixels only where the picture is 4 to 3.
+  const ring = "m-1.2 0a1.2 1.2 0 1 0 2.4 0a1.2 1.2 0 1 0 -2.4 0";
+  return `M${FOOT.x} ${FOOT.y}L${pointAt(steering, NEEDLE - 1.2)}M${pointAt(steering, NEEDLE)}${ring}`;
 }
 
 /**

@@ -4,6 +4,7 @@ import { byId, make, setText } from "./dom.js";
 import { defaultFilter } from "./filters.js";
 import { count, number } from "./format.js";
 import { letterOf } from "./keys.js";
+import { renderLate } from "./late.js";
 import { showRound } from "./rounds.js";
 import { Flag } from "./store.js";
 
@@ -18,6 +19,7 @@ import { Flag } from "./store.js";
  * @typedef {object} Handlers
  * @property {(position: number) => void} onShow  shows a picture
  * @property {() => void} onFix  reads texts as numbers
+ * @property {(operation: import("./types").Operation) => void} onMoved  commits moved labels
  */
 
 const MAX_LISTED = 100;
@@ -67,6 +69,7 @@ export class Overview {
       byId("looked-at"),
       isDone ? "All pictures were looked at." : `Looking at the pictures: ${progress}.`,
     );
+    renderLate(this.session, this.handlers.onMoved);
     this.#renderProblems();
   }
 
@@ -147,7 +150,7 @@ export class Overview {
   #createLabelButton() {
     const button = make("button", { type: "button", id: "label-new" }, "Label them");
     button.addEventListener("click", () => {
-      this.session.refine({ ...defaultFilter(), state: "unlabelled" });
+      this.session.refine({ ...defaultFilter(), state: ["unlabelled"] });
       this.session.showView("single");
     });
     return button;

@@ -10,8 +10,10 @@ import { listenToMouse } from "./mouse.js";
 import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
-import { pollFindings, startHeartbeat } from "./polling.js";
+import { modelText } from "./model.js";
+import { pollFindings, pollModel, startHeartbeat } from "./polling.js";
 import { Review } from "./review.js";
+import { positionsOf } from "./runs.js";
 import { VIEWS } from "./session.js";
 import { Single } from "./single.js";
 import { changesWait, showBar, showCondition, toast } from "./status.js";
@@ -52,6 +54,7 @@ export class Page {
     this.overview = new Overview(session, entries, round, layout, {
       onShow: (position) => this.#showPosition(position),
       onFix: () => this.#commitFixes(entries.fixes),
+      onMoved: (operation) => this.#commitMoved(operation),
     });
     this.review = new Review(
       session,
@@ -71,6 +74,7 @@ export class Page {
       togglePanel,
       shiftBy: () => Math.min(Math.max(Math.trunc(Number(field("shift-by").value)) || 1, 1), 999),
       columns: () => grid.columns,
+      zoomCurve: () => this.single.curve.switchZoom(),
     });
   }
 
@@ -83,7 +87,7 @@ export class Page {
       this.#placeBeforeReload() ||
         location.hash ||
         (await outbox.storedPlace()) ||
-        (this.overview.hasNews ? "#view=overview" : "#view=single"),
+        this.#firstPlace(),
     );
     panel.renderCounts();
     panel.renderFilter();
@@ -94,7 +98,24 @@ export class Page {
     showCondition(outbox, session.readOnly);
     startHeartbeat(outbox, writer, session);
     pollFindings(session, player, this.overview);
+    pollModel(session, player, () => this.#showModel());
+    this.#showModel();
     document.body.dataset.ready = "yes";
+  }
+
+  /** Return where a new user begins: at what there is to know, if there is something. */
+  #firstPlace() {
+    const isJudged = this.session.model.status !== "none";
+    return isJudged || this.overview.hasNews ? "#view=overview" : "#view=single";
+  }
+
+  /** Show what the model says, or how far it is. */
+  #showModel() {
+    const { model } = this.session;
+    this.panel.renderModel();
+    this.overview.render();
+    if (this.session.view !== "overview") this.#renderLabels();
+    if (model.status === "failed") toast(modelText(model));
   }
 
   #listen() {
@@ -105,6 +126,7 @@ export class Page {
     listenToKeys(session, player, single, actions);
     listenToMouse(session, player, grid, actions);
     single.overlay.listen(actions.steer);
+    single.curve.listen(() => player.stop());
     for (const dialog of document.querySelectorAll("dialog")) {
       dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
     }
@@ -220,21 +242,28 @@ export class Page {
   /**
    * Set the class of the pictures that passed while its key was held.
    * @param {Painting} painting
-   * @param {number} to  last place in the order
+   * @param {number} to  last position
    */
   #commitPainting({ attribute, value, from }, to) {
     const { session, store } = this;
     const [first, last] = from < to ? [from, to] : [to, from];
-    const passed = session.order
-      .slice(first, last + 1)
-      .filter((position) => canBeLabelled(store, session.findings, position))
-      .sort();
+    const passed = positionsOf([[first, last]]).filter((position) =>
+      canBeLabelled(store, session.findings, position),
+    );
     const same = store.withClassesOf(session.position, passed);
     const operation = store.label(same, attribute, value, "painted ");
     if (!operation) return;
     this.#commit(operation);
-    session.refresh(session.position);
+    session.refresh(session.listed, "never");
     toast(`${count(sizeOf(operation), "picture")} → ${attribute} ${value} (undo: Ctrl+Z)`);
+  }
+
+  /** @param {Operation} operation  that moved the labels of a drive */
+  #commitMoved(operation) {
+    const { session } = this;
+    this.#commit(operation);
+    session.refresh(session.listed, "gone");
+    toast(`${count(sizeOf(operation), "label")} moved (undo: Ctrl+Z)`);
   }
 
   /** @param {import("./types").Fix[]} fixes */

@@ -2,14 +2,16 @@
 
 import { get } from "./api.js";
 import { byId, field, make, setText } from "./dom.js";
-import { ORDERS, STATES, defaultFilter } from "./filters.js";
+import { CAPTURES, ORDERS, STATES, defaultFilter } from "./filters.js";
 import { count, nameOfClass, number, percent } from "./format.js";
+import { modelText } from "./model.js";
 import { CLASS_NAMES } from "./store.js";
 
 const PACE_WINDOW_MS = 5 * 60_000;
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./filters.js").Order} Order */
+/** @typedef {import("./types").CaptureName} CaptureName */
 /** @typedef {import("./types").ClassName} ClassName */
 /** @typedef {{button: HTMLElement, before: HTMLElement, now: HTMLElement, numbers: Element}} Row */
 
@@ -22,9 +24,8 @@ export class Panel {
     this.lastReviewed = session.store.counts.reviewed;
     /** @type {Record<ClassName, Row[]>} */
     this.rows = { direction: this.#createRows("direction"), speed: this.#createRows("speed") };
-    for (const [key, { name }] of Object.entries(STATES)) {
-      byId("filter-state").append(make("option", { value: key }, name));
-    }
+    byId("filter-state").append(...this.#createStates());
+    for (const name of CAPTURES) this.#fillCapture(name);
     for (const [key, name] of Object.entries(ORDERS)) {
       byId("filter-order").append(make("option", { value: key }, name));
     }
@@ -45,6 +46,26 @@ export class Panel {
     }
     this.#renderPace(reviewed);
     for (const attribute of CLASS_NAMES) this.#renderHistogram(attribute);
+    if (this.session.model.isReady) this.renderModel();
+  }
+
+  /** Show how many labels look wrong, or how far the search for them is. */
+  renderModel() {
+    const { model, suspicion } = this.session;
+    const found = model.isReady ? suspicion.count() : 0;
+    const text = model.isReady ? suspectsText(found) : modelText(model);
+    for (const each of document.querySelectorAll(".suspects-text")) setText(each, text);
+    for (const card of document.querySelectorAll(".suspects")) {
+      card.toggleAttribute("hidden", model.status === "none");
+    }
+    for (const button of document.querySelectorAll("[data-action=start-suspicious]")) {
+      button.toggleAttribute("hidden", found === 0);
+    }
+    for (const bar of document.querySelectorAll("progress.suspects-bar")) {
+      bar.toggleAttribute("hidden", model.status !== "computing");
+      bar.setAttribute("max", String(Math.max(model.total, 1)));
+      bar.setAttribute("value", String(model.done));
+    }
   }
 
   /** @param {number} reviewed */
@@ -79,12 +100,19 @@ export class Panel {
   }
 
   renderFilter() {
-    const { filter, order } = this.session;
+    const { filter, order, position, model } = this.session;
     setText(byId("shown-count"), count(order.length, "picture"));
+    const isDone = model.isReady && filter.state.includes("suspicious");
     for (const message of document.querySelectorAll(".nothing")) {
-      message.toggleAttribute("hidden", order.length > 0);
+      message.toggleAttribute("hidden", position >= 0);
+      const text = isDone ? "✓ No more labels look wrong." : "Nothing fits the filter.";
+      setText(/** @type {Element} */ (message.querySelector("b")), text);
     }
-    field("filter-state").value = filter.state;
+    for (const button of document.querySelectorAll("[data-state]")) {
+      const isOn = filter.state.includes(button.getAttribute("data-state") ?? "");
+      button.setAttribute("aria-pressed", String(isOn));
+    }
+    for (const name of CAPTURES) field(`filter-${name}`).value = String(filter.captures[name]);
     field("filter-order").value = filter.order;
     // A field that is being typed into is left alone.
     if (document.activeElement !== byId("filter-text")) field("filter-text").value = filter.text;
@@ -154,6 +182,35 @@ export class Panel {
     return rows;
   }
 
+  /** Create a button for each state. */
+  #createStates() {
+    return Object.entries(STATES).map(([state, { name }]) => {
+      const attributes = { type: "button", "data-state": state, "aria-pressed": "false" };
+      const button = make("button", attributes, name);
+      button.addEventListener("click", () => this.#toggleState(state));
+      return button;
+    });
+  }
+
+  /** @param {string} state */
+  #toggleState(state) {
+    const chosen = this.session.filter.state;
+    const others = chosen.filter((other) => other !== state);
+    this.session.refine({ state: others.length === chosen.length ? [...chosen, state] : others });
+  }
+
+  /** Fill the list of drives, drivers or days; one that leaves no choice is hidden. @param {CaptureName} name */
+  #fillCapture(name) {
+    const { names } = this.session.store.captures[name];
+    const options = names.map((text, index) =>
+      make("option", { value: String(index) }, text || "unknown"),
+    );
+    byId(`filter-${name}`).append(make("option", { value: "-1" }, "all"), ...options);
+    byId(`filter-${name}`)
+      .closest("label")
+      ?.toggleAttribute("hidden", names.length < 2);
+  }
+
   /** @param {ClassName} attribute @param {number} value */
   #toggleClass(attribute, value) {
     const chosen = this.session.filter[attribute];
@@ -169,7 +226,13 @@ export class Panel {
       /** @type {string} */ event,
       /** @type {() => void} */ run,
     ) => byId(id).addEventListener(event, run);
-    on("filter-state", "change", () => session.refine({ state: field("filter-state").value }));
+    for (const name of CAPTURES) {
+      on(`filter-${name}`, "change", () =>
+        session.refine({
+          captures: { ...session.filter.captures, [name]: Number(field(`filter-${name}`).value) },
+        }),
+      );
+    }
     on("filter-order", "change", () =>
       session.refine({ order: /** @type {Order} */ (field("filter-order").value) }),
     );
@@ -199,4 +262,10 @@ export class Panel {
     };
     return [limit("from", -1), limit("to", 1)];
   }
+}
+
+/** @param {number} found  labels that look wrong */
+function suspectsText(found) {
+  if (!found) return "✓ No more labels look wrong.";
+  return `${count(found, "label looks", "labels look")} wrong.`;
 }

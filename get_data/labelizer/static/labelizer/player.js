@@ -1,4 +1,4 @@
-// Plays the pictures in their order, and paints labels on those that pass while a key is held.
+// Plays the pictures as they were taken, and paints labels on those that pass while a key is held.
 
 const RATES = [2, 5, 10, 20, 40];
 const REACTION_MS = 300; // from seeing to pressing
@@ -7,7 +7,7 @@ const REACTION_MS = 300; // from seeing to pressing
 /** @typedef {import("./types").ClassName} ClassName */
 
 /**
- * A class being painted: from this place in the order on.
+ * A class being painted: from this position on.
  * @typedef {{attribute: ClassName, value: number, from: number}} Painting
  */
 
@@ -15,7 +15,7 @@ const REACTION_MS = 300; // from seeing to pressing
 export class Player extends EventTarget {
   /**
    * @param {Session} session
-   * @param {(painting: Painting, to: number) => void} onPainted  `to`: last place in the order
+   * @param {(painting: Painting, to: number) => void} onPainted  `to`: last position
    */
   constructor(session, onPainted) {
     super();
@@ -29,6 +29,11 @@ export class Player extends EventTarget {
     this.startedMs = 0;
     /** @type {Painting | null} */
     this.painting = null;
+  }
+
+  /** Position of the last picture. */
+  get #last() {
+    return this.session.store.count - 1;
   }
 
   get playing() {
@@ -67,12 +72,8 @@ export class Player extends EventTarget {
   paint(attribute, value) {
     this.endPainting();
     const behind = Math.round((REACTION_MS / 1000) * this.rate);
-    const from = this.session.place - this.heading * behind;
-    this.painting = {
-      attribute,
-      value,
-      from: Math.min(Math.max(from, 0), this.session.order.length - 1),
-    };
+    const from = this.session.position - this.heading * behind;
+    this.painting = { attribute, value, from: Math.min(Math.max(from, 0), this.#last) };
     this.#emit();
   }
 
@@ -80,15 +81,13 @@ export class Player extends EventTarget {
     const { painting } = this;
     if (!painting) return;
     this.painting = null;
-    this.onPainted(painting, this.session.place);
-    // The filter may have changed the order.
-    if (this.playing) this.#restartClock();
+    this.onPainted(painting, this.session.position);
     this.#emit();
   }
 
   /** @param {1 | -1} heading */
   #start(heading) {
-    if (this.session.order.length < 2) return;
+    if (this.session.position < 0 || this.#last === 0) return;
     this.heading = heading;
     this.#restartClock();
     this.#emit();
@@ -97,7 +96,7 @@ export class Player extends EventTarget {
 
   /** Count pictures from here and now on. */
   #restartClock() {
-    this.startedAt = this.session.place;
+    this.startedAt = this.session.position;
     this.startedMs = performance.now();
   }
 
@@ -105,10 +104,10 @@ export class Player extends EventTarget {
   #step(now) {
     if (!this.playing) return;
     const passed = Math.floor((Math.max(now - this.startedMs, 0) * this.rate) / 1000);
-    const last = this.session.order.length - 1;
-    const place = Math.min(Math.max(this.startedAt + this.heading * passed, 0), last);
-    this.session.goTo(place);
-    if ((this.heading > 0 && place === last) || (this.heading < 0 && place === 0)) this.stop();
+    const end = this.heading > 0 ? this.#last : 0;
+    const position = this.startedAt + this.heading * passed;
+    this.session.goInTime(position);
+    if (this.heading * (position - end) >= 0) this.stop();
     else requestAnimationFrame((next) => this.#step(next));
   }
 

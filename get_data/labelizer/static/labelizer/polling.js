@@ -11,6 +11,7 @@ import { showCondition } from "./status.js";
 
 const HEARTBEAT_MS = 3000;
 const FINDINGS_MS = 1500;
+const MODEL_MS = 700;
 
 /**
  * Refresh the lease at regular intervals, and take it over when it is free.
@@ -77,4 +78,28 @@ export function pollFindings(session, player, overview) {
     overview.render();
     pollFindings(session, player, overview);
   }, FINDINGS_MS);
+}
+
+/**
+ * Ask for the model until there is one.
+ * @param {Session} session
+ * @param {Player} player
+ * @param {() => void} onNews  called when the model has come, failed or come further
+ */
+export function pollModel(session, player, onNews) {
+  const { model } = session;
+  if (model.status !== "computing") return;
+  setTimeout(async () => {
+    try {
+      const reply = await get("/api/model");
+      // While playing, a new order would move the picture away.
+      if (!player.playing && model.update(reply)) {
+        if (model.isReady) session.applyFindings();
+        onNews();
+      }
+    } catch {
+      // Asked again below.
+    }
+    pollModel(session, player, onNews);
+  }, MODEL_MS);
 }

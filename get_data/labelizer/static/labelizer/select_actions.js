@@ -2,6 +2,7 @@
 
 import { count } from "./format.js";
 import { NOTHING_SHOWN } from "./action_context.js";
+import { modelText } from "./model.js";
 
 /** @typedef {import("./action_context.js").Actions} Actions */
 /** @typedef {import("./action_context.js").ActionContext} ActionContext */
@@ -14,6 +15,7 @@ export function selectActions(context) {
     "extend-back": () => extend(context, -1),
     "extend-forward": () => extend(context, 1),
     "select-all": () => selectAll(context),
+    "select-clip": () => selectClip(context),
     clear: () => {
       context.player.stop();
       context.session.clearSelection();
@@ -34,12 +36,15 @@ function startRange(context) {
 /** @param {ActionContext} context */
 function endRange(context) {
   const { session } = context;
-  const from = session.rangeStart === null ? -1 : session.order.indexOf(session.rangeStart);
-  if (from < 0) {
+  const { rangeStart } = session;
+  const from = rangeStart === null ? -1 : session.order.indexOf(rangeStart);
+  const isInGrid = session.view === "grid";
+  if (rangeStart === null || (isInGrid && from < 0)) {
     context.toast("Start a range first, with [.");
     return;
   }
-  session.selectPlaces(from, session.place);
+  if (isInGrid) session.selectPlaces(from, session.place);
+  else session.selectTime(rangeStart, session.position);
   session.rangeStart = null;
   const selected = count(session.selectedCount, "picture");
   context.toast(`${selected} selected: the next label, or X, applies to all of them.`);
@@ -47,10 +52,32 @@ function endRange(context) {
 
 /** @param {ActionContext} context @param {1 | -1} step */
 function extend(context, step) {
+  const { session, store } = context;
+  const isInGrid = session.view === "grid";
+  const next = (isInGrid ? session.place : session.position) + step;
+  const end = isInGrid ? session.order.length : store.count;
+  if (session.position < 0 || next < 0 || next >= end) context.tellEnd();
+  else if (isInGrid) session.extendTo(next);
+  else session.extendInTime(next);
+}
+
+/**
+ * Select the suspicious run that the picture shown is in: it is usually wrong as a whole.
+ * @param {ActionContext} context
+ */
+function selectClip(context) {
   const { session } = context;
-  const place = session.place + step;
-  if (place >= 0 && place < session.order.length) session.extendTo(place);
-  else context.tellEnd();
+  context.player.stop();
+  const clip = session.model.clipAt(session.position);
+  if (!clip) {
+    const { isReady } = session.model;
+    context.toast(isReady ? "This picture is in no suspicious run." : modelText(session.model));
+    return;
+  }
+  session.clearSelection();
+  session.selectTime(...clip);
+  const selected = count(session.selectedCount, "picture");
+  context.toast(`${selected} selected: the next label, or M, applies to all of them.`);
 }
 
 /** @param {ActionContext} context */

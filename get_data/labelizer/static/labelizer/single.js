@@ -2,15 +2,18 @@
 
 import { badges, classSign, shortLabel } from "./badges.js";
 import { byId, make, setText } from "./dom.js";
-import { angleOfDirection, nameOfClass, number } from "./format.js";
+import { Curve } from "./curve.js";
+import { angleOfDirection, nameOfClass, number, shareText } from "./format.js";
 import { letterOf } from "./keys.js";
+import { drawNeedles } from "./needles.js";
 import { Overlay } from "./overlay.js";
+import { positionsOf } from "./runs.js";
 import { CLASS_NAMES, Flag, VALUE_OF } from "./store.js";
-import { reasons } from "./suspicion.js";
 
 // Pictures to fetch before they are needed
 const AHEAD = 8;
 const BEHIND = 2;
+const ASIDE = 3; // in time, from a picture of a list in another order
 // In the strip, on each side
 const NEIGHBOURS = 10;
 
@@ -36,6 +39,7 @@ export class Single {
     /** When the key was pressed whose picture is not painted yet, ms; 0 for none. */
     this.keyAt = 0;
     this.overlay = new Overlay(session);
+    this.curve = new Curve(session);
     this.holder = byId("holder");
     this.tiles = Array.from({ length: 2 * NEIGHBOURS + 1 }, (_, index) =>
       this.#createTile(index - NEIGHBOURS),
@@ -45,7 +49,7 @@ export class Single {
 
   /** Render the picture that the session is at, and everything about it. */
   render() {
-    const { position, order, place } = this.session;
+    const { position } = this.session;
     if (position < 0) {
       this.#clear();
       return;
@@ -53,20 +57,29 @@ export class Single {
     this.#showPicture(position);
     this.renderLabel();
     this.#renderStrip();
+    this.pictures.prefetch(this.#soon());
+  }
+
+  /** Return the positions that are likely to be shown next. */
+  #soon() {
+    const { order, place, position, store, filter } = this.session;
     const next = order.subarray(place + 1, place + 1 + AHEAD);
     const previous = order.subarray(Math.max(place - BEHIND, 0), place);
-    this.pictures.prefetch([...next, ...previous]);
+    if (filter.order === "time" && order.length === store.count) return [...next, ...previous];
+    const first = Math.max(position - ASIDE, 0);
+    const aside = positionsOf([[first, Math.min(position + ASIDE, store.count - 1)]]);
+    return [...next, ...previous, ...aside];
   }
 
   /** Render the label of the picture. */
   renderLabel() {
-    const { store, findings, position, order, place, selectedCount } = this.session;
+    const { store, findings, position, selectedCount, suspicion, model } = this.session;
     const selected = selectedCount ? `${number(selectedCount)} selected · Esc` : "";
     for (const note of document.querySelectorAll("#label .chosen")) setText(note, selected);
     if (position < 0) return;
     if (this.group !== store.group[position]) this.#buildClasses(position);
     for (const attribute of CLASS_NAMES) this.#showClass(attribute, position);
-    setText(byId("place"), `${number(place + 1)} of ${number(order.length)}`);
+    setText(byId("place"), placeText(this.session));
     setText(byId("img-id"), store.ids[position]);
     setText(
       byId("values"),
@@ -76,12 +89,16 @@ export class Single {
     const signs = badges(store, findings, position)
       .filter(({ kind }) => kind !== "deleted")
       .map(({ sign, text, kind }) => make("span", { class: `badge ${kind}` }, `${sign} ${text}`));
-    const doubts = reasons(store, findings, position).map(({ text }) =>
-      make("span", { class: "badge doubt" }, `≠ ${text}`),
-    );
+    const expected = model.predicted[position];
+    setText(byId("model-value"), shareText(expected));
+    byId("legend").classList.toggle("without-model", Number.isNaN(expected));
+    const doubts = suspicion
+      .reasons(position)
+      .map(({ text }) => make("span", { class: "badge doubt" }, `≠ ${text}`));
     byId("badges").replaceChildren(...signs, ...doubts);
     this.#renderDeletion(store.now.deleted[position] === 1);
     this.overlay.draw(position);
+    this.curve.draw();
     this.#renderCaptions();
   }
 
@@ -237,34 +254,43 @@ export class Single {
   /** @param {number} offset */
   #createTile(offset) {
     const canvas = /** @type {HTMLCanvasElement} */ (make("canvas", { width: "80", height: "60" }));
+    const needles = /** @type {HTMLCanvasElement} */ (
+      make("canvas", { class: "needles", width: "80", height: "60" })
+    );
     const caption = make("span", { class: "caption" });
     const button = make(
       "button",
       { type: "button", class: "neighbour", tabindex: "-1", "data-offset": String(offset) },
-      canvas,
+      make("span", { class: "thumbnail" }, canvas, needles),
       caption,
     );
     if (offset === 0) button.setAttribute("aria-current", "true");
-    return { offset, canvas, caption, button };
+    return { offset, canvas, needles, caption, button };
   }
 
   #renderStrip() {
-    const { order, place } = this.session;
-    const near = order.subarray(Math.max(place - NEIGHBOURS, 0), place + NEIGHBOURS + 1);
+    const { position: shown, store } = this.session;
+    const first = Math.max(shown - NEIGHBOURS, 0);
+    const near = positionsOf([[first, Math.min(shown + NEIGHBOURS, store.count - 1)]]);
     const fromSheets = this.pictures.bestFromSheets(near);
     for (const { offset, canvas, button } of this.tiles) {
-      const position = order[place + offset];
-      button.classList.toggle("none", position === undefined);
-      if (position !== undefined) this.pictures.draw(canvas, position, fromSheets.has(position));
+      const position = shown + offset;
+      const isThere = position >= 0 && position < store.count;
+      button.classList.toggle("none", !isThere);
+      if (isThere) this.pictures.draw(canvas, position, fromSheets.has(position));
     }
     this.#renderCaptions();
   }
 
   #renderCaptions() {
-    const { store, findings, order, place, selected } = this.session;
-    for (const { offset, caption, button } of this.tiles) {
-      const position = order[place + offset];
-      if (position === undefined) continue;
+    const { session } = this;
+    const { store, findings, selected, suspicion } = session;
+    for (const { offset, caption, button, needles } of this.tiles) {
+      const position = session.position + offset;
+      if (position < 0 || position >= store.count) continue;
+      drawNeedles(needles, session, position);
+      button.classList.toggle("suspicious", suspicion.isSuspicious(position));
+      button.classList.toggle("unlisted", !session.isShown(position));
       const signs = badges(store, findings, position)
         .map((badge) => badge.sign)
         .join("");
@@ -289,9 +315,13 @@ function valueText(store, position, attribute) {
 }
 
 /**
- * Return a share of steering or throttle for people.
- * @param {number} value  -1 .. 1, or NaN
+ * Return where in the list one is, and how far from there in time.
+ * @param {Session} session
  */
-function shareText(value) {
-  return Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−");
+function placeText({ place, order, position, listed }) {
+  const text = `${number(place + 1)} of ${number(order.length)}`;
+  if (position === listed || listed < 0) return order.length ? text : "not in the list";
+  return position > listed
+    ? `${text}, ${number(position - listed)} later`
+    : `${text}, ${number(listed - position)} before`;
 }

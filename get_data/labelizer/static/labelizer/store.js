@@ -8,6 +8,7 @@ import { classOf, valueIn } from "./values.js";
 /** @typedef {import("./types").Entries} Entries */
 /** @typedef {import("./types").Fix} Fix */
 /** @typedef {import("./types").Group} Group */
+/** @typedef {import("./types").Names} Names */
 /** @typedef {import("./types").Operation} Operation */
 /** @typedef {import("./types").ValueName} ValueName */
 /** @typedef {import("./types").WorkState} WorkState */
@@ -59,6 +60,8 @@ export class Store extends EventTarget {
     };
     this.spans = valuesOf(entries.spans, this.count);
     this.tellsSpan = valuesOf(entries.tells_span, this.count);
+    /** Drive, driver and day of each picture, as an index into their names. */
+    this.captures = capturesOf(entries);
     this.group = Int16Array.from(entries.group);
     this.groups = entries.groups;
     this.flags = Uint16Array.from(entries.flags);
@@ -640,6 +643,14 @@ export class Store extends EventTarget {
       if (now[name][position] >= 0) counts.now[name][now[name][position]] += sign;
     }
   }
+}
+
+/** @param {Entries} entries */
+function capturesOf({ ids, drive, driver, day }) {
+  const indexed = (/** @type {Names} */ { names, runs }) => {
+    return { names, index: Int32Array.from(valuesOf(runs, ids.length)) };
+  };
+  return { drive: indexed(drive), driver: indexed(driver), day: indexed(day) };
 }
 
 function noneOfEachClass() {

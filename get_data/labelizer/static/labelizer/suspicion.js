@@ -1,7 +1,8 @@
-// Which labels look wrong, judged by labels and pictures alone.
+// Which labels look wrong: by the model, or until there is one by labels and pictures alone.
 
 import { Flag } from "./store.js";
 
+/** @typedef {import("./model.js").Model} Model */
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./types").Findings} Findings */
 
@@ -37,50 +38,121 @@ export class PictureFindings {
   }
 }
 
-/**
- * Return why a label looks wrong; nothing where it does not.
- * @param {Store} store
- * @param {PictureFindings} findings
- * @param {number} position
- * @returns {{text: string, weight: number}[]}
- */
-export function reasons(store, findings, position) {
-  if (store.isUnlabelled(position)) return [];
-  const found = [];
-  const direction = store.now.direction[position];
-  const steering = store.raw.direction[position];
-  const steered = store.otherClass(position, "direction");
-  // A label whose steering was set, here or before, means what it says.
-  const isMeant =
-    Boolean(store.flags[position] & Flag.VALUED) || !Number.isNaN(store.now.steering[position]);
-  if (!isMeant && steered >= 0 && direction >= 0) {
-    const weight = WEIGHTS.other + Math.abs(steered - direction);
-    found.push({ text: `steered ${steered}`, weight });
+/** Suspicion of all labels, as they are now. */
+export class Suspicion {
+  /**
+   * @param {Store} store
+   * @param {PictureFindings} findings
+   * @param {Model} model
+   */
+  constructor(store, findings, model) {
+    this.store = store;
+    this.findings = findings;
+    this.model = model;
   }
-  const before = neighbour(store, position, -1);
-  const after = neighbour(store, position, 1);
-  if (before >= 0 && after >= 0) {
-    const around = store.now.direction[before];
-    if (around >= 0 && around === store.now.direction[after] && around !== direction) {
-      found.push({ text: "unlike its neighbours", weight: WEIGHTS.flicker });
-    }
-  }
-  if (before >= 0 && Math.abs(steering - store.raw.direction[before]) > JUMP) {
-    found.push({ text: "the steering jumps", weight: WEIGHTS.jump });
-  }
-  if (findings.still[position]) found.push({ text: "the car stands still", weight: WEIGHTS.still });
-  if (findings.dull[position]) found.push({ text: "dark or without detail", weight: WEIGHTS.dull });
-  return found;
-}
 
-/**
- * Return how wrong a label looks; 0 for not at all.
- * @param {Store} store
- * @param {PictureFindings} findings
- * @param {number} position
- */
-export function score(store, findings, position) {
-  return reasons(store, findings, position).reduce((sum, reason) => sum + reason.weight, 0);
+  /**
+   * Return whether a person has decided about a label, here or before: it is suspicious no more.
+   * @param {number} position
+   */
+  isSettled(position) {
+    const { store } = this;
+    return store.isReviewed(position) || (store.flags[position] & Flag.PERSON) !== 0;
+  }
+
+  /**
+   * Return whether a label is worth a look.
+   * @param {number} position
+   */
+  isSuspicious(position) {
+    if (this.model.isReady) {
+      return this.model.suspicious[position] === 1 && !this.isSettled(position);
+    }
+    return this.score(position) > 0;
+  }
+
+  /**
+   * Return how wrong a label looks; 0 for not at all.
+   * @param {number} position
+   */
+  score(position) {
+    if (this.model.isReady) return this.isSettled(position) ? 0 : this.model.score[position];
+    return this.reasons(position).reduce((sum, reason) => sum + reason.weight, 0);
+  }
+
+  /** Return all positions, the most suspicious first; settled ones come last. */
+  order() {
+    const { count } = this.store;
+    const positions = Int32Array.from({ length: count }, (_, position) => position);
+    const scores = Float64Array.from(positions, (position) => this.score(position));
+    if (!this.model.isReady) {
+      return positions.sort((first, second) => scores[second] - scores[first] || first - second);
+    }
+    const ranks = new Int32Array(count).fill(count);
+    this.model.order.forEach((position, rank) => {
+      ranks[position] = this.isSettled(position) ? count + 1 : rank;
+    });
+    return positions.sort((first, second) => ranks[first] - ranks[second] || first - second);
+  }
+
+  /** Return how many labels are worth a look. */
+  count() {
+    let found = 0;
+    for (let position = 0; position < this.store.count; position += 1) {
+      if (this.isSuspicious(position)) found += 1;
+    }
+    return found;
+  }
+
+  /**
+   * Return why a label looks wrong without any model; nothing where it does not.
+   * @param {number} position
+   * @returns {{text: string, weight: number}[]}
+   */
+  reasons(position) {
+    const { findings } = this;
+    const found = this.isSettled(position) ? [] : this.#doubts(position);
+    if (findings.still[position]) {
+      found.push({ text: "the car stands still", weight: WEIGHTS.still });
+    }
+    if (findings.dull[position]) {
+      found.push({ text: "dark or without detail", weight: WEIGHTS.dull });
+    }
+    return found;
+  }
+
+  /**
+   * Return what contradicts a label.
+   * @param {number} position
+   * @returns {{text: string, weight: number}[]}
+   */
+  #doubts(position) {
+    const { store } = this;
+    if (store.isUnlabelled(position)) return [];
+    const found = [];
+    const direction = store.now.direction[position];
+    const steering = store.raw.direction[position];
+    const steered = store.otherClass(position, "direction");
+    // A label whose steering was set, here or before, means what it says.
+    const isMeant =
+      Boolean(store.flags[position] & Flag.VALUED) || !Number.isNaN(store.now.steering[position]);
+    if (!isMeant && steered >= 0 && direction >= 0) {
+      const weight = WEIGHTS.other + Math.abs(steered - direction);
+      found.push({ text: `steered ${steered}`, weight });
+    }
+    const before = neighbour(store, position, -1);
+    const after = neighbour(store, position, 1);
+    if (before >= 0 && after >= 0) {
+      const around = store.now.direction[before];
+      if (around >= 0 && around === store.now.direction[after] && around !== direction) {
+        found.push({ text: "unlike its neighbours", weight: WEIGHTS.flicker });
+      }
+    }
+    if (before >= 0 && Math.abs(steering - store.raw.direction[before]) > JUMP) {
+      found.push({ text: "the steering jumps", weight: WEIGHTS.jump });
+    }
+    return found;
+  }
 }
 
 /**

@@ -95,6 +95,15 @@ export interface SheetLayout {
   height: number;
 }
 
+/** What a picture was taken on and by, and when: captures.py. */
+export type CaptureName = "drive" | "driver" | "day";
+
+/** A text for each entry: names, and the index of each entry's as runs. */
+export interface Names {
+  names: string[];
+  runs: ValueRun[];
+}
+
 /** The label file as columns, one value an entry: GET /api/entries. */
 export interface Entries {
   labels: string;
@@ -116,6 +125,9 @@ export interface Entries {
   /** Throttle up to which the speed bins reach, and 1 where the label says so: runs. */
   spans: ValueRun[];
   tells_span: ValueRun[];
+  drive: Names;
+  driver: Names;
+  day: Names;
   /** Index into `groups`. */
   group: number[];
   groups: Group[];
@@ -165,6 +177,34 @@ export interface Findings {
   dull: number[];
   still: Run[];
 }
+
+/** GET /api/model until there is a model, or when there will be none: model.py. */
+export interface NoModel {
+  status: "none" | "computing" | "failed";
+  done: number;
+  total: number;
+  message: string;
+}
+
+/** GET /api/model: columns of the positions that were judged. */
+export interface JudgedLabels {
+  status: "ready";
+  done?: undefined;
+  positions: number[];
+  score: (number | null)[];
+  /** Steering that the model expects; null where it does not know. */
+  predicted: (number | null)[];
+  /** Score from which on a label is worth a look. */
+  threshold: number;
+  /** Positions, the most suspicious first. */
+  order: number[];
+  /** First and last position of suspicious runs, the worst first. */
+  clips: Run[];
+  /** Drives whose labels are late, and by how many pictures. */
+  late: { drive: number; pictures: number }[];
+}
+
+export type ModelReply = NoModel | JudgedLabels;
 
 /** POST /api/lease; `epoch` is null while another browser holds the lease. */
 export interface LeaseReply {

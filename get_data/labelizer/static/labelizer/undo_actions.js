@@ -36,7 +36,11 @@ function replay(context, way, go) {
   }
   context.services.commit(operation);
   const [first] = operation.positions[0];
-  session.refresh(go ? first : session.position);
+  if (!go) session.refresh(session.listed, "gone");
+  else {
+    session.refresh(first, "gone");
+    if (!session.goToPosition(first)) session.goInTime(first);
+  }
   const replayed = `${way === "undo" ? "Undid" : "Redid"} “${operation.text}”`;
   if (go && session.position !== first) {
     context.toast(`${replayed}; the filter does not show its picture.`);
