@@ -27,7 +27,7 @@ MIN_FOLD = 50  # pictures
 MARGIN = 20  # pictures on both sides of a fold that are not learned from, either
 
 _COMPONENTS = 60
-_FEATURES = 800
+_MAX_FEATURES = 800
 _RIDGE = 0.3
 _BANDWIDTH = 0.5  # of the kernel: its variance, in units of the median squared distance
 _WORST = 0.05  # share of the labels that the second round leaves out
@@ -114,13 +114,14 @@ def _fit_features(grey: NDArray[np.uint8], rows: Rows) -> _Features:
     squares = (points**2).sum(1)
     distances = squares[:, None] + squares - 2 * points @ points.T
     scale = np.sqrt(max(float(np.median(distances)) * _BANDWIDTH, 1e-6))
+    count = min(_MAX_FEATURES, len(rows))
     generator = np.random.default_rng(0)  # the same set has the same result
 
     def weights(basis: Floats) -> Floats:
-        shape = (basis.shape[1], _FEATURES)
-        return (generator.standard_normal(shape) / scale).astype(np.float32)
+        shape = (basis.shape[1], count)
+        return np.asarray(generator.standard_normal(shape) / scale, np.float32)
 
-    phases = generator.uniform(0, 2 * np.pi, _FEATURES).astype(np.float32)
+    phases = generator.uniform(0, 2 * np.pi, count).astype(np.float32)
     return _Features(mean, bases[0], bases[1], weights(bases[0]), weights(bases[1]), phases)
 
 
@@ -139,7 +140,8 @@ def _sums(
     chosen: Mask,
 ) -> NDArray[np.float64]:
     """Return the normal equations of the chosen rows of a part: products, then right-hand side."""
-    sums = np.zeros((_FEATURES, _FEATURES + 1))
+    count = len(features.phases)
+    sums = np.zeros((count, count + 1))
     for block in _blocks(part):
         picked = rows[block][chosen[block]]
         values = features.of(grey[picked])
@@ -164,7 +166,8 @@ def _predict(
 ) -> Floats:
     predicted = np.empty(len(rows), np.float32)
     everything = np.sum(totals, axis=0)
-    ridge = _RIDGE * _FEATURES / 2 * np.eye(_FEATURES)
+    count = len(features.phases)
+    ridge = _RIDGE * count / 2 * np.eye(count)
     for fold, total in zip(folds, totals, strict=True):
         sums = everything - total
         for edge in (
