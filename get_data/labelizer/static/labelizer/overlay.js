@@ -82,7 +82,7 @@ function setPath(id, path) {
 }
 
 /** @param {number} steering  -1 .. 1, or NaN */
-function needlePath(steering) {
+export function needlePath(steering) {
   return Number.isNaN(steering) ? "" : `M${FOOT.x} ${FOOT.y}L${pointAt(steering, NEEDLE)}`;
 }
 

@@ -1,6 +1,7 @@
 // The page: joins its views, the actions and the way to the server.
 
 import { createActions } from "./actions.js";
+import { ChangeList } from "./changes.js";
 import { byId, field, make, setText } from "./dom.js";
 import { count, nameOfClass } from "./format.js";
 import { Grid } from "./grid.js";
@@ -58,8 +59,8 @@ export class Page {
     });
     this.review = new Review(
       session,
+      new ChangeList(session, pictures, (position) => this.#showPosition(position)),
       () => outbox.unsent,
-      (position) => this.#showPosition(position),
     );
     this.actions = createActions(this.#actionContext());
     this.storePlaceSoon = throttled(PLACE_MS, () => this.#storePlace());

@@ -1,26 +1,26 @@
 // The Review: all changes before they are exported, and the export.
 
 import { post, Unreachable } from "./api.js";
-import { shortLabel } from "./badges.js";
 import { byId, make, setText } from "./dom.js";
 import { count, nameOfClass, number } from "./format.js";
 import { CLASS_NAMES } from "./store.js";
 
+/** @typedef {import("./changes.js").ChangeList} ChangeList */
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./types").ExportReply} ExportReply */
 
-const MAX_LISTED = 100;
+const MAX_LISTED = 100; // of those left out
 
 export class Review {
   /**
    * @param {Session} session
+   * @param {ChangeList} list
    * @param {() => number} unsent  how many steps the server does not have yet
-   * @param {(position: number) => void} onShow  shows a picture
    */
-  constructor(session, unsent, onShow) {
+  constructor(session, list, unsent) {
     this.session = session;
+    this.list = list;
     this.unsent = unsent;
-    this.onShow = onShow;
     /** Changes since the page was opened. */
     this.changes = 0;
     /** How many of them the export that is shown has. */
@@ -47,8 +47,7 @@ export class Review {
     );
     byId("review-counts").replaceChildren(make("h2", {}, "Classes"), this.#createClassTable());
     setText(byId("changes-title"), count(touched.length, "change"));
-    const none = make("p", { class: "quiet" }, "Nothing has been changed yet.");
-    byId("changes").replaceChildren(touched.length ? this.#createChangeTable(touched) : none);
+    this.list.render(touched);
   }
 
   /** @param {number} position */
@@ -72,34 +71,6 @@ export class Review {
       });
     });
     return createTable("class-counts", ["class", "before", "now"], rows);
-  }
-
-  /** @param {number[]} touched */
-  #createChangeTable(touched) {
-    const { store } = this.session;
-    const rows = touched.slice(0, MAX_LISTED).map((position) => {
-      const button = make("button", { type: "button", class: "link" }, store.ids[position]);
-      button.addEventListener("click", () => this.onShow(position));
-      const [before, now] = [store.old, store.now].map((columns) => shortLabel(columns, position));
-      return createRow("td", button, this.#changeText(position), before, now);
-    });
-    const titles = ["picture", "change", "before (direction · speed)", "now"];
-    const table = createTable("change-list", titles, rows);
-    if (touched.length <= MAX_LISTED) return table;
-    const more =
-      `and ${number(touched.length - MAX_LISTED)} more; to see all, choose “label changed” or ` +
-      "“to delete” in the panel and open the grid";
-    return make("div", {}, table, make("p", { class: "quiet" }, more));
-  }
-
-  /** @param {number} position */
-  #changeText(position) {
-    const { store } = this.session;
-    if (store.now.deleted[position]) return "✕ to delete";
-    if (store.isUnlabelled(position)) return "○ incomplete";
-    if (store.isNew(position)) return "＋ new label";
-    if (store.isEdited(position)) return "✎ changed";
-    return store.now.reviewed[position] ? "✓ confirmed" : "kept again";
   }
 
   async #export() {
