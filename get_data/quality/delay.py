@@ -45,7 +45,8 @@ MIN_TURN = 0.4  # correlation of steering and turn
 MAX_REACTION_S = 0.5
 
 _PERIOD_S = 0.05  # pictures that come faster are thinned to about this
-_GAP_PERIODS = 1.75  # pictures further apart than this are no neighbours
+_PAUSE_PERIODS = 5.0  # longer ones end what belongs together; the steering in others is known
+_NEXT_PERIODS = 1.5  # up to here no picture is missing in between
 _BLOCKS = 10  # of time, each left out once
 _FAR_ROWS = 15  # of a thumbnail: the upper half, where turning moves everything alike
 _MOST_MOVED_PX = 6
@@ -104,8 +105,11 @@ def _join(drives: Sequence[Delay], fits: Sequence[Residuals]) -> Delay:
         curve = Residuals(missed, np.concatenate([fit.total for fit in fits])).r_squared()
     usable = sum(drive.usable for drive in drives)
     told = [drive for drive in drives if drive.pictures is not None]
-    if not told:
-        reasons = Counter(drive.reason for drive in drives)
+    reasons: Counter[str] = Counter()
+    for drive in drives:
+        reasons[drive.reason] += drive.usable
+    if not told or reasons[""] <= usable / 2:
+        del reasons[""]
         reason = reasons.most_common(1)[0][0] if reasons else "there are no pictures"
         return Delay(None, reason, nan, nan, curve, usable)
     late = [drive.pictures or 0 for drive in told]
@@ -134,28 +138,35 @@ def _estimate_drive(
         grey[every],
         readable[every],
     )
-    before, after = _distances_to_gaps(time_us, readable, period_s * stride)
+    period_us = period_s * stride * 1e6
+    before, after = _distances_to_pauses(time_us, period_us)
     none = np.full(len(SHIFTS), nan)
 
-    rows = np.flatnonzero((before >= -SHIFTS[0]) & (after >= SHIFTS[-1]))
+    def moved(rows: Rows, shifts: NDArray[np.int_]) -> Floats:
+        """Return the steering so many periods later; labels in between are interpolated."""
+        moments = time_us[rows][:, np.newaxis] + period_us * shifts
+        return np.asarray(np.interp(moments, time_us, steering), np.float64)
+
+    rows = np.flatnonzero((before >= -SHIFTS[0]) & (after >= SHIFTS[-1]) & readable)
     if len(rows) < MIN_PICTURES:
-        return Delay(None, "too few pictures without a gap", nan, nan, none, len(rows)), None
-
-    def moved(chosen: Rows) -> Floats:
-        return np.asarray(steering[chosen[:, np.newaxis] + SHIFTS], np.float64)
-
-    fit = cross_validate(grey, moved, np.array_split(rows, _BLOCKS))
+        return Delay(None, "too few pictures without a pause", nan, nan, none, len(rows)), None
+    blocks_of_time = np.array_split(rows, _BLOCKS)
+    fit = cross_validate(grey, lambda chosen: moved(chosen, SHIFTS), blocks_of_time)
     curve = fit.r_squared()
 
     # The halves of the drive are asked one by one; what they do not agree on is not known.
     blocks = slice(None, _BLOCKS // 2), slice(_BLOCKS // 2, None)
     peaks = [_peak(fit.r_squared(half)) for half in blocks]
     turn = _measure_turns(grey)
-    turn_rows = np.flatnonzero((before >= _REACH) & (after > _REACH))
+    turn_rows = np.flatnonzero(_has_next(time_us, readable, period_us) & (before >= _REACH))
+    turn_rows = turn_rows[after[turn_rows] >= _REACH]
+    nearby = moved(turn_rows, np.arange(-_REACH, _REACH + 1))
+    response, strength = _response(turn[turn_rows], nearby)
     middle = len(turn_rows) // 2
-    response, strength = _response(turn, steering, turn_rows)
-    halves = [_response(turn, steering, half)[0] for half in np.split(turn_rows, [middle])]
-
+    halves = [
+        _response(turn[turn_rows[half]], nearby[half])[0]
+        for half in (slice(None, middle), slice(middle, None))
+    ]
     disagreement = abs(halves[0] - halves[1])
     offset = response + RESPONSE_S / (period_s * stride)
     reason = _find_doubt(curve, peaks, strength, disagreement)
@@ -195,20 +206,24 @@ def _find_doubt(curve: Floats, peaks: Sequence[float], strength: float, disagree
     return ""
 
 
-def _distances_to_gaps(
-    time_us: NDArray[np.int64], readable: NDArray[np.bool_], period_s: float
-) -> tuple[Rows, Rows]:
-    """Return how many neighbours each picture has before and after it without a gap."""
+def _distances_to_pauses(time_us: NDArray[np.int64], period_us: float) -> tuple[Floats, Floats]:
+    """Return how many periods each picture comes after the last pause and before the next."""
     count = len(time_us)
-    index = np.arange(count)
-    starts = np.ones(count, np.bool_)
-    if count > 1:
-        is_far = np.diff(time_us) > _GAP_PERIODS * period_s * 1e6
-        starts[1:] = is_far | ~readable[1:] | ~readable[:-1]
-    first = np.maximum.accumulate(np.where(starts, index, 0))
-    ends = np.append(starts[1:], np.ones(min(count, 1), np.bool_))
-    last = np.minimum.accumulate(np.where(ends, index, count)[::-1])[::-1]
-    return index - first, last - index
+    if not count or not period_us:
+        return np.zeros(count), np.zeros(count)
+    starts = np.append(True, np.diff(time_us) > _PAUSE_PERIODS * period_us)
+    ends = np.append(starts[1:], True)
+    first = time_us[starts][np.cumsum(starts) - 1]
+    last = time_us[ends][np.cumsum(starts) - 1]
+    return (time_us - first) / period_us, (last - time_us) / period_us
+
+
+def _has_next(
+    time_us: NDArray[np.int64], readable: NDArray[np.bool_], period_us: float
+) -> NDArray[np.bool_]:
+    """Return which pictures can be compared with the next one: a period later, both readable."""
+    follows = np.diff(time_us) <= _NEXT_PERIODS * period_us
+    return np.append(follows & readable[1:] & readable[:-1], np.zeros(min(1, len(time_us)), bool))
 
 
 def _measure_turns(grey: NDArray[np.uint8]) -> Floats:
@@ -241,30 +256,34 @@ def _refined_minimum(costs: NDArray[np.float32], shifts: NDArray[np.int_]) -> Fl
     return np.asarray(shifts[best] + between, np.float64)
 
 
-def _response(turn: Floats, steering: Floats, rows: Rows) -> tuple[float, float]:
+def _response(turns: Floats, labels: Floats) -> tuple[float, float]:
     """Return which label a turn answers to, in pictures after its own, and how well they correlate.
 
-    NaN if nothing turns or nobody steers.
+    `labels` has those from `_REACH` before to `_REACH` after each turn. NaN if nothing turns or
+    nobody steers.
     """
-    if len(rows) < MIN_PICTURES // 2:
+    if len(turns) < MIN_PICTURES // 2:
         return nan, nan
     shifts = np.arange(-_REACH, _REACH + 1)
-    labels = steering[rows[:, np.newaxis] + shifts]
-    labels = labels - labels.mean(axis=0)
-    turns = turn[rows] - turn[rows].mean()
-    squares = labels.T @ labels
-    if not turns.any() or not squares.any():
+    if not np.ptp(turns) or not np.ptp(labels):
         return nan, nan
-    ridge = _TURN_RIDGE * np.trace(squares) / len(shifts)
-    weights = np.linalg.solve(squares + ridge * np.eye(len(shifts)), labels.T @ turns)
+    weights = _fit_turns(turns, labels)
     best = int(weights.argmax())
     if not 3 <= best < len(shifts) - 3 or weights[best] <= 0:
         return nan, nan
     around = slice(best - 3, best + 4)
     shares = np.maximum(weights[around], 0)
-    explained = labels @ weights
-    scale = np.sqrt((explained @ explained) * (turns @ turns))
-    return float(shares @ shifts[around] / shares.sum()), float(explained @ turns / scale)
+    strength = np.corrcoef(labels @ weights, turns)[0, 1]
+    return float(shares @ shifts[around] / shares.sum()), float(strength)
+
+
+def _fit_turns(turns: Floats, labels: Floats) -> Floats:
+    """Return by how much each label contributes to a turn."""
+    centred = labels - labels.mean(axis=0)
+    squares = centred.T @ centred
+    ridge = _TURN_RIDGE * np.trace(squares) / len(squares)
+    products = centred.T @ (turns - turns.mean())
+    return np.asarray(np.linalg.solve(squares + ridge * np.eye(len(squares)), products))
 
 
 def _peak(curve: Floats) -> float:

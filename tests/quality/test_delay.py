@@ -1,7 +1,5 @@
 """How late the labels of a drive are."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -102,15 +100,34 @@ def test_few_pictures_tell_no_delay(lesson, thumbnails, count):
     assert estimate_delay(samples_of(lesson.steering[:count]), few).whole.pictures is None
 
 
-def test_a_gap_is_not_looked_across(lesson, thumbnails):
-    """A picture in ten is missing: hardly any has the neighbours that an estimate needs."""
-    kept = np.flatnonzero(np.arange(PICTURES) % 10)
-    samples = samples_of(lesson.steering[kept], time_us=START_US + PERIOD_US * kept)
-    found = estimate_delay(samples, Thumbnails(thumbnails.grey[kept], thumbnails.readable[kept]))
+def test_missed_and_unreadable_pictures_do_not_hide_a_delay(lesson, thumbnails):
+    """A picture in twelve is missing, and another one is broken."""
+    number = np.arange(PICTURES)
+    kept = np.flatnonzero(number % 12)
+    labels = late(lesson.steering, 3)[kept]
+    samples = samples_of(labels, time_us=START_US + PERIOD_US * kept)
+    pictures = Thumbnails(thumbnails.grey[kept], number[kept] % 12 != 5)
+    assert estimate_delay(samples, pictures).whole.pictures == 3
+
+
+def test_pauses_leave_too_little_to_tell(lesson, thumbnails):
+    number = np.arange(PICTURES)
+    samples = samples_of(
+        lesson.steering, time_us=START_US + PERIOD_US * (number + number // 15 * 30)
+    )
+    found = estimate_delay(samples, thumbnails)
     assert (found.whole.pictures, found.whole.usable) == (None, 0)
 
 
-def test_an_unreadable_picture_is_a_gap(lesson, thumbnails):
-    readable = np.arange(PICTURES) % 10 > 0
-    found = estimate_delay(samples_of(lesson.steering), replace(thumbnails, readable=readable))
-    assert (found.whole.pictures, found.whole.usable) == (None, 0)
+def test_a_drive_that_cannot_be_told_leaves_the_set_unknown_unless_it_is_small(lesson, thumbnails):
+    shuffled = np.random.default_rng(0).permutation(lesson.steering)
+    parts = {}
+    for count in (PICTURES, 250):
+        samples = joined(samples_of(lesson.steering), samples_of(shuffled[:count]))
+        both = [
+            np.concatenate([part, part[:count]]) for part in (thumbnails.grey, thumbnails.readable)
+        ]
+        found = estimate_delay(samples, Thumbnails(*both))
+        assert [drive.pictures for drive in found.drives] == [0, None]
+        parts[count] = found.whole.pictures
+    assert parts == {PICTURES: None, 250: 0}
