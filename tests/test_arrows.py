@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 
 import path
+from tests.helpers.scripts import SCRIPTS
 
 TEAM = {"boto3", "botocore", "elasticsearch", "django", "obstore"}
 
@@ -111,6 +112,11 @@ def test_the_labelizer_knows_no_database_and_no_car():
 )
 def test_the_desk_needs_no_django(module):
     assert "django" not in loaded(f"get_data.{module}")
+
+
+@pytest.mark.parametrize("script", [file.stem for file in SCRIPTS])
+def test_progress_bars_are_loaded_where_one_is_shown(script):
+    assert "tqdm" not in loaded(f"get_data.{script}")
 
 
 def test_the_ground_floor_imports_nothing_of_ours():

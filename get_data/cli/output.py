@@ -7,17 +7,12 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO, TypeVar
 
-from tqdm import tqdm
-
 from common.errors import Declined, InputError, WriteFailed
 from get_data.cli.exit_codes import DONE, SOME_ITEMS_FAILED
 
 _MAX_LINE = 1000
 
-# tqdm's default lock works across processes: creating it, with the first message, imports modules,
-# and a Ctrl-C during that became a failure of tqdm.
 _terminal_lock = threading.RLock()
-tqdm.set_lock(_terminal_lock)
 
 Item = TypeVar("Item")
 
@@ -34,7 +29,11 @@ def print_verbatim(line: str) -> None:
     """Print a line on stderr unchanged: a command to copy, with no unsafe characters in it."""
     try:
         with _terminal_lock:  # tqdm itself would release it even if interrupted before
-            tqdm.write(line, file=sys.stderr, nolock=True)
+            if tqdm := sys.modules.get("tqdm"):  # a bar may be on the terminal
+                tqdm.tqdm.write(line, file=sys.stderr, nolock=True)
+            else:
+                sys.stderr.write(line + "\n")
+                sys.stderr.flush()
     except OSError:
         discard_output(sys.stderr)
 
@@ -108,6 +107,13 @@ def progress_bar(
     Items may come in bursts. The bar is therefore updated for every thousandth of them, not by
     time, and shows the mean rate: otherwise it would freeze after a burst and predict hours.
     """
+    if not shows_progress():
+        return items
+    from tqdm import tqdm  # noqa: PLC0415  takes as long to import as all else in most scripts
+
+    # tqdm's default lock works across processes: creating it, with the first message, imports
+    # modules, and a Ctrl-C during that became a failure of tqdm.
+    tqdm.set_lock(_terminal_lock)
     return tqdm(
         items,
         total=total,
@@ -117,7 +123,6 @@ def progress_bar(
         desc=description,
         unit=unit,
         file=sys.stderr,
-        disable=not shows_progress(),
         dynamic_ncols=True,
         leave=False,
     )
