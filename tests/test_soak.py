@@ -1,4 +1,4 @@
-"""Every property of the soak, with few trials; `make soak` runs them at full length."""
+"""Every property of the soak, a few small trials of each; `make soak` runs them at full length."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +15,13 @@ from tests.servers.addresses import new_name
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.versity import Versity
 from tests.soak import __main__ as soak
-from tests.soak import team, trials
+from tests.soak import sizes, team, trials
 from tests.soak.trials import Outcome, Property, Unsupported
 
 pytestmark = pytest.mark.slow
 
 
+LABELS = 150
 KILLS_SERVERS = {"killed_servers"}
 LOCAL = soak.PROPERTIES.keys() - {subject.name for subject in team.PROPERTIES}
 
@@ -48,7 +49,8 @@ def servers(request, monkeypatch, name):
 @pytest.mark.parametrize(
     "name", [subject for subject in soak.PROPERTIES if subject != "million_labels"]
 )
-def test_property_holds_in_a_few_trials(tmp_path, name, capsys):
+def test_property_holds_in_a_few_trials(tmp_path, name, monkeypatch, capsys):
+    monkeypatch.setattr(sizes, "LABELS", LABELS)
     code = soak.main(["--only", name, "--trials-scale", "0.02", "--work", str(tmp_path)])
     assert code == 0, capsys.readouterr().out
 

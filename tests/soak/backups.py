@@ -30,7 +30,6 @@ from tests.soak.scripts import (
 )
 from tests.soak.trials import Outcome, Property
 from tests.soak.uploads_and_downloads import (
-    LABELS,
     duration_of,
     kill_after,
     make_recording,
@@ -54,7 +53,7 @@ def corrections(drive: Path, target: Path, share: float, random: Random) -> Path
     return target
 
 
-def make_database(folder: Path, home: Path, random: Random, count: int = LABELS) -> Path:
+def make_database(folder: Path, home: Path, random: Random, count: int | None = None) -> Path:
     """Upload a recording; correct, delete and amend a third each. Return the recording."""
     drive = make_recording(folder / "drive", count)
     run(UPLOAD, drive, home=home)

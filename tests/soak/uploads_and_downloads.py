@@ -8,6 +8,7 @@ from random import Random
 
 from get_data.labels import label_file
 from tests.conftest import document, save
+from tests.soak import sizes
 from tests.soak.scripts import (
     APPLY,
     DOWNLOAD,
@@ -26,14 +27,12 @@ from tests.soak.scripts import (
 )
 from tests.soak.trials import Outcome, Property
 
-LABELS = 1200  # two batches
-
 HomeAt = Callable[[Path], Home]
 
 
-def make_recording(folder: Path, count: int = LABELS, start: int = 0) -> Path:
-    """Make a recording of the pictures from number `start` on."""
-    numbers = range(start, start + count)
+def make_recording(folder: Path, count: int | None = None, start: int = 0) -> Path:
+    """Make a recording of the pictures from number `start` on, of `sizes.LABELS` by default."""
+    numbers = range(start, start + (count or sizes.LABELS))
     return save(folder, [document(number, steering=number % 5 / 2 - 1) for number in numbers])
 
 
@@ -107,7 +106,7 @@ def killed_upload(folder: Path, random: Random, home_at: HomeAt = local_home) ->
     took_s = time.monotonic() - start_s
     assert_same(contents(home), contents(clean))
     again = run(UPLOAD, drive, home=home).counts
-    assert (again["there"], again["pictures_sent"]) == (LABELS, 0), again
+    assert (again["there"], again["pictures_sent"]) == (sizes.LABELS, 0), again
     return Outcome(f"{kills} kills", took_s)
 
 
@@ -137,7 +136,7 @@ def two_uploads(folder: Path, random: Random, home_at: HomeAt = local_home) -> O
     """Run two uploads at once, of one folder or of two that share half of their pictures."""
     home, clean = home_at(folder / "h"), home_at(folder / "c")
     drive = make_recording(folder / "drive")
-    shift = random.choice([0, LABELS // 2])
+    shift = random.choice([0, sizes.LABELS // 2])
     other = make_recording(folder / "other", start=shift) if shift else drive
     work_s = duration_of(start(UPLOAD, drive, home=clean))
     run(UPLOAD, other, home=clean)
@@ -149,7 +148,7 @@ def two_uploads(folder: Path, random: Random, home_at: HomeAt = local_home) -> O
     assert [result.code for result in ended] == [0, 0], ended
     took_s = time.monotonic() - start_s
     created = [result.counts["created"] for result in ended]
-    assert sum(created) == LABELS + shift, created
+    assert sum(created) == sizes.LABELS + shift, created
     assert_same(contents(home), contents(clean))
     return Outcome("half shared" if shift else "one folder", took_s)
 
