@@ -32,10 +32,16 @@ def add_steering(parent: Element, report: SetReport, drive: Drive) -> None:
         role="img",
         aria_label=description,
     )
+    gaps: set[int] = set()
     for run in report.standing.runs:
         _add_band(svg, drive, run, "still")
     for clip in report.suspicion.clips[:MOST_CLIPS]:
         _add_band(svg, drive, clip, "suspicious")
+    for before, _ in report.gaps.gaps:
+        if drive.rows.start <= before < drive.rows.stop:
+            gaps.add(round((before - drive.rows.start) * _WIDTH / drive.pictures / 2) * 2)
+    for x in sorted(gaps):  # one for each place that can be told apart
+        add(svg, "rect", classes="gap", x=x, y=_HEIGHT - 4, width=2, height=4)
     middle = _HEIGHT / 2
     add(svg, "line", classes="axis", x1=0, x2=_WIDTH, y1=middle, y2=middle)
     steering, predicted = (

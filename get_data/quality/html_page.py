@@ -50,7 +50,7 @@ def render(report: SetReport, progress: Progress = hidden) -> bytes:
     _add_steps(main, findings)
     _add_clips(main, report, progress)
     _add_drives(main, report)
-    _add_classes_and_delay(main, report)
+    _add_classes_and_delay(main, report, findings)
     _add_stops_and_gaps(main, report)
     footer = "Made by check_set.py, which suggests and never changes. Times are in UTC."
     add(main, "footer", footer)
@@ -104,12 +104,13 @@ def _add_steps(main: Element, findings: Sequence[Finding]) -> None:
     add(main, "p", "One click selects a command.", classes="quiet")
     steps = add(main, "ol", classes="steps")
     for each in plan:
-        step = add(add(steps, "li", classes="card"), "div")
+        step = add(add(steps, "li", classes="card"), "div", classes="step")
+        texts, commands = add(step, "div"), add(step, "div")
         for finding in each.findings:
-            add(step, "h3", finding.title)
-            add(step, "p", finding.remedy)
+            add(texts, "h3", finding.title)
+            add(texts, "p", finding.remedy)
         for command in each.commands:
-            add(step, "code", command)
+            add(commands, "code", command)
 
 
 def _add_clips(main: Element, report: SetReport, progress: Progress) -> None:
@@ -168,6 +169,7 @@ def _add_drives(main: Element, report: SetReport) -> None:
     add(legend, "span", "the model", classes="key-model")
     add(legend, "span", "clips to look at", classes="area key-mark")
     add(legend, "span", "standing", classes="area key-still")
+    add(legend, "span", "missed pictures", classes="key-gap")
     chosen = sorted(report.drives, key=lambda drive: -drive.pictures)[:MOST_DRIVES]
     for number, drive in enumerate(report.drives):
         if drive in chosen:
@@ -192,7 +194,7 @@ def _add_drive(main: Element, report: SetReport, number: int, drive: Drive) -> N
     html_curves.add_steering(card, report, drive)
 
 
-def _add_classes_and_delay(main: Element, report: SetReport) -> None:
+def _add_classes_and_delay(main: Element, report: SetReport, findings: Sequence[Finding]) -> None:
     add(main, "h2", "Classes and delay")
     columns = add(main, "div", classes="columns")
     classes = add(columns, "div", classes="card")
@@ -200,6 +202,10 @@ def _add_classes_and_delay(main: Element, report: SetReport) -> None:
     _add_bars(classes, "Speed", report.balance.speeds, "slow", "fast")
     delay = add(columns, "div", classes="card delay")
     add(delay, "h3", "How well pictures explain moved labels (R2)")
+    for finding in findings:
+        if finding.kind == "delay":
+            reason = f". {finding.detail}" if finding.state is State.UNKNOWN else ""
+            add(delay, "p", f"{finding.title}{reason}", classes="told")
     html_curves.add_delay(delay, report)
     add(
         delay,

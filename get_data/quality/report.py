@@ -80,9 +80,10 @@ class SetReport:
         return [row for row in self.suspects() if self.suspicion.score[row] > WRONG_SCORE]
 
     def worst_of(self, clip: tuple[int, int]) -> int:
-        """Return the most suspicious row of a clip."""
-        first, last = clip
-        return first + int(self.suspicion.score[first : last + 1].argmax())
+        """Return the row of a clip where the model differs most from the label."""
+        rows = slice(clip[0], clip[1] + 1)
+        missed = np.abs(self.samples.steering[rows] - self.suspicion.predicted[rows])
+        return clip[0] + int(np.nan_to_num(missed).argmax())
 
     def clock_and_day(self, row: int) -> str:
         """Return when a picture was taken, in UTC: "2026-11-22 12:03:41"."""
