@@ -28,6 +28,7 @@ from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.labelizer import desktop, server
 from get_data.labelizer.access import Access
 from get_data.labelizer.apply_command import build_apply_command
+from get_data.labelizer.comparison import Comparison
 from get_data.labelizer.problems import PROBLEM_KINDS, Problems
 from get_data.labelizer.workspace import open_workspace
 from get_data.labels import schema
@@ -49,6 +50,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         type=arguments.path_argument,
         metavar="FILE",
         help="label file (default: PICTURES/labels.json)",
+    )
+    parser.add_argument(
+        "--compare",
+        type=arguments.path_argument,
+        metavar="FILE",
+        help="label file of another person for the same pictures, to compare with",
     )
     parser.add_argument(
         "--user",
@@ -87,8 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Listen first: when the port is in use, no work file is written.
     with closing(server.listen(args.port)) as listener:
         labels = files.find_label_file(args.labels or folder, or_new=not args.labels)
-        with closing(open_workspace(labels, folder, user, show_progress)) as workspace:
+        work = open_workspace(labels, folder, user, show_progress, compare=args.compare)
+        with closing(work) as workspace:
             print_problems(workspace.catalogue.problems)
+            print_comparison(workspace.comparison)
             access = Access(args.port)
             web_server = server.create_server(workspace, access, listener)
             workspace.start()
@@ -140,6 +149,24 @@ def print_problems(problems: Problems) -> None:
     for kind, found in problems.items():
         if found:
             output.print_message(f"warning: {PROBLEM_KINDS[kind].plural}: {len(found)}")
+
+
+def print_comparison(comparison: Comparison | None) -> None:
+    """Print how many labels of another file are compared, and how many are not."""
+    if comparison is None:
+        return
+    compared = output.pluralize(comparison.common - comparison.other_classes, "label")
+    output.print_message(f"Comparing {compared} with {comparison.file}")
+    for count, reason in (
+        (comparison.only_here, "only in your file"),
+        (comparison.only_there, "only in the other file"),
+        (comparison.invalid, "not valid in the other file"),
+        (comparison.other_classes, "with other classes in the other file"),
+    ):
+        if count:
+            output.print_message(f"  not compared: {count:,} {reason}")
+    if comparison.is_doubtful:
+        output.print_message("warning: few pictures are in both; are the files of one set?")
 
 
 def print_apply_command(exported: Path, folder: Path) -> None:

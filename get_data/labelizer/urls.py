@@ -9,6 +9,7 @@ urlpatterns = [
     path("", require_GET(views.page)),
     path("api/entries", require_GET(views.entries)),
     path("api/state", require_GET(views.state)),
+    path("api/comparison", require_GET(views.comparison)),
     path("api/findings", require_GET(views.findings)),
     path("api/model", require_GET(views.model)),
     path("api/document/<int:position>", require_GET(views.document)),

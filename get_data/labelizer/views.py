@@ -79,6 +79,11 @@ def model(_request: HttpRequest) -> HttpResponse:
     return _raw_response(_workspace().model.reply)
 
 
+def comparison(_request: HttpRequest) -> HttpResponse:
+    """Return the labels of another person, null if there are none to compare with."""
+    return _json_response(_workspace().comparison)
+
+
 def document(_request: HttpRequest, position: int) -> HttpResponse:
     """Return one label, byte for byte as in the file."""
     return _raw_response(_workspace().document(_check_position(position)))

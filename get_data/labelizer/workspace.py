@@ -16,6 +16,7 @@ from common.errors import ToolkitError
 from get_data.labelizer import export, pictures, work_file
 from get_data.labelizer.captures import Names
 from get_data.labelizer.catalogue import Catalogue, Progress, read_catalogue
+from get_data.labelizer.comparison import Comparison, read_comparison
 from get_data.labelizer.decisions import NextRound, compare_decisions
 from get_data.labelizer.export import ExportResult, SourceChanged, source_changed_message
 from get_data.labelizer.inspection import Inspection
@@ -52,12 +53,14 @@ class Workspace:
         catalogue: Catalogue,
         user: str,
         *,
+        comparison: Comparison | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.catalogue = catalogue
         self._rules = ValueRules(catalogue)
         self.user = user
+        self.comparison = comparison
         self._clock = clock
         self._now = now
         self._work_lock = threading.Lock()
@@ -277,15 +280,22 @@ class Workspace:
         }
 
 
-def open_workspace(labels: Path, folder: Path, user: str, progress: Progress) -> Workspace:
+def open_workspace(
+    labels: Path, folder: Path, user: str, progress: Progress, *, compare: Path | None = None
+) -> Workspace:
     """Open the work on a label file and the folder of its pictures.
 
+    `compare`: a label file of another person for the same pictures.
+
     Raises:
-        InputError: the label file or the work file is invalid; nothing is written.
+        InputError: a label file or the work file is invalid, or the label files cannot be
+            compared; nothing is written.
         WorkFileInUse: another process has the work file open.
         WriteFailed: the work file cannot be written.
     """
-    return Workspace(read_catalogue(labels, folder, progress), user)
+    catalogue = read_catalogue(labels, folder, progress)
+    comparison = read_comparison(compare, catalogue, user, progress) if compare else None
+    return Workspace(catalogue, user, comparison=comparison)
 
 
 def _file_signature(file: Path) -> tuple[int, int, int] | None:

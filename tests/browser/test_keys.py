@@ -164,6 +164,7 @@ CASES = {
         shows_values("steering 0.00 (driver 0.80)"), ("[", "ArrowRight", "ArrowRight", "]")
     ),
     ("take-model", "M"): Case(lambda page: at(13)(page) and direction_of(12, 3)(page)),
+    ("take-other", "U"): Case(lambda page: "--compare" in toast(page)),
     ("class-from-steering", "R"): Case(lambda page: "already" in toast(page)),
     ("shift-earlier", ","): Case(direction_of(12, 3), ("Shift+ArrowRight",)),
     ("shift-later", "."): Case(direction_of(12, 1), ("Shift+ArrowLeft",)),

@@ -1,5 +1,6 @@
 // What each action of the key table does. Keys, buttons and the help all run these.
 
+import { compareActions } from "./compare_actions.js";
 import { goActions } from "./go_actions.js";
 import { ANYWHERE, showsPictures } from "./keys.js";
 import { labelActions } from "./label_actions.js";
@@ -18,6 +19,7 @@ import { undoActions } from "./undo_actions.js";
 export function createActions(context) {
   const actions = {
     ...labelActions(context),
+    ...compareActions(context),
     ...undoActions(context),
     ...goActions(context),
     ...selectActions(context),

@@ -1,6 +1,7 @@
 // Where the page starts: loads the work and opens it.
 
 import { WORK, get } from "./api.js";
+import { Comparison } from "./comparison.js";
 import { keyboardLayout } from "./keys.js";
 import { Model } from "./model.js";
 import { Outbox } from "./outbox.js";
@@ -13,6 +14,7 @@ import { Flag, Store } from "./store.js";
 import { PictureFindings, Suspicion } from "./suspicion.js";
 import { Writer } from "./writer.js";
 
+/** @typedef {import("./types").ComparisonReply} ComparisonReply */
 /** @typedef {import("./types").Entries} Entries */
 /** @typedef {import("./types").Findings} Findings */
 /** @typedef {import("./types").ModelReply} ModelReply */
@@ -23,13 +25,14 @@ async function open() {
   // The secret of the printed address is in a cookie now.
   if (location.search) history.replaceState(null, "", location.pathname + location.hash);
   const writer = new Writer();
-  /** @type {[Entries, WorkState | OutdatedState, Findings, ModelReply, Map<string, string>]} */
-  const [entries, state, found, judged, layout] = await Promise.all([
+  /** @type {[Entries, WorkState | OutdatedState, Findings, ModelReply, ComparisonReply | null, Map<string, string>]} */
+  const [entries, state, found, judged, compared, layout] = await Promise.all([
     get("/api/entries"),
     // The lease first: once this page has it, nobody else adds to the state.
     writer.acquire().then(() => get("/api/state")),
     get("/api/findings"),
     get("/api/model"),
+    get("/api/comparison"),
     keyboardLayout(),
   ]);
   const outbox = await Outbox.open();
@@ -39,6 +42,7 @@ async function open() {
   }
   const store = new Store(entries, state);
   applyUnsent(outbox, state, store);
+  if (compared) store.comparison = new Comparison(store, compared);
   const findings = new PictureFindings(store.count);
   findings.update(found);
   const model = new Model(store.count);

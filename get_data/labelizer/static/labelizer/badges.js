@@ -31,6 +31,9 @@ export function badges(store, findings, position) {
   else if (flags & Flag.BROKEN || findings.broken.has(position)) {
     found.push({ sign: "⚡", text: "picture broken", kind: "broken" });
   }
+  if (store.comparison?.differs(position)) {
+    found.push({ sign: "≢", text: `differs from ${store.comparison.name}`, kind: "doubt" });
+  }
   if (flags & Flag.PERSON) found.push({ sign: "☺", text: "by a person", kind: "person" });
   return found;
 }

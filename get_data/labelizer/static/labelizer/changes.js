@@ -136,7 +136,8 @@ function valueChange(store, position, name) {
 function createNeedles(store, position) {
   const before = store.inFile.steering[position];
   const now = store.now.deleted[position] ? NaN : store.value(position, "direction");
-  const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const { namespaceURI } = byId("overlay");
+  const drawing = document.createElementNS(namespaceURI, "svg");
   drawing.setAttribute("viewBox", "0 0 100 75");
   drawing.setAttribute("aria-hidden", "true");
   const isMoved = !(Math.abs(now - before) < VISIBLE_STEP);
@@ -146,7 +147,7 @@ function createNeedles(store, position) {
     ["edge", now],
     ["now", now],
   ])) {
-    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    const path = document.createElementNS(namespaceURI, "path");
     path.setAttribute("class", kind);
     path.setAttribute("d", needlePath(steering));
     drawing.append(path);

@@ -56,6 +56,7 @@ export const BINDINGS = [
     ["value-up", "E", "nudge the steering to the right (the throttle up, if speed is active)", { codes: ["KeyE"], repeat: true }],
     ["smooth", "W", "smooth the steering of the selection (the throttle, if speed is active)", { codes: ["KeyW"] }],
     ["take-model", "M", "take the model's steering, of each picture its own, and go on", { codes: ["KeyM"] }],
+    ["take-other", "U", "take the label of the person compared with, and go on", { codes: ["KeyU"] }],
     ["class-from-steering", "R", "set the class to the steering, where they differ", { codes: ["KeyR"] }],
     ["shift-earlier", ",", "move the labels of the selection to earlier pictures", { codes: ["Comma"] }],
     ["shift-later", ".", "move the labels of the selection to later pictures", { codes: ["Period"] }],

@@ -244,7 +244,7 @@ function labellable({ session, store }, positions) {
  * Return the pictures to edit that have the classes of the picture shown, and how many do not.
  * @param {ActionContext} context
  */
-function targetsLikeShown(context) {
+export function targetsLikeShown(context) {
   const { session, store } = context;
   const targets = labellable(context, session.targets());
   const same = store.withClassesOf(session.position, targets);
@@ -257,7 +257,7 @@ function targetsLikeShown(context) {
  * @param {Operation | null} operation
  * @param {boolean} advance
  */
-function finish(context, operation, advance) {
+export function finish(context, operation, advance) {
   const { session } = context;
   const next = advance ? session.next() : -1;
   if (operation) context.services.commit(operation);
@@ -278,7 +278,7 @@ function finish(context, operation, advance) {
  * @param {string} text     what was set
  * @param {number} skipped  pictures of other classes
  */
-function finishMany(context, operation, text, skipped) {
+export function finishMany(context, operation, text, skipped) {
   const { session } = context;
   if (operation) {
     context.services.commit(operation);

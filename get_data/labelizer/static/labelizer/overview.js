@@ -52,7 +52,8 @@ export class Overview {
 
   /** Whether there is anything that a person should read first. */
   get hasNews() {
-    return this.isNextRound || Object.values(this.problems).some((kind) => kind.count > 0);
+    const isNew = this.isNextRound || this.session.store.comparison !== null;
+    return isNew || Object.values(this.problems).some((kind) => kind.count > 0);
   }
 
   render() {

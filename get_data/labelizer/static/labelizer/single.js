@@ -1,6 +1,7 @@
 // The Single view: one picture, large, with its label and its neighbours.
 
 import { badges, classSign, shortLabel } from "./badges.js";
+import { ComparisonView } from "./comparison_view.js";
 import { byId, make, setText } from "./dom.js";
 import { Curve } from "./curve.js";
 import { angleOfDirection, nameOfClass, number, shareText } from "./format.js";
@@ -39,6 +40,8 @@ export class Single {
     /** When the key was pressed whose picture is not painted yet, ms; 0 for none. */
     this.keyAt = 0;
     this.overlay = new Overlay(session);
+    const { comparison } = session.store;
+    this.comparison = comparison && new ComparisonView(session, comparison);
     this.curve = new Curve(session);
     this.holder = byId("holder");
     this.tiles = Array.from({ length: 2 * NEIGHBOURS + 1 }, (_, index) =>
@@ -98,6 +101,7 @@ export class Single {
     byId("badges").replaceChildren(...signs, ...doubts);
     this.#renderDeletion(store.now.deleted[position] === 1);
     this.overlay.draw(position);
+    this.comparison?.renderLabel(position);
     this.curve.draw();
     this.#renderCaptions();
   }

@@ -40,6 +40,9 @@ export const MAX_CLASS_KEYS = 10;
 
 /** All labels, and the steps that changed them. Dispatches `change`. */
 export class Store extends EventTarget {
+  /** @type {import("./comparison.js").Comparison | null} labels of another person */
+  comparison = null;
+
   /**
    * @param {Entries} entries
    * @param {WorkState} state
@@ -333,6 +336,29 @@ export class Store extends EventTarget {
       [VALUE_OF[attribute]]: Float64Array.from(positions, (position, index) =>
         this.#settled(position, attribute, classes[index], values[index]),
       ),
+      reviewed: 1,
+    });
+  }
+
+  /**
+   * Set whole labels; return null when that changes nothing.
+   * @param {Int32Array} positions  ascending
+   * @param {Record<ClassName, Int8Array>} classes
+   * @param {Record<ClassName, Float64Array>} values  in these classes
+   * @param {Int8Array} deleted
+   * @param {string} text
+   */
+  setLabels(positions, classes, values, deleted, text) {
+    const settled = (/** @type {ClassName} */ name) =>
+      Float64Array.from(positions, (position, index) =>
+        this.#settled(position, name, classes[name][index], values[name][index]),
+      );
+    return this.#edit("label", text, positions, {
+      direction: classes.direction,
+      speed: classes.speed,
+      steering: settled("direction"),
+      throttle: settled("speed"),
+      deleted,
       reviewed: 1,
     });
   }

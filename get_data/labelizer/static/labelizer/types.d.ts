@@ -206,6 +206,23 @@ export interface JudgedLabels {
 
 export type ModelReply = NoModel | JudgedLabels;
 
+/** Labels of another file, in the order of the entries: GET /api/comparison, comparison.py. */
+export interface ComparisonReply {
+  name: string;
+  file: string;
+  /** Classes; -1 where there is no label to compare. */
+  direction: number[];
+  speed: number[];
+  steering: number[];
+  throttle: number[];
+  deleted: number[];
+  common: number;
+  only_here: number;
+  only_there: number;
+  invalid: number;
+  other_classes: number;
+}
+
 /** POST /api/lease; `epoch` is null while another browser holds the lease. */
 export interface LeaseReply {
   epoch: number | null;
