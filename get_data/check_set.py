@@ -86,13 +86,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{file.parent} has none of the pictures that {file.name} names; fetch them with "
             "search_and_download.py"
         )
+    if args.html:
+        page = html_page.render(report, output.progress_bar)
+        with atomic_write(args.html) as written:
+            written.write(page)
     if report.notice:
         output.print_message(f"warning: {report.notice}")
     for line in format_report(report, find_findings(report, file.parent)):
         output.print_message(line)
     if args.html:
-        with atomic_write(args.html) as page:
-            page.write(html_page.render(report, output.progress_bar))
         output.print_message(f"Wrote {args.html}; open it in a browser")
     if args.json or not sys.stdout.isatty():
         output.write_json(as_json(report))

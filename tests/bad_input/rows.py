@@ -15,14 +15,14 @@ from types import ModuleType
 
 import pytest
 
-from get_data import contact_sheet, upload_data, upload_to_db
+from get_data import check_set, contact_sheet, upload_data, upload_to_db
 from get_data.cli import exit_codes, process
 from get_data.labels import edits, ids, label_file
 from get_data.recording import journal
 from tests.conftest import document, save
 from tests.helpers.waiting import HANGS_S
 
-READERS = [upload_data, upload_to_db, contact_sheet]  # of label files
+READERS = [upload_data, upload_to_db, contact_sheet, check_set]  # of label files
 DRIVE = ["-o", "new", "--simulate", "--duration", "1"]
 SEARCH_ALL = ["-p", "out"]
 

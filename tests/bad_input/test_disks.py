@@ -6,7 +6,14 @@ import subprocess
 
 import pytest
 
-from get_data import contact_sheet, search_and_download, upload_data, write_label_template
+from get_data import (
+    check_set,
+    contact_sheet,
+    search_and_download,
+    upload_data,
+    write_label_template,
+)
+from get_data.quality.thumbnails import CACHE_NAME
 from tests.bad_input.rows import assert_one_line, killed_recording, run
 from tests.conftest import document, save
 from tests.helpers.folders import snapshot
@@ -30,6 +37,7 @@ def disk(workspace):
 DISKS = [
     ("template", write_label_template, ["-o", "disk/x.json"], "disk/x.json cannot be written"),
     ("sheet", contact_sheet, ["drive", "-o", "disk/x.png"], "disk/x.png cannot be written"),
+    ("page", check_set, ["drive", "--html", "disk/x.html"], "disk/x.html cannot be written"),
     ("search", search_and_download, ["-p", "disk"], "disk/labels.json cannot be written"),
     ("upload", upload_data, ["new"], "disk/home/database"),
     ("repair", upload_data, ["disk/killed"], "disk/killed/labels"),
@@ -68,6 +76,7 @@ def test_a_full_or_read_only_disk_is_named_and_not_changed(
     assert_one_line(output.out, output.err, 1, [fact, "" if is_sqlite_error else fault])
     assert code == 1
     after = snapshot(workspace)
+    after.pop(f"drive/{CACHE_NAME}", None)
     for name in ("shm", "wal"):  # of SQLite, which had no space for them
         assert after.pop(f"disk/home/database/index.sqlite-{name}", b"").strip(b"\0") == b""
     assert after == before

@@ -3,6 +3,7 @@
 import pytest
 
 from get_data import (
+    check_set,
     contact_sheet,
     free_space,
     search_and_download,
@@ -20,7 +21,9 @@ from tests.bad_input.rows import (
     all_of,
     as_params,
     fifo,
+    file_with,
     folder,
+    link,
     unix_socket,
     without_permission,
 )
@@ -83,6 +86,11 @@ FREE_SPACE = [
     ("a share in words", ["drive", "--until", "half"], ["--until: expected a share such as 20%"]),
     ("not a number", ["drive", "--until", "nan"], ["--until: expected a share such as 20%"]),
 ]
+
+
+def nothing(_workspace):
+    """Prepare nothing."""
+
 
 ROWS = [
     *[
@@ -161,6 +169,20 @@ ROWS = [
         ["drive/contact_sheet.png cannot be written: Permission denied"],
         without_permission("drive", 0o555),
     ),
+    *[
+        Row(f"page: {name}", check_set, ["drive", "--html", file], 2, facts, prepare)
+        for name, file, facts, prepare in (
+            ("a folder", ".", [". is a folder; name a file"], nothing),
+            ("in a missing folder", "none/x.html", ["none is no folder"], nothing),
+            ("a pipe", "p", ["p is not a regular file"], fifo("p")),
+            ("a link", "x.html", ["x.html", "link"], link("x.html", "drive/labels.json")),
+            ("a label file", "drive/labels.json", ["not a page of check_set"], nothing),
+            ("another page", "x.html", ["not a page"], file_with("x.html", "<!DOCTYPE html>\n<p>")),
+            ("in the database", "home/database/x.html", ["database"], nothing),
+        )
+    ],
+    Row("--seed", check_set, ["drive", "--seed", "-1"], 2, ["--seed: expected"]),
+    Row("no labels", check_set, ["new"], 2, ["has no labels"], lambda p: save(p / "new", [])),
     Row("a pipe", write_label_template, ["-o", "p"], 2, ["p is not a regular file"], fifo("p")),
     Row("a pipe", contact_sheet, ["drive", "-o", "p"], 2, ["p is not a regular file"], fifo("p")),
     Row(
