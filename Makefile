@@ -5,7 +5,8 @@
 # make versions  the quick tests with the lowest and with the newest packages that are allowed
 # make fresh  demo and all tests on a bare Debian 12 and 13, as root, an hour; SUITE=trixie for one
 # make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored
-# make soak   the promises at full length, some hours; a soak that was killed goes on
+# make soak   the promises at full length, every order of events included, some hours; a soak that
+#             was killed goes on
 # make bench  the figures of tests/benchmarks/README.md
 # make lock   the versions and hashes in locks/, chosen anew within the ranges of requirements*.txt
 # make clean  removes the environment, and the demo with its drives and its database
@@ -53,6 +54,7 @@ servers: $(READY_TO_TEST)
 	@$(BIN)/python -m tests.servers $(if $(DATA),--data $(DATA))
 
 soak: $(READY_TO_TEST)
+	$(BIN)/python -m pytest -n 2 tests/model --every-order
 	$(BIN)/python -m tests.soak
 
 bench: $(READY_TO_TEST)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 from car.hardware_conf import GpioMotorsConf
@@ -49,6 +48,8 @@ def detect_timing(conf: GpioMotorsConf) -> Timing:
     Raises:
         MotorsFailed: there is none.
     """
+    from importlib import metadata  # here, as the guard, which is waited for, does not need it
+
     name = _library_name(_import_gpio())
     version = ""
     with suppress(metadata.PackageNotFoundError):

@@ -261,7 +261,7 @@ def test_in_every_order(folder, file, name, every_order):
     prepare, programs, expected = scenarios(folder, file)[name]
     scenario = Scenario(prepare, programs)
     is_whole = every_order or name not in LARGE
-    states = every_state(scenario) if is_whole else random_states(scenario, seed=1, paths=300)
+    states = every_state(scenario) if is_whole else random_states(scenario, seed=1, paths=120)
     assert go_through(states, **expected) >= 5
 
 

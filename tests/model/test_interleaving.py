@@ -386,7 +386,7 @@ def test_two_programs_of_which_one_is_killed(file, tmp_path, name, every_order):
 
 def paths(scenario, every_order):
     """Return every state if asked to, which takes minutes, else those on random paths."""
-    return every_state(scenario) if every_order else random_states(scenario, seed=1, paths=200)
+    return every_state(scenario) if every_order else random_states(scenario, seed=1, paths=80)
 
 
 def three(file, tmp_path):
@@ -466,7 +466,7 @@ THREE = list(three(NOWHERE, NOWHERE))
 def test_three_programs_on_many_ways(file, tmp_path, name, kills):
     prepare, programs, going = three(file, tmp_path)[name]
     scenario = Scenario(prepare, programs, kills)
-    go_through(random_states(scenario, seed=1, paths=150), going=going.split())
+    go_through(random_states(scenario, seed=1, paths=80), going=going.split())
 
 
 def test_a_label_that_has_a_tombstone_is_not_amended():

@@ -156,5 +156,5 @@ def test_a_label_that_moves_keeps_its_picture_in_every_order(file, name):
 def test_a_label_that_moves_keeps_its_picture_when_a_program_is_killed(file, name, every_order):
     prepare, programs, going = scenarios(file)[name]
     scenario = Scenario(prepare, programs, kills=1)
-    states = every_state(scenario) if every_order else random_states(scenario, seed=1, paths=120)
+    states = every_state(scenario) if every_order else random_states(scenario, seed=1, paths=60)
     go_through(states, going, with_kills=True)

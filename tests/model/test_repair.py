@@ -144,5 +144,5 @@ def test_a_repair_meets_another_program_in_every_order(file, name):
 def test_a_repair_or_another_program_is_killed(file, name, every_order):
     prepare, programs, going = scenarios(file)[name]
     scenario = Scenario(prepare, programs, kills=1)
-    states = every_state(scenario) if every_order else random_states(scenario, seed=1, paths=120)
+    states = every_state(scenario) if every_order else random_states(scenario, seed=1, paths=60)
     go_through(states, going, with_kills=True)
