@@ -53,6 +53,7 @@ def from_labels(labels: Mapping[str, Document]) -> Samples:
     drives = split_into_drives(labels[img_id] for img_id in sorted(labels))
     documents = [document for drive in drives for document in drive]
     annotations = [document["label"] for document in documents]
+    lengths = np.array([len(drive) for drive in drives], np.intp)
     raw = (read_value(annotation, "raw_direction") for annotation in annotations)
 
     def classes(name: str) -> NDArray[np.int16]:
@@ -63,7 +64,7 @@ def from_labels(labels: Mapping[str, Document]) -> Samples:
         file_names=[document["file_name"] for document in documents],
         sha256=[document.get("picture_sha256", "") for document in documents],
         time_us=np.array([to_microseconds(time_of(each)) for each in documents], np.int64),
-        drive=np.repeat(np.arange(len(drives), dtype=np.int32), [len(drive) for drive in drives]),
+        drive=np.repeat(np.arange(len(drives), dtype=np.int32), lengths),
         steering=_floats(steering_of(document) for document in documents),
         throttle=_floats(throttle_of(document) for document in documents),
         raw_steering=_floats(nan if value is None else value for value in raw),

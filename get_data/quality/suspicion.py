@@ -32,9 +32,10 @@ _RESTLESS = 0.3  # steering by which neighbours differ so much that a label may 
 _RUN_WINDOW = 9  # pictures; more than half of them are wrong in the middle of a run
 _SMOOTHED = 5  # pictures; removes single wrong labels
 _EDGE_REACH = 12  # pictures on both sides, within which a run begins and ends
-_EDGELESS = 0.6  # weight of a run without sharp ends
-_RUN_WEIGHT = 0.75  # of what a model says, beside what the neighbours say
-_LEAST = 0.05  # weight of a distance to the model that is usual in its drive
+_EDGELESS = 0.7  # weight of a run without sharp ends
+_RUN_WEIGHT = 0.65  # of what a model says, beside what the neighbours say
+_USUAL = 0.75  # share of the usual distance to a model that is no fault
+_LEAST = 0.05  # weight of what is usual
 _LONG_DRIVE = 200  # pictures from which on a drive tells what is usual in it
 _CLIP_WINDOW = 7  # pictures
 _CLIP_MIN = 0.15  # steering, averaged over the window
@@ -140,7 +141,7 @@ def _distance_of_runs(
     for drive in samples.drives():
         is_long = drive.stop - drive.start >= _LONG_DRIVE
         usual[drive] = np.median(distance[drive] if is_long else distance)
-    return _RUN_WEIGHT * np.maximum(supported - usual, 0) + _LEAST * supported
+    return _RUN_WEIGHT * np.maximum(supported - _USUAL * usual, 0) + _LEAST * supported
 
 
 def _edges_around(smoothed: Values) -> Values:

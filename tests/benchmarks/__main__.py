@@ -1,4 +1,10 @@
-"""All benchmarks, one after the other: what `make bench` runs."""
+"""All benchmarks, one after the other: what `make bench` runs; or one, with its options.
+
+python -m tests.benchmarks
+python -m tests.benchmarks quality --seeds 2
+"""
+
+import sys
 
 from tests.benchmarks import (
     backups,
@@ -8,6 +14,7 @@ from tests.benchmarks import (
     labelizer,
     learning,
     local_index,
+    quality,
     rate_held,
     recorder,
     stopping,
@@ -15,15 +22,25 @@ from tests.benchmarks import (
     team_pictures,
 )
 
-learning.main([])
-recorder.main([])
-rate_held.main([])
-stopping.main([])
-local_index.main([])
-backups.main([])
-check_database.main([])
-delay.main([])
-balance.main([])
-labelizer.main([])
-team_pictures.main([])
-team_labels.main([])
+BENCHMARKS = {
+    "learning": learning,
+    "recorder": recorder,
+    "rate_held": rate_held,
+    "stopping": stopping,
+    "local_index": local_index,
+    "backups": backups,
+    "check_database": check_database,
+    "delay": delay,
+    "balance": balance,
+    "quality": quality,
+    "labelizer": labelizer,
+    "team_pictures": team_pictures,
+    "team_labels": team_labels,
+}
+
+if len(sys.argv) > 1:
+    if sys.argv[1] not in BENCHMARKS:
+        raise SystemExit(f"no benchmark {sys.argv[1]!r}; there are {', '.join(BENCHMARKS)}")
+    raise SystemExit(BENCHMARKS[sys.argv[1]].main(sys.argv[2:]))
+for benchmark in BENCHMARKS.values():
+    benchmark.main([])
