@@ -41,6 +41,12 @@ def pictures(steering):
     return Thumbnails(grey, np.ones(len(steering), np.bool_))
 
 
+def no_pictures(data):
+    """Return thumbnails of which none is readable."""
+    count = len(data)
+    return Thumbnails(np.zeros((count, 30, 40), np.uint8), np.zeros(count, np.bool_))
+
+
 def labelled(*drives, raw=None, nb_dir=5):
     """Return the samples of drives with this steering, at 20 Hz and a minute apart."""
     steering = np.concatenate([np.asarray(each, np.float64) for each in drives])
@@ -130,14 +136,20 @@ def test_a_reviewed_label_is_settled():
     assert found.clips == []
 
 
-def test_the_end_of_a_drive_is_no_jump():
-    """Neither is a pause within one."""
-    left, right = np.full(30, -0.8), np.full(30, 0.8)
-    data = labelled(*[np.concatenate([left, right])] * 5)
-    for drive in data.drives():
-        data.time_us[drive.start + 30 : drive.stop] += 5_000_000
-    found = find_suspects(data, pictures(data.steering))
-    assert found.score.max() < 0.2
+@pytest.mark.parametrize("between", ["drives", "a pause"])
+def test_nothing_is_a_neighbour_of_what_another_drive_did(between):
+    """A wrong label that looks like the beginning of the next drive is wrong all the same."""
+    first, second = np.full(60, -0.8), np.full(60, 0.8)
+    first[-1] = 0.8
+    if between == "drives":
+        data = labelled(first, second)
+    else:
+        data = labelled(np.concatenate([first, second]))
+        data.time_us[60:] += 5_000_000
+    found = find_suspects(data, no_pictures(data))
+    assert found.order[0] == 59
+    assert found.score[59] == pytest.approx(1.6, abs=0.01)
+    assert np.delete(found.score, 59).max() < 0.2
 
 
 @pytest.mark.parametrize("row", [0, 1, COUNT // 2 - 1, COUNT // 2, COUNT - 1])
