@@ -72,7 +72,12 @@ export class ChangeList {
       make("canvas", { width: "160", height: "120" })
     );
     this.pictures.draw(canvas, position, fromSheet);
-    const picture = make("div", { class: "thumbnail" }, canvas, createNeedles(store, position));
+    const picture = make(
+      "div",
+      { class: "change-picture" },
+      canvas,
+      createNeedles(store, position),
+    );
     const link = make("button", { type: "button", class: "link" }, store.ids[position]);
     link.addEventListener("click", () => this.onShow(position));
     const changes = changesOf(store, position).map((text) => make("span", {}, text));
