@@ -6,6 +6,7 @@ same in every drive.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, radians
 from zlib import crc32
 
@@ -83,8 +84,9 @@ class Ground:
     to_pixels: Floats
 
 
+@lru_cache(maxsize=4)
 def draw_ground(track: Track, pixels_per_m: float) -> Ground:
-    """Draw the track and the ground around it, seen from above."""
+    """Draw the track and the ground around it, seen from above; kept for the next drive."""
     scenery = SCENERIES[track.name]
     rng = np.random.default_rng(crc32(track.name.encode()))
     left_m, top_m = track.x_m.min() - _MARGIN_M, track.y_m.max() + _MARGIN_M
@@ -98,7 +100,9 @@ def draw_ground(track: Track, pixels_per_m: float) -> Ground:
     _draw_slabs(canvas, scenery.slab_m * pixels_per_m * scale)
     _draw_road(canvas, track, _scale(scale) @ to_pixels)
     pixels = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
-    return Ground(_add_texture(np.asarray(pixels, np.uint8), pixels_per_m, rng), to_pixels)
+    ground = _add_texture(np.asarray(pixels, np.uint8), pixels_per_m, rng)
+    ground.flags.writeable = to_pixels.flags.writeable = False
+    return Ground(ground, to_pixels)
 
 
 def _scale(factor: float) -> Floats:
@@ -195,8 +199,12 @@ def _smooth_noise(
     return np.asarray(wide[:, start : start + width], np.float32)
 
 
+@lru_cache(maxsize=4)
 def draw_panorama(name: str) -> Pixels:
-    """Draw the surroundings of a track from the horizon up; columns go clockwise once around."""
+    """Draw the surroundings of a track from the horizon up; kept for the next drive.
+
+    Columns go clockwise once around.
+    """
     scenery = SCENERIES[name]
     rng = np.random.default_rng(crc32(name.encode()))
     width, height = _PANORAMA_PX
@@ -214,6 +222,7 @@ def draw_panorama(name: str) -> Pixels:
     crowns = _skyline(rng, height_px=0, change_px=3, length_px=16)
     trees = _skyline(rng, height_px=18, change_px=7, length_px=70) + crowns
     _draw_skyline(pixels, trees, scenery.trees)
+    pixels.flags.writeable = False
     return pixels
 
 

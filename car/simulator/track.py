@@ -5,6 +5,7 @@ The ground is flat. x and y are metres, headings are radians, anticlockwise from
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import atan2, cos, hypot, remainder, sin, tan, tau
 
 import numpy as np
@@ -174,6 +175,7 @@ _CORNERS = {
 TRACKS = tuple(_CORNERS)
 
 
+@cache
 def load_track(name: str) -> Track:
     """Build one of `TRACKS`.
 

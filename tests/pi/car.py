@@ -149,6 +149,16 @@ class Car:
             self.assert_running()
             self.go()
 
+    def record(self, pictures: int = 5) -> None:
+        """Drive until so many more pictures are recorded, also if the car is stopped meanwhile."""
+        enough = self.count_pictures() + pictures
+
+        def has_recorded() -> bool:
+            self.ensure_driving()
+            return self.count_pictures() >= enough
+
+        wait_until(has_recorded)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the drive."""
         self.process.send_signal(number)

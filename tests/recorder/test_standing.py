@@ -35,7 +35,7 @@ def admitted(pictures, filtering):
 
 
 @given(PICTURES)
-@examples(300)
+@examples(100)
 def test_no_picture_with_throttle_is_left_out_and_at_most_a_second_of_standing_is_recorded(
     pictures,
 ):

@@ -1,6 +1,8 @@
 """Drives into a folder that already has a recording."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +13,26 @@ from get_data.labels.ids import fingerprint
 from get_data.labels.schema import SESSION_KEYS
 from get_data.recording import journal
 from tests.conftest import document, save
+from tests.helpers import unhurried
 from tests.helpers.recordings import assert_whole, interrupted_recording
-from tests.run_manual.drives import record_briefly, run_drive
+from tests.run_manual.drives import record_briefly
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """Return the folder of a drive, for tests that copy it."""
+    folder = tmp_path_factory.mktemp("recording") / "drive"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATATE_HOME", str(tmp_path_factory.mktemp("recording home")))
+        unhurried.drives(patch, tmp_path_factory.mktemp("recording unhurried"))
+        assert run_manual.main(["-o", str(folder), "--simulate", "--duration", "0.2"]) == 0
+    return folder
+
+
+@pytest.fixture
+def recorded(recording, tmp_path):
+    """Return a folder with a drive."""
+    return Path(shutil.copytree(recording, tmp_path / "drive"))
 
 
 def contents(folder):
@@ -20,16 +40,15 @@ def contents(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
-@pytest.mark.slow
-def test_the_same_folder_is_continued_and_its_session_kept(tmp_path):
+def test_the_same_folder_is_continued_and_its_session_kept(tmp_path, call):
     folder = tmp_path / "drive"
-    _, out, err = run_drive(folder, "--duration", "1", "--driver", "Zoé")
-    drives = [json.loads(out)["session_id"]]
+    _, counts, err = record_briefly(call, folder, "--driver", "Zoé")
+    drives = [counts["session_id"]]
     assert drives[0] in err
     first = label_file.read(folder / label_file.NAME)
-    code, out, err = run_drive(folder, "--duration", "1")
+    code, counts, err = record_briefly(call, folder)
     assert code == 0, err
-    drives.append(json.loads(out)["session_id"])
+    drives.append(counts["session_id"])
     labels = assert_whole(folder)
     assert labels.keys() > first.keys()
     assert {label["driver"] for label in labels.values()} == {"Zoé"}
@@ -67,12 +86,11 @@ def test_an_option_fills_an_empty_field_of_the_template(tmp_path, call):
     assert {(label["event"], label["tyres"]) for label in labels} == {("race", 4)}
 
 
-def test_earlier_pictures_without_a_field_given_now_are_reported(tmp_path, call):
-    assert record_briefly(call, tmp_path / "drive")[0] == 0
-    code, _, err = record_briefly(call, tmp_path / "drive", "--event", "race")
+def test_earlier_pictures_without_a_field_given_now_are_reported(recorded, call):
+    code, _, err = record_briefly(call, recorded, "--event", "race")
     assert code == 0
-    assert f"{tmp_path / 'drive'}: earlier pictures do not have event" in err
-    events = {label["event"] for label in assert_whole(tmp_path / "drive").values()}
+    assert f"{recorded}: earlier pictures do not have event" in err
+    events = {label["event"] for label in assert_whole(recorded).values()}
     assert events == {"", "race"}
 
 
@@ -86,16 +104,14 @@ OTHER_SETTINGS = {
 
 @pytest.mark.parametrize("option", [[], ["--check"]], ids=["drive", "check"])
 @pytest.mark.parametrize("name", OTHER_SETTINGS)
-def test_a_folder_is_not_continued_with_other_settings(tmp_path, call, name, option):
-    folder = tmp_path / "drive"
-    assert record_briefly(call, folder)[0] == 0
-    before = contents(folder)
-    code, out, err = record_briefly(call, folder, *OTHER_SETTINGS[name], *option)
+def test_a_folder_is_not_continued_with_other_settings(recorded, call, no_motors, name, option):
+    before = contents(recorded)
+    code, out, err = record_briefly(call, recorded, *OTHER_SETTINGS[name], *option)
     assert (code, out) == (2, None)
-    assert str(folder) in err
+    assert str(recorded) in err
     assert name in err
     assert "another folder" in err
-    assert contents(folder) == before
+    assert contents(recorded) == before
 
 
 @pytest.mark.parametrize("where", [label_file.NAME, journal.NAME, f"{journal.ERASED}/labels.json"])
@@ -127,12 +143,11 @@ def test_a_simulated_drive_is_not_mixed_with_real_pictures(tmp_path, call, no_mo
     assert "simulated false" in err
 
 
-def test_another_rate_and_another_car_are_reported(tmp_path, call, monkeypatch):
-    assert record_briefly(call, tmp_path / "drive")[0] == 0
+def test_another_rate_and_another_car_are_reported(tmp_path, recorded, call, monkeypatch):
     conf = json.loads(path.HARDWARE_CONF.read_text()) | {"car": "another"}
     monkeypatch.setattr(path, "HARDWARE_CONF", tmp_path / "conf.json")
     path.HARDWARE_CONF.write_text(json.dumps(conf))
-    code, _, err = record_briefly(call, tmp_path / "drive", "--rate", "10")
+    code, _, err = record_briefly(call, recorded, "--rate", "10")
     assert code == 0
     assert "rate_hz 20.0, this drive has rate_hz 10.0" in err
     assert "this drive has car another" in err

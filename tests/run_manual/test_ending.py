@@ -16,7 +16,7 @@ from tests.run_manual.drives import SCRIPT, SESSION_OPTIONS, has_pictures, start
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_drive_and_everything_is_saved(tmp_path, number):
     folder = tmp_path / "drive"
     process = start(folder)

@@ -50,7 +50,7 @@ def test_a_drive_becomes_labels_and_a_report(tmp_path):
 
 def test_options_reach_the_labels(tmp_path, capsys):
     options = ["--resolution", "64x48", "--nb-dir", "3", "--nb-speed", "4", "--max-throttle", "0.3"]
-    drive = ["-o", str(tmp_path / "drive"), "--simulate", "--duration", "1"]
+    drive = ["-o", str(tmp_path / "drive"), "--simulate", "--duration", "0.2"]
     assert run_manual.main([*drive, *options]) == 0
     out = capsys.readouterr().out
     assert [len(json.loads(out)[key]) for key in ("directions", "speeds")] == [3, 4]
@@ -87,7 +87,7 @@ def test_pictures_have_the_quality_of_hardware_conf(tmp_path, monkeypatch, capsy
     conf = tmp_path / "hardware_conf.json"
     conf.write_text(json.dumps({**json.loads(path.HARDWARE_CONF.read_text()), "jpeg_quality": 37}))
     monkeypatch.setattr(path, "HARDWARE_CONF", conf)
-    run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "1"])
+    run_manual.main(["-o", str(tmp_path / "drive"), "--simulate", "--duration", "0.2"])
     capsys.readouterr()
     grey = np.zeros((120, 160, 3), np.uint8)
     jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 37])[1].tobytes()
@@ -170,6 +170,7 @@ def test_a_killed_writer_is_reported_and_hides_no_other_failure(
     real_run = run_manual.Drive.run
 
     def kill_writer_first(self):
+        wait_until(lambda: self.progress.written)
         self._writer.kill()
         real(self)
 
@@ -180,7 +181,7 @@ def test_a_killed_writer_is_reported_and_hides_no_other_failure(
 
     monkeypatch.setattr(run_manual.Recorder, "close", kill_writer_first)
     monkeypatch.setattr(run_manual.Drive, "run", run)
-    drive = ["-o", str(folder), "--simulate", "--duration", "1"]
+    drive = ["-o", str(folder), "--simulate", "--duration", "0.2"]
     code = process.run(lambda: run_manual.main(drive))
     output = capsys.readouterr()
     assert code == 1

@@ -37,7 +37,7 @@ def test_the_simulated_track_is_the_one_that_the_labels_name(
         folder.mkdir()
         session.write(folder / session.NAME, {"track": known})
     seed = ["--seed", 7]
-    drive = ["-o", folder, "--simulate", "--duration", "0.5", *seed, *options]
+    drive = ["-o", folder, "--simulate", "--duration", "0.2", *seed, *options]
     code, _, err = call(run_manual, *drive)
     assert code == 0, err
     assert ("warning" in err) == (named.casefold() != simulated)
