@@ -13,6 +13,9 @@ MISSED_PERIODS = 1.75
 PAUSE_S = 1.0
 """From here on a gap is a pause: the driver's, or what a search has left out."""
 
+STANDING_S = 1.0
+"""How long a car without throttle is recorded; then recording waits for the throttle."""
+
 NOTABLE_SHARE = 0.02
 
 
@@ -44,13 +47,27 @@ def find_gaps(samples: Samples) -> Gaps:
         period_s = float(np.median(intervals_s)) if len(intervals_s) else 0.0
         rates_hz.append(1 / period_s if period_s > 0 else 0.0)
         is_pause = intervals_s > max(PAUSE_S, MISSED_PERIODS * period_s)
-        is_gap = (intervals_s > MISSED_PERIODS * period_s) & ~is_pause & (period_s > 0)
+        is_wait = _waits_for_throttle(samples, rows, period_s)
+        is_gap = (intervals_s > MISSED_PERIODS * period_s) & ~(is_pause | is_wait) & (period_s > 0)
         if is_gap.any():
             missed += int(np.round(intervals_s[is_gap] / period_s - 1).sum())
         gaps += _pairs(np.flatnonzero(is_gap) + rows.start)
         pauses += _pairs(np.flatnonzero(is_pause) + rows.start)
     is_notable = missed > NOTABLE_SHARE * (len(samples) + missed)
     return Gaps(missed, tuple(gaps), tuple(pauses), tuple(rates_hz), is_notable)
+
+
+def _waits_for_throttle(samples: Samples, rows: slice, period_s: float) -> NDArray[np.bool_]:
+    """Return which pictures of a drive, but the last, are of a car that had stood for long enough.
+
+    What follows is no missed picture: `run_manual.py` does not record a standing car.
+    """
+    moves = samples.throttle[rows] != 0
+    first_standing = np.maximum.accumulate(np.where(moves, np.arange(len(moves)) + 1, 0))
+    seconds = samples.time_us[rows] / 1e6
+    stood_s = seconds - seconds[np.minimum(first_standing, len(moves) - 1)]
+    stood_long = stood_s + 2.5 * period_s >= STANDING_S  # some may be missed at its end
+    return np.asarray(~moves[:-1] & moves[1:] & stood_long[:-1])
 
 
 def _pairs(rows: NDArray[np.intp]) -> list[tuple[int, int]]:

@@ -9,10 +9,10 @@ from tests.quality.planted import PERIOD_US, START_US, joined, samples_of
 COUNT = 200
 
 
-def at(periods):
+def at(periods, **columns):
     """Return samples taken after these numbers of periods."""
     times = START_US + PERIOD_US * np.asarray(periods)
-    return samples_of(np.zeros(len(times)), time_us=times)
+    return samples_of(np.zeros(len(times)), time_us=times, **columns)
 
 
 def test_missed_pictures_are_counted_and_placed():
@@ -27,6 +27,18 @@ def test_missed_pictures_are_counted_and_placed():
 def test_a_long_gap_is_a_pause_and_misses_nothing():
     found = find_gaps(at([*range(50), *range(90, 140)]))
     assert (found.missed, found.gaps, found.pauses) == (0, (), ((49, 50),))
+
+
+@pytest.mark.parametrize(("stood", "missed"), [(20, 0), (19, 0), (5, 8), (0, 8)])
+def test_recording_that_waited_for_a_standing_car_has_missed_nothing(stood, missed):
+    """After a second; what is missing earlier, or while the car drives, is missed."""
+    throttle = np.full(100, 0.3)
+    throttle[50 - stood : 50] = 0.0
+    found = find_gaps(at([*range(50), *range(58, 108)], throttle=throttle))
+    assert found.missed == missed
+    throttle[50:] = 0.0
+    if stood:
+        assert find_gaps(at([*range(50), *range(58, 108)], throttle=throttle)).missed == 8
 
 
 def test_a_steady_drive_and_the_time_between_drives_have_no_gaps():
