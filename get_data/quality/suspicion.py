@@ -2,9 +2,9 @@
 
 A label is compared with its neighbours in time and with the steering that its picture suggests to a
 model of the other labels (`steering_model`). Single wrong labels differ from their neighbours; runs
-of them, and mistakes of a driver, differ from the model. The score is the larger of the two, in
-units of steering, so that both kinds are found from one order. Nothing is a neighbour across the
-end of a drive or a pause.
+of them, and mistakes of a driver, differ from the model. The score is the larger of the two, about
+in units of steering, so that both kinds are found from one order; the kind that is more prominent
+in the set weighs more. Nothing is a neighbour across the end of a drive or a pause.
 """
 
 from collections.abc import Iterator
@@ -33,9 +33,13 @@ _RUN_WINDOW = 9  # pictures; more than half of them are wrong in the middle of a
 _SMOOTHED = 5  # pictures; removes single wrong labels
 _EDGE_REACH = 12  # pictures on both sides, within which a run begins and ends
 _EDGELESS = 0.7  # weight of a run without sharp ends
-_RUN_WEIGHT = 0.65  # of what a model says, beside what the neighbours say
-_USUAL = 0.75  # share of the usual distance to a model that is no fault
-_LEAST = 0.05  # weight of what is usual
+_RUN_WEIGHT = 0.7  # of runs beside single labels, where both are equally prominent
+_PROMINENT = 0.1  # share of the pictures; the highest distances of a kind show how prominent it is
+_PROMINENCE_MIN = 0.02  # steering; what is less is noise
+_PROMINENCE_RATIO = 4.0  # the most that counts
+_AGREEING = 4.0  # weight of the neighbours beside the model, which may confirm what they say
+_CONFIRMED = 0.5  # error of the model that confirms it completely
+_LEAST = 0.05  # weight of a distance to the model that is usual in its drive
 _LONG_DRIVE = 200  # pictures from which on a drive tells what is usual in it
 _CLIP_WINDOW = 7  # pictures
 _CLIP_MIN = 0.15  # steering, averaged over the window
@@ -64,14 +68,10 @@ def find_suspects(
     predicted = predict_out_of_fold(
         thumbnails.grey, samples.steering, thumbnails.readable, progress
     )
-    steering = samples.steering.astype(np.float64)
     # Without a picture there is no disagreement with it.
-    residual = np.where(np.isnan(predicted), 0.0, steering - predicted)
+    residual = np.where(np.isnan(predicted), 0.0, samples.steering - predicted).astype(np.float64)
     segments = list(_segments(samples))
-    score = np.zeros(len(samples))
-    for segment in segments:
-        score[segment] = _distance_to_neighbours(steering[segment])
-    score = np.maximum(score, _distance_of_runs(samples, steering, residual, segments))
+    score = _judge(samples, residual, np.isnan(predicted), segments)
     contradicts = _find_contradictions(samples)
     gap = np.abs(samples.steering - np.nan_to_num(samples.raw_steering))
     score = np.where(contradicts, CONTRADICTION + gap, score)
@@ -95,6 +95,20 @@ def _segments(samples: Samples) -> Iterator[slice]:
             yield slice(start, end)
 
 
+def _judge(samples: Samples, residual: Values, unknown: Mask, segments: list[slice]) -> Values:
+    """Return how far each label is from what neighbours and pictures suggest, below 3."""
+    steering = samples.steering.astype(np.float64)
+    doubt = np.where(unknown, _CONFIRMED, np.minimum(np.abs(residual), _CONFIRMED))
+    single = np.zeros(len(samples))
+    for segment in segments:
+        single[segment] = _distance_to_neighbours(steering[segment], doubt[segment])
+    runs = _distance_of_runs(steering, residual, segments)
+    unusual = np.maximum(runs - _usual_distance(samples, runs), 0)
+    # What is settled does not show which kind of fault is prominent.
+    single[samples.reviewed] = unusual[samples.reviewed] = 0
+    return _mix(single, unusual) + _LEAST * runs
+
+
 def _windows(values: Values, count: int) -> Values:
     """Return for each value the `count` (odd) around it, (values, count); mirrored at the ends."""
     return sliding_window_view(np.pad(values, count // 2, mode="reflect"), count)
@@ -105,10 +119,11 @@ def _smooth(values: Values, count: int) -> Values:
     return np.asarray(np.median(_windows(values, count), axis=1), np.float64)
 
 
-def _distance_to_neighbours(steering: Values) -> Values:
+def _distance_to_neighbours(steering: Values, doubt: Values) -> Values:
     """Return how far each value is from the median of two before and two after it.
 
-    Less where these differ from each other, as a driver's do who steers in short pulses.
+    Less where these differ from each other, as a driver's do who steers in short pulses, and where
+    the picture suggests the value. `doubt`: error of the model, up to _CONFIRMED.
     """
     if len(steering) < 3:
         return np.zeros(len(steering))
@@ -117,31 +132,47 @@ def _distance_to_neighbours(steering: Values) -> Values:
     spread = np.sort(np.abs(neighbours - middle[:, None]), axis=1)
     # The farthest does not count: it may be a wrong label itself.
     restlessness = spread[:, :-1].mean(axis=1)
-    return np.asarray(np.abs(steering - middle) * np.exp(-restlessness / _RESTLESS), np.float64)
+    distance = np.abs(steering - middle) * np.exp(-restlessness / _RESTLESS)
+    return np.asarray(distance * (_AGREEING + doubt) / (_AGREEING + _CONFIRMED), np.float64)
 
 
-def _distance_of_runs(
-    samples: Samples, steering: Values, residual: Values, segments: list[slice]
-) -> Values:
-    """Return how far the labels around each picture are from what their pictures suggest.
-
-    Only what exceeds the usual in the drive has its full weight.
-    """
-    distance, supported = np.zeros(len(residual)), np.zeros(len(residual))
+def _distance_of_runs(steering: Values, residual: Values, segments: list[slice]) -> Values:
+    """Return how far the labels around each picture are from what their pictures suggest."""
+    found = np.zeros(len(residual))
     for segment in segments:
         if segment.stop - segment.start < 3:
             continue
-        distance[segment] = np.abs(_smooth(residual[segment], _RUN_WINDOW))
+        distance = np.abs(_smooth(residual[segment], _RUN_WINDOW))
         edges = _edges_around(_smooth(steering[segment], _SMOOTHED))
         # A model errs gradually; a run of wrong labels begins and ends at once.
-        supported[segment] = np.maximum(
-            np.minimum(distance[segment], edges), _EDGELESS * distance[segment]
-        )
-    usual = np.zeros(len(residual))
+        found[segment] = np.maximum(np.minimum(distance, edges), _EDGELESS * distance)
+    return found
+
+
+def _usual_distance(samples: Samples, distance: Values) -> Values:
+    """Return the distance that is usual in each drive; in the whole set, for a short one."""
+    usual = np.zeros(len(distance))
     for drive in samples.drives():
         is_long = drive.stop - drive.start >= _LONG_DRIVE
         usual[drive] = np.median(distance[drive] if is_long else distance)
-    return _RUN_WEIGHT * np.maximum(supported - _USUAL * usual, 0) + _LEAST * supported
+    return usual
+
+
+def _mix(single: Values, runs: Values) -> Values:
+    """Return the larger of two distances, the more prominent of which has its full weight.
+
+    Without that, the pulses of a restless driver would hide runs of wrong labels, and the errors of
+    a weak model single ones.
+    """
+    ratio = _prominence(runs) / _prominence(single)
+    weight = _RUN_WEIGHT * float(np.clip(ratio, 1 / _PROMINENCE_RATIO, _PROMINENCE_RATIO)) ** 2
+    return np.asarray(np.maximum(single, weight * runs) / max(weight, 1.0), np.float64)
+
+
+def _prominence(distance: Values) -> float:
+    """Return the mean of the highest distances."""
+    count = int(_PROMINENT * len(distance))
+    return float(np.sort(distance)[len(distance) - count :].sum()) / max(count, 1) + _PROMINENCE_MIN
 
 
 def _edges_around(smoothed: Values) -> Values:
