@@ -30,14 +30,13 @@ def format_report(report: SetReport, findings: Sequence[Finding]) -> list[str]:
 
 
 def _format_finding(finding: Finding) -> Iterator[str]:
-    """Yield the lines of a finding; one that is well has a single one."""
+    """Yield the lines of a finding."""
     mark = f"{_MARKS[finding.state]:{_INDENT - 2}}"
     if finding.state is State.GOOD:
-        yield textwrap.shorten(
-            f"{finding.title}: {finding.detail}" if finding.detail else finding.title,
-            _WIDTH - _INDENT,
-            placeholder=" ...",
-        ).join([f"  {mark}", ""])
+        text = f"{finding.title}: {finding.detail}" if finding.detail else finding.title
+        yield from textwrap.wrap(
+            text, _WIDTH, initial_indent=f"  {mark}", subsequent_indent=" " * _INDENT
+        )
         return
     yield f"  {mark}{finding.title}"
     yield from _wrap(finding.detail)

@@ -100,6 +100,7 @@ def spoilt(lesson, contents, tmp_path_factory):
     labels[60]["label"] |= {"nb_dir": 1, "label_direction": 0}
     labels[70]["car_setting"] = {"car": "other", "run": {"max_throttle": 0.5}}
     labels[80]["resolution"] = {"horizontal": 80, "vertical": 60}
+    labels[90]["label"] |= {"created_by": "Ada", "steering": -1.0, "label_direction": 0}
     for label in labels:
         label["label_fingerprint"] = ids.fingerprint(label["img_id"], label["label"])
     kept = [number for number in range(PICTURES) if number < 100 or number > 480 or number % 8]
@@ -170,9 +171,13 @@ def test_late_labels_are_told(call, lesson, contents, tmp_path):
 
 def test_suspects_are_pictures_of_the_set_and_none_twice(outcome, spoilt):
     found = outcome.found
-    ids = set(label_file.read(spoilt / label_file.NAME))
+    labels = label_file.read(spoilt / label_file.NAME)
+    ids = set(labels)
     assert len(set(found["suspects"])) == len(found["suspects"]) > 0
     assert set(found["suspects"]) <= ids
+    people = {img_id for img_id, label in labels.items() if label["label"]["created_by"] == "Ada"}
+    assert len(people) == 1
+    assert not people & set(found["suspects"])
     assert all(first <= last and {first, last} <= ids for first, last in found["clips"])
 
 
