@@ -133,7 +133,7 @@ def test_the_grid_does_not_jump_when_something_is_selected(screen):
     keys(screen, "Escape", "Home")
 
     def places():
-        return [screen.locator(what).bounding_box() for what in ("#scroller", "#tile-1 canvas")]
+        return [screen.locator(what).bounding_box() for what in ("#scroller", "#tile-1 canvas:first-child")]
 
     before = places()
     keys(screen, "Control+a")
@@ -189,7 +189,7 @@ def test_all_that_is_said_of_a_picture_can_be_read(screen):
     screen.click("nav [data-view=single]")
     keys(screen, "Home", *["ArrowRight"] * 5, "3", "ArrowLeft", "Shift+X")
     expect(screen.locator("#stamp")).to_be_visible()
-    assert screen.locator("#badges .badge").count() >= 4
+    assert screen.locator("#badges .badge").count() >= 3
     clipped = screen.evaluate(
         """() => [document.getElementById("facts"), ...document.querySelectorAll("#badges, .badge")]
             .filter((one) => one.scrollWidth > one.clientWidth || one.scrollHeight >
