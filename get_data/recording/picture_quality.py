@@ -55,7 +55,7 @@ class Measures(NamedTuple):
 
 def measure(frame: NDArray[np.uint8]) -> Measures:
     """Measure a frame (height, width, 3) in BGR."""
-    grey = cv2.cvtColor(_reduce(frame), cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
+    grey = np.asarray(cv2.cvtColor(_reduce(frame), cv2.COLOR_BGR2GRAY), np.uint8)
     # the road: above it, windows and sky are white and walls are dark without harm
     road = grey[grey.shape[0] // 2 :]
     up_to = np.cumsum(np.bincount(road.ravel(), minlength=256)) / road.size
@@ -68,12 +68,12 @@ def measure(frame: NDArray[np.uint8]) -> Measures:
     )
 
 
-def _reduce(frame: NDArray[np.uint8]) -> cv2.typing.MatLike:
+def _reduce(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = frame.shape[:2]
     if width <= _WIDTH_PX:
         return frame
     size = _WIDTH_PX, max(1, round(height * _WIDTH_PX / width))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _sharpness(grey: NDArray[np.uint8], horizontal: int, vertical: int) -> float:
