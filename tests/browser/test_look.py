@@ -133,7 +133,8 @@ def test_the_grid_does_not_jump_when_something_is_selected(screen):
     keys(screen, "Escape", "Home")
 
     def places():
-        return [screen.locator(what).bounding_box() for what in ("#scroller", "#tile-1 canvas:first-child")]
+        places = ("#scroller", "#tile-1 canvas:first-child")
+        return [screen.locator(place).bounding_box() for place in places]
 
     before = places()
     keys(screen, "Control+a")
