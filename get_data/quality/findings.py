@@ -134,9 +134,9 @@ def _find_unreadable(report: SetReport, commands: _Commands) -> Iterator[Finding
 
 
 def _find_suspects(report: SetReport, commands: _Commands) -> Finding:
-    wrong, clips = len(report.wrong()), len(report.suspicion.clips)
+    jumps, clips = len(report.jumps), len(report.suspicion.clips)
     doubtful = f"{count(clips, 'clip')} where a model of the rest of the set steers otherwise"
-    if not wrong:
+    if not jumps:
         return Finding(
             "suspects",
             State.GOOD,
@@ -146,8 +146,8 @@ def _find_suspects(report: SetReport, commands: _Commands) -> Finding:
     return Finding(
         "suspects",
         State.WRONG,
-        f"{count(wrong, 'label')} look{'s' if wrong == 1 else ''} wrong",
-        "They differ from their neighbours, or from what their picture suggests. There are "
+        f"{count(jumps, 'label')} stand{'s' if jumps == 1 else ''} out",
+        "The steering jumps there and back, and the picture suggests otherwise. There are "
         f"{doubtful}; some of them are right, so look at the worst first.",
         "Order by suspicion in the labelizer: Shift+N goes to the next, M takes the model's "
         "steering, Enter keeps the label.",

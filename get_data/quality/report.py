@@ -14,6 +14,7 @@ from get_data.quality import split, suspicion
 from get_data.quality.balance import Balance, find_balance
 from get_data.quality.delay import SetDelay, estimate_delay
 from get_data.quality.gaps import Gaps, find_gaps
+from get_data.quality.jumps import find_jumps
 from get_data.quality.mixture import Mixture, find_mixture
 from get_data.quality.ridge import Rows
 from get_data.quality.samples import Samples
@@ -21,9 +22,6 @@ from get_data.quality.split import Flattery, Leak
 from get_data.quality.standing import Standing, find_standing
 from get_data.quality.suspicion import Suspicion
 from get_data.quality.thumbnails import read_thumbnails
-
-WRONG_SCORE = 0.46
-"""Suspicion above which a label looks wrong; on drives without a fault the most is 0.45."""
 
 MOST_CLIPS = 40  # of a page; more are in the JSON
 
@@ -56,6 +54,7 @@ class SetReport:
     unreadable: Rows
     notice: str
     suspicion: Suspicion
+    jumps: Rows
     delay: SetDelay
     balance: Balance
     standing: Standing
@@ -74,10 +73,6 @@ class SetReport:
         is_suspicious = (self.suspicion.score[order] > 0) & ~self.samples.reviewed[order]
         rows: list[int] = order[is_suspicious].tolist()
         return rows
-
-    def wrong(self) -> list[int]:
-        """Return the rows whose label looks wrong, most suspicious first."""
-        return [row for row in self.suspects() if self.suspicion.score[row] > WRONG_SCORE]
 
     def worst_of(self, clip: tuple[int, int]) -> int:
         """Return the row of a clip where the model differs most from the label."""
@@ -110,13 +105,15 @@ def inspect_set(
     """
     samples = sample_arrays.from_labels(labels)
     thumbnails = read_thumbnails(folder, samples, progress)
+    suspects = suspicion.find_suspects(samples, thumbnails, progress)
     return SetReport(
         folder=folder,
         samples=samples,
         drives=tuple(_describe_drive(samples, rows, labels) for rows in samples.drives()),
         unreadable=np.flatnonzero(~thumbnails.readable),
         notice=thumbnails.notice,
-        suspicion=suspicion.find_suspects(samples, thumbnails, progress),
+        suspicion=suspects,
+        jumps=find_jumps(samples, suspects.predicted),
         delay=estimate_delay(samples, thumbnails),
         balance=find_balance(samples, seed=seed),
         standing=find_standing(samples, thumbnails),
