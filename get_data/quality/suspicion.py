@@ -34,6 +34,7 @@ _SMOOTHED = 5  # pictures; removes single wrong labels
 _EDGE_REACH = 12  # pictures on both sides, within which a run begins and ends
 _EDGELESS = 0.7  # weight of a run without sharp ends
 _RUN_WEIGHT = 0.7  # of runs beside single labels, where both are equally prominent
+_MOST_RUN_WEIGHT = 0.8  # beyond it single labels weigh less instead; clean drives reach 0.42
 _PROMINENT = 0.1  # share of the pictures; the highest distances of a kind show how prominent it is
 _PROMINENCE_MIN = 0.02  # steering; what is less is noise
 _PROMINENCE_RATIO = 4.0  # the most that counts
@@ -166,7 +167,8 @@ def _mix(single: Values, runs: Values) -> Values:
     """
     ratio = _prominence(runs) / _prominence(single)
     weight = _RUN_WEIGHT * float(np.clip(ratio, 1 / _PROMINENCE_RATIO, _PROMINENCE_RATIO)) ** 2
-    return np.asarray(np.maximum(single, weight * runs) / max(weight, 1.0), np.float64)
+    scale = max(weight / _MOST_RUN_WEIGHT, 1.0)
+    return np.asarray(np.maximum(single, weight * runs) / scale, np.float64)
 
 
 def _prominence(distance: Values) -> float:
