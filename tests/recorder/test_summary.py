@@ -155,3 +155,11 @@ def test_who_records_a_standing_car_on_purpose_is_told_the_option():
     stood = replace(DRIVE, standing=700)
     options = [find_advice(stood, record_standing=on)[0].text for on in (True, False)]
     assert ["--record-standing" in text for text in options] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("shares", "side"), [((0.6, 0.3, 0.1), "left"), ((0.1, 0.3, 0.6), "right")]
+)
+def test_the_side_that_most_pictures_steer_to_is_named_with_its_share(shares, side):
+    (advice,) = find_advice(replace(DRIVE, steering=SteeringShares(700, *shares)))
+    assert f"60% of the pictures steer {side}" in advice.text
