@@ -8,7 +8,7 @@ from get_data import search_and_download, upload_data, upload_to_db
 from get_data.labelizer.catalogue import Flag
 from get_data.labelizer.unexported import find_unexported
 from get_data.labelizer.workspace import Workspace
-from get_data.labels import label_file
+from get_data.labels import ids, label_file
 from tests.browser.drives import document, drive, img_id, picture
 from tests.conftest import START
 from tests.labelizer.helpers import (
@@ -62,6 +62,7 @@ def applied(tmp_path, call):
 
 
 def test_applied_corrections_are_told_and_reviews_are_kept(applied):
+    edit_label_file(applied, lambda labels: labels[1].update(dataset=["spring"]))
     with open_folder(applied) as workspace:
         assert summary(workspace) == (6, 1, 0, 0, 4)
         start_next_round(workspace)
@@ -69,18 +70,18 @@ def test_applied_corrections_are_told_and_reviews_are_kept(applied):
         assert (state["round"].applied, state["round"].kept) == (6, 4)
         assert (applied / state["round"].archive).exists()
         assert state["history"] == []
-        ids = workspace.catalogue.ids
+        names = workspace.catalogue.ids
         reviewed = {
-            ids[at] for at, on in zip(state["positions"], state["reviewed"], strict=True) if on
+            names[at] for at, on in zip(state["positions"], state["reviewed"], strict=True) if on
         }
         assert reviewed == {img_id(number) for number in (0, 1, 2, 5)}
         # the picture of the deleted label is still in the folder, and does not wait for a new one
-        deleted = ids.index(img_id(4))
+        deleted = names.index(img_id(4))
         assert workspace.catalogue.flags[deleted] & Flag.UNLABELLED
         assert deleted in state["settled"]
         # none of it is exported once more
-        source = (applied / label_file.NAME).read_bytes()
-        assert workspace.export().file.read_bytes() == source
+        source = label_file.read(applied / label_file.NAME)
+        assert label_file.read(workspace.export().file) == source
 
 
 def test_settled_labels_count_once(applied):
@@ -109,6 +110,16 @@ def test_a_label_that_somebody_else_has_changed_is_not_reviewed_any_more(applied
         start_next_round(workspace)
         state = workspace.state()
         assert workspace.catalogue.ids.index(img_id(1)) not in state["positions"]
+
+
+def test_the_same_classes_by_somebody_else_are_no_correction_of_ones_own(applied):
+    def by_ada(labels):
+        labels[0]["label"]["created_by"] = "Ada"
+        labels[0]["label_fingerprint"] = ids.fingerprint(img_id(0), labels[0]["label"])
+
+    edit_label_file(applied, by_ada)
+    with open_folder(applied) as workspace:
+        assert summary(workspace) == (5, 1, 0, 1, 3)
 
 
 def test_a_new_start_keeps_no_review(applied):

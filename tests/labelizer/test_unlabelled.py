@@ -6,6 +6,7 @@ import unicodedata
 from contextlib import closing
 
 import pytest
+from msgspec.structs import replace
 
 from get_data import run_labelizer, search_and_download, upload_data, upload_to_db
 from get_data.labelizer.catalogue import Flag, read_catalogue
@@ -200,23 +201,25 @@ def test_a_faulty_session_template_is_reported(tmp_path):
 
 
 def test_pictures_come_and_go_and_the_work_stays(tmp_path):
-    folder = without_labels(drive(tmp_path / "drive", 6), 1, 4)
+    folder = without_labels(drive(tmp_path / "drive", 6), 0, 1, 4)
     with open_folder(folder) as workspace:
         set_label(workspace, 1, 4, 5, direction=0, speed=1)
         name = workspace.work.name
-    gone = folder / f"{img_id(1)}.jpg"
-    content = gone.read_bytes()
-    gone.unlink()
+    gone = [folder / f"{img_id(number)}.jpg" for number in (0, 1)]
+    contents = [file.read_bytes() for file in gone]
+    for file in gone:
+        file.unlink()
     (folder / f"{img_id(2.5)}.jpg").write_bytes(picture(80))
     with open_folder(folder) as workspace:
         assert not workspace.is_outdated
         assert workspace.work.name != name  # a page has to be loaded again
         assert [each.img_id for each in workspace.work.decisions()] == [img_id(4), img_id(5)]
         [operation] = workspace.work.history()
-        assert operation.positions == [(4, 5)]
-        set_label(workspace, 2, number=2, direction=2, speed=0)
+        assert operation.positions == [(3, 4)]
+        set_label(workspace, 1, number=2, direction=2, speed=0)
         assert workspace.export().created == 2
-    gone.write_bytes(content)
+    for file, content in zip(gone, contents, strict=True):
+        file.write_bytes(content)
     (folder / f"{img_id(2.5)}.jpg").unlink()
     with open_folder(folder) as workspace:
         decisions = {each.img_id: each.direction for each in workspace.work.decisions()}
@@ -224,16 +227,24 @@ def test_pictures_come_and_go_and_the_work_stays(tmp_path):
         assert [each.positions for each in workspace.work.history()] == [[(4, 5)]]
 
 
+def move_labels(workspace, span, number):
+    """Move the labels of a range one picture later, as the server plans it."""
+    operation = make_operation(number, positions=[span])
+    plan = replace(operation, kind="shift", by=1, set={})
+    save_operations(workspace, workspace.work.epoch, plan)
+
+
 def test_a_new_label_cannot_be_marked_to_delete_and_is_moved_away(tmp_path):
     folder = without_labels(drive(tmp_path / "drive", 6), 2)
     with open_folder(folder) as workspace:
         with pytest.raises(Exception, match="no label to delete"):
             set_label(workspace, 2, deleted=1)
-        shift = make_operation(5, positions=[(0, 5)])
-        plan = type(shift)(
-            uid=shift.uid, kind="shift", text="moved", by=1, positions=[(0, 5)], set={}, was={}
-        )
-        save_operations(workspace, workspace.work.epoch, plan)
+        # no label comes from outside the selection, and none from a picture that has none
+        move_labels(workspace, (2, 3), number=4)
+        assert [(each.img_id, each.deleted) for each in workspace.work.decisions()] == [
+            (img_id(3), 1)
+        ]
+        move_labels(workspace, (0, 5), number=5)
         state = {each.img_id: each for each in workspace.work.decisions()}
         before = workspace.catalogue.direction
     assert state[img_id(2)].direction == before[1]
