@@ -17,7 +17,7 @@ MAX_CHANGE = 1.5
 """Mean difference of grey levels that the noise of a camera makes; a slow car makes 2 and more."""
 
 MIN_RUN = 10  # pictures; a moment without throttle is no standing
-NOTABLE_SHARE = 0.02
+NOTABLE_SHARE = 0.05  # a recording has the first second of each stop, which is no fault
 
 _BATCH = 4096
 

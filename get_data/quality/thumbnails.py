@@ -65,10 +65,13 @@ class Thumbnails:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A picture file, and the key of its thumbnail."""
+    """A picture file, and the key of its thumbnail.
 
-    file: Path
+    `target` is the file that a link in the folder leads to; None for a file of the folder.
+    """
+
     key: bytes
+    target: Path | None = None
 
 
 def read_thumbnails(folder: Path, samples: Samples, progress: Progress = hidden) -> Thumbnails:
@@ -88,7 +91,8 @@ def read_thumbnails(folder: Path, samples: Samples, progress: Progress = hidden)
     shown = progress(missing, total=len(missing), description="reading pictures", unit="picture")
     for row in shown:
         source = sources[row]
-        pixels = _read_picture(source.file) if source else None
+        file = (source and source.target) or folder / samples.file_names[row]
+        pixels = _read_picture(file)
         if pixels is not None:
             grey[row], readable[row] = pixels, True
     return Thumbnails(grey, readable, _write_cache(folder / CACHE_NAME, sources, grey, readable))
@@ -107,21 +111,21 @@ def _find_pictures(folder: Path, samples: Samples) -> list[_Source | None]:
 
 
 def _find_picture(folder: Path, descriptor: int, name: str, sha256: str) -> _Source | None:
-    file = folder / name
+    target = None
     try:
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
             target = links.resolve_picture(folder, name)
             if target is None:
                 return None
-            file, status = target, target.lstat()
+            status = target.lstat()
     except (OSError, ValueError):  # absent, or a name that no file can have
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
     identity = f"{sha256 or name}\0{status.st_size}\0{status.st_mtime_ns}"
     content = identity.encode(errors="surrogatepass")
-    return _Source(file, hashlib.blake2b(content, digest_size=_KEY_BYTES).digest())
+    return _Source(hashlib.blake2b(content, digest_size=_KEY_BYTES).digest(), target)
 
 
 def _read_picture(file: Path) -> Grey | None:
