@@ -8,7 +8,6 @@ import os
 import subprocess
 import threading
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Literal
 
 import msgspec
@@ -26,7 +25,7 @@ MIN_PICTURES = 250  # with a label that is not settled; fewer are looked through
 _SETTLED = Flag.PERSON | Flag.MARKED
 _PROCESS = "get_data.labelizer.model_process"
 _NAME = "the search for labels that look wrong"
-_THRESHOLD = 0.3
+_DOUBTFUL_SCORE = 0.2  # one in ten labels of a clean drive has more
 _DIGITS = 4  # of scores and steering that the page gets
 
 Status = Literal["none", "computing", "ready", "failed"]
@@ -53,10 +52,7 @@ class Model:
         self._lock = threading.Lock()  # between the start of the process and the end of the server
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         open_labels = (catalogue.flags[self._positions] & _SETTLED) == 0
-        # the process comes with quality/suspicion.py
-        self._has_enough = (
-            np.count_nonzero(open_labels) >= MIN_PICTURES and find_spec(_PROCESS) is not None
-        )
+        self._has_enough = np.count_nonzero(open_labels) >= MIN_PICTURES
         status: Status = "computing" if self._has_enough else "none"
         self._show(ModelState(status, total=self._positions.size))
 
@@ -163,7 +159,8 @@ def _judgement_for_page(
         "positions": positions.tolist(),
         "score": _rounded(np.frombuffer(judgement.score, "<f4")),
         "predicted": _rounded(np.frombuffer(judgement.predicted, "<f4")),
-        "threshold": _THRESHOLD,
+        "doubtful": _DOUBTFUL_SCORE,
+        "wrong": positions[judgement.wrong].tolist() if judgement.wrong else [],
         "order": order.tolist(),
         "clips": clips.tolist(),
         "late": [

@@ -58,13 +58,15 @@ class Lateness(Struct, frozen=True):
 class Judgement(Struct, frozen=True, tag="judgement"):
     """Suspicion of the labels: the columns of `quality/suspicion.py`, row by row.
 
-    `drives`: lateness of each drive, in the order of the samples.
+    `wrong`: rows of labels that stand out (`quality/jumps.py`). `drives`: lateness of each drive,
+    in the order of the samples.
     """
 
     score: bytes
     predicted: bytes
     order: bytes
     clips: list[tuple[int, int]]
+    wrong: list[int]
     drives: list[Lateness]
 
 

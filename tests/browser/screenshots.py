@@ -44,6 +44,11 @@ def edit_labels(page: Page) -> None:
     saved(page)
 
 
+def wait_for_model(page: Page) -> None:
+    """Wait until the labels that look wrong are known."""
+    page.wait_for_selector("#overview [data-action=start-suspicious]:not([hidden])")
+
+
 def show_view(page: Page, view: str) -> None:
     """Show a view, and wait until its animations have ended."""
     page.click(f"nav [data-view={view}]")
@@ -90,6 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         browser = playwright.chromium.launch(executable_path=fetch.chromium(), args=ARGUMENTS)
         with running(folder) as labelizer:
             page = open_page(browser, labelizer.url, SCREENS[0], "dark")
+            wait_for_model(page)
+            page.click("nav [data-view=single]")
             edit_labels(page)
             DOCS.mkdir(exist_ok=True)
             for view in () if sizes else VIEWS:

@@ -163,6 +163,9 @@ CASES = {
     ("smooth", "W"): Case(
         shows_values("steering 0.00 (driver 0.80)"), ("[", "ArrowRight", "ArrowRight", "]")
     ),
+    ("straighten", "Shift+W"): Case(
+        shows_values("steering 0.00 (driver \N{MINUS SIGN}0.40)"), ("Shift+ArrowRight",) * 3, 13
+    ),
     ("take-model", "M"): Case(lambda page: at(13)(page) and direction_of(12, 3)(page)),
     ("take-other", "U"): Case(lambda page: "--compare" in toast(page)),
     ("class-from-steering", "R"): Case(lambda page: "already" in toast(page)),
@@ -189,7 +192,7 @@ CASES = {
     ("range-end", "] or P"): Case(selected(3), ("[", "ArrowRight", "ArrowRight")),
     ("extend-back", "Shift+←"): Case(selected(2)),
     ("extend-forward", "Shift+→"): Case(selected(3), ("Shift+ArrowRight",)),
-    ("select-clip", "C"): Case(selected(2)),
+    ("select-stretch", "C"): Case(selected(2)),
     ("select-all", "Ctrl+A"): Case(selected(40)),
     ("clear", "Esc"): Case(has_none, ("Control+a",)),
     ("play", "Space"): Case(shows("body.playing")),

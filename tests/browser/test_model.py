@@ -94,14 +94,16 @@ def test_the_overview_leads_to_the_most_suspicious_label(judged):
     expect(page.locator("#overview .suspects-text")).to_contain_text("3 labels")
     page.click("#overview [data-action=start-suspicious]")
     at(page, 30)
-    assert states(page) == ["suspicious", "unreviewed"]
-    expect(page.locator("#place")).to_have_text("1 of 3")
+    assert states(page) == ["unreviewed"]
+    expect(page.locator("#place")).to_have_text("1 of 40")
     keys(page, "m")
     at(page, 8)
     expect(page.locator("#panel .suspects-text")).to_contain_text("2 labels")
     keys(page, "Enter")
     at(page, 21)
     keys(page, "a")
+    expect(page.locator("#panel .suspects-text")).to_contain_text("No more labels look wrong")
+    show_only(page, "suspicious")
     expect(page.locator("#single .nothing")).to_contain_text("No more labels look wrong")
 
 
@@ -113,13 +115,15 @@ def test_one_looks_around_in_time_and_goes_on_in_the_list(judged, labelizer):
     assert strip(page) == [img_id(number) for number in range(20, 40)]
     keys(page, "ArrowRight", "ArrowRight")
     at(page, 32)
-    expect(page.locator("#place")).to_have_text("1 of 3, 2 later")
+    expect(page.locator("#place")).to_have_text("1 of 40, 2 later")
     assert strip(page) == [img_id(number) for number in range(22, 40)]
     keys(page, "g")  # of picture 32, which is in no list
     at(page, 30)
     keys(page, "Enter")
     at(page, 8)
     keys(page, "ArrowLeft", "n")
+    at(page, 8)
+    keys(page, "n")
     at(page, 21)
     keys(page, "Control+ArrowLeft")
     at(page, 8)
@@ -148,17 +152,40 @@ def test_a_run_is_corrected_with_two_keys(judged, labelizer):
     page = judged("", clips=[(10, 17), (25, 27)], scores={12: 0.9})
     page.click("#overview [data-action=start-suspicious]")
     at(page, 12)
-    expect(page.locator("#place")).to_have_text("1 of 11")
     keys(page, "c")
     expect(page.locator("#selected-count")).to_have_text("8 pictures")
     keys(page, "m")
     at(page, 25)
-    expect(page.locator("#place")).to_have_text("1 of 3")
+    expect(page.locator("#place")).to_have_text("1 of 32")
     saved(page)
     [operation] = labelizer.operations()
     assert operation["positions"] == [[10, 17]]
-    keys(page, "Control+z", "Home", "Escape", "ArrowLeft", "c")
-    expect(page.locator("#place")).to_contain_text("of 11")
+    keys(page, "Control+z")
+    expect(page.locator("#place")).to_contain_text("of 40")
+
+
+def test_a_line_takes_the_place_of_a_stretch_that_jumps(tmp_path, start, open_page):
+    """C finds where the steering jumps to and fro, with no model; Shift+W joins its ends."""
+    folder = drive(tmp_path / "drive", 30, steering=0.1)
+    labels = label_file.read(folder / label_file.NAME)
+    for number in range(11, 30):
+        label = document(number, picture(number), steering=0.8 if number < 18 else 0.3)
+        labels[label["img_id"]] = label
+    label_file.write(folder / label_file.NAME, labels)
+    labelizer = start(folder)
+    page = open_page(labelizer)
+    keys(page, *["ArrowRight"] * 14, "c")
+    expect(page.locator("#selected-count")).to_have_text("7 pictures")
+    keys(page, "Shift+W")
+    saved(page)
+    [operation] = labelizer.operations()
+    assert operation["positions"] == [[11, 17]]
+    steering = [value for value, count in operation["set"]["steering"] for _ in range(count)]
+    line = [0.1 + 0.2 * step / 8 for step in range(1, 8)]  # from picture 10 to picture 18
+    assert steering == pytest.approx(line, abs=1e-6)
+    expect(page.locator("#selected-count")).to_have_text("7 pictures")  # to go on with them
+    keys(page, "Home", "c")
+    assert "No stretch" in toast(page)
 
 
 def test_a_picture_that_is_nudged_stays_in_sight(judged):
@@ -172,6 +199,19 @@ def test_a_picture_that_is_nudged_stays_in_sight(judged):
     at(page, 8)
 
 
+def test_a_selection_that_is_nudged_stays_selected(judged, labelizer):
+    """The filter hides it from the first nudge on; the second is for the same pictures."""
+    page = judged("", clips=[(10, 13)], scores={12: 0.9})
+    page.click("#overview [data-action=start-suspicious]")
+    keys(page, "c", "q", "q")
+    at(page, 12)
+    saved(page)
+    operations = labelizer.operations()
+    assert [each["positions"] for each in operations] == [[[10, 13]]] * 2
+    keys(page, "n")
+    at(page, 0)
+
+
 def test_a_label_of_a_person_is_settled(tmp_path, start, context, watch):
     folder = drive(tmp_path / "drive", COUNT)
     labels = label_file.read(folder / label_file.NAME)
@@ -183,7 +223,7 @@ def test_a_label_of_a_person_is_settled(tmp_path, start, context, watch):
     serve_model(page, COUNT, scores={8: 0.9, 30: 0.8})
     page.goto(start(folder).url)
     ready(page)
-    expect(page.locator("#overview .suspects-text")).to_contain_text("1 label looks")
+    expect(page.locator("#overview .suspects-text")).to_have_text("1 label looks wrong.")
 
 
 def test_states_are_combined(judged):
@@ -351,6 +391,27 @@ def test_tiles_and_strip_show_needles(judged):
     page.locator("#tile-2").click()
     keys(page, "4")
     assert page.locator("#tile-2 .needles").get_attribute("data-needles") != before
+
+
+def test_late_labels_of_a_drive_are_moved_with_one_click(judged, labelizer):
+    """One step, which undo takes back; then it is offered again."""
+    page = judged("", late={0: 3})
+    late = page.locator("#late-drives li")
+    expect(late).to_contain_text("3 pictures late")
+    late.locator("button").click()
+    expect(late).to_contain_text("were moved")
+    saved(page)
+    [operation] = labelizer.operations()
+    assert (operation["kind"], operation["by"]) == ("shift", -3)
+    assert operation["positions"] == [[0, COUNT - 1]]
+    rows = labelizer.rows("SELECT direction FROM entry ORDER BY position")
+    assert [row[0] for row in rows][: COUNT - 3] == [number % 5 for number in range(3, COUNT)]
+    keys(page, "Control+z")
+    expect(late).to_contain_text("3 pictures late")
+
+
+def test_labels_on_time_are_not_talked_of(judged):
+    expect(judged("#view=overview").locator("#late")).to_be_hidden()
 
 
 def test_a_model_comes_while_the_page_is_open(labelizer, context, watch):

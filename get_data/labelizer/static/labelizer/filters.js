@@ -115,24 +115,43 @@ export function sortedPositions(suspicion, filter) {
  */
 export function applyFilter(suspicion, filter, positions) {
   if (showsAll(filter)) return positions;
+  const tests = testsOf(suspicion, filter);
+  return positions.filter((position) => {
+    // Run for each of many pictures after each key: a plain loop is the fastest.
+    for (const isShown of tests) if (!isShown(position)) return false;
+    return true;
+  });
+}
+
+/**
+ * Return what a picture must pass to be shown.
+ * @param {Suspicion} suspicion
+ * @param {Filter} filter
+ * @returns {((position: number) => boolean)[]}
+ */
+function testsOf(suspicion, filter) {
   const { store } = suspicion;
-  const direction = mask(filter.direction);
-  const speed = mask(filter.speed);
-  const steering = range(store.raw.direction, filter.steering);
-  const throttle = range(store.raw.speed, filter.throttle);
   const text = filter.text.toLowerCase();
-  const states = filter.state.map((name) => STATES[name].matches);
-  const captures = CAPTURES.filter((name) => filter.captures[name] >= 0);
-  return positions.filter(
-    (position) =>
-      (!direction || direction[store.now.direction[position] + 1]) &&
-      (!speed || speed[store.now.speed[position] + 1]) &&
-      captures.every((name) => store.captures[name].index[position] === filter.captures[name]) &&
-      steering(position) &&
-      throttle(position) &&
-      (!text || store.ids[position].toLowerCase().includes(text)) &&
-      states.every((matches) => matches(suspicion, position)),
-  );
+  const tests = filter.state.map((name) => {
+    const { matches } = STATES[name];
+    return (/** @type {number} */ position) => matches(suspicion, position);
+  });
+  for (const name of CLASS_NAMES) {
+    const shown = mask(filter[name]);
+    if (shown) tests.push((position) => shown[store.now[name][position] + 1]);
+  }
+  for (const name of CAPTURES) {
+    const { index } = store.captures[name];
+    const wanted = filter.captures[name];
+    if (wanted >= 0) tests.push((position) => index[position] === wanted);
+  }
+  const ranges = [
+    range(store.raw.direction, filter.steering),
+    range(store.raw.speed, filter.throttle),
+  ];
+  tests.push(...ranges.filter((isWithin) => isWithin !== null));
+  if (text) tests.push((position) => store.ids[position].toLowerCase().includes(text));
+  return tests;
 }
 
 /**
@@ -146,12 +165,12 @@ function mask(classes) {
 }
 
 /**
- * Return a function that tells whether a picture's value is within limits.
+ * Return a function that tells whether a picture's value is within limits; null for no limits.
  * @param {Float64Array} values
  * @param {[number, number]} limits
  */
 function range(values, [least, most]) {
-  if (least <= -1 && most >= 1) return () => true;
+  if (least <= -1 && most >= 1) return null;
   return (/** @type {number} */ position) => values[position] >= least && values[position] <= most;
 }
 

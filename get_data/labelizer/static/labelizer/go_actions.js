@@ -50,7 +50,7 @@ function startSuspicious({ session, player }) {
     ...defaultFilter(),
     captures,
     order: "suspicious",
-    state: ["suspicious", "unreviewed"],
+    state: ["unreviewed"],
   });
   session.showView("single");
   session.goTo(0);
@@ -91,12 +91,14 @@ function go(context, act) {
 function goToNext(context, fits, none) {
   const { session, player } = context;
   const { order, place } = session;
-  for (let step = 1; step <= order.length; step += 1) {
+  // Where one only looks around, the picture of the list comes first.
+  const from = session.position === session.listed ? 1 : 0;
+  for (let step = from; step < order.length + from; step += 1) {
     const next = (place + step) % order.length;
     if (fits(order[next])) {
       player.stop();
       context.leaveSelection();
-      if (next === place) context.toast("This is the only one.");
+      if (order[next] === session.position) context.toast("This is the only one.");
       else session.goTo(next);
       return;
     }

@@ -4,6 +4,7 @@ import { count } from "./format.js";
 import { sizeOf } from "./action_context.js";
 import { modelText } from "./model.js";
 import { Flag, VALUE_OF } from "./store.js";
+import { lineThrough } from "./stretches.js";
 import { canBeLabelled } from "./unlabelled.js";
 
 const NUDGE = 0.02;
@@ -30,6 +31,7 @@ export function labelActions(context) {
     "value-down": () => nudge(context, -NUDGE),
     "value-up": () => nudge(context, NUDGE),
     smooth: () => smooth(context),
+    straighten: () => straighten(context),
     "take-model": () => takeModel(context),
     "class-from-steering": () => classFromSteering(context),
     "shift-earlier": () => shift(context, -1),
@@ -122,6 +124,22 @@ function smooth(context) {
 }
 
 /**
+ * Draw a line through the selection, or through the picture shown, between its neighbours.
+ * @param {ActionContext} context
+ */
+function straighten(context) {
+  const { session, store } = context;
+  if (context.refusesEdits()) return;
+  const { same } = targetsLikeShown(context);
+  const valueAt = lineThrough(store, same, session.active);
+  if (!same.length || Number.isNaN(valueAt(same[0]))) {
+    context.toast("There is no picture beside this one to draw a line from.");
+    return;
+  }
+  setValues(context, session.active, "value", valueAt);
+}
+
+/**
  * Set the steering that the model expects, of each picture its own, and go on.
  * @param {ActionContext} context
  */
@@ -192,7 +210,8 @@ function setValues(context, attribute, kind, valueAt) {
   const values = Array.from(known, (position) => Number(valueAt(position).toFixed(DIGITS)) + 0);
   const operation = store.setValues(known, attribute, values, kind);
   if (isMany) {
-    finishMany(context, operation, `${VALUE_OF[attribute]} set`, skipped);
+    // The next nudge is for the same pictures, also when the filter hides them from now on.
+    finishMany(context, operation, `${VALUE_OF[attribute]} set`, skipped, "never");
     return;
   }
   finish(context, operation, false);
@@ -277,12 +296,13 @@ export function finish(context, operation, advance) {
  * @param {Operation | null} operation
  * @param {string} text     what was set
  * @param {number} skipped  pictures of other classes
+ * @param {"gone" | "never"} [follow]  when to show another picture: see Session.refresh
  */
-export function finishMany(context, operation, text, skipped) {
+export function finishMany(context, operation, text, skipped, follow = "gone") {
   const { session } = context;
   if (operation) {
     context.services.commit(operation);
-    session.refresh(session.listed, "gone");
+    session.refresh(session.listed, follow);
   }
   tellMany(context, operation, text, skipped);
 }

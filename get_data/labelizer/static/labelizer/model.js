@@ -20,7 +20,9 @@ export class Model {
     this.predicted = new Float32Array(count).fill(NaN);
     /** How wrong each label looks, from 0 on. */
     this.score = new Float32Array(count);
-    /** 1 where that is worth a look. */
+    /** 1 where it stands out. */
+    this.wrong = new Uint8Array(count);
+    /** 1 where it is worth a look. */
     this.suspicious = new Uint8Array(count);
     /** Position of the labels judged, the most suspicious first. */
     this.order = new Int32Array(0);
@@ -50,14 +52,20 @@ export class Model {
     reply.positions.forEach((position, index) => {
       this.score[position] = reply.score[index] ?? 0;
       this.predicted[position] = reply.predicted[index] ?? NaN;
-      this.suspicious[position] = this.score[position] >= reply.threshold ? 1 : 0;
+      this.suspicious[position] = this.score[position] >= reply.doubtful ? 1 : 0;
     });
+    for (const position of reply.wrong) {
+      this.wrong[position] = 1;
+      this.suspicious[position] = 1;
+    }
     this.order = Int32Array.from(reply.order);
     this.late = reply.late;
     this.clips = reply.clips;
-    this.clips.forEach(([first, last], number) => {
-      for (let position = first; position <= last; position += 1) {
-        this.suspicious[position] = 1;
+    // What is around a suspicious label is looked at with it.
+    this.clips.forEach((clip, number) => {
+      const [first, end] = [clip[0], clip[1] + 1];
+      if (this.suspicious.subarray(first, end).includes(1)) this.suspicious.fill(1, first, end);
+      for (let position = first; position < end; position += 1) {
         if (this.clip[position] < 0) this.clip[position] = number;
       }
     });

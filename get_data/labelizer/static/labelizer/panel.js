@@ -52,14 +52,14 @@ export class Panel {
   /** Show how many labels look wrong, or how far the search for them is. */
   renderModel() {
     const { model, suspicion } = this.session;
-    const found = model.isReady ? suspicion.count() : 0;
+    const found = model.isReady ? suspicion.count() : { wrong: 0, doubtful: 0 };
     const text = model.isReady ? suspectsText(found) : modelText(model);
     for (const each of document.querySelectorAll(".suspects-text")) setText(each, text);
     for (const card of document.querySelectorAll(".suspects")) {
       card.toggleAttribute("hidden", model.status === "none");
     }
     for (const button of document.querySelectorAll("[data-action=start-suspicious]")) {
-      button.toggleAttribute("hidden", found === 0);
+      button.toggleAttribute("hidden", found.wrong + found.doubtful === 0);
     }
     for (const bar of document.querySelectorAll("progress.suspects-bar")) {
       bar.toggleAttribute("hidden", model.status !== "computing");
@@ -102,7 +102,8 @@ export class Panel {
   renderFilter() {
     const { filter, order, position, model } = this.session;
     setText(byId("shown-count"), count(order.length, "picture"));
-    const isDone = model.isReady && filter.state.includes("suspicious");
+    const isDone =
+      model.isReady && (filter.order === "suspicious" || filter.state.includes("suspicious"));
     for (const message of document.querySelectorAll(".nothing")) {
       message.toggleAttribute("hidden", position >= 0);
       const text = isDone ? "✓ No more labels look wrong." : "Nothing fits the filter.";
@@ -264,8 +265,11 @@ export class Panel {
   }
 }
 
-/** @param {number} found  labels that look wrong */
-function suspectsText(found) {
-  if (!found) return "✓ No more labels look wrong.";
-  return `${count(found, "label looks", "labels look")} wrong.`;
+/** @param {{wrong: number, doubtful: number}} found */
+function suspectsText({ wrong, doubtful }) {
+  if (!wrong && !doubtful) return "✓ No more labels look wrong.";
+  const look = wrong
+    ? `${count(wrong, "label looks", "labels look")} wrong`
+    : "No label stands out";
+  return doubtful ? `${look}, ${number(doubtful)}${wrong ? " more" : ""} may be.` : `${look}.`;
 }

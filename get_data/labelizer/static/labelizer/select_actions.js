@@ -2,7 +2,7 @@
 
 import { count } from "./format.js";
 import { NOTHING_SHOWN } from "./action_context.js";
-import { modelText } from "./model.js";
+import { stretchAround } from "./stretches.js";
 
 /** @typedef {import("./action_context.js").Actions} Actions */
 /** @typedef {import("./action_context.js").ActionContext} ActionContext */
@@ -15,7 +15,7 @@ export function selectActions(context) {
     "extend-back": () => extend(context, -1),
     "extend-forward": () => extend(context, 1),
     "select-all": () => selectAll(context),
-    "select-clip": () => selectClip(context),
+    "select-stretch": () => selectStretch(context),
     clear: () => {
       context.player.stop();
       context.session.clearSelection();
@@ -62,22 +62,23 @@ function extend(context, step) {
 }
 
 /**
- * Select the suspicious run that the picture shown is in: it is usually wrong as a whole.
+ * Select the stretch around the picture shown that looks wrong: it is usually so as a whole.
  * @param {ActionContext} context
  */
-function selectClip(context) {
-  const { session } = context;
+function selectStretch(context) {
+  const { session, store } = context;
   context.player.stop();
-  const clip = session.model.clipAt(session.position);
-  if (!clip) {
-    const { isReady } = session.model;
-    context.toast(isReady ? "This picture is in no suspicious run." : modelText(session.model));
+  const stretch = stretchAround(store, session.model, session.position);
+  if (!stretch) {
+    context.toast(
+      "No stretch around this picture looks wrong: the steering does not jump to and fro.",
+    );
     return;
   }
   session.clearSelection();
-  session.selectTime(...clip);
+  session.selectTime(...stretch);
   const selected = count(session.selectedCount, "picture");
-  context.toast(`${selected} selected: the next label, or M, applies to all of them.`);
+  context.toast(`${selected} selected: the next label, M or Shift+W is for all of them.`);
 }
 
 /** @param {ActionContext} context */

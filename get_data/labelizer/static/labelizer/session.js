@@ -178,16 +178,16 @@ export class Session extends EventTarget {
    * Apply the filter again after labels have changed.
    * @param {number} wanted  position to be at in the list, or the next one that is in it
    * @param {"always" | "gone" | "never"} follow  when to show that one in place of the picture shown:
-   *   gone: if the wanted one is not in the list
+   *   gone: if the wanted one is not in the list; never: what one works on also stays selected
    */
   refresh(wanted, follow = "always") {
     const isThere = this.#reorder(wanted);
     const isShown = this.position >= 0 && (follow === "never" || (follow === "gone" && isThere));
     if (!isShown) this.#follow();
     else this.#emit("order");
-    if (this.selectedCount) {
+    if (this.selectedCount && follow !== "never") {
       // A selected picture that the filter now hides must not be edited unseen.
-      const kept = this.selection();
+      const kept = this.selection().filter((position) => this.isShown(position));
       this.selected.fill(0);
       for (const position of kept) this.selected[position] = 1;
       this.selectedCount = kept.length;
@@ -258,10 +258,14 @@ export class Session extends EventTarget {
     return this.order === this.all || this.#shown()[position] === 1;
   }
 
-  /** Return the selected positions that are shown, ascending. */
+  /** Return the selected positions, ascending. */
   selection() {
-    if (!this.selectedCount) return new Int32Array(0);
-    return this.order.filter((position) => this.selected[position]).sort();
+    const positions = new Int32Array(this.selectedCount);
+    let found = 0;
+    for (let position = 0; found < positions.length; position += 1) {
+      if (this.selected[position]) positions[found++] = position;
+    }
+    return positions;
   }
 
   /** Return the positions that an edit applies to: the selection, else the picture shown. */

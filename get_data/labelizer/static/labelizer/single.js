@@ -265,7 +265,7 @@ export class Single {
     const button = make(
       "button",
       { type: "button", class: "neighbour", tabindex: "-1", "data-offset": String(offset) },
-      make("span", { class: "thumbnail" }, canvas, needles),
+      make("span", { class: "photo" }, canvas, needles),
       caption,
     );
     if (offset === 0) button.setAttribute("aria-current", "true");

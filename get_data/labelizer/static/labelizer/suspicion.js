@@ -95,11 +95,14 @@ export class Suspicion {
     return positions.sort((first, second) => ranks[first] - ranks[second] || first - second);
   }
 
-  /** Return how many labels are worth a look. */
+  /** Return how many labels look wrong to the model, and how many others are worth a look. */
   count() {
-    let found = 0;
-    for (let position = 0; position < this.store.count; position += 1) {
-      if (this.isSuspicious(position)) found += 1;
+    const { model, store } = this;
+    const found = { wrong: 0, doubtful: 0 };
+    for (let position = 0; position < store.count; position += 1) {
+      if (model.suspicious[position] === 0 || this.isSettled(position)) continue;
+      if (model.wrong[position] === 1) found.wrong += 1;
+      else found.doubtful += 1;
     }
     return found;
   }

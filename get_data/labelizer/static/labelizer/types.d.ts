@@ -195,7 +195,9 @@ export interface JudgedLabels {
   /** Steering that the model expects; null where it does not know. */
   predicted: (number | null)[];
   /** Score from which on a label is worth a look. */
-  threshold: number;
+  doubtful: number;
+  /** Positions of labels that stand out, in any set alike. */
+  wrong: number[];
   /** Positions, the most suspicious first. */
   order: number[];
   /** First and last position of suspicious runs, the worst first. */
