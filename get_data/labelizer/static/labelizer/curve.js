@@ -31,13 +31,25 @@ export class Curve {
     this.drives = boundsOf(session.store.captures.drive.index);
     /** @type {Record<string, string>} */
     this.colours = {};
-    session.store.addEventListener("change", () => (this.changes += 1));
+    /** @type {Float32Array | null} steering of all labels, once it is needed */
+    this.steering = null;
+    session.store.addEventListener("change", () => this.#follow());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       this.colours = {};
       this.drawn = "";
       this.draw();
     });
     new ResizeObserver(() => this.draw()).observe(this.canvas);
+  }
+
+  /** Take over what a step changed. */
+  #follow() {
+    const { store } = this.session;
+    this.changes += 1;
+    if (!this.steering) return;
+    for (const position of store.changed) {
+      this.steering[position] = store.value(position, "direction");
+    }
   }
 
   /** Draw the drive of the picture shown. */
@@ -203,6 +215,9 @@ export class Curve {
   /** @param {number} scale */
   #drawLayer(scale) {
     const { store, model } = this.session;
+    this.steering ??= Float32Array.from(store.flags, (_, position) =>
+      store.value(position, "direction"),
+    );
     const context = this.layer.getContext("2d");
     if (!context) return;
     const { clientWidth: width, clientHeight: height } = this.canvas;
@@ -211,22 +226,22 @@ export class Curve {
     context.fillStyle = this.colours.line;
     context.fillRect(0, Math.round(height / 2), width, 1);
     if (model.isReady) {
-      context.strokeStyle = this.colours.model;
+      context.strokeStyle = context.fillStyle = this.colours.model;
       context.lineWidth = 1;
-      this.#strokeCurve(context, (position) => model.predicted[position]);
+      this.#strokeCurve(context, model.predicted);
     }
-    context.strokeStyle = this.colours.accent;
+    context.strokeStyle = context.fillStyle = this.colours.accent;
     context.lineWidth = 2;
-    this.#strokeCurve(context, (position) => store.value(position, "direction"));
+    this.#strokeCurve(context, this.steering);
     this.#drawMarks(context);
   }
 
   /**
    * Draw a curve, of which several pictures may share a pixel: then from the least to the most.
    * @param {CanvasRenderingContext2D} context
-   * @param {(position: number) => number} valueOf  NaN for a gap
+   * @param {Float32Array} values  by position; NaN for a gap
    */
-  #strokeCurve(context, valueOf) {
+  #strokeCurve(context, values) {
     const { flags } = this.session.store;
     const [first, end] = this.sight;
     const step = Math.max((end - first) / this.canvas.clientWidth, 1);
@@ -236,7 +251,7 @@ export class Curve {
       let [least, most] = [Infinity, -Infinity];
       const start = Math.ceil(from);
       for (let position = start; position < Math.min(from + step, end); position += 1) {
-        const value = valueOf(position);
+        const value = values[position];
         if (value < least) least = value;
         if (value > most) most = value;
       }
@@ -247,9 +262,14 @@ export class Curve {
         continue;
       }
       const x = this.#xOf(start);
+      if (step > 1) {
+        // Bars are drawn much faster than a line that goes up and down in each pixel.
+        const [top, bottom] = [this.#yOf(most), this.#yOf(least)];
+        context.fillRect(x, top, 1, Math.max(bottom - top, context.lineWidth));
+        continue;
+      }
       if (isGap) context.moveTo(x, this.#yOf(least));
       else context.lineTo(x, this.#yOf(least));
-      if (most > least) context.lineTo(x, this.#yOf(most));
       isGap = false;
     }
     context.stroke();
@@ -263,13 +283,14 @@ export class Curve {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const mark = Math.max(width / (end - first), 1.5);
     context.fillStyle = this.colours.bad;
-    let last = -Infinity;
-    for (let position = first; position < end; position += 1) {
-      if (model.suspicious[position] === 0 || !suspicion.isSuspicious(position)) continue;
-      const x = this.#xOf(position) - mark / 2;
-      if (x - last < 1) continue;
-      context.fillRect(x, height - MARK_PX, mark, MARK_PX);
-      last = x;
+    // One mark a pixel is enough.
+    const step = Math.max(Math.floor((end - first) / width), 1);
+    for (let from = first; from < end; from += step) {
+      for (let position = from; position < Math.min(from + step, end); position += 1) {
+        if (model.suspicious[position] === 0 || !suspicion.isSuspicious(position)) continue;
+        context.fillRect(this.#xOf(position) - mark / 2, height - MARK_PX, mark, MARK_PX);
+        break;
+      }
     }
   }
 

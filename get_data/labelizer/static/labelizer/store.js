@@ -40,6 +40,9 @@ export const MAX_CLASS_KEYS = 10;
 
 /** All labels, and the steps that changed them. Dispatches `change`. */
 export class Store extends EventTarget {
+  /** Positions that the last step changed. */
+  changed = new Int32Array(0);
+
   /** @type {import("./comparison.js").Comparison | null} labels of another person */
   comparison = null;
 
@@ -630,6 +633,7 @@ export class Store extends EventTarget {
     }
     for (const position of positions) this.#tally(position, 1);
     this.#remember(operation);
+    this.changed = positions;
     this.dispatchEvent(new Event("change"));
     return operation;
   }
