@@ -268,8 +268,7 @@ export class Panel {
 /** @param {{wrong: number, doubtful: number}} found */
 function suspectsText({ wrong, doubtful }) {
   if (!wrong && !doubtful) return "✓ No more labels look wrong.";
-  const look = wrong
-    ? `${count(wrong, "label looks", "labels look")} wrong`
-    : "No label stands out";
-  return doubtful ? `${look}, ${number(doubtful)}${wrong ? " more" : ""} may be.` : `${look}.`;
+  if (!wrong) return `No label stands out, ${number(doubtful)} may be wrong.`;
+  const found = `${count(wrong, "label looks", "labels look")} wrong`;
+  return doubtful ? `${found}, ${number(doubtful)} more may be.` : `${found}.`;
 }
