@@ -39,6 +39,7 @@ from common.preflight import CheckResult, CheckUnknown, Preflight
 from get_data.cli import arguments, exit_codes, files, output, process, session_questions
 from get_data.labels import label_file, session
 from get_data.labels.classes import Classes
+from get_data.labels.drives import STANDING_S
 from get_data.labels.schema import MAX_CLASSES
 from get_data.live import terminal, web_view
 from get_data.live.web_view import LiveView
@@ -48,7 +49,7 @@ from get_data.recording.advice import find_advice
 from get_data.recording.capture_clock import CaptureClock
 from get_data.recording.recorder import Recorder, check_available, check_encodable
 from get_data.recording.report import format_location, format_report
-from get_data.recording.standing import STANDING_S, StandingFilter
+from get_data.recording.standing import StandingFilter
 
 ERASE_S = 5.0
 LAST_IMG_ID = "last_img_id"

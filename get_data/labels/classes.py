@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+STRAIGHT = 0.2
+"""Steering up to here, to either side, counts as straight: the middle of five classes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bins:

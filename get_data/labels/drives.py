@@ -19,6 +19,9 @@ from get_data.labels.schema import SESSION_KEYS, Document
 MIN_PAUSE_S = 1.0
 PAUSE_PERIODS = 4.0  # of the median interval between pictures, for drives with few pictures
 
+STANDING_S = 1.0
+"""How long a car without throttle is recorded; then recording waits for the throttle."""
+
 DriveKey = tuple[str, ...]
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -64,8 +67,16 @@ def group_by_drive(keys: Sequence[DriveKey], times: Sequence[datetime]) -> list[
 def find_pauses(times: Sequence[datetime]) -> list[int]:
     """Return the indices, of ascending times, that follow a pause."""
     intervals_s = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
-    limit_s = max(MIN_PAUSE_S, PAUSE_PERIODS * median(intervals_s)) if intervals_s else 0.0
+    limit_s = pause_limit_s(median(intervals_s)) if intervals_s else 0.0
     return [index for index, gap_s in enumerate(intervals_s, start=1) if gap_s > limit_s]
+
+
+def pause_limit_s(period_s: float) -> float:
+    """Return how many seconds apart pictures are at most unless a pause lies between them.
+
+    `period_s`: median interval between the pictures of the drive.
+    """
+    return max(MIN_PAUSE_S, PAUSE_PERIODS * period_s)
 
 
 def _split_at_pauses(indices: list[int], times: Sequence[datetime]) -> list[list[int]]:

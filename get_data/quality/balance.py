@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from get_data.labels.classes import STRAIGHT
 from get_data.quality.samples import Samples
-
-STRAIGHT = 0.1
-"""Steering up to here, to either side, is straight."""
 
 HEAVY_SHARE = 0.7
 """From this share of the middle class on, a set is straight-heavy."""

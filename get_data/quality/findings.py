@@ -231,7 +231,7 @@ def _find_standing(report: SetReport, commands: _Commands) -> Finding:
 
 def _find_missed(report: SetReport) -> Finding:
     gaps = report.gaps
-    pauses = f" {count(len(gaps.pauses), 'pause')} of a second or more." if gaps.pauses else ""
+    pauses = f" {count(len(gaps.pauses), 'pause')}." if gaps.pauses else ""
     if not gaps.is_notable:
         missed = f"{gaps.missed:,} missed." if gaps.missed else "None is missed."
         return Finding("missed", State.GOOD, "Pictures follow each other", f"{missed}{pauses}")

@@ -5,16 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from get_data.labels.drives import STANDING_S, pause_limit_s
 from get_data.quality.samples import Samples
 
 MISSED_PERIODS = 1.75
 """Pictures further apart than this have missed some in between."""
-
-PAUSE_S = 1.0
-"""From here on a gap is a pause: the driver's, or what a search has left out."""
-
-STANDING_S = 1.0
-"""How long a car without throttle is recorded; then recording waits for the throttle."""
 
 NOTABLE_SHARE = 0.02
 
@@ -25,8 +20,8 @@ class Gaps:
 
     `missed`: number of pictures that the rate of their drive leads one to expect. `gaps`: first and
     last row around each place where some are missed; `pauses`: the same around each pause inside a
-    drive. `rates_hz`: of each drive, 0 if it has one picture. `is_notable`: more than
-    `NOTABLE_SHARE` are missed.
+    drive, the driver's or what a search has left out. `rates_hz`: of each drive, 0 if it has one
+    picture. `is_notable`: more than `NOTABLE_SHARE` are missed.
     """
 
     missed: int
@@ -46,7 +41,7 @@ def find_gaps(samples: Samples) -> Gaps:
         intervals_s = np.diff(samples.time_us[rows]) / 1e6
         period_s = float(np.median(intervals_s)) if len(intervals_s) else 0.0
         rates_hz.append(1 / period_s if period_s > 0 else 0.0)
-        is_pause = intervals_s > max(PAUSE_S, MISSED_PERIODS * period_s)
+        is_pause = intervals_s > pause_limit_s(period_s)
         is_wait = _waits_for_throttle(samples, rows, period_s)
         is_gap = (intervals_s > MISSED_PERIODS * period_s) & ~(is_pause | is_wait) & (period_s > 0)
         if is_gap.any():

@@ -20,7 +20,7 @@ REACH = 12  # pictures, within which it jumps back
 def find_jumps(samples: Samples, predicted: NDArray[np.float32]) -> Rows:
     """Return the rows of such labels, of which nobody has reviewed one."""
     is_wrong = np.zeros(len(samples), np.bool_)
-    for rows in samples.drives():
+    for rows in samples.segments():
         steering = samples.steering[rows].astype(np.float64)
         misses = np.abs(steering - predicted[rows]) >= MIN_ERROR  # never where it is unknown
         is_wrong[rows] = misses & _jumps_there_and_back(steering)

@@ -17,8 +17,9 @@ Size = tuple[int, int]  # width and height in pixels; (0, 0) where a label does 
 class Mixture:
     """Values that differ within a set, each with its number of labels, most frequent first.
 
-    `contradictions`: ids of labels that nobody has corrected, whose class is not that of what the
-    driver did. `duplicates`: ids of the labels of one picture content, for each that has several.
+    `contradictions`: ids of labels that nobody has corrected, without a steering of their own,
+    whose class is not that of what the driver did. `duplicates`: ids of the labels of one picture
+    content, for each that has several.
     """
 
     nb_dir: dict[int, int]
@@ -59,7 +60,8 @@ def _size_of(label: Document) -> Size:
 def _contradicts(label: Document) -> bool:
     annotation = label["label"]
     raw = read_value(annotation, "raw_direction")
-    if raw is None or annotation["created_by"] != AUTO:
+    is_set = annotation["created_by"] != AUTO or read_value(annotation, "steering") is not None
+    if raw is None or is_set:
         return False
     direction: int = annotation["label_direction"]
     return direction_bins(annotation["nb_dir"]).class_of(raw) != direction

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.times import to_microseconds
-from get_data.labels.drives import split_into_drives, time_of
+from get_data.labels.drives import pause_limit_s, split_into_drives, time_of
 from get_data.labels.schema import AUTO, Document
 from get_data.labels.values import read_value, steering_of, throttle_of
 
@@ -46,6 +46,15 @@ class Samples:
         starts = np.flatnonzero(np.diff(self.drive, prepend=-1)).tolist()
         for start, end in pairwise([*starts, len(self)]):
             yield slice(start, end)
+
+    def segments(self) -> Iterator[slice]:
+        """Yield the rows between the ends of drives and the pauses within them."""
+        for drive in self.drives():
+            periods_s = np.diff(self.time_us[drive]) / 1e6
+            limit_s = pause_limit_s(float(np.median(periods_s)) if len(periods_s) else 0.0)
+            pauses = (np.flatnonzero(periods_s > limit_s) + 1 + drive.start).tolist()
+            for start, end in pairwise([drive.start, *pauses, drive.stop]):
+                yield slice(start, end)
 
 
 def from_labels(labels: Mapping[str, Document]) -> Samples:

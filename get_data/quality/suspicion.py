@@ -7,16 +7,13 @@ in units of steering, so that both kinds are found from one order; the kind that
 in the set weighs more. Nothing is a neighbour across the end of a drive or a pause.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from common.progress import Progress, hidden
-from get_data.labels.drives import MIN_PAUSE_S, PAUSE_PERIODS
 from get_data.quality.samples import Samples
 from get_data.quality.steering_model import Mask, predict_out_of_fold
 from get_data.quality.thumbnails import Thumbnails
@@ -71,7 +68,7 @@ def find_suspects(
     )
     # Without a picture there is no disagreement with it.
     residual = np.where(np.isnan(predicted), 0.0, samples.steering - predicted).astype(np.float64)
-    segments = list(_segments(samples))
+    segments = list(samples.segments())
     score = _judge(samples, residual, np.isnan(predicted), segments)
     contradicts = _find_contradictions(samples)
     gap = np.abs(samples.steering - np.nan_to_num(samples.raw_steering))
@@ -83,17 +80,6 @@ def find_suspects(
         order=np.lexsort((-score, samples.reviewed)).astype(np.int64),
         clips=_find_clips(np.where(samples.reviewed, 0.0, residual), segments),
     )
-
-
-def _segments(samples: Samples) -> Iterator[slice]:
-    """Yield the rows between the ends of drives and the pauses within them."""
-    for drive in samples.drives():
-        periods_s = np.diff(samples.time_us[drive]) / 1e6
-        period_s = float(np.median(periods_s)) if len(periods_s) else 0.0
-        limit_s = max(MIN_PAUSE_S, PAUSE_PERIODS * period_s)
-        pauses = (np.flatnonzero(periods_s > limit_s) + 1 + drive.start).tolist()
-        for start, end in pairwise([drive.start, *pauses, drive.stop]):
-            yield slice(start, end)
 
 
 def _judge(samples: Samples, residual: Values, unknown: Mask, segments: list[slice]) -> Values:

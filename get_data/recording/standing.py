@@ -4,8 +4,7 @@ They repeat one picture with throttle 0, and a model trained on them learns to s
 has just lost its throttle may still roll, so the first second is recorded.
 """
 
-STANDING_S = 1.0
-"""How long a car without throttle is recorded."""
+from get_data.labels.drives import STANDING_S
 
 
 class StandingFilter:

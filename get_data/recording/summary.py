@@ -4,14 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from get_data.labels.classes import Classes
+from get_data.labels.classes import STRAIGHT, Classes
+from get_data.labels.drives import STANDING_S
 from get_data.recording import picture_quality
 from get_data.recording.picture_quality import Measures
-from get_data.recording.standing import STANDING_S
 from get_data.recording.wire import Report, SteeringShares
-
-STRAIGHT = 0.2
-"""Steering up to here, to either side, counts as straight: the middle of five classes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,11 @@ def test_labels_with_another_number_of_classes_are_not_counted():
     assert found.balanced.max() < 500
 
 
+def test_straight_means_the_same_as_in_the_report_of_a_drive():
+    found = find_balance(samples_of(np.array([-0.3, -0.2, 0.0, 0.15, 0.2, 0.9])))
+    assert found.straight_share == pytest.approx(4 / 6)
+
+
 @pytest.mark.parametrize("steering", [[], [0.0], [0.0] * 20])
 def test_a_small_set_has_a_balance(steering):
     found = find_balance(samples_of(np.array(steering)))

@@ -29,6 +29,14 @@ def test_a_long_gap_is_a_pause_and_misses_nothing():
     assert (found.missed, found.gaps, found.pauses) == (0, (), ((49, 50),))
 
 
+def test_a_pause_is_the_same_as_for_drives_and_suspicion():
+    """At 2 Hz a gap of 1.5 s misses pictures; a pause there is longer than four periods."""
+    slow = at(np.delete(np.arange(COUNT) * 10, [50, 51, 120, 121, 122, 123, 124]))
+    found = find_gaps(slow)
+    assert (found.missed, found.gaps, found.pauses) == (2, ((49, 50),), ((117, 118),))
+    assert [rows.stop for rows in slow.segments()] == [118, COUNT - 7]
+
+
 @pytest.mark.parametrize(("stood", "missed"), [(20, 0), (19, 0), (5, 8), (0, 8)])
 def test_recording_that_waited_for_a_standing_car_has_missed_nothing(stood, missed):
     """After a second; what is missing earlier, or while the car drives, is missed."""

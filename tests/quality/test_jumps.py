@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from get_data.quality.jumps import find_jumps
-from tests.quality.planted import joined, samples_of
+from tests.quality.planted import PERIOD_US, START_US, joined, samples_of
 
 SMOOTH = 0.3 * np.sin(np.arange(200) / 15)
 
@@ -50,3 +50,13 @@ def test_the_end_of_a_drive_is_no_jump():
     one, other = samples_of(np.full(5, -0.6)), samples_of(np.full(5, 0.6))
     nothing = np.zeros(15, np.float32)
     assert find_jumps(joined(one, other, one), nothing).tolist() == []
+
+
+def test_a_pause_in_a_drive_is_no_jump():
+    second = 1_000_000 // PERIOD_US
+    periods = np.arange(15) + np.repeat([0, 2 * second, 4 * second], 5)
+    steering = np.repeat([-0.6, 0.6, -0.6], 5)
+    paused = samples_of(steering, time_us=START_US + PERIOD_US * periods)
+    nothing = np.zeros(15, np.float32)
+    assert find_jumps(paused, nothing).tolist() == []
+    assert find_jumps(samples_of(steering), nothing).tolist() == [5, 6, 7, 8, 9]

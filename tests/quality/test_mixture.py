@@ -34,6 +34,12 @@ def test_a_class_that_the_driver_did_not_steer_contradicts_unless_a_person_set_i
     assert mixture_of(document(0), wrong, corrected).contradictions == (wrong["img_id"],)
 
 
+def test_a_steering_that_was_set_and_agrees_with_its_class_is_no_contradiction():
+    meant = document(1, steering=0.9)
+    meant["label"] |= {"label_direction": 0, "steering": -0.9}
+    assert mixture_of(meant).contradictions == ()
+
+
 def test_a_value_on_the_edge_of_a_class_is_in_it():
     edges = [document(number, steering=-1 + 0.4 * number) for number in range(6)]
     assert mixture_of(*edges).contradictions == ()

@@ -11,7 +11,7 @@ import pytest
 from car import assembly
 from car.interfaces import Button
 from get_data import run_manual
-from get_data.recording.standing import STANDING_S
+from get_data.labels.drives import STANDING_S
 from tests.helpers.recordings import assert_whole
 from tests.helpers.waiting import HANGS_S
 from tests.run_manual.drives import record_briefly
