@@ -80,7 +80,7 @@ def _add_header(
     add(header, "p", f"{count(wrong, 'thing')} to look at" if wrong else "Nothing looks wrong")
     summary = (
         f"{count(len(report.samples), 'picture')} · {count(len(report.drives), 'drive')} · "
-        f"{duration(seconds)} · from {report.clock_and_day(0)}"
+        f"{duration(seconds)} · from {report.capture_time(0)}"
     )
     add(header, "p", summary, classes="quiet")
     add(header, "p", str(folder), classes="quiet")
@@ -181,7 +181,7 @@ def _add_drives(main: Element, report: SetReport) -> None:
 
 def _add_drive(main: Element, report: SetReport, number: int, drive: Drive) -> None:
     card = add(main, "div", classes="card drive")
-    start = report.clock_and_day(drive.rows.start)
+    start = report.capture_time(drive.rows.start)
     add(card, "h3", f"{start} · {drive.description}" if drive.description else start)
     rate_hz, late = report.gaps.rates_hz[number], report.delay.drives[number].pictures
     facts = [

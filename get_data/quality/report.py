@@ -80,7 +80,7 @@ class SetReport:
         missed = np.abs(self.samples.steering[rows] - self.suspicion.predicted[rows])
         return clip[0] + int(np.nan_to_num(missed).argmax())
 
-    def clock_and_day(self, row: int) -> str:
+    def capture_time(self, row: int) -> str:
         """Return when a picture was taken, in UTC: "2026-11-22 12:03:41"."""
         return f"{from_microseconds(int(self.samples.time_us[row])):%Y-%m-%d %H:%M:%S}"
 

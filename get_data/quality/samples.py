@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.times import to_microseconds
+from get_data.labels import edits
 from get_data.labels.drives import pause_limit_s, split_into_drives, time_of
 from get_data.labels.schema import AUTO, Document
 from get_data.labels.values import read_value, steering_of, throttle_of
@@ -20,8 +21,8 @@ class Samples:
 
     `sha256` is "" where a label has no hash. `time_us`: microseconds since 1970. `drive` counts the
     drives from 0, by their first picture. `steering` and `throttle` are what regression trains on;
-    `raw_steering` is NaN where a label has none. A `reviewed` label was made by a person: it is
-    settled.
+    `raw_steering` is NaN where a label has none. A `reviewed` label was made by a person, or is
+    marked for deletion: it is settled.
     """
 
     img_ids: list[str]
@@ -81,8 +82,12 @@ def from_labels(labels: Mapping[str, Document]) -> Samples:
         nb_dir=classes("nb_dir"),
         speed=classes("label_speed"),
         nb_speed=classes("nb_speed"),
-        reviewed=np.array([each["created_by"] != AUTO for each in annotations], np.bool_),
+        reviewed=np.array([_is_settled(each) for each in documents], np.bool_),
     )
+
+
+def _is_settled(label: Document) -> bool:
+    return label["label"]["created_by"] != AUTO or edits.is_marked_for_deletion(label)
 
 
 def _floats(values: Iterable[float]) -> NDArray[np.float32]:

@@ -71,6 +71,11 @@ def test_the_columns_are_what_the_labels_say():
     assert found.sha256[0] == label(0)["picture_sha256"]
 
 
+def test_a_label_marked_for_deletion_is_settled():
+    """As in the labelizer, where it looks wrong no more."""
+    assert read(label(0), edits.marked_for_deletion(label(1))).reviewed.tolist() == [False, True]
+
+
 def test_a_label_without_values_and_hash_has_the_centre_of_its_class():
     bare = label(0, steering=-0.9)
     for name in ("raw_direction", "raw_speed", "steering", "throttle"):

@@ -145,7 +145,7 @@ def test_nothing_is_found_on_a_clean_drive(call, clean):
 def test_every_fault_is_found_and_done_is_done(outcome, spoilt):
     found = outcome.found
     assert outcome.code == 0
-    expected = {"standing", "missed", "mixed", "contradictions", "duplicates", "split"}
+    expected = {"suspects", "standing", "missed", "mixed", "contradictions", "duplicates", "split"}
     assert expected <= set(found["findings"])
     assert found["missed"] == PICTURES - found["labels"]
     assert found["standing"] == 40
