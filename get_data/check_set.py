@@ -35,6 +35,7 @@ from get_data.quality.findings import State, find_findings
 from get_data.quality.report import SetReport, inspect_set
 from get_data.quality.text_page import format_report
 
+SUFFIXES = ".html", ".htm"
 SEED = arguments.integer_between(0, 10**9, "as a seed")
 
 
@@ -105,9 +106,12 @@ def check_page(file: Path) -> None:
     """Check that the page may be written.
 
     Raises:
-        InputError: it would replace something else, or its folder does not exist.
+        InputError: its name is not that of a page, it would replace something else, or its folder
+            does not exist.
     """
     files.check_output(file)
+    if file.suffix.lower() not in SUFFIXES:  # a picture or a journal of this folder, say
+        raise InputError(f"{file}: the page is HTML; give a file that ends in {SUFFIXES[0]}")
     files.check_overwrites(file, "a page of check_set.py", html_page.is_page)
     if not file.parent.is_dir():
         raise InputError(f"{file.parent} is no folder; create it first")

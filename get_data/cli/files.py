@@ -105,7 +105,7 @@ def check_overwrites(file: Path, description: str, is_expected: Callable[[bytes]
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}; move it away") from error
     if head and not is_expected(head):
-        raise InputError(f"{file} is not {description}; move it away, or use another file with -o")
+        raise InputError(f"{file} is not {description}; move it away, or name another file")
 
 
 def find_label_file(argument: Path, *, or_new: bool = False) -> Path:

@@ -11,6 +11,9 @@ from get_data.quality.samples import Samples
 MISSED_PERIODS = 1.75
 """Pictures further apart than this have missed some in between."""
 
+MIN_PERIOD_S = 0.002
+"""Pictures closer than this are of one moment, as from two cars: they tell nothing of a rate."""
+
 NOTABLE_SHARE = 0.02
 
 
@@ -20,8 +23,8 @@ class Gaps:
 
     `missed`: number of pictures that the rate of their drive leads one to expect. `gaps`: first and
     last row around each place where some are missed; `pauses`: the same around each pause inside a
-    drive, the driver's or what a search has left out. `rates_hz`: of each drive, 0 if it has one
-    picture. `is_notable`: more than `NOTABLE_SHARE` are missed.
+    drive, the driver's or what a search has left out. `rates_hz`: of each drive, 0 if unknown.
+    `is_notable`: more than `NOTABLE_SHARE` are missed.
     """
 
     missed: int
@@ -39,7 +42,8 @@ def find_gaps(samples: Samples) -> Gaps:
     rates_hz: list[float] = []
     for rows in samples.drives():
         intervals_s = np.diff(samples.time_us[rows]) / 1e6
-        period_s = float(np.median(intervals_s)) if len(intervals_s) else 0.0
+        periods_s = intervals_s[intervals_s >= MIN_PERIOD_S]
+        period_s = float(np.median(periods_s)) if len(periods_s) else 0.0
         rates_hz.append(1 / period_s if period_s > 0 else 0.0)
         is_pause = intervals_s > pause_limit_s(period_s)
         is_wait = _waits_for_throttle(samples, rows, period_s)

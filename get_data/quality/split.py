@@ -66,7 +66,7 @@ def find_leak(samples: Samples, thumbnails: Thumbnails, parts: Mapping[str, str]
     """Return what the parts of a split share; `parts` may leave out pictures."""
     names = [parts.get(img_id, "") for img_id in samples.img_ids]
     numbers = {name: number for number, name in enumerate(sorted({*names} - {""}))}
-    part = np.array([numbers.get(name, -1) for name in names], np.int16)
+    part = np.array([numbers.get(name, -1) for name in names], np.int32)
     drives = tuple(
         number
         for number, rows in enumerate(samples.drives())
@@ -74,30 +74,33 @@ def find_leak(samples: Samples, thumbnails: Thumbnails, parts: Mapping[str, str]
     )
     is_near = np.zeros(len(samples), np.bool_)
     for rows in samples.drives():
-        is_near[rows] = _is_near_another(samples.time_us[rows], part[rows], len(numbers))
+        is_near[rows] = _is_near_another(samples.time_us[rows], part[rows])
     is_equal = _equals_another(thumbnails, part) & ~is_near
     sizes = Counter(name for name in names if name)
     return Leak(dict(sorted(sizes.items())), drives, *map(np.flatnonzero, (is_near, is_equal)))
 
 
-def _is_near_another(
-    time_us: NDArray[np.int64], part: NDArray[np.int16], count: int
-) -> NDArray[np.bool_]:
+def _is_near_another(time_us: NDArray[np.int64], part: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Return which pictures of a drive have one of another part within `NEAR_S`."""
     is_near = np.zeros(len(time_us), np.bool_)
-    for number in range(count):
-        theirs = time_us[(part != number) & (part >= 0)]
-        mine = np.flatnonzero(part == number)
-        if not len(theirs) or not len(mine):
-            continue
-        at = np.searchsorted(theirs, time_us[mine])
-        before = np.abs(time_us[mine] - theirs[np.maximum(at - 1, 0)])
-        after = np.abs(time_us[mine] - theirs[np.minimum(at, len(theirs) - 1)])
-        is_near[mine] = np.minimum(before, after) <= NEAR_S * 1e6
+    rows = np.flatnonzero(part >= 0)
+    time_us, part = time_us[rows], part[rows]
+    # Of other parts, the nearest pictures end the stretch before one's own and begin the next.
+    starts = np.append(True, np.diff(part) != 0)[: len(part)]
+    first = np.flatnonzero(starts)
+    stretch = np.cumsum(starts) - 1
+    last = np.append(first[1:], len(part)) - 1
+    far = np.iinfo(np.int64).max
+    before, after = np.full(len(part), far), np.full(len(part), far)
+    has_before, has_after = stretch > 0, stretch < len(first) - 1
+    before[has_before] = (time_us - time_us[last[stretch - 1]])[has_before]
+    following = first[np.minimum(stretch + 1, len(first) - 1)]
+    after[has_after] = (time_us[following] - time_us)[has_after]
+    is_near[rows] = np.minimum(before, after) <= NEAR_S * 1e6
     return is_near
 
 
-def _equals_another(thumbnails: Thumbnails, part: NDArray[np.int16]) -> NDArray[np.bool_]:
+def _equals_another(thumbnails: Thumbnails, part: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Return which pictures are nearly equal to one of another part.
 
     Only pictures with the same pattern of bright and dark are compared.
@@ -120,7 +123,7 @@ def _equals_another(thumbnails: Thumbnails, part: NDArray[np.int16]) -> NDArray[
 def _mark_equal(
     members: Rows,
     grey: NDArray[np.uint8],
-    part: NDArray[np.int16],
+    part: NDArray[np.int32],
     equals: NDArray[np.bool_],
 ) -> None:
     """Mark pictures, by brightness, that equal one of the next `_COMPARED` in another part."""

@@ -176,7 +176,7 @@ ROWS = [
             ("in a missing folder", "none/x.html", ["none is no folder"], nothing),
             ("a pipe", "p", ["p is not a regular file"], fifo("p")),
             ("a link", "x.html", ["x.html", "link"], link("x.html", "drive/labels.json")),
-            ("a label file", "drive/labels.json", ["not a page of check_set"], nothing),
+            ("a label file", "drive/labels.json", ["ends in .html"], nothing),
             ("another page", "x.html", ["not a page"], file_with("x.html", "<!DOCTYPE html>\n<p>")),
             ("in the database", "home/database/x.html", ["database"], nothing),
         )

@@ -56,6 +56,15 @@ def test_a_steady_drive_and_the_time_between_drives_have_no_gaps():
     assert (found.missed, found.gaps, found.pauses) == (0, (), ())
 
 
+@pytest.mark.parametrize("apart_us", [0, 1, 900])
+def test_two_pictures_of_one_moment_tell_no_rate(apart_us):
+    """As of two cars that were fetched as one set: their times are nearly the same."""
+    times = (START_US + PERIOD_US * np.arange(COUNT)).repeat(2) + [0, apart_us] * COUNT
+    found = find_gaps(samples_of(np.zeros(len(times)), time_us=times))
+    assert (found.missed, found.gaps) == (0, ())
+    assert found.rates_hz == (pytest.approx(20, rel=0.05),)
+
+
 @pytest.mark.parametrize("periods", [[], [0], [0, 0]])
 def test_a_rate_that_is_unknown_misses_nothing(periods):
     assert find_gaps(at(periods)).missed == 0

@@ -65,6 +65,23 @@ def test_a_picture_that_nearly_equals_one_of_another_part_is_found():
     assert leak.near_equal.tolist() == [7, 300]
 
 
+def test_every_picture_may_be_a_part_of_its_own():
+    """As with a split by a name that is unique: no more work than for two parts."""
+    many = 33_000  # more than 16 bits count
+    samples = samples_of(np.zeros(many))
+    names = {name: name for name in samples.img_ids}
+    flat = Thumbnails(np.zeros((many, 30, 40), np.uint8), np.zeros(many, np.bool_))
+    leak = find_leak(samples, flat, names)
+    assert len(leak.sizes) == len(leak.neighbours) == many
+
+
+def test_pictures_without_a_part_are_nobodys_neighbours():
+    samples = one_drive()
+    parts = split(samples, lambda row: row % 2)
+    apart = {name: parts[name] for name in samples.img_ids[:2] + samples.img_ids[-1:]}
+    assert find_leak(samples, noise(COUNT), apart).neighbours.tolist() == [0, 1]
+
+
 def test_a_set_without_a_split_leaks_nothing():
     leak = find_leak(one_drive(), noise(COUNT), {})
     assert (leak.sizes, leak.drives, leak.is_notable) == ({}, (), False)

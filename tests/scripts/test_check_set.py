@@ -17,6 +17,7 @@ from get_data import check_set
 from get_data.labels import edits, ids, label_file
 from get_data.labels.classes import Classes
 from get_data.quality.thumbnails import CACHE_NAME
+from get_data.recording import journal
 from tests.conftest import START, document, save
 from tests.helpers import learning, terminal
 from tests.helpers.permissions import permissions_enforced
@@ -271,7 +272,7 @@ def test_a_hostile_name_stays_a_text(outcome):
     assert "<img src=x" not in text
 
 
-def test_the_page_replaces_only_a_page(call, tmp_path):
+def test_the_page_replaces_only_a_page_and_is_called_like_one(call, tmp_path):
     folder = save(tmp_path / "drive", [document(number) for number in range(3)])
     page = tmp_path / "page.html"
     assert call(check_set, folder, "--html", page)[0] == 0
@@ -281,7 +282,9 @@ def test_the_page_replaces_only_a_page(call, tmp_path):
     before = content_of(folder)
     other = tmp_path / "other.html"
     other.write_text("<!DOCTYPE html>\n<title>my own</title>")
-    for file in (folder / label_file.NAME, next(folder.glob("*.jpg")), other):
+    own = folder / label_file.NAME, next(folder.glob("*.jpg"))
+    new = (folder / name for name in (journal.NAME, "labels_new.json", "new.jpg", "page"))
+    for file in (*own, *new, other):
         assert call(check_set, folder, "--html", file)[:2] == (2, None)
     assert content_of(folder) == before
 
