@@ -47,7 +47,10 @@ def main() -> int:
 
 def _exit_with_server() -> None:
     """Wait until stdin ends, which it does when the server is killed, and exit."""
-    sys.stdin.buffer.read()
+    # not through `sys.stdin`, whose lock this thread would hold while the interpreter shuts down:
+    # that aborts the process, and hides why a judgement failed
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     os._exit(1)
 
 

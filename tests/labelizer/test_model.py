@@ -68,6 +68,16 @@ def test_a_search_that_fails_says_why(tmp_path, monkeypatch):
     assert "no_such_module" in reply["message"]
 
 
+def test_a_search_that_finds_no_folder_says_so(tmp_path):
+    """The reason is the process's own, not that of its end."""
+    folder = drive(tmp_path / "drive", COUNT)
+    judge = Model(read_folder(folder))
+    folder.rename(tmp_path / "moved")
+    reply = reply_of(judge)
+    assert reply["status"] == "failed"
+    assert f"{folder} cannot be read" in reply["message"]
+
+
 def test_samples_are_those_of_the_label_file(tmp_path):
     """In the order and with the values of a reader of the file, also for two drives at once."""
     folder = drive(tmp_path / "drive", 12)
