@@ -5,6 +5,9 @@ and writes progress and judgement to stdout.
 """
 
 import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: threads would only wait
+
 import sys
 import threading
 import time

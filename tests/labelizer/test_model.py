@@ -2,11 +2,16 @@
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+import path
 from get_data.labelizer import model
 from get_data.labelizer.model import MIN_PICTURES, Model
 from get_data.labels import label_file
@@ -108,6 +113,22 @@ def test_the_end_of_the_server_ends_the_search(tmp_path):
     judge.close()
     assert json.loads(judge.reply)["status"] in ("computing", "ready")
     wait_until(lambda: not _searches())
+
+
+@pytest.mark.parametrize("program", ["get_data.labelizer.model_process", "get_data.check_set"])
+def test_small_matrices_keep_no_threads_waiting(program):
+    """Threads of linear algebra would take five times the processor time, from the server too."""
+    code = f"import {program}; print(open('/proc/self/status').read())"
+    environment = {name: value for name, value in os.environ.items() if "_NUM_THREADS" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=path.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Threads:\t1\n" in done.stdout
 
 
 def _searches():
