@@ -5,6 +5,9 @@ from dataclasses import dataclass
 STRAIGHT = 0.2
 """Steering up to here, to either side, counts as straight: the middle of five classes."""
 
+STRAIGHT_HEAVY = 0.7
+"""From this share of straight pictures on, a model learns to go straight on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bins:

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from get_data.labels.classes import STRAIGHT
+from get_data.labels.classes import STRAIGHT, STRAIGHT_HEAVY
 from get_data.quality.samples import Samples
-
-HEAVY_SHARE = 0.7
-"""From this share of the middle class on, a set is straight-heavy."""
 
 MIN_PICTURES = 100  # in smaller sets a share says little
 
@@ -54,7 +51,7 @@ def find_balance(samples: Samples, *, seed: int = 0) -> Balance:
         speeds=tuple(speeds.tolist()),
         middle_share=middle_share,
         straight_share=float(is_straight.mean()) if len(samples) else 0.0,
-        is_straight_heavy=middle_share >= HEAVY_SHARE and len(rows) >= MIN_PICTURES,
+        is_straight_heavy=middle_share >= STRAIGHT_HEAVY and len(rows) >= MIN_PICTURES,
         balanced=_sample(samples.direction, rows, per_class, seed=seed),
         per_class=per_class,
     )

@@ -6,13 +6,13 @@ A limit is where a fault is likely; why: docs/scripts.md, "The report of a drive
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from get_data.labels.classes import STRAIGHT_HEAVY
 from get_data.recording.wire import Report
 
 MIN_DRIVE_S = 30.0  # a shorter drive may be half a lap
 MIN_PICTURES = 100
 MIN_MEASURED = 20  # pictures of which brightness and sharpness are known
 STANDING = 0.1  # share of the pictures
-STRAIGHT = 0.75  # share of the pictures with throttle
 ONE_SIDED = 3.0  # times as much to one side as to the other
 MIN_SIDE = 0.1  # share of the pictures with throttle: of fewer bends nothing follows
 DARK = OVEREXPOSED = 0.5  # share of the measured pictures
@@ -42,7 +42,7 @@ def _advise_on_driving(report: Report, *, record_standing: bool) -> Iterator[Adv
         share = report.standing / report.pictures
         remedy = "leave out --record-standing" if record_standing else "drive longer between stops"
         yield Advice("standing", f"{share:.0%} of the pictures show a standing car: {remedy}")
-    if steering.straight >= STRAIGHT:
+    if steering.straight >= STRAIGHT_HEAVY:
         yield Advice(
             "straight",
             f"{steering.straight:.0%} of the pictures go straight: drive a track with more bends",

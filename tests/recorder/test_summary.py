@@ -130,6 +130,10 @@ DRIVES = {
     "good": ({}, []),
     "stood often": ({"standing": 70}, ["standing"]),
     "straight on": ({"steering": SteeringShares(700, 0.1, 0.8, 0.1)}, ["straight"]),
+    "as straight as check_set.py names a set": (
+        {"steering": SteeringShares(700, 0.15, 0.7, 0.15)},
+        ["straight"],
+    ),
     "one way": ({"steering": SteeringShares(700, 0.4, 0.5, 0.1)}, ["one_sided"]),
     "one way, and no other": ({"steering": SteeringShares(700, 0.0, 0.5, 0.5)}, ["one_sided"]),
     "few bends": ({"steering": SteeringShares(700, 0.0, 0.92, 0.08)}, ["straight"]),
