@@ -43,6 +43,7 @@ _VERSION = 1
 _HEADER = struct.Struct("<8sIHHQI4x")
 _KEY_BYTES = 16
 _PIXELS = WIDTH_PX * HEIGHT_PX
+_MOST_OTHERS = 100_000  # thumbnails in a cache that are of other label files of the folder
 _REDUCED_MODES = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
@@ -159,7 +160,7 @@ def _read_cache(file: Path, sources: Sequence[_Source | None], grey: Grey) -> ND
             os.close(descriptor)
     except (OSError, InputError, ValueError):  # none, a link, or empty
         return found
-    count = _count_cached(content)
+    count = _count_cached(content, most=_MOST_OTHERS + 4 * len(sources))
     if not count:
         return found
     start = _HEADER.size + count * _KEY_BYTES
@@ -175,12 +176,17 @@ def _read_cache(file: Path, sources: Sequence[_Source | None], grey: Grey) -> ND
     return found
 
 
-def _count_cached(content: mmap.mmap) -> int:
-    """Return the number of thumbnails in a cache; 0 if it is damaged or of another version."""
+def _count_cached(content: mmap.mmap, most: int) -> int:
+    """Return the number of thumbnails in a cache; 0 if it is of no use.
+
+    That is, damaged, of another version, or with more than `most`.
+    """
     if len(content) < _HEADER.size:
         return 0
     magic, version, width, height, count, checksum = _HEADER.unpack_from(content)
     if (magic, version, width, height) != (_MAGIC, _VERSION, WIDTH_PX, HEIGHT_PX):
+        return 0
+    if count > most:  # a sparse file of terabytes is easily made, and takes hours to check
         return 0
     if len(content) != _HEADER.size + count * (_KEY_BYTES + _PIXELS):
         return 0

@@ -168,6 +168,21 @@ DAMAGES = {
 }
 
 
+def test_a_cache_of_a_billion_pictures_is_not_read(tmp_path, labels):
+    """A sparse file takes no place on the disk, and its checksum an hour."""
+    first, _ = read(tmp_path, labels)
+    cache, count = tmp_path / CACHE_NAME, 10**9
+    header = bytearray(cache.read_bytes()[:32])
+    header[16:24] = count.to_bytes(8, "little")
+    with cache.open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + count * (16 + first.grey[0].size))
+    found, decoded = read(tmp_path, labels)
+    assert decoded == len(labels)
+    assert np.array_equal(found.grey, first.grey)
+    assert cache.stat().st_size < 100_000
+
+
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_cache_is_ignored_and_replaced(tmp_path, labels, damage):
     first, _ = read(tmp_path, labels)
