@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import isnan
@@ -14,6 +14,7 @@ from get_data.quality.report import SetReport
 from get_data.quality.split import Flattery
 
 MIN_FLATTERY = 0.01  # of R2
+MOST_LISTED = 12  # values that differ, in a sentence; all are in the JSON
 
 
 class State(Enum):
@@ -90,6 +91,12 @@ def duration(seconds: float) -> str:
 def percent(share: float) -> str:
     """Return a share for people; what is not nothing is not shown as 0 %."""
     return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Return texts as a list, the first few of very many."""
+    more = len(texts) - MOST_LISTED
+    return ", ".join([*texts[:MOST_LISTED], *([f"{more:,} more"] if more > 0 else [])])
 
 
 class _Commands:
@@ -254,7 +261,7 @@ def _find_mixed(report: SetReport, commands: _Commands) -> Iterator[Finding]:
         ("car_setting.car", "cars", mixture.cars),
     ):
         if len(values) > 1:
-            shares = ", ".join(f"{name or 'unnamed'}: {each:,}" for name, each in values.items())
+            shares = listed([f"{name or 'unnamed'}: {each:,}" for name, each in values.items()])
             yield Finding(
                 "mixed",
                 State.WRONG,
@@ -266,8 +273,8 @@ def _find_mixed(report: SetReport, commands: _Commands) -> Iterator[Finding]:
                 (commands.fetch(field, next(iter(values))),),
             )
     if len(mixture.sizes) > 1:
-        shares = ", ".join(
-            f"{width}x{height}: {each:,}" for (width, height), each in mixture.sizes.items()
+        shares = listed(
+            [f"{width}x{height}: {each:,}" for (width, height), each in mixture.sizes.items()]
         )
         width = next(iter(mixture.sizes))[0]
         yield Finding(
@@ -312,7 +319,7 @@ def _find_split(report: SetReport) -> Finding:
     flattery = _describe_flattery(report.flattery)
     if not leak.sizes:
         return Finding("split", State.GOOD, "No split yet", f"Split by drive. {flattery}".strip())
-    sizes = ", ".join(f"{name} {each:,}" for name, each in leak.sizes.items())
+    sizes = listed([f"{name} {each:,}" for name, each in leak.sizes.items()])
     if not leak.is_notable:
         return Finding("split", State.GOOD, "The split is clean", f"{sizes}. {flattery}".strip())
     return Finding(

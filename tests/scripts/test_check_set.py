@@ -206,6 +206,16 @@ def test_lines_fit_a_terminal_of_80_columns(outcome, spoilt):
     assert max(map(len, texts)) <= 80
 
 
+def test_of_very_many_parts_or_cars_a_few_are_named(call, tmp_path):
+    labels = [document(number) for number in range(60)]
+    for number, label in enumerate(labels):
+        label |= {"split": f"part-{number}", "car_setting": {"car": f"car-{number}"}}
+    _, found, err = call(check_set, save(tmp_path / "drive", labels))
+    assert len(found["split"]["parts"]) == len(found["mixed"]["cars"]) == 60
+    assert 0 < err.count("part-") < 20
+    assert 0 < err.count("car-") < 20
+
+
 def test_pictures_that_cannot_be_read_are_listed_with_exit_code_3(call, clean, tmp_path):
     labels = label_file.read(clean / label_file.NAME)
     few = {name: labels[name] for name in sorted(labels)[:10]}
