@@ -43,7 +43,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "pictures",
         type=arguments.path_argument,
         metavar="PICTURES",
-        help="folder of pictures with a label file",
+        help="folder of pictures, with or without a label file",
     )
     parser.add_argument(
         "--labels",

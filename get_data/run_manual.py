@@ -112,7 +112,8 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--record-standing",
         action="store_true",
-        help=f"record a standing car too, not only {STANDING_S:g} s without throttle",
+        help="record a standing car too (default: recording waits after "
+        f"{STANDING_S:g} s without throttle)",
     )
 
 

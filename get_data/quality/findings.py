@@ -43,7 +43,7 @@ class Finding:
 
 def find_findings(report: SetReport, folder: Path) -> list[Finding]:
     """Return the findings about a set, wrong ones first; commands name the pictures' `folder`."""
-    commands = _Commands(folder)
+    commands = _Commands(folder, is_uploaded=report.is_uploaded)
     findings = [
         *_find_unreadable(report, commands),
         _find_suspects(report, commands),
@@ -102,19 +102,23 @@ def listed(texts: Sequence[str]) -> str:
 class _Commands:
     """Commands for a folder, as a shell takes them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_uploaded: bool) -> None:
         self._folder = shlex.quote(str(folder))
+        self._is_uploaded = is_uploaded
 
     @property
-    def label(self) -> str:
-        """Open the labelizer."""
-        return f"python get_data/run_labelizer.py {self._folder}"
+    def correct(self) -> tuple[str, ...]:
+        """Open the labelizer, and apply what it exported last.
 
-    @property
-    def upload(self) -> str:
-        """Apply what the labelizer exported last."""
+        Corrections of a recording are refused until the database has it.
+        """
         newest = f'"$(ls -t {self._folder}/labels_*.json | head -n 1)"'
-        return f"python get_data/upload_to_db.py {newest}"
+        record = (f"python get_data/upload_data.py {self._folder}",)
+        return (
+            *(() if self._is_uploaded else record),
+            f"python get_data/run_labelizer.py {self._folder}",
+            f"python get_data/upload_to_db.py {newest}",
+        )
 
     @property
     def balanced(self) -> str:
@@ -158,7 +162,7 @@ def _find_suspects(report: SetReport, commands: _Commands) -> Finding:
         f"{doubtful}; some of them are right, so look at the worst first.",
         "Order by suspicion in the labelizer: Shift+N goes to the next, M takes the model's "
         "steering, Enter keeps the label.",
-        (commands.label, commands.upload),
+        commands.correct,
     )
 
 
@@ -188,7 +192,7 @@ def _find_delay(report: SetReport, commands: _Commands) -> Finding:
         title,
         f"{_describe_late(drives)} A model that learns late steering leaves the road.",
         "The labelizer offers to move them, one step for each drive; then apply what it exports.",
-        (commands.label, commands.upload),
+        commands.correct,
     )
 
 
@@ -232,7 +236,7 @@ def _find_standing(report: SetReport, commands: _Commands) -> Finding:
         f"{count(len(standing.rows), 'picture')} in {count(len(standing.runs), 'stop')}. They "
         "teach what the thumb did while nothing moved.",
         "Select each stop ([ and ]), press X, and apply what the labelizer exports.",
-        (commands.label, commands.upload),
+        commands.correct,
     )
 
 
@@ -296,7 +300,7 @@ def _find_contradictions(report: SetReport, commands: _Commands) -> Iterator[Fin
             f"{count(contradictions, 'label')} contradict themselves",
             "Their class is not that of what the driver steered, and nobody has corrected them.",
             "Select them all and press R: it sets the class to the steering.",
-            (commands.label, commands.upload),
+            commands.correct,
         )
 
 
@@ -310,7 +314,7 @@ def _find_duplicates(report: SetReport, commands: _Commands) -> Iterator[Finding
             f"{count(extra, 'picture')} are there twice",
             f"The same file under several ids, such as {' and '.join(duplicates[0][:2])}.",
             "Keep one of each: mark the others with X in the labelizer.",
-            (commands.label, commands.upload),
+            commands.correct,
         )
 
 

@@ -45,12 +45,14 @@ class Drive:
 class SetReport:
     """What is wrong with a set, or not; rows are those of `samples`.
 
+    `is_uploaded`: the labels were fetched from a database, and are not those of a recording.
     `unreadable`: rows whose picture is missing or no JPEG. `notice`: a warning for people, or "".
     """
 
     folder: Path
     samples: Samples
     drives: tuple[Drive, ...]
+    is_uploaded: bool
     unreadable: Rows
     notice: str
     suspicion: Suspicion
@@ -110,6 +112,7 @@ def inspect_set(
         folder=folder,
         samples=samples,
         drives=tuple(_describe_drive(samples, rows, labels) for rows in samples.drives()),
+        is_uploaded=all(label.get("upload_date") for label in labels.values()),
         unreadable=np.flatnonzero(~thumbnails.readable),
         notice=thumbnails.notice,
         suspicion=suspects,

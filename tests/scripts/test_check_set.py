@@ -167,7 +167,21 @@ def test_late_labels_are_told(call, lesson, contents, tmp_path):
     _, found, err = call(check_set, save_set(tmp_path / "late", labels, contents))
     assert (found["delay_pictures"], found["drives"][0]["delay_pictures"]) == (3, 3)
     assert "delay" in found["findings"]
-    assert "run_labelizer.py" in err
+    scripts = re.findall(r"python get_data/(\w+)\.py", err)
+    # a correction of a recording is refused until the database has it
+    assert scripts == ["upload_data", "run_labelizer", "upload_to_db"]
+
+
+def test_labels_that_were_fetched_need_no_upload_before_they_are_corrected(
+    call, lesson, contents, tmp_path
+):
+    steering = late(lesson.steering, 3)
+    labels = [
+        label_of(*each) | {"upload_date": "2026-11-29T12:00:00Z"}
+        for each in zip(range(PICTURES), contents, steering, strict=True)
+    ]
+    _, _, err = call(check_set, save_set(tmp_path / "fetched", labels, contents))
+    assert re.findall(r"python get_data/(\w+)\.py", err) == ["run_labelizer", "upload_to_db"]
 
 
 def test_suspects_are_pictures_of_the_set_and_none_twice(outcome, spoilt):
