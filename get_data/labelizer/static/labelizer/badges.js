@@ -21,7 +21,7 @@ export function badges(store, findings, position) {
     const text = store.settled[position] ? "deleted before" : "no label";
     found.push({ sign: "○", text, kind: "unlabelled" });
   } else if (store.isNew(position)) {
-    found.push({ sign: "＋", text: "new label", kind: "edited" });
+    found.push({ sign: "+", text: "new label", kind: "edited" });
   } else if (store.isEdited(position)) {
     found.push({ sign: "✎", text: "changed", kind: "edited" });
   }

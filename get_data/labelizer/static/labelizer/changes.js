@@ -98,7 +98,7 @@ export class ChangeList {
 function kindOfChange(store, position) {
   if (store.now.deleted[position]) return "✕ to delete";
   if (store.isUnlabelled(position)) return "○ incomplete";
-  if (store.isNew(position)) return "＋ new label";
+  if (store.isNew(position)) return "+ new label";
   if (store.isEdited(position)) return "✎ changed";
   return store.now.reviewed[position] ? "✓ confirmed" : "kept again";
 }
