@@ -249,7 +249,7 @@ def _find_missed(report: SetReport) -> Finding:
     return Finding(
         "missed",
         State.WRONG,
-        f"{count(gaps.missed, 'picture')} were missed",
+        f"Missed {count(gaps.missed, 'picture')}",
         f"In {count(len(gaps.gaps), 'place')}: the car was too slow for its rate, or a search left "
         f"them out.{pauses}",
         "Record at a lower --rate or --resolution; the report at the end of a drive counts missed "
