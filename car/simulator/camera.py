@@ -64,7 +64,7 @@ class SimulatedCamera:
         self._missed += number - self._number - 1 if self._number >= 0 else 0
         self._number = number
         captured_s = self._capture_time_s(self._number)
-        pose = self._world.state().pose
+        pose = self._world.pose_at(captured_s)
         pixels = self._view.render(pose, captured_s - self._start_s, self._number)
         return Frame(pixels, captured_s)
 

@@ -9,6 +9,7 @@ fixed length, so that nothing depends on how often it is called: the same seed a
 at the same times give the same drive.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from math import floor
 from threading import Lock
@@ -23,6 +24,9 @@ from car.simulator.track import ROAD_WIDTH_M, Pose, RoadPosition, Track, load_tr
 
 CLOCK_TOLERANCE_S = 1e-6
 """A clock this close to a time has reached it: sums of floats are not exact."""
+
+POSES_S = 2.0
+"""How long poses are remembered: more than a period of the camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class World:
             self._car = CarModel(self.track.pose(0))
             self._lap_counter = _LapCounter(self.track)
             self._steps = 0
+            self._poses = deque([self._car.pose], maxlen=round(POSES_S / STEP_S))  # of each step
 
     def state(self) -> CarState:
         """Return the current state of the car."""
@@ -98,6 +103,17 @@ class World:
             pose = self._car.pose
             offset_m = self.track.locate(pose).offset_m
             return CarState(pose, self._car.speed_m_s, offset_m, self._lap_counter.laps)
+
+    def pose_at(self, time_s: float) -> Pose:
+        """Return where the car was at a time of the clock, at most `POSES_S` ago.
+
+        A thread that is late sees what there was to see when it was due.
+        """
+        with self._lock:
+            self._catch_up()
+            step = floor((time_s - self.started_s + CLOCK_TOLERANCE_S) / STEP_S)
+            steps_ago = min(max(self._steps - step, 0), len(self._poses) - 1)
+            return self._poses[-1 - steps_ago]
 
     def driver_command(self) -> Command:
         """Return the command that the driver gives now."""
@@ -131,6 +147,7 @@ class World:
         push = self._pushes.steering(self._steps * STEP_S)
         self._car.step(clamp(self._command.steering + push), self._command.throttle)
         self._steps += 1
+        self._poses.append(self._car.pose)
 
 
 class _LapCounter:

@@ -130,6 +130,23 @@ def test_a_camera_that_wakes_up_late_gives_the_picture_of_that_time():
     assert moments == pytest.approx([0.2, 0.5, 0.8])
 
 
+def test_a_picture_shows_the_moment_of_its_time_however_late_the_camera_wakes_up():
+    class LateClock(VirtualClock):
+        def sleep_until(self, moment):
+            super().sleep_until(moment + 0.04)
+
+    def drive(clock):
+        world = World(seed=1, clock=clock)
+        camera = camera_of(world, width_px=64, height_px=48, rate_hz=10.0)
+        world.apply(Command(0.5, 0.4))
+        return [camera.capture() for _ in range(8)]
+
+    frames = zip(drive(VirtualClock()), drive(LateClock()), strict=True)
+    for expected, late in frames:
+        assert late.captured_s == expected.captured_s
+        assert (late.pixels == expected.pixels).all()
+
+
 def test_a_camera_keeps_its_rate_when_the_world_restarts_while_it_waits():
     class RestartingClock(VirtualClock):
         def sleep_until(self, moment):
