@@ -114,8 +114,16 @@ class Car:
         self.assert_running()
 
     def assert_running(self) -> None:
-        """Fail with the drive's exit code and stderr if it has exited."""
-        assert self.process.poll() is None, self.wait_for_exit()
+        """Fail with the drive's exit code and stderr if it has exited.
+
+        Raises:
+            AlreadyStopped: the guard of a busy machine answered too late, and the drive took over.
+        """
+        if self.process.poll() is None:
+            return
+        code, stderr = self.wait_for_exit()
+        is_late = "guard does not answer; the car is at neutral" in stderr
+        raise (AlreadyStopped if is_late else AssertionError)(code, stderr)
 
     def go(self) -> None:
         """Arm the car and drive backwards, pressing Menu until it moves."""
