@@ -429,7 +429,7 @@ ADDED_ON_THE_WAY = {"s3_bucket", "s3_key", "upload_date", "label"}
 @st.composite
 def valid(draw, number: int) -> dict:
     """A label that is right, with whatever keys and settings a team's index takes."""
-    one = document(number, steering=draw(st.floats(-1, 1)), **draw(OWN), **draw(SAID))
+    one = document(number, steering=draw(st.floats(-1, 1))) | draw(OWN) | draw(SAID)
     settings = st.dictionaries(TEXTS, ANYTHING.filter(_fits), max_size=3)
     one["car_setting"] = draw(settings.filter(_is_taken))
     one["dataset"] = draw(st.lists(TEXTS, max_size=3))
