@@ -79,7 +79,7 @@ def _person_name(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f"expected a name of 1 to {MAX_NAME_LENGTH} printable characters, got {text!r}"
         )
-    if name.casefold() == schema.AUTO:
+    if name.casefold() in schema.NOT_PEOPLE:
         raise argparse.ArgumentTypeError(
             f"{text!r} is reserved for labels that no person made; give the name of a person"
         )

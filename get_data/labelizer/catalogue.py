@@ -34,7 +34,7 @@ from get_data.labelizer.unlabelled import find_unlabelled
 from get_data.labels import classes
 from get_data.labels.classes import direction_bins, speed_bins
 from get_data.labels.drives import DriveKey
-from get_data.labels.schema import AUTO
+from get_data.labels.schema import NOT_PEOPLE
 from get_data.labels.values import DEFAULT_SPAN
 
 MAX_CLASS_KEYS = 10  # one for each digit key
@@ -204,7 +204,7 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
         people={
             position: sys.intern(entry.label.created_by)
             for position, entry in enumerate(entries)
-            if entry.label.created_by != AUTO
+            if entry.label.created_by not in NOT_PEOPLE
         },
     )
 
@@ -268,7 +268,7 @@ def _flags(entry: LabelEntry, files: Mapping[str, FolderFile]) -> int:
         | (Flag.BROKEN if entry.find_picture_fault(files) else 0)
         | (Flag.INVALID if entry.fault else 0)
         | (Flag.HOPELESS if entry.hopeless else 0)
-        | (Flag.PERSON if entry.label.created_by != AUTO else 0)
+        | (Flag.PERSON if entry.label.created_by not in NOT_PEOPLE else 0)
         | (Flag.MARKED if entry.label.marked else 0)
         | (Flag.VALUED if entry.label.steering is not None else 0)
         | (Flag.UNLABELLED if entry.template is not None else 0)

@@ -15,7 +15,7 @@ from get_data.labelizer.entries import Group
 from get_data.labelizer.operations import UNKNOWN
 from get_data.labelizer.partial_label import read_partial
 from get_data.labelizer.picture_folder import printable_name
-from get_data.labels.schema import AUTO
+from get_data.labels.schema import NOT_PEOPLE
 from get_data.labels.values import steering_of, throttle_of
 
 MIN_COMMON_SHARE = 0.5  # of the smaller file, below which the files may be of different sets
@@ -136,7 +136,8 @@ def _count_labelled(positions: Iterable[int], catalogue: Catalogue) -> int:
 def _name_of(labels: Iterable[OtherLabel], user: str) -> str:
     """Return the person who made most of the labels, "" if nobody else than the user did."""
     people = Counter(label.created_by for label in labels)
-    others = [(name, count) for name, count in people.most_common() if name not in (AUTO, user)]
+    nobody_else = {*NOT_PEOPLE, user}
+    others = [(name, count) for name, count in people.most_common() if name not in nobody_else]
     return others[0][0] if others else ""
 
 

@@ -30,6 +30,7 @@ def new_label(
     session: Mapping[str, Any],
     car_setting: Mapping[str, Any],
     session_id: str = "",
+    created_by: str = AUTO,
 ) -> Document:
     """Return the label of a picture just taken; without a `session_id` it has none.
 
@@ -37,7 +38,7 @@ def new_label(
     """
     img_id = format_img_id(captured)
     annotation = {
-        "created_by": AUTO,
+        "created_by": created_by,
         "created_on_date": format_time(captured),
         "label_direction": classes.direction(steering),
         "label_speed": classes.speed(throttle),

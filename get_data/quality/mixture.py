@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from get_data.labels.classes import direction_bins
-from get_data.labels.schema import AUTO, Document
+from get_data.labels.schema import NOT_PEOPLE, Document
 from get_data.labels.values import read_value
 
 Value = TypeVar("Value", bound=Hashable)
@@ -60,8 +60,8 @@ def _size_of(label: Document) -> Size:
 def _contradicts(label: Document) -> bool:
     annotation = label["label"]
     raw = read_value(annotation, "raw_direction")
-    is_set = annotation["created_by"] != AUTO or read_value(annotation, "steering") is not None
-    if raw is None or is_set:
+    by_person = annotation["created_by"] not in NOT_PEOPLE
+    if raw is None or by_person or read_value(annotation, "steering") is not None:
         return False
     direction: int = annotation["label_direction"]
     return direction_bins(annotation["nb_dir"]).class_of(raw) != direction

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from common.times import to_microseconds
 from get_data.labels import edits
 from get_data.labels.drives import pause_limit_s, split_into_drives, time_of
-from get_data.labels.schema import AUTO, Document
+from get_data.labels.schema import NOT_PEOPLE, Document
 from get_data.labels.values import read_value, steering_of, throttle_of
 
 
@@ -87,7 +87,7 @@ def from_labels(labels: Mapping[str, Document]) -> Samples:
 
 
 def _is_settled(label: Document) -> bool:
-    return label["label"]["created_by"] != AUTO or edits.is_marked_for_deletion(label)
+    return label["label"]["created_by"] not in NOT_PEOPLE or edits.is_marked_for_deletion(label)
 
 
 def _floats(values: Iterable[float]) -> NDArray[np.float32]:

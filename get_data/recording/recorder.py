@@ -179,12 +179,14 @@ class Recorder:
         captured: datetime,
         steering: float,
         throttle: float,
+        by_pilot: bool = False,
         wait: bool = False,
     ) -> bool:
         """Queue a picture for writing; return False when it was dropped.
 
         `picture` is a frame (height, width, 3) in BGR, or the bytes of a JPEG file; `captured` is
-        aware; steering and throttle are -1 to 1.
+        aware; steering and throttle are -1 to 1. `by_pilot`: a model gave the command, and the
+        label's `created_by` says so.
 
         A picture is dropped when the queue is full or recording has stopped. With `wait`, which is
         not for a drive, a full queue is waited for, and a stopped recording raises, here or (when
@@ -213,7 +215,14 @@ class Recorder:
         else:
             raise InputError(f"not a frame: {picture.dtype} {picture.shape}, not uint8 (h, w, 3)")
         header = ItemHeader(
-            kind, self._after_pause, to_microseconds(captured), width, height, steering, throttle
+            kind,
+            self._after_pause,
+            to_microseconds(captured),
+            width,
+            height,
+            steering,
+            throttle,
+            by_pilot,
         )
         put = self._put_waiting if wait else self._put
         # R1: once it is in the queue, the picture survives a kill of this process

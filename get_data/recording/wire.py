@@ -43,7 +43,7 @@ class ItemKind(IntEnum):
     ERASURE = 2
 
 
-_HEADER = struct.Struct("<B?qHHdd")
+_HEADER = struct.Struct("<B?qHHdd?")
 HEADER_BYTES = _HEADER.size
 
 
@@ -51,7 +51,8 @@ class ItemHeader(NamedTuple):
     """The head of an item; its body is the frame or the JPEG file.
 
     `time_us` is the time of capture in microseconds since 1970, or for an erasure the number of
-    microseconds to erase. Width and height are in pixels, steering and throttle -1 to 1.
+    microseconds to erase. Width and height are in pixels, steering and throttle -1 to 1;
+    `by_pilot`: whether a model gave the command.
     """
 
     kind: int
@@ -61,6 +62,7 @@ class ItemHeader(NamedTuple):
     height: int
     steering: float
     throttle: float
+    by_pilot: bool = False
 
     def pack(self) -> bytes:
         """Return the header as it travels in the queue."""

@@ -31,7 +31,7 @@ from common.child_process import report_ready
 from common.errors import InputError, ToolkitError, WriteFailed
 from common.times import from_microseconds, to_microseconds
 from get_data.labels import edits
-from get_data.labels.schema import Document
+from get_data.labels.schema import AUTO, PILOT, Document
 from get_data.recording import capture_clock, journal, merge, picture_quality
 from get_data.recording.frame_queue import FrameQueueReader, Item
 from get_data.recording.jpeg import encode_jpeg
@@ -135,6 +135,7 @@ class Writer:
                 session=self._settings.session,
                 car_setting=self._settings.car_setting,
                 session_id=self._settings.session_id,
+                created_by=PILOT if header.by_pilot else AUTO,
             )
             # R5: reserve ids before the first picture, and before one beyond the reserve
             # (the clock jumped ahead)

@@ -28,7 +28,7 @@ def open_recorder(folder, **options):
     return Recorder(folder, **(settings | options))
 
 
-def record_pictures(recorder, count, *, first=0, picture=FRAME, wait=False):
+def record_pictures(recorder, count, *, first=0, picture=FRAME, by_pilot=False, wait=False):
     """Record pictures, 0.1 s apart, retrying those that are dropped."""
     for number in range(first, first + count):
         while not recorder.record(
@@ -36,6 +36,7 @@ def record_pictures(recorder, count, *, first=0, picture=FRAME, wait=False):
             captured=START + timedelta(milliseconds=100 * number),
             steering=(number % 5) / 2 - 1,
             throttle=0.3,
+            by_pilot=by_pilot,
             wait=wait,
         ):
             time.sleep(0.001)

@@ -31,7 +31,9 @@ def filled(index):
             driver="Ada",
         )
     ]
-    without = drive([86400, 86401])
+    by_model = uploaded_label(86400, annotation={"created_by": "pilot"})
+    by_model |= {"event": "", "track": "", "driver": ""}
+    without = [by_model, *drive([86401])]
     for label in without:
         del label["session_id"]
     index.create([*first, *second, *corrected, *without])
@@ -57,6 +59,7 @@ def test_each_drive_and_day_has_its_numbers(filled):
     assert numbers.directions == {direction: 61, 0: 1}
     assert numbers.speeds == ({speed: 61, 0: 1} if speed else {0: 62})
     assert [summary[key].pictures for key in (zoe, unknown)] == [10, 2]
+    assert summary[unknown].corrected == 0
 
 
 def test_only_what_matches_is_counted(filled):

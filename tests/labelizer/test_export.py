@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -54,6 +55,15 @@ def test_a_deletion_overrides_other_edits_and_keeps_the_old_label(workspace):
     labels = label_file.read(workspace.export().file)
     for number in (2, 3):
         assert labels[img_id(number)] == {**source[img_id(number)], "to_delete": True}
+
+
+def test_the_command_of_a_model_is_not_by_a_person(folder):
+    def by_model(labels):
+        labels[0]["label"]["created_by"] = "pilot"
+
+    edit_label_file(folder, by_model)
+    with closing(Workspace(read_folder(folder), "Zoé")) as workspace:
+        assert not workspace.catalogue.flags[0] & Flag.PERSON
 
 
 def test_a_confirmation_of_ones_own_label_replaces_nothing(folder):

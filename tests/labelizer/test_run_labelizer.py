@@ -68,6 +68,7 @@ def test_more_classes_than_digit_keys_are_refused(folder, call):
     [
         ("--user", "auto", "'auto'"),
         ("--user", "Auto ", "'Auto '"),
+        ("--user", "Pilot", "'Pilot'"),
         ("--user", "", "1 to 100"),
         ("--user", "a\nb", "1 to 100"),
         ("--user", "x" * 101, "1 to 100"),

@@ -32,6 +32,8 @@ def test_a_class_that_the_driver_did_not_steer_contradicts_unless_a_person_set_i
     wrong["label"]["label_direction"] = 0
     corrected = edits.corrected(corrected, created_by="Ada", direction=0, speed=1, created_on=START)
     assert mixture_of(document(0), wrong, corrected).contradictions == (wrong["img_id"],)
+    wrong["label"]["created_by"] = "pilot"
+    assert mixture_of(wrong).contradictions == (wrong["img_id"],)
 
 
 def test_a_steering_that_was_set_and_agrees_with_its_class_is_no_contradiction():

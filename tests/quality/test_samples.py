@@ -71,6 +71,12 @@ def test_the_columns_are_what_the_labels_say():
     assert found.sha256[0] == label(0)["picture_sha256"]
 
 
+def test_the_command_of_a_model_is_not_settled():
+    by_model = label(1)
+    by_model["label"]["created_by"] = "pilot"
+    assert read(by_model).reviewed.tolist() == [False]
+
+
 def test_a_label_marked_for_deletion_is_settled():
     """As in the labelizer, where it looks wrong no more."""
     assert read(label(0), edits.marked_for_deletion(label(1))).reviewed.tolist() == [False, True]

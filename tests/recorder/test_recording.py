@@ -64,6 +64,14 @@ def test_bytes_that_are_no_picture_are_refused(running, content):
         record_pictures(running, 1, picture=content)
 
 
+def test_what_a_model_drove_is_told_from_what_the_driver_did(tmp_path):
+    with open_recorder(tmp_path) as recorder:
+        record_pictures(recorder, 2)
+        record_pictures(recorder, 2, first=2, by_pilot=True)
+    authors = [one["label"]["created_by"] for one in assert_whole(tmp_path).values()]
+    assert authors == ["auto", "auto", "pilot", "pilot"]
+
+
 def test_each_run_is_a_drive_of_its_own(tmp_path):
     for first in (0, 5):
         with open_recorder(tmp_path, started=START) as recorder:

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from common.times import parse_time
-from get_data.labels.schema import AUTO
+from get_data.labels.schema import AUTO, NOT_PEOPLE
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -110,7 +110,7 @@ def summarize(documents: Iterable[bytes]) -> Summary:
         numbers = summary.setdefault(key, DriveNumbers())
         numbers.labels += 1
         pictures.setdefault(key, set()).add(label.img_id)
-        numbers.corrected += label.label.created_by != AUTO
+        numbers.corrected += label.label.created_by not in NOT_PEOPLE
         if label.picture_size is not None:
             numbers.sized += 1
             numbers.size_bytes += label.picture_size
