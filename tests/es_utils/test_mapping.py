@@ -1,12 +1,16 @@
 """The mapping of an index: complete, checked, and extended when it is from an earlier version."""
 
 import json
+from contextlib import closing
 
 import pytest
 
 from common.errors import DatabaseError, InputError
-from get_data.database.es_utils import mapping
+from get_data.database.es_utils import bulk, mapping
+from get_data.database.es_utils.added_fields import index_again
+from get_data.database.es_utils.client import Client
 from get_data.labels import schema
+from get_data.labels.custom_fields import field_term
 from get_data.labels.schema import INDEX_TYPES
 from tests.es_utils.helpers import open_index, put_raw
 from tests.helpers.index_labels import SAMPLE, fingerprint_of, search, uploaded_label
@@ -97,6 +101,34 @@ def test_an_index_from_an_earlier_version_is_read_and_extended(settings, cluster
             ({"k2 599": {"type": "term", "value": 599}}, [crowd[2]]),
         ]:
             assert search(reader, question) == expected, question
+
+
+@pytest.mark.servers
+def test_a_label_that_changes_while_it_is_indexed_again_stays_as_changed(
+    index, cluster, name, settings, monkeypatch
+):
+    labels = [uploaded_label(number) for number in range(3)]
+    kept, changed, deleted = map(fingerprint_of, labels)
+    index.create(labels)
+    terms = {schema.CUSTOM_TERMS: [field_term("comment")]}  # as code that had no such field wrote
+    for label in labels:
+        label = {key: value for key, value in label.items() if key != "comment"} | terms
+        place = f"/{name}/_doc/{fingerprint_of(label)}?refresh=true"
+        assert cluster.ask("PUT", place, label)[0] == 200
+    send = bulk.send
+
+    def send_late(client, index, operations):
+        assert cluster.ask("POST", f"/{name}/_update/{changed}", {"doc": {"track": "moved"}})[0]
+        assert cluster.ask("DELETE", f"/{name}/_doc/{deleted}")[0] == 200
+        return send(client, index, operations)
+
+    monkeypatch.setattr(bulk, "send", send_late)
+    with closing(Client(settings)) as client:
+        index_again(client, name)
+    cluster.ask("POST", f"/{name}/_refresh")
+    found = {fingerprint_of(label): label["track"] for label in search(index)}
+    assert found == {kept: labels[0]["track"], changed: "moved"}
+    assert cluster.ask("GET", f"/{name}/_doc/{kept}")[1]["_version"] > 2
 
 
 @pytest.mark.servers
