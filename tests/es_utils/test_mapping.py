@@ -9,6 +9,7 @@ from common.errors import DatabaseError, InputError
 from get_data.database.es_utils import bulk, mapping
 from get_data.database.es_utils.added_fields import index_again
 from get_data.database.es_utils.client import Client
+from get_data.database.es_utils.settings import from_environment
 from get_data.labels import schema
 from get_data.labels.custom_fields import field_term
 from get_data.labels.schema import INDEX_TYPES
@@ -129,6 +130,20 @@ def test_a_label_that_changes_while_it_is_indexed_again_stays_as_changed(
     found = {fingerprint_of(label): label["track"] for label in search(index)}
     assert found == {kept: labels[0]["track"], changed: "moved"}
     assert cluster.ask("GET", f"/{name}/_doc/{kept}")[1]["_version"] > 2
+
+
+@pytest.mark.servers
+def test_a_field_that_the_index_lacks_is_found_each_time_it_is_asked_for(cluster, name, index):
+    older = other(lambda index: index["mappings"]["properties"].pop("comment"))
+    assert cluster.ask("PUT", f"/{name}", older)[0] == 200
+    said, silent = uploaded_label(1, comment="wet"), uploaded_label(2, comment="")
+    environment = cluster.environment(name, cluster.restricted)  # which may not add a field
+    question = {"comment": {"type": "term", "value": "wet"}}
+    with open_index(from_environment(environment)) as writer:
+        assert writer.create([said, silent]).rejected == {}
+        assert [search(writer, question) for _ in range(3)] == [[said]] * 3
+        index.update(dry_run=False)
+        assert [search(writer, question) for _ in range(2)] == [[said]] * 2
 
 
 @pytest.mark.servers
