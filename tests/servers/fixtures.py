@@ -129,8 +129,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the servers and remove the folder of the run."""
+    """End the servers and remove the folder of the run; a worker leaves them to the others."""
     if _HOLD not in config.stash:
+        for server in _started:
+            server.leave()
         return
     folder = config.stash[_FOLDER]
     os.close(config.stash[_HOLD])

@@ -114,6 +114,12 @@ class Server:
         if self._is_temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def leave(self) -> None:
+        """Leave the server to others: it goes on when this process ends."""
+        if self._supervisor:
+            self._supervisor.returncode = 0  # else Popen warns of a child that still runs
+            self._supervisor = None
+
     def check(self) -> None:
         """Raise ServerFailed if the server has died since its start."""
         assert self._supervisor
