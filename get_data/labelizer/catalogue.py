@@ -34,7 +34,7 @@ from get_data.labelizer.unlabelled import find_unlabelled
 from get_data.labels import classes
 from get_data.labels.classes import direction_bins, speed_bins
 from get_data.labels.drives import DriveKey
-from get_data.labels.schema import NOT_PEOPLE
+from get_data.labels.schema import NOBODY, NOT_PEOPLE
 from get_data.labels.values import DEFAULT_SPAN
 
 MAX_CLASS_KEYS = 10  # one for each digit key
@@ -55,6 +55,7 @@ class Flag(IntFlag):
     RUN_START = 64  # the first picture of a run: of a drive, or after a pause in it
     VALUED = 128  # the label has a steering of its own
     UNLABELLED = 256  # a picture that no label names
+    NOBODY = 512  # the label stands for a picture that nobody has labelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,7 @@ def _flags(entry: LabelEntry, files: Mapping[str, FolderFile]) -> int:
         | (Flag.MARKED if entry.label.marked else 0)
         | (Flag.VALUED if entry.label.steering is not None else 0)
         | (Flag.UNLABELLED if entry.template is not None else 0)
+        | (Flag.NOBODY if entry.label.created_by == NOBODY else 0)
     )
 
 

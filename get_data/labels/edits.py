@@ -69,6 +69,38 @@ def new_label(
     }
 
 
+def imported(
+    document: Document,
+    *,
+    session_id: str,
+    fields: Mapping[str, Any],
+    annotation: Mapping[str, Any],
+    to_delete: bool,
+) -> Document:
+    """Return the copy of a new label that says what another tool has recorded of its picture.
+
+    `fields` are further keys; those of the session fill only what the label leaves empty.
+    `annotation` has keys of the annotation, and None for those that it must not have.
+    """
+    kept = {key: document[key] for key in SESSION_KEYS if document.get(key)}
+    setting = fields.get("car_setting", {})
+    changed = {
+        name: value
+        for name, value in {**document["label"], **annotation}.items()
+        if value is not None
+    }
+    copy = {
+        **document,
+        **fields,
+        **kept,
+        "session_id": session_id,
+        "car_setting": {**setting, **document["car_setting"]},
+        "label": changed,
+        "label_fingerprint": fingerprint(document["img_id"], changed),
+    }
+    return marked_for_deletion(copy) if to_delete else copy
+
+
 def without_annotation(
     *,
     img_id: str,

@@ -16,7 +16,9 @@ _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 def format_img_id(captured: datetime) -> str:
     """Return the id of a picture from its time of capture (aware)."""
-    return captured.astimezone(UTC).strftime(IMG_ID_FORMAT)
+    text = captured.astimezone(UTC).isoformat(timespec="microseconds")
+    date, time = text[:10].replace("-", ""), text[11:26].replace(":", "-").replace(".", "-")
+    return f"{date}T{time}"  # strftime takes three times as long
 
 
 def parse_img_id(img_id: str) -> datetime | None:

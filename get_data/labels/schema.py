@@ -16,7 +16,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 Document = dict[str, Any]
 AUTO = "auto"  # author of labels with the driver's own command
 PILOT = "pilot"  # author of labels with the command of a model that drove
-NOT_PEOPLE = frozenset({AUTO, PILOT})
+NOBODY = "nobody"  # of imported pictures that have not been labelled
+NOT_PEOPLE = frozenset({AUTO, PILOT, NOBODY})
 MAX_CLASSES = 99
 MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
 CUSTOM_TERMS = "_own"  # field of an index for all custom fields; no label has a key of that name
@@ -64,7 +65,8 @@ class Annotation(Struct, frozen=True, kw_only=True):
     created_by: Annotated[
         str,
         _meta(
-            'Author: "auto" for the driver\'s own command, "pilot" for a model\'s, else a person',
+            'Author: "auto" for the driver\'s own command, "pilot" for a model\'s, "nobody" for a '
+            "picture that has not been labelled, else a person",
             "none",
             "keyword",
             min_length=1,

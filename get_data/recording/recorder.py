@@ -5,8 +5,8 @@
     print(recorder.report)
 
 `record` takes a frame or an encoded JPEG file, which is kept byte for byte, so that drives recorded
-elsewhere can be imported. An importer is in no hurry and passes `wait=True`: then every picture is
-recorded, or RecordingFailed is raised.
+elsewhere can be imported, with what is known of their `origin`. An importer is in no hurry and
+passes `wait=True`: then every picture is recorded, or RecordingFailed is raised.
 """
 
 import os
@@ -39,6 +39,7 @@ from get_data.recording.wire import (
     QUEUE_S,
     ItemHeader,
     ItemKind,
+    Origin,
     Progress,
     Report,
     StopCode,
@@ -56,7 +57,7 @@ WRITER_STALL_TIMEOUT_S = 120.0  # for one item of a full queue; a card that stal
 
 _WRITER_EXIT_TIMEOUT_S = 120.0
 _WRITER_FAILED = "the writer process failed; the next script that reads the folder repairs it"
-_JPEG_OVERHEAD_BYTES = 65536  # tables and comments that a small JPEG file may carry
+_JPEG_OVERHEAD_BYTES = 65536  # tables and comments of a small JPEG file, or the origin of one
 
 
 class Recorder:
@@ -72,13 +73,15 @@ class Recorder:
         rate_hz: float = 20.0,
         resolution: tuple[int, int] = (160, 120),
         jpeg_quality: int,
+        max_jpeg_bytes: int = 0,
         min_free_bytes: int = MIN_FREE_BYTES,
         last_img_id_file: Path | None = None,
         started: datetime | None = None,
     ) -> None:
         """Repair what a killed recording left in the folder, and start the writer process.
 
-        `resolution` is the largest picture's (width, height) in pixels. The newest time of capture
+        `resolution` is the largest picture's (width, height) in pixels, `max_jpeg_bytes` the size
+        of the largest encoded one if that is more than its pixels have. The newest time of capture
         is kept in `last_img_id_file`, if given, for the next run's `CaptureClock`. The labels get a
         `session_id` of their own, from the time when the drive `started` (default: now).
 
@@ -122,8 +125,8 @@ class Recorder:
                 *journal.read_ids(folder / journal.ERASED),
             }
             # QUEUE_S of pictures, fewer where they would fill the memory of a Pi
-            pixels = resolution[0] * resolution[1]
-            item_bytes = HEADER_BYTES + pixels * 3 + _JPEG_OVERHEAD_BYTES
+            picture_bytes = max(resolution[0] * resolution[1] * 3, max_jpeg_bytes)
+            item_bytes = HEADER_BYTES + picture_bytes + _JPEG_OVERHEAD_BYTES
             slots = min(int(QUEUE_S * rate_hz), MAX_QUEUE_BYTES // item_bytes)
             self._queue = FrameQueue(slots=max(slots, 2), item_bytes=item_bytes)
             self._writer = self._start_writer(settings, lock_fd)
@@ -180,13 +183,14 @@ class Recorder:
         steering: float,
         throttle: float,
         by_pilot: bool = False,
+        origin: Origin | None = None,
         wait: bool = False,
     ) -> bool:
         """Queue a picture for writing; return False when it was dropped.
 
         `picture` is a frame (height, width, 3) in BGR, or the bytes of a JPEG file; `captured` is
         aware; steering and throttle are -1 to 1. `by_pilot`: a model gave the command, and the
-        label's `created_by` says so.
+        label's `created_by` says so. `origin` is for a picture that another tool took.
 
         A picture is dropped when the queue is full or recording has stopped. With `wait`, which is
         not for a drive, a full queue is waited for, and a stopped recording raises, here or (when
@@ -226,7 +230,7 @@ class Recorder:
         )
         put = self._put_waiting if wait else self._put
         # R1: once it is in the queue, the picture survives a kill of this process
-        if not put(header.pack(), body):
+        if not put(header.pack() + (msgspec.msgpack.encode(origin) if origin else b""), body):
             return self._drop(wait=wait)
         self._accepted += 1
         self._img_ids.add(img_id)

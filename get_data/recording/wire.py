@@ -70,13 +70,26 @@ class ItemHeader(NamedTuple):
 
     @classmethod
     def unpack(cls, raw: bytes | memoryview) -> Self:
-        """Return the header of a packed one."""
-        return cls(*_HEADER.unpack(raw))
+        """Return the header at the beginning of an item's head."""
+        return cls(*_HEADER.unpack_from(raw))
 
     @classmethod
     def erasure(cls, seconds: float) -> Self:
         """Return the header of an item that erases the last seconds."""
         return cls(ItemKind.ERASURE, False, int(seconds * 1e6), 0, 0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What another tool has recorded of an imported picture, see `edits.imported`.
+
+    It follows the header in the head of an item.
+    """
+
+    session_id: str
+    fields: dict[str, Any]
+    annotation: dict[str, Any]
+    to_delete: bool
 
 
 class StopCode(IntEnum):

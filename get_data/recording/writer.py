@@ -38,8 +38,10 @@ from get_data.recording.jpeg import encode_jpeg
 from get_data.recording.picture_quality import MEASURE_PERIOD_S, Measures
 from get_data.recording.summary import Recorded, add_statistics
 from get_data.recording.wire import (
+    HEADER_BYTES,
     ItemHeader,
     ItemKind,
+    Origin,
     Report,
     StopCode,
     WriterArguments,
@@ -50,6 +52,8 @@ SYNC_PERIOD_S = 1.0
 WRITER_NICENESS = 5  # on waking up, it lets the drive finish its turn
 MIN_THREADED_BYTES = 150_000  # a smaller frame is encoded before another thread wakes up
 ENCODER_THREADS = 2  # OpenCV releases the GIL while it encodes
+
+_decode_origin = msgspec.msgpack.Decoder(Origin).decode
 
 
 class Writer:
@@ -137,6 +141,15 @@ class Writer:
                 session_id=self._settings.session_id,
                 created_by=PILOT if header.by_pilot else AUTO,
             )
+            if len(item.head) > HEADER_BYTES:
+                origin = _decode_origin(item.head[HEADER_BYTES:])
+                document = edits.imported(
+                    document,
+                    session_id=origin.session_id,
+                    fields=origin.fields,
+                    annotation=origin.annotation,
+                    to_delete=origin.to_delete,
+                )
             # R5: reserve ids before the first picture, and before one beyond the reserve
             # (the clock jumped ahead)
             self._newest_us = max(self._newest_us, header.time_us)

@@ -22,6 +22,8 @@ export function badges(store, findings, position) {
     found.push({ sign: "○", text, kind: "unlabelled" });
   } else if (store.isNew(position)) {
     found.push({ sign: "+", text: "new label", kind: "edited" });
+  } else if (store.isNobodys(position)) {
+    found.push({ sign: "○", text: "not labelled", kind: "unlabelled" });
   } else if (store.isEdited(position)) {
     found.push({ sign: "✎", text: "changed", kind: "edited" });
   }

@@ -25,6 +25,7 @@ export const Flag = {
   RUN_START: 64,
   VALUED: 128,
   UNLABELLED: 256,
+  NOBODY: 512,
 };
 
 /** @type {readonly ClassName[]} */
@@ -226,6 +227,18 @@ export class Store extends EventTarget {
    */
   isUnlabelled(position) {
     return this.isNew(position) && !this.hasBothClasses(position);
+  }
+
+  /**
+   * Return whether the label of a picture says only that nobody has labelled it, as an import does.
+   * @param {number} position
+   */
+  isNobodys(position) {
+    return (
+      Boolean(this.flags[position] & Flag.NOBODY) &&
+      !this.isEdited(position) &&
+      this.now.reviewed[position] === 0
+    );
   }
 
   /**

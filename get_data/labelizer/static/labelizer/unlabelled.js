@@ -17,14 +17,14 @@ export function canBeLabelled(store, findings, position) {
 }
 
 /**
- * Return whether a picture still waits for its first label; not if its label was deleted before.
+ * Return whether a picture still waits for a person's label; not if its label was deleted before.
  * @param {Store} store
  * @param {PictureFindings} findings
  * @param {number} position
  */
 export function isToBeLabelled(store, findings, position) {
   return (
-    store.isUnlabelled(position) &&
+    (store.isUnlabelled(position) || store.isNobodys(position)) &&
     !store.settled[position] &&
     canBeLabelled(store, findings, position)
   );

@@ -1,0 +1,1 @@
+"""Sets and drives brought in from other tools, handed out to them, and frozen."""

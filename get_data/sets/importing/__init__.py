@@ -1,0 +1,1 @@
+"""Drives of other tools, read record by record and recorded as drives of ours."""
