@@ -173,7 +173,7 @@ def check_places(source: Path, target: Path) -> None:
         InputError: one of them is.
     """
     inner, outer = (Path(os.path.realpath(path.absolute(place))) for place in (target, source))
-    if outer.is_file():
+    if outer.is_file() and outer.suffix == ".json":  # a label file, beside its pictures
         outer = outer.parent
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):
         raise InputError(

@@ -1,0 +1,1 @@
+"""Drives of other tools, imported."""
