@@ -234,7 +234,7 @@ def car_setting(source: Source, classes: Classes) -> Document:
     """Return the `car_setting` of the labels: the source, and the span of the speed classes."""
     known = {"metadata": source.car_setting} if source.car_setting else {}
     return {
-        "source": {"format": source.description, **known},
+        edits.IMPORT_SOURCE: {"format": source.description, **known},
         "run": {"max_throttle": classes.max_throttle},
     }
 

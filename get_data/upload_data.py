@@ -80,9 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.update_index:
         return report_update(update_index(dry_run=args.dry_run), dry_run=args.dry_run)
 
-    recordings = [read(argument, args) for argument in args.labels]
+    recordings, marked = [], list[Entry]()
+    for argument in args.labels:
+        recording, left_out = read(argument, args)
+        recordings.append(recording)
+        marked += left_out
     entries = [entry for recording in recordings for entry in recording]
     check_pictures(recordings, new_index=args.new_index)
+    check_marked(marked, new_index=args.new_index)
 
     used = [] if args.dry_run else [entry.picture.parent for entry in entries]
     with (
@@ -102,26 +107,50 @@ def main(argv: Sequence[str] | None = None) -> int:
             output.progress_bar(results, total=total, description="uploading", unit="label")
         )
 
-    return report(done, dry_run=args.dry_run)
+    return report(done, marked=len(marked), dry_run=args.dry_run)
 
 
-def read(argument: Path, args: argparse.Namespace) -> list[Entry]:
-    """Return the labels to upload, with the paths of their pictures.
+def read(argument: Path, args: argparse.Namespace) -> tuple[list[Entry], list[Entry]]:
+    """Return the labels to upload, with the paths of their pictures, and those to leave out.
+
+    Those are records that were deleted in another tool, before their drive was imported.
 
     Raises:
         InputError: the file cannot be read, or has corrections or deletions.
     """
     labels, documents = files.read_labels(argument, repair=not args.dry_run)
     entries = read_entries(labels, args.pictures, documents, restore=args.restore)
+    uploaded, marked = list[Entry](), list[Entry]()
     for entry in entries:
-        if edits.is_marked_for_deletion(entry.document) or edits.replaced_fingerprint(
-            entry.document
+        is_marked = edits.is_marked_for_deletion(entry.document)
+        if edits.replaced_fingerprint(entry.document) or (
+            is_marked and not edits.is_imported(entry.document)
         ):
             raise InputError(
                 f"{labels}, entry {entry.img_id!r}: is a correction or a deletion; "
                 "apply this file with upload_to_db.py"
             )
-    return entries
+        (marked if is_marked else uploaded).append(entry)
+    return uploaded, marked
+
+
+def check_marked(marked: Sequence[Entry], *, new_index: bool) -> None:
+    """Check that the database has none of the labels that are marked for deletion.
+
+    Raises:
+        InputError: it has one, so the file asks for a deletion.
+    """
+    if not marked:
+        return
+    with open_database(new_index=new_index) as db:  # for reading: nothing is created
+        for batch in batches(marked):
+            known = db.index.find({entry.fingerprint for entry in batch})
+            for entry in batch:
+                if entry.fingerprint in known:
+                    raise InputError(
+                        f"{entry.picture.parent}, entry {entry.img_id!r}: is a deletion of a label "
+                        "that the database has; apply this file with upload_to_db.py"
+                    )
 
 
 def check_pictures(recordings: Iterable[Sequence[Entry]], *, new_index: bool) -> None:
@@ -173,7 +202,7 @@ def report_update(update: IndexUpdate, *, dry_run: bool) -> int:
     return exit_codes.DONE
 
 
-def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
+def report(results: Sequence[UploadOutcome], *, marked: int, dry_run: bool) -> int:
     """Print what was done and return the exit code."""
     counts: Counter[str] = Counter(result.status for result in results)
     pictures = len({result.key for result in results if result.picture_sent})
@@ -190,6 +219,9 @@ def report(results: Sequence[UploadOutcome], *, dry_run: bool) -> int:
         output.print_message(
             f"Left out {skipped} corrected or deleted in the database; --restore brings them back"
         )
+    if marked:
+        skipped = pluralize(marked, "label")
+        output.print_message(f"Left out {skipped} marked for deletion")
     differing = [result.difference for result in results if result.difference]
     amendable = [difference for difference in differing if not difference.is_overtaken]
     if amendable:

@@ -15,6 +15,8 @@ from get_data.labels.values import DEFAULT_SPAN, read_value, speed_span
 _REQUESTS = ("to_delete", "replaces")  # of a label file; no index stores them
 SHARED_KEYS = ("session_id", *SESSION_KEYS, "car_setting", "raw", "color", "transformation")
 """Fields that the labels of a drive have in common, beside custom ones."""
+IMPORT_SOURCE = "source"
+"""Key of `car_setting` in labels of imported drives: what they were imported from."""
 _PICTURE_REFERENCE = ("file_name", "s3_bucket", "s3_key", "picture_size", "picture_sha256")
 
 
@@ -99,6 +101,12 @@ def imported(
         "label_fingerprint": fingerprint(document["img_id"], changed),
     }
     return marked_for_deletion(copy) if to_delete else copy
+
+
+def is_imported(document: Document) -> bool:
+    """Return whether the label is of a drive that another tool has recorded."""
+    setting = document.get("car_setting")
+    return isinstance(setting, dict) and IMPORT_SOURCE in setting
 
 
 def without_annotation(

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 import path
-from get_data import import_drive, upload_data
+from get_data import import_drive, upload_data, upload_to_db
 from get_data.labels import label_file
 from get_data.quality import samples
 from tests.conftest import picture
@@ -100,6 +100,32 @@ def test_an_import_is_uploaded_once(call, tmp_path):
     assert call(upload_data, tmp_path / "one")[1]["created"] == 4
     counts = call(upload_data, tmp_path / "other")[1]
     assert (counts["created"], counts["there"]) == (0, 4)
+
+
+def test_records_that_were_deleted_before_are_not_uploaded(call, tmp_path):
+    tub = write_v2(tmp_path / "tub", [record(n) for n in range(5)], deleted={1, 3})
+    call(import_drive, tub, "-o", tmp_path / "drive")
+    code, counts, _ = call(upload_data, tmp_path / "drive")
+    assert (code, counts["created"], counts["pictures_sent"]) == (0, 3, 3)
+    assert call(upload_data, tmp_path / "drive")[1]["there"] == 3
+
+
+def test_a_deletion_of_a_label_that_the_database_has_is_no_upload(call, tmp_path):
+    """It was marked after it had been uploaded."""
+    call(
+        import_drive,
+        write_v2(tmp_path / "tub", [record(n) for n in range(3)]),
+        "-o",
+        tmp_path / "d",
+    )
+    assert call(upload_data, tmp_path / "d")[0] == 0
+    labels = label_file.read(tmp_path / "d" / label_file.NAME)
+    next(iter(labels.values()))["to_delete"] = True
+    label_file.write(tmp_path / "d" / label_file.NAME, labels)
+    code, counts, err = call(upload_data, tmp_path / "d")
+    assert (code, counts) == (2, None)
+    assert "upload_to_db.py" in err
+    assert call(upload_to_db, tmp_path / "d", "-y")[1]["deleted"] == 1
 
 
 KILLS = 6

@@ -88,7 +88,7 @@ def test_a_record_that_a_pilot_drove_says_so(call, tmp_path):
     call(import_drive, write_v2(tmp_path / "tub", records), "-o", tmp_path / "drive")
     labels = [*label_file.read(tmp_path / "drive" / label_file.NAME).values()]
     authors = [label["label"]["created_by"] for label in labels]
-    assert authors == ["auto", "autopilot", "autopilot", "auto"]
+    assert authors == ["auto", "pilot", "pilot", "auto"]
     assert [label.get("user/mode") for label in labels] == [None, "local_angle", "local", None]
     assert [{key: label[key] for key in extra} for label in labels] == [extra] * 4
 
