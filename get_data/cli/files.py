@@ -135,12 +135,28 @@ def read_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str,
         InputError: there is no label file, or it has an invalid label.
         StillRecording: another process is recording into the folder.
     """
+    file, preview = _find_labels(argument, repair=repair)
+    return file, label_file.read(file) if preview is None else preview
+
+
+def iter_labels(argument: Path) -> tuple[Path, Iterator[Document]]:
+    """Like read_labels(), for large sets: one label is read and checked at a time.
+
+    Raises:
+        InputError: there is no label file; or, while iterating, it has an invalid label.
+        StillRecording: another process is recording into the folder.
+    """
+    file, preview = _find_labels(argument)
+    return file, label_file.read_each(file) if preview is None else iter(preview.values())
+
+
+def _find_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str, Document] | None]:
+    """Return the label file for an argument, and its labels if a journal replaces its content."""
     folder, file = _folder_and_file(argument)
     if not _has_journal(folder) or (repair and _is_writable(folder)):
-        file = find_label_file(argument)
-        return file, label_file.read(file)
+        return find_label_file(argument), None
     if file.name != label_file.NAME:
-        return file, label_file.read(_existing(file, argument))
+        return _existing(file, argument), None
     try:
         with journal.folder_lock(folder) if repair else nullcontext():
             labels = journal.preview_merge(folder)

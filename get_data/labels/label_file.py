@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Raw
@@ -31,15 +31,34 @@ def read(path: Path) -> dict[str, Document]:
     if not isinstance(labels, dict):
         raise InputError(f"{path}: not a label file: expected an object of labels by img_id")
     for img_id, document in labels.items():
-        try:
-            label_id = validation.parse(document).img_id
-        except InputError as error:
-            raise InputError(f"{path}, entry {img_id!r}: {error}") from error
-        if label_id != img_id:
-            raise InputError(
-                f"{path}, entry {img_id!r}: its img_id is {label_id!r}; make them equal"
-            )
+        _check(path, img_id, document)
     return labels
+
+
+def read_each(path: Path) -> Iterator[Document]:
+    """Yield the labels of a file, each of them checked, with one of them in memory at a time.
+
+    Raises:
+        InputError: with the file, the entry and the value.
+    """
+    raw = strict_json.read_bytes(path, "a label file")
+    for entry in strict_json.iter_entries(raw, str(path)):
+        _check(path, entry.key, entry.value)
+        yield entry.value
+
+
+def _check(path: Path, img_id: str, document: object) -> None:
+    """Check the label of an entry.
+
+    Raises:
+        InputError: it is invalid, or of another picture than its entry says.
+    """
+    try:
+        label_id = validation.parse(document).img_id
+    except InputError as error:
+        raise InputError(f"{path}, entry {img_id!r}: {error}") from error
+    if label_id != img_id:
+        raise InputError(f"{path}, entry {img_id!r}: its img_id is {label_id!r}; make them equal")
 
 
 def entries(path: Path) -> Iterator[tuple[str, Raw]]:
@@ -91,34 +110,22 @@ def write(path: Path, labels: Mapping[str, Document | Raw]) -> None:
             file.add(img_id, msgspec.json.encode(labels[img_id]))
 
 
-class Writable(Protocol):
-    """Whatever takes bytes."""
-
-    def write(self, data: bytes, /) -> int:
-        """Write the data."""
-
-
 class LabelFileWriter:
     """A label file being written one label at a time, so it may be larger than memory."""
 
-    def __init__(self, file: Writable) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._count = 0
-
-    @property
-    def count(self) -> int:
-        """Number of labels so far."""
-        return self._count
+        self.count = 0
 
     def add(self, img_id: str, document: bytes) -> None:
         """Write an entry; `document` is one line of JSON."""
-        self._file.write(b",\n" if self._count else b"{\n")
+        self._file.write(b",\n" if self.count else b"{\n")
         self._file.write(msgspec.json.encode(img_id) + b":" + document)
-        self._count += 1
+        self.count += 1
 
     def close(self) -> None:
         """Complete the JSON object."""
-        self._file.write(b"\n}\n" if self._count else b"{}\n")
+        self._file.write(b"\n}\n" if self.count else b"{}\n")
 
 
 @contextmanager

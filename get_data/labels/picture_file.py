@@ -53,6 +53,14 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of a picture says; `colours` is 1 (grey) or 3."""
+
+    size: Size
+    colours: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Frame:
     """Header of a frame. `sampling`: horizontal and vertical factors by component."""
 
@@ -100,6 +108,15 @@ def read_size(content: bytes) -> Size:
     Raises:
         NotAPicture: it is no whole JPEG of sane size.
     """
+    return read_header(content).size
+
+
+def read_header(content: bytes) -> Header:
+    """Return size and number of colours of the picture.
+
+    Raises:
+        NotAPicture: it is no whole JPEG of sane size.
+    """
     if not content:
         raise NotAPicture("is empty")
     if len(content) > MAX_BYTES:
@@ -125,7 +142,7 @@ def read_size(content: bytes) -> Size:
     # The shortest code has one bit, so that every block takes one at least.
     if scans.started != frame.sampling.keys() or scans.data_bytes * 8 < frame.blocks():
         raise NotAPicture("is cut off")
-    return frame.size
+    return Header(frame.size, len(frame.sampling))
 
 
 def _segments(content: bytes, scans: _Scans) -> Iterator[tuple[int, int, int]]:

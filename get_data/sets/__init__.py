@@ -1,1 +1,1 @@
-"""Sets to train on: chosen, split, described; in and out of other tools; frozen."""
+"""Sets and drives brought in from other tools, handed out to them, and frozen."""

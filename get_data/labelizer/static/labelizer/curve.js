@@ -21,9 +21,6 @@ export class Curve {
     this.canvas = /** @type {HTMLCanvasElement} */ (byId("curve"));
     /** What only changes with labels, drive or zoom; copied for each picture. */
     this.layer = document.createElement("canvas");
-    /** Size of the canvas on the page; asking the page in each draw would cost a layout. */
-    this.width = this.canvas.clientWidth;
-    this.height = this.canvas.clientHeight;
     /** What the layer was drawn for. */
     this.drawn = "";
     this.changes = 0;
@@ -42,11 +39,7 @@ export class Curve {
       this.drawn = "";
       this.draw();
     });
-    new ResizeObserver(() => {
-      this.width = this.canvas.clientWidth;
-      this.height = this.canvas.clientHeight;
-      this.draw();
-    }).observe(this.canvas);
+    new ResizeObserver(() => this.draw()).observe(this.canvas);
   }
 
   /** Take over what a step changed. */
@@ -61,7 +54,8 @@ export class Curve {
 
   /** Draw the drive of the picture shown. */
   draw() {
-    const { canvas, session, layer, width, height } = this;
+    const { canvas, session, layer } = this;
+    const { clientWidth: width, clientHeight: height } = canvas;
     if (!width) return; // not in sight
     const scale = devicePixelRatio;
     const [pixelWidth, pixelHeight] = [Math.round(width * scale), Math.round(height * scale)];
@@ -151,7 +145,7 @@ export class Curve {
     const [driveFirst, driveEnd] = this.#drive(this.session.position);
     const span = Math.min(Math.max((end - first) * factor, MIN_SPAN), driveEnd - driveFirst);
     this.span = Math.round(span);
-    const part = x / this.width;
+    const part = x / this.canvas.clientWidth;
     this.#show(Math.round(first + part * (end - first) - part * this.span));
     this.draw();
   }
@@ -196,19 +190,19 @@ export class Curve {
   /** @param {number} x */
   #positionAt(x) {
     const [first, end] = this.sight;
-    const position = first + Math.floor((x / this.width) * (end - first));
+    const position = first + Math.floor((x / this.canvas.clientWidth) * (end - first));
     return Math.min(Math.max(position, first), end - 1);
   }
 
   /** Return x of the middle of a picture. @param {number} position */
   #xOf(position) {
     const [first, end] = this.sight;
-    return ((position - first + 0.5) / (end - first)) * this.width;
+    return ((position - first + 0.5) / (end - first)) * this.canvas.clientWidth;
   }
 
   /** Return y of a steering; to the right is up. @param {number} steering */
   #yOf(steering) {
-    const half = this.height / 2;
+    const half = this.canvas.clientHeight / 2;
     return half - Math.min(Math.max(steering, -1), 1) * (half - PADDING_PX);
   }
 
@@ -226,7 +220,7 @@ export class Curve {
     );
     const context = this.layer.getContext("2d");
     if (!context) return;
-    const { width, height } = this;
+    const { clientWidth: width, clientHeight: height } = this.canvas;
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, width, height);
     context.fillStyle = this.colours.line;
@@ -250,7 +244,7 @@ export class Curve {
   #strokeCurve(context, values) {
     const { flags } = this.session.store;
     const [first, end] = this.sight;
-    const step = Math.max((end - first) / this.width, 1);
+    const step = Math.max((end - first) / this.canvas.clientWidth, 1);
     context.beginPath();
     let isGap = true;
     for (let from = first; from < end; from += step) {
@@ -286,7 +280,7 @@ export class Curve {
     const { suspicion, model } = this.session;
     if (!model.isReady) return;
     const [first, end] = this.sight;
-    const { width, height } = this;
+    const { clientWidth: width, clientHeight: height } = this.canvas;
     const mark = Math.max(width / (end - first), 1.5);
     context.fillStyle = this.colours.bad;
     // One mark a pixel is enough.
@@ -303,7 +297,7 @@ export class Curve {
   /** @param {CanvasRenderingContext2D} context */
   #drawSelection(context) {
     const { selected, selectedCount, rangeStart } = this.session;
-    const { width, height } = this;
+    const { clientWidth: width, clientHeight: height } = this.canvas;
     const [first, end] = this.sight;
     context.fillStyle = this.colours["accent-soft"];
     if (rangeStart !== null) context.fillRect(this.#xOf(rangeStart) - 1, 0, 2, height);
@@ -323,7 +317,7 @@ export class Curve {
     const { position, store } = this.session;
     const x = this.#xOf(position);
     context.fillStyle = this.colours.ink;
-    context.fillRect(Math.round(x) - 0.5, 0, 1, this.height);
+    context.fillRect(Math.round(x) - 0.5, 0, 1, this.canvas.clientHeight);
     const steering = store.value(position, "direction");
     if (Number.isNaN(steering)) return;
     context.beginPath();

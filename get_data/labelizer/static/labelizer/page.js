@@ -48,8 +48,6 @@ export class Page {
     this.session = session;
     this.store = session.store;
     this.placeKey = placeKey;
-    /** What of Single and Grid waits until all that happens at once has happened. */
-    this.stale = { picture: false, labels: false };
     this.player = new Player(session, (painting, to) => this.#commitPainting(painting, to));
     this.single = new Single(session, pictures, layout, (position) => this.#noteBroken(position));
     this.grid = new Grid(session, pictures);
@@ -117,7 +115,7 @@ export class Page {
     const { model } = this.session;
     this.panel.renderModel();
     this.overview.render();
-    this.#renderLabelsSoon();
+    if (this.session.view !== "overview") this.#renderLabels();
     if (model.status === "failed") toast(modelText(model));
   }
 
@@ -137,29 +135,28 @@ export class Page {
   }
 
   #listenToSession() {
-    const { session, panel, grid } = this;
+    const { session, panel, single, grid } = this;
     session.addEventListener("view", () => this.#renderView());
     session.addEventListener("place", () => {
-      if (session.view === "single") this.#renderSingleSoon();
+      if (session.view === "single") single.render();
       if (session.view === "grid") grid.reveal();
       panel.renderJson();
       this.storePlaceSoon();
     });
     session.addEventListener("order", () => {
       panel.renderFilter();
-      if (session.view === "single") this.#renderSingleSoon();
-      if (session.view === "grid") this.#render("grid");
+      if (session.view === "single" || session.view === "grid") this.#render(session.view);
       this.storePlaceSoon();
     });
     session.addEventListener("filter", () => this.#storePlace());
     session.addEventListener("selection", () => {
       panel.renderSelection();
-      this.#renderLabelsSoon();
+      this.#renderLabels();
     });
     session.addEventListener("active", () => {
       const button = byId("switch-attribute");
       button.replaceChildren(`Digits set ${session.active} `, make("kbd", {}, "T"));
-      this.#renderLabelsSoon();
+      single.renderLabel();
     });
     session.addEventListener("read-only", () => {
       document.body.classList.toggle("read-only", session.readOnly);
@@ -172,7 +169,7 @@ export class Page {
     const { session, store, outbox, writer, player, panel } = this;
     store.addEventListener("change", () => {
       panel.renderCounts();
-      this.#renderLabelsSoon();
+      this.#renderLabels();
       if (session.view === "review" || session.view === "overview") this.#render(session.view);
     });
     player.addEventListener("change", () => this.#renderPlayer());
@@ -209,27 +206,10 @@ export class Page {
     } else this[view].render();
   }
 
-  /** Render the picture of Single and its label, once for all that one key changes. */
-  #renderSingleSoon() {
-    this.stale.picture = true;
-    this.#renderLabelsSoon();
-  }
-
-  /** Render the labels of the pictures in sight, once for all that one key changes. */
-  #renderLabelsSoon() {
-    if (this.stale.labels) return;
-    this.stale.labels = true;
-    queueMicrotask(() => this.#renderStale());
-  }
-
-  #renderStale() {
-    const { session, single, grid, stale } = this;
-    if (session.view === "grid") grid.renderLabels();
-    if (session.view === "single") {
-      if (stale.picture) single.render();
-      else single.renderLabel();
-    }
-    this.stale = { picture: false, labels: false };
+  /** Render the labels of the pictures in sight. */
+  #renderLabels() {
+    if (this.session.view === "single") this.single.renderLabel();
+    if (this.session.view === "grid") this.grid.renderLabels();
   }
 
   #renderView() {

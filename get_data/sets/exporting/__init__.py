@@ -1,0 +1,1 @@
+"""Sets written for other tools: one module a format, above what the formats share."""
