@@ -62,7 +62,7 @@ bench: $(READY_TO_TEST)
 
 lock: $(READY_TO_TEST)
 	for lock in "desk.txt requirements.txt" "pi.txt requirements-pi.txt" \
-	  "dev.txt requirements.txt requirements-dev.txt requirements-lint.txt"; do \
+	  "dev.txt requirements.txt requirements-export.txt requirements-dev.txt requirements-lint.txt"; do \
 	  set -- $$lock; output=$$1; shift; \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-annotate --upgrade "$$@" --output-file locks/$$output || exit; done
@@ -82,9 +82,9 @@ $(READY): requirements.txt
 	@$(PIP) -r requirements.txt
 	@touch $@
 
-$(READY_TO_TEST): $(READY) pyproject.toml requirements-dev.txt
+$(READY_TO_TEST): $(READY) pyproject.toml requirements-dev.txt requirements-export.txt
 	@echo "Installing requirements-dev.txt into .venv (first run only, about a minute)"
-	@$(PIP) -r requirements-dev.txt
+	@$(PIP) -r requirements-dev.txt -r requirements-export.txt
 	@touch $@
 
 # Node.js comes from PyPI and the tools that it runs from npm, so that no system package is needed.

@@ -43,11 +43,11 @@ def test_driving_needs_nothing_of_the_database():
 
 
 @pytest.mark.parametrize(
-    "module", ["upload_data", "upload_to_db", "search_and_download", "free_space"]
+    "module", ["upload_data", "upload_to_db", "search_and_download", "free_space", "export_set"]
 )
 def test_the_desk_needs_no_opencv_and_no_car(module):
     modules = loaded(f"get_data.{module}")
-    assert modules & {"cv2", "numpy"} == set()
+    assert modules & {"cv2", "numpy", "pyarrow"} == set()
     assert within("car", modules) == set()
 
 
@@ -91,6 +91,14 @@ def test_the_quality_of_a_set_needs_labels_and_pictures_only():
     assert "cv2" in modules
     ours = within("get_data", modules)
     assert {name.split(".")[1] for name in ours if "." in name} == {"labels", "quality"}
+    assert within("car", modules) | (modules & TEAM) == set()
+
+
+def test_exports_need_labels_and_pictures_only():
+    modules = loaded_by("get_data/sets/exporting")
+    assert "pyarrow" in modules
+    ours = within("get_data", modules)
+    assert {name.split(".")[1] for name in ours if "." in name} == {"labels", "sets"}
     assert within("car", modules) | (modules & TEAM) == set()
 
 

@@ -11,7 +11,10 @@ import path
 LOCKS = {
     "desk.txt": ["requirements.txt"],
     "pi.txt": ["requirements-pi.txt"],
-    "dev.txt": ["requirements.txt", "requirements-dev.txt", "requirements-lint.txt"],
+    "dev.txt": [
+        *("requirements.txt", "requirements-export.txt"),
+        *("requirements-dev.txt", "requirements-lint.txt"),
+    ],
 }
 PYTHONS = ["3.11", "3.12", "3.13"]
 

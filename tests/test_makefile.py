@@ -13,6 +13,7 @@ MAKE_READS = (
     "pyproject.toml",
     "requirements.txt",
     "requirements-dev.txt",
+    "requirements-export.txt",
     "requirements-lint.txt",
     "package.json",
     "package-lock.json",

@@ -9,6 +9,7 @@ import pytest
 from get_data import (
     check_set,
     contact_sheet,
+    export_set,
     search_and_download,
     upload_data,
     write_label_template,
@@ -38,6 +39,12 @@ DISKS = [
     ("template", write_label_template, ["-o", "disk/x.json"], "disk/x.json cannot be written"),
     ("sheet", contact_sheet, ["drive", "-o", "disk/x.png"], "disk/x.png cannot be written"),
     ("page", check_set, ["drive", "--html", "disk/x.html"], "disk/x.html cannot be written"),
+    (
+        "export",
+        export_set,
+        ["drive", "-o", "disk/x", "--format", "csv"],
+        "disk/x cannot be written",
+    ),
     ("search", search_and_download, ["-p", "disk"], "disk/labels.json cannot be written"),
     ("upload", upload_data, ["new"], "disk/home/database"),
     ("repair", upload_data, ["disk/killed"], "disk/killed/labels"),

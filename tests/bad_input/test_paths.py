@@ -5,6 +5,7 @@ import pytest
 from get_data import (
     check_set,
     contact_sheet,
+    export_set,
     free_space,
     search_and_download,
     upload_data,
@@ -88,6 +89,27 @@ FREE_SPACE = [
 ]
 
 
+EXPORTS = [
+    ("no such folder", ["none"], ["none does not exist"]),
+    ("no labels.json", ["."], [". has no labels.json"]),
+    ("a picture", ["drive/x.jpg"], ["x.jpg does not exist"]),
+    ("a device", ["/dev/zero"], ["/dev/zero is not a regular file"]),
+    ("no format", ["drive", "-o", "new"], ["the following arguments are required: --format"]),
+    ("a format unknown", ["drive", "-o", "new", "--format", "zip"], ["--format: invalid choice"]),
+    ("no output", ["drive", "--format", "csv"], ["required: -o/--output"]),
+    ("output exists", ["drive", "-o", "home", "--format", "csv"], ["home exists"]),
+    ("output in the set", ["drive", "-o", "drive/x", "--format", "csv"], ["drive/x is inside"]),
+    ("output nowhere", ["drive", "-o", "none/x", "--format", "csv"], ["none is not a folder"]),
+    ("output too long", ["drive", "-o", LONG, "--format", "csv"], ["File name too long"]),
+    ("output empty", ["drive", "-o", "", "--format", "csv"], ["-o/--output: expected a file"]),
+    (
+        "output in the database",
+        ["drive", "-o", "home/database/x", "--format", "csv"],
+        ["is inside the local database"],
+    ),
+]
+
+
 def nothing(_workspace):
     """Prepare nothing."""
 
@@ -97,6 +119,49 @@ ROWS = [
         Row(f"free: {name}", free_space, arguments, 2, facts)
         for name, arguments, facts in FREE_SPACE
     ],
+    *[
+        Row(
+            f"export: {name}",
+            export_set,
+            arguments
+            if "--format" in arguments or "-o" in arguments
+            else [*arguments, "-o", "new", "--format", "csv"],
+            2,
+            facts,
+        )
+        for name, arguments, facts in EXPORTS
+    ],
+    Row(
+        "export: labels broken",
+        export_set,
+        ["drive", "-o", "new", "--format", "csv"],
+        2,
+        ["drive/labels.json, line 1, column 2: not JSON"],
+        file_with("drive/labels.json", "{"),
+    ),
+    Row(
+        "export: labels are a link",
+        export_set,
+        ["new", "-o", "out", "--format", "csv"],
+        2,
+        ["new has none of the pictures"],
+        all_of(folder("new"), link("new/labels.json", "../drive/labels.json")),
+    ),
+    Row(
+        "export: no labels",
+        export_set,
+        ["new", "-o", "out", "--format", "csv"],
+        2,
+        ["has no labels to export"],
+        lambda p: save(p / "new", []),
+    ),
+    Row(
+        "export: nowhere to be created",
+        export_set,
+        ["drive", "-o", NOWHERE, "--format", "csv"],
+        1,
+        [f"{NOWHERE} cannot be written"],
+    ),
     *[
         Row(f"path: {name}", script, arguments, 2, facts)
         for name, arguments, facts in PATHS

@@ -17,7 +17,10 @@ from pathlib import Path
 
 import path
 
-REQUIREMENTS = ("requirements.txt", "requirements-pi.txt", "requirements-dev.txt")
+REQUIREMENTS = (
+    *("requirements.txt", "requirements-export.txt"),
+    *("requirements-pi.txt", "requirements-dev.txt"),
+)
 
 _UV_COMMAND = (sys.executable, "-m", "uv", "--no-python-downloads", "--directory", path.ROOT)
 
