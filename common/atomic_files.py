@@ -4,8 +4,8 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from typing import BinaryIO
@@ -62,6 +62,50 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         raise WriteFailed(
             f"{target} is replaced, but may not survive a power cut: {error.strerror}"
         ) from error
+
+
+@contextmanager
+def write_together(
+    first: Path, others: Sequence[Path], *, outdated: Sequence[Path] = ()
+) -> Iterator[list[BinaryIO]]:
+    """Open temporary files that replace `first` and the `others` when the block ends.
+
+    The others describe the first. They are removed before it is replaced, and appear after it: one
+    that exists belongs to the first as it is, whenever the program is killed. `outdated` files are
+    removed with them. If the block ends with an error, or a file cannot be written, all are as
+    before.
+
+    Raises:
+        InputError: one of them is a link.
+        WriteFailed: one could not be written; no temporary file is left.
+    """
+    targets = [first, *others]
+    target = first
+    try:
+        with ExitStack() as stack:
+            files = []
+            for target in targets:
+                links.check_not_link(target)
+                prefix = f"{target.name[:40]}."
+                remove_stale_files(target.parent, prefix)
+                files.append(stack.enter_context(temporary_file(target.parent, prefix)))
+                _copy_permissions(files[-1], target)
+            target = first
+            yield files
+            for file in files:
+                file.flush()
+                sync(file.fileno())
+            # nothing that may fail for lack of space is left to do
+            for target in (*others, *outdated):
+                target.unlink(missing_ok=True)
+            for folder in {target.parent for target in others}:
+                sync_folder(folder)
+            for target, file in zip(targets, files, strict=True):
+                Path(file.name).replace(target)
+            for folder in {target.parent for target in targets}:
+                sync_folder(folder)
+    except OSError as error:
+        raise WriteFailed(f"{target} cannot be written: {error.strerror}") from error
 
 
 def _copy_permissions(file: BinaryIO, target: Path) -> None:

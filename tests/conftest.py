@@ -29,7 +29,7 @@ from get_data.labels.schema import Document
 from tests.helpers import jpeg_files
 from tests.servers.addresses import Cluster, Gateway, new_name
 
-pytest_plugins = ["tests.layouts.fixtures", "tests.servers.fixtures"]
+pytest_plugins = ["tests.environments.fixtures", "tests.layouts.fixtures", "tests.servers.fixtures"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

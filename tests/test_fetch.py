@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.environments import readers
 from tests.pi import libraries, namespace, wheels
 from tests.servers import __main__ as servers_script
 from tests.servers import fetch, fetching, needs
@@ -132,6 +133,7 @@ def test_what_some_tests_need_is_named_and_in_ci_a_failure(newer_java, monkeypat
         (fetch, ("versitygw", "elasticsearch")),
         (libraries, ("rpi_gpio", "edges")),
         (wheels, ("picamera2",)),
+        (readers, ("fetch",)),
     ):
         for name in names:
             monkeypatch.setattr(module, name, lambda *_, name=name: fetched.append((name, *_)))

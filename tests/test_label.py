@@ -45,7 +45,7 @@ def test_fingerprint_is_the_published_one(created_by, direction, speed, expected
 def test_example_is_valid_and_has_every_key_but_those_of_corrections():
     example = edits.example_label()
     validation.parse(example)
-    assert set(example) == schema.RESERVED - {"to_delete", "replaces", "amended_by"}
+    assert set(example) == schema.RESERVED - {"to_delete", "replaces", "split", "amended_by"}
 
 
 def test_parse_takes_a_label_with_keys_of_ones_own():
@@ -302,7 +302,7 @@ def test_schema_describes_every_field_with_unit_and_range(name, says):
 
 
 def test_every_field_of_the_declaration_has_an_index_type():
-    asked = {"to_delete", "replaces"}  # a wish of a label file, never in an index
+    asked = {"to_delete", "replaces", "split"}  # only in a label file, never in an index
     top = {name.partition(".")[0] for name in schema.INDEX_TYPES}
     assert top == set(schema.Label.__struct_fields__) - asked
 

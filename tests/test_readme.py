@@ -43,9 +43,9 @@ def options(script, capsys):
 
 
 def paragraph(script):
-    """The paragraph of a script on the page of all scripts."""
+    """The paragraphs of a script on the page of all scripts."""
     (found,) = re.findall(
-        rf"^\*\*`{script.name}.*?(?=\n\n|\Z)", SCRIPTS_PAGE, re.DOTALL | re.MULTILINE
+        rf"^\*\*`{script.name}.*?(?=\n\n\*\*`|\n\n#|\Z)", SCRIPTS_PAGE, re.DOTALL | re.MULTILINE
     )
     return found
 

@@ -12,6 +12,7 @@ from get_data.database.search.search_query import (
     SearchQuery,
     parse_search_query,
     read_search_query,
+    to_json,
 )
 from get_data.labels import schema
 
@@ -103,6 +104,27 @@ def test_a_text_that_starts_with_a_brace_is_the_query_itself(before):
     assert clause == Clause("driver", "exists")
 
 
+@pytest.mark.parametrize("value", ["race", 0, 1.5, True])
+def test_a_value_is_short_for_a_term(value):
+    [clause] = parse_search_query({"a": value}).clauses
+    assert clause == Clause("a", "term", arguments={"value": value})
+
+
+@pytest.mark.parametrize("occur", ["must", "filter", "should", "must_not"])
+def test_a_query_is_written_in_its_long_form_and_is_the_same_again(occur):
+    query = parse_search_query(
+        {
+            "event": [{"type": "match", "field": "text", "query": "race"}, {"type": "exists"}],
+            "driver": "Zoé",
+            "track": {"type": "terms", "value": ["a", "b"], "bool": occur},
+            "comment": {"type": ""},
+        }
+    )
+    content = to_json(query)
+    assert parse_search_query(content) == query
+    assert content["driver"] == [{"type": "term", "bool": "must", "value": "Zoé"}]
+
+
 @pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(
     ("text", "expected"),
@@ -114,9 +136,10 @@ def test_a_text_that_starts_with_a_brace_is_the_query_itself(before):
         ('{"a": {"type": "term", "type": ""}}', "'type'"),
         ('{"a": {"type": "term", "value": "\\ud800"}}', "surrogate"),
         ('{"a": ' * 100_000, "nested too deep"),
-        ('{"a": "race"}', 'the query, a: expected an object such as {"type"'),
-        ('{"a": [{"type": "term"}, 1]}', "the query, a, clause 2: expected an object"),
-        ('{"a": null}', "the query, a: expected an object"),
+        ('{"a": ["race"]}', 'to match any of several values, use {"type": "terms"'),
+        ('{"a": [{"type": "term"}, 1]}', "the query, a: expected a list of clauses"),
+        ('{"a": [{"type": "term"}, null]}', "the query, a, clause 2: expected a value, or"),
+        ('{"a": null}', "the query, a: expected a value, or"),
         ('{"": {"type": "term"}}', "a key is empty"),
         ('{"a": {"value": 1}}', 'a: "type" is missing'),
         ('{"a": {"type": 1}}', 'a: "type" is 1; expected a text'),

@@ -4,11 +4,11 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -45,6 +45,17 @@ class DownloadOutcome:
     status: Literal["fetched", "existing", "listed", "failed"]
     other_labels: int = 0
     reason: str = ""
+
+
+class LabelWriter(Protocol):
+    """Whatever takes the labels of a download, by id, in ascending order."""
+
+    @property
+    def count(self) -> int:
+        """Number of labels so far."""
+
+    def add(self, img_id: str, document: bytes) -> None:
+        """Write a label; `document` is one line of JSON."""
 
 
 def newest_labels(documents: Iterable[bytes]) -> Iterator[Hit]:
@@ -86,13 +97,15 @@ def download(
     verify: bool = False,
     limit: int | None = None,
     keep_labels: bool = False,
+    open_output: Callable[[Path], AbstractContextManager[LabelWriter]] = label_file.open_writer,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[DownloadOutcome]:
     """Download the pictures to a folder and their labels to a file; yield each picture's outcome.
 
     A picture that is here is kept if it has the size that its label states, with `verify` also the
     hash. The label file is replaced atomically at the end; it lists all matches but the failed
-    ones. With `keep_labels` it is not replaced by an empty one.
+    ones. With `keep_labels` it is not replaced by an empty one. `open_output` opens it, with
+    whatever is written beside it.
 
     Raises:
         DatabaseError: the store cannot be reached; the label file is unchanged.
@@ -105,7 +118,7 @@ def download(
     with (
         cancel_on_error(threads(THREADS)) as pool,
         suppress(_NothingToList),
-        label_file.open_writer(labels) as file,
+        open_output(labels) as file,
     ):
         # batch by batch, so memory does not grow with the number of matches
         for batch in batches(islice(newest_labels(documents), limit)):

@@ -23,10 +23,24 @@ def check(query: SearchQuery, index: LabelIndex) -> None:
         DatabaseError: the index cannot be searched.
     """
     paths = dict.fromkeys(clause.path for clause in query.clauses if _is_undeclared(clause))
-    unknown = [path for path in paths if not has_field(index, path)]
-    if unknown and index.count(SearchQuery()):
-        hint = similar_fields(index, unknown[0])
-        raise InputError(f"the query, {unknown[0]}: no label has such a field{hint}")
+    for path in paths:
+        check_field(path, index, "the query")
+
+
+def check_field(path: str, index: LabelIndex, where: str) -> None:
+    """Check that a field exists; `where` names its place in messages.
+
+    In an index without labels any custom field may exist.
+
+    Raises:
+        InputError: it does not exist; the message names similar ones.
+        DatabaseError: the index cannot be searched.
+    """
+    if not _is_undeclared(Clause(path, "exists")) or has_field(index, path):
+        return
+    if index.count(SearchQuery()):
+        hint = similar_fields(index, path)
+        raise InputError(f"{where}, {path}: no label has such a field{hint}")
 
 
 def has_field(index: LabelIndex, path: str) -> bool:

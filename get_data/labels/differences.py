@@ -18,6 +18,7 @@ _IGNORED = frozenset(
     (
         *("upload_date", "amended_by", "s3_bucket", "s3_key"),
         *("picture_size", "picture_sha256", "file_name", "to_delete", "replaces"),
+        "split",
     )
 )
 _ABSENT = object()

@@ -6,13 +6,14 @@ same event, track, driver, comment and car, and no pause lies between them. The 
 one folder may hold several drives, and a fetched set mixes them.
 """
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
 
-from common.times import parse_time
+from common.times import parse_time, to_microseconds
 from get_data.labels.ids import parse_img_id
 from get_data.labels.schema import SESSION_KEYS, Document
 
@@ -54,19 +55,62 @@ def drive_key(document: object) -> DriveKey:
 
 def group_by_drive(keys: Sequence[DriveKey], times: Sequence[datetime]) -> list[list[int]]:
     """Return the indices of each drive by time, drives by their first picture; ties by index."""
+    return _group(keys, [to_microseconds(time) for time in times])
+
+
+class DriveRegister:
+    """Drives of labels that come one after the other, and of which only key and time are kept.
+
+    `times_us`: times of capture, in microseconds since 1970, in the order of the labels.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[DriveKey, int] = {}
+        self._keys = array("l")
+        self.times_us = array("q")
+
+    def __len__(self) -> int:
+        return len(self.times_us)
+
+    def add(self, document: Document) -> None:
+        """Add a label."""
+        key = drive_key(document)
+        self._keys.append(self._numbers.setdefault(key, len(self._numbers)))
+        self.times_us.append(to_microseconds(time_of(document)))
+
+    def drives(self, positions: Sequence[int] | None = None) -> list[list[int]]:
+        """Return the positions of each drive's labels, as `group_by_drive` does.
+
+        `positions`: ascending; the drives that these labels alone make (default: all labels).
+        """
+        keys = list(self._numbers)
+        if positions is None:
+            return _group([keys[number] for number in self._keys], self.times_us)
+        found = _group(
+            [keys[self._keys[position]] for position in positions],
+            [self.times_us[position] for position in positions],
+        )
+        return [[positions[index] for index in drive] for drive in found]
+
+
+def _group(keys: Sequence[DriveKey], times_us: Sequence[int]) -> list[list[int]]:
     by_key: defaultdict[DriveKey, list[int]] = defaultdict(list)
-    for index in sorted(range(len(keys)), key=lambda index: times[index]):
+    for index in sorted(range(len(keys)), key=lambda index: times_us[index]):
         by_key[keys[index]].append(index)
     drives = []
     for key, indices in by_key.items():
         is_session = len(key) == 1
-        drives += [indices] if is_session else _split_at_pauses(indices, times)
-    return sorted(drives, key=lambda drive: (times[drive[0]], drive[0]))
+        drives += [indices] if is_session else _split_at_pauses(indices, times_us)
+    return sorted(drives, key=lambda drive: (times_us[drive[0]], drive[0]))
 
 
 def find_pauses(times: Sequence[datetime]) -> list[int]:
     """Return the indices, of ascending times, that follow a pause."""
-    intervals_s = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
+    return _find_pauses([to_microseconds(time) for time in times])
+
+
+def _find_pauses(times_us: Sequence[int]) -> list[int]:
+    intervals_s = [(later - earlier) / 1e6 for earlier, later in pairwise(times_us)]
     limit_s = pause_limit_s(median(intervals_s)) if intervals_s else 0.0
     return [index for index, gap_s in enumerate(intervals_s, start=1) if gap_s > limit_s]
 
@@ -79,8 +123,8 @@ def pause_limit_s(period_s: float) -> float:
     return max(MIN_PAUSE_S, PAUSE_PERIODS * period_s)
 
 
-def _split_at_pauses(indices: list[int], times: Sequence[datetime]) -> list[list[int]]:
-    starts = [0, *find_pauses([times[index] for index in indices])]
+def _split_at_pauses(indices: list[int], times_us: Sequence[int]) -> list[list[int]]:
+    starts = [0, *_find_pauses([times_us[index] for index in indices])]
     ends = [*starts[1:], len(indices)]
     return [indices[start:end] for start, end in zip(starts, ends, strict=True)]
 

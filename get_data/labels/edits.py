@@ -12,7 +12,7 @@ from get_data.labels.schema import AUTO, MD5, RESERVED, SESSION_KEYS, Document
 from get_data.labels.unicode_forms import to_nfc
 from get_data.labels.values import DEFAULT_SPAN, read_value, speed_span
 
-_REQUESTS = ("to_delete", "replaces")  # of a label file; no index stores them
+_ONLY_IN_FILES = ("to_delete", "replaces", "split")  # of a label file; no index stores them
 SHARED_KEYS = ("session_id", *SESSION_KEYS, "car_setting", "raw", "color", "transformation")
 """Fields that the labels of a drive have in common, beside custom ones."""
 IMPORT_SOURCE = "source"
@@ -165,7 +165,7 @@ def uploaded(
 ) -> Document:
     """Return a copy as an index stores it, with the picture reference and the time of upload.
 
-    It is normalized. What only a label file may ask for (`to_delete`, `replaces`) is left out.
+    It is normalized. What only a label file has (`to_delete`, `replaces`, `split`) is left out.
     """
     stored = {
         **normalized(document),
@@ -175,7 +175,7 @@ def uploaded(
         "picture_sha256": sha256(picture),
         "upload_date": format_time(upload_time),
     }
-    return {name: value for name, value in stored.items() if name not in _REQUESTS}
+    return {name: value for name, value in stored.items() if name not in _ONLY_IN_FILES}
 
 
 def completed(document: Document, stored: Document) -> Document:
@@ -184,7 +184,7 @@ def completed(document: Document, stored: Document) -> Document:
     A file from an earlier version lacks the fields declared since, which is no request to remove
     them. A custom field that the file lacks stays removed.
     """
-    declared = {name: stored[name] for name in RESERVED & stored.keys() - set(_REQUESTS)}
+    declared = {name: stored[name] for name in RESERVED & stored.keys() - set(_ONLY_IN_FILES)}
     annotation = {**stored.get("label", {}), **document["label"]}
     return {**declared, **document, "label": annotation}
 
@@ -193,7 +193,7 @@ def amended(
     document: Document, *, stored: Document, amended_by: str, upload_time: datetime
 ) -> Document:
     """Return a copy that may replace the stored label: its picture reference is the stored one."""
-    kept = (*_REQUESTS, *_PICTURE_REFERENCE)
+    kept = (*_ONLY_IN_FILES, *_PICTURE_REFERENCE)
     content = normalized(completed(document, stored))
     return {
         **{name: value for name, value in content.items() if name not in kept},

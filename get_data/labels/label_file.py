@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 import msgspec
 from msgspec import Raw
@@ -110,22 +110,34 @@ def write(path: Path, labels: Mapping[str, Document | Raw]) -> None:
             file.add(img_id, msgspec.json.encode(labels[img_id]))
 
 
+class Writable(Protocol):
+    """Whatever takes bytes."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write the data."""
+
+
 class LabelFileWriter:
     """A label file being written one label at a time, so it may be larger than memory."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Writable) -> None:
         self._file = file
-        self.count = 0
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """Number of labels so far."""
+        return self._count
 
     def add(self, img_id: str, document: bytes) -> None:
         """Write an entry; `document` is one line of JSON."""
-        self._file.write(b",\n" if self.count else b"{\n")
+        self._file.write(b",\n" if self._count else b"{\n")
         self._file.write(msgspec.json.encode(img_id) + b":" + document)
-        self.count += 1
+        self._count += 1
 
     def close(self) -> None:
         """Complete the JSON object."""
-        self._file.write(b"\n}\n" if self.count else b"{}\n")
+        self._file.write(b"\n}\n" if self._count else b"{}\n")
 
 
 @contextmanager

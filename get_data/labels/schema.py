@@ -181,6 +181,13 @@ class Label(Struct, frozen=True, kw_only=True):
     amended_by: Annotated[
         str, _meta('Login name of who amended the label last; "" if nobody did', "none", "keyword")
     ] = ""
+    split: (
+        Annotated[
+            str,
+            _meta('Part of a fetched set: "train", "val" or "test"; not stored', "none", "none"),
+        ]
+        | UnsetType
+    ) = UNSET
     label_fingerprint: Annotated[
         str,
         _meta(

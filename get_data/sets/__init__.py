@@ -1,1 +1,1 @@
-"""Sets and drives brought in from other tools, handed out to them, and frozen."""
+"""Sets to train on: chosen, split, described; in and out of other tools; frozen."""

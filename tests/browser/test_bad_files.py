@@ -286,4 +286,5 @@ def test_a_changed_label_file_can_be_opened_anew(tmp_path, start, open_page):
     page.wait_for_load_state()
     ready(page)
     expect(page.locator("#progress-count")).to_have_text("0 of 12 reviewed, 0 %")
+    page.click("nav [data-view=single]")
     assert current(page) == img_id(0)

@@ -8,6 +8,7 @@ import pytest
 import path
 from get_data import search_and_download, upload_data
 from get_data.labels import ids, label_file
+from get_data.sets import set_file
 from tests.conftest import document, picture, save
 from tests.helpers.label_files import mark_for_deletion
 
@@ -26,7 +27,11 @@ def test_concurrent_searches_into_one_folder_leave_it_complete(call, tmp_path):
     labels = label_file.read(training / label_file.NAME)
     names = {label["file_name"] for label in labels.values()}
     assert len(names) == 600
-    assert {file.name for file in training.iterdir()} == {*names, label_file.NAME}
+    assert {file.name for file in training.iterdir()} == {
+        *names,
+        *(label_file.NAME, "metadata.jsonl", "set.json"),
+    }
+    assert set_file.describes(set_file.read(training / "set.json"), training / label_file.NAME)
     for label in labels.values():
         content = (training / label["file_name"]).read_bytes()
         assert ids.sha256(content) == label["picture_sha256"]
@@ -114,7 +119,7 @@ def test_a_lost_picture_is_listed_with_exit_code_3(call, drive, home, tmp_path):
         ("{", "the query, line 1, column 2: not JSON"),
         ('{"driver": {"type": "fuzzy", "value": "Z"}}', "fuzzy"),
         ('{"driver": {"type": "term", "value": "Z", "bool": "perhaps"}}', "perhaps"),
-        ('{"driver": 3}', "driver"),
+        ('{"driver": null}', "driver"),
     ],
 )
 def test_an_invalid_query_is_refused(call, drive, tmp_path, query, complaint):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from get_data.cli import arguments, exit_codes, output, process
+from tests.environments import readers
 from tests.pi import libraries, namespace, pulses, wheels
 from tests.servers import fetch, needs
 from tests.servers.elasticsearch import Elasticsearch
@@ -91,6 +92,8 @@ def fetch_all() -> None:
     libraries.rpi_gpio()
     libraries.edges()
     wheels.picamera2()
+    for reason in readers.fetch_all():
+        output.print_message(reason)
     if not namespace.missing_support():
         pulses.require_visible_pulses()
 

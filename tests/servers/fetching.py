@@ -101,6 +101,8 @@ def run(command: Sequence[str], *, remedy: str, **environment: str) -> None:
 def _make_readable(folder: Path) -> None:
     """Make the folder readable for all users, whatever the umask."""
     for path in (folder, *folder.rglob("*")):
+        if path.is_symlink():  # to what is not ours, such as the interpreter of an environment
+            continue
         runs = path.is_dir() or path.stat().st_mode & 0o100
         path.chmod(0o755 if runs else 0o644)
 

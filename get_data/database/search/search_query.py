@@ -11,6 +11,8 @@ list of clauses:
       "driver":                {"type": "", "value": ""}
     }
 
+A text, a number, true or false is short for a `term` clause: `{"event": "race"}`.
+
 `type`   a query type of Elasticsearch; a clause with an empty one is skipped.
 `field`  optional: a sub-field; the first clause above searches `event.text`.
 `bool`   optional: `must` (also spelled `match`; the default), `filter`, `should` (if there are any,
@@ -56,6 +58,7 @@ Occur = Literal["must", "filter", "should", "must_not"]
 
 _SPELLINGS: Mapping[object, Occur] = {"match": "must"} | {name: name for name in get_args(Occur)}
 _CLAUSE_KEYS = ("type", "field", "bool")
+_SHORT = (str, int, float, bool)  # values that stand for a term
 _PATTERN_TYPES = ("wildcard", "regexp")
 _MAX_PATTERN_LENGTH = 1000  # characters; Elasticsearch's limit for regexp
 
@@ -108,6 +111,17 @@ def parse_search_query(data: object) -> SearchQuery:
     return _parse(data, "the query")
 
 
+def to_json(query: SearchQuery) -> dict[str, list[dict[str, Any]]]:
+    """Return a query as the content of a search file, with every clause in its long form."""
+    content: dict[str, list[dict[str, Any]]] = {}
+    for clause in query.clauses:
+        entry: dict[str, Any] = {"type": clause.type, "bool": clause.occur, **clause.arguments}
+        if clause.sub_field:
+            entry["field"] = clause.sub_field
+        content.setdefault(clause.field, []).append(entry)
+    return content
+
+
 def _parse(data: object, where: str) -> SearchQuery:
     with suppress(RecursionError):  # nested too deep for any clause, which is rejected below
         data = to_nfc(data)
@@ -122,6 +136,11 @@ def _parse_clauses(data: Mapping[str, object], where: str) -> Iterator[Clause]:
             raise InputError(f'{where}: a key is empty; name the field, as in "label.created_by"')
         if not isinstance(content, list):
             content = [content]
+        elif any(isinstance(entry, _SHORT) for entry in content):
+            raise InputError(
+                f"{where}, {name}: expected a list of clauses; to match any of several values, use "
+                '{"type": "terms", "value": [...]}'
+            )
         for number, entry in enumerate(content, start=1):
             place = f"{where}, {name}" + (f", clause {number}" if len(content) > 1 else "")
             clause = _parse_clause(name, entry, place)
@@ -130,8 +149,10 @@ def _parse_clauses(data: Mapping[str, object], where: str) -> Iterator[Clause]:
 
 
 def _parse_clause(name: str, entry: object, place: str) -> Clause:
+    if isinstance(entry, _SHORT):
+        return Clause(name, "term", arguments={"value": entry})
     if not isinstance(entry, dict):
-        raise InputError(f'{place}: expected an object such as {{"type": "term", "value": ...}}')
+        raise InputError(f'{place}: expected a value, or {{"type": "term", "value": ...}}')
     if "type" not in entry:
         raise InputError(f'{place}: "type" is missing; name a query type, or "" to skip the clause')
     kind, sub_field = entry["type"], entry.get("field", "")

@@ -21,6 +21,9 @@ export class Curve {
     this.canvas = /** @type {HTMLCanvasElement} */ (byId("curve"));
     /** What only changes with labels, drive or zoom; copied for each picture. */
     this.layer = document.createElement("canvas");
+    /** Size of the canvas on the page; asking the page in each draw would cost a layout. */
+    this.width = this.canvas.clientWidth;
+    this.height = this.canvas.clientHeight;
     /** What the layer was drawn for. */
     this.drawn = "";
     this.changes = 0;
@@ -39,7 +42,11 @@ export class Curve {
       this.drawn = "";
       this.draw();
     });
-    new ResizeObserver(() => this.draw()).observe(this.canvas);
+    new ResizeObserver(() => {
+      this.width = this.canvas.clientWidth;
+      this.height = this.canvas.clientHeight;
+      this.draw();
+    }).observe(this.canvas);
   }
 
   /** Take over what a step changed. */
@@ -54,8 +61,7 @@ export class Curve {
 
   /** Draw the drive of the picture shown. */
   draw() {
-    const { canvas, session, layer } = this;
-    const { clientWidth: width, clientHeight: height } = canvas;
+    const { canvas, session, layer, width, height } = this;
     if (!width) return; // not in sight
     const scale = devicePixelRatio;
     const [pixelWidth, pixelHeight] = [Math.round(width * scale), Math.round(height * scale)];
@@ -145,7 +151,7 @@ export class Curve {
     const [driveFirst, driveEnd] = this.#drive(this.session.position);
     const span = Math.min(Math.max((end - first) * factor, MIN_SPAN), driveEnd - driveFirst);
     this.span = Math.round(span);
-    const part = x / this.canvas.clientWidth;
+    const part = x / this.width;
     this.#show(Math.round(first + part * (end - first) - part * this.span));
     this.draw();
   }
@@ -190,19 +196,19 @@ export class Curve {
   /** @param {number} x */
   #positionAt(x) {
     const [first, end] = this.sight;
-    const position = first + Math.floor((x / this.canvas.clientWidth) * (end - first));
+    const position = first + Math.floor((x / this.width) * (end - first));
     return Math.min(Math.max(position, first), end - 1);
   }
 
   /** Return x of the middle of a picture. @param {number} position */
   #xOf(position) {
     const [first, end] = this.sight;
-    return ((position - first + 0.5) / (end - first)) * this.canvas.clientWidth;
+    return ((position - first + 0.5) / (end - first)) * this.width;
   }
 
   /** Return y of a steering; to the right is up. @param {number} steering */
   #yOf(steering) {
-    const half = this.canvas.clientHeight / 2;
+    const half = this.height / 2;
     return half - Math.min(Math.max(steering, -1), 1) * (half - PADDING_PX);
   }
 
@@ -220,7 +226,7 @@ export class Curve {
     );
     const context = this.layer.getContext("2d");
     if (!context) return;
-    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { width, height } = this;
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, width, height);
     context.fillStyle = this.colours.line;
@@ -244,7 +250,7 @@ export class Curve {
   #strokeCurve(context, values) {
     const { flags } = this.session.store;
     const [first, end] = this.sight;
-    const step = Math.max((end - first) / this.canvas.clientWidth, 1);
+    const step = Math.max((end - first) / this.width, 1);
     context.beginPath();
     let isGap = true;
     for (let from = first; from < end; from += step) {
@@ -280,7 +286,7 @@ export class Curve {
     const { suspicion, model } = this.session;
     if (!model.isReady) return;
     const [first, end] = this.sight;
-    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { width, height } = this;
     const mark = Math.max(width / (end - first), 1.5);
     context.fillStyle = this.colours.bad;
     // One mark a pixel is enough.
@@ -297,7 +303,7 @@ export class Curve {
   /** @param {CanvasRenderingContext2D} context */
   #drawSelection(context) {
     const { selected, selectedCount, rangeStart } = this.session;
-    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { width, height } = this;
     const [first, end] = this.sight;
     context.fillStyle = this.colours["accent-soft"];
     if (rangeStart !== null) context.fillRect(this.#xOf(rangeStart) - 1, 0, 2, height);
@@ -317,7 +323,7 @@ export class Curve {
     const { position, store } = this.session;
     const x = this.#xOf(position);
     context.fillStyle = this.colours.ink;
-    context.fillRect(Math.round(x) - 0.5, 0, 1, this.canvas.clientHeight);
+    context.fillRect(Math.round(x) - 0.5, 0, 1, this.height);
     const steering = store.value(position, "direction");
     if (Number.isNaN(steering)) return;
     context.beginPath();

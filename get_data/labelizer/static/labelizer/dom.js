@@ -35,6 +35,18 @@ export function make(name, attributes, ...content) {
 }
 
 /**
+ * Run a function as soon as the next frame is painted.
+ * @param {() => void} run
+ */
+export function afterPaint(run) {
+  requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = run;
+    channel.port2.postMessage(null);
+  });
+}
+
+/**
  * Set the text of an element, unless it is that already: writing costs a layout.
  * @param {Element} element
  * @param {string} text

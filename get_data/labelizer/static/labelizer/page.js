@@ -48,6 +48,8 @@ export class Page {
     this.session = session;
     this.store = session.store;
     this.placeKey = placeKey;
+    /** What of Single and Grid waits until all that happens at once has happened. */
+    this.stale = { picture: false, labels: false };
     this.player = new Player(session, (painting, to) => this.#commitPainting(painting, to));
     this.single = new Single(session, pictures, layout, (position) => this.#noteBroken(position));
     this.grid = new Grid(session, pictures);
@@ -115,7 +117,7 @@ export class Page {
     const { model } = this.session;
     this.panel.renderModel();
     this.overview.render();
-    if (this.session.view !== "overview") this.#renderLabels();
+    this.#renderLabelsSoon();
     if (model.status === "failed") toast(modelText(model));
   }
 
@@ -135,28 +137,29 @@ export class Page {
   }
 
   #listenToSession() {
-    const { session, panel, single, grid } = this;
+    const { session, panel, grid } = this;
     session.addEventListener("view", () => this.#renderView());
     session.addEventListener("place", () => {
-      if (session.view === "single") single.render();
+      if (session.view === "single") this.#renderSingleSoon();
       if (session.view === "grid") grid.reveal();
       panel.renderJson();
       this.storePlaceSoon();
     });
     session.addEventListener("order", () => {
       panel.renderFilter();
-      if (session.view === "single" || session.view === "grid") this.#render(session.view);
+      if (session.view === "single") this.#renderSingleSoon();
+      if (session.view === "grid") this.#render("grid");
       this.storePlaceSoon();
     });
     session.addEventListener("filter", () => this.#storePlace());
     session.addEventListener("selection", () => {
       panel.renderSelection();
-      this.#renderLabels();
+      this.#renderLabelsSoon();
     });
     session.addEventListener("active", () => {
       const button = byId("switch-attribute");
       button.replaceChildren(`Digits set ${session.active} `, make("kbd", {}, "T"));
-      single.renderLabel();
+      this.#renderLabelsSoon();
     });
     session.addEventListener("read-only", () => {
       document.body.classList.toggle("read-only", session.readOnly);
@@ -169,7 +172,7 @@ export class Page {
     const { session, store, outbox, writer, player, panel } = this;
     store.addEventListener("change", () => {
       panel.renderCounts();
-      this.#renderLabels();
+      this.#renderLabelsSoon();
       if (session.view === "review" || session.view === "overview") this.#render(session.view);
     });
     player.addEventListener("change", () => this.#renderPlayer());
@@ -206,10 +209,27 @@ export class Page {
     } else this[view].render();
   }
 
-  /** Render the labels of the pictures in sight. */
-  #renderLabels() {
-    if (this.session.view === "single") this.single.renderLabel();
-    if (this.session.view === "grid") this.grid.renderLabels();
+  /** Render the picture of Single and its label, once for all that one key changes. */
+  #renderSingleSoon() {
+    this.stale.picture = true;
+    this.#renderLabelsSoon();
+  }
+
+  /** Render the labels of the pictures in sight, once for all that one key changes. */
+  #renderLabelsSoon() {
+    if (this.stale.labels) return;
+    this.stale.labels = true;
+    queueMicrotask(() => this.#renderStale());
+  }
+
+  #renderStale() {
+    const { session, single, grid, stale } = this;
+    if (session.view === "grid") grid.renderLabels();
+    if (session.view === "single") {
+      if (stale.picture) single.render();
+      else single.renderLabel();
+    }
+    this.stale = { picture: false, labels: false };
   }
 
   #renderView() {

@@ -2,7 +2,7 @@
 
 import { badges, classSign, shortLabel } from "./badges.js";
 import { ComparisonView } from "./comparison_view.js";
-import { byId, make, setText } from "./dom.js";
+import { afterPaint, byId, make, setText } from "./dom.js";
 import { Curve } from "./curve.js";
 import { angleOfDirection, nameOfClass, number, shareText } from "./format.js";
 import { letterOf } from "./keys.js";
@@ -39,6 +39,8 @@ export class Single {
     this.group = -1;
     /** When the key was pressed whose picture is not painted yet, ms; 0 for none. */
     this.keyAt = 0;
+    /** Whether strip and curve wait for the next frame, and the strip for other pictures. */
+    this.surroundings = { areStale: false, haveMoved: false };
     this.overlay = new Overlay(session);
     const { comparison } = session.store;
     this.comparison = comparison && new ComparisonView(session, comparison);
@@ -58,8 +60,8 @@ export class Single {
       return;
     }
     this.#showPicture(position);
+    this.surroundings.haveMoved = true;
     this.renderLabel();
-    this.#renderStrip();
     this.pictures.prefetch(this.#soon());
   }
 
@@ -102,8 +104,19 @@ export class Single {
     this.#renderDeletion(store.now.deleted[position] === 1);
     this.overlay.draw(position);
     this.comparison?.renderLabel(position);
-    this.curve.draw();
-    this.#renderCaptions();
+    this.#renderSurroundingsSoon();
+  }
+
+  /** Render strip and curve once the picture and its label are painted: they come first. */
+  #renderSurroundingsSoon() {
+    const { surroundings } = this;
+    if (surroundings.areStale) return;
+    surroundings.areStale = true;
+    afterPaint(() => {
+      surroundings.areStale = false;
+      if (this.session.position >= 0) this.#renderStrip();
+      this.curve.draw();
+    });
   }
 
   /** @param {boolean} deleted */
@@ -183,12 +196,7 @@ export class Single {
     const start = this.keyAt;
     if (!start) return;
     this.keyAt = 0;
-    requestAnimationFrame(() => {
-      const channel = new MessageChannel();
-      channel.port1.onmessage = () =>
-        performance.measure("key-to-paint", { start, end: performance.now() });
-      channel.port2.postMessage(null);
-    });
+    afterPaint(() => performance.measure("key-to-paint", { start, end: performance.now() }));
   }
 
   /**
@@ -273,6 +281,12 @@ export class Single {
   }
 
   #renderStrip() {
+    if (this.surroundings.haveMoved) this.#renderNeighbours();
+    this.surroundings.haveMoved = false;
+    this.#renderCaptions();
+  }
+
+  #renderNeighbours() {
     const { position: shown, store } = this.session;
     const first = Math.max(shown - NEIGHBOURS, 0);
     const near = positionsOf([[first, Math.min(shown + NEIGHBOURS, store.count - 1)]]);
@@ -283,7 +297,6 @@ export class Single {
       button.classList.toggle("none", !isThere);
       if (isThere) this.pictures.draw(canvas, position, fromSheets.has(position));
     }
-    this.#renderCaptions();
   }
 
   #renderCaptions() {

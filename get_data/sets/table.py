@@ -1,0 +1,60 @@
+"""The counts of a set as a table for people."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from common.times import parse_time
+from get_data.sets.counts import Counts, DriveCounts, Histogram
+
+_BAR = 30  # characters of the longest one
+
+
+def format_counts(counts: Counts) -> list[str]:
+    """Return the lines: pictures of each class, drive and driver."""
+    lines: list[str] = []
+    for title, by_number in (("direction", counts.directions), ("speed", counts.speeds)):
+        for number, histogram in by_number.items():
+            names = {name: histogram.get(name, 0) for name in map(str, range(int(number)))}
+            lines += _histogram(f"{title} of {number}", names, counts.pictures)
+    if counts.splits:
+        lines += _histogram("part", counts.splits, counts.pictures)
+    drivers = {name or "nobody named": count for name, count in counts.drivers.items()}
+    lines += _histogram("driver", drivers, counts.pictures)
+    if counts.drives:
+        rows = [("drive", "min", "pictures", ""), *map(_drive_row, counts.drives)]
+        lines += _align(rows)
+    return lines
+
+
+def _histogram(title: str, histogram: Histogram, total: int) -> Iterator[str]:
+    most = max(histogram.values(), default=0) or 1
+    rows = [(title, "pictures", "share", "")]
+    for name, count in histogram.items():
+        share = f"{100 * count / total:.0f} %" if total else ""
+        rows.append((name, f"{count:,}", share, "█" * round(_BAR * count / most)))
+    return _align(rows)
+
+
+def _drive_row(drive: DriveCounts) -> tuple[str, str, str, str]:
+    start, end = parse_time(drive.start), parse_time(drive.end)
+    minutes = f"{(end - start).total_seconds() / 60:.1f}" if start and end else ""
+    parts = ", ".join(f"{name} {count:,}" for name, count in drive.splits.items())
+    session = " ".join(filter(None, (drive.event, drive.track, drive.driver)))
+    about = "; ".join(filter(None, (session, parts)))
+    return _format_start(start), minutes, f"{drive.pictures:,}", about
+
+
+def _format_start(start: datetime | None) -> str:
+    return f"{start:%Y-%m-%d %H:%M:%S}" if start and start.year > 1 else "unknown"
+
+
+def _align(rows: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:
+    """Yield the rows with columns as wide as their widest cell, numbers to the right."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = [
+            text.rjust(width) if index in (1, 2) else text.ljust(width)
+            for index, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
