@@ -11,11 +11,12 @@ from car import pi_checks
 from car.camera.drivers import open_camera
 from car.clock import RealClock
 from car.hardware_conf import GpioMotorsConf, HardwareConf
-from car.interfaces import Camera, GuardedMotors, Pad
+from car.interfaces import Camera, GuardedMotors, Pad, Pilot, RoadKeeping
 from car.motors import gpio_pulses
 from car.motors.drivers import describe_motors
 from car.motors.guarded_motors import MotorsBehindGuard
 from car.pad.drivers import check_map, open_pad
+from car.pilot.piloting import PilotedCamera, PilotedPad, Piloting
 from car.simulator.camera import SimulatedCamera
 from car.simulator.motors import GuardedSimulatedMotors
 from car.simulator.pad import SimulatedPad
@@ -58,6 +59,7 @@ class Car(Protocol):
 
         Raises:
             PadLost: it cannot.
+            PilotFailed: the pilot in its place cannot.
         """
 
     def open_camera(self) -> Camera:
@@ -93,12 +95,18 @@ class Car(Protocol):
     def speed_m_s(self) -> float | None:
         """Return the car's speed; None when it is unknown."""
 
+    def road_keeping(self) -> RoadKeeping | None:
+        """Return how well the drive has kept to the road; None when it is unknown."""
+
     def close(self) -> None:
         """Close all parts, in the reverse order of opening. May be called twice."""
 
 
 class SimulatedCar:
-    """Car on a simulated track, driven by a simulated person, in real time."""
+    """Car on a simulated track, in real time, driven by a simulated person or by a pilot.
+
+    The pilot takes the person's place at stick and trigger; Menu stays the person's.
+    """
 
     def __init__(
         self,
@@ -109,6 +117,7 @@ class SimulatedCar:
         height_px: int,
         rate_hz: float,
         max_throttle: float,
+        pilot: Pilot | None = None,
     ) -> None:
         """Place the car at the start of `track`, one of `car.simulator.track.TRACKS`.
 
@@ -118,20 +127,35 @@ class SimulatedCar:
         seed = time.time_ns() % SEEDS if seed is None else seed
         self._world = World(track, clock=self.clock, seed=seed, max_throttle=max_throttle)
         self._width_px, self._height_px, self._rate_hz = width_px, height_px, rate_hz
+        self._pilot = pilot
+        self._piloting: Piloting | None = None
         self._open_parts = ExitStack()
 
     def open_pad(self) -> Pad:
-        """Open the simulated driver's pad."""
-        return self._open_parts.enter_context(closing(SimulatedPad(self._world)))
+        """Open the simulated driver's pad, and start the pilot."""
+        pad: Pad = SimulatedPad(self._world)
+        if self._pilot:
+            self._piloting = Piloting(self._pilot, self.clock)
+            pad = PilotedPad(pad, self._piloting, max_throttle=self._world.max_throttle)
+        return self._open_parts.enter_context(closing(pad))
 
-    def check_pad(self, pad: Pad) -> None:
-        """Report nothing: the pad is simulated."""
+    def check_pad(self, pad: Pad) -> CheckResult | None:
+        """Check that the pilot, if there is one, answers; the simulated pad needs no check.
+
+        Raises:
+            PilotFailed: it does not.
+        """
+        if not self._piloting:
+            return None
+        return CheckResult(self._piloting.check(self._width_px, self._height_px))
 
     def open_camera(self) -> Camera:
-        """Open the simulated camera."""
-        camera = SimulatedCamera(
+        """Open the simulated camera, whose pictures the pilot sees."""
+        camera: Camera = SimulatedCamera(
             self._world, width_px=self._width_px, height_px=self._height_px, rate_hz=self._rate_hz
         )
+        if self._piloting:
+            camera = PilotedCamera(camera, self._piloting)
         return self._open_parts.enter_context(closing(camera))
 
     def check_camera(self, camera: Camera) -> None:
@@ -154,12 +178,17 @@ class SimulatedCar:
         return ()
 
     def settings(self) -> dict[str, object]:
-        """Return the settings that reproduce this drive: track and seed."""
-        return {"sim_track": self._world.track.name, "seed": self._world.seed}
+        """Return the settings that reproduce this drive: track, seed and pilot."""
+        pilot = self._pilot.settings() if self._pilot else {}
+        return {"sim_track": self._world.track.name, "seed": self._world.seed, **pilot}
 
     def speed_m_s(self) -> float:
         """Return the car's speed."""
         return self._world.state().speed_m_s
+
+    def road_keeping(self) -> RoadKeeping:
+        """Return how well the drive has kept to the road."""
+        return self._world.road_keeping()
 
     def close(self) -> None:
         """Close all parts, in the reverse order of opening. May be called twice."""
@@ -275,6 +304,9 @@ class RealCar:
 
     def speed_m_s(self) -> None:
         """Return None: nothing measures the speed."""
+
+    def road_keeping(self) -> None:
+        """Return None: nothing knows where the road is."""
 
     def close(self) -> None:
         """Close all parts, in the reverse order of opening. May be called twice."""

@@ -1,4 +1,4 @@
-"""Camera, pad, motors and clock as Protocols, and the values that pass between them.
+"""Camera, pad, pilot, motors and clock as Protocols, and the values that pass between them.
 
 Parts speak in physical values: steering from -1 (full left) to 1 (full right), throttle from -1
 (full reverse) to 1 (full ahead), times in seconds of one monotonic clock.
@@ -6,7 +6,7 @@ Parts speak in physical values: steering from -1 (full left) to 1 (full right), 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import isnan
@@ -48,6 +48,21 @@ def clamp_command(command: Command) -> Command:
 def clamp(value: float) -> float:
     """Clamp the value to -1..1."""
     return min(max(value, -1.0), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RoadKeeping:
+    """How well a car has kept to the road while it had throttle.
+
+    `rms_offset_m` is the root mean square distance from the centre line, `on_road` the share of the
+    time in which its middle was on the road (0 to 1). `offsets_m` are distances to the right of the
+    centre line, a quarter of a second apart.
+    """
+
+    rms_offset_m: float
+    on_road: float
+    laps: int
+    offsets_m: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +167,19 @@ class Pad(Protocol):
 
     def close(self) -> None:
         """Release the device. May be called twice."""
+
+
+class Pilot(Protocol):
+    """Model that drives by what the camera sees."""
+
+    def describe(self) -> str:
+        """Return the model, in one line."""
+
+    def command(self, pixels: Pixels) -> Command:
+        """Return the command for a picture; throttle is a share of full throttle."""
+
+    def settings(self) -> dict[str, object]:
+        """Return what tells this model from others, by key, for the labels."""
 
 
 class Motors(Protocol):

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-GUARD, CONTROL, CAMERA = 10, 8, 6
-"""Priorities of the guard's process, of the control loop and of the camera's thread."""
+GUARD, CONTROL, CAMERA, PILOT = 10, 8, 6, 4
+"""Priorities of the guard's process, and of the threads of control loop, camera and pilot."""
 
 
 @contextmanager

@@ -5,6 +5,7 @@
     ├── Declined            1   the user answered no, or there was no terminal to ask on
     ├── CameraFailed        1   the camera delivers no pictures
     ├── PadLost             1   the pad was disconnected
+    ├── PilotFailed         1   the model that drove failed; the car was stopped
     ├── MotorsFailed        1   the motors cannot be controlled; the car was stopped if possible
     ├── NotReady            1   a check before the drive failed; nothing has moved
     ├── WriteFailed         1   a file could not be written; any previous version is untouched
@@ -41,6 +42,10 @@ class CameraFailed(ToolkitError):
 
 class PadLost(ToolkitError):
     """A pad that was disconnected and did not come back."""
+
+
+class PilotFailed(ToolkitError):
+    """A model that failed while it drove; the car was stopped."""
 
 
 class MotorsFailed(ToolkitError):

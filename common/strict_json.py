@@ -24,17 +24,22 @@ def read(path: Path) -> Any:
     return parse(read_bytes(path, "a JSON file"), str(path))
 
 
-def read_bytes(path: Path, description: str) -> bytes:
+def read_bytes(path: Path, description: str, *, max_bytes: float = math.inf) -> bytes:
     """Read a regular file; messages call it by its `description` ("a label file").
 
     Raises:
-        InputError: it cannot be read, or it is a pipe or a device, which may never end.
+        InputError: it cannot be read, it has more than `max_bytes`, or it is a pipe or a device,
+            which may never end.
     """
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder, not {description}")
         if path.exists() and not path.is_file():
             raise InputError(f"{path} is not a regular file")
+        if path.stat().st_size > max_bytes:
+            raise InputError(
+                f"{path} is too large for {description}, which has {max_bytes:,} bytes at most"
+            )
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path} does not exist") from error

@@ -2,6 +2,7 @@
 
     python get_data/run_manual.py -o drives/monday
     python get_data/run_manual.py -o drives/monday --simulate --duration 30
+    python get_data/run_manual.py -o drives/by-model --simulate --pilot model.json
 
 Pad: Menu arms, A ends the run, B stops the car, Y pauses recording, X erases the last 5 seconds.
 While the car stands still, recording waits.
@@ -31,8 +32,10 @@ from car import hardware_conf, pi_checks
 from car.assembly import SEEDS, Car, Parts, RealCar, SimulatedCar
 from car.drive import Drive, DriveLimits
 from car.hardware_conf import HardwareConf
-from car.interfaces import Command, Frame
+from car.interfaces import Command, Frame, Pilot
 from car.pad.display import show_pad
+from car.pilot import model
+from car.pilot.piloting import MIN_RATE_HZ
 from car.simulator.track import TRACKS, choose_track
 from common.errors import RecordingFailed, WriteFailed
 from common.preflight import CheckResult, CheckUnknown, Preflight
@@ -73,6 +76,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("-o DIR is required: the output folder")
     if not args.simulate and (args.sim_track or args.seed is not None):
         parser.error("--sim-track and --seed require --simulate")
+    if args.pilot and not args.simulate:
+        parser.error("--pilot requires --simulate: a model drives a simulated car only")
+    if args.pilot and args.rate < MIN_RATE_HZ:
+        parser.error(f"--pilot requires a --rate of {MIN_RATE_HZ:g} pictures a second or more")
     return args
 
 
@@ -133,6 +140,12 @@ def add_simulation_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="seed of the simulated driver, disturbances and light, to repeat a drive",
     )
+    parser.add_argument(
+        "--pilot",
+        type=arguments.path_argument,
+        metavar="FILE",
+        help="let this model steer the simulated car (docs/training.md)",
+    )
 
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:
@@ -156,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the script and return its exit code."""
     args = parse_args(argv)
     conf = hardware_conf.read(path.HARDWARE_CONF)
+    pilot = model.read(args.pilot) if args.pilot else None
 
     if args.check_pad:
         show_pad(conf.pad)
@@ -170,7 +184,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings = policy.warnings(newest)
     simulated_track = (args.sim_track or TRACKS[0]) if args.simulate else ""
     content = session_questions.get_session(args, simulated_track=simulated_track)
-    with open_view(args, conf) as view, closing(create_car(args, conf, content["track"])) as car:
+    with (
+        open_view(args, conf) as view,
+        closing(create_car(args, conf, content["track"], pilot)) as car,
+    ):
         parts = prepare_car(car, args, conf, warnings)
         if args.check:
             return exit_codes.DONE
@@ -234,7 +251,9 @@ def open_view(
     return view
 
 
-def create_car(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
+def create_car(
+    args: argparse.Namespace, conf: HardwareConf, track: str, pilot: Pilot | None
+) -> Car:
     """Return the car, real or simulated, with none of its devices open yet.
 
     Raises:
@@ -255,6 +274,7 @@ def create_car(args: argparse.Namespace, conf: HardwareConf, track: str) -> Car:
             height_px=height_px,
             rate_hz=args.rate,
             max_throttle=max_throttle(args, conf),
+            pilot=pilot,
         )
     return RealCar(conf, width_px=width_px, height_px=height_px, rate_hz=args.rate)
 
@@ -378,6 +398,7 @@ def drive(
             captured=clock.time_at(frame.captured_s),
             steering=command.steering,
             throttle=command.throttle,
+            by_pilot=args.pilot is not None,
         )
 
     def show(frame: Frame) -> None:
@@ -387,11 +408,13 @@ def drive(
     def now() -> DriveState:
         command, state, progress = driving.command, driving.state, recorder.progress
         waiting = state.recording and standing.waiting and not command.throttle
+        recording = state.recording and not waiting
         if state.armed and progress.stopped:
             doing = "driving"  # S15: a recording that has ended does not end the drive
         else:
             doing = "waiting: standing" if waiting else driving.describe_state()
-        recording = state.recording and not waiting
+        if args.pilot and recording:
+            doing += " (pilot)"
         return DriveState(
             command.steering, command.throttle, doing, recording, progress, car.speed_m_s()
         )
@@ -417,7 +440,7 @@ def drive(
             with suppress(RecordingFailed):  # raised by check_complete() below
                 recorder.close()
             try:
-                report(args, driving, recorder, standing, missed=parts.camera.missed)
+                report(args, car, driving, recorder, standing, missed=parts.camera.missed)
             except WriteFailed:
                 if not signalled.is_set():  # otherwise the terminal was closed
                     raise
@@ -427,6 +450,7 @@ def drive(
 
 def report(
     args: argparse.Namespace,
+    car: Car,
     driving: Drive,
     recorder: Recorder,
     standing: StandingFilter,
@@ -434,6 +458,7 @@ def report(
     missed: int,
 ) -> None:
     """Print what was recorded: a summary for people, counts for programs."""
+    road = car.road_keeping()
     advice = find_advice(recorder.report, record_standing=args.record_standing)
     lines = format_report(
         recorder.report,
@@ -443,6 +468,7 @@ def report(
         stops=driving.stop_counts,
         waits=standing.waits,
         left_out=standing.left_out,
+        road=road,
         advice=advice,
     )
     for line in (*format_location(recorder.report, args.output), *lines):
@@ -453,6 +479,9 @@ def report(
         "stops": driving.stop_counts,
         "waits": standing.waits,
         "standing_not_recorded": standing.left_out,
+        "rms_offset_m": round(road.rms_offset_m, 6) if road else None,
+        "on_road": round(road.on_road, 6) if road else None,
+        "laps": road.laps if road else None,
         "advice": [each.code for each in advice],
     }
     output.write_json(counts)

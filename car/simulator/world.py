@@ -9,18 +9,22 @@ fixed length, so that nothing depends on how often it is called: the same seed a
 at the same times give the same drive.
 """
 
+from array import array
 from collections import deque
 from dataclasses import dataclass
-from math import floor
+from math import floor, sqrt
 from threading import Lock
 
 import numpy as np
 
-from car.interfaces import NEUTRAL, Clock, Command, clamp
+from car.interfaces import NEUTRAL, Clock, Command, RoadKeeping, clamp
 from car.simulator.car_model import STEP_S, CarModel
 from car.simulator.driver import STEPS_PER_UPDATE, Driver
 from car.simulator.pushes import Pushes
 from car.simulator.track import ROAD_WIDTH_M, Pose, RoadPosition, Track, load_track
+
+OFFSET_PERIOD_S = 0.25
+"""Time between two offsets of `RoadKeeping`."""
 
 CLOCK_TOLERANCE_S = 1e-6
 """A clock this close to a time has reached it: sums of floats are not exact."""
@@ -41,7 +45,11 @@ class CarState:
     @property
     def on_road(self) -> bool:
         """Whether the middle of the car is on the road."""
-        return abs(self.offset_m) <= ROAD_WIDTH_M / 2
+        return _is_on_road(self.offset_m)
+
+
+def _is_on_road(offset_m: float) -> bool:
+    return abs(offset_m) <= ROAD_WIDTH_M / 2
 
 
 class World:
@@ -93,6 +101,7 @@ class World:
             self._pushes = Pushes(self._push_rate_hz, push_rng)
             self._car = CarModel(self.track.pose(0))
             self._lap_counter = _LapCounter(self.track)
+            self._offsets = _Offsets()
             self._steps = 0
             self._poses = deque([self._car.pose], maxlen=round(POSES_S / STEP_S))  # of each step
 
@@ -103,6 +112,12 @@ class World:
             pose = self._car.pose
             offset_m = self.track.locate(pose).offset_m
             return CarState(pose, self._car.speed_m_s, offset_m, self._lap_counter.laps)
+
+    def road_keeping(self) -> RoadKeeping:
+        """Return how well the car has kept to the road while it was driven."""
+        with self._lock:
+            self._catch_up()
+            return self._offsets.summarize(self._lap_counter.laps)
 
     def pose_at(self, time_s: float) -> Pose:
         """Return where the car was at a time of the clock, at most `POSES_S` ago.
@@ -143,11 +158,38 @@ class World:
         if self._steps % STEPS_PER_UPDATE == 0:
             position = self.track.locate(self._car.pose)
             self._lap_counter.update(position)
+            if self._command.throttle:  # else it stands, or coasts after the end of a drive
+                self._offsets.add(position.offset_m)
             self._driver.update(self._car.pose, position)
         push = self._pushes.steering(self._steps * STEP_S)
         self._car.step(clamp(self._command.steering + push), self._command.throttle)
         self._steps += 1
         self._poses.append(self._car.pose)
+
+
+class _Offsets:
+    """Distances of the car from the centre line, one for each update of the driver."""
+
+    def __init__(self) -> None:
+        self._count = self._on_road = 0
+        self._squares_m2 = 0.0
+        self._samples_m: array[float] = array("f")
+        self._updates_per_sample = round(OFFSET_PERIOD_S / (STEP_S * STEPS_PER_UPDATE))
+
+    def add(self, offset_m: float) -> None:
+        """Add the next distance, positive to the right."""
+        if self._count % self._updates_per_sample == 0:
+            self._samples_m.append(offset_m)
+        self._count += 1
+        self._on_road += _is_on_road(offset_m)
+        self._squares_m2 += offset_m**2
+
+    def summarize(self, laps: int) -> RoadKeeping:
+        """Return the summary of all distances."""
+        count = max(self._count, 1)
+        rms_offset_m = sqrt(self._squares_m2 / count)
+        on_road = self._on_road / count if self._count else 1.0
+        return RoadKeeping(rms_offset_m, on_road, laps, list(self._samples_m))
 
 
 class _LapCounter:

@@ -1,7 +1,8 @@
 """Text report at the end of a recording."""
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,9 @@ from get_data.recording.wire import Report
 
 _BAR_WIDTH = 30
 _LINE_WIDTH = 79
+_CURVE_WIDTH = 48
+_LEVELS = "▁▂▃▄▅▆▇█"
+_HIGHEST_M = 0.4  # from the centre line, where the curve is at its top: the edge of the road
 
 
 class LoopTiming(Protocol):
@@ -21,6 +25,26 @@ class LoopTiming(Protocol):
 
     def percentile_s(self, percent: float) -> float:
         """Return a percentile of the lateness of all ticks, in seconds."""
+
+
+class RoadKeeping(Protocol):
+    """How well the car has kept to the road, as a simulator knows it."""
+
+    @property
+    def rms_offset_m(self) -> float:
+        """Root mean square distance from the centre line, in metres."""
+
+    @property
+    def on_road(self) -> float:
+        """Share of the time on the road, 0 to 1."""
+
+    @property
+    def laps(self) -> int:
+        """Complete laps."""
+
+    @property
+    def offsets_m(self) -> Sequence[float]:
+        """Distances to the right of the centre line, in the order of time."""
 
 
 def format_location(report: Report, folder: Path) -> list[str]:
@@ -42,13 +66,14 @@ def format_report(
     stops: Mapping[str, int],
     waits: int,
     left_out: int,
+    road: RoadKeeping | None = None,
     advice: Iterable[Advice],
 ) -> list[str]:
     """Return the lines of the report, with the classes as bar charts.
 
     `missed` counts the pictures that were not fetched from the camera; `stops` maps each reason for
     a stop to its count. The car stood so long that recording waited `waits` times, and `left_out`
-    pictures were not recorded.
+    pictures were not recorded. `road` is known of a simulated car only.
     """
     seconds = report.duration_s
     unit = "second" if round(seconds) == 1 else "seconds"
@@ -70,6 +95,8 @@ def format_report(
     if waits:
         pictures = "1 picture" if left_out == 1 else f"{left_out} pictures"
         lines.append(f"  waited    {_times(waits)} while the car stood: {pictures} not recorded")
+    if road:
+        lines += _format_road(road)
     if report.erased:
         unit = "picture" if report.erased == 1 else "pictures"
         lines.append(f"  erased    {report.erased} {unit}, kept in erased/")
@@ -86,6 +113,29 @@ def format_report(
             break_on_hyphens=False,
         )
     return lines
+
+
+def _format_road(road: RoadKeeping) -> list[str]:
+    """Return how far the car was from the centre line, as numbers and over time."""
+    laps = "1 lap" if road.laps == 1 else f"{road.laps} laps"
+    distances = [abs(offset_m) for offset_m in road.offsets_m]
+    per_column = max(ceil(len(distances) / _CURVE_WIDTH), 1)
+    farthest = [
+        max(distances[start : start + per_column]) for start in range(0, len(distances), per_column)
+    ]
+    top = len(_LEVELS) - 1
+    curve = "".join(_LEVELS[min(int(each / _HIGHEST_M * top), top)] for each in farthest)
+    return [
+        f"  road      {_format_share(road.on_road)} of the time on it, {laps}, "
+        f"{road.rms_offset_m:.3f} m rms from the centre line",
+        f"  offset    {curve}  █ {_HIGHEST_M:g} m, the edge",
+    ]
+
+
+def _format_share(share: float) -> str:
+    """Return a share in percent, as 100% or 0% only if it is."""
+    percent = round(100 * share)
+    return f"{min(max(percent, share > 0), 100 - (share < 1))}%"
 
 
 def _format_quality(report: Report) -> list[str]:

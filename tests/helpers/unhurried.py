@@ -10,6 +10,7 @@ import pytest
 
 from car import drive
 from car.motors import guarded_motors
+from car.pilot import piloting
 from get_data import run_manual
 from tests.helpers.faults import before_anything
 from tests.helpers.waiting import HANGS_S
@@ -51,6 +52,8 @@ class UnhurriedDrive(drive.Drive):
 def drives(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Remove the time limits of drives, in this process and in those started from now on."""
     monkeypatch.setattr(drive, "COMMAND_TIMEOUT_S", HANGS_S)
+    monkeypatch.setattr(piloting, "TIMEOUT_S", HANGS_S)
+    monkeypatch.setattr(piloting, "GIVE_UP_S", HANGS_S)
     for name in _LIMITS:
         monkeypatch.setattr(guarded_motors, name, HANGS_S)
     monkeypatch.setattr(run_manual, "Drive", UnhurriedDrive)

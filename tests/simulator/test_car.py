@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from car.interfaces import Command
+from car.interfaces import Command, RoadKeeping
 from car.simulator.motors import SimulatedMotors
 from car.simulator.track import load_track
 from tests.simulator.worlds import world_at_rest
@@ -160,3 +160,24 @@ def test_a_car_beside_the_road_is_not_on_it():
     assert replace(state, offset_m=-0.39).on_road
     assert not replace(state, offset_m=-0.41).on_road
     assert not replace(state, offset_m=0.41).on_road
+
+
+def test_how_well_a_car_keeps_to_the_road_is_measured_while_it_drives():
+    world = world_at_rest(push_rate_hz=0)
+    world.clock.sleep_until(5.0)
+    assert world.road_keeping() == RoadKeeping(0.0, 1.0, 0, []), "it stands"
+    motors = SimulatedMotors(world)
+    motors.apply(Command(0.3, 0.3))
+    offsets_m = []
+    for tick in range(1, 801):
+        world.clock.sleep_until(5.0 + tick / 100)
+        offsets_m.append(world.state().offset_m)
+    motors.apply(Command(0.0, 0.0))
+    world.clock.sleep_until(20.0)
+    keeping = world.road_keeping()
+    assert keeping.rms_offset_m == pytest.approx(np.sqrt(np.mean(np.square(offsets_m))), rel=0.01)
+    assert keeping.on_road == pytest.approx(np.mean(np.abs(offsets_m) <= 0.4), abs=0.01)
+    assert 0.1 < keeping.on_road < 0.9
+    assert keeping.offsets_m == pytest.approx([0.0, *offsets_m[24::25]][:32], abs=0.02)
+    world.restart()
+    assert world.road_keeping().offsets_m == []

@@ -1,0 +1,1 @@
+"""A model that drives the car: its file, and its place behind the pad's seam."""
