@@ -1,5 +1,6 @@
-# make demo   a simulated drive, upload, search and download on this machine; DATABASE=team for
-#             the same with an Elasticsearch and an S3 that it starts, or that the variables name
+# make demo   a simulated drive, upload, correction, search, training, and a drive of the model, on
+#             this machine; DATABASE=team for the same with an Elasticsearch and an S3 that it
+#             starts, or that the variables name
 # make test   all tests, exactly what CI runs
 # make check  lint, types and the quick tests, without a server or a browser
 # make versions  the quick tests with the lowest and with the newest packages that are allowed

@@ -1,5 +1,5 @@
 #!/bin/sh
-# From a drive to a training set: what `make demo` runs, one command after the other.
+# From a drive to a car that drives itself: what `make demo` runs, one command after the other.
 set -e
 python=$1
 database=${2:-local}
@@ -34,31 +34,65 @@ esac
 number=1
 while [ -e "demo/drives/$number" ]; do number=$((number + 1)); done
 drive=demo/drives/$number
+seconds=${DEMO_SECONDS:-60}
 
 # Says what comes, shows the command, and runs it.
 step() {
     printf '\n\033[1m%s\033[0m\n' "$1"
-    script=get_data/$2
+    script=$2
     shift 2
     echo "\$ python $script $*" | fold -s -w 74 | sed '1!s/^/      /'
-    "$python" "$script" "$@" >demo/counts.json
+    case $script in
+    docs/*) "$python" "$script" "$@" ;;
+    *) "$python" "$script" "$@" >demo/counts.json ;;
+    esac
+}
+
+# Prints how well a drive kept to the road, by the counts of run_manual.py.
+kept_to_the_road() {
+    "$python" - "$1" <<'END'
+import json, sys
+counts = json.load(open(sys.argv[1]))
+road = "{rms_offset_m:.3f} m rms from the centre line, {on_road:.1%} of the time on the road"
+print(road.format(**counts))
+END
 }
 
 step "A simulated car drives; every picture is recorded with its label." \
-    run_manual.py -o "$drive" --simulate --duration "${DEMO_SECONDS:-30}" \
-    --event demo --track school --track-type asphalt --driver simulator --comment "drive-$number"
+    get_data/run_manual.py -o "$drive" --simulate --duration "$seconds" --event demo \
+    --track school --track-type asphalt --driver simulator --comment "drive-$number"
+cp demo/counts.json demo/person.json
 step "Pictures and labels go into the database." \
-    upload_data.py "$drive"
+    get_data/upload_data.py "$drive"
+step "Labels of a thumb that slipped are corrected; a person would use the browser." \
+    docs/examples/correct.py "$drive" demo/corrected.json
+step "The corrections go into the database." \
+    get_data/upload_to_db.py demo/corrected.json -p "$drive" -y
 step "A search finds the moments of hard left steering, with their pictures." \
-    search_and_download.py -q get_data/queries/hard_left.json -p demo/hard_left
+    get_data/search_and_download.py -q get_data/queries/hard_left.json -p demo/hard_left
 step "What was found, on one sheet." \
-    contact_sheet.py demo/hard_left
+    get_data/contact_sheet.py demo/hard_left
+step "As many pictures of each direction are fetched, with corrected labels." \
+    get_data/search_and_download.py -p demo/training --per-class label.label_direction=200 \
+    --split train=80,val=20
+step "A model learns to steer from it." \
+    docs/examples/train.py demo/training demo/pilot.json
+step "The model drives the car." \
+    get_data/run_manual.py -o "$drive-by-model" --simulate --pilot demo/pilot.json \
+    --duration $((seconds / 2 + 1)) --event demo --track school --track-type asphalt \
+    --driver model --comment "drive-$number"
 
 cat <<END
 
+How well it drove
+  person  $(kept_to_the_road demo/person.json)
+  model   $(kept_to_the_road demo/counts.json)
+
 Where everything is
   $drive              the drive: pictures and labels.json
-  demo/hard_left             the training set: pictures and labels.json
+  $drive-by-model     what the model drove
+  demo/training              the training set: pictures and corrected labels
+  demo/pilot.json            the model, made by docs/examples/train.py
   demo/hard_left/contact_sheet.png    look at this one
 END
 if [ "$database" = team ]; then
@@ -72,13 +106,14 @@ else
   demo/database              the database: index.sqlite and pictures/
 
 What to type next
-  make demo                          to add a second drive
+  make demo                        to add a second drive
   export PATATE_HOME=$PWD/demo
-                                     so that the scripts use the demo's database
-  .venv/bin/python get_data/run_labelizer.py demo/hard_left
-                                     to correct these labels in a browser
-  .venv/bin/python get_data/search_and_download.py -p demo/all
-                                     to fetch all of the demo's database
+                                   so that the scripts use the demo's database
+  .venv/bin/python get_data/run_labelizer.py demo/training
+                                   to correct these labels in a browser
+  .venv/bin/python get_data/run_manual.py -o demo/watch --simulate \\
+      --pilot demo/pilot.json --view 8080
+                                   to watch the model drive, in a browser
   .venv/bin/python get_data/search_and_download.py --help
 END
 fi
