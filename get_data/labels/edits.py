@@ -86,20 +86,17 @@ def imported(
     """
     kept = {key: document[key] for key in SESSION_KEYS if document.get(key)}
     setting = fields.get("car_setting", {})
-    changed = {
-        name: value
-        for name, value in {**document["label"], **annotation}.items()
-        if value is not None
-    }
     copy = {
         **document,
         **fields,
         **kept,
         "session_id": session_id,
         "car_setting": {**setting, **document["car_setting"]},
-        "label": changed,
-        "label_fingerprint": fingerprint(document["img_id"], changed),
     }
+    if annotation:
+        changed = {**document["label"], **annotation}
+        copy["label"] = {name: value for name, value in changed.items() if value is not None}
+        copy["label_fingerprint"] = fingerprint(document["img_id"], copy["label"])
     return marked_for_deletion(copy) if to_delete else copy
 
 

@@ -8,6 +8,7 @@ every step; `validation.parse` returns the checked view of one.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -235,6 +236,7 @@ def picture_reference(document: Document) -> PictureReference:
     return msgspec.convert(document, PictureReference)
 
 
+@lru_cache(maxsize=1024)  # asked for each key of each label
 def is_flattened(path: str) -> bool:
     """Return whether the path is that of a flattened field, or inside one."""
     return INDEX_TYPES.get(path.partition(".")[0]) == "flattened"

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 POLL_PERIOD_S = 0.01
@@ -170,7 +170,8 @@ class FrameQueueReader:
 
     def publish_counters(self) -> None:
         """Publish the counters to the writing side."""
-        packed = _COUNTERS.pack(*astuple(self.counters))
+        counters = self.counters  # `astuple` would copy each number, for each picture
+        packed = _COUNTERS.pack(counters.taken, counters.written, counters.erased, counters.stopped)
         # R4: one copy; `pack_into` writes zeros first, which the other side could read
         self._memory[: len(packed)] = packed
 
