@@ -2,7 +2,8 @@
 
 from playwright.sync_api import expect
 
-from get_data.labels import label_file, validation
+from get_data.labels import ids, label_file, validation
+from get_data.labels.schema import NOBODY
 from tests.browser.drives import drive, img_id, picture
 from tests.browser.page_actions import current, export, keys, pressed, saved, show_only
 
@@ -69,3 +70,36 @@ def test_labels_are_moved_over_a_picture_without_one(tmp_path, start, open_page)
     saved(page)
     query = "SELECT count(*) FROM entry WHERE direction != old_direction OR deleted"
     assert labelizer.rows(query) == [(0,)]
+
+
+def test_imported_pictures_that_nobody_has_labelled_come_first(tmp_path, start, open_page):
+    """A label by nobody waits as a missing one does, until it is changed or confirmed."""
+    folder = drive(tmp_path / "drive", 5)
+    labels = label_file.read(folder / label_file.NAME)
+    for number in (1, 3):
+        label = labels[img_id(number)]
+        kept = {"label_direction": 2, "label_speed": 1, "nb_dir": 5, "nb_speed": 2}
+        label["label"] = {"created_by": NOBODY, **kept}
+        label["label_fingerprint"] = ids.fingerprint(label["img_id"], label["label"])
+    label_file.write(folder / label_file.NAME, labels)
+    labelizer = start(folder)
+    page = open_page(labelizer)
+    page.select_option("#filter-order", "unlabelled")
+    keys(page, "Home")
+    assert current(page) == img_id(1)
+    show_only(page, "unlabelled")
+    shown = page.locator("#shown-count")
+    expect(shown).to_have_text("2 pictures")
+    keys(page, "a")  # hardest left
+    expect(shown).to_have_text("1 picture")
+    assert current(page) == img_id(3)
+    keys(page, "Enter")  # the middle is right
+    expect(shown).to_have_text("0 pictures")
+    saved(page)
+    exported = export(page, labelizer)
+    for number, direction in ((1, 0), (3, 2)):
+        label = exported[img_id(number)]
+        assert (label["label"]["created_by"], label["label"]["label_direction"]) == (
+            "Zoé",
+            direction,
+        )
