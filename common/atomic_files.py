@@ -102,10 +102,22 @@ def write_together(
                 sync_folder(folder)
             for target, file in zip(targets, files, strict=True):
                 Path(file.name).replace(target)
+            if not _is_open_file(first, files[0]):  # another program was in between
+                for target, file in zip(others, files[1:], strict=True):
+                    if _is_open_file(target, file):
+                        target.unlink()
             for folder in {target.parent for target in targets}:
                 sync_folder(folder)
     except OSError as error:
         raise WriteFailed(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _is_open_file(path: Path, file: BinaryIO) -> bool:
+    """Return whether a path leads to this open file."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _copy_permissions(file: BinaryIO, target: Path) -> None:

@@ -280,7 +280,7 @@ def describe(
         counts=counts,
         labels=reference,
         choice=dict(choice),
-        left_over=left_over.find(labels, names) if labels.parent == args.pictures else {},
+        left_over={} if args.output else left_over.find(labels, names),
     )
 
 

@@ -164,6 +164,28 @@ def test_a_kill_at_any_step_leaves_no_description_of_another_file(tmp_path):
     assert seen >= {("old", 3), ("old", 1), ("new", 1), ("new", 3)}
 
 
+def test_of_two_writers_at_once_none_leaves_a_description_of_the_other_file(tmp_path):
+    first, other = tmp_path / "a", tmp_path / "b"
+    original = atomic_files.Path.replace
+    others_turn = [True]
+
+    def replace(path, target):
+        result = original(path, target)
+        if target == first and others_turn.pop() if others_turn else False:
+            with atomic_files.write_together(first, [other]) as files:
+                for file in files:
+                    file.write(b"theirs")
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic_files.Path, "replace", replace)
+        with atomic_files.write_together(first, [other]) as files:
+            for file in files:
+                file.write(b"ours")
+    assert first.read_bytes() == b"theirs"
+    assert not other.exists()
+
+
 def test_a_disk_without_space_leaves_all_files_as_they_were(tmp_path, monkeypatch):
     for name in "ab":
         (tmp_path / name).write_text("old")

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 from get_data.labels import label_file
+from get_data.sets import set_file
 from tests.conftest import document, save
 from tests.soak import sizes
 from tests.soak.scripts import (
@@ -118,16 +119,27 @@ def killed_download(folder: Path, random: Random, home_at: HomeAt = local_home) 
     kills = run_killed(DOWNLOAD, "-p", folder / "cut", home=home, random=random, work_s=work_s)
     if (folder / "cut" / label_file.NAME).exists():
         label_file.read(folder / "cut" / label_file.NAME)
+    if (folder / "cut" / set_file.NAME).exists():
+        assert_described(folder / "cut")
     start_s = time.monotonic()
     run(DOWNLOAD, "-p", folder / "cut", home=home)
     took_s = time.monotonic() - start_s
+    assert_described(folder / "cut")
     assert_same_files(folder / "cut", folder / "clean")
     return Outcome(f"{kills} kills", took_s)
 
 
+def assert_described(folder: Path) -> None:
+    """Check that `set.json` belongs to the label file."""
+    content = set_file.read(folder / set_file.NAME)
+    assert set_file.describes(content, folder / label_file.NAME)
+
+
 def assert_same_files(first: Path, second: Path) -> None:
-    """Check that two folders have the same files, byte for byte."""
+    """Check that two folders have the same files, byte for byte, but for the time of a fetch."""
     left, right = files(first), files(second)
+    for found in (left, right):
+        found.pop(set_file.NAME, None)
     assert not left.keys() ^ right.keys(), sorted(left.keys() ^ right.keys())[:3]
     assert all(left[name] == right[name] for name in left), "a file differs"
 
