@@ -9,6 +9,7 @@ import msgspec
 from common.times import format_time, from_microseconds
 from get_data.labels.drives import DriveRegister
 from get_data.labels.schema import Document
+from get_data.sets.split import PARTS
 
 Histogram = dict[str, int]
 
@@ -106,7 +107,10 @@ class Tally:
 
     def _by_split(self, rows: Any) -> Histogram:
         found = Counter(self._splits[self._split[row]] for row in rows)
-        return {name: found[name] for name in sorted(found) if name}
+        names = sorted(
+            found, key=lambda name: (name not in PARTS, (*PARTS, name).index(name), name)
+        )
+        return {name: found[name] for name in names if name}
 
 
 def _integer(value: object) -> int:

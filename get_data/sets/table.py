@@ -8,47 +8,46 @@ from get_data.sets.counts import Counts, DriveCounts, Histogram
 
 _BAR = 30  # characters of the longest one
 
+_Row = tuple[str, str, str, str]
+
 
 def format_counts(counts: Counts) -> list[str]:
-    """Return the lines: pictures of each class, drive and driver."""
-    lines: list[str] = []
+    """Return the lines: pictures of each class, part, driver and drive."""
+    rows: list[_Row] = []
     for title, by_number in (("direction", counts.directions), ("speed", counts.speeds)):
         for number, histogram in by_number.items():
             names = {name: histogram.get(name, 0) for name in map(str, range(int(number)))}
-            lines += _histogram(f"{title} of {number}", names, counts.pictures)
+            rows += _histogram(f"{title} of {number}", names, counts.pictures)
     if counts.splits:
-        lines += _histogram("part", counts.splits, counts.pictures)
+        rows += _histogram("part", counts.splits, counts.pictures)
     drivers = {name or "nobody named": count for name, count in counts.drivers.items()}
-    lines += _histogram("driver", drivers, counts.pictures)
-    if counts.drives:
-        rows = [("drive", "min", "pictures", ""), *map(_drive_row, counts.drives)]
-        lines += _align(rows)
-    return lines
+    rows += _histogram("driver", drivers, counts.pictures)
+    drives = [("drive, UTC", "minutes", "pictures", ""), *map(_drive_row, counts.drives)]
+    return [*_align(rows), *(_align(drives) if counts.drives else ())]
 
 
-def _histogram(title: str, histogram: Histogram, total: int) -> Iterator[str]:
+def _histogram(title: str, histogram: Histogram, total: int) -> Iterator[_Row]:
     most = max(histogram.values(), default=0) or 1
-    rows = [(title, "pictures", "share", "")]
+    yield title, "pictures", "share", ""
     for name, count in histogram.items():
         share = f"{100 * count / total:.0f} %" if total else ""
-        rows.append((name, f"{count:,}", share, "█" * round(_BAR * count / most)))
-    return _align(rows)
+        yield f"  {name}", f"{count:,}", share, "█" * round(_BAR * count / most)
 
 
-def _drive_row(drive: DriveCounts) -> tuple[str, str, str, str]:
+def _drive_row(drive: DriveCounts) -> _Row:
     start, end = parse_time(drive.start), parse_time(drive.end)
     minutes = f"{(end - start).total_seconds() / 60:.1f}" if start and end else ""
     parts = ", ".join(f"{name} {count:,}" for name, count in drive.splits.items())
     session = " ".join(filter(None, (drive.event, drive.track, drive.driver)))
     about = "; ".join(filter(None, (session, parts)))
-    return _format_start(start), minutes, f"{drive.pictures:,}", about
+    return f"  {_format_start(start)}", minutes, f"{drive.pictures:,}", about
 
 
 def _format_start(start: datetime | None) -> str:
     return f"{start:%Y-%m-%d %H:%M:%S}" if start and start.year > 1 else "unknown"
 
 
-def _align(rows: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:
+def _align(rows: Iterable[_Row]) -> Iterator[str]:
     """Yield the rows with columns as wide as their widest cell, numbers to the right."""
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

@@ -1,19 +1,28 @@
-"""What a balanced sample of a straight-heavy drive is worth, as a markdown table.
+"""What `--per-class` is worth for a straight-heavy drive, as a markdown table.
 
 python -m tests.benchmarks.balance
 """
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from get_data.cli import arguments
+from get_data.database.interfaces import encode_document
+from get_data.labels import edits
+from get_data.labels.classes import Classes
 from get_data.quality.balance import find_balance
+from get_data.sets import request
+from get_data.sets.request import PerClass, Request
 from tests.helpers import learning
 from tests.quality.planted import samples_of
 
+START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 HEADER = (
     "| seed | straight-heavy | share | learned from | pictures | rms offset m | left the road |",
     "|---|---|---|---|---|---|---|",
@@ -26,8 +35,9 @@ def rows(*, track: str, seeds: int, pictures: int, laps: int) -> Iterator[str]:
         lesson = straight_heavy(learning.record(track, seed=seed, pictures=pictures), seed=seed)
         balance = find_balance(samples_of(lesson.steering))
         count = len(lesson.steering)
-        random = np.random.default_rng(seed).permutation(count)[: len(balance.balanced)]
-        choices = {"all": np.arange(count), "balanced": balance.balanced, "random": random}
+        chosen = per_class(lesson.steering, balance.per_class, seed=seed)
+        random = np.random.default_rng(seed).permutation(count)[: len(chosen)]
+        choices = {"all": np.arange(count), "`--per-class`": chosen, "random": random}
         for name, chosen in choices.items():
             part = learning.Lesson(lesson.pictures[chosen], lesson.steering[chosen])
             outcome = learning.drive(learning.fit(part), track, seed=seed + 100, laps=laps)
@@ -36,6 +46,30 @@ def rows(*, track: str, seeds: int, pictures: int, laps: int) -> Iterator[str]:
                 f"| {balance.middle_share:.2f} | {name} | {len(chosen):,} "
                 f"| {outcome.rms_offset_m:.3f} | {'yes' if outcome.left_road else 'no'} |"
             )
+
+
+def per_class(steering: learning.Floats, count: int, *, seed: int) -> NDArray[np.intp]:
+    """Return the rows that `--per-class label.label_direction=COUNT` fetches of a drive."""
+    rows = {}
+    documents = []
+    for row, value in enumerate(steering.tolist()):
+        label = edits.new_label(
+            captured=START + timedelta(seconds=row / learning.RATE_HZ),
+            picture=b"",
+            width=160,
+            height=120,
+            steering=value,
+            throttle=0.3,
+            classes=Classes(),
+            session={},
+            car_setting={},
+        )
+        rows[label["img_id"]] = row
+        documents.append(encode_document(label))
+    wanted = Request(per_class=PerClass("label.label_direction", count), seed=seed)
+    with request.answer(documents, wanted) as answer:
+        chosen = [rows[json.loads(document)["img_id"]] for document in answer.documents]
+    return np.array(chosen)
 
 
 def straight_heavy(lesson: learning.Lesson, *, seed: int) -> learning.Lesson:
