@@ -71,7 +71,23 @@ class Violation(NamedTuple):
 class Explorer:
     """All states that these programs can reach from one world."""
 
-    def __init__(self, world: Hashable, programs: Mapping[str, StartProgram], kills: int) -> None:
+    def __init__(
+        self,
+        world: Hashable,
+        programs: Mapping[str, StartProgram],
+        kills: int,
+        constants: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Create an explorer.
+
+        Args:
+            world: what the programs find.
+            programs: by name.
+            kills: how many of them may be killed.
+            constants: the answers of steps, by text, that nothing here can change. They are no
+                states of their own.
+        """
+        self._constants = constants or {}
         self._programs = programs
         self._next: dict[Process, tuple[Process, Step | None]] = {}
         self._canonical: dict[Hashable, tuple[Any, ...]] = {}
@@ -130,9 +146,9 @@ class Explorer:
         if process not in self._next:
             program = self._programs[process.name](process.id)
             try:
-                step = next(program)
+                step = self._skip_constants(program, next(program))
                 for answer in process.answers:
-                    step = program.send(answer)
+                    step = self._skip_constants(program, program.send(answer))
             except StopIteration as end:
                 done = process._replace(status="done", result=end.value, answers=())
                 self._next[process] = (done, None)
@@ -141,6 +157,11 @@ class Explorer:
                 answers = self._canonical.setdefault(key, process.answers)
                 self._next[process] = (process._replace(answers=answers), step)
         return self._next[process]
+
+    def _skip_constants(self, program: Program, step: Step) -> Step:
+        while step.text in self._constants:
+            step = program.send(self._constants[step.text])
+        return step
 
 
 def _place(program: Program) -> Iterator[Hashable]:

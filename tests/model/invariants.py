@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tests.model.explorer import Explorer, StartProgram, State, Violation
 from tests.model.protocols import Report
-from tests.model.world import PICTURE, World
+from tests.model.world import ALL_SETS, PICTURE, World
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Scenario:
         contents: what labels may say that are there.
         dates: the upload dates that labels may have that are there.
         is_alone: one program, so that not even a kill may leave a label without its picture.
+        has_sets: whether there may be frozen sets.
+        kept_sets: sets that must be there.
+        gone_sets: sets that were thrown away before, and must not be there.
+        may_leave_picture: whether a kill may leave a picture that nothing names.
+        is_lost: whether the picture was lost before.
     """
 
     world: World
@@ -36,10 +41,16 @@ class Scenario:
     contents: Mapping[str, Set[str]] = field(default_factory=dict)
     dates: Mapping[str, Set[str]] = field(default_factory=dict)
     is_alone: bool = False
+    has_sets: bool = False
+    kept_sets: Set[str] = frozenset()
+    gone_sets: Set[str] = frozenset()
+    may_leave_picture: bool = False
+    is_lost: bool = False
 
     def explore(self) -> tuple[list[Violation], int]:
         """Return the violations and the number of states."""
-        explorer = Explorer(self.world, self.programs, self.kills)
+        constants = {} if self.has_sets else {ALL_SETS: frozenset()}
+        explorer = Explorer(self.world, self.programs, self.kills, constants)
         return explorer.violations(self._check), explorer.states
 
     def _check(self, state: State) -> Iterator[str]:
@@ -55,9 +66,12 @@ class Scenario:
         for report in _reports(state):
             if report.stored & names and not can_be_fetched:
                 yield "a label that was reported as stored is without its picture"
+            if report.frozen & world.sets and not can_be_fetched:
+                yield "a set that was reported as frozen is without its picture"
         if self.is_alone and names and not can_be_fetched:
             yield "a killed program leaves a label without its picture"
-        if world.recording is None and self.world.recording and names and not can_be_fetched:
+        is_named = names or world.sets
+        if world.recording is None and self.world.recording and is_named and not can_be_fetched:
             yield "a freed picture cannot be fetched"
         if world.backup and world.backup != self.world.backup:
             yield from self._check_backup(world)
@@ -70,11 +84,17 @@ class Scenario:
         dead = {tombstone.name: tombstone.reason for tombstone in backup.tombstones}
         if live and not backup.has_picture:
             yield "the backup has a label without its picture"
+        if backup.sets and not backup.has_picture:
+            yield "the backup has a set without its picture"
+        if backup.sets & dead.keys():
+            yield "the backup has a set that it knows as thrown away"
         if live & dead.keys():
             yield "the backup has a label that it knows as deleted"
         known = {label.name for label in self.world.labels}
-        known |= {tombstone.name for tombstone in self.world.tombstones}
-        for name in known - live - dead.keys() - self.half_replaced:
+        known |= {tombstone.name for tombstone in self.world.tombstones} | self.world.sets
+        if self.world.backup:
+            known |= self.world.backup.sets
+        for name in known - live - backup.sets - dead.keys() - self.half_replaced:
             yield f"the backup has neither {name} nor its tombstone"
         if "replaced" in dead.values() and not live and "deleted" not in dead.values():
             yield "the backup has a replaced label's tombstone, and not its correction"
@@ -86,13 +106,27 @@ class Scenario:
         reports = list(_reports(state))
         deleted = frozenset().union(*(report.deleted for report in reports))
         replaced = frozenset().union(*(report.replaced for report in reports))
-        if labels and world.picture != PICTURE:
+        if labels and world.picture != PICTURE and not self.is_lost:
             yield "a label is without its picture"
+        failed = frozenset().union(*(report.failed for report in reports))
+        if world.sets - failed and world.picture != PICTURE:
+            yield "a set is without its picture"
+        frozen = frozenset().union(*(report.frozen for report in reports))
+        thrown = frozenset().union(*(report.thrown for report in reports))
+        for name in (self.kept_sets | frozen) - thrown - world.sets:
+            yield f"the set {name} is not there"
+        for name in (self.gone_sets | thrown) & world.sets - frozen:
+            yield f"the set {name}, which was thrown away, is there"
+        buried = {tombstone.name for tombstone in world.tombstones} - thrown
+        if world.sets & buried and self.kills == 0:
+            yield "a set has a tombstone: once it is lost, no restore would bring it back"
         if labels.keys() & {tombstone.name for tombstone in world.tombstones}:
             yield "a label has a tombstone: the next upload would remove it"
         if any(not label.has_key for label in labels.values()):
             yield "a label does not name its picture"
-        if not labels and world.picture and not self.is_alone:
+        # a killed deletion of a set leaves its pictures to the next check of the database
+        is_complete = not (self.may_leave_picture and self.kills)
+        if not labels and not world.sets and world.picture and not self.is_alone and is_complete:
             yield "a picture is without a label"
         for name in (deleted | replaced | self.gone) & labels.keys():
             yield f"the deleted or replaced label {name} is there"

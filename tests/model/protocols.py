@@ -47,6 +47,20 @@ MUTANTS = {
     "restore: picture first": "creates the label before its picture is stored",
     "restore: look again": "does not look for the picture after creating the label",
     "restore: verbatim": "writes a new upload date",
+    "delete: sets": "does not ask which pictures frozen sets name",
+    "delete: sets again": "asks for frozen sets only before it deletes the picture",
+    "freeze: pictures first": "freezes a set whose picture has gone",
+    "freeze: look again": "does not look for the picture after freezing",
+    "freeze: tombstone": "leaves the tombstone of a set that was thrown away before",
+    "throw: tombstone first": "writes the set's tombstone after removing the set",
+    "throw: settle": "leaves the pictures of the set",
+    "backup: sets": "does not save the pictures of frozen sets",
+    "backup: lost sets": "forgets frozen sets that the database has lost",
+    "backup: thrown sets": "keeps a frozen set that was thrown away since the last backup",
+    "restore: set there": "leaves a tombstone with a set that somebody has frozen again",
+    "restore: set tombstones": "ignores that a frozen set was thrown away",
+    "restore: set tombstones again": "does not ask for its tombstone after creating a set",
+    "restore: set looks again": "does not look for the picture after creating a set",
     "free: index first": "asks the store before the index",
     "free: index": "asks only the store",
     "free: store": "asks only the index",
@@ -69,6 +83,8 @@ class Report(NamedTuple):
     left: frozenset[str] = frozenset()  # tombstoned, absent, or restored by somebody
     failed: frozenset[str] = frozenset()
     is_complete: bool = False  # backup
+    frozen: frozenset[str] = frozenset()
+    thrown: frozenset[str] = frozenset()  # frozen sets, on purpose
 
 
 # as built
@@ -159,24 +175,33 @@ def _complete_deletions(run: str, documents: tuple[Label, ...]) -> Steps:
     return removed
 
 
-def delete(*names: str) -> StartProgram:
+def delete(*names: str, without: Without = ()) -> StartProgram:
     """Delete labels on purpose."""
 
     def start(run: str) -> Program:
-        yield from _delete(run, *names, reason="deleted")
+        yield from _delete(run, *names, reason="deleted", without=without)
         return Report(deleted=frozenset(names))
 
     return start
 
 
-def _delete(run: str, *names: str, reason: Reason) -> Steps:
+def _delete(run: str, *names: str, reason: Reason, without: Without = ()) -> Steps:
     for name in names:  # D4
         yield w.add_tombstone(name, reason)
     for name in names:  # D9
         yield w.remove(name)
+    yield from _reconcile(run, without)
+
+
+def _reconcile(run: str, without: Without = ()) -> Steps:
     old = yield w.old_copies()  # D13
+    sets = (yield w.all_sets()) if "delete: sets again" in without else frozenset()
     while True:
         named = yield w.references()
+        # D27: a frozen set names its pictures as a label does
+        if not {"delete: sets", "delete: sets again"} & set(without):
+            sets = yield w.all_sets()
+        named |= sets
         stored = yield w.has_picture()
         if bool(named) == stored:
             # D12: both agree, so the copies may go; an old one may be the only intact picture
@@ -192,7 +217,15 @@ def _delete(run: str, *names: str, reason: Reason) -> Steps:
         elif (yield w.copy_aside(run)):  # D10
             yield w.delete_picture()
         named = stored = None
+        if "delete: sets again" not in without:
+            sets = frozenset()
         old = yield w.old_copies()  # D13
+
+
+def _reconcile_old(run: str) -> Steps:
+    """Complete what killed deletions have left."""
+    if (yield w.old_copies()):
+        yield from _reconcile(run)
 
 
 def _repair() -> Steps:
@@ -203,6 +236,67 @@ def _repair() -> Steps:
         return False
     yield w.put(PICTURE)
     return True
+
+
+# frozen sets
+
+
+def freeze(name: str, *, at_hand: bool = True, without: Without = ()) -> StartProgram:
+    """Freeze a set; `at_hand` tells whether the picture is in the folder that is frozen."""
+
+    def start(run: str) -> Program:
+        if name not in (yield w.all_sets()):
+            # D28: of pictures that are there
+            if "freeze: pictures first" not in without and (yield from _fetch()) is None:
+                return Report(failed=frozenset({name}))
+            yield w.create_set(name)
+        if "freeze: look again" not in without:
+            is_whole = yield from _complete_set(run, name, at_hand=at_hand)
+            if not is_whole:
+                return Report(failed=frozenset({name}))
+        if "freeze: tombstone" not in without:  # D30
+            yield w.remove_tombstone(name)
+        return Report(frozen=frozenset({name}))
+
+    return start
+
+
+def _complete_set(run: str, name: str, *, at_hand: bool = False, is_saved: bool = False) -> Steps:
+    """Look for the picture of a set that is there, and put it back; return whether it is there.
+
+    `is_saved`: a backup has the picture.
+    """
+    # D28: a deletion may have taken it before it could see the set
+    while (yield w.get()) != PICTURE:
+        file = is_saved or ((yield w.read_recording()) if at_hand else None)
+        if not file and (yield from _fetch()) is None:
+            return False
+        yield w.put(PICTURE)
+        # D29: the set may have been thrown away meanwhile
+        yield from _reconcile(run)
+        if name not in (yield w.all_sets()):
+            break
+    return True
+
+
+def throw(name: str, *, without: Without = ()) -> StartProgram:
+    """Throw a frozen set away."""
+
+    def start(run: str) -> Program:
+        if name not in (yield w.all_sets()):
+            # it went before a kill; the next deletion completes what that left
+            yield from _reconcile_old(run)
+            return Report(thrown=frozenset({name}))
+        if "throw: tombstone first" not in without:  # D30
+            yield w.add_tombstone(name, "deleted")
+        yield w.remove_set(name)
+        if "throw: tombstone first" in without:
+            yield w.add_tombstone(name, "deleted")
+        if "throw: settle" not in without:  # D29
+            yield from _reconcile(run)
+        return Report(thrown=frozenset({name}))
+
+    return start
 
 
 # amend, relabel, back up, restore, free space
@@ -309,6 +403,7 @@ def back_up(*, without: Without = ()) -> StartProgram:
             if "backup: tombstones before" not in without:
                 before = yield w.all_tombstones()
             labels = yield w.all_labels()
+            sets = yield w.all_sets()
             after = before
             if "backup: tombstones after" not in without:
                 after = yield w.all_tombstones()
@@ -321,14 +416,20 @@ def back_up(*, without: Without = ()) -> StartProgram:
                 labels = yield w.all_labels()
                 after = yield w.all_tombstones()
             live, after = _merged(earlier, labels, after, without)
+            # D31: a set that is there is live, whatever tombstone it has
+            after = frozenset(tombstone for tombstone in after if tombstone.name not in sets)
+            if "backup: lost sets" not in without:
+                thrown = frozenset(tombstone.name for tombstone in after)
+                sets |= earlier.sets - (frozenset() if "backup: thrown sets" in without else thrown)
             if "backup: pictures first" in without:
-                yield w.save_backup(live, after)
+                yield w.save_backup(live, after, sets)
             # D20
-            if live and not (yield w.has_saved_picture()):
+            is_named = live or (sets and "backup: sets" not in without)
+            if is_named and not (yield w.has_saved_picture()):
                 if (yield from _fetch()) is None:
                     continue  # deleted meanwhile
                 yield w.save_picture()
-            yield w.save_backup(live, after)
+            yield w.save_backup(live, after, sets)
             return Report(is_complete=True)
         return Report(failed=frozenset({"picture"}))
 
@@ -375,6 +476,8 @@ def restore(*, by: str = "version", without: Without = ()) -> StartProgram:
             report = yield from _restore_label(run, label, by, without)
         if "restore: tombstones first" in without:
             yield from _restore_tombstones(run, tombstones, without)
+        for name in sorted(saved.sets):
+            yield from _restore_set(run, name, without)
         return report
 
     return start
@@ -382,6 +485,9 @@ def restore(*, by: str = "version", without: Without = ()) -> StartProgram:
 
 def _restore_tombstones(run: str, tombstones: tuple[w.Tombstone, ...], without: Without) -> Steps:
     for name, reason in tombstones:
+        if name.startswith("S"):
+            yield from _restore_set_tombstone(name, reason, without)
+            continue
         found = yield w.find(name)
         known = yield w.find_tombstones(name)
         if found and not known and "restore: label there" not in without:
@@ -389,6 +495,29 @@ def _restore_tombstones(run: str, tombstones: tuple[w.Tombstone, ...], without: 
         yield w.add_tombstone(name, reason)
         if "restore: look after tombstone" not in without and (yield w.find(name)):
             yield from _delete(run, name, reason=reason)
+
+
+def _restore_set_tombstone(name: str, reason: Reason, without: Without) -> Steps:
+    """Add the tombstone of a frozen set, unless somebody has frozen it again (D32)."""
+    yield w.add_tombstone(name, reason)
+    if "restore: set there" not in without and name in (yield w.all_sets()):
+        yield w.remove_tombstone(name)
+
+
+def _restore_set(run: str, name: str, without: Without) -> Steps:
+    """Bring a frozen set back, unless it was thrown away since (D32)."""
+    is_created = False
+    if name not in (yield w.all_sets()):
+        if (yield w.find_tombstones(name)) and "restore: set tombstones" not in without:
+            return
+        yield w.put_new(PICTURE)
+        is_created = yield w.create_set(name)
+    if "restore: set looks again" not in without:
+        yield from _complete_set(run, name, is_saved=True)
+    asks = {"restore: set tombstones", "restore: set tombstones again"}.isdisjoint(without)
+    if asks and is_created and (yield w.find_tombstones(name)):
+        yield w.remove_set(name)
+        yield from _reconcile(run)
 
 
 def _restore_label(run: str, saved: Label, by: str, without: Without) -> Steps:
@@ -459,6 +588,9 @@ def free(name: str, *, without: Without = ()) -> StartProgram:
 
 def _is_indexed(name: str) -> Steps:
     if (yield w.find(name)):
+        return True
+    # D33: what a frozen set names is as safe as what a label names
+    if (yield w.all_sets()):
         return True
     tombstones = yield w.find_tombstones(name)
     if all(tombstone.reason != "replaced" for tombstone in tombstones):

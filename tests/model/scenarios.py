@@ -11,11 +11,23 @@ from tests.model.protocols import (
     back_up,
     delete,
     free,
+    freeze,
     relabel,
     restore,
+    throw,
     upload,
 )
-from tests.model.world import DAMAGED, PICTURE, Backup, Label, Reason, Tombstone, World, find
+from tests.model.world import (
+    DAMAGED,
+    PICTURE,
+    Backup,
+    Label,
+    Reason,
+    Tombstone,
+    World,
+    find,
+    remove_set,
+)
 
 L1, L2, L3 = (Label(name, "v0", "then") for name in ("L1", "L2", "L3"))
 AMENDED = Label("L1", "v1", "later", content="Ada's", is_amended=True)
@@ -34,9 +46,12 @@ def tombstone(name: str, reason: Reason = "deleted") -> frozenset[Tombstone]:
     return frozenset({Tombstone(name, reason)})
 
 
-def backup(*them: Label, tombstones: frozenset[Tombstone] = frozenset()) -> dict[str, Any]:
+def backup(
+    *them: Label, tombstones: frozenset[Tombstone] = frozenset(), sets: Collection[str] = ()
+) -> dict[str, Any]:
     """A backup's folder."""
-    return {"backup": Backup(labels(*them), tombstones, True), "saved_picture": True}
+    saved = Backup(labels(*them), tombstones, True, frozenset(sets))
+    return {"backup": saved, "saved_picture": True}
 
 
 def after(names: tuple[str, ...], program: StartProgram) -> StartProgram:
@@ -51,7 +66,7 @@ def after(names: tuple[str, ...], program: StartProgram) -> StartProgram:
 
 
 def one_after_another(*programs: StartProgram) -> StartProgram:
-    """A program that runs these; its report is the last one's."""
+    """A program that runs these, each once; its report is the last one's."""
 
     def start(run: str) -> Program:
         report = Report()
@@ -60,6 +75,12 @@ def one_after_another(*programs: StartProgram) -> StartProgram:
         return report
 
     return start
+
+
+def losing_set(_run: str) -> Program:
+    """A disk that loses the frozen set."""
+    yield remove_set("S")
+    return Report()
 
 
 def pairs(without: Collection[str], by: str) -> dict[str, Scenario]:
@@ -221,6 +242,111 @@ def pairs(without: Collection[str], by: str) -> dict[str, Scenario]:
         "free, relabel": Scenario(there(L1), {"F": f, "R": r("L2", "L1")}, kept={"L2"}),
         "free, upload, delete of another": Scenario(
             there(L2), {"F": f, "U": u("L1"), "D": d("L2")}, kept={"L1"}
+        ),
+    }
+
+
+def frozen(without: Collection[str], by: str) -> dict[str, Scenario]:
+    """Return scenarios with frozen sets: one, two or three programs by name."""
+    options: dict[str, Any] = {"by": by, "without": without}
+
+    def r(new: str, old: str, **more: Any) -> StartProgram:
+        return relabel(new, old, **options, **more)
+
+    def d(*names: str) -> StartProgram:
+        return delete(*names, without=without)
+
+    s, t = freeze("S", without=without), throw("S", without=without)
+    elsewhere = freeze("S", at_hand=False, without=without)
+    b, f = back_up(without=without), free("L1", without=without)
+    back = restore(**options)
+    holding_set = there(L1, sets=frozenset({"S"}))
+    only_set = World(sets=frozenset({"S"}), picture=PICTURE, recording=PICTURE)
+    kept: dict[str, Any] = {"has_sets": True, "kept_sets": {"S"}}
+    gone: dict[str, Any] = {"has_sets": True, "gone_sets": {"S"}, "may_leave_picture": True}
+    either: dict[str, Any] = {"has_sets": True, "may_leave_picture": True}
+    return {
+        # freeze
+        "freeze": Scenario(there(L1), {"S": s}, **kept),
+        "freeze, lost": Scenario(
+            there(L1)._replace(picture=None), {"S": elsewhere}, **gone, is_lost=True
+        ),
+        "freeze, thrown away before": Scenario(
+            there(L1, tombstones=tombstone("S")), {"S": s}, **kept
+        ),
+        "freeze, delete": Scenario(there(L1), {"S": s, "D": d("L1")}, **either),
+        "freeze elsewhere, delete": Scenario(there(L1), {"S": elsewhere, "D": d("L1")}, **either),
+        "freeze, relabel": Scenario(there(L1), {"S": s, "R": r("L2", "L1")}, **kept, kept={"L2"}),
+        "freeze, amend": Scenario(
+            there(L1), {"S": s, "A": amend("L1", "Ada's", **options)}, **kept, kept={"L1"}
+        ),
+        "freeze, upload": Scenario(there(L1), {"S": s, "U": upload("L2")}, **kept, kept={"L1"}),
+        "two freeze": Scenario(there(L1), {"S": s, "Z": s}, **kept),
+        "freeze, free": Scenario(there(L1), {"S": elsewhere, "F": f}, **kept),
+        "freeze, back up": Scenario(there(L1), {"S": s, "B": b}, **kept),
+        "freeze again, back up, lost, restore": Scenario(
+            there(L1, tombstones=tombstone("S")),
+            {"P": one_after_another(s, b, losing_set, back)},
+            **kept,
+        ),
+        "freeze, throw of another": Scenario(
+            there(L1, sets=frozenset({"S2"})),
+            {"S": s, "T": throw("S2", without=without)},
+            **kept,
+        ),
+        "freeze, throw of the last": Scenario(
+            World(sets=frozenset({"S2"}), picture=PICTURE, recording=PICTURE),
+            {"S": s, "T": throw("S2", without=without)},
+            **either,
+        ),
+        # a set that is there
+        "set, delete": Scenario(holding_set, {"D": d("L1")}, **kept),
+        "set, relabel": Scenario(holding_set, {"R": r("L2", "L1")}, **kept),
+        "set, two delete": Scenario(
+            there(L1, L2, sets=frozenset({"S"})), {"D": d("L1"), "E": d("L2")}, **kept
+        ),
+        "set, free after delete": Scenario(only_set, {"F": f}, **kept),
+        "set, freeze again, delete": Scenario(holding_set, {"S": s, "D": d("L1")}, **kept),
+        # throw away
+        "throw": Scenario(only_set, {"T": t}, **gone),
+        "throw, label there": Scenario(holding_set, {"T": t}, **gone, kept={"L1"}),
+        "throw, delete": Scenario(holding_set, {"T": t, "D": d("L1")}, **gone),
+        "throw, upload": Scenario(only_set, {"T": t, "U": upload("L1")}, **gone, kept={"L1"}),
+        "throw, free": Scenario(only_set, {"T": t, "F": f}, **either),
+        "throw, back up": Scenario(holding_set, {"T": t, "B": b}, **gone),
+        # back up and restore
+        "set, back up": Scenario(only_set, {"B": b}, **kept),
+        "set, back up, delete": Scenario(holding_set, {"B": b, "D": d("L1")}, **kept),
+        "set lost, back up": Scenario(there(L1, **backup(L1, sets=["S"])), {"B": b}, has_sets=True),
+        "throw, back up again": Scenario(
+            there(L1, sets=frozenset({"S"}), **backup(L1, sets=["S"])), {"T": t, "B": b}, **gone
+        ),
+        "set, restore": Scenario(World(**backup(sets=["S"])), {"P": back}, **kept),
+        "set, restore, thrown away since": Scenario(
+            World(tombstones=tombstone("S"), **backup(sets=["S"])), {"P": back}, **gone
+        ),
+        "set, restore of its tombstone": Scenario(
+            there(L1, sets=frozenset({"S"}), **backup(L1, tombstones=tombstone("S"))),
+            {"P": back},
+            **kept,
+        ),
+        "freeze, restore of its tombstone": Scenario(
+            there(L1, **backup(L1, tombstones=tombstone("S"))), {"S": s, "P": back}, **kept
+        ),
+        "set, restore, frozen and thrown away meanwhile": Scenario(
+            there(L1, **backup(L1, sets=["S"])), {"P": back, "T": one_after_another(s, t)}, **gone
+        ),
+        "freeze again, throw": Scenario(holding_set, {"S": s, "T": t}, **either),
+        "set, restore, throw": Scenario(
+            there(L1, sets=frozenset({"S"}), **backup(L1, sets=["S"])),
+            {"P": back, "T": t},
+            **gone,
+        ),
+        "set, restore, delete": Scenario(
+            there(L1, **backup(L1, sets=["S"])), {"P": back, "D": d("L1")}, **kept
+        ),
+        "set, restore of an absent picture, delete": Scenario(
+            World(**backup(sets=["S"])), {"P": back, "D": d("L1")}, **kept
         ),
     }
 

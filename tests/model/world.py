@@ -12,6 +12,7 @@ from tests.model.explorer import Answers, Step
 PICTURE = "picture"
 DAMAGED = "damaged picture"  # of the same size
 RECORDED = "recorded"  # the content of a label before anybody amended it
+ALL_SETS = "all sets"
 NEVER = ""  # the upload date of a label in a recording
 
 Reason = Literal["deleted", "replaced"]
@@ -45,10 +46,14 @@ class Backup(NamedTuple):
     labels: frozenset[Label]
     tombstones: frozenset[Tombstone]
     has_picture: bool
+    sets: frozenset[str] = frozenset()
 
 
 class World(NamedTuple):
-    """The database, the disk of the car, and the folder of the backup."""
+    """The database, the disk of the car, and the folder of the backup.
+
+    Every frozen set names the picture.
+    """
 
     labels: frozenset[Label] = frozenset()
     tombstones: frozenset[Tombstone] = frozenset()
@@ -57,6 +62,7 @@ class World(NamedTuple):
     recording: str | None = None  # the picture on the car
     backup: Backup | None = None
     saved_picture: bool = False  # in the folder of the backup, with or without a backup
+    sets: frozenset[str] = frozenset()
 
     def label(self, name: str) -> Label | None:
         """Return the label with this name, if it is in the index."""
@@ -251,6 +257,26 @@ def drop_copies(runs: Iterable[str]) -> Step:
     )
 
 
+# frozen sets
+
+
+def all_sets() -> Step:
+    """Answer the frozen sets."""
+    return _reads(ALL_SETS, lambda w: w.sets)
+
+
+def create_set(name: str) -> Step:
+    """Create the set unless it exists; answer whether it was created."""
+    return _writes(
+        f"create set {name}", lambda w: (name not in w.sets, w._replace(sets=w.sets | {name}))
+    )
+
+
+def remove_set(name: str) -> Step:
+    """Remove the set, if it exists."""
+    return _writes(f"remove set {name}", lambda w: (None, w._replace(sets=w.sets - {name})))
+
+
 # the disks
 
 
@@ -274,11 +300,13 @@ def has_saved_picture() -> Step:
     return _reads("has saved picture", lambda w: w.saved_picture)
 
 
-def save_backup(labels: frozenset[Label], tombstones: frozenset[Tombstone]) -> Step:
-    """Make labels and tombstones the backup, in one rename."""
+def save_backup(
+    labels: frozenset[Label], tombstones: frozenset[Tombstone], sets: frozenset[str]
+) -> Step:
+    """Make labels, tombstones and frozen sets the backup, in one rename."""
     return _writes(
         "save labels and tombstones",
-        lambda w: (None, w._replace(backup=Backup(labels, tombstones, w.saved_picture))),
+        lambda w: (None, w._replace(backup=Backup(labels, tombstones, w.saved_picture, sets))),
     )
 
 
