@@ -13,7 +13,8 @@
     ├── StillRecording      1   another process is recording into the folder
     └── DatabaseError       1   the label index or the picture store failed
         ├── PictureMissing     1   the store has no picture with this key
-        └── PictureUnreadable  1   the store has the picture but cannot read it
+        ├── PictureUnreadable  1   the store has the picture but cannot read it
+        └── SetMissing         1   the store has no frozen set of this name
 
 A message names the thing, the place and the remedy. A failed run is an exception; one failed item
 of many is a value.
@@ -78,3 +79,7 @@ class PictureMissing(DatabaseError):
 
 class PictureUnreadable(DatabaseError):
     """A picture that the store has but cannot read; others may still be readable."""
+
+
+class SetMissing(DatabaseError):
+    """A frozen set that the store does not have."""

@@ -1,5 +1,6 @@
 """The contract of every picture store; a new one joins by one more param of the fixture."""
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from common.atomic_files import temporary_file
-from common.errors import DatabaseError, PictureMissing
+from common.errors import DatabaseError, PictureMissing, SetMissing
 from get_data.database.interfaces import PictureState, backup_path, picture_key, read_picture
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.s3_utils import settings as s3_settings
 from get_data.database.s3_utils.picture_store import S3PictureStore
 from get_data.labels import ids
+from get_data.labels.label_lines import Line
+from get_data.sets.frozen_file import FrozenSetWriter
 from tests.fakes.memory_database import MemoryStore
 
 KEY = picture_key("20240501T12-00-00-000000", "ab" * 32)
@@ -323,3 +326,52 @@ def test_a_local_store_below_a_file_is_named(tmp_path):
     (tmp_path / "database").write_text("")
     with pytest.raises(DatabaseError, match="picture store: "):
         LocalPictureStore(tmp_path / "database").put_new(KEY, b"x")
+
+
+SET = "sets/base-0123456789ab.json.gz"
+
+
+def test_a_frozen_set_comes_back_and_is_never_replaced(store):
+    content = bytes(range(256)) * 5000  # more than a block
+    assert store.list_sets() == []
+    assert store.put_new_set(SET, content)
+    assert not store.put_new_set(SET, b"other")
+    (stored,) = store.list_sets()
+    assert (stored.path, stored.size) == (SET, len(content))
+    assert (stored.name, stored.short_hash) == ("base", "0123456789ab")
+    assert b"".join(store.read_set(stored)) == content
+    assert not list(store.list_pictures())
+    assert not store.has_pictures()
+    store.delete_set(SET)
+    store.delete_set(SET)
+    assert store.list_sets() == []
+    with pytest.raises(SetMissing):
+        b"".join(store.read_set(stored))
+
+
+def test_the_pictures_of_frozen_sets_are_known_as_sets_come_and_go(store):
+    writer = FrozenSetWriter(count=1, sha256="0" * 64, description=b"{}")
+    writer.add_picture(KEY)
+    document = json.dumps({"img_id": "20240501T12-00-00-000000"}).encode()
+    content = writer.close([Line("20240501T12-00-00-000000", document)])
+    assert store.find_set_references([KEY, OTHER]) == set()
+    store.put_new_set(SET, content)
+    assert store.find_set_references([KEY, OTHER]) == {KEY}
+    store.put_new_set("sets/other-0123456789ab.json.gz", content)
+    store.delete_set(SET)
+    assert store.find_set_references([KEY, OTHER]) == {KEY}
+    store.delete_set("sets/other-0123456789ab.json.gz")
+    assert store.find_set_references([KEY]) == set()
+    store.put_new_set(SET, content[:20])
+    with pytest.raises(DatabaseError, match="base"):
+        store.find_set_references([KEY])
+
+
+@pytest.mark.parametrize("path", ["sets/../index.sqlite", "pictures/x.jpg", "sets/base.json.gz"])
+def test_only_frozen_sets_are_stored_as_such(store, path):
+    store.put_new(KEY, b"picture")
+    for action in (lambda: store.put_new_set(path, b"x"), lambda: store.delete_set(path)):
+        with pytest.raises(DatabaseError):
+            action()
+    with pytest.raises(DatabaseError):
+        store.delete(SET)  # as a picture: labels may name anything

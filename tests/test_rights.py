@@ -62,7 +62,7 @@ def bucket(s3: Gateway) -> str:
     """A bucket with one object in each folder."""
     name = s3.make_bucket()
     with closing(s3.client()) as client:
-        for folder in ("pictures", "deleting", "others"):
+        for folder in ("pictures", "deleting", "sets", "others"):
             client.put_object(Bucket=name, Key=f"{folder}/there", Body=b"picture")
     return name
 
@@ -73,6 +73,9 @@ def bucket(s3: Gateway) -> str:
         pytest.param("list_objects_v2", "", 200, 200, id="list"),
         pytest.param("get_object", "pictures/there", 200, 200, id="get"),
         pytest.param("get_object", "deleting/there", 200, 200, id="get aside"),
+        pytest.param("get_object", "sets/there", 200, 200, id="get a set"),
+        pytest.param("put_object", "sets/new", 403, 200, id="put a set"),
+        pytest.param("delete_object", "sets/there", 403, 204, id="delete a set"),
         pytest.param("get_object", "others/there", 403, 403, id="get another"),
         pytest.param("put_object", "pictures/new", 403, 200, id="put"),
         pytest.param("put_object", "deleting/new", 403, 200, id="put aside"),

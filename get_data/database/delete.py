@@ -1,4 +1,4 @@
-"""Delete labels, and every picture that no label names any more.
+"""Delete labels, and every picture that neither a label nor a frozen set names any more.
 
 Another upload may create a label of a picture at any moment. So a picture is deleted only after a
 backup copy was made, and the index is asked again afterwards: a picture that a label names again is
@@ -38,8 +38,8 @@ PictureStatus = Literal["deleted", "kept", "absent", "lost"]
 class DeletionOutcome:
     """Outcome for one label and its picture.
 
-    `absent`: not in the database before. A picture is `kept` while another label names it, and
-    `lost` if a label names it but neither the store nor a backup copy has it.
+    `absent`: not in the database before. A picture is `kept` while another label or a frozen set
+    names it, and `lost` if one does but neither the store nor a backup copy has it.
     """
 
     img_id: str
@@ -111,12 +111,13 @@ def plan(
         found = index.find([label.fingerprint for label in batch])
         references = index.find_references(set(keys.values()))
         sizes = store.sizes({key for key in keys.values() if key})
-        # a picture stays while a label that this run does not remove names it
+        held = {*kept, *store.find_set_references(sizes)}
+        # a picture stays while a label that this run does not remove names it, or a frozen set
         for label in batch:
             key = keys[label.fingerprint]
             picture: PictureStatus = "absent"
             if key in sizes:
-                is_named = key in kept or references.get(key, set()) - leaving
+                is_named = key in held or references.get(key, set()) - leaving
                 picture = "kept" if is_named else "deleted"
             yield DeletionOutcome(
                 label.img_id,
@@ -163,7 +164,10 @@ def reconcile(
     with threads(THREADS) as pool:
         for _ in range(MAX_ROUNDS):
             # D11: both are asked anew in each round, so changes of other programs are seen
-            named = index.find_references(unreconciled)
+            # D27: a frozen set names its pictures as a label does
+            named = index.find_references(unreconciled).keys() | store.find_set_references(
+                unreconciled
+            )
             stored = store.sizes(unreconciled)
             agreed = {key for key in unreconciled if (key in named) == (key in stored)}
 
@@ -183,13 +187,13 @@ def reconcile(
                 statuses[key] = "kept" if key in stored else statuses.get(key, "absent")
 
             # D11: a label was created after its picture was deleted
-            missing = sorted(unreconciled & named.keys() - stored.keys())
+            missing = sorted(unreconciled & named - stored.keys())
             restored = pool.map(lambda key: _restore(key, store, store.put_new), missing)
             lost = [key for key, done in zip(missing, restored, strict=True) if not done]
             statuses |= dict.fromkeys(lost, "lost")
 
             # D10: back up, make the copies durable, and only then delete
-            unnamed = sorted(unreconciled & stored.keys() - named.keys())
+            unnamed = sorted(unreconciled & stored.keys() - named)
             backed_up = list(pool.map(lambda key: store.back_up(key, run), unnamed))
             store.make_durable()
             going = [key for key, done in zip(unnamed, backed_up, strict=True) if done]

@@ -1,8 +1,9 @@
 """Remove pictures from this machine that the database is proven to have.
 
 A picture that is removed here can be fetched again, byte for byte, until somebody deletes its
-labels on purpose. So each is proven by its hash, in the index and then in the store, whatever an
-earlier upload has reported. The rules that the comments cite are in `docs/architecture.md`.
+labels, and throws away the frozen sets that name it, on purpose. So each is proven by its hash, in
+the index and then in the store, whatever an earlier upload has reported. The rules that the
+comments cite are in `docs/architecture.md`.
 """
 
 import os
@@ -101,7 +102,7 @@ def free(
         # D24: first the file itself, then the index, and after that the store
         for candidate in candidates:
             _read_file(candidate)
-        _ask_index(_pending(candidates), index)
+        _ask_index(_pending(candidates), index, store)
         _ask_store(_pending(candidates), store)
         for candidate in candidates:
             if candidate.outcome is None and freed_bytes < needed_bytes:
@@ -150,7 +151,7 @@ def _read_file(candidate: _Candidate) -> None:
             return
 
 
-def _ask_index(candidates: Sequence[_Candidate], index: LabelIndex) -> None:
+def _ask_index(candidates: Sequence[_Candidate], index: LabelIndex, store: PictureStore) -> None:
     """Find out whether the index has all labels of each picture, and names the picture."""
     names = {
         document["label_fingerprint"]
@@ -161,14 +162,18 @@ def _ask_index(candidates: Sequence[_Candidate], index: LabelIndex) -> None:
         return
     stored = index.read(names)
     tombstones = index.find_tombstones(names)
+    # D33: what a frozen set names is as safe as what a label names
+    frozen = store.find_set_references({candidate.key for candidate in candidates})
     for candidate in candidates:
-        _compare_labels(candidate, stored, tombstones)
+        _compare_labels(candidate, stored, tombstones, is_frozen=candidate.key in frozen)
     # D24: a label that was replaced proves nothing by itself, only its correction does
     replaced = [candidate for candidate in _pending(candidates) if candidate.replaced]
     if not replaced:
         return
     references = index.find_references({candidate.key for candidate in replaced})
     for candidate in replaced:
+        if candidate.key in frozen:
+            continue
         if not references.get(candidate.key, set()) - candidate.replaced:
             candidate.keep("not_uploaded")
 
@@ -177,12 +182,14 @@ def _compare_labels(
     candidate: _Candidate,
     stored: Mapping[str, StoredLabel],
     tombstones: Mapping[str, Tombstone],
+    *,
+    is_frozen: bool,
 ) -> None:
     """Keep the picture if the index lacks one of its labels, or has it with another content."""
     for document in candidate.picture.documents:
         name = document["label_fingerprint"]
         label, tombstone = stored.get(name), tombstones.get(name)
-        if tombstone and tombstone.reason == "deleted":
+        if tombstone and tombstone.reason == "deleted" and not is_frozen:
             candidate.keep("deleted")
         elif label is None and tombstone is None:
             candidate.keep("not_applied" if _asks_for_change(document) else "not_uploaded")

@@ -6,6 +6,7 @@ implementation passes the same contract tests, `tests/label_index/` and
 """
 
 import json
+import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -27,6 +28,10 @@ class Failed:
 
 PICTURE_PREFIX = "pictures/"
 BACKUP_PREFIX = "deleting/"  # backup copies, kept until a deletion is complete
+SET_PREFIX = "sets/"  # frozen sets
+
+_SET_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_SET_PATH = re.compile(f"{SET_PREFIX}({_SET_NAME})-([0-9a-f]{{12}})\\.json\\.gz")
 
 
 def picture_key(img_id: str, sha256: str) -> str:
@@ -69,6 +74,60 @@ def checked_path(path: str) -> str:
     """
     if not is_store_path(path):
         raise DatabaseError(f"picture store: {path!r} is not a picture key")
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSet:
+    """A frozen set in a store: path, size in bytes, and age by the store's own clock."""
+
+    path: str
+    size: int
+    age_s: float
+
+    @property
+    def full_name(self) -> str:
+        """Its name, and the first 12 digits of the hash of its label file."""
+        return self.path.removeprefix(SET_PREFIX).removesuffix(".json.gz")
+
+    @property
+    def name(self) -> str:
+        """The name that it was given."""
+        return self.full_name[:-13]
+
+    @property
+    def short_hash(self) -> str:
+        """The first 12 digits of the hash of its label file."""
+        return self.full_name[-12:]
+
+
+def is_set_name(text: str) -> bool:
+    """Return whether a frozen set may have this name; one like a full name would be ambiguous."""
+    return (
+        re.fullmatch(_SET_NAME, text) is not None
+        and ".." not in text
+        and re.search("-[0-9a-f]{12}$", text) is None
+    )
+
+
+def set_path(name: str, sha256: str) -> str:
+    """Return the path of a frozen set, from its name and the hash of its label file."""
+    return f"{SET_PREFIX}{name}-{sha256[:12]}.json.gz"
+
+
+def is_set_path(path: str) -> bool:
+    """Return whether a path is one of a frozen set; other files may lie beside them."""
+    return _SET_PATH.fullmatch(path) is not None and ".." not in path
+
+
+def checked_set_path(path: str) -> str:
+    """Return the path if it is one of a frozen set.
+
+    Raises:
+        DatabaseError: it is not.
+    """
+    if not is_set_path(path):
+        raise DatabaseError(f"picture store: {path!r} is not the path of a frozen set")
     return path
 
 
@@ -336,6 +395,31 @@ class PictureStore(Protocol):
 
     def delete(self, path: str) -> None:
         """Delete the picture with this key, or the backup copy at this path, if it exists."""
+
+    def list_sets(self) -> list[StoredSet]:
+        """Return all frozen sets by path, including all earlier writes."""
+
+    def put_new_set(self, path: str, content: bytes) -> bool:
+        """Store a frozen set durably; return False if there is one at this path, which stays."""
+
+    def read_set(self, stored: StoredSet) -> Iterator[bytes]:
+        """Yield a frozen set block by block; a caller that stops early has cost no more than that.
+
+        Raises:
+            SetMissing: it does not exist any more.
+        """
+
+    def delete_set(self, path: str) -> None:
+        """Delete the frozen set at this path, if it exists."""
+
+    def find_set_references(self, keys: Collection[str]) -> set[str]:
+        """Return those of the picture keys that frozen sets name, including all earlier writes.
+
+        Each set is read once in the life of the store object.
+
+        Raises:
+            DatabaseError: a set cannot be read, so that what it names is unknown.
+        """
 
     def stale_files(self) -> list[str]:
         """Return the names of half-written files that killed programs have left."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from common import times
-from common.errors import PictureMissing
+from common.errors import PictureMissing, SetMissing
 from get_data.database.interfaces import (
     BACKUP_PREFIX,
     BackupCopy,
@@ -21,14 +21,18 @@ from get_data.database.interfaces import (
     ReplaceResult,
     StoredLabel,
     StoredPicture,
+    StoredSet,
     Tombstone,
     backed_up_key,
     backup_path,
+    checked_path,
+    checked_set_path,
     encode_document,
     key_matches,
 )
 from get_data.database.search import matching, summaries
 from get_data.database.search.search_query import SearchQuery
+from get_data.database.set_references import SetReferences
 from get_data.labels import custom_fields, validation
 from get_data.labels.ids import sha256
 from get_data.labels.schema import Document
@@ -182,6 +186,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self.pictures: dict[str, bytes] = {}
         self.age_s: dict[str, float] = {}
+        self.sets: dict[str, bytes] = {}
+        self._set_references = SetReferences(self.list_sets, self.read_set)
 
     def put_new(self, key: str, picture: bytes) -> bool:
         if self.pictures.get(key) == picture:
@@ -234,7 +240,28 @@ class MemoryStore:
         return True
 
     def delete(self, path: str) -> None:
-        self.pictures.pop(path, None)
+        self.pictures.pop(checked_path(path), None)
+
+    def list_sets(self) -> list[StoredSet]:
+        return [
+            StoredSet(path, len(content), self.age_s.get(path, 0.0))
+            for path, content in sorted(self.sets.items())
+        ]
+
+    def put_new_set(self, path: str, content: bytes) -> bool:
+        return self.sets.setdefault(checked_set_path(path), content) is content
+
+    def read_set(self, stored: StoredSet) -> Iterator[bytes]:
+        try:
+            yield self.sets[stored.path]
+        except KeyError as error:
+            raise SetMissing(f"memory does not have {stored.path}") from error
+
+    def delete_set(self, path: str) -> None:
+        self.sets.pop(checked_set_path(path), None)
+
+    def find_set_references(self, keys: Collection[str]) -> set[str]:
+        return self._set_references.find(keys)
 
     def stale_files(self) -> list[str]:
         return []
@@ -244,4 +271,4 @@ class MemoryStore:
 
     def state(self) -> object:
         """Return the content, comparable and hashable."""
-        return frozenset(self.pictures.items())
+        return frozenset(self.pictures.items()), frozenset(self.sets)

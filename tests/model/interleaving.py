@@ -82,6 +82,7 @@ class Database:
     store: MemoryStore = field(default_factory=MemoryStore)
     finished_runs: set[str] = field(default_factory=set)  # including killed ones
     backup: MemoryBackup | None = None
+    has_sets: bool = False  # otherwise a question for frozen sets is no step
 
     def state(self) -> object:
         backup = self.backup.state() if self.backup else None
@@ -187,6 +188,24 @@ class StepwiseStore(Stepwise):
         self._run.pause()
         self._real.pictures[backup_path(key, run)] = picture
         return True
+
+    def find_set_references(self, keys):
+        if not self._run.database.has_sets:
+            return set()
+        return self._step("set references", lambda: self._real.find_set_references(keys))
+
+    def read_set(self, stored):
+        return iter(self._step("read set", lambda: list(self._real.read_set(stored))))
+
+    def _step(self, call, make):
+        self._run.pause()
+        try:
+            result = make()
+        except DatabaseError as error:
+            self._run.record(call, type(error).__name__)
+            raise
+        self._run.record(call, result)
+        return result
 
     def backup_copies(self):
         self._run.pause()

@@ -23,28 +23,35 @@ from common.atomic_files import (
     find_stale_files,
     remove_stale_files,
     rename_exclusive,
+    sync,
     sync_file_system,
     temporary_file,
 )
-from common.errors import DatabaseError, PictureMissing, PictureUnreadable
+from common.errors import DatabaseError, PictureMissing, PictureUnreadable, SetMissing
 from get_data.database.interfaces import (
     BACKUP_PREFIX,
     PICTURE_PREFIX,
+    SET_PREFIX,
     BackupCopy,
     CopyReader,
     PictureState,
     StoredPicture,
+    StoredSet,
     backed_up_key,
     backup_path,
     checked_path,
+    checked_set_path,
+    is_set_path,
     is_store_path,
     key_matches,
 )
+from get_data.database.set_references import SetReferences
 
 LOCAL = "local"
 INCOMING = "incoming"
 
 _ABSENT = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP))
+_BLOCK_BYTES = 2**18
 _MAX_DEPTH = 8  # of folders: a link may lead back
 
 Arguments = ParamSpec("Arguments")
@@ -100,6 +107,7 @@ class LocalPictureStore:
         self._folder = folder
         self._opened: LocalStore | None = None
         self._has_written = False
+        self._set_references = SetReferences(self.list_sets, self.read_set)
 
     def _failure(self, error: Exception) -> DatabaseError:
         return DatabaseError(
@@ -269,6 +277,63 @@ class LocalPictureStore:
             self._store().delete(checked_path(path))
 
     @_translate_errors
+    def list_sets(self) -> list[StoredSet]:
+        """Return all frozen sets by path, with ages by this machine's clock."""
+        found = []
+        now_s = time.time()
+        try:
+            with os.scandir(self._folder / SET_PREFIX) as entries:
+                for entry in entries:
+                    path = SET_PREFIX + entry.name
+                    with suppress(FileNotFoundError):  # deleted meanwhile
+                        if is_set_path(path) and stat.S_ISREG((status := entry.stat()).st_mode):
+                            age_s = now_s - status.st_mtime
+                            found.append(StoredSet(path, status.st_size, age_s))
+        except FileNotFoundError:
+            return []
+        return sorted(found, key=lambda each: each.path)
+
+    @_translate_errors
+    def put_new_set(self, path: str, content: bytes) -> bool:
+        """Store a frozen set durably; return False if there is one at this path, which stays."""
+        with self._incoming_file(content, checked_set_path(path)) as (incoming, target):
+            # durable before it has its name: what it names must not be deleted after a power cut
+            with incoming.open("rb") as file:
+                sync(file.fileno())
+            try:
+                rename_exclusive(incoming, target)
+            except FileExistsError:
+                return False
+        self.make_durable()
+        return True
+
+    def read_set(self, stored: StoredSet) -> Iterator[bytes]:
+        """Yield a frozen set block by block.
+
+        Raises:
+            SetMissing: it does not exist any more.
+        """
+        file = self._folder / checked_set_path(stored.path)
+        try:
+            with file.open("rb") as content:
+                while block := content.read(_BLOCK_BYTES):
+                    yield block
+        except FileNotFoundError as error:
+            raise SetMissing(f"{self._folder} does not have {stored.path}") from error
+        except OSError as error:
+            raise self._failure(error) from error
+
+    @_translate_errors
+    def delete_set(self, path: str) -> None:
+        """Delete the frozen set at this path, if it exists."""
+        (self._folder / checked_set_path(path)).unlink(missing_ok=True)
+        self.make_durable()
+
+    def find_set_references(self, keys: Collection[str]) -> set[str]:
+        """Return those of the picture keys that frozen sets name."""
+        return self._set_references.find(keys)
+
+    @_translate_errors
     def stale_files(self) -> list[str]:
         """Return the names of half-written files that killed programs have left."""
         stale = find_stale_files(self._folder / INCOMING)
@@ -289,7 +354,7 @@ class LocalPictureStore:
             remove_stale_files(self._folder / INCOMING)
             self._has_written = True
         self._store(create=True)
-        target = self._folder / checked_path(path)
+        target = self._folder / (path if is_set_path(path) else checked_path(path))
         folder = self._folder / INCOMING
         folder.mkdir(exist_ok=True)
         with temporary_file(folder) as file:

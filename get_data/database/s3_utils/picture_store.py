@@ -25,17 +25,21 @@ from obstore.store import S3Store
 
 from common import retry
 from common.batching import THREADS
-from common.errors import PictureMissing
+from common.errors import PictureMissing, SetMissing
 from get_data.database.interfaces import (
     BACKUP_PREFIX,
     PICTURE_PREFIX,
+    SET_PREFIX,
     BackupCopy,
     CopyReader,
     PictureState,
     StoredPicture,
+    StoredSet,
     backed_up_key,
     backup_path,
     checked_path,
+    checked_set_path,
+    is_set_path,
     is_store_path,
     key_matches,
 )
@@ -43,6 +47,7 @@ from get_data.database.proxies import find_route
 from get_data.database.s3_utils.endpoint import find_endpoint
 from get_data.database.s3_utils.errors import NOT_IMPLEMENTED, Diagnosis, RequestFailed, diagnose
 from get_data.database.s3_utils.settings import VIRTUAL, Settings
+from get_data.database.set_references import SetReferences
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -52,6 +57,7 @@ _FAIL_FAST_S = 1.0  # how long requests fail at once after one was retried in va
 _CONNECT_TIMEOUT_S = 5
 
 _FEW = 16  # so many HEADs, in parallel, are no slower than one LIST
+_BLOCK_BYTES = 2**20  # of a frozen set by one GET
 _PAGE_SIZE = 1000  # keys in one LIST, the most that S3 allows
 _PROBE_PREFIX = f"{BACKUP_PREFIX}probe"  # one left by a killed check expires as a backup copy
 _PROBE = b"probe"
@@ -73,6 +79,7 @@ class S3PictureStore:
         self._etag_is_md5 = True
         self._clock: tuple[datetime, float] | None = None  # the server's, and ours at that moment
         self._route = find_route(endpoint.url)
+        self._set_references = SetReferences(self.list_sets, self.read_set)
         client_options: ClientConfig = {
             "allow_http": endpoint.url.startswith("http:"),
             "connect_timeout": timedelta(seconds=_CONNECT_TIMEOUT_S),
@@ -238,6 +245,54 @@ class S3PictureStore:
         with suppress(FileNotFoundError):
             self._request(lambda: self._bucket.delete(path), path, FileNotFoundError)
 
+    def list_sets(self) -> list[StoredSet]:
+        """Return all frozen sets by path; their ages are as those of `backup_copies`."""
+        listed = self._request(lambda: self._bucket.list(SET_PREFIX).collect(), SET_PREFIX)
+        found = [StoredSet(each["path"], each["size"], self._age_s(each)) for each in listed]
+        return sorted((each for each in found if is_set_path(each.path)), key=lambda x: x.path)
+
+    def put_new_set(self, path: str, content: bytes) -> bool:
+        """Put a frozen set unless there is one at this path; return whether it was put.
+
+        The answer is also False when this call put it, but the response was lost.
+        """
+        checked_set_path(path)
+        if not self._has_create_only and self._head(path) is not None:
+            return False
+        try:
+            self._put_object(path, content, "create" if self._has_create_only else "overwrite")
+        except AlreadyExistsError:
+            if self._head(path) is not None:
+                return False
+            # a delete marker in a versioned bucket
+            self._put_object(path, content, "overwrite")
+        return True
+
+    def read_set(self, stored: StoredSet) -> Iterator[bytes]:
+        """Yield a frozen set, a megabyte by one GET.
+
+        Raises:
+            SetMissing: it does not exist any more.
+        """
+        path = checked_set_path(stored.path)
+        for start in range(0, stored.size, _BLOCK_BYTES):
+            end = min(start + _BLOCK_BYTES, stored.size)
+            get = partial(self._bucket.get_range, path, start=start, end=end)
+            try:
+                yield bytes(self._request(get, path, FileNotFoundError))
+            except FileNotFoundError as error:
+                raise SetMissing(f"bucket {self.name!r} holds no {path}") from error
+
+    def delete_set(self, path: str) -> None:
+        """Delete the frozen set at this path, if it exists."""
+        checked_set_path(path)
+        with suppress(FileNotFoundError):
+            self._request(lambda: self._bucket.delete(path), path, FileNotFoundError)
+
+    def find_set_references(self, keys: Collection[str]) -> set[str]:
+        """Return those of the picture keys that frozen sets name."""
+        return self._set_references.find(keys)
+
     def stale_files(self) -> list[str]:
         """Return nothing: S3 has no half-written objects."""
         return []
@@ -246,10 +301,12 @@ class S3PictureStore:
         """Do nothing: S3 has no half-written objects."""
 
     def _put(self, key: str, picture: bytes, mode: Literal["create", "overwrite"]) -> None:
-        checked_path(key)
+        self._put_object(checked_path(key), picture, mode)
+
+    def _put_object(self, path: str, content: bytes, mode: Literal["create", "overwrite"]) -> None:
         self._request(
-            lambda: self._bucket.put(key, picture, mode=mode, use_multipart=False),
-            key,
+            lambda: self._bucket.put(path, content, mode=mode, use_multipart=False),
+            path,
             AlreadyExistsError,
         )
 

@@ -1,0 +1,64 @@
+"""Label files read line by line: an entry a line, as the toolkit writes them.
+
+Ten times as fast as `label_file.entries`, and in a memory of one line. A file that people or other
+tools have formatted is not read here.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+START, END, EMPTY = b"{\n", b"}\n", b"{}\n"
+
+
+class Line(NamedTuple):
+    """An entry: the id under which it is, and its label as JSON."""
+
+    img_id: str
+    document: bytes
+
+
+class NotLines(Exception):
+    """The file is not one entry a line."""
+
+
+def read(lines: Iterable[bytes]) -> Iterator[Line]:
+    """Yield the entries of a label file, given as lines with their line breaks.
+
+    That each is a label, and valid JSON, is left to the caller.
+
+    Raises:
+        NotLines: it is formatted otherwise, is cut off, or has something after its end.
+    """
+    rest = iter(lines)
+    first = next(rest, b"")
+    if first == EMPTY:
+        _check_end(rest)
+        return
+    if first != START:
+        raise NotLines
+    while True:
+        line = next(rest, b"")
+        is_last = not line.endswith(b",\n")
+        img_id, separator, document = line[1 : -1 if is_last else -2].partition(b'":')
+        is_entry = line[:1] == b'"' and separator and document[:1] == b"{" and b"\\" not in img_id
+        if not is_entry or line[-1:] != b"\n":
+            raise NotLines
+        try:
+            yield Line(img_id.decode(), document)
+        except UnicodeDecodeError as error:
+            raise NotLines from error
+        if is_last:
+            break
+    if next(rest, b"") != END:
+        raise NotLines
+    _check_end(rest)
+
+
+def encode(line: Line) -> bytes:
+    """Return an entry as a label file has it, without comma and line break."""
+    return b'"' + line.img_id.encode() + b'":' + line.document
+
+
+def _check_end(rest: Iterator[bytes]) -> None:
+    if next(rest, None) is not None:
+        raise NotLines
