@@ -3,10 +3,10 @@
     python get_data/back_up.py /media/usb/patate
     python get_data/back_up.py /media/usb/patate --restore
 
-A backup has all labels, tombstones and pictures. Run it again to bring it up to date: pictures that
-are there are not copied again. Others may use the database meanwhile. It may be restored into
-another database, such as a team's: that is how one moves. What somebody has corrected, amended or
-deleted in a database since stays as it is.
+A backup has all labels, tombstones, frozen sets and pictures. Run it again to bring it up to date:
+pictures that are there are not copied again. Others may use the database meanwhile. It may be
+restored into another database, such as a team's: that is how one moves. What somebody has
+corrected, amended or deleted in a database since stays as it is.
 """
 
 import sys
@@ -89,7 +89,9 @@ def make_backup(folder: BackupFolder, *, verify: bool) -> int:
         create_folder(folder.path)  # only now, for a database that exists
         with folder.locked():
             earlier = folder.read_manifest()
-            with read_database(db.index, folder, earlier, progress=output.progress_bar) as snapshot:
+            with read_database(
+                db.index, db.store, folder, earlier, progress=output.progress_bar
+            ) as snapshot:
                 contents = snapshot.count()
                 if earlier:
                     check_same_database(contents, earlier, folder, db)
@@ -156,24 +158,27 @@ def report_backup(outcome: BackupOutcome, folder: BackupFolder) -> int:
     """Print what the backup has and return the exit code."""
     contents = outcome.contents
     output.print_message(
-        f"Backed up {pluralize(contents.labels, 'label')} and "
-        f"{pluralize(contents.tombstones, 'tombstone')}; copied {outcome.copied:,} of "
+        f"Backed up {pluralize(contents.labels, 'label')}, "
+        f"{pluralize(contents.tombstones, 'tombstone')} and "
+        f"{pluralize(contents.sets, 'frozen set')}; copied {outcome.copied:,} of "
         f"{pluralize(contents.pictures, 'picture')}"
     )
-    is_lossy = bool(contents.lost_labels or contents.lost_tombstones)
+    is_lossy = bool(contents.lost_labels or contents.lost_tombstones or contents.lost_sets)
     if is_lossy:
         output.print_message(
-            f"warning: the database has lost {pluralize(contents.lost_labels, 'label')} and "
-            f"{pluralize(contents.lost_tombstones, 'tombstone')} that the backup has; bring them "
+            f"warning: the database has lost {pluralize(contents.lost_labels, 'label')}, "
+            f"{pluralize(contents.lost_tombstones, 'tombstone')} and "
+            f"{pluralize(contents.lost_sets, 'frozen set')} that the backup has; bring them "
             f"back with back_up.py {folder.path} --restore"
         )
     output.write_json(
         {
             "labels": contents.labels,
             "tombstones": contents.tombstones,
+            "sets": contents.sets,
             "pictures": contents.pictures - len({failed.img_id for failed in outcome.failures}),
             "pictures_copied": outcome.copied,
-            "lost": contents.lost_labels + contents.lost_tombstones,
+            "lost": contents.lost_labels + contents.lost_tombstones + contents.lost_sets,
             "failed": len(outcome.failures),
         }
     )
@@ -195,7 +200,7 @@ def restore_backup(folder: BackupFolder, args: argparse.Namespace) -> int:
             new_index=True,
         ) as db:
             output.print_database(db.name, db.notice)
-            counts = plan(folder, manifest, db.index, progress=output.progress_bar)
+            counts = plan(folder, manifest, db.index, db.store, progress=output.progress_bar)
             if not args.dry_run:
                 ask(counts, manifest, db, is_agreed=args.yes)
                 counts = restore(folder, manifest, db.index, db.store, progress=output.progress_bar)
@@ -208,7 +213,7 @@ def ask(counts: RestoreCounts, manifest: Manifest, db: Database, *, is_agreed: b
     Raises:
         Declined: the answer was no, or there is no terminal.
     """
-    if not (counts.created or counts.amended or counts.tombstones):
+    if not (counts.created or counts.amended or counts.tombstones or counts.sets):
         return
     changes = describe(counts)
     source = f"from the backup of {manifest.database}, made {manifest.made_at}"
@@ -260,6 +265,7 @@ def report_restore(counts: RestoreCounts, *, dry_run: bool) -> int:
             "differing": counts.differing,
             "gone": counts.gone,
             "tombstones": counts.tombstones,
+            "sets": counts.sets,
             "undeleted": counts.undeleted,
             "pictures_sent": counts.pictures_sent,
             "failed": len(counts.failures),
@@ -273,6 +279,8 @@ def describe(counts: RestoreCounts) -> str:
     phrases = [pluralize(counts.created, "label")]
     if counts.amended:
         phrases.append(pluralize(counts.amended, "amendment"))
+    if counts.sets:
+        phrases.append(pluralize(counts.sets, "frozen set"))
     return f"{', '.join(phrases)} and {pluralize(counts.tombstones, 'tombstone')}"
 
 

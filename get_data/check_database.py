@@ -50,6 +50,15 @@ TITLES: Mapping[Kind, tuple[str, str]] = {
         "label without picture",
         _RESTORE,
     ),
+    "set_without_picture": (
+        "frozen set without picture",
+        "run with --repair and the folder of its recording or of a backup; if there is none, throw "
+        "the set away with freeze_set.py",
+    ),
+    "damaged_set": (
+        "damaged frozen set",
+        "bring it back with back_up.py DIR --restore, or throw it away with freeze_set.py",
+    ),
     "picture_without_label": (
         "picture without label",
         "give the folder of its recording; without one, --repair deletes it after asking",
@@ -204,6 +213,8 @@ def compare(
     with closing(labels):
         survey.add_labels(bar(labels, db.index.count(SearchQuery()), "listing labels", "label"))
     survey.add_tombstones(bar(db.index.all_tombstones(), None, "listing deletions", "label"))
+    sets = bar(check.add_sets(survey, db.store), None, "listing frozen sets", "set")
+    survey.sets = sum(1 for _ in sets)
     survey.add_pictures(bar(db.store.list_pictures(), None, "listing pictures", "picture"))
     survey.compare()
     check.add_leftovers(survey, db.store)
@@ -320,14 +331,16 @@ def report(
             f"{pluralize(survey.temporary, 'difference')} left to them; run again later"
         )
     output.print_message(
-        f"Compared {pluralize(labels, 'label')}, {pluralize(tombstones, 'tombstone')} and "
-        f"{pluralize(pictures, 'picture')}, {count_read:,} of them read: "
+        f"Compared {pluralize(labels, 'label')}, {pluralize(tombstones, 'tombstone')}, "
+        f"{pluralize(survey.sets, 'frozen set')} and {pluralize(pictures, 'picture')}, "
+        f"{count_read:,} of them read: "
         + (f"{pluralize(remaining, 'difference')}" if remaining else "nothing is wrong")
     )
     output.write_json(
         {
             "labels": labels,
             "tombstones": tombstones,
+            "sets": survey.sets,
             "pictures": pictures,
             "read": count_read,
             "found": found,

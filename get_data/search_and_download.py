@@ -1,11 +1,12 @@
 """Fetch the pictures whose labels match a search, with a label file for training.
 
     python get_data/search_and_download.py -q get_data/queries/hard_left.json -p training/left
+    python get_data/search_and_download.py --set baseline -p training/baseline
 
 Only missing and damaged pictures are fetched, so the same command updates a folder. Without -q all
 labels match; -q takes the name of a query file or the query itself. --count shows first what there
 is of each class, drive and person; --sample and --per-class choose from it, --split makes parts for
-training, validation and test.
+training, validation and test. --set fetches a set that freeze_set.py has frozen, byte for byte.
 """
 
 import sys
@@ -32,11 +33,12 @@ from typing import Any
 import msgspec
 
 import path
-from common.errors import Declined, InputError
+from common import structs
+from common.errors import DatabaseError, Declined, InputError
 from common.times import format_time
 from get_data.cli import arguments, choice_options, exit_codes, files, output, process
 from get_data.cli.output import pluralize
-from get_data.database import known_fields
+from get_data.database import frozen_sets, known_fields
 from get_data.database.connection import Database, open_database
 from get_data.database.download import DownloadOutcome, download, newest_labels
 from get_data.database.interfaces import Failed
@@ -54,11 +56,15 @@ from get_data.sets.set_writer import FileNames
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = arguments.create_parser(__doc__)
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
         "-q",
         "--query",
         metavar="QUERY_FILE_OR_JSON",
         help="search query, as a file or as JSON (default: all labels)",
+    )
+    source.add_argument(
+        "--set", type=arguments.utf8_text, metavar="NAME", help="fetch a frozen set as it is"
     )
     parser.add_argument(
         "-p",
@@ -100,6 +106,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not args.pictures and not args.count:
         parser.error("the following arguments are required: -p/--pictures")
+    if args.set and (args.count or args.allow_empty or choice_options.request_of(args).options()):
+        parser.error("argument --set: a frozen set is fetched whole, as it is")
     if args.prune and (args.output or args.no_download):
         parser.error("argument --prune: not allowed with -o/--output or --no-download")
     return args
@@ -125,25 +133,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_labels = not args.allow_empty and not label_file.is_empty(labels)
 
     with ExitStack() as opened, open_database(for_search=True) as db:
-        answer = opened.enter_context(search(db, query, request))
+        describe_set: set_writer.Describe
+        if args.set:
+            answer, frozen = find_frozen_set(db, args.set)
+            describe_set = partial(describe_frozen, args, frozen, labels)
+            with_split = bool(frozen.options.get("split"))
+        else:
+            answer = opened.enter_context(search(db, query, request))
+            describe_set = partial(describe, args, query, request, answer.choice, db.name, labels)
+            with_split = bool(args.split)
         files.create_folders(args.pictures, labels.parent)
         # a label file must not name pictures that free_space.py removes meanwhile
         opened.enter_context(files.pictures_in_use([args.pictures]))
-        description = partial(describe, args, query, request, answer.choice, db.name, labels)
         results = download(
             answer.documents,
             db.store,
             pictures=args.pictures,
             labels=labels,
             fetch=not args.no_download,
-            verify=args.verify,
+            verify=args.verify or bool(args.set),
             limit=args.limit,
             keep_labels=keep_labels,
+            is_whole=bool(args.set),
             open_output=partial(
                 set_writer.open_writer,
-                describe=description,
+                describe=describe_set,
                 with_metadata=has_metadata(args, labels),
-                with_split=bool(args.split),
+                with_split=with_split,
             ),
         )
         # no total: the number of pictures is only known at the end of the search
@@ -153,8 +169,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     result = as_json(counts, answer.choice)
     print_result(counts, answer.choice, labels)
-    is_kept = keep_labels and result["found"] == len(failures)
-    if is_kept:
+    is_kept = bool(keep_labels and result["found"] == len(failures))
+    if args.set and failures:
+        is_kept = True
+        output.print_message(
+            f"warning: {labels} was not written, because pictures of the frozen set are missing"
+        )
+    elif is_kept:
         output.print_message(
             f"warning: {labels} keeps its earlier labels, because there are no new ones; "
             "use --allow-empty to replace them"
@@ -196,6 +217,26 @@ def search(db: Database, query: SearchQuery, request: Request) -> Iterator[Answe
         for line in request_module.describe_shortage(answer.choice):
             output.print_message(f"warning: {line}")
         yield answer
+
+
+def find_frozen_set(db: Database, name: str) -> tuple[Answer, SetFile]:
+    """Return the labels of a frozen set, and its description.
+
+    Raises:
+        InputError: there is none of this name.
+        DatabaseError: it is damaged, or of a later version.
+    """
+    output.print_database(db.name, db.notice)
+    stored = frozen_sets.find(db.store, name)
+    head, lines = frozen_sets.read(stored, db.store)
+    try:
+        description = structs.convert(head.set, SetFile)
+    except InputError as error:
+        raise DatabaseError(
+            f"the frozen set {stored.full_name} was written by a later version ({error}); update "
+            "this checkout"
+        ) from error
+    return Answer((line.document for line in lines), 0, {}), description
 
 
 def count_matches(query: SearchQuery, request: Request) -> int:
@@ -282,6 +323,19 @@ def describe(
         choice=dict(choice),
         left_over={} if args.output else left_over.find(labels, names),
     )
+
+
+def describe_frozen(
+    args: argparse.Namespace,
+    frozen: SetFile,
+    labels: Path,
+    _counts: Counts,
+    reference: LabelsReference,
+    names: FileNames,
+) -> SetFile:
+    """Return the content of `set.json` as it was when the set was frozen."""
+    rest = left_over.find(labels, names) if labels.parent == args.pictures else {}
+    return msgspec.structs.replace(frozen, labels=reference, left_over=rest)
 
 
 def check_no_corrections(labels: Path) -> None:

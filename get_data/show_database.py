@@ -4,7 +4,7 @@
     python get_data/show_database.py -q get_data/queries/hard_left.json
 
 A line is a drive, or, for labels without a session_id, a day's labels of one event, track and
-driver. Nothing is fetched.
+driver. Frozen sets follow, whatever was searched. Nothing is fetched.
 """
 
 import sys
@@ -24,8 +24,9 @@ from typing import Any
 
 from get_data.cli import arguments, exit_codes, output, process
 from get_data.cli.output import pluralize
-from get_data.database import known_fields
+from get_data.database import frozen_sets, known_fields
 from get_data.database.connection import open_database
+from get_data.database.frozen_sets import SetDescription
 from get_data.database.search.search_query import read_search_query
 from get_data.database.search.summaries import DriveKey, DriveNumbers, Summary
 
@@ -55,9 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))
         known_fields.check(query, db.index)
         summary = db.index.summarize(query)
+        sets = frozen_sets.describe(db.store)
 
     print_table(summary)
     print_people(summary)
+    print_sets(sets)
     size_bytes = sum(numbers.picture_bytes for numbers in summary.values())
     total = DriveNumbers()
     for numbers in summary.values():
@@ -74,6 +77,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             "corrected": total.corrected,
             "bytes": size_bytes,
             "drives": [as_json(key, numbers) for key, numbers in summary.items()],
+            "sets": [
+                {
+                    "name": each.name,
+                    "labels": each.labels,
+                    "bytes": each.size,
+                    "created": each.created,
+                }
+                for each in sets
+            ],
         }
     )
     return exit_codes.DONE
@@ -116,6 +128,15 @@ def print_people(summary: Summary) -> None:
     if people:
         drivers = ", ".join(f"{name}: {count:,}" for name, count in people.most_common())
         output.print_message(f"drivers  {drivers}")
+
+
+def print_sets(sets: Sequence[SetDescription]) -> None:
+    """Print a line for each frozen set."""
+    for each in sets:
+        labels = pluralize(each.labels, "label") if each.labels is not None else "damaged"
+        output.print_message(
+            f"frozen   {each.name}: {labels}, {each.size / 1e6:,.1f} MB, fetched {each.created}"
+        )
 
 
 def bars(counts: Counter[int]) -> str:

@@ -5,20 +5,26 @@ removes labels before pictures. So each difference is looked at again, in real t
 is confirmed counts. The rules that the comments cite are in `docs/architecture.md`.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from common.batching import batches
+from common.errors import DatabaseError, SetMissing
+from get_data.database import frozen_sets
 from get_data.database.backup.folder import SavedLabel
 from get_data.database.delete import OLD_BACKUP_S
 from get_data.database.interfaces import (
     LabelIndex,
     PictureStore,
+    StoredSet,
     is_store_path,
     picture_key,
 )
 from get_data.database.survey import KINDS, Difference, Kind, Survey
 from get_data.database.upload import Entry
+from get_data.sets.frozen_file import Damaged
 
 SETTLED_S = OLD_BACKUP_S  # after which an upload has created the label of a picture
 PAUSE_S = 2.0  # between two looks: a server's index shows a label to searches after one second
@@ -74,6 +80,30 @@ def _key_of(entry: Entry) -> str:
     """Return the key of a recorded picture, "" if there is no such file."""
     sha256 = entry.picture_sha256
     return picture_key(entry.img_id, sha256) if sha256 else ""
+
+
+def add_sets(survey: Survey, store: PictureStore) -> Iterator[StoredSet]:
+    """Add the pictures that frozen sets name, and the sets that are damaged; yield all sets."""
+    for stored in store.list_sets():
+        with suppress(SetMissing):  # thrown away meanwhile
+            keys = frozen_sets.read_keys(stored, store)
+            if keys is None or not _is_whole(stored, store):
+                survey.add([Difference("damaged_set", key=stored.path)])
+            survey.add_frozen(keys or (), stored.full_name)
+        yield stored
+
+
+def _is_whole(stored: StoredSet, store: PictureStore) -> bool:
+    """Return whether a frozen set gives back its labels."""
+    try:
+        deque(frozen_sets.read(stored, store)[1], maxlen=0)
+    except SetMissing:
+        raise
+    except DatabaseError as error:
+        if isinstance(error.__cause__, Damaged):
+            return False
+        raise
+    return True
 
 
 def add_leftovers(survey: Survey, store: PictureStore) -> None:
@@ -148,6 +178,27 @@ def _still_without_picture(
             yield each
 
 
+def _still_without_picture_of_set(
+    differences: Sequence[Difference], _index: LabelIndex, store: PictureStore
+) -> Iterator[Difference]:
+    keys = {each.key for each in differences}
+    sizes, held = store.sizes(keys), store.backup_copies()
+    named = store.find_set_references(keys)
+    for each in differences:
+        if each.key in named and not sizes.get(each.key) and each.key not in held:
+            yield each
+
+
+def _still_damaged_set(
+    differences: Sequence[Difference], _index: LabelIndex, store: PictureStore
+) -> Iterator[Difference]:
+    sets = {each.path: each for each in store.list_sets()}
+    for each in differences:
+        with suppress(SetMissing):
+            if each.key in sets and not _is_whole(sets[each.key], store):
+                yield each
+
+
 def _still_without_label(
     differences: Sequence[Difference], index: LabelIndex, store: PictureStore
 ) -> Iterator[Difference]:
@@ -157,7 +208,9 @@ def _still_without_label(
         each for each in differences if abs(each.age_s) > SETTLED_S and is_store_path(each.key)
     ]
     keys = {each.key for each in settled}
-    named, sizes = index.find_references(keys), store.sizes(keys)
+    # D27: a frozen set names its pictures as a label does
+    named = index.find_references(keys).keys() | store.find_set_references(keys)
+    sizes = store.sizes(keys)
     return (each for each in settled if each.key in sizes and each.key not in named)
 
 
@@ -178,7 +231,8 @@ def _still_of_wrong_content(
     differences: Sequence[Difference], index: LabelIndex, store: PictureStore
 ) -> Iterator[Difference]:
     keys = {each.key for each in differences}
-    damaged, named = _find_damaged(keys, store), index.find_references(keys)
+    damaged = _find_damaged(keys, store)
+    named = index.find_references(keys).keys() | store.find_set_references(keys)
     return (each for each in differences if each.key in damaged and each.key in named)
 
 
@@ -218,6 +272,8 @@ def _still_of_wrong_key(
 
 _CONFIRMATIONS = {
     "label_without_picture": _still_without_picture,
+    "set_without_picture": _still_without_picture_of_set,
+    "damaged_set": _still_damaged_set,
     "picture_without_label": _still_without_label,
     "wrong_size": _still_of_wrong_size,
     "wrong_content": _still_of_wrong_content,

@@ -97,6 +97,7 @@ def download(
     verify: bool = False,
     limit: int | None = None,
     keep_labels: bool = False,
+    is_whole: bool = False,
     open_output: Callable[[Path], AbstractContextManager[LabelWriter]] = label_file.open_writer,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[DownloadOutcome]:
@@ -104,8 +105,8 @@ def download(
 
     A picture that is here is kept if it has the size that its label states, with `verify` also the
     hash. The label file is replaced atomically at the end; it lists all matches but the failed
-    ones. With `keep_labels` it is not replaced by an empty one. `open_output` opens it, with
-    whatever is written beside it.
+    ones. With `keep_labels` it is not replaced by an empty one, with `is_whole` only if no picture
+    has failed. `open_output` opens it, with whatever is written beside it.
 
     Raises:
         DatabaseError: the store cannot be reached; the label file is unchanged.
@@ -120,6 +121,7 @@ def download(
         suppress(_NothingToList),
         open_output(labels) as file,
     ):
+        has_failed = False
         # batch by batch, so memory does not grow with the number of matches
         for batch in batches(islice(newest_labels(documents), limit)):
             process = _create_task(pictures, store, fetch=fetch, verify=verify)
@@ -129,12 +131,13 @@ def download(
                 # a label is listed only with its picture: training must not meet a gap
                 if outcome.status != "failed":
                     file.add(hit.reference.img_id, hit.document)
+                has_failed |= outcome.status == "failed"
                 yield outcome
         # D14: the pictures are on the disk before the label file names them
         if fetch:
             sync_file_system(pictures)
         # an exception, because the label file is replaced when the block ends without one
-        if keep_labels and not file.count:
+        if (keep_labels and not file.count) or (is_whole and has_failed):
             raise _NothingToList
 
 

@@ -27,7 +27,12 @@ from get_data.labels import ids, picture_file
 from get_data.labels.picture_file import NotAPicture
 
 _PICTURES_IN_MEMORY = 100
-PICTURE_KINDS: Sequence[Kind] = ("label_without_picture", "wrong_size", "wrong_content")
+PICTURE_KINDS: Sequence[Kind] = (
+    "label_without_picture",
+    "set_without_picture",
+    "wrong_size",
+    "wrong_content",
+)
 
 
 @dataclass
@@ -99,7 +104,8 @@ def restore_pictures(
             found = sources.find(keys)
             lost -= found.keys()
             # D1: the key says the content, so an intact picture may replace what has its key
-            put = store.put_new if batch[0].kind == "label_without_picture" else store.put
+            is_absent = batch[0].kind in ("label_without_picture", "set_without_picture")
+            put = store.put_new if is_absent else store.put
             with sources.threads(THREADS) as pool:
                 for _ in pool.map(put, found, found.values()):
                     pass
@@ -123,7 +129,7 @@ def find_repairable(survey: Survey, sources: Sources) -> Iterator[Difference]:
                 key for part in batches(keys, _PICTURES_IN_MEMORY) for key in sources.find(part)
             }
             yield from (each for each in batch if each.key in available)
-        else:
+        elif batch[0].kind != "damaged_set":  # a restore brings it back
             yield from batch
 
 

@@ -21,6 +21,8 @@ from get_data.labels.schema import PictureReference
 
 Kind = Literal[
     "label_without_picture",
+    "set_without_picture",
+    "damaged_set",
     "picture_without_label",
     "wrong_size",
     "wrong_content",
@@ -41,6 +43,7 @@ _SCHEMA = """
         fingerprint TEXT, img_id TEXT, s3_key TEXT, size INTEGER, has_own_key INTEGER
     );
     CREATE TABLE pictures (key TEXT, size INTEGER, age_s REAL);
+    CREATE TABLE frozen (key TEXT PRIMARY KEY, place TEXT) WITHOUT ROWID;
     CREATE TABLE tombstones (fingerprint TEXT, img_id TEXT, s3_key TEXT);
     CREATE TABLE copies (key TEXT, path TEXT);
     CREATE TABLE differences (
@@ -69,9 +72,14 @@ _COMPARISONS = """
         WHERE has_own_key AND (
             pictures.key IS NULL OR pictures.size = 0 OR pictures.size != labels.size
         );
+    INSERT OR IGNORE INTO differences (kind, img_id, fingerprint, key, place)
+        SELECT 'set_without_picture', '', '', key, place FROM frozen
+        WHERE NOT EXISTS (SELECT 1 FROM pictures WHERE pictures.key = frozen.key AND size > 0)
+        AND NOT EXISTS (SELECT 1 FROM labels WHERE s3_key = frozen.key);
     INSERT OR IGNORE INTO differences (kind, img_id, fingerprint, key, size, age_s)
         SELECT 'picture_without_label', '', '', key, size, age_s FROM pictures
-        WHERE NOT EXISTS (SELECT 1 FROM labels WHERE s3_key = key);
+        WHERE NOT EXISTS (SELECT 1 FROM labels WHERE s3_key = key)
+        AND NOT EXISTS (SELECT 1 FROM frozen WHERE frozen.key = pictures.key);
     INSERT OR IGNORE INTO differences (kind, img_id, fingerprint, key)
         SELECT 'unfinished_deletion', labels.img_id, fingerprint, labels.s3_key
         FROM tombstones JOIN labels USING (fingerprint);
@@ -88,7 +96,7 @@ class Difference:
         key: the picture's key as the label or the store has it, or the path of a leftover.
         size: what the label states of its picture, in bytes.
         age_s: age of a picture.
-        place: the recording that a label is in.
+        place: the recording that a label is in, or the frozen set.
         reason: why it could not be repaired.
         number: its number in the survey.
     """
@@ -114,6 +122,7 @@ class Survey:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.sets = 0  # number of frozen sets
         self.temporary = 0  # differences that other programs have just made and ended
 
     def add_labels(self, documents: Iterable[bytes]) -> None:
@@ -128,6 +137,12 @@ class Survey:
         """Add all pictures of a store."""
         rows = ((_printable(each.key), each.size, each.age_s) for each in pictures)
         self._insert("pictures", rows, columns=3)
+
+    def add_frozen(self, keys: Iterable[str], name: str) -> None:
+        """Add the pictures that a frozen set names; each counts for one of its sets."""
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO frozen VALUES (?, ?)", ((_printable(key), name) for key in keys)
+        )
 
     def add_tombstones(self, tombstones: Iterable[Tombstone]) -> None:
         """Add all tombstones of an index."""
@@ -232,8 +247,9 @@ class Survey:
         Those of a wrong size are left out.
         """
         labelled = (
-            "FROM pictures WHERE size > 0 AND EXISTS"
-            " (SELECT 1 FROM labels WHERE s3_key = key AND has_own_key) AND NOT EXISTS"
+            "FROM pictures WHERE size > 0 AND (EXISTS"
+            " (SELECT 1 FROM labels WHERE s3_key = key AND has_own_key) OR EXISTS"
+            " (SELECT 1 FROM frozen WHERE frozen.key = pictures.key)) AND NOT EXISTS"
             " (SELECT 1 FROM labels WHERE s3_key = key AND labels.size != pictures.size)"
         )
         count = int(self._connection.execute(f"SELECT count(*) {labelled}").fetchone()[0])

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from get_data.database.backup.folder import SavedLabel, SavedPicture
-from get_data.database.interfaces import Tombstone
+from get_data.database.interfaces import StoredSet, Tombstone
 from tests.fakes.memory_database import MemoryStore
 
 
@@ -26,13 +26,25 @@ class MemoryBackup:
     def tombstones(self, manifest: SimpleNamespace) -> Iterator[Tombstone]:
         return iter(manifest.tombstones.lines)
 
-    def write(self, pictures: Iterable[SavedPicture], *, database: str, made_at: str) -> None:
+    def sets(self, manifest: SimpleNamespace) -> list[StoredSet]:
+        saved = {each.path for each in manifest.sets}
+        return [each for each in self.pictures.list_sets() if each.path in saved]
+
+    def write(
+        self,
+        pictures: Iterable[SavedPicture],
+        *,
+        database: str,
+        made_at: str,
+        sets: Iterable[str] = (),
+    ) -> None:
         saved = list(pictures)
         labels = [label for picture in saved for label in picture.labels]
         tombstones = [tombstone for picture in saved for tombstone in picture.tombstones]
         self.saved = SimpleNamespace(
             labels=SimpleNamespace(lines=labels, count=len(labels)),
             tombstones=SimpleNamespace(lines=tombstones, count=len(tombstones)),
+            sets=[SimpleNamespace(path=path) for path in sorted(sets)],
         )
 
     def state(self) -> object:
@@ -41,4 +53,5 @@ class MemoryBackup:
             return self.pictures.state(), None
         labels = frozenset(label.line for label in self.saved.labels.lines)
         tombstones = frozenset((one.fingerprint, one.reason) for one in self.saved.tombstones.lines)
-        return self.pictures.state(), labels, tombstones
+        sets = frozenset(each.path for each in self.saved.sets)
+        return self.pictures.state(), labels, tombstones, sets

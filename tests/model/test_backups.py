@@ -77,6 +77,7 @@ def world(folder, labels=(), tombstones=(), saved=None):
             database.backup.saved = SimpleNamespace(
                 labels=SimpleNamespace(lines=lines, count=len(lines)),
                 tombstones=SimpleNamespace(lines=list(saved[1]), count=len(saved[1])),
+                sets=[],
             )
         return database
 
@@ -86,7 +87,7 @@ def world(folder, labels=(), tombstones=(), saved=None):
 def backing_up(index, store):
     """B: back up."""
     backup = store._run.database.backup
-    with read_database(index, backup, backup.read_manifest()) as snapshot:
+    with read_database(index, store, backup, backup.read_manifest()) as snapshot:
         outcome = save(snapshot, backup, store, database="", threads=SerialExecutor)
     return Report(failed=tuple(failure.reason for failure in outcome.failures))
 

@@ -3,7 +3,7 @@
     backup.json                       names the next two files, with their hashes and counts
     labels-<hash>.jsonl.gz            the labels, one a line, sorted by img_id
     tombstones-<hash>.jsonl.gz        the tombstones, likewise
-    pictures/                         as in the database of one machine
+    pictures/, sets/                  as in the database of one machine
 
 `backup.json` is replaced last, so there is one whole backup whenever a program is killed.
 """
@@ -21,7 +21,13 @@ from common import links, locks, strict_json
 from common.atomic_files import atomic_write
 from common.errors import InputError, WriteFailed
 from get_data.database.backup import lines
-from get_data.database.interfaces import PICTURE_PREFIX, Tombstone
+from get_data.database.interfaces import (
+    PICTURE_PREFIX,
+    SET_PREFIX,
+    StoredSet,
+    Tombstone,
+    is_set_path,
+)
 from get_data.database.local import label_index
 from get_data.database.local.picture_store import INCOMING, LocalPictureStore
 from get_data.labels import label_file
@@ -42,14 +48,29 @@ class Part(Struct, frozen=True, kw_only=True):
     count: Annotated[int, Meta(ge=0)]
 
 
+class SavedSet(Struct, frozen=True, kw_only=True):
+    """A frozen set of the backup: its path, and the hash of that file."""
+
+    path: str
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+    def __post_init__(self) -> None:
+        if not is_set_path(self.path):
+            raise ValueError(f"{self.path!r} is not the path of a frozen set")
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
-    """The content of `backup.json`; `made_at` is a time in UTC, `database` a name for people."""
+    """The content of `backup.json`; `made_at` is a time in UTC, `database` a name for people.
+
+    A backup of an earlier version has no `sets`.
+    """
 
     format: int
     database: str
     made_at: str
     labels: Part
     tombstones: Part
+    sets: tuple[SavedSet, ...] = ()
 
 
 class SavedReference(PictureReference, frozen=True, kw_only=True):
@@ -138,7 +159,8 @@ class BackupFolder:
             days = list(pictures.iterdir()) if links.lexists(pictures) else []
         except OSError as error:
             raise InputError(f"{pictures} cannot be read: {error.strerror}") from error
-        for place in (self.path / PICTURE_PREFIX.rstrip("/"), self.path / INCOMING, *days):
+        own = (PICTURE_PREFIX.rstrip("/"), SET_PREFIX.rstrip("/"), INCOMING)
+        for place in (*(self.path / name for name in own), *days):
             links.check_not_link(place)
 
     def read_manifest(self) -> Manifest | None:
@@ -161,10 +183,11 @@ class BackupFolder:
                 f"{file} has format {manifest.format}, this toolkit knows {FORMAT}: update this "
                 "checkout"
             )
-        for part in (manifest.labels, manifest.tombstones):
-            if lines.hash_file(self.path / part.file) != part.sha256:
+        parts = {part.file: part.sha256 for part in (manifest.labels, manifest.tombstones)}
+        for name, sha256 in (parts | {each.path: each.sha256 for each in manifest.sets}).items():
+            if lines.hash_file(self.path / name) != sha256:
                 raise InputError(
-                    f"{self.path / part.file} is damaged: its SHA-256 differs from that in {NAME}; "
+                    f"{self.path / name} is damaged: its SHA-256 differs from that in {NAME}; "
                     f"{_OTHER_COPY}"
                 )
         return manifest
@@ -193,8 +216,22 @@ class BackupFolder:
                 tombstone = _decode_tombstone(line)
             yield tombstone
 
-    def write(self, pictures: Iterable[SavedPicture], *, database: str, made_at: str) -> Manifest:
+    def sets(self, manifest: Manifest) -> list[StoredSet]:
+        """Return the frozen sets of the backup."""
+        saved = {each.path for each in manifest.sets}
+        return [each for each in self.pictures.list_sets() if each.path in saved]
+
+    def write(
+        self,
+        pictures: Iterable[SavedPicture],
+        *,
+        database: str,
+        made_at: str,
+        sets: Iterable[str] = (),
+    ) -> Manifest:
         """Replace labels and tombstones by those of these pictures, in order of `img_id`.
+
+        `sets` are the paths of the frozen sets that the folder has for it.
 
         Raises:
             WriteFailed: the folder cannot be written to; an earlier backup is as it was.
@@ -215,6 +252,10 @@ class BackupFolder:
                     made_at=made_at,
                     labels=self._finish("labels", labels),
                     tombstones=self._finish("tombstones", tombstones),
+                    sets=tuple(
+                        SavedSet(path=path, sha256=lines.hash_file(self.path / path))
+                        for path in sorted(sets)
+                    ),
                 )
         except OSError as error:
             raise WriteFailed(
@@ -245,6 +286,10 @@ class BackupFolder:
                 if file.name != part.file:
                     with suppress(OSError):
                         file.unlink()
+        kept = {each.path for each in manifest.sets}
+        for stored in self.pictures.list_sets():
+            if stored.path not in kept:
+                self.pictures.delete_set(stored.path)
 
 
 @contextmanager

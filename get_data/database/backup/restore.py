@@ -4,7 +4,7 @@ Nothing that somebody has done since is undone. The rules that the comments cite
 `docs/architecture.md`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import Literal
 
 import msgspec
 
-from common.batching import batches
+from common.batching import THREADS, batches
+from common.errors import DatabaseError
 from common.progress import Progress, hidden
+from get_data.database import frozen_sets
 from get_data.database.backup.folder import BackupFolder, Manifest, SavedLabel
 from get_data.database.delete import delete
 from get_data.database.interfaces import (
@@ -24,12 +26,17 @@ from get_data.database.interfaces import (
     PictureStore,
     Replacement,
     StoredLabel,
+    StoredSet,
     Tombstone,
+    is_set_path,
     is_store_path,
+    key_matches,
 )
+from get_data.database.set_references import open_frozen_set
 from get_data.database.upload import Entry, UploadOutcome, upload
 from get_data.labels.differences import amended_by, find_difference
-from get_data.labels.schema import Document
+from get_data.labels.schema import Document, PictureReference
+from get_data.sets.frozen_file import key_img_id
 
 _CHUNK = 10_000  # labels that are in memory together
 
@@ -41,7 +48,7 @@ class RestoreCounts:
     `there`: as in the backup. `amended`: the database had them as before an amendment.
     `differing`: changed in the database since, and therefore left. `gone`: deleted or replaced
     since, and therefore left out. `tombstones`: added. `undeleted`: labels that the backup knows as
-    deleted or replaced, and that the database has: they were uploaded again.
+    deleted or replaced, and that the database has: they were uploaded again. `sets`: frozen sets.
     """
 
     created: int = 0
@@ -52,6 +59,7 @@ class RestoreCounts:
     tombstones: int = 0
     undeleted: int = 0
     pictures_sent: int = 0
+    sets: int = 0
     failures: list[Failed] = field(default_factory=list)
 
     @property
@@ -67,7 +75,12 @@ class RestoreCounts:
 
 
 def plan(
-    folder: BackupFolder, manifest: Manifest, index: LabelIndex, *, progress: Progress = hidden
+    folder: BackupFolder,
+    manifest: Manifest,
+    index: LabelIndex,
+    store: PictureStore,
+    *,
+    progress: Progress = hidden,
 ) -> RestoreCounts:
     """Return what `restore` would do, without changing anything.
 
@@ -76,7 +89,8 @@ def plan(
         DatabaseError: the index cannot be reached.
     """
     counts = RestoreCounts()
-    for tombstones in batches(folder.tombstones(manifest)):
+    counts.sets = len(_lost_sets(folder, manifest, index, store))
+    for tombstones in batches(_of_labels(folder.tombstones(manifest))):
         names = {tombstone.fingerprint for tombstone in tombstones}
         found, known = index.find(names).keys(), index.find_tombstones(names).keys()
         counts.tombstones += len(names - found - known)
@@ -117,14 +131,41 @@ def restore(
     run = _Restore(folder, index, store, threads)
     index.ensure_exists()
     # D22: first the tombstones, so that no upload brings their labels back meanwhile
-    for tombstones in batches(folder.tombstones(manifest)):
+    for tombstones in batches(_of_labels(folder.tombstones(manifest))):
         run.restore_tombstones(tombstones)
+    run.restore_set_tombstones(
+        [each for each in folder.tombstones(manifest) if is_set_path(each.fingerprint)]
+    )
     labels = progress(
         folder.labels(manifest), total=manifest.labels.count, description="restoring", unit="label"
     )
     for chunk in batches(labels, _CHUNK):
         run.restore_labels(chunk)
+    lost = _lost_sets(folder, manifest, index, store)
+    for stored in folder.sets(manifest):
+        run.restore_set(stored, is_lost=stored.path in lost)
     return run.counts
+
+
+def _of_labels(tombstones: Iterable[Tombstone]) -> Iterator[Tombstone]:
+    return (each for each in tombstones if not is_set_path(each.fingerprint))
+
+
+def _lost_sets(
+    folder: BackupFolder, manifest: Manifest, index: LabelIndex, store: PictureStore
+) -> set[str]:
+    """Return the paths of frozen sets that the database has lost, or has damaged."""
+    saved = {each.path: each for each in folder.sets(manifest)}
+    if not saved:
+        return set()
+    sizes = {each.path: each.size for each in store.list_sets()}
+    # D32: one that was thrown away since stays so
+    thrown_away = index.find_tombstones(saved).keys() if saved.keys() - sizes.keys() else set()
+    return {
+        path
+        for path, each in saved.items()
+        if sizes.get(path) != each.size and (path in sizes or path not in thrown_away)
+    }
 
 
 @dataclass(slots=True)
@@ -165,6 +206,75 @@ class _Restore:
         )
         for _ in deletion:
             pass
+
+    def restore_set_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+        """Add the tombstones of frozen sets, except of those that somebody has frozen again."""
+        if not tombstones:
+            return
+        self.index.add_tombstones(tombstones)
+        # D32: asked after, since it may have been frozen in between
+        live = {each.path for each in self.store.list_sets()}
+        self.index.remove_tombstones([e.fingerprint for e in tombstones if e.fingerprint in live])
+
+    def restore_set(self, saved: StoredSet, *, is_lost: bool) -> None:
+        """Bring a frozen set back, or its lost pictures, unless it was thrown away since."""
+        content = b"".join(self.folder.pictures.read_set(saved))
+        keys = open_frozen_set(saved, iter([content])).head.pictures
+        references = [_picture_of_set(key) for key in keys]
+        is_created = False
+        if is_lost:
+            for batch in batches(references):
+                self._put_missing(batch)
+            # D32: created like a label, after its pictures
+            self.store.make_durable()
+            is_created = self._put_set(saved, content)
+            self.counts.sets += 1
+        elif all(each.path != saved.path for each in self.store.list_sets()):
+            return
+        completed = frozen_sets.complete(
+            saved.path,
+            references,
+            self.index,
+            self.store,
+            copy_of=self._copy_of,
+            threads=self.threads,
+        )
+        self.counts.pictures_sent += completed.restored
+        self.counts.failures += completed.failures
+        # D32: somebody may have thrown it away before it was there
+        if is_created and self.index.find_tombstones([saved.path]):
+            frozen_sets.throw_away(
+                saved, keys, self.index, self.store, removed_by="", threads=self.threads
+            )
+
+    def _put_set(self, saved: StoredSet, content: bytes) -> bool:
+        """Store a set; return whether there was none."""
+        if self.store.put_new_set(saved.path, content):
+            return True
+        sizes = {each.path: each.size for each in self.store.list_sets()}
+        if sizes.get(saved.path, len(content)) != len(content):  # damaged
+            self.store.delete_set(saved.path)
+            self.store.put_new_set(saved.path, content)
+        return False
+
+    def _put_missing(self, references: Sequence[PictureReference]) -> None:
+        keys = {reference.s3_key: reference for reference in references}
+        missing = keys.keys() - self.store.sizes(keys).keys()
+
+        def put(key: str) -> bool:
+            picture = self._copy_of(keys[key])
+            return picture is not None and self.store.put_new(key, picture)
+
+        with self.threads(THREADS) as pool:
+            self.counts.pictures_sent += sum(pool.map(put, sorted(missing)))
+
+    def _copy_of(self, reference: PictureReference) -> bytes | None:
+        """Return a picture of the backup; None if it is not there or is damaged."""
+        try:
+            picture = self.folder.pictures.get(reference.s3_key)
+        except DatabaseError:
+            return None
+        return picture if key_matches(reference.s3_key, picture) else None
 
     def restore_labels(self, labels: Sequence[SavedLabel]) -> None:
         """Upload labels with their pictures; amend those that are as before an amendment."""
@@ -220,6 +330,11 @@ class _Restore:
             if name not in result.replaced:
                 reason = result.rejected.get(name, "changed by somebody meanwhile; run again")
                 self.counts.failures.append(Failed(replacement.document["img_id"], reason))
+
+
+def _picture_of_set(key: str) -> PictureReference:
+    img_id = key_img_id(key)
+    return PictureReference(img_id=img_id, file_name="", s3_key=key, label_fingerprint="")
 
 
 Relation = Literal["equal", "earlier", "other"]

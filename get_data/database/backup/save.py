@@ -16,7 +16,13 @@ from itertools import groupby
 import msgspec
 
 from common.batching import THREADS, batches, cancel_on_error
-from common.errors import DatabaseError, PictureMissing, PictureUnreadable, WriteFailed
+from common.errors import (
+    DatabaseError,
+    PictureMissing,
+    PictureUnreadable,
+    SetMissing,
+    WriteFailed,
+)
 from common.progress import Progress, hidden
 from common.times import format_time
 from get_data.database.backup import lines
@@ -33,6 +39,7 @@ from get_data.database.interfaces import (
     Failed,
     LabelIndex,
     PictureStore,
+    StoredSet,
     Tombstone,
     is_picture_key,
     is_store_path,
@@ -40,8 +47,10 @@ from get_data.database.interfaces import (
     read_picture,
 )
 from get_data.database.search.search_query import Clause, SearchQuery
+from get_data.database.set_references import open_frozen_set
 from get_data.labels import ids
 from get_data.labels.schema import PictureReference
+from get_data.sets.frozen_file import key_img_id
 
 _ALL = SearchQuery()
 _RECORDING = "run upload_data.py --verify on the folder of its recording"
@@ -51,7 +60,8 @@ _RECORDING = "run upload_data.py --verify on the folder of its recording"
 class Contents:
     """Numbers of what a backup will have.
 
-    `lost_labels`, `lost_tombstones`: those that only the earlier backup has, or has amended;
+    `lost_labels`, `lost_tombstones`, `lost_sets`: those that only the earlier backup has, or has
+    amended;
     `earlier_labels`: all labels of the earlier one.
     """
 
@@ -61,6 +71,8 @@ class Contents:
     earlier_labels: int = 0
     lost_labels: int = 0
     lost_tombstones: int = 0
+    sets: int = 0
+    lost_sets: int = 0
 
 
 @dataclass(slots=True)
@@ -116,11 +128,14 @@ class Snapshot:
     def __init__(
         self,
         index: LabelIndex,
+        store: PictureStore,
         folder: BackupFolder,
         earlier: Manifest | None,
         open_files: ExitStack,
     ) -> None:
         self._index = index
+        self._store = store
+        self._sets: dict[str, StoredSet] = {}  # by path
         self._folder = folder
         self._earlier = earlier
         self._open_files = open_files
@@ -141,6 +156,8 @@ class Snapshot:
         with closing(self._index.search(_ALL)) as found:
             for line in progress(found, total=total, description="reading", unit="label"):
                 self._labels.add(line)
+        # D31: one that is thrown away from here on is as it was, one before has a tombstone
+        self._sets = {each.path: each for each in self._store.list_sets()}
         self.settle()
 
     def _read_tombstones(self) -> LineWriter:
@@ -187,9 +204,30 @@ class Snapshot:
                 "it was and can be restored with back_up.py DIR --restore"
             ) from error
 
+    @property
+    def sets(self) -> Collection[StoredSet]:
+        """The frozen sets of the database."""
+        return self._sets.values()
+
+    def has_saved(self, stored: StoredSet) -> bool:
+        """Return whether the earlier backup has this set, and with it its pictures."""
+        earlier = self._earlier.sets if self._earlier else ()
+        return any(each.path == stored.path for each in earlier)
+
+    def lost_sets(self) -> set[str]:
+        """Return the paths of frozen sets that only the earlier backup has."""
+        earlier = {each.path for each in self._earlier.sets} if self._earlier else set()
+        missing = earlier - self._sets.keys()
+        # D31: who throws a set away leaves a tombstone
+        return (
+            missing - {each.fingerprint for each in _decode_tombstones(self._tombstones)}
+            if missing
+            else missing
+        )
+
     def count(self) -> Contents:
         """Return the numbers of what there is to save."""
-        contents = Contents()
+        contents = Contents(sets=len(self._sets), lost_sets=len(self.lost_sets()))
         for _ in self.pictures(contents):
             pass
         return contents
@@ -213,21 +251,26 @@ class Snapshot:
         yield ((label, False) for label in labels if label.img_id not in self._reread)
         reread = sorted(self._reread.items())
         yield ((label, False) for _, labels in reread for label in labels)
-        yield ((tombstone, False) for tombstone in _decode_tombstones(self._tombstones))
+        # D31: a set that is there is live, whatever tombstone it has
+        live = self._sets.keys() | self.lost_sets()
+        tombstones = _decode_tombstones(self._tombstones)
+        yield ((each, False) for each in tombstones if each.fingerprint not in live)
         if self._earlier:
             yield ((label, True) for label in self._folder.labels(self._earlier))
-            yield ((tombstone, True) for tombstone in self._folder.tombstones(self._earlier))
+            tombstones = self._folder.tombstones(self._earlier)
+            yield ((each, True) for each in tombstones if each.fingerprint not in live)
 
 
 @contextmanager
 def read_database(
     index: LabelIndex,
+    store: PictureStore,
     folder: BackupFolder,
     earlier: Manifest | None,
     *,
     progress: Progress = hidden,
 ) -> Iterator[Snapshot]:
-    """Read all labels and tombstones; the snapshot ends with the block.
+    """Read all labels and tombstones, and list the frozen sets; the snapshot ends with the block.
 
     Raises:
         DatabaseError: the index cannot be read.
@@ -236,7 +279,7 @@ def read_database(
     try:
         lines.remove_stale(folder.path)
         with ExitStack() as open_files:
-            snapshot = Snapshot(index, folder, earlier, open_files)
+            snapshot = Snapshot(index, store, folder, earlier, open_files)
             snapshot.read(progress)
             yield snapshot
     except OSError as error:
@@ -293,11 +336,61 @@ def save(
                 copied += result.is_copied
                 if result.reason:
                     failures.append(Failed(result.img_id, result.reason))
-    contents = Contents()
+        sets = snapshot.lost_sets()
+        for stored in snapshot.sets:
+            results = _save_set(stored, snapshot, folder, store, pool, verify=verify)
+            if results is None:  # thrown away meanwhile
+                continue
+            sets.add(stored.path)
+            copied += sum(result.is_copied for result in results)
+            failures += [Failed(each.img_id, each.reason) for each in results if each.reason]
+    contents = Contents(sets=len(sets), lost_sets=len(snapshot.lost_sets()))
     folder.write(
-        snapshot.pictures(contents), database=database, made_at=format_time(datetime.now(UTC))
+        snapshot.pictures(contents),
+        database=database,
+        made_at=format_time(datetime.now(UTC)),
+        sets=sets,
     )
     return BackupOutcome(copied, contents, failures)
+
+
+def _save_set(
+    stored: StoredSet,
+    snapshot: Snapshot,
+    folder: BackupFolder,
+    store: PictureStore,
+    pool: Executor,
+    *,
+    verify: bool,
+) -> list["_Copied"] | None:
+    """Save a frozen set with its pictures, and return their outcomes; None if it is gone.
+
+    Raises:
+        DatabaseError: it cannot be read.
+    """
+    results: list[_Copied] = []
+    source = folder.pictures if snapshot.has_saved(stored) else store
+    try:
+        content = b"".join(source.read_set(stored))
+        keys = open_frozen_set(stored, iter([content])).head.pictures
+        # D20: a backup has a set once it has its pictures
+        for batch in batches(keys):
+            references = {key: _picture_of_set(key) for key in batch}
+            intact = _find_intact(references, folder.pictures, verify=verify)
+            absent = [reference for key, reference in references.items() if key not in intact]
+            results += pool.map(partial(_copy, store=store, target=folder.pictures), absent)
+        is_there = any(each.path == stored.path for each in store.list_sets())
+    except SetMissing:
+        return None
+    if not is_there and any(result.is_missing for result in results):
+        return None
+    folder.pictures.put_new_set(stored.path, content)
+    return results
+
+
+def _picture_of_set(key: str) -> PictureReference:
+    img_id = key_img_id(key)
+    return PictureReference(img_id=img_id, file_name="", s3_key=key, label_fingerprint="")
 
 
 @dataclass(frozen=True, slots=True)
