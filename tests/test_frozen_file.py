@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from get_data.database.interfaces import picture_key
@@ -124,6 +124,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.dictionaries(st.text(max_size=3), JSON_VALUES, max_size=4), max_size=8))
 def test_any_labels_come_back_from_their_columns(documents):
     """Those without a hash too, with commas in texts, and with any keys."""

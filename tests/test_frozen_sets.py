@@ -1,7 +1,10 @@
 """Frozen sets: had again byte for byte, whatever others do, until they are thrown away."""
 
 import json
+import os
 import random
+import shutil
+from contextlib import suppress
 
 import pytest
 
@@ -19,6 +22,7 @@ from get_data import (
     upload_to_db,
 )
 from get_data.database import check
+from get_data.database.local.label_index import SqliteIndex
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.labels import edits, label_file
 from get_data.sets import frozen_file
@@ -287,3 +291,84 @@ def test_the_order_and_the_form_of_a_label_file_are_no_difference(call, fetched,
     assert (code, diff["same"]) == (0, 10)
     (tmp_path / "other.json").write_text(json.dumps(labels).replace('"img_id"', '"img_di"', 1))
     assert call(diff_sets, fetched, tmp_path / "other.json")[0] == 2
+
+
+class Killed(BaseException):
+    """The process is killed."""
+
+
+CHANGES = {
+    SqliteIndex: ("add_tombstones", "remove_tombstones"),
+    LocalPictureStore: ("put_new_set", "delete_set", "put_new", "back_up", "delete"),
+}
+
+
+def kill_at(patch, number):
+    """Kill the process at its change of that number: before it, or after it."""
+    made = []
+
+    def killing(real):
+        def change(*arguments, **options):
+            made.append(real.__name__)
+            place = len(made) - 1
+            if number >= 0 and (place > number or (place == number and number % 2)):
+                raise Killed
+            result = real(*arguments, **options)
+            if place == number:
+                raise Killed
+            return result
+
+        return change
+
+    for kind, names in CHANGES.items():
+        for name in names:
+            patch.setattr(kind, name, killing(getattr(kind, name)))
+    return made
+
+
+def run_and_kill(call, number, *arguments):
+    """Run a script that is killed at a change; return all changes that it made."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = kill_at(patch, number)
+        with suppress(Killed):
+            call(*arguments)
+    return made
+
+
+def test_freezing_that_is_killed_is_completed_by_the_next(call, fetched, home, tmp_path):
+    """Half of the pictures of an earlier freezing are lost, and put back."""
+    call(edit_labels, "-q", "{}", "--delete", "-y")
+    for key in sorted(pictures_in_store())[:5]:
+        (path.database_folder() / key).unlink()
+    shutil.copytree(home, tmp_path / "home")
+    changes = len(run_and_kill(call, -1, freeze_set, "base", fetched))
+    assert changes >= 6
+    for number in range(changes):
+        shutil.rmtree(home)
+        shutil.copytree(tmp_path / "home", home)
+        run_and_kill(call, number, freeze_set, "base", fetched)
+        assert call(freeze_set, "base", fetched)[0] == 0, number
+        assert len(pictures_in_store()) == 10
+        assert call(check_database)[0] == 0, number
+
+
+@pytest.mark.parametrize("with_label", [True, False])
+def test_throwing_away_that_is_killed_is_completed(call, fetched, home, tmp_path, with_label):
+    """By the same command, or by a repair once the set itself has gone."""
+    if not with_label:
+        call(edit_labels, "-q", "{}", "--delete", "-y")
+    shutil.copytree(home, tmp_path / "home")
+    changes = len(run_and_kill(call, -1, freeze_set, "base", "--delete", "-y"))
+    for number in [*range(3), *range(3, changes, 7)]:
+        shutil.rmtree(home)
+        shutil.copytree(tmp_path / "home", home)
+        run_and_kill(call, number, freeze_set, "base", "--delete", "-y")
+        call(freeze_set, "base", "--delete", "-y")
+        for file in path.database_folder().rglob("*.jpg*"):
+            os.utime(file, (0, 0))  # long ago
+        for file in (path.database_folder() / "deleting").rglob("*"):
+            os.utime(file, (0, 0))
+        call(check_database, "--repair", "-y")
+        assert call(show_database)[1]["sets"] == []
+        assert len(pictures_in_store()) == (10 if with_label else 0), number
+        assert call(check_database)[0] == 0, number

@@ -10,9 +10,17 @@ from contextlib import closing
 import pytest
 
 import path
-from get_data import search_and_download, upload_data, upload_to_db
+from get_data import (
+    edit_labels,
+    freeze_set,
+    search_and_download,
+    show_database,
+    upload_data,
+    upload_to_db,
+)
 from get_data.labels import label_file
 from tests.conftest import document, picture, save
+from tests.helpers.folders import snapshot
 from tests.helpers.waiting import wait_until
 from tests.servers.addresses import new_name
 from tests.servers.proxy import Proxy
@@ -290,3 +298,22 @@ def test_only_the_libraries_of_the_database_are_imported(team, drive, tmp_path):
     local = {"PATATE_DATABASE": "local", "PATATE_HOME": str(tmp_path)}
     loaded = set(run_process(["-c", code], local).stderr.split())
     assert not {"boto3", "botocore", "elasticsearch", "urllib3", "cv2", "numpy"} & loaded
+
+
+def test_a_writer_freezes_and_a_searcher_fetches(call, team, drive, tmp_path, monkeypatch):
+    """Whatever was deleted since; and only a writer throws the set away."""
+    writer = {name: os.environ[name] for name in os.environ if name.startswith("PATATE_")}
+    call(upload_data, drive)
+    call(search_and_download, "-p", tmp_path / "set")
+    assert call(freeze_set, "base", tmp_path / "set")[0] == 0
+    assert call(edit_labels, "-q", "{}", "--delete", "-y")[1]["pictures_deleted"] == 0
+    set_variables(monkeypatch, searcher_variables(team))
+    code, counts, _ = call(search_and_download, "--set", "base", "-p", tmp_path / "again")
+    assert (code, counts["fetched"]) == (0, 10)
+    assert snapshot(tmp_path / "again") == snapshot(tmp_path / "set")
+    assert [each["name"] for each in call(show_database)[1]["sets"]] == ["base"]
+    assert call(freeze_set, "other", tmp_path / "set")[0] == 1
+    assert call(freeze_set, "base", "--delete", "-y")[0] == 1
+    set_variables(monkeypatch, writer)
+    assert call(freeze_set, "base", "--delete", "-y")[1]["pictures_deleted"] == 10
+    assert call(show_database)[1]["sets"] == []
