@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from common.errors import InputError
 
 _LARGEST_INTEGER = 2**63 - 1
+_DIGITS = len(str(_LARGEST_INTEGER))
 _BLANK = frozenset(" \t\n\r")
 
 
@@ -179,7 +180,9 @@ def _float(text: str) -> float:
 
 
 def _integer(text: str) -> int:
-    if len(text) > len(str(_LARGEST_INTEGER)) + 1 or abs(int(text)) > _LARGEST_INTEGER:
+    if len(text) < _DIGITS:
+        return int(text)
+    if len(text) > _DIGITS + 1 or abs(int(text)) > _LARGEST_INTEGER:
         raise _NotAccepted(f"the number {text[:20]} is too large")
     return int(text)
 

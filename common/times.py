@@ -21,6 +21,8 @@ def parse_time(text: str) -> datetime | None:
     """
     try:
         time = datetime.fromisoformat(text)
+        if time.tzinfo is UTC:
+            return time
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):  # such as New Year of the year 1, east of Greenwich
         return None

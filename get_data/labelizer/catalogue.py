@@ -5,10 +5,12 @@ thousand labels only columns stay in memory; the bytes of an entry are read from
 they are needed.
 """
 
+import gc
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntFlag
 from pathlib import Path
@@ -151,6 +153,23 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
         InputError: the file is not a label file, or has too many classes; or there is nothing to
             label.
     """
+    with _collector_paused():
+        return _read(labels, folder, progress)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pause the search for unused cycles of objects: it looks at all entries again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read(labels: Path, folder: Path, progress: Progress) -> Catalogue:
     raw = strict_json.read_bytes(labels, "a label file") if labels.exists() else NO_LABELS
     labelled = parse_entries(progress(strict_json.iter_entries(raw, str(labels))))
     files = list_files(folder)
@@ -167,7 +186,7 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
     groups = list(group_counts)
     groups_of_entries = [entry.group or most_common for entry in entries]
     spans = _find_spans(entries)
-    flags = np.array([_flags(entry, files) for entry in entries], np.uint16)
+    flags = _flags(entries, files)
     run_starts = np.cumsum([0, *(len(run) for run in runs[:-1])])
     flags[run_starts] |= np.uint16(Flag.RUN_START)
     return Catalogue(
@@ -191,7 +210,7 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
         span=np.array(spans, np.float64),
         tells_span=np.array([entry.label.span is not None for entry in entries], np.bool_),
         captures=read_captures(runs),
-        group=np.array([groups.index(group) for group in groups_of_entries], np.int16),
+        group=_index_groups(groups_of_entries, groups),
         groups=groups,
         flags=flags,
         starts=np.array([entry.start for entry in entries], np.int64),
@@ -263,18 +282,28 @@ def _find_spans(entries: Sequence[LabelEntry]) -> list[float]:
     return [entry.label.span or most[entry.drive] or DEFAULT_SPAN for entry in entries]
 
 
-def _flags(entry: LabelEntry, files: Mapping[str, FolderFile]) -> int:
-    return (
-        (Flag.MISSING if entry.label.file_name not in files else 0)
-        | (Flag.BROKEN if entry.find_picture_fault(files) else 0)
-        | (Flag.INVALID if entry.fault else 0)
-        | (Flag.HOPELESS if entry.hopeless else 0)
-        | (Flag.PERSON if entry.label.created_by not in NOT_PEOPLE else 0)
-        | (Flag.MARKED if entry.label.marked else 0)
-        | (Flag.VALUED if entry.label.steering is not None else 0)
-        | (Flag.UNLABELLED if entry.template is not None else 0)
-        | (Flag.NOBODY if entry.label.created_by == NOBODY else 0)
-    )
+def _index_groups(groups_of_entries: Sequence[Group], groups: list[Group]) -> NDArray[np.int16]:
+    numbers = {group: number for number, group in enumerate(groups)}
+    return np.array([numbers[group] for group in groups_of_entries], np.int16)
+
+
+def _flags(entries: Sequence[LabelEntry], files: Mapping[str, FolderFile]) -> NDArray[np.uint16]:
+    """Return the flags of all entries, without `RUN_START`."""
+    labels = [entry.label for entry in entries]
+    flags = np.zeros(len(entries), np.uint16)
+    for flag, holds in (
+        (Flag.MISSING, [label.file_name not in files for label in labels]),
+        (Flag.BROKEN, [entry.find_picture_fault(files) != "" for entry in entries]),
+        (Flag.INVALID, [entry.fault != "" for entry in entries]),
+        (Flag.HOPELESS, [entry.hopeless for entry in entries]),
+        (Flag.PERSON, [label.created_by not in NOT_PEOPLE for label in labels]),
+        (Flag.MARKED, [label.marked for label in labels]),
+        (Flag.VALUED, [label.steering is not None for label in labels]),
+        (Flag.UNLABELLED, [entry.template is not None for entry in entries]),
+        (Flag.NOBODY, [label.created_by == NOBODY for label in labels]),
+    ):
+        flags[np.array(holds, np.bool_)] |= np.uint16(flag)
+    return flags
 
 
 def _find_fixes(entries: Sequence[LabelEntry]) -> list[Fix]:

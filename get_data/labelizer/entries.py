@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from common import strict_json
 from get_data.labelizer.partial_label import PartialLabel, read_partial
@@ -50,7 +51,7 @@ class LabelEntry:
     def group(self) -> Group | None:
         """Group of the label; None if it lacks a number of classes."""
         nb_dir, nb_speed = self.label.nb_dir, self.label.nb_speed
-        return Group(nb_dir, nb_speed) if nb_dir and nb_speed else None
+        return _group(nb_dir, nb_speed) if nb_dir and nb_speed else None
 
     def find_picture_fault(self, files: Mapping[str, FolderFile]) -> str:
         """Return why the picture cannot be the recorded one, judged by its size; "" if it can."""
@@ -62,6 +63,11 @@ class LabelEntry:
         if recorded_size is not None and recorded_size != size:
             return f"the picture has {size} bytes instead of {recorded_size}"
         return ""
+
+
+@lru_cache
+def _group(nb_dir: int, nb_speed: int) -> Group:
+    return Group(nb_dir, nb_speed)
 
 
 def parse_entries(raw_entries: Iterable[strict_json.Entry]) -> list[LabelEntry]:

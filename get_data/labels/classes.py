@@ -1,6 +1,7 @@
 """Direction and speed classes: bins of steering and throttle."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 STRAIGHT = 0.2
 """Steering up to here, to either side, counts as straight: the middle of five classes."""
@@ -43,11 +44,13 @@ class Bins:
         return self.centre(number)
 
 
+@lru_cache
 def direction_bins(nb_dir: int) -> Bins:
     """Return the bins of the direction classes: 0 is hardest left, the last one hardest right."""
     return Bins(nb_dir, -1.0, 1.0)
 
 
+@lru_cache
 def speed_bins(nb_speed: int, max_throttle: float) -> Bins:
     """Return the bins of the speed classes: 0 is slowest (and reverse)."""
     return Bins(nb_speed, 0.0, max_throttle)

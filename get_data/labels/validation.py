@@ -30,6 +30,8 @@ from get_data.labels.schema import (
 
 _MAX_FILE_NAME_BYTES = 255
 _CONTAINERS = (dict, list)
+# a scalar under one of these keys is checked by its type alone
+_TYPED_KEYS = frozenset(key for key in RESERVED if not is_flattened(key))
 
 
 def parse(document: object) -> Label:
@@ -98,6 +100,8 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
     if isinstance(document, dict):
         yield from _inner_contradictions(document)
         for key, value in document.items():
+            if key in _TYPED_KEYS and not isinstance(value, _CONTAINERS):
+                continue
             if key not in RESERVED and (fault := custom_key_fault(key, document)):
                 yield repr(key), fault
             elif key not in RESERVED and not is_custom_value(value):
@@ -114,10 +118,11 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
 
 def _is_deeper(container: dict[str, Any] | list[Any], depth: int) -> bool:
     """Return whether lists and objects are nested deeper than `depth`."""
+    if depth == 0:
+        return True
     inside = container.values() if isinstance(container, dict) else container
-    return depth == 0 or any(
-        _is_deeper(item, depth - 1) for item in inside if isinstance(item, _CONTAINERS)
-    )
+    containers = [item for item in inside if isinstance(item, _CONTAINERS)]
+    return bool(containers) and any(_is_deeper(item, depth - 1) for item in containers)
 
 
 def _is_plain(setting: Document) -> bool:

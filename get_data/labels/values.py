@@ -7,6 +7,8 @@ Labels of earlier versions have no values; a reader gets them from class and raw
 
 from collections.abc import Iterable, Iterator
 
+from msgspec import UnsetType
+
 from get_data.labels.classes import Bins, direction_bins, speed_bins
 from get_data.labels.schema import Annotation, Document
 
@@ -74,24 +76,20 @@ def read_value(annotation: object, name: str) -> float | None:
 
 def contradictions(annotation: Annotation, span: float | None) -> Iterator[tuple[str, str]]:
     """Yield path and reason of each value that is not in the bin of its class."""
-    checks: list[tuple[str, object, str, int, Bins]] = [
-        (
-            "steering",
-            annotation.steering,
-            "label_direction",
-            annotation.label_direction,
-            direction_bins(annotation.nb_dir),
-        )
-    ]
+    bins = direction_bins(annotation.nb_dir)
+    yield from _outside("steering", annotation.steering, annotation.label_direction, bins)
     if span is not None:
         bins = speed_bins(annotation.nb_speed, span)
-        checks.append(
-            ("throttle", annotation.throttle, "label_speed", annotation.label_speed, bins)
+        yield from _outside("throttle", annotation.throttle, annotation.label_speed, bins)
+
+
+def _outside(
+    name: str, value: float | UnsetType, number: int, bins: Bins
+) -> Iterator[tuple[str, str]]:
+    if isinstance(value, float) and (right := bins.class_of(value)) != number:
+        class_name = "label_direction" if name == "steering" else "label_speed"
+        yield (
+            f"label.{name}",
+            f"{value} is in class {right} of {bins.count}, but label.{class_name} is {number}; "
+            "change both together",
         )
-    for name, value, class_name, number, bins in checks:
-        if isinstance(value, float) and (right := bins.class_of(value)) != number:
-            yield (
-                f"label.{name}",
-                f"{value} is in class {right} of {bins.count}, but label.{class_name} is {number}; "
-                "change both together",
-            )
