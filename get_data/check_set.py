@@ -32,6 +32,7 @@ from get_data.labels.schema import Document
 from get_data.quality import html_page
 from get_data.quality.delay import SHIFTS
 from get_data.quality.findings import State, find_findings
+from get_data.quality.reduction import reduce_labels
 from get_data.quality.report import SetReport, inspect_set
 from get_data.quality.text_page import format_report
 
@@ -78,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if args.html:
         check_page(args.html)
-    file, labels = files.read_labels(args.pictures)
+    file, documents = files.iter_labels(args.pictures)
+    labels = reduce_labels(documents)
     if not labels:
         raise InputError(f"{file} has no labels to look at")
     report = inspect_set(file.parent, labels, output.progress_bar, seed=args.seed)

@@ -41,7 +41,10 @@ def read_each(path: Path) -> Iterator[Document]:
     Raises:
         InputError: with the file, the entry and the value.
     """
-    raw = strict_json.read_bytes(path, "a label file")
+    raw = strict_json.read_bytes(path, "a JSON file")
+    if raw[:_BEGINNING_BYTES].decode(errors="ignore").lstrip("\ufeff \t\r\n")[:1] != "{":
+        yield from read(path).values()  # which tells what is wrong
+        return
     for entry in strict_json.iter_entries(raw, str(path)):
         _check(path, entry.key, entry.value)
         yield entry.value
