@@ -30,7 +30,7 @@ from common import links
 from common.errors import InputError, RecordingFailed
 from common.times import format_time
 from get_data.cli import arguments, files, output, process, session_questions
-from get_data.labels import edits, session, validation
+from get_data.labels import edits, label_file, session, validation
 from get_data.labels.classes import Classes
 from get_data.labels.schema import MAX_CLASSES, SESSION_KEYS, Document
 from get_data.recording import disk, journal
@@ -99,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not found.usable:
         raise InputError(describe_empty(args.source, found))
     earlier = read_earlier(args.output)
+    check_replaces_nothing(args.output, found)
     classes = choose_classes(args, source, found, earlier)
     setting = car_setting(source, classes)
     given = {key: getattr(args, key) for key in SESSION_KEYS}
@@ -181,6 +182,27 @@ def check_places(source: Path, target: Path) -> None:
             "another folder for the import"
         )
     files.check_outside_database(target)
+
+
+def check_replaces_nothing(folder: Path, found: Survey) -> None:
+    """Check that no picture has the name of one to be imported, except from an earlier import.
+
+    Raises:
+        InputError: one has, and the folder is no recording.
+    """
+    marks = (session.NAME, journal.NAME, label_file.NAME)
+    if not files.exists(folder) or any(files.exists(folder / mark) for mark in marks):
+        return
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  names only
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror}") from error
+    taken = sorted(name for name in names if Path(name).stem in found.img_ids)
+    if taken:
+        raise InputError(
+            f"{folder} has {taken[0]}, which no import has written, and which this one would "
+            "replace; import into another folder"
+        )
 
 
 def describe_empty(source: Path, found: Survey) -> str:

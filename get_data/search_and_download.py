@@ -34,7 +34,7 @@ import msgspec
 
 import path
 from common import structs
-from common.errors import DatabaseError, Declined, InputError
+from common.errors import DatabaseError, InputError, ToolkitError
 from common.times import format_time
 from get_data.cli import arguments, choice_options, exit_codes, files, output, process
 from get_data.cli.output import pluralize
@@ -108,8 +108,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("the following arguments are required: -p/--pictures")
     if args.set and (args.count or args.allow_empty or choice_options.request_of(args).options()):
         parser.error("argument --set: a frozen set is fetched whole, as it is")
-    if args.prune and (args.output or args.no_download):
-        parser.error("argument --prune: not allowed with -o/--output or --no-download")
+    if args.prune and (args.output or args.no_download or args.count):
+        parser.error("argument --prune: not allowed with -o/--output, --no-download or --count")
     return args
 
 
@@ -182,16 +182,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     else:
         output.print_message(f"labels: {labels}")
-    declined = None
+    stopped: ToolkitError | None = None
     if args.prune and not is_kept:
         try:
             result |= prune(labels, args, failures)
-        except Declined as error:
-            declined = error
+        except InputError as error:  # the set was fetched, which its exit code would deny
+            stopped = ToolkitError(f"no picture was removed: {error}")
+        except ToolkitError as error:
+            stopped = error
     output.write_json(result)
     code = output.report_failures(failures)
-    if declined:
-        raise declined
+    if stopped:
+        raise stopped
     return exit_codes.FAILED if is_kept and not failures else code
 
 
@@ -364,10 +366,14 @@ def check_fetched(folder: Path) -> None:
     """Check that pictures that are no longer in the set may be removed from a folder.
 
     Raises:
-        InputError: it was not fetched.
+        InputError: it was not fetched, or cannot be read.
     """
     description = folder / set_file.NAME
-    if files.exists(folder) and any(folder.iterdir()) and not files.exists(description):
+    try:
+        has_files = folder.is_dir() and any(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror}") from error
+    if has_files and not files.exists(description):
         raise InputError(
             f"{folder} has no {set_file.NAME}, so nothing tells which of its files were fetched; "
             "fetch once without --prune"
@@ -383,9 +389,9 @@ def prune(labels: Path, args: argparse.Namespace, failures: list[Failed]) -> dic
     """
     folder = labels.parent
     description = set_file.beside(labels)
-    content = set_file.read(description)
-    # D25: nobody else uses the pictures meanwhile
+    # D25: nobody else uses the pictures meanwhile, or fetches another set
     with journal.removal_lock(folder):
+        content = set_file.read(description)
         pictures = left_over.removable(labels, content.left_over)
         size = sum(picture.size for picture in pictures)
         what = f"{pluralize(len(pictures), 'picture')} ({size / 1e6:,.1f} MB)"

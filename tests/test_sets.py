@@ -12,6 +12,7 @@ from common import atomic_files
 from common.errors import WriteFailed
 from get_data import search_and_download, upload_data
 from get_data.sets import set_file
+from get_data.sets.counts import Tally
 from tests.conftest import document, save
 from tests.helpers.folders import snapshot
 
@@ -201,3 +202,11 @@ def test_a_disk_without_space_leaves_all_files_as_they_were(tmp_path, monkeypatc
         files[1].write(b"new")
     assert snapshot(tmp_path) == {"a": b"old", "b": b"old"} or True
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"a": "old", "b": "old"}
+
+
+def test_a_field_split_of_earlier_labels_may_have_many_values():
+    """A team had one of its own before `split` was declared."""
+    tally = Tally()
+    for number in range(200):
+        tally.add(document(number) | {"split": f"fold {number}"})
+    assert len(tally.counts().splits) == 200

@@ -52,7 +52,7 @@ class Tally:
         self._sessions: dict[tuple[str, ...], int] = {}
         self._session = array("l")
         self._splits: list[str] = []
-        self._split = array("b")
+        self._split = array("l")
         self._drives = DriveRegister()
 
     def add(self, label: Document) -> None:

@@ -142,6 +142,17 @@ def test_a_repaired_source_completes_an_import_with_the_same_ids(call, tmp_path)
     assert label_file.read(tmp_path / "other" / label_file.NAME) == after
 
 
+@pytest.mark.parametrize("number", [1e308, -1e308, 2**63 - 1], ids=str)
+def test_a_time_beyond_all_numbers_counts_as_none(call, tmp_path, number):
+    tub = write_v2(tmp_path / "v2", [record(0), record(1, _timestamp_ms=number), record(2)])
+    code, counts, _ = call(import_drive, tub, "-o", tmp_path / "drive_v2")
+    assert (code, counts["pictures"], counts["untimed"]) == (0, 3, 1)
+    tub = write_v1(tmp_path / "v1", 3)
+    (tub / "meta.json").write_text(json.dumps({"start": number}))
+    code, counts, _ = call(import_drive, tub, "-o", tmp_path / "drive_v1")
+    assert (code, counts["pictures"], counts["untimed"]) == (0, 3, 3)
+
+
 def cut_catalog(tub):
     """Cut the catalog in the middle of its third record, as a power cut does."""
     file = tub / "catalog_0.catalog"
@@ -334,6 +345,13 @@ def fetched_set(tmp_path):
     return folder
 
 
+def pictures_of_the_same_names(tmp_path):
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    (drive / "20221129T22-10-53-966000.JPG").write_bytes(picture(5))
+    return drive
+
+
 def a_file(tmp_path):
     (tmp_path / "drive").write_text("")
     return tmp_path / "drive"
@@ -356,6 +374,7 @@ TARGETS = [
     link_to_it,
     other_recording,
     fetched_set,
+    pictures_of_the_same_names,
     a_file,
     linked_journal,
     in_the_database,

@@ -1,14 +1,17 @@
 """`search_and_download.py` chooses, counts, splits and prunes: exit code, JSON, effect."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import path
 from get_data import search_and_download, upload_data, upload_to_db
 from get_data.labels import label_file
+from get_data.recording import journal
 from get_data.sets import set_file
 from tests.conftest import document, save
 from tests.helpers.folders import snapshot
@@ -130,6 +133,7 @@ def test_counting_an_empty_database_counts_nothing(call):
         (["--seed", "-1"], ["--seed"]),
         (["--prune", "-o", "x.json"], ["--prune"]),
         (["--prune", "--no-download"], ["--prune"]),
+        (["--prune", "--count"], ["--prune"]),
     ],
     ids=lambda value: " ".join(value),
 )
@@ -232,6 +236,42 @@ def test_a_folder_that_was_not_fetched_is_not_pruned(call, drive, tmp_path):
     code, _, err = call(search_and_download, "-p", drive, "--prune", "-y")
     assert (code, "is a recording" in err) == (2, True)
     assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("make", [Path.touch, os.mkfifo], ids=["file", "pipe"])
+def test_what_is_no_folder_is_not_pruned(call, drive, tmp_path, make):
+    call(upload_data, drive)
+    make(tmp_path / "mine")
+    code, counts, err = call(search_and_download, "-p", tmp_path / "mine", "--prune", "-y")
+    assert (code, counts) == (2, None)
+    assert str(tmp_path / "mine") in err.splitlines()[-1]
+
+
+def test_nothing_is_pruned_beside_a_label_file_that_cannot_be_read(call, fetched_pair):
+    """It may name pictures. The set is fetched by then: exit 2 would deny it."""
+    folder, gone = fetched_pair
+    file = folder / "wanted.json"
+    file.write_bytes((folder / "labels.json").read_bytes()[:-3])
+    code, counts, err = call(search_and_download, "-p", folder, "--prune", "-y", "-q", RIGHT)
+    assert (code, counts["found"], "pruned" in counts) == (1, 4, False)
+    assert str(file) in err.splitlines()[-1]
+    assert gone <= set(pictures(folder))
+
+
+def test_pictures_of_a_set_that_was_fetched_meanwhile_stay(call, fetched_pair, monkeypatch):
+    """Another fetch ends between the fetch and its `--prune`."""
+    folder, gone = fetched_pair
+    lock = journal.removal_lock
+
+    def lock_after_another_fetch(place):
+        monkeypatch.setattr(journal, "removal_lock", lock)
+        assert call(search_and_download, "-p", folder)[0] == 0
+        return lock(place)
+
+    monkeypatch.setattr(journal, "removal_lock", lock_after_another_fetch)
+    call(search_and_download, "-p", folder, "--prune", "-y", "-q", RIGHT)
+    assert gone <= set(pictures(folder))
+    assert len(label_file.read(folder / "labels.json")) == 10
 
 
 def test_a_folder_in_use_is_not_pruned(call, fetched_pair):

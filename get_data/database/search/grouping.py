@@ -27,7 +27,8 @@ def group_by(path: str) -> Grouping:
     name, kind = resolve_field(path)
     if kind not in _WITH_CLASSES or is_elasticsearch_field(name) or "*" in name:
         raise InputError(
-            f"{path}: has no classes; name a field with a few values, such as label.label_direction"
+            f"--per-class, {path}: has no classes; name a field with a few values, such as "
+            "label.label_direction"
         )
     field = field_of(Clause(path, "exists"))
     number = _NUMBERS.get(name)

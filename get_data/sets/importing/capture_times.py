@@ -23,7 +23,7 @@ class UniqueTimes:
 
     def __init__(self, started_us: int) -> None:
         """`started_us` is taken for the first record if it has no time."""
-        self._given: set[int] = set()
+        self._later: dict[int, int] = {}  # by time that is given, one that may be free
         self._next_us = min(max(started_us, _FIRST_US), _LAST_US)
         self.untimed = 0
         self.moved = 0
@@ -33,10 +33,18 @@ class UniqueTimes:
         if time_us is None or not _FIRST_US <= time_us <= _LAST_US:
             self.untimed += 1
             time_us = self._next_us
-        elif time_us in self._given:
+        elif time_us in self._later:
             self.moved += 1
-        while time_us in self._given:
-            time_us += 1
-        self._given.add(time_us)
+        time_us = self._take_free(time_us)
         self._next_us = min(time_us + ASSUMED_PERIOD_US, _LAST_US)
         return time_us
+
+    def _take_free(self, time_us: int) -> int:
+        """Return the first time from this one on that is not given yet."""
+        passed = [time_us]
+        while (later := self._later.get(passed[-1])) is not None:
+            passed.append(later)
+        free = passed[-1]
+        # all that were passed lead behind it: thousands of equal times take no steps each
+        self._later |= dict.fromkeys(passed, free + 1)
+        return free

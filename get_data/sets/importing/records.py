@@ -4,6 +4,7 @@ A source is read twice (`survey.py`, then `importer.py`) and yields the same ite
 each time; no more than one record is in memory.
 """
 
+import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -193,7 +194,8 @@ def read_time_us(value: object, *, unit_us: int) -> int | None:
     """Return a number of time units since 1970 in microseconds; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return round(value * unit_us)
+    time_us = value * unit_us
+    return round(time_us) if math.isfinite(time_us) else None
 
 
 def own_fields(columns: Mapping[str, Any], *, without: frozenset[str]) -> Document:
