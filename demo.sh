@@ -73,8 +73,7 @@ step "A search finds the moments of hard left steering, with their pictures." \
 step "What was found, on one sheet." \
     get_data/contact_sheet.py demo/hard_left
 step "As many pictures of each direction are fetched, with corrected labels." \
-    get_data/search_and_download.py -p demo/training --per-class label.label_direction=200 \
-    --split train=80,val=20
+    get_data/search_and_download.py -p demo/training --per-class label.label_direction=200
 step "A model learns to steer from it." \
     docs/examples/train.py demo/training demo/pilot.json
 step "The model drives the car." \
