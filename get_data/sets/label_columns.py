@@ -21,7 +21,7 @@ BLOCK = 1000  # labels; a larger block is hardly smaller
 # Marks, in a text, for what is not kept there. JSON has no such characters.
 _ID, _TIME, _HASH, _REST, _FINGERPRINT, _SAME = "\1", "\2", "\3", "\4", "\5", "\6"
 _MARK = re.compile("([\1\2\3\4\5])")
-_ID_TIME = re.compile(r"(\d{4})(\d\d)(\d\dT\d\d)-(\d\d)-(\d\d)-(\d{6})")
+_ID_LENGTH = len("20201231T15-45-55-123456")
 _SHORT = 12  # digits of the hash that a picture's key has
 
 _decode = msgspec.json.Decoder(Document).decode
@@ -172,8 +172,10 @@ def unpack(block: Block, pictures: Sequence[tuple[str, str]]) -> Iterator[Line]:
         _FINGERPRINT: block.fingerprints.split(","),
     }
     pieces = list(_pieces(block, marked))
-    for img_id, *texts in zip(ids, *pieces, strict=True):
-        yield Line(img_id, "".join(texts).encode())
+    # JSON has no line breaks: all labels are encoded at once
+    documents = "\n".join(map("".join, zip(*pieces, strict=True))).encode().split(b"\n")
+    for img_id, document in zip(ids, documents, strict=True):
+        yield Line(img_id, document)
 
 
 def _pieces(block: Block, marked: dict[str, Sequence[str]]) -> Iterator[Sequence[str]]:
@@ -213,9 +215,11 @@ def _fill(text: str, marked: dict[str, Sequence[str]], count: int) -> Iterator[S
 
 
 def _time_of(img_id: str) -> str:
-    """Return the time in an img_id as labels have it, "" if it has none."""
-    parts = _ID_TIME.fullmatch(img_id)
-    return "{}-{}-{}:{}:{}.{}Z".format(*parts.groups()) if parts else ""
+    """Return the time in an img_id as labels have it, "" if it can have none."""
+    if len(img_id) != _ID_LENGTH:
+        return ""
+    day, clock = f"{img_id[:4]}-{img_id[4:6]}-{img_id[6:8]}", img_id[9:]
+    return f"{day}T{clock[:2]}:{clock[3:5]}:{clock[6:8]}.{clock[9:]}Z"
 
 
 def decode_block(raw: bytes) -> Block:
