@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     file, documents = files.iter_labels(args.pictures)
     labels = reduce_labels(documents)
     if not labels:
-        raise InputError(f"{file} has no labels to look at")
+        raise InputError(f"{file} has no labels to look at; make some with run_labelizer.py")
     report = inspect_set(file.parent, labels, output.progress_bar, seed=args.seed)
     if len(report.unreadable) == len(labels):
         raise InputError(
