@@ -3,8 +3,8 @@
     python get_data/diff_sets.py training/monday training/tuesday
     python get_data/diff_sets.py baseline training/tuesday
 
-A set is a folder, a label file, or the name of a frozen set. Where a picture is stored and since
-when is no difference.
+A set is a folder, a label file, or the name of a frozen set. Upload dates and storage keys are
+ignored.
 """
 
 import sys

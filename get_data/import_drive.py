@@ -168,7 +168,7 @@ class Work:
 
 
 def check_places(source: Path, target: Path) -> None:
-    """Check that neither folder is inside the other, and that the target is no database.
+    """Check that neither folder is inside the other, and that the target is not in the database.
 
     Raises:
         InputError: one of them is.

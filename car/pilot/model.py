@@ -114,10 +114,10 @@ def read(path: Path) -> Model:
     Raises:
         InputError: with the file, the place in it, and what is wrong.
     """
-    raw = strict_json.read_bytes(path, "the file of a pilot", max_bytes=MAX_BYTES)
+    raw = strict_json.read_bytes(path, "a pilot file", max_bytes=MAX_BYTES)
     content = strict_json.parse(raw, str(path))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f'{path} is not the file of a pilot: "format" is not "{FORMAT}"')
+        raise InputError(f'{path} is not a pilot file: "format" is not "{FORMAT}"')
     if content.get("version") != VERSION:
         version = str(content.get("version"))[:20]
         raise InputError(f"{path} has version {version}; this program reads version {VERSION}")

@@ -3,7 +3,7 @@
 import argparse
 
 from get_data.cli import arguments
-from get_data.sets import split
+from get_data.labels.schema import PARTS
 from get_data.sets.request import PerClass, Request
 
 
@@ -56,9 +56,9 @@ def split_argument(text: str) -> dict[str, int]:
     shares: dict[str, int] = {}
     for item in text.split(","):
         name, separator, number = item.partition("=")
-        if name not in split.PARTS or name in shares or not separator:
+        if name not in PARTS or name in shares or not separator:
             raise argparse.ArgumentTypeError(
-                f"expected shares of {', '.join(split.PARTS)}, each once, got {text!r}"
+                f"expected shares of {', '.join(PARTS)}, each once, got {text!r}"
             )
         shares[name] = arguments.positive_integer(number)
     if len(shares) < 2 or sum(shares.values()) != 100:

@@ -409,7 +409,7 @@ def throw_away(
 
 
 def tombstone_name(path: str) -> str:
-    """Return the name of a set's tombstone, which is no fingerprint of a label."""
+    """Return the name of a set's tombstone; no label has such a fingerprint."""
     return path
 
 

@@ -19,6 +19,7 @@ AUTO = "auto"  # author of labels with the driver's own command
 PILOT = "pilot"  # author of labels with the command of a model that drove
 NOBODY = "nobody"  # of imported pictures that have not been labelled
 NOT_PEOPLE = frozenset({AUTO, PILOT, NOBODY})
+PARTS = ("train", "val", "test")  # of a set, in their order: values of `split`
 MAX_CLASSES = 99
 MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
 CUSTOM_TERMS = "_own"  # field of an index for all custom fields; no label has a key of that name

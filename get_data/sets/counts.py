@@ -8,8 +8,7 @@ import msgspec
 
 from common.times import format_time, from_microseconds
 from get_data.labels.drives import DriveRegister
-from get_data.labels.schema import Document
-from get_data.sets.split import PARTS
+from get_data.labels.schema import PARTS, Document
 
 Histogram = dict[str, int]
 

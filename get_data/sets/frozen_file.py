@@ -7,8 +7,8 @@
     {"count":2,"hashes":"...","fingerprints":"...","columns":[...]}
     ]}
 
-It is one JSON document, compressed as two gzip members. The first ends after the pictures: who only
-asks which pictures a set names, as each deletion does, reads a fifth of it. The labels are packed
+It is one JSON document, compressed as two gzip members. The first ends after the pictures, a fifth
+of the object: all that a deletion reads, to know which pictures a set names. The labels are packed
 as `label_columns` has it; `count` and `sha256` are those of the label file, which comes back byte
 for byte.
 """

@@ -5,22 +5,21 @@ hash from there: nothing else that people keep in the folder is ever touched.
 """
 
 import os
-import re
 import stat
 from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from common.errors import InputError
-from get_data.labels import validation
+from get_data.labels import label_lines, validation
 from get_data.labels.ids import sha256
+from get_data.labels.label_lines import NotLines
 from get_data.labels.local_pictures import read_label_files
 from get_data.labels.unicode_forms import file_name_key
 from get_data.sets import set_file
-
-_ENTRY = re.compile(rb'"[^"]*":(\{.*\}),?\s*')
 
 
 class _Picture(msgspec.Struct):
@@ -61,23 +60,19 @@ def _recorded(description: Path) -> Mapping[str, str]:
 def _listed(labels: Path, names: Container[str]) -> Iterator[tuple[str, str]]:
     """Yield name and hash of the pictures of a fetched label file, without those in `names`.
 
-    It is read line by line, as the toolkit writes it. Of a file in another form nothing is yielded.
+    A file that is formatted otherwise than the toolkit does it is read as far as it is alike.
     """
     decode = msgspec.json.Decoder(_Picture).decode
-    try:
-        with labels.open("rb") as file:
-            for line in file:
-                if not (entry := _ENTRY.fullmatch(line)):
-                    continue
-                try:
-                    picture = decode(entry[1])
-                except (ValueError, RecursionError):
-                    continue
-                # only a label from a database has a key
-                if picture.s3_key and picture.picture_sha256 and picture.file_name not in names:
-                    yield picture.file_name, picture.picture_sha256
-    except OSError:  # there is none
-        return
+    # without a file there is nothing to read
+    with suppress(OSError, NotLines), labels.open("rb") as file:
+        for line in label_lines.read(file):
+            try:
+                picture = decode(line.document)
+            except (ValueError, RecursionError):
+                continue
+            # only a label from a database has a key
+            if picture.s3_key and picture.picture_sha256 and picture.file_name not in names:
+                yield picture.file_name, picture.picture_sha256
 
 
 def removable(labels: Path, left_over: Mapping[str, str]) -> list[LeftOver]:

@@ -1,10 +1,10 @@
 """Two sets compared by picture and label, in one pass over both."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -14,12 +14,14 @@ from get_data.labels.schema import OBJECTS, Document, PictureReference
 
 Kind = Literal["only_first", "only_second", "labels_differ", "pictures_differ"]
 
+T = TypeVar("T")
+
 # where a label is stored and since when, not what it says
 _IGNORED = frozenset(("upload_date", "amended_by", "s3_bucket", "s3_key"))
 _ABSENT = object()
 _PICTURE = frozenset(("picture_sha256", "picture_size"))
 
-_check = msgspec.json.Decoder(PictureReference).decode
+_decode_reference = msgspec.json.Decoder(PictureReference).decode
 _decode = msgspec.json.Decoder(Document).decode
 
 
@@ -118,22 +120,35 @@ def in_order(lines: Iterable[Line], source: str) -> list[Line]:
 
 
 def _check_label(line: Line) -> None:
-    try:
-        label = _check(line.document)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"entry {line.img_id!r}: not a label: {error}") from error
-    if label.img_id != line.img_id:
-        raise InputError(f"entry {line.img_id!r}: its img_id is {label.img_id!r}; make them equal")
+    """Check that an entry is a label, without reading the whole of it.
+
+    Raises:
+        InputError: it is not, or is under another id.
+    """
+    _check_id(line, _decode_as_label(line, _decode_reference).img_id)
 
 
 def _read_label(line: Line) -> Document:
+    """Return the label of an entry.
+
+    Raises:
+        InputError: it is not a label, or is under another id.
+    """
+    label = _decode_as_label(line, _decode)
+    _check_id(line, label.get("img_id"))
+    return label
+
+
+def _decode_as_label(line: Line, decode: Callable[[bytes], T]) -> T:
     try:
-        label = _decode(line.document)
+        return decode(line.document)
     except (ValueError, RecursionError) as error:
         raise InputError(f"entry {line.img_id!r}: not a label: {error}") from error
-    if label.get("img_id") != line.img_id:
-        raise InputError(f"entry {line.img_id!r}: its img_id differs; make them equal")
-    return label
+
+
+def _check_id(line: Line, img_id: object) -> None:
+    if img_id != line.img_id:
+        raise InputError(f"entry {line.img_id!r}: its img_id is {img_id!r}; make them equal")
 
 
 def _compare_labels(a: Line, b: Line, diff: SetDiff, limit: int) -> None:

@@ -13,8 +13,8 @@ from typing import Literal
 
 from common.errors import InputError
 from get_data.labels.drives import DriveRegister
+from get_data.labels.schema import PARTS
 
-PARTS = ("train", "val", "test")
 BLOCK_US, GAP_US = 10_000_000, 1_000_000
 
 _LEAST, _MOST = 0.5, 2.0  # of its share, that a part may have when it consists of whole drives

@@ -43,8 +43,8 @@ RECORDS = {
     "throttle beyond": (record(10, user__throttle=-1.01), "user/throttle is -1.01"),
     "no picture": (record(11, cam__image_array=None), "names no picture"),
     "picture a number": (record(12, cam__image_array=4), "names no picture"),
-    "traversal": (record(13, cam__image_array="../../secret.jpg"), "no plain file name"),
-    "absolute": (record(14, cam__image_array="/etc/hostname"), "no plain file name"),
+    "traversal": (record(13, cam__image_array="../../secret.jpg"), "plain file name"),
+    "absolute": (record(14, cam__image_array="/etc/hostname"), "plain file name"),
 }
 
 # what a picture is instead of a JPEG, and what the line contains
@@ -177,7 +177,7 @@ LOSSES = {
     "a catalog elsewhere": (
         lambda tub: write_manifest(tub, ["../x/catalog_0.catalog", "catalog_0.catalog"]),
         4,
-        ["../x/catalog_0.catalog: ", "no catalog of this tub"],
+        ["../x/catalog_0.catalog: ", "catalog of this tub"],
     ),
     "a catalog that is a link": (
         lambda tub: (
@@ -277,7 +277,7 @@ SOURCES = {
     "nothing": (lambda folder: None, "does not exist"),
     "an empty folder": (empty, "has no pictures"),
     "a folder of texts": (only_text, "has no pictures"),
-    "a text": (lambda folder: folder.write_text("a drive"), "is no folder"),
+    "a text": (lambda folder: folder.write_text("a drive"), "not a folder"),
     "a recording of ours": (lambda folder: save(folder, [document(0)]), "upload_data.py"),
     "a tub without pictures": (tub_without_pictures, "images"),
     "a tub whose pictures are a link": (tub_with_linked_pictures, "is a link"),

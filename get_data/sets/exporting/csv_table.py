@@ -34,9 +34,6 @@ def write(exported: ExportSet, folder: Path, progress: Progress) -> int:
         UnusablePictures: some cannot be exported.
         OSError: the folder cannot be written.
     """
-    shown = progress(
-        exported.frames(), total=len(exported), description="exporting", unit="picture"
-    )
     pictures = folder / PICTURES
     pictures.mkdir()
     own = {own_column(key) for frame in exported.frames() for key in frame.sample.own}
@@ -46,7 +43,9 @@ def write(exported: ExportSet, folder: Path, progress: Progress) -> int:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         for frame in place_pictures(
-            exported.folder, shown, lambda frame: pictures / frame.sample.file_name
+            exported.folder,
+            exported.frames_shown(progress),
+            lambda frame: pictures / frame.sample.file_name,
         ):
             row = as_row(frame.sample, frame.number)
             row["file_name"] = f"{PICTURES}/{frame.sample.file_name}"

@@ -77,12 +77,9 @@ def write(exported: ExportSet, folder: Path, progress: Progress) -> int:
         InputError: the pictures are not all of one size, or one cannot be decoded.
         OSError: the folder cannot be written.
     """
-    shown = progress(
-        exported.frames(), total=len(exported), description="exporting", unit="picture"
-    )
     dataset = _Dataset(exported, folder)
     try:
-        for picture in read_pictures(exported.folder, shown):
+        for picture in read_pictures(exported.folder, exported.frames_shown(progress)):
             dataset.add(picture)
     finally:
         dataset.close()

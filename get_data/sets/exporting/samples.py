@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from common.progress import Progress
 from common.times import to_microseconds
 from get_data.labels.drives import MIN_PAUSE_S, DriveKey, drive_key, group_by_drive, time_of
-from get_data.labels.schema import NOBODY, RESERVED, SESSION_KEYS, Document
+from get_data.labels.schema import NOBODY, PARTS, RESERVED, SESSION_KEYS, Document
 from get_data.labels.unicode_forms import file_name_key
 from get_data.labels.values import steering_of, throttle_of
 
 SPLIT = "split"
-PARTS = ("train", "val", "test")
 
 _MAX_GAP_US = round(MIN_PAUSE_S * 1_000_000)
 
@@ -104,6 +104,10 @@ class ExportSet:
         for number, episode in enumerate(self.episodes):
             for index, sample in enumerate(episode.samples):
                 yield Frame(sample, episode, number, index)
+
+    def frames_shown(self, progress: Progress) -> Iterator[Frame]:
+        """Yield the samples, and show the progress of their export."""
+        yield from progress(self.frames(), total=len(self), description="exporting", unit="picture")
 
     def parts(self) -> dict[str, list[Episode]]:
         """Return the episodes by part; one part "" without a split."""

@@ -152,10 +152,7 @@ def write(exported: ExportSet, folder: Path, progress: Progress) -> int:
             (folder / part / IMAGES).mkdir(parents=True)
         return folder / part / IMAGES / tubs[part].image_name()
 
-    shown = progress(
-        exported.frames(), total=len(exported), description="exporting", unit="picture"
-    )
-    for frame in place_pictures(exported.folder, shown, target_of):
+    for frame in place_pictures(exported.folder, exported.frames_shown(progress), target_of):
         tubs[frame.episode.part].add(frame.sample, frame.episode.drive)
     for tub in tubs.values():
         tub.close()

@@ -43,13 +43,10 @@ def write(exported: ExportSet, folder: Path, progress: Progress) -> int:
         UnusablePictures: some cannot be exported.
         OSError: the folder cannot be written.
     """
-    shown = progress(
-        exported.frames(), total=len(exported), description="exporting", unit="picture"
-    )
     keys = _Keys(exported)
     shards = _Shards(folder)
     try:
-        for picture in read_pictures(exported.folder, shown):
+        for picture in read_pictures(exported.folder, exported.frames_shown(progress)):
             frame = picture.frame
             key = keys.key_of(frame.sample.img_id)
             row = msgspec.json.encode(as_row(frame.sample, frame.number))

@@ -38,7 +38,7 @@ def _open(path: Path, name: str | None) -> Source:
         if is_v2:
             return TubV2(path, manifest_required=name is None)
         if not tub_v1.list_records(path):
-            raise InputError(f"{path} is no donkeycar tub: it has neither catalogs nor records")
+            raise InputError(f"{path} is not a donkeycar tub: it has neither catalogs nor records")
         return TubV1(path)
     if name == ORIGINAL:
         return OriginalLabels(path)
@@ -49,9 +49,9 @@ def _open(path: Path, name: str | None) -> Source:
 
 def _open_file(path: Path, name: str | None) -> Source:
     if name not in (None, ORIGINAL) or path.suffix != ".json":
-        raise InputError(f"{path} is no folder; give the folder of a drive")
+        raise InputError(f"{path} is not a folder; give the folder of a drive")
     if name is None and not original_labels.is_original(path):
-        raise InputError(f"{path} is no label file of the original project; give its folder")
+        raise InputError(f"{path} is not a label file of the original project; give its folder")
     return OriginalLabels(path)
 
 

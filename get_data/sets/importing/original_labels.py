@@ -95,7 +95,7 @@ class OriginalLabels:
             )
 
     def items(self) -> Iterator[SourceRecord | Unusable]:
-        """Yield the labels file by file, and entries that are none."""
+        """Yield the labels file by file, and entries that are not labels."""
         for number, file in enumerate(self._files):
             for item in _entries(file):
                 if isinstance(item, Unusable):
@@ -112,7 +112,7 @@ def find_label_files(source: Path) -> list[Path]:
 
 
 def is_original(file: Path) -> bool:
-    """Return whether a label file is one of the original project: its first entry is no label here.
+    """Return whether a label file is the original project's: its first entry is not one of ours.
 
     Raises:
         InputError: it cannot be read.
@@ -137,7 +137,9 @@ def _entries(file: Path) -> Iterator[strict_json.Entry | Unusable]:
             if isinstance(entry.value, dict):
                 yield entry
             else:
-                yield Unusable(f"{file.name}, {entry.key}", "is no label but another kind of JSON")
+                yield Unusable(
+                    f"{file.name}, {entry.key}", "is not a label but another kind of JSON"
+                )
     except InputError as error:
         yield Unusable(file.name, f"{error}; the labels after that are not imported")
 

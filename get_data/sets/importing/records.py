@@ -156,7 +156,7 @@ class Source(Protocol):
     has_classes: bool
 
     def items(self) -> Iterator[SourceRecord | Unusable]:
-        """Yield the records, and what is no record, in the order of the source."""
+        """Yield the records, and what is not a record, in the order of the source."""
 
 
 def check_name(value: object) -> str:
@@ -170,7 +170,7 @@ def check_name(value: object) -> str:
     if not isinstance(value, str):
         raise BadValue(f"names no picture but {value!r:.100}")
     if "/" in value or "\\" in value or value in ("", ".", "..") or "\0" in value:
-        raise BadValue(f"names the picture {value!r:.100}, which is no plain file name")
+        raise BadValue(f"names the picture {value!r:.100}, which is not a plain file name")
     return value
 
 

@@ -44,12 +44,10 @@ class TubV1:
         self.warnings = list[str]()
         self.car_setting: Document = {}
         self._records = list_records(folder)
-        start_us = self._read_meta(folder / META)
-        self._start_us = start_us
-        self.started_us = (
-            modified_us(folder / self._records[0]) if start_us is None and self._records else 0
-        )
-        self.started_us = start_us or self.started_us
+        self._start_us = self._read_meta(folder / META)
+        self.started_us = self._start_us or 0
+        if self._start_us is None and self._records:
+            self.started_us = modified_us(folder / self._records[0])
         self._excluded = self._read_excluded(folder / EXCLUDED)
         self.pictures = PictureFolder(folder)
 
@@ -81,7 +79,7 @@ class TubV1:
                 yield Unusable(name, str(error))
                 continue
             if not isinstance(columns, dict):
-                yield Unusable(name, "is no record but another kind of JSON")
+                yield Unusable(name, "is not a record but another kind of JSON")
                 continue
             if tub_columns.is_filler(columns):
                 continue

@@ -100,11 +100,13 @@ class TubV2:
             self.car_setting = own_fields(metadata, without=frozenset())
 
     def items(self) -> Iterator[SourceRecord | Unusable]:
-        """Yield the records of all catalogs, and lines that are none."""
+        """Yield the records of all catalogs, and lines that are not records."""
         position = 0
         for name in self._catalogs:
             if not _CATALOG.fullmatch(name):
-                yield Unusable(f"{name:.100}", "is no catalog of this tub; the manifest names it")
+                yield Unusable(
+                    f"{name:.100}", "is not a catalog of this tub; the manifest names it"
+                )
                 continue
             try:
                 descriptor = open_file(self.folder / name)
@@ -137,7 +139,7 @@ class TubV2:
             yield Unusable(place, str(error))
             return
         if not isinstance(columns, dict):
-            yield Unusable(place, "is no record but another kind of JSON")
+            yield Unusable(place, "is not a record but another kind of JSON")
             return
         if tub_columns.is_filler(columns):
             return
