@@ -48,7 +48,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     for name, number in (("first", "A"), ("second", "B")):
         parser.add_argument(
             name,
-            type=arguments.utf8_text,
+            type=arguments.name_argument,
             metavar=number,
             help="folder, label file, or name of a frozen set",
         )

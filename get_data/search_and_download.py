@@ -64,7 +64,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="search query, as a file or as JSON (default: all labels)",
     )
     source.add_argument(
-        "--set", type=arguments.utf8_text, metavar="NAME", help="fetch a frozen set as it is"
+        "--set", type=arguments.name_argument, metavar="NAME", help="fetch a frozen set as it is"
     )
     parser.add_argument(
         "-p",

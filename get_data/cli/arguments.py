@@ -163,3 +163,10 @@ def utf8_text(text: str) -> str:
     except UnicodeEncodeError as error:
         raise argparse.ArgumentTypeError(f"expected text in UTF-8, got {text!r}") from error
     return text
+
+
+def name_argument(text: str) -> str:
+    """Check that the text is a name: a variable that is not set gives an empty one."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a name, got ''")
+    return utf8_text(text)

@@ -134,6 +134,7 @@ def test_counting_an_empty_database_counts_nothing(call):
         (["--prune", "-o", "x.json"], ["--prune"]),
         (["--prune", "--no-download"], ["--prune"]),
         (["--prune", "--count"], ["--prune"]),
+        (["--set", ""], ["--set", "name"]),
     ],
     ids=lambda value: " ".join(value),
 )
