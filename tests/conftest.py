@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +27,7 @@ from get_data.database.search.search_query import SearchQuery
 from get_data.labels import edits, ids, label_file, session
 from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
-from tests.helpers import jpeg_files
+from tests.helpers import forked, jpeg_files
 from tests.servers.addresses import Cluster, Gateway, new_name
 
 pytest_plugins = ["tests.environments.fixtures", "tests.layouts.fixtures", "tests.servers.fixtures"]
@@ -37,8 +38,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-order", action="store_true", help="try all orders; takes minutes")
 
 
-def pytest_configure() -> None:
-    """Let signals reach the programs under test, even if tests were started by nohup or `&`."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let signals reach the programs under test, even if tests were started by nohup or `&`.
+
+    Python processes are forked from now on, except for the workers of pytest-xdist.
+    """
+    if not getattr(config.option, "numprocesses", None):
+        forked.install()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
@@ -57,6 +63,14 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("PATATE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _new_interpreter(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start Python processes as a user does, in tests with that marker."""
+    is_marked = request.node.get_closest_marker("new_interpreter")
+    with forked.new_interpreters() if is_marked else nullcontext():
+        yield
 
 
 @pytest.fixture

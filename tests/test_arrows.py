@@ -9,6 +9,8 @@ import pytest
 import path
 from tests.helpers.scripts import SCRIPTS
 
+pytestmark = pytest.mark.new_interpreter  # they look at what is imported
+
 TEAM = {"boto3", "botocore", "elasticsearch", "django", "obstore"}
 
 

@@ -9,6 +9,8 @@ from common import child_process
 from common.child_process import ChildFailed
 from tests.helpers.waiting import HANGS_S
 
+pytestmark = pytest.mark.new_interpreter
+
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):

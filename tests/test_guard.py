@@ -30,6 +30,8 @@ from tests.helpers import lateness
 from tests.helpers.waiting import HANGS_S, wait_until
 from tests.pi import bench
 
+pytestmark = pytest.mark.new_interpreter  # its start is part of its safety
+
 GO = Command(0.4, 0.5)
 LEFT = Command(-1.0, 0.5)
 WITHIN_S = 0.25  # docs/safety.md, for a dead or stuck drive

@@ -288,6 +288,7 @@ def test_an_interrupted_upload_finishes_the_pictures_in_flight(call, team, tmp_p
     assert (code, counts["created"]) == (0, 1000)
 
 
+@pytest.mark.new_interpreter
 def test_only_the_libraries_of_the_database_are_imported(team, drive, tmp_path):
     code = (
         "import sys; from get_data import upload_data as u; "

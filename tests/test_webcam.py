@@ -264,6 +264,7 @@ def test_the_checks_before_a_drive_use_the_webcam_that_the_file_names(
     assert VideoCapture.open_count == 0
 
 
+@pytest.mark.new_interpreter
 def test_the_drivers_libraries_are_imported_when_a_camera_is_opened():
     code = "import car.camera.drivers, sys; print(*sys.modules)"
     done = subprocess.run(

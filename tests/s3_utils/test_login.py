@@ -143,6 +143,7 @@ def test_variables_of_other_tools_change_no_request(stub, monkeypatch, name):
     assert os.environ[name] == FOREIGN[name]
 
 
+@pytest.mark.new_interpreter
 def test_with_a_key_boto3_is_not_imported():
     code = (
         "import sys; from get_data.database.s3_utils.settings import Settings\n"

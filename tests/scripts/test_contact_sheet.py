@@ -46,6 +46,7 @@ def test_contact_sheet_draws_an_oversized_picture_grey(call, tmp_path):
     [jpeg_of_size(12000, 12000), jpeg_files.bomb(16000), jpeg_files.flat(4800, 4000)],
     ids=["cut", "progressive", "the largest"],
 )
+@pytest.mark.new_interpreter
 def test_contact_sheet_needs_little_memory_for_a_huge_picture(tmp_path, content):
     folder = save(tmp_path / "drive", [document(0)])
     (folder / document(0)["file_name"]).write_bytes(content)
