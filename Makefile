@@ -23,6 +23,8 @@ NODE := $(BIN)/node
 PAGES := "get_data/**/*.{js,ts,css,html}" "*.mjs"
 # twice as many as the two cores of a small machine: tests wait more than they compute
 WORKERS := 4
+# whose workers need what pytest has compiled, each 12 seconds of computing
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 QUICK := -q -n 2 -m "not slow and not servers and not browser"
 
 .PHONY: demo test check versions fresh lint servers soak bench lock clean
@@ -32,10 +34,10 @@ demo: $(if $(filter team,$(DATABASE)),$(READY_TO_TEST),$(READY))
 
 test: lint
 	$(BIN)/python -m tests.servers --fetch
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(PYTEST) -n $(WORKERS) --dist worksteal
 
 check: lint
-	$(BIN)/python -m pytest $(QUICK)
+	$(PYTEST) $(QUICK)
 
 versions: $(READY_TO_TEST)
 	$(BIN)/python -m tests.environments.versions $(QUICK)

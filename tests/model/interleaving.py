@@ -7,9 +7,11 @@ the database, and all that each program has been told, determine what can follow
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from greenlet import greenlet
 
@@ -83,6 +85,8 @@ class Database:
     finished_runs: set[str] = field(default_factory=set)  # including killed ones
     backup: MemoryBackup | None = None
     has_sets: bool = False  # otherwise a question for frozen sets is no step
+
+    is_all_that_is_shared = True
 
     def state(self) -> object:
         backup = self.backup.state() if self.backup else None
@@ -213,9 +217,9 @@ class StepwiseStore(Stepwise):
         found = {
             key: [
                 BackupCopy(copy.path, OLD_S if run_of(copy.path) in finished else YOUNG_S)
-                for copy in copies
+                for copy in sorted(copies, key=lambda copy: copy.path)
             ]
-            for key, copies in self._real.backup_copies().items()
+            for key, copies in sorted(self._real.backup_copies().items())
         }
         self._run.record("copies", sorted((key, str(copies)) for key, copies in found.items()))
         return found
@@ -375,10 +379,10 @@ class State:
         """Whether all programs have finished, those that were killed in their second run."""
         return not any(run.is_alive or run.result == "killed" for run in self.runs.values())
 
-    def fingerprint(self) -> object:
+    def fingerprint(self) -> "Fingerprint":
         """Return what determines all that can follow."""
         runs = tuple(run.state() for run in self.runs.values())
-        return self.database.state(), runs, self.kills_left
+        return Fingerprint(self.database.state(), runs, self.kills_left)
 
     def close(self) -> None:
         """End all programs."""
@@ -387,22 +391,89 @@ class State:
                 run.kill()
 
 
+class Fingerprint(NamedTuple):
+    """The content of the database, all that each program has been told, and the kills left."""
+
+    database: object
+    runs: tuple[object, ...]
+    kills_left: int
+
+
+class _Outcomes:
+    """Where choices lead: a program's next step depends on it and the database, not on others.
+
+    Programs that share more than the database are not predicted.
+    """
+
+    def __init__(self, names: Iterable[str], *, are_predictable: bool) -> None:
+        self._places = {name: place for place, name in enumerate(names)}
+        self._are_predictable = are_predictable
+        self._known: dict[object, tuple[object, object]] = {}
+
+    def add(self, before: Fingerprint, choice: Choice, after: Fingerprint) -> None:
+        """Remember where a choice led."""
+        if not self._are_predictable:
+            return
+        place = self._places[choice.name]
+        key = (choice.action, before.database, before.runs[place])
+        self._known[key] = (after.database, after.runs[place])
+
+    def predict(self, before: Fingerprint, choice: Choice) -> Fingerprint | None:
+        """Return where a choice leads; None if that is not known yet."""
+        place = self._places[choice.name]
+        outcome = self._known.get((choice.action, before.database, before.runs[place]))
+        if outcome is None:
+            return None
+        database, run = outcome
+        runs = (*before.runs[:place], run, *before.runs[place + 1 :])
+        return Fingerprint(database, runs, before.kills_left - (choice.action == "kill"))
+
+
 def every_state(scenario: Scenario) -> Iterator[tuple[list[Choice], State]]:
-    """Yield each reachable state once, with one path to it."""
-    known = set()
-    open_paths: list[list[Choice]] = [[]]
-    while open_paths:
-        path = open_paths.pop()
+    """Yield each reachable state once, with one path to it.
+
+    A path is only replayed where nobody knows that its end has been seen. The shortest is replayed
+    first, since most that follows it is new.
+    """
+    first = scenario.replay([])
+    known: set[Fingerprint] = set()
+    outcomes = _Outcomes(scenario.programs, are_predictable=first.database.is_all_that_is_shared)
+    numbers: dict[object, int] = {}
+
+    def number(part: object) -> int:
+        return numbers.setdefault(part, len(numbers))
+
+    def fingerprint_of(state: State) -> Fingerprint:
+        database, runs, kills_left = state.fingerprint()
+        return Fingerprint(number(database), tuple(map(number, runs)), kills_left)
+
+    def is_new(before: Fingerprint, choice: Choice) -> bool:
+        return outcomes.predict(before, choice) not in known
+
+    yield [], first
+    start = fingerprint_of(first)
+    known.add(start)
+    open_choices = deque(([], start, choice) for choice in first.choices())
+    first.close()
+    while open_choices:
+        path, before, choice = open_choices.popleft()
+        if not is_new(before, choice):
+            continue
         state = scenario.replay(path)
-        while (fingerprint := state.fingerprint()) not in known:
-            known.add(fingerprint)
-            yield path, state
-            first, *others = state.choices() or [None]
-            open_paths += [[*path, choice] for choice in others]
-            if first is None:
+        while True:
+            state.apply(choice)
+            path = [*path, choice]
+            after = fingerprint_of(state)
+            outcomes.add(before, choice, after)
+            if after in known:
                 break
-            path = [*path, first]
-            state.apply(first)
+            known.add(after)
+            yield path, state
+            new = [choice for choice in state.choices() if is_new(after, choice)]
+            if not new:
+                break
+            before, (choice, *others) = after, new
+            open_choices.extend((path, before, other) for other in others)
         state.close()
 
 

@@ -182,6 +182,8 @@ class Car(Database):
 
     file: Path = field(default=NOWHERE)
 
+    is_all_that_is_shared = False  # there is the lock of the folder as well
+
     def state(self):
         return super().state(), self.file.exists()
 
