@@ -22,6 +22,8 @@ from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.server import Server, ServerFailed
 from tests.servers.versity import Versity
 
+pytestmark = pytest.mark.new_interpreter
+
 
 def answers(url: str) -> bool:
     """Whether somebody listens there."""

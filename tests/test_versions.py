@@ -9,6 +9,8 @@ from packaging.requirements import Requirement
 import path
 from tests.environments import versions
 
+pytestmark = pytest.mark.new_interpreter
+
 
 def run(tmp_path, *, ci):
     """Run the tests of all versions on a machine that has no Python to offer."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from common.errors import ToolkitError
+from tests.helpers import forked
 from tests.servers import supervisor
 from tests.servers.addresses import Login
 
@@ -80,7 +81,8 @@ class Server:
         command = [sys.executable, supervisor.__file__]
         command += ["--user", self.user] if self.user else []
         command += ["--remove", str(self.folder)] if self._is_temporary else []
-        with self.log.open("ab") as log, self._lifeline() as stdin:
+        new_interpreter = forked.new_interpreters()  # which is small, and lives long
+        with self.log.open("ab") as log, self._lifeline() as stdin, new_interpreter:
             self._supervisor = subprocess.Popen(
                 [*command, "--", *self.command()],
                 env=os.environ | self.environment(),
