@@ -19,6 +19,8 @@ from get_data.labelizer import catalogue
 from get_data.labels import label_file
 from tests.conftest import document, save
 
+pytestmark = pytest.mark.new_interpreter  # what a start imports is their subject
+
 SCRIPTS = sorted(
     file.name
     for file in (path.ROOT / "get_data").glob("*.py")

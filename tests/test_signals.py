@@ -10,6 +10,8 @@ import pytest
 import path
 from tests.browser.server import free_port
 
+pytestmark = pytest.mark.new_interpreter  # what a start imports is their subject
+
 SCRIPTS = sorted(
     file.name
     for file in (path.ROOT / "get_data").glob("*.py")
