@@ -111,13 +111,13 @@ class Server:
         folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
         fds = array.array("i", [writing, folder, *descriptors])
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
-        with open(reading, "rb") as answers, self._lock, _adopting():  # noqa: PTH123
+        with open(reading, "rb", buffering=0) as answers, self._lock, _adopting():  # noqa: PTH123
             try:
                 self._connection.sendmsg([json.dumps(request).encode()], ancillary)
             finally:
                 os.close(writing)
                 os.close(folder)
-            answer = json.loads(answers.read())
+            answer = json.loads(answers.read(_MAX_ANSWER_BYTES))
         pid: int = answer["pid"]
         if error := answer["error"]:
             os.waitpid(pid, 0)
@@ -177,7 +177,7 @@ def _server() -> Server:
             )
         libraries = json.loads(connection.recv(_MAX_ANSWER_BYTES))
         atexit.register(process.wait)
-        atexit.register(connection.close)
+        atexit.register(connection.shutdown, socket.SHUT_RDWR)
         _servers.append(Server(connection, Inheritance.now(_variables), libraries))
     return _servers[0]
 
