@@ -85,7 +85,8 @@ def answer(documents: Iterable[bytes], request: Request) -> Iterator[Answer]:
         parts = None
         if request.split:
             parts = split.split(candidates.register, rows, candidates.ranks, request.split)
-            facts |= {"split_by": parts.by, "parts": parts.sizes, "left_out": parts.left_out}
+            facts |= {"split_by": parts.by, "shares": dict(request.split), "parts": parts.sizes}
+            facts["left_out"] = parts.left_out
             rows = [row for row in rows if parts.parts[row] != LEFT_OUT]
         others = sum(candidates.others[row] for row in rows)
         yield Answer(_documents(candidates, rows, parts), others, facts)
@@ -143,4 +144,13 @@ def describe_shortage(facts: Mapping[str, Any]) -> list[str]:
             lines.append(f"{facts['field']} {name}: asked for {asked:,} pictures, found {found:,}")
     if facts.get("without_field"):
         lines.append(f"{facts['without_field']:,} of the pictures have no {facts['field']}")
+    parts = facts.get("parts", {})
+    total = sum(parts.values())
+    for name, share in facts.get("shares", {}).items() if total else ():
+        found = 100 * parts[name] / total
+        if not share / 2 <= found <= 2 * share:
+            lines.append(
+                f"--split: {name} has {found:.0f} % of the pictures, not {share} %, for want of "
+                "drives; search for more of them"
+            )
     return lines

@@ -239,6 +239,18 @@ def test_a_folder_that_was_not_fetched_is_not_pruned(call, drive, tmp_path):
     assert snapshot(tmp_path) == before
 
 
+def test_a_split_that_is_far_from_what_was_asked_for_is_told(call, tmp_path):
+    labels = [document(number, track="hill") for number in range(20)]
+    call(upload_data, save(tmp_path / "drive", [*labels, document(5000, track="park")]))
+    options = ("-p", tmp_path / "set", "--split", "train=50,val=50")
+    code, counts, err = call(search_and_download, *options)
+    assert (code, sorted(counts["choice"]["parts"].values())) == (0, [1, 20])
+    assert counts["choice"]["shares"] == {"train": 50, "val": 50}
+    (line,) = [line for line in err.splitlines() if line.startswith("warning: --split: ")]
+    assert "5 %" in line
+    assert "50 %" in line
+
+
 @pytest.mark.parametrize("make", [Path.touch, os.mkfifo], ids=["file", "pipe"])
 def test_what_is_no_folder_is_not_pruned(call, drive, tmp_path, make):
     call(upload_data, drive)
