@@ -10,7 +10,7 @@ import path
 from car import pi_checks
 from car.camera.drivers import open_camera
 from car.clock import RealClock
-from car.hardware_conf import GpioMotorsConf, HardwareConf
+from car.hardware_conf import GpioMotorsConf, HardwareConf, PwmMotorsConf
 from car.interfaces import Camera, GuardedMotors, Pad, Pilot, RoadKeeping
 from car.motors import gpio_pulses
 from car.motors.drivers import describe_motors
@@ -275,8 +275,9 @@ class RealCar:
         Raises:
             MotorsFailed: the motors cannot be used.
         """
-        if isinstance(self._conf.motors, GpioMotorsConf):
-            self._timing = gpio_pulses.detect_timing(self._conf.motors)
+        motors = self._conf.motors
+        if isinstance(motors, GpioMotorsConf | PwmMotorsConf) and motors.gpio_pins:
+            self._timing = gpio_pulses.detect_timing(motors)
         return self._open_parts.enter_context(closing(MotorsBehindGuard(self._conf.motors)))
 
     def check_motors(self, motors: GuardedMotors) -> CheckResult:

@@ -6,7 +6,7 @@ speed controller.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,8 +19,11 @@ Channel = Annotated[
     int,
     Meta(description="GPIO (BCM) number of the pin, or PCA9685 channel", ge=0, le=27),
 ]
+LongerByUs = Annotated[float, Meta(ge=0, le=200)]
 Seconds = Annotated[float, Meta(ge=0, le=10)]
 Share = Annotated[float, Meta(ge=0, le=0.5)]
+
+PWM_PINS = (18, 13)
 
 _DEFAULT_DRIVERS = {"pad": "xbox", "camera": "picamera2"}
 
@@ -55,6 +58,16 @@ class PulseMotorsConf(Conf, frozen=True, kw_only=True, tag_field="driver"):
     frequency_hz: Annotated[float, Meta(ge=40, le=100)] = 50.0
     neutral_first_s: Seconds = 2.0
 
+    @property
+    def gpio_pins(self) -> tuple[int, ...]:
+        """The pins with pulses timed in software."""
+        return ()
+
+    @property
+    def pwm_pins(self) -> tuple[int, ...]:
+        """The pins with pulses by the hardware PWM."""
+        return ()
+
 
 class GpioMotorsConf(PulseMotorsConf, frozen=True, kw_only=True, tag="gpio"):
     """Servo and ESC on pins of the Pi.
@@ -63,7 +76,34 @@ class GpioMotorsConf(PulseMotorsConf, frozen=True, kw_only=True, tag="gpio"):
     of the library that times them.
     """
 
-    longer_by_us: Annotated[float, Meta(ge=0, le=200)] | None = None
+    longer_by_us: LongerByUs | None = None
+
+    @property
+    def gpio_pins(self) -> tuple[int, ...]:
+        """Both pins."""
+        return (self.steering.channel, self.throttle.channel)
+
+
+class PwmMotorsConf(PulseMotorsConf, frozen=True, kw_only=True, tag="pwm"):
+    """Servo and ESC on pins of the Pi, with pulses by the Pi's hardware PWM.
+
+    Those of the throttle may come from `gpio` instead, which ends them with the process;
+    `longer_by_us` is then as in `GpioMotorsConf`.
+    """
+
+    throttle_driver: Literal["gpio", "pwm"] = "gpio"
+    longer_by_us: LongerByUs | None = None
+
+    @property
+    def gpio_pins(self) -> tuple[int, ...]:
+        """The throttle's pin, if its pulses are timed in software."""
+        return (self.throttle.channel,) if self.throttle_driver == "gpio" else ()
+
+    @property
+    def pwm_pins(self) -> tuple[int, ...]:
+        """The pins without the software's."""
+        both = (self.steering.channel, self.throttle.channel)
+        return tuple(pin for pin in both if pin not in self.gpio_pins)
 
 
 class Pca9685MotorsConf(PulseMotorsConf, frozen=True, kw_only=True, tag="pca9685"):
@@ -116,7 +156,7 @@ class HardwareConf(Conf, frozen=True, kw_only=True):
         float, Meta(description="What full trigger means, as a share of full throttle", gt=0, le=1)
     ]
     jpeg_quality: Annotated[int, Meta(description="Quality of the pictures", ge=1, le=100)]
-    motors: GpioMotorsConf | Pca9685MotorsConf
+    motors: GpioMotorsConf | PwmMotorsConf | Pca9685MotorsConf
     pad: XboxPadConf = XboxPadConf()
     camera: Picamera2Conf | V4l2Conf = Picamera2Conf()
 
@@ -160,10 +200,17 @@ def _contradictions(conf: HardwareConf) -> Iterator[tuple[str, str]]:
         yield "motors.throttle.channel", "is that of the steering too"
     for name, channel in (("steering", steering.channel), ("throttle", throttle.channel)):
         match conf.motors:
-            case GpioMotorsConf() if channel < 2:
+            case GpioMotorsConf() | PwmMotorsConf() if channel < 2:
                 yield (
                     f"motors.{name}.channel",
                     f"GPIO {channel} is kept for the memory of add-on boards; take 2 to 27",
+                )
+            case PwmMotorsConf(pwm_pins=pwm_pins) if (
+                channel in pwm_pins and channel not in PWM_PINS
+            ):
+                yield (
+                    f"motors.{name}.channel",
+                    f"pulses by the hardware PWM are on GPIO 18 or 13, not {channel}",
                 )
             case Pca9685MotorsConf() if channel > 15:
                 yield f"motors.{name}.channel", f"a PCA9685 has channels 0 to 15, not {channel}"

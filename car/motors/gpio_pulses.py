@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from car.hardware_conf import GpioMotorsConf
+from car.hardware_conf import GpioMotorsConf, PwmMotorsConf
 from common.errors import MotorsFailed
 
 LONGER_BY_US = {"RPi.GPIO": 59.0, "rpi-lgpio": 0.0}
@@ -25,6 +25,8 @@ late, by the same amount on average.
 
 Source: RPi.GPIO 0.7.1, source/soft_pwm.c; lgpio 0.2.2, lgPthTx.c.
 """
+
+SoftwarePulsesConf = GpioMotorsConf | PwmMotorsConf
 
 _US_PER_PERCENT_AT_1_HZ = 10_000
 _LAST_PULSE_PERIODS = 5  # the pulse under way at the end, with a generous margin
@@ -42,7 +44,7 @@ class Timing:
     advice: str = ""
 
 
-def detect_timing(conf: GpioMotorsConf) -> Timing:
+def detect_timing(conf: SoftwarePulsesConf) -> Timing:
     """Detect which library `import RPi.GPIO` loads, and what follows from it.
 
     Raises:
@@ -62,11 +64,11 @@ def _library_name(gpio: Any) -> str:
     return "rpi-lgpio" if hasattr(gpio, "lgpio") else "RPi.GPIO"
 
 
-def _longer_by_us(conf: GpioMotorsConf, library: str) -> float:
+def _longer_by_us(conf: SoftwarePulsesConf, library: str) -> float:
     return LONGER_BY_US[library] if conf.longer_by_us is None else conf.longer_by_us
 
 
-def _advice(conf: GpioMotorsConf, library: str) -> str:
+def _advice(conf: SoftwarePulsesConf, library: str) -> str:
     """Return the remedy for a value that belongs to another library; "" if it does not."""
     others = {value: name for name, value in LONGER_BY_US.items() if name != library and value}
     configured_us = conf.longer_by_us
@@ -83,7 +85,7 @@ def _advice(conf: GpioMotorsConf, library: str) -> str:
 class GpioPulses:
     """Pulses on pins by GPIO (BCM) number."""
 
-    def __init__(self, conf: GpioMotorsConf) -> None:
+    def __init__(self, conf: SoftwarePulsesConf) -> None:
         """Claim the pins and drive them low.
 
         Raises:
@@ -93,7 +95,7 @@ class GpioPulses:
         self._gpio = _import_gpio()
         self._longer_by_us = _longer_by_us(conf, _library_name(self._gpio))
         self._pwm: dict[int, Any] = {}
-        self._pins = [conf.steering.channel, conf.throttle.channel]
+        self._pins = list(conf.gpio_pins)
         with _translate_errors(), ExitStack() as on_failure:
             # P10: a pin that a killed process left configured is no reason to refuse.
             self._gpio.setwarnings(False)

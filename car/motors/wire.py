@@ -17,7 +17,7 @@ from typing import ClassVar
 import msgspec
 
 from car.clock import since_boot_s
-from car.hardware_conf import GpioMotorsConf, Pca9685MotorsConf
+from car.hardware_conf import GpioMotorsConf, Pca9685MotorsConf, PwmMotorsConf
 from car.interfaces import Command
 
 _COMMAND = struct.Struct("<d?dd")  # time sent, whether the car is armed, steering, throttle
@@ -32,7 +32,7 @@ class SimulatedWheels(msgspec.Struct, frozen=True, tag_field="driver", tag="simu
     neutral_first_s: ClassVar[float] = 0.0
 
 
-AnyMotors = GpioMotorsConf | Pca9685MotorsConf | SimulatedWheels
+AnyMotors = GpioMotorsConf | PwmMotorsConf | Pca9685MotorsConf | SimulatedWheels
 
 
 def encode_settings(conf: AnyMotors) -> str:

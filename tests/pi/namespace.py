@@ -23,7 +23,10 @@ set -e
 pi=$1
 shift
 mount --bind "$pi/cpuinfo" /proc/cpuinfo
+mount -t tmpfs tmpfs /sys/class
+mkdir /sys/class/input /sys/class/pwm
 mount --bind "$pi/sys_input" /sys/class/input
+mount --bind "$pi/sys_pwm" /sys/class/pwm
 mkdir -p "$pi/kept"
 for name in {kept}; do
     [ -e /dev/$name ] || continue
@@ -71,6 +74,11 @@ class Pi:
         """Folder that is mounted at /sys/class/input."""
         return self.folder / "sys_input"
 
+    @property
+    def sys_pwm(self) -> Path:
+        """Folder that is mounted at /sys/class/pwm."""
+        return self.folder / "sys_pwm"
+
     def command(self, *command: object, as_root: bool = False) -> list[str]:
         """Return the command line that runs a command in the Pi.
 
@@ -88,6 +96,7 @@ def create_pi(folder: Path) -> Pi:
     pi = Pi(folder)
     pi.input.mkdir(parents=True)
     pi.sys_input.mkdir()
+    pi.sys_pwm.mkdir()
     (folder / "cpuinfo").write_text(_CPUINFO)
     pi.gpiomem.write_bytes(bytes(GPIOMEM_BYTES))
     return pi

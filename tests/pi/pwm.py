@@ -1,0 +1,92 @@
+"""The hardware PWM of a Pi, as files in its `/sys/class/pwm`, and what was written into them.
+
+`sysfs_pwm.c` plays the kernel in processes with the variables of `environment(pi)`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.pi import libraries
+from tests.pi.namespace import Pi
+from tests.pi.pulses import Pulse
+
+PI_5, PI_4 = "1f00098000.pwm", "fe20c000.pwm"
+FAN = "1f0009c000.pwm"  # of a Pi 5: another chip, which drives its cooling fan
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A value that the kernel took; times of the monotonic clock."""
+
+    moment_s: float
+    channel: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One pwmchip of a Pi."""
+
+    pi: Pi
+    number: int
+
+    @property
+    def folder(self) -> Path:
+        """Its folder, as the test sees it."""
+        return self.pi.sys_pwm / f"pwmchip{self.number}"
+
+    def value(self, channel: int, name: str) -> str:
+        """Return the content of one of a channel's files; "" if it is not there."""
+        file = self.folder / f"pwm{channel}" / name
+        return file.read_text().strip() if file.exists() else ""
+
+    def writes(self) -> list[Write]:
+        """Return what the kernel took so far."""
+        lines = _log(self.pi).read_text().splitlines()
+        return [
+            Write(int(moment_ns) / 1e9, channel, name, value)
+            for moment_ns, channel, name, value in map(str.split, lines)
+        ]
+
+    def pulses(self, channel: int, until_s: float) -> list[Pulse]:
+        """Return the pulses of a channel: one a period while it is on, of the width set then."""
+        pulses = []
+        period_s = width_s = 0.0
+        next_s = until_s
+        for write in [*self.writes(), Write(until_s, f"pwm{channel}", "", "")]:
+            if write.channel != f"pwm{channel}":
+                continue
+            while next_s < write.moment_s:
+                if width_s:
+                    pulses.append(Pulse(next_s, width_s * 1e6, 0.0))
+                next_s += period_s
+            match write.name:
+                case "period":
+                    period_s = int(write.value) / 1e9
+                case "duty_cycle":
+                    width_s = int(write.value) / 1e9
+                case "enable":
+                    next_s = write.moment_s if write.value == "1" else until_s
+        return pulses
+
+
+def add_chip(pi: Pi, device: str, *, number: int = 0, channels: int = 2) -> Chip:
+    """Add a chip that a device drives."""
+    chip = Chip(pi, number)
+    chip.folder.mkdir()
+    (chip.folder / "npwm").write_text(f"{channels}\n")
+    for name in ("export", "unexport"):
+        (chip.folder / name).touch()
+    (chip.folder / "device").symlink_to(f"../../../{device}")
+    _log(pi).touch()
+    return chip
+
+
+def environment(pi: Pi) -> dict[str, str]:
+    """Return the variables with which a process in the Pi finds the kernel's files at work."""
+    return {"LD_PRELOAD": str(libraries.sysfs_pwm()), "PWM_LOG": str(_log(pi))}
+
+
+def _log(pi: Pi) -> Path:
+    return pi.folder / "pwm_log"
