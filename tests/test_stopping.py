@@ -1,5 +1,6 @@
 """Whatever happens to the drive of a real car: the wheels stand in time, and nothing is lost."""
 
+import functools
 import os
 import pty
 import re
@@ -16,6 +17,7 @@ from tests.helpers.recordings import assert_whole
 from tests.helpers.waiting import wait_until
 from tests.pi.car import (
     CONF,
+    PWM_CONF,
     THROTTLE,
     AlreadyStopped,
     driving,
@@ -95,8 +97,8 @@ def test_the_wheels_stop_in_time_and_all_recorded_pictures_are_kept(tmp_path, st
     try_stop(tmp_path, check_stop, stop)
 
 
-def check_stop(folder, stop):
-    with driving(folder, *RATE, fault=stop.fault) as car:
+def check_stop(folder, stop, conf=CONF):
+    with driving(folder, *RATE, fault=stop.fault, conf=conf) as car:
         car.record()
         car.ensure_driving()
         taken = car.picture_ids()
@@ -125,8 +127,8 @@ def test_the_wheels_stop_in_time_and_a_second_drive_starts_at_once_and_keeps_all
     try_stop(tmp_path, check_end, end)
 
 
-def check_end(folder, end):
-    setup = prepare_drive(folder, *RATE, fault=end.fault)
+def check_end(folder, end, conf=CONF):
+    setup = prepare_drive(folder, *RATE, fault=end.fault, conf=conf)
     with start_drive(setup) as car:
         car.wait_for_motors()
         car.go()
@@ -157,6 +159,22 @@ def check_end(folder, end):
         assert labels.keys() >= taken
         assert len(labels) >= len(taken) + 5
         wait_until(lambda: not processes_of(folder), poll_s=0.1)
+
+
+# With the hardware PWM, which goes on by itself, only these differ: nothing ends pulses but the
+# guard, or the drive that takes over from it.
+BY_PWM = [
+    *(stop for stop in STOPS if stop.name.startswith(("the guard is", "the guard hangs"))),
+    KILLED,
+]
+
+
+@pytest.mark.parametrize("stop", BY_PWM, ids=lambda stop: stop.name)
+def test_wheels_driven_by_the_hardware_pwm_stop_in_time_and_a_second_drive_starts_at_once(
+    tmp_path, stop
+):
+    check = check_end if stop in ENDS else check_stop
+    try_stop(tmp_path, functools.partial(check, conf=PWM_CONF), stop)
 
 
 def drive_some(car):

@@ -8,9 +8,10 @@ in the data sheets of the BCM2835, section 6.2, and of the RP1, section 3.1.1.
 """
 
 import errno
+import fcntl
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from car.hardware_conf import PwmMotorsConf
@@ -32,6 +33,7 @@ OVERLAY = "dtoverlay=pwm-2chan,pin=18,func=2,pin2=13,func2=4"
 
 _NS_PER_S, _NS_PER_US = 1_000_000_000, 1000
 _UDEV_TIMEOUT_S = 3.0  # until udev has given a new channel's files to the group gpio
+_OTHERS_TIMEOUT_S = 2.0  # for which a guard that is told to end may still send neutral
 _POLL_S = 0.02
 _LAST_PULSE_PERIODS = 2
 
@@ -48,8 +50,10 @@ class PwmPulses:
         self._period_ns = round(_NS_PER_S / conf.frequency_hz)
         self._channels: dict[int, _Channel] = {}
         chip, numbers = _find_chip(sysfs)
+        self._lock = os.open(chip, os.O_RDONLY | os.O_CLOEXEC)
         with ExitStack() as on_failure:
             on_failure.callback(self.close)
+            self._wait_for_others()
             for pin in conf.pwm_pins:
                 self._channels[pin] = _Channel(chip, numbers[pin], self._period_ns)
             on_failure.pop_all()
@@ -70,8 +74,12 @@ class PwmPulses:
         Raises:
             MotorsFailed: the pins cannot be used.
         """
+        if self._lock < 0:
+            return
         channels, self._channels = self._channels, {}
+        lock, self._lock = self._lock, -1
         with ExitStack() as steps:  # run in reverse order, even after a failure
+            steps.callback(os.close, lock)
             for channel in channels.values():
                 steps.callback(channel.release)
             # A pulse that is cut short is another command to the ESC; a width of 0 holds from the
@@ -79,6 +87,19 @@ class PwmPulses:
             steps.callback(time.sleep, _LAST_PULSE_PERIODS * self._period_ns / _NS_PER_S)
             for channel in channels.values():
                 steps.callback(channel.mute)
+
+    def _wait_for_others(self) -> None:
+        """Wait until no other process has the chip; it would take the channels away at its end.
+
+        One that is stuck in the kernel, and cannot be killed, does not keep the wheels from
+        neutral.
+        """
+        deadline_s = time.monotonic() + _OTHERS_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            with suppress(BlockingIOError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(_POLL_S)
 
 
 class _Channel:

@@ -29,7 +29,7 @@ from tests.fakes.fake_camera import FakeCamera
 from tests.helpers import lateness
 from tests.helpers.lateness import Lateness
 from tests.helpers.waiting import HANGS_S, wait_until
-from tests.pi import bench
+from tests.pi import bench, pwm
 from tests.pi.namespace import Pi
 from tests.pi.pad import FifoPad
 from tests.pi.pulses import LONGEST_US, Pulse, Pulses
@@ -38,7 +38,7 @@ PAD_SILENCE_S = 1.0
 JUST_BEFORE_S = 0.1
 THROTTLE = 13
 REVERSE_US, NEUTRAL_US, TOLERANCE_US = 700.0, 1700.0, 300.0
-CONF = {
+CONF: dict[str, Any] = {
     "car": "bench",
     "max_throttle": 1.0,
     "jpeg_quality": 90,
@@ -56,6 +56,12 @@ CONF = {
     },
     "pad": {"silence_s": PAD_SILENCE_S},
 }
+
+PWM_CONF = CONF | {
+    "motors": {key: value for key, value in CONF["motors"].items() if key != "longer_by_us"}
+    | {"driver": "pwm", "throttle_driver": "pwm"}
+}
+PWM_CHANNELS = {18: 2, THROTTLE: 1}  # of a Pi 5
 
 _THUMB_PERIOD_S = 0.01
 
@@ -271,6 +277,7 @@ class DriveSetup:
     trigger: Path
     command: list[str]
     environment: dict[str, str]
+    recorder: Pulses
 
     def start(self, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
         """Start the drive."""
@@ -286,7 +293,7 @@ class DriveSetup:
 
 
 def prepare_drive(
-    folder: Path, *options: str, fault: str = "", conf: Mapping[str, object] = CONF
+    folder: Path, *options: str, fault: str = "", conf: Mapping[str, Any] = CONF
 ) -> DriveSetup:
     """Prepare a drive into `folder / "drive"`, with a fault of `broken_drive` if given."""
     pi = bench.create_pi(folder / "pi")
@@ -296,12 +303,17 @@ def prepare_drive(
     script: list[object] = [path.ROOT / "get_data" / "run_manual.py"]
     if fault:
         script = ["-m", "tests.fakes.broken_drive", fault, trigger]
-    environment = bench.environment(pi) | {"PATATE_HOME": str(folder / "home")}
+    environment = bench.environment(pi)
+    recorder = Pulses(pi)
+    if "pwm" in conf["motors"].values():
+        recorder = pwm.PwmPulses(pwm.add_chip(pi, pwm.PI_5, channels=4), PWM_CHANNELS)
+        environment |= pwm.environment(pi)
+    environment |= {"PATATE_HOME": str(folder / "home")}
     python_path = (environment["PYTHONPATH"], camera.environment["PYTHONPATH"])
     environment |= camera.environment | {"PYTHONPATH": os.pathsep.join(python_path)}
     drive = folder / "drive"
     command = pi.command(sys.executable, *script, "-o", drive, *options)
-    return DriveSetup(pi, camera, drive, trigger, command, environment)
+    return DriveSetup(pi, camera, drive, trigger, command, environment, recorder)
 
 
 @contextmanager
@@ -316,7 +328,7 @@ def driving(folder: Path, *options: str, **more: Any) -> Iterator[Car]:
 @contextmanager
 def start_drive(setup: DriveSetup) -> Iterator[Car]:
     """Start the drive, which checks its car and then waits for Menu, and end it after the block."""
-    with Pulses(setup.pi) as pulses, FifoPad(setup.pi) as pad, lateness.measured() as late:
+    with setup.recorder as pulses, FifoPad(setup.pi) as pad, lateness.measured() as late:
         thumb = Thumb(pad)
         car = Car(
             setup.start(), pad, setup.camera, pulses, setup.folder, setup.trigger, thumb, late

@@ -3,12 +3,14 @@
 `sysfs_pwm.c` plays the kernel in processes with the variables of `environment(pi)`.
 """
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.pi import libraries
 from tests.pi.namespace import Pi
-from tests.pi.pulses import Pulse
+from tests.pi.pulses import Pulse, Pulses
 
 PI_5, PI_4 = "1f00098000.pwm", "fe20c000.pwm"
 FAN = "1f0009c000.pwm"  # of a Pi 5: another chip, which drives its cooling fan
@@ -69,6 +71,23 @@ class Chip:
                 case "enable":
                     next_s = write.moment_s if write.value == "1" else until_s
         return pulses
+
+
+class PwmPulses(Pulses):
+    """Recorder of the pulses of a chip, by pin; they need no library that is seen at work."""
+
+    def __init__(self, chip: Chip, channels: Mapping[int, int]) -> None:
+        self._chip, self._channels = chip, channels
+
+    def __enter__(self) -> "PwmPulses":
+        return self
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def all(self, pin: int) -> list[Pulse]:
+        """Return all pulses of the pin so far."""
+        return self._chip.pulses(self._channels[pin], time.monotonic())
 
 
 def add_chip(pi: Pi, device: str, *, number: int = 0, channels: int = 2) -> Chip:
