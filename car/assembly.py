@@ -292,7 +292,10 @@ class RealCar:
 
     def checks(self) -> Sequence[tuple[str, Check]]:
         """Return the checks of the Pi, by name."""
-        return (("clock", pi_checks.check_clock), ("supply", pi_checks.check_supply))
+        checks = [("clock", pi_checks.check_clock), ("supply", pi_checks.check_supply)]
+        if pins := self._conf.motors.pwm_pins:
+            checks.append(("pins", pi_checks.pwm_pins_check(pins)))
+        return checks
 
     def settings(self) -> dict[str, object]:
         """Return the library that times the pulses, and by how much it lengthens them."""

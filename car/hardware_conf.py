@@ -24,6 +24,8 @@ Seconds = Annotated[float, Meta(ge=0, le=10)]
 Share = Annotated[float, Meta(ge=0, le=0.5)]
 
 PWM_PINS = (18, 13)
+PWM_OVERLAY = "dtoverlay=pwm-2chan,pin=18,func=2,pin2=13,func2=4"
+"""The line of /boot/firmware/config.txt that connects the hardware PWM to `PWM_PINS`."""
 
 _DEFAULT_DRIVERS = {"pad": "xbox", "camera": "picamera2"}
 

@@ -1,15 +1,18 @@
-"""Checks of a Raspberry Pi before a drive: its clock and its power supply.
+"""Checks of a Raspberry Pi before a drive: its clock, its power supply, and its PWM pins.
 
 Source: raspberrypi.com/documentation/computers/os.html, "vcgencmd get_throttled";
-systemd's timedatectl(1), property NTPSynchronized.
+systemd's timedatectl(1), property NTPSynchronized; raspberrypi/utils, pinctrl.
 """
 
+import functools
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 
+from car.hardware_conf import PWM_OVERLAY
 from common.errors import NotReady
-from common.preflight import CheckResult, CheckUnknown
+from common.preflight import Check, CheckResult, CheckUnknown
 
 _TIMEOUT_S = 3.0
 
@@ -68,6 +71,32 @@ def check_supply() -> CheckResult:
             "watch it: motors under load can lower the voltage",
         )
     return CheckResult("enough")
+
+
+def pwm_pins_check(pins: Sequence[int]) -> Check:
+    """Return a check that the hardware PWM is connected to the pins."""
+    return functools.partial(_check_pwm_pins, pins)
+
+
+def _check_pwm_pins(pins: Sequence[int]) -> CheckResult:
+    """Check that pulses of the hardware PWM reach the pins, whatever the kernel's files say.
+
+    Raises:
+        NotReady: a pin has another function.
+        CheckUnknown: the machine does not report it.
+    """
+    answer = _query("pinctrl", "get", ",".join(map(str, pins)))
+    functions = dict(re.findall(r"GPIO(\d+) = (\w+)", answer))
+    if not functions:
+        raise CheckUnknown("no answer from pinctrl on this machine")
+    for pin in pins:
+        function = functions.get(str(pin), "unknown")
+        if not function.startswith("PWM"):
+            raise NotReady(
+                f"GPIO {pin} is connected to {function}, not to the hardware PWM: add the line "
+                f"{PWM_OVERLAY} to /boot/firmware/config.txt and reboot"
+            )
+    return CheckResult(", ".join(f"GPIO {pin} is {functions[str(pin)]}" for pin in pins))
 
 
 def _query(program: str, *arguments: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 import path
 from car import hardware_conf
 from car.hardware_conf import GpioMotorsConf, Pca9685MotorsConf
+from car.motors import wire
 from common.errors import InputError
 
 GPIO = {
@@ -27,6 +28,8 @@ PCA9685 = copy.deepcopy(GPIO)
 PCA9685["motors"]["driver"] = "pca9685"
 PCA9685["motors"]["steering"]["channel"] = 1
 PCA9685["motors"]["throttle"]["channel"] = 0
+PWM = copy.deepcopy(GPIO)
+PWM["motors"]["driver"] = "pwm"
 WEBCAM = GPIO | {"camera": {"driver": "v4l2", "device": 1}}
 REMOVED = object()
 
@@ -133,17 +136,33 @@ def test_a_driver_has_its_own_keys(changes, reason, tmp_path):
     assert refusal(tmp_path, changed(GPIO, changes)).startswith(reason)
 
 
-@pytest.mark.parametrize("content", [GPIO, PCA9685, WEBCAM], ids=["gpio", "pca9685", "webcam"])
+def test_by_hardware_pwm_the_throttle_stays_with_gpio_unless_it_is_told_otherwise(tmp_path):
+    motors = read(tmp_path, PWM).motors
+    assert (motors.pwm_pins, motors.gpio_pins) == ((18,), (13,))
+    motors = read(tmp_path, changed(PWM, {"motors.throttle_driver": "pwm"})).motors
+    assert (motors.pwm_pins, motors.gpio_pins) == ((18, 13), ())
+
+
+def test_only_pulses_by_hardware_pwm_are_bound_to_its_pins(tmp_path):
+    read(tmp_path, changed(PWM, {"motors.throttle.channel": 26}))
+    by_pwm = {"motors.throttle.channel": 26, "motors.throttle_driver": "pwm"}
+    assert refusal(tmp_path, changed(PWM, by_pwm)).startswith("motors.throttle.channel: ")
+    steering = changed(PWM, {"motors.steering.channel": 12})
+    assert refusal(tmp_path, steering).startswith("motors.steering.channel: ")
+
+
+@pytest.mark.parametrize(
+    "content", [GPIO, PCA9685, PWM, WEBCAM], ids=["gpio", "pca9685", "pwm", "webcam"]
+)
 def test_a_label_tells_all_and_it_can_be_read_again(content, tmp_path):
     conf = read(tmp_path, content)
     assert read(tmp_path, hardware_conf.to_dict(conf)) == conf
 
 
-@pytest.mark.parametrize("content", [GPIO, PCA9685], ids=["gpio", "pca9685"])
+@pytest.mark.parametrize("content", [GPIO, PCA9685, PWM], ids=["gpio", "pca9685", "pwm"])
 def test_motors_travel_to_the_guard_as_json(content, tmp_path):
     conf = read(tmp_path, content).motors
-    sent = msgspec.json.encode(conf)
-    assert msgspec.json.decode(sent, type=GpioMotorsConf | Pca9685MotorsConf) == conf
+    assert wire.decode_settings(wire.encode_settings(conf)) == conf
 
 
 def test_a_servo_that_is_mounted_the_other_way_round_is_right(tmp_path):
@@ -185,7 +204,7 @@ WRONG = [  # of a car on pins: key, value, what is reason
     ("motors.longer_by_us", -1, "Expected float >= 0"),
     ("motors.longer_by_us", 201, "Expected float <= 200"),
     ("motors.longer_by_us", "59", "Expected float | null, got str"),
-    ("motors.driver", "pwm", "Invalid value 'pwm'"),
+    ("motors.driver", "servo", "Invalid value 'servo'"),
     ("motors.driver", 1, "Expected str"),
     ("motors.steering", [], "Expected object, got array"),
     ("motors", "gpio", "Expected object, got str"),

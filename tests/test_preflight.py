@@ -180,6 +180,25 @@ def test_a_pi_with_too_little_power_does_not_drive(program):
         pi_checks.check_supply()
 
 
+PINS = """\
+18: a3    pd | lo // GPIO18 = PWM0_CHAN2
+13: {function}
+"""
+
+
+def test_pins_of_the_hardware_pwm_are_told(program):
+    program("pinctrl", PINS.format(function="a0    pd | lo // GPIO13 = PWM0_CHAN1"))
+    found = pi_checks.pwm_pins_check([18, 13])()
+    assert "GPIO 13 is PWM0_CHAN1" in found.message
+
+
+@pytest.mark.parametrize("function", ["op -- pd | lo // GPIO13 = output", "no    pd | -- // none"])
+def test_a_pin_without_the_hardware_pwm_is_told_with_the_line_that_connects_it(program, function):
+    program("pinctrl", PINS.format(function=function))
+    with pytest.raises(NotReady, match=r"GPIO 13 is .* dtoverlay=pwm-2chan"):
+        pi_checks.pwm_pins_check([18, 13])()
+
+
 @pytest.mark.parametrize(
     ("name", "answer", "code"),
     [
@@ -189,12 +208,15 @@ def test_a_pi_with_too_little_power_does_not_drive(program):
         ("vcgencmd", "throttled=", 0),
         ("vcgencmd", "throttled=error", 0),
         ("vcgencmd", "throttled=0x1", 1),
+        ("pinctrl", "", 0),
+        ("pinctrl", "18: a3    pd | lo // GPIO18 = PWM0_CHAN2", 1),
         ("other", "yes", 0),
     ],
 )
 def test_what_no_program_tells_is_not_guessed(program, name, answer, code):
     program(name, answer, code)
-    for check in (pi_checks.check_clock, pi_checks.check_supply):
+    pins = pi_checks.pwm_pins_check([18])
+    for check in (pi_checks.check_clock, pi_checks.check_supply, pins):
         with pytest.raises(CheckUnknown):
             check()
 

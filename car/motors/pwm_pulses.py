@@ -14,7 +14,7 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from car.hardware_conf import PwmMotorsConf
+from car.hardware_conf import PWM_OVERLAY, PwmMotorsConf
 from common.errors import MotorsFailed
 
 SYSFS = Path("/sys/class/pwm")
@@ -28,8 +28,6 @@ CHANNELS = {
 
 A device is called by its address, which stays the same; the number of its pwmchip does not.
 """
-
-OVERLAY = "dtoverlay=pwm-2chan,pin=18,func=2,pin2=13,func2=4"
 
 _NS_PER_S, _NS_PER_US = 1_000_000_000, 1000
 _UDEV_TIMEOUT_S = 3.0  # until udev has given a new channel's files to the group gpio
@@ -167,8 +165,8 @@ def _find_chip(sysfs: Path) -> tuple[Path, dict[int, int]]:
         if device in CHANNELS:
             return chip, CHANNELS[device]
     raise MotorsFailed(
-        f"the kernel shows no hardware PWM of a Pi 3, 4 or 5 in {sysfs}: add the line {OVERLAY} to "
-        "/boot/firmware/config.txt and reboot"
+        f"the kernel shows no hardware PWM of a Pi 3, 4 or 5 in {sysfs}: add the line "
+        f"{PWM_OVERLAY} to /boot/firmware/config.txt and reboot"
     )
 
 
@@ -194,7 +192,7 @@ def _failure(file: Path, error: OSError) -> MotorsFailed:
         "again",
         errno.EBUSY: "; another driver of the kernel uses this channel: is the analogue audio off "
         "(dtparam=audio=off in /boot/firmware/config.txt)?",
-        errno.ENODEV: f"; is the line {OVERLAY} in /boot/firmware/config.txt?",
+        errno.ENODEV: f"; is the line {PWM_OVERLAY} in /boot/firmware/config.txt?",
     }
     remedy = remedies.get(error.errno or 0, "")
     return MotorsFailed(f"the hardware PWM refuses {file}: {error.strerror}{remedy}")
