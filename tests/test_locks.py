@@ -1,6 +1,9 @@
 """The locks: exact versions with hashes, within the ranges of the requirements files."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from packaging.markers import default_environment
@@ -55,3 +58,26 @@ def test_every_locked_version_has_hashes(lock):
     assert len(entries) >= 5
     assert all("--hash=sha256:" in entry for entry in entries)
     assert "http" not in text  # whichever index it came from
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.13"], ids=["bookworm", "trixie"])
+@pytest.mark.parametrize("lock", ["desk.txt", "pi.txt"])
+def test_every_locked_version_has_a_wheel_for_a_64_bit_pi(lock, python):
+    """The resolver asks the package index, without installing or building anything."""
+    file = path.ROOT / "locks" / lock
+    found = subprocess.run(
+        [
+            *(sys.executable, "-m", "uv", "pip", "compile", "--no-header", file),
+            *("--only-binary", ":all:", "--python-platform", "aarch64-manylinux_2_36"),
+            *("--python-version", python),
+        ],
+        env=os.environ | {"UV_PYTHON_DOWNLOADS": "never"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode and "error sending request" in found.stderr and not os.environ.get("CI"):
+        pytest.skip("no package index is reached")
+    assert found.returncode == 0, found.stderr
+    names = applying(requirements(file.read_text()), python)
+    assert names.keys() <= applying(requirements(found.stdout), python).keys()
