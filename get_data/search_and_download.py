@@ -20,11 +20,11 @@ if __name__ == "__main__":
     signals.exit_on_signal()  # the other imports take time
 
 import argparse
-import os
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -32,20 +32,27 @@ from typing import Any
 
 import msgspec
 
-import path
 from common import structs
 from common.errors import DatabaseError, InputError, ToolkitError
 from common.times import format_time
-from get_data.cli import arguments, choice_options, exit_codes, files, output, process
+from get_data.cli import (
+    arguments,
+    choice_options,
+    exit_codes,
+    fetch_checks,
+    files,
+    output,
+    process,
+    pruning,
+)
 from get_data.cli.output import pluralize
 from get_data.database import frozen_sets, known_fields
 from get_data.database.connection import Database, open_database
 from get_data.database.download import DownloadOutcome, download, newest_labels
 from get_data.database.interfaces import Failed
 from get_data.database.search.search_query import SearchQuery, read_search_query, to_json
-from get_data.labels import label_file, session
-from get_data.recording import journal
-from get_data.sets import left_over, metadata, set_file, set_writer, table
+from get_data.labels import label_file
+from get_data.sets import left_over, set_file, set_writer, table
 from get_data.sets import request as request_module
 from get_data.sets.counts import Counts, Tally
 from get_data.sets.request import Answer, Request
@@ -122,19 +129,61 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.count:
         return count_matches(query, request)
     labels: Path = args.output or args.pictures / label_file.NAME
-    check_folder(args.pictures)
-    check_folder(labels.parent)
-    files.check_output(labels)
-    files.check_overwrites(labels, "a label file", label_file.starts_like_label_file)
-    check_no_corrections(labels)
-    check_description(labels)
-    if args.prune:
-        check_fetched(args.pictures)
-    keep_labels = not args.allow_empty and not label_file.is_empty(labels)
+    fetch_checks.check_target(args.pictures, labels, prunes=args.prune)
 
+    fetched = fetch(args, query, request, labels)
+    result = as_json(fetched)
+    print_result(fetched, labels)
+    stopped: ToolkitError | None = None
+    if args.prune and not fetched.is_kept:
+        try:
+            pruned = pruning.prune(labels, is_confirmed=args.yes)
+            result |= {"pruned": pruned.pictures, "pruned_bytes": pruned.bytes}
+            fetched.failures.extend(Failed(*each) for each in pruned.failed.items())
+        except InputError as error:  # the set was fetched, which its exit code would deny
+            stopped = ToolkitError(f"no picture was removed: {error}")
+        except ToolkitError as error:
+            stopped = error
+
+    output.write_json(result)
+    code = output.report_failures(fetched.failures)
+    if stopped:
+        raise stopped
+    return exit_codes.FAILED if fetched.is_kept and not fetched.failures else code
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a fetch has done.
+
+    `counts`: pictures by outcome, and their other labels as `others`. `is_kept`: the label file is
+    the earlier one, or none; `is_frozen`: a frozen set was fetched.
+    """
+
+    counts: Counter[str]
+    failures: list[Failed]
+    choice: Mapping[str, Any]
+    is_kept: bool
+    is_frozen: bool
+
+    @property
+    def found(self) -> int:
+        """Number of pictures of the set."""
+        return sum(self.counts[name] for name in ("fetched", "existing", "listed", "failed"))
+
+
+def fetch(args: argparse.Namespace, query: SearchQuery, request: Request, labels: Path) -> Fetched:
+    """Fetch the pictures, and write the label file with what describes it.
+
+    Raises:
+        InputError: there is no such set or field, or the choice or the split cannot be made.
+        WriteFailed: a file cannot be written.
+        DatabaseError: the database cannot be read.
+    """
+    keep_labels = not args.allow_empty and not label_file.is_empty(labels)
     with ExitStack() as opened, open_database(for_search=True) as db:
         describe_set: set_writer.Describe
-        if args.set:
+        if args.set is not None:
             answer, frozen = find_frozen_set(db, args.set)
             describe_set = partial(describe_frozen, args, frozen, labels)
             with_split = bool(frozen.options.get("split"))
@@ -151,10 +200,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             pictures=args.pictures,
             labels=labels,
             fetch=not args.no_download,
-            verify=args.verify or bool(args.set),
+            verify=args.verify or args.set is not None,
             limit=args.limit,
             keep_labels=keep_labels,
-            is_whole=bool(args.set),
+            is_whole=args.set is not None,
             open_output=partial(
                 set_writer.open_writer,
                 describe=describe_set,
@@ -166,35 +215,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         bar = output.progress_bar(results, total=None, description="fetching", unit="picture")
         counts, failures = count(bar)
         counts["others"] += answer.other_labels
-
-    result = as_json(counts, answer.choice)
-    print_result(counts, answer.choice, labels)
-    is_kept = bool(keep_labels and result["found"] == len(failures))
-    if args.set and failures:
-        is_kept = True
-        output.print_message(
-            f"warning: {labels} was not written, because pictures of the frozen set are missing"
-        )
-    elif is_kept:
-        output.print_message(
-            f"warning: {labels} keeps its earlier labels, because there are no new ones; "
-            "use --allow-empty to replace them"
-        )
-    else:
-        output.print_message(f"labels: {labels}")
-    stopped: ToolkitError | None = None
-    if args.prune and not is_kept:
-        try:
-            result |= prune(labels, args, failures)
-        except InputError as error:  # the set was fetched, which its exit code would deny
-            stopped = ToolkitError(f"no picture was removed: {error}")
-        except ToolkitError as error:
-            stopped = error
-    output.write_json(result)
-    code = output.report_failures(failures)
-    if stopped:
-        raise stopped
-    return exit_codes.FAILED if is_kept and not failures else code
+    is_frozen = args.set is not None
+    is_listed = counts["fetched"] + counts["existing"] + counts["listed"] > 0
+    is_kept = (is_frozen and bool(failures)) or (keep_labels and not is_listed)
+    return Fetched(counts, failures, answer.choice, is_kept, is_frozen)
 
 
 @contextmanager
@@ -269,34 +293,6 @@ def count(results: Iterable[DownloadOutcome]) -> tuple[Counter[str], list[Failed
     return counts, failures
 
 
-def check_folder(folder: Path) -> None:
-    """Check that the results of a search may be written to the folder.
-
-    Raises:
-        InputError: it belongs to a recording or to the local database.
-    """
-    files.check_outside_database(folder)
-    place = Path(os.path.realpath(path.absolute(folder)))
-    if place.name in (journal.ERASED, journal.DAMAGED_PICTURES):  # a recording's own folders
-        place = place.parent
-    if any(files.exists(place / mark) for mark in (session.NAME, journal.NAME)):
-        raise InputError(f"{place} is a recording; choose another folder")
-
-
-def check_description(labels: Path) -> None:
-    """Check that the files that describe the label file replace only such files.
-
-    Raises:
-        InputError: a file of another kind has the name of one.
-    """
-    description, lines = set_file.beside(labels), labels.with_name(metadata.NAME)
-    files.check_output(description)
-    files.check_overwrites(description, "the description of a set", set_file.starts_like_set_file)
-    if description.name == set_file.NAME:
-        files.check_output(lines)
-        files.check_overwrites(lines, "one of this script", metadata.starts_like_metadata)
-
-
 def has_metadata(args: argparse.Namespace, labels: Path) -> bool:
     """Return whether a `metadata.jsonl` is written: for pictures with their label file."""
     return not args.no_download and labels == args.pictures / label_file.NAME
@@ -336,106 +332,27 @@ def describe_frozen(
     names: FileNames,
 ) -> SetFile:
     """Return the content of `set.json` as it was when the set was frozen."""
-    rest = left_over.find(labels, names) if labels.parent == args.pictures else {}
+    rest = {} if args.output else left_over.find(labels, names)
     return msgspec.structs.replace(frozen, labels=reference, left_over=rest)
 
 
-def check_no_corrections(labels: Path) -> None:
-    """Check that the label file to be replaced has no corrections.
-
-    Raises:
-        InputError: it has some, or it cannot be read.
-    """
-    if not labels.is_file():
-        return
-    try:
-        with labels.open("rb") as file:
-            has_corrections = any(
-                b'"replaces":' in line or b'"to_delete":' in line for line in file
-            )
-    except OSError as error:
-        raise InputError(f"{labels} cannot be read: {error.strerror}; move it away") from error
-    if has_corrections:
-        raise InputError(
-            f"{labels} has corrections; apply them with upload_to_db.py and move it away, "
-            "or use another file with -o"
-        )
-
-
-def check_fetched(folder: Path) -> None:
-    """Check that pictures that are no longer in the set may be removed from a folder.
-
-    Raises:
-        InputError: it was not fetched, or cannot be read.
-    """
-    description = folder / set_file.NAME
-    try:
-        has_files = folder.is_dir() and any(folder.iterdir())
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read: {error.strerror}") from error
-    if has_files and not files.exists(description):
-        raise InputError(
-            f"{folder} has no {set_file.NAME}, so nothing tells which of its files were fetched; "
-            "fetch once without --prune"
-        )
-
-
-def prune(labels: Path, args: argparse.Namespace, failures: list[Failed]) -> dict[str, int]:
-    """Remove pictures that are no longer in the set; return their numbers, and add the failed ones.
-
-    Raises:
-        Declined: the answer was no, or there is no terminal.
-        StillRecording, InputError: the folder is in use, or cannot be locked.
-    """
-    folder = labels.parent
-    description = set_file.beside(labels)
-    # D25: nobody else uses the pictures meanwhile, or fetches another set
-    with journal.removal_lock(folder):
-        content = set_file.read(description)
-        pictures = left_over.removable(labels, content.left_over)
-        size = sum(picture.size for picture in pictures)
-        what = f"{pluralize(len(pictures), 'picture')} ({size / 1e6:,.1f} MB)"
-        if pictures and not args.yes:
-            output.confirm(
-                f"Remove {what} of earlier fetches from {folder}, which are no longer in the set. "
-                "Continue?",
-                without_terminal=f"confirmation needed: run with -y (would remove {what} from "
-                f"{folder})",
-            )
-        removed = []
-        for picture, reason in left_over.remove(pictures):
-            if reason:
-                failures.append(Failed(picture.file.name, reason))
-            else:
-                removed.append(picture)
-        gone = {picture.file.name for picture in removed}
-        remaining = {name: digest for name, digest in content.left_over.items() if name not in gone}
-        if gone:
-            set_file.write(description, msgspec.structs.replace(content, left_over=remaining))
-    output.print_message(f"Removed {pluralize(len(removed), 'picture')} of earlier fetches")
-    if remaining:
-        output.print_message(
-            f"kept: {pluralize(len(remaining), 'picture')} of earlier fetches, which were changed "
-            "since, or which another label file here names"
-        )
-    return {"pruned": len(removed), "pruned_bytes": sum(picture.size for picture in removed)}
-
-
-def as_json(counts: Mapping[str, int], choice: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(fetched: Fetched) -> dict[str, Any]:
     """Return the counts for programs."""
+    counts = fetched.counts
     result: dict[str, Any] = {
-        "found": sum(counts[name] for name in ("fetched", "existing", "listed", "failed")),
+        "found": fetched.found,
         "fetched": counts["fetched"],
         "there": counts["existing"],
         "failed": counts["failed"],
         "other_labels": counts["others"],
     }
-    return result | {"choice": dict(choice)} if choice else result
+    return result | {"choice": dict(fetched.choice)} if fetched.choice else result
 
 
-def print_result(counts: Mapping[str, int], choice: Mapping[str, Any], labels: Path) -> None:
+def print_result(fetched: Fetched, labels: Path) -> None:
     """Print what was done."""
-    pictures = pluralize(as_json(counts, choice)["found"], "picture")
+    counts, choice = fetched.counts, fetched.choice
+    pictures = pluralize(fetched.found, "picture")
     if choice:
         pictures += f" of {choice['matched']:,} that match"
     if counts["listed"]:
@@ -449,7 +366,7 @@ def print_result(counts: Mapping[str, int], choice: Mapping[str, Any], labels: P
         parts = ", ".join(f"{name} {size:,}" for name, size in choice["parts"].items())
         between = (
             f"; left out {pluralize(choice['left_out'], 'picture')} between blocks of two parts, "
-            "for want of drives"
+            "because there are too few drives"
             if choice["split_by"] == "block"
             else ""
         )
@@ -457,6 +374,17 @@ def print_result(counts: Mapping[str, int], choice: Mapping[str, Any], labels: P
     if counts["others"]:
         output.print_message(
             f"warning: left out {pluralize(counts['others'], 'older label')} of the same pictures"
+        )
+    if not fetched.is_kept:
+        output.print_message(f"labels: {labels}")
+    elif fetched.is_frozen:
+        output.print_message(
+            f"warning: {labels} was not written, because pictures of the frozen set are missing"
+        )
+    else:
+        output.print_message(
+            f"warning: {labels} keeps its earlier labels, because there are no new ones; "
+            "use --allow-empty to replace them"
         )
 
 
