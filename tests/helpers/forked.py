@@ -39,6 +39,7 @@ _READ_AT_START = (
     *("MKL_", "NPY_", "NUMPY_", "OMP_", "OPENBLAS_", "OPENCV_", "TQDM_"),
 )
 _OWN_PATH = "PYTHONPATH"  # which a forked process reads itself
+_SET_BY_OPENCV = "LD_LIBRARY_PATH"  # in this process, once it is imported
 _RIGHTS = ("Cap", "Cpus_allowed", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Uid")
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 _LIMITS_OF_MEMORY = {resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_STACK}
@@ -233,7 +234,7 @@ def _environment() -> dict[bytes, bytes]:
 
 
 def _is_read_at_start(name: str) -> bool:
-    return name.startswith(_READ_AT_START) and name != _OWN_PATH
+    return name.startswith(_READ_AT_START) and name not in (_OWN_PATH, _SET_BY_OPENCV)
 
 
 def _status() -> dict[str, str]:
