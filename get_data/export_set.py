@@ -1,6 +1,6 @@
 """Write a set for other tools: LeRobot, donkeycar, WebDataset, or a table with pictures.
 
-    python get_data/export_set.py training/left -o exports/left --format tub
+    python get_data/export_set.py training/left -o training/left-tub --format tub
 
 Pictures keep their bytes; steering and throttle are the corrected ones. The new folder appears when
 it is whole, or not at all.
