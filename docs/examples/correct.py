@@ -45,7 +45,7 @@ def main(folder, corrected_file):
     for drive in split_into_drives(labels[name] for name in sorted(labels)):
         corrected |= correct(drive, now)
     label_file.write(corrected_file, corrected)
-    print(f"{len(corrected)} of {len(labels)} labels corrected")
+    print(f"{len(corrected):,} of {len(labels):,} labels corrected")
 
 
 if __name__ == "__main__":
