@@ -38,6 +38,7 @@ from get_data.recording.capture_clock import MAX_AHEAD
 from get_data.recording.recorder import Recorder, check_available, check_encodable
 from get_data.recording.report import format_chart
 from get_data.recording.wire import Report
+from get_data.sets.importing.bare_pictures import BarePictures
 from get_data.sets.importing.formats import FORMATS, open_source
 from get_data.sets.importing.importer import Earlier, Importer, Status, read_earlier
 from get_data.sets.importing.records import Source, Unusable
@@ -333,17 +334,18 @@ def report(
         output.print_message(f"  session   {session_id}")
     if len(sessions) > SESSIONS_SHOWN:
         output.print_message(f"  session   ... {len(sessions):,} in all")
-    output.print_message(
-        f"  imported  {output.pluralize(imported, 'picture')} of a {source.description}, "
-        f"{recorded.bytes_written / 1e6:.1f} MB"
-    )
+    output.print_message(f"  source    {source.description}")
+    pictures = output.pluralize(imported, "picture")
+    output.print_message(f"  imported  {pictures}, {recorded.bytes_written / 1e6:.1f} MB")
     if counts[Status.THERE]:
         output.print_message(f"  there     {counts[Status.THERE]:,} by an earlier import")
     if counts[Status.DELETED]:
         output.print_message(
             f"  deleted   {counts[Status.DELETED]:,} in the source, marked with to_delete"
         )
-    if imported:
+    if imported and isinstance(source, BarePictures):
+        output.print_message(f"  labels    none yet: run_labelizer.py {recorded.moved or folder}")
+    elif imported:
         for line in (
             *format_chart("direction", recorded.directions, first="left", last="right"),
             *format_chart("speed", recorded.speeds, first="slow", last="fast"),
