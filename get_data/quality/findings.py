@@ -15,6 +15,7 @@ from get_data.quality.split import Flattery
 
 MIN_FLATTERY = 0.01  # of R2
 MOST_LISTED = 12  # values that differ, in a sentence; all are in the JSON
+_SPLIT = "Split by drive, as search_and_download.py --split does."
 
 
 class State(Enum):
@@ -190,7 +191,8 @@ def _find_delay(report: SetReport, commands: _Commands) -> Finding:
         "delay",
         State.WRONG,
         title,
-        f"{_describe_late(drives)} A model that learns late steering leaves the road.",
+        f"{_describe_late(drives)} A model learns to steer late from them; three pictures at "
+        "20 Hz are enough to leave the road.",
         "The labelizer offers to move them, one step for each drive; then apply what it exports.",
         commands.correct,
     )
@@ -218,7 +220,8 @@ def _find_balance(report: SetReport, commands: _Commands) -> Finding:
         f"A model learns to go straight on. A balanced sample has at most "
         f"{count(balance.per_class, 'picture')} of a class: {kept:,} of "
         f"{count(len(report.samples), 'picture')}, {percent(kept / len(report.samples))}.",
-        "Train on the balanced sample, or record more bends. This lists its pictures:",
+        "Fetch with --per-class label.label_direction=N, or record more bends, or train on the "
+        "balanced sample. This lists its pictures:",
         (commands.balanced,),
     )
 
@@ -252,8 +255,9 @@ def _find_missed(report: SetReport) -> Finding:
         f"Missed {count(gaps.missed, 'picture')}",
         f"In {count(len(gaps.gaps), 'place')}: the car was too slow for its rate, or a search left "
         f"them out.{pauses}",
-        "Record at a lower --rate or --resolution; the report at the end of a drive counts missed "
-        "and dropped pictures.",
+        "Nothing is wrong if a search left them out (--sample, --per-class, --split). Else record "
+        "at a lower --rate or --resolution; the report at the end of a drive counts missed and "
+        "dropped pictures.",
     )
 
 
@@ -322,7 +326,7 @@ def _find_split(report: SetReport) -> Finding:
     leak = report.leak
     flattery = _describe_flattery(report.flattery)
     if not leak.sizes:
-        return Finding("split", State.GOOD, "No split yet", f"Split by drive. {flattery}".strip())
+        return Finding("split", State.GOOD, "No split yet", f"{_SPLIT} {flattery}".strip())
     sizes = listed([f"{name} {each:,}" for name, each in leak.sizes.items()])
     if not leak.is_notable:
         return Finding("split", State.GOOD, "The split is clean", f"{sizes}. {flattery}".strip())
@@ -333,7 +337,8 @@ def _find_split(report: SetReport) -> Finding:
         f"{sizes}. {count(len(leak.neighbours), 'picture')} within a second of one in another "
         f"part, {len(leak.near_equal):,} more nearly equal; {count(len(leak.drives), 'drive')} in "
         f"several parts. {flattery}".strip(),
-        "Split by drive, or by blocks of ten seconds with one second left out between them.",
+        f"{_SPLIT} Where there are too few drives, it takes blocks of ten seconds, and leaves one "
+        "second out between them.",
     )
 
 
