@@ -64,7 +64,7 @@ step "A simulated car drives; every picture is recorded with its label." \
 cp demo/counts.json demo/person.json
 step "Pictures and labels go into the database." \
     get_data/upload_data.py "$drive"
-step "Labels of a thumb that slipped are corrected; a person would use the browser." \
+step "Slips of the thumb are corrected; a person would do that in the browser." \
     docs/examples/correct.py "$drive" demo/corrected.json
 step "The corrections go into the database." \
     get_data/upload_to_db.py demo/corrected.json -p "$drive" -y
@@ -72,7 +72,7 @@ step "A search finds the moments of hard left steering, with their pictures." \
     get_data/search_and_download.py -q get_data/queries/hard_left.json -p demo/hard_left
 step "What was found, on one sheet." \
     get_data/contact_sheet.py demo/hard_left
-step "As many pictures of each direction are fetched, with corrected labels." \
+step "Up to 200 pictures of each direction are fetched, with corrected labels." \
     get_data/search_and_download.py -p demo/training --per-class label.label_direction=200
 step "A model learns to steer from it." \
     docs/examples/train.py demo/training demo/pilot.json
@@ -113,6 +113,7 @@ What to type next
   .venv/bin/python get_data/run_manual.py -o demo/watch --simulate \\
       --pilot demo/pilot.json --view 8080
                                    to watch the model drive, in a browser
-  .venv/bin/python get_data/search_and_download.py --help
+  .venv/bin/python get_data/search_and_download.py --count
+                                   to see what there is to train on
 END
 fi

@@ -96,7 +96,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--count",
         action="store_true",
-        help="only count the pictures of each class, drive and person",
+        help="only count the pictures of each class, driver and drive",
     )
     choice_options.add(parser)
     parser.add_argument(
@@ -114,7 +114,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     if not args.pictures and not args.count:
         parser.error("the following arguments are required: -p/--pictures")
     if args.set and (args.count or args.allow_empty or choice_options.request_of(args).options()):
-        parser.error("argument --set: a frozen set is fetched whole, as it is")
+        parser.error(
+            "argument --set: a frozen set is fetched whole, as it is: not allowed with --count, "
+            "--allow-empty, or an option that chooses or splits"
+        )
     if args.prune and (args.output or args.no_download or args.count):
         parser.error("argument --prune: not allowed with -o/--output, --no-download or --count")
     return args
@@ -276,6 +279,7 @@ def count_matches(query: SearchQuery, request: Request) -> int:
         output.print_message(line)
     drives = pluralize(len(counts.drives), "drive")
     output.print_message(f"{pluralize(counts.pictures, 'picture')} of {drives}")
+    print_split(answer.choice)
     if not sys.stdout.isatty():
         output.write_json(msgspec.to_builtins(counts) | {"choice": dict(answer.choice)})
     return exit_codes.DONE
@@ -362,15 +366,7 @@ def print_result(fetched: Fetched, labels: Path) -> None:
             f"Found {pictures}: {counts['fetched']:,} fetched, "
             f"{counts['existing']:,} already in the folder"
         )
-    if "parts" in choice:
-        parts = ", ".join(f"{name} {size:,}" for name, size in choice["parts"].items())
-        between = (
-            f"; left out {pluralize(choice['left_out'], 'picture')} between blocks of two parts, "
-            "because there are too few drives"
-            if choice["split_by"] == "block"
-            else ""
-        )
-        output.print_message(f"split by {choice['split_by']}: {parts}{between}")
+    print_split(choice)
     if counts["others"]:
         output.print_message(
             f"warning: left out {pluralize(counts['others'], 'older label')} of the same pictures"
@@ -386,6 +382,17 @@ def print_result(fetched: Fetched, labels: Path) -> None:
             f"warning: {labels} keeps its earlier labels, because there are no new ones; "
             "use --allow-empty to replace them"
         )
+
+
+def print_split(choice: Mapping[str, Any]) -> None:
+    """Print the sizes of the parts, if there are any."""
+    if "parts" in choice:
+        by, left_out = choice["split_by"], ""
+        if by == "block":
+            by += " (too few drives)"
+            left_out = f"; {pluralize(choice['left_out'], 'picture')} between parts left out"
+        parts = ", ".join(f"{name} {size:,}" for name, size in choice["parts"].items())
+        output.print_message(f"split by {by}: {parts}{left_out}")
 
 
 if __name__ == "__main__":

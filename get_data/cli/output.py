@@ -121,7 +121,7 @@ def progress_bar(
         mininterval=0,
         smoothing=0,
         desc=description,
-        unit=unit,
+        unit=f" {unit}s",  # 12/40 [00:03<00:07, 4.00 pictures/s]
         file=sys.stderr,
         dynamic_ncols=True,
         leave=False,

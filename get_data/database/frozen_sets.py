@@ -83,7 +83,7 @@ def find(store: PictureStore, name: str) -> StoredSet:
         raise InputError(f"several frozen sets are named {name}; give one of {names}")
     known = sorted({each.name for each in stored})
     similar = get_close_matches(name, known) or known[:5]
-    hint = f"there are {', '.join(similar)}" if similar else "nothing has been frozen yet"
+    hint = f"those there are: {', '.join(similar)}" if similar else "nothing has been frozen yet"
     raise InputError(f"there is no frozen set {name!r}; {hint}")
 
 
@@ -96,7 +96,8 @@ def find_same_name(store: PictureStore, name: str, sha256: str) -> StoredSet | N
     if not is_set_name(name):
         raise InputError(
             f"{name!r} cannot be the name of a set: use up to 64 letters, digits, dots, dashes "
-            "and underscores, beginning with a letter or a digit, and no ending like a hash"
+            "and underscores, beginning with a letter or a digit, without two dots in a row, and "
+            "not ending with a dash and 12 digits of a hash"
         )
     found = [each for each in store.list_sets() if each.name.casefold() == name.casefold()]
     for each in found:
