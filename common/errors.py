@@ -14,7 +14,8 @@
     └── DatabaseError       1   the label index or the picture store failed
         ├── PictureMissing     1   the store has no picture with this key
         ├── PictureUnreadable  1   the store has the picture but cannot read it
-        └── SetMissing         1   the store has no frozen set of this name
+        ├── SetMissing         1   the store has no frozen set of this name
+        └── SetDamaged         1   a frozen set is not what was frozen
 
 A message names the thing, the place and the remedy. A failed run is an exception; one failed item
 of many is a value.
@@ -83,3 +84,7 @@ class PictureUnreadable(DatabaseError):
 
 class SetMissing(DatabaseError):
     """A frozen set that the store does not have."""
+
+
+class SetDamaged(DatabaseError):
+    """A frozen set that is incomplete, or not what was frozen."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from common.batching import batches
-from common.errors import DatabaseError, SetMissing
+from common.errors import SetDamaged, SetMissing
 from get_data.database import frozen_sets
 from get_data.database.backup.folder import SavedLabel
 from get_data.database.delete import OLD_BACKUP_S
@@ -24,7 +24,6 @@ from get_data.database.interfaces import (
 )
 from get_data.database.survey import KINDS, Difference, Kind, Survey
 from get_data.database.upload import Entry
-from get_data.sets.frozen_file import Damaged
 
 SETTLED_S = OLD_BACKUP_S  # after which an upload has created the label of a picture
 PAUSE_S = 2.0  # between two looks: a server's index shows a label to searches after one second
@@ -97,12 +96,8 @@ def _is_whole(stored: StoredSet, store: PictureStore) -> bool:
     """Return whether a frozen set gives back its labels."""
     try:
         deque(frozen_sets.read(stored, store)[1], maxlen=0)
-    except SetMissing:
-        raise
-    except DatabaseError as error:
-        if isinstance(error.__cause__, Damaged):
-            return False
-        raise
+    except SetDamaged:
+        return False
     return True
 
 

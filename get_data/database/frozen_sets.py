@@ -19,7 +19,14 @@ import msgspec
 
 from common import times
 from common.batching import THREADS, batches
-from common.errors import DatabaseError, InputError, PictureMissing, PictureUnreadable, SetMissing
+from common.errors import (
+    DatabaseError,
+    InputError,
+    PictureMissing,
+    PictureUnreadable,
+    SetDamaged,
+    SetMissing,
+)
 from get_data.database.delete import MAX_ROUNDS, reconcile
 from get_data.database.interfaces import (
     Failed,
@@ -328,9 +335,7 @@ def describe(store: PictureStore) -> list[SetDescription]:
             head = open_frozen_set(each, store.read_set(each)).head
         except SetMissing:  # thrown away meanwhile
             continue
-        except DatabaseError as error:
-            if not isinstance(error.__cause__, Damaged):
-                raise
+        except SetDamaged:
             found.append(SetDescription(name, each.size))
         else:
             created = str(head.set.get("created", ""))
@@ -355,12 +360,8 @@ def read_keys(stored: StoredSet, store: PictureStore) -> list[str] | None:
     """
     try:
         return open_frozen_set(stored, store.read_set(stored)).head.pictures
-    except SetMissing:
-        raise
-    except DatabaseError as error:
-        if isinstance(error.__cause__, Damaged):
-            return None
-        raise
+    except SetDamaged:
+        return None
 
 
 def plan_throwing_away(

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
 from threading import Lock
 
-from common.errors import DatabaseError, SetMissing
+from common.errors import DatabaseError, SetDamaged, SetMissing
 from get_data.database.interfaces import StoredSet
 from get_data.sets.frozen_file import Damaged, FrozenSetReader, NewerFormat
 
@@ -21,7 +21,8 @@ def open_frozen_set(stored: StoredSet, blocks: Iterator[bytes]) -> FrozenSetRead
 
     Raises:
         SetMissing: it does not exist any more.
-        DatabaseError: it is damaged, or of a later version.
+        SetDamaged: it is damaged.
+        DatabaseError: it is of a later version.
     """
     try:
         return FrozenSetReader(blocks)
@@ -34,9 +35,9 @@ def open_frozen_set(stored: StoredSet, blocks: Iterator[bytes]) -> FrozenSetRead
         ) from error
 
 
-def damaged(stored: StoredSet, error: Damaged) -> DatabaseError:
+def damaged(stored: StoredSet, error: Damaged) -> SetDamaged:
     """Return the error of a frozen set that is damaged."""
-    return DatabaseError(
+    return SetDamaged(
         f"the frozen set {stored.full_name} is damaged ({error}); bring it back with back_up.py "
         f"DIR --restore, or throw it away with freeze_set.py {stored.full_name} --delete"
     )

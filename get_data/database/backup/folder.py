@@ -32,6 +32,7 @@ from get_data.database.local import label_index
 from get_data.database.local.picture_store import INCOMING, LocalPictureStore
 from get_data.labels import label_file
 from get_data.labels.schema import PictureReference
+from get_data.sets.frozen_file import key_img_id
 
 NAME = "backup.json"
 FORMAT = 1
@@ -117,6 +118,12 @@ def decode_label(line: bytes) -> SavedLabel:
         ValueError: it is none.
     """
     return SavedLabel(line, _decode_label(line))
+
+
+def picture_of_set(key: str) -> PictureReference:
+    """Return the reference to a picture of a frozen set, which has its key only."""
+    img_id = key_img_id(key)
+    return PictureReference(img_id=img_id, file_name="", s3_key=key, label_fingerprint="")
 
 
 class BackupFolder:

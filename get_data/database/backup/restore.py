@@ -16,7 +16,7 @@ from common.batching import THREADS, batches
 from common.errors import DatabaseError
 from common.progress import Progress, hidden
 from get_data.database import frozen_sets
-from get_data.database.backup.folder import BackupFolder, Manifest, SavedLabel
+from get_data.database.backup.folder import BackupFolder, Manifest, SavedLabel, picture_of_set
 from get_data.database.delete import delete
 from get_data.database.interfaces import (
     PICTURE_PREFIX,
@@ -36,7 +36,6 @@ from get_data.database.set_references import open_frozen_set
 from get_data.database.upload import Entry, UploadOutcome, upload
 from get_data.labels.differences import amended_by, find_difference
 from get_data.labels.schema import Document, PictureReference
-from get_data.sets.frozen_file import key_img_id
 
 _CHUNK = 10_000  # labels that are in memory together
 
@@ -220,7 +219,7 @@ class _Restore:
         """Bring a frozen set back, or its lost pictures, unless it was thrown away since."""
         content = b"".join(self.folder.pictures.read_set(saved))
         keys = open_frozen_set(saved, iter([content])).head.pictures
-        references = [_picture_of_set(key) for key in keys]
+        references = [picture_of_set(key) for key in keys]
         is_created = False
         if is_lost:
             for batch in batches(references):
@@ -330,11 +329,6 @@ class _Restore:
             if name not in result.replaced:
                 reason = result.rejected.get(name, "changed by somebody meanwhile; run again")
                 self.counts.failures.append(Failed(replacement.document["img_id"], reason))
-
-
-def _picture_of_set(key: str) -> PictureReference:
-    img_id = key_img_id(key)
-    return PictureReference(img_id=img_id, file_name="", s3_key=key, label_fingerprint="")
 
 
 Relation = Literal["equal", "earlier", "other"]

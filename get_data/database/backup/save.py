@@ -32,6 +32,7 @@ from get_data.database.backup.folder import (
     SavedLabel,
     SavedPicture,
     decode_label,
+    picture_of_set,
 )
 from get_data.database.backup.lines import LineWriter
 from get_data.database.delete import MAX_ROUNDS
@@ -50,7 +51,6 @@ from get_data.database.search.search_query import Clause, SearchQuery
 from get_data.database.set_references import open_frozen_set
 from get_data.labels import ids
 from get_data.labels.schema import PictureReference
-from get_data.sets.frozen_file import key_img_id
 
 _ALL = SearchQuery()
 _RECORDING = "run upload_data.py --verify on the folder of its recording"
@@ -375,7 +375,7 @@ def _save_set(
         keys = open_frozen_set(stored, iter([content])).head.pictures
         # D20: a backup has a set once it has its pictures
         for batch in batches(keys):
-            references = {key: _picture_of_set(key) for key in batch}
+            references = {key: picture_of_set(key) for key in batch}
             intact = _find_intact(references, folder.pictures, verify=verify)
             absent = [reference for key, reference in references.items() if key not in intact]
             results += pool.map(partial(_copy, store=store, target=folder.pictures), absent)
@@ -386,11 +386,6 @@ def _save_set(
         return None
     folder.pictures.put_new_set(stored.path, content)
     return results
-
-
-def _picture_of_set(key: str) -> PictureReference:
-    img_id = key_img_id(key)
-    return PictureReference(img_id=img_id, file_name="", s3_key=key, label_fingerprint="")
 
 
 @dataclass(frozen=True, slots=True)
