@@ -52,7 +52,7 @@ from get_data.database.download import DownloadOutcome, download, newest_labels
 from get_data.database.interfaces import Failed
 from get_data.database.search.search_query import SearchQuery, read_search_query, to_json
 from get_data.labels import label_file
-from get_data.sets import left_over, set_file, set_writer, table
+from get_data.sets import authors, left_over, set_file, set_writer, table
 from get_data.sets import request as request_module
 from get_data.sets.counts import Counts, Tally
 from get_data.sets.request import Answer, Request
@@ -160,7 +160,8 @@ class Fetched:
     """What a fetch has done.
 
     `counts`: pictures by outcome, and their other labels as `others`. `is_kept`: the label file is
-    the earlier one, or none; `is_frozen`: a frozen set was fetched.
+    the earlier one, or none; `is_frozen`: a frozen set was fetched. `notice`: a warning about labels
+    that no person made, or "".
     """
 
     counts: Counter[str]
@@ -168,6 +169,7 @@ class Fetched:
     choice: Mapping[str, Any]
     is_kept: bool
     is_frozen: bool
+    notice: str
 
     @property
     def found(self) -> int:
@@ -194,6 +196,14 @@ def fetch(args: argparse.Namespace, query: SearchQuery, request: Request, labels
             answer = opened.enter_context(search(db, query, request))
             describe_set = partial(describe, args, query, request, answer.choice, db.name, labels)
             with_split = bool(args.split)
+        tallied: list[Counts] = []
+
+        def describe_tallied(
+            counts: Counts, reference: LabelsReference, names: FileNames
+        ) -> SetFile:
+            tallied.append(counts)
+            return describe_set(counts, reference, names)
+
         files.create_folders(args.pictures, labels.parent)
         # a label file must not name pictures that free_space.py removes meanwhile
         opened.enter_context(files.pictures_in_use([args.pictures]))
@@ -209,7 +219,7 @@ def fetch(args: argparse.Namespace, query: SearchQuery, request: Request, labels
             is_whole=args.set is not None,
             open_output=partial(
                 set_writer.open_writer,
-                describe=describe_set,
+                describe=describe_tallied,
                 with_metadata=has_metadata(args, labels),
                 with_split=with_split,
             ),
@@ -221,7 +231,9 @@ def fetch(args: argparse.Namespace, query: SearchQuery, request: Request, labels
     is_frozen = args.set is not None
     is_listed = counts["fetched"] + counts["existing"] + counts["listed"] > 0
     is_kept = (is_frozen and bool(failures)) or (keep_labels and not is_listed)
-    return Fetched(counts, failures, answer.choice, is_kept, is_frozen)
+    asked = None if is_frozen else query
+    notice = "".join(authors.describe(each, asked) for each in tallied)
+    return Fetched(counts, failures, answer.choice, is_kept, is_frozen, notice)
 
 
 @contextmanager
@@ -280,6 +292,8 @@ def count_matches(query: SearchQuery, request: Request) -> int:
     drives = pluralize(len(counts.drives), "drive")
     output.print_message(f"{pluralize(counts.pictures, 'picture')} of {drives}")
     print_split(answer.choice)
+    if notice := authors.describe(counts, query):
+        output.print_message(f"warning: {notice}")
     if not sys.stdout.isatty():
         output.write_json(msgspec.to_builtins(counts) | {"choice": dict(answer.choice)})
     return exit_codes.DONE
@@ -371,6 +385,8 @@ def print_result(fetched: Fetched, labels: Path) -> None:
         output.print_message(
             f"warning: left out {pluralize(counts['others'], 'older label')} of the same pictures"
         )
+    if fetched.notice and not fetched.is_kept:
+        output.print_message(f"warning: {fetched.notice}")
     if not fetched.is_kept:
         output.print_message(f"labels: {labels}")
     elif fetched.is_frozen:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -78,6 +79,42 @@ def test_hugging_face_reads_a_fetched_folder(call, drive, tmp_path, datasets_rea
         assert row["path"] == str(folder / line["file_name"])
         line = {key: value for key, value in line.items() if key != "file_name"}
         assert {key: row[key] for key in line} | {"timestamp": line["timestamp"]} == line
+
+
+@pytest.fixture
+def mixed(call, tmp_path):
+    """Four pictures of a driver, three of a model and one that nobody has labelled, uploaded."""
+    authors = ["auto"] * 4 + ["pilot"] * 3 + ["nobody"]
+    labels = [document(number, created_by=author) for number, author in enumerate(authors)]
+    call(upload_data, save(tmp_path / "drive", labels))
+
+
+@pytest.mark.usefixtures("mixed")
+def test_labels_that_no_person_made_are_counted_and_told_with_the_clause_that_works(call, tmp_path):
+    counts, err = call(search_and_download, "--count")[1:]
+    assert counts["created_by"] == {"auto": 4, "nobody": 1, "pilot": 3}
+    assert sum(counts["directions"]["5"].values()) == 7
+    assert "label by" in err
+    err = call(search_and_download, "-p", tmp_path / "set")[2]
+    assert "3 of 8" in err
+    assert err.count("warning") == 1
+    query = shlex.split(err[err.index("-q ") :].splitlines()[0])[1]
+    kept, quiet = call(search_and_download, "-p", tmp_path / "set", "-q", query)[1:]
+    assert (kept["found"], "warning" in quiet) == (4, False)
+    err = call(search_and_download, "-p", tmp_path / "one", "-q", '{"label.nb_dir": 5}')[2]
+    both = '{"label.nb_dir": 5, ' + err[err.index('"label.created_by"') :].splitlines()[0] + "}"
+    assert call(search_and_download, "--count", "-q", both)[1]["pictures"] == 4
+    wanted = '{"label.created_by": "pilot"}'
+    assert "warning" not in call(search_and_download, "--count", "-q", wanted)[2]
+
+
+@pytest.mark.usefixtures("mixed")
+def test_metadata_of_an_unlabelled_picture_has_no_values(call, tmp_path):
+    call(search_and_download, "-p", tmp_path / "set")
+    keys = ("steering", "throttle", "direction", "speed")
+    for line in lines_of(tmp_path / "set"):
+        is_null = [line[key] is None for key in keys]
+        assert is_null == [line["created_by"] == "nobody"] * 4
 
 
 @pytest.mark.parametrize("options", [["--no-download"], []], ids=str)

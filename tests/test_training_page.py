@@ -12,6 +12,7 @@ import pytest
 import path
 from car.pilot import model
 from get_data import search_and_download, upload_data
+from get_data.labels import ids, label_file
 from tests.helpers import driven_sets
 
 PAGE = (path.ROOT / "docs" / "training.md").read_text()
@@ -29,7 +30,12 @@ PROGRAMS = {  # the library, the program, and an expression for what it predicts
 def fetched(tmp_path, call, monkeypatch):
     """Fetch two drives into a folder as the page names it, one to train and one to validate."""
     for seed in (1, 2):
-        driven_sets.record(tmp_path / f"drive{seed}", seed=seed, pictures=60)
+        drive = tmp_path / f"drive{seed}"
+        labels = driven_sets.record(drive, seed=seed, pictures=62)
+        for label, author in zip(labels, ("pilot", "nobody"), strict=False):
+            label["label"] |= {"created_by": author}
+            label["label_fingerprint"] = ids.fingerprint(label["img_id"], label["label"])
+        label_file.write(drive / label_file.NAME, {label["img_id"]: label for label in labels})
         call(upload_data, tmp_path / f"drive{seed}")
     monkeypatch.chdir(tmp_path)
     assert call(search_and_download, "-p", "training/all", "--split", "train=50,val=50")[0] == 0

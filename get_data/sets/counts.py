@@ -8,7 +8,7 @@ import msgspec
 
 from common.times import format_time, from_microseconds
 from get_data.labels.drives import DriveRegister
-from get_data.labels.schema import PARTS, Document
+from get_data.labels.schema import NOBODY, PARTS, Document
 
 Histogram = dict[str, int]
 
@@ -29,8 +29,9 @@ class DriveCounts(msgspec.Struct, kw_only=True, frozen=True):
 class Counts(msgspec.Struct, kw_only=True, frozen=True):
     """Pictures of a set.
 
-    `directions` and `speeds`: by number of classes, then by class, both in decimal. `drivers`: by
-    name, "" for pictures that name nobody.
+    `directions` and `speeds`: by number of classes, then by class, both in decimal, without pictures
+    that nobody has labelled. `drivers`: by name, "" for pictures that name nobody. `created_by`: by
+    author of the label.
     """
 
     pictures: int
@@ -39,6 +40,7 @@ class Counts(msgspec.Struct, kw_only=True, frozen=True):
     drivers: Histogram
     drives: list[DriveCounts]
     splits: Histogram = {}
+    created_by: Histogram = {}
 
 
 class Tally:
@@ -48,6 +50,7 @@ class Tally:
         self._directions: Counter[tuple[int, int]] = Counter()
         self._speeds: Counter[tuple[int, int]] = Counter()
         self._drivers: Counter[str] = Counter()
+        self._authors: Counter[str] = Counter()
         self._sessions: dict[tuple[str, ...], int] = {}
         self._session = array("l")
         self._splits: list[str] = []
@@ -58,11 +61,14 @@ class Tally:
         """Count a label."""
         annotation = label.get("label")
         annotation = annotation if isinstance(annotation, dict) else {}
-        for counter, number, name in (
-            (self._directions, "nb_dir", "label_direction"),
-            (self._speeds, "nb_speed", "label_speed"),
-        ):
-            counter[_integer(annotation.get(number)), _integer(annotation.get(name))] += 1
+        author = str(annotation.get("created_by", ""))
+        self._authors[author] += 1
+        if author != NOBODY:
+            for counter, number, name in (
+                (self._directions, "nb_dir", "label_direction"),
+                (self._speeds, "nb_speed", "label_speed"),
+            ):
+                counter[_integer(annotation.get(number)), _integer(annotation.get(name))] += 1
         driver = str(label.get("driver", ""))
         self._drivers[driver] += 1
         session_id, event, track = (
@@ -85,6 +91,7 @@ class Tally:
             drivers=dict(sorted(self._drivers.items())),
             drives=[self._drive(rows) for rows in self._drives.drives()],
             splits=self._by_split(range(len(self._split))),
+            created_by=dict(sorted(self._authors.items())),
         )
 
     def _drive(self, rows: list[int]) -> DriveCounts:

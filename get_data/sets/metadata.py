@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from get_data.labels.schema import Document
+from get_data.labels.schema import NOBODY, Document
 from get_data.labels.values import read_value, steering_of, throttle_of
 
 NAME = "metadata.jsonl"
@@ -35,20 +35,21 @@ def encode_line(label: Document, *, with_split: bool) -> bytes:
     """Return the line of a label, with its line break.
 
     Steering and throttle are those that regression trains on, corrections included. What the label
-    does not have is null.
+    does not have is null, and so are values and classes of a picture that nobody has labelled.
     """
     annotation = label.get("label")
     annotation = annotation if isinstance(annotation, dict) else {}
+    is_labelled = annotation.get("created_by") != NOBODY
     line = {
         "file_name": label.get("file_name"),
         "img_id": label.get("img_id"),
         "session_id": label.get("session_id"),
         "timestamp": label.get("timestamp"),
-        "steering": _value(steering_of, label),
-        "throttle": _value(throttle_of, label),
-        "direction": annotation.get("label_direction"),
+        "steering": _value(steering_of, label) if is_labelled else None,
+        "throttle": _value(throttle_of, label) if is_labelled else None,
+        "direction": annotation.get("label_direction") if is_labelled else None,
         "nb_dir": annotation.get("nb_dir"),
-        "speed": annotation.get("label_speed"),
+        "speed": annotation.get("label_speed") if is_labelled else None,
         "nb_speed": annotation.get("nb_speed"),
         "raw_steering": read_value(annotation, "raw_direction"),
         "raw_throttle": read_value(annotation, "raw_speed"),

@@ -4,20 +4,26 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from common.times import parse_time
+from get_data.labels.schema import NOBODY, PILOT
 from get_data.sets.counts import Counts, DriveCounts, Histogram
 
+_MEANINGS = {PILOT: "pilot, a model", NOBODY: "nobody yet"}
 _BAR = 30  # characters of the longest one
 
 _Row = tuple[str, str, str, str]
 
 
 def format_counts(counts: Counts) -> list[str]:
-    """Return the lines: pictures of each class, part, driver and drive."""
+    """Return the lines: pictures of each class, author, part, driver and drive."""
     rows: list[_Row] = []
+    labelled = counts.pictures - counts.created_by.get(NOBODY, 0)
     for title, by_number in (("direction", counts.directions), ("speed", counts.speeds)):
         for number, histogram in by_number.items():
             names = {name: histogram.get(name, 0) for name in map(str, range(int(number)))}
-            rows += _histogram(f"{title} of {number}", names, counts.pictures)
+            rows += _histogram(f"{title} of {number}", names, labelled)
+    if counts.created_by.keys() & _MEANINGS.keys():
+        authors = {_MEANINGS.get(name, name): n for name, n in counts.created_by.items()}
+        rows += _histogram("label by", authors, counts.pictures)
     if counts.splits:
         rows += _histogram("part", counts.splits, counts.pictures)
     drivers = {name or "nobody named": count for name, count in counts.drivers.items()}
