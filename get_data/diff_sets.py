@@ -26,8 +26,8 @@ import path
 from common.errors import InputError
 from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
-from get_data.database import frozen_sets
 from get_data.database.connection import Database, open_database
+from get_data.database.frozen import frozen_sets
 from get_data.labels.label_lines import Line
 from get_data.sets import fetched_set, set_diff
 from get_data.sets.set_diff import Kind, SetDiff, Unsorted

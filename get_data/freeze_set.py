@@ -23,9 +23,9 @@ from collections.abc import Sequence
 from common.errors import InputError
 from get_data.cli import arguments, exit_codes, files, output, process
 from get_data.cli.output import pluralize
-from get_data.database import frozen_sets
 from get_data.database.connection import Database, open_database
-from get_data.database.frozen_sets import FreezeOutcome, SetToFreeze
+from get_data.database.frozen import frozen_sets
+from get_data.database.frozen.frozen_sets import FreezeOutcome, SetToFreeze
 from get_data.database.interfaces import StoredSet
 from get_data.labels import picture_file
 from get_data.labels.picture_file import NotAPicture

@@ -46,9 +46,10 @@ from get_data.cli import (
     pruning,
 )
 from get_data.cli.output import pluralize
-from get_data.database import frozen_sets, known_fields
+from get_data.database import known_fields
 from get_data.database.connection import Database, open_database
 from get_data.database.download import DownloadOutcome, download, newest_labels
+from get_data.database.frozen import frozen_sets
 from get_data.database.interfaces import Failed
 from get_data.database.search.search_query import SearchQuery, read_search_query, to_json
 from get_data.labels import label_file

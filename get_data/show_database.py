@@ -24,9 +24,10 @@ from typing import Any
 
 from get_data.cli import arguments, exit_codes, output, process
 from get_data.cli.output import pluralize
-from get_data.database import frozen_sets, known_fields
+from get_data.database import known_fields
 from get_data.database.connection import open_database
-from get_data.database.frozen_sets import SetDescription
+from get_data.database.frozen import frozen_sets
+from get_data.database.frozen.frozen_sets import SetDescription
 from get_data.database.search.search_query import read_search_query
 from get_data.database.search.summaries import DriveKey, DriveNumbers, Summary
 

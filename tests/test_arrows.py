@@ -82,9 +82,10 @@ def test_a_parent_does_not_import_its_child_process(parent, child):
     assert child not in loaded(parent)
 
 
-def test_the_database_knows_no_recording_no_car_and_no_opencv():
+def test_the_database_knows_no_recording_no_sets_no_car_and_no_opencv():
     modules = loaded_by("get_data/database")
-    assert within("get_data.recording", modules) | within("car", modules) == set()
+    for other in ("get_data.recording", "get_data.sets", "car"):
+        assert within(other, modules) == set()
     assert "cv2" not in modules
 
 

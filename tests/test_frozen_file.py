@@ -11,11 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from get_data.database.frozen import label_columns
+from get_data.database.frozen.frozen_file import (
+    Damaged,
+    FrozenSetReader,
+    FrozenSetWriter,
+    read_head,
+)
 from get_data.database.interfaces import picture_key
 from get_data.labels import ids, label_lines
 from get_data.labels.label_lines import Line, NotLines
-from get_data.sets import label_columns
-from get_data.sets.frozen_file import Damaged, FrozenSetReader, FrozenSetWriter, read_head
 from tests.conftest import START, document
 
 DESCRIPTION = b'{"format": "patate-set",\n "created": "2024-05-01T12:00:00Z"}'

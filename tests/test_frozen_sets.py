@@ -22,10 +22,10 @@ from get_data import (
     upload_to_db,
 )
 from get_data.database import check
+from get_data.database.frozen import frozen_file
 from get_data.database.local.label_index import SqliteIndex
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.labels import edits, label_file
-from get_data.sets import frozen_file
 from tests.conftest import START, document, save
 from tests.helpers.folders import snapshot
 

@@ -9,13 +9,13 @@ import pytest
 
 from common.atomic_files import temporary_file
 from common.errors import DatabaseError, PictureMissing, SetMissing
+from get_data.database.frozen.frozen_file import FrozenSetWriter
 from get_data.database.interfaces import PictureState, backup_path, picture_key, read_picture
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.s3_utils import settings as s3_settings
 from get_data.database.s3_utils.picture_store import S3PictureStore
 from get_data.labels import ids
 from get_data.labels.label_lines import Line
-from get_data.sets.frozen_file import FrozenSetWriter
 from tests.fakes.memory_database import MemoryStore
 
 KEY = picture_key("20240501T12-00-00-000000", "ab" * 32)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from common.batching import batches
 from common.errors import SetDamaged, SetMissing
-from get_data.database import frozen_sets
 from get_data.database.backup.folder import SavedLabel
 from get_data.database.delete import OLD_BACKUP_S
+from get_data.database.frozen import frozen_sets
 from get_data.database.interfaces import (
     LabelIndex,
     PictureStore,

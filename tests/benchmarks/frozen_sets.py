@@ -18,12 +18,12 @@ import msgspec
 
 from common.times import format_time
 from get_data.cli import arguments
+from get_data.database.frozen.frozen_file import FrozenSetReader, FrozenSetWriter
 from get_data.database.interfaces import picture_key
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.labels import edits, ids, label_file, label_lines
 from get_data.labels.classes import Classes
 from get_data.sets import fetched_set, set_diff
-from get_data.sets.frozen_file import FrozenSetReader, FrozenSetWriter
 from tests.benchmarks.recorder import say
 from tests.conftest import START, picture
 

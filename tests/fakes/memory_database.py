@@ -11,6 +11,7 @@ import msgspec
 
 from common import times
 from common.errors import PictureMissing, SetMissing
+from get_data.database.frozen.set_references import SetReferences
 from get_data.database.interfaces import (
     BACKUP_PREFIX,
     BackupCopy,
@@ -32,7 +33,6 @@ from get_data.database.interfaces import (
 )
 from get_data.database.search import matching, summaries
 from get_data.database.search.search_query import SearchQuery
-from get_data.database.set_references import SetReferences
 from get_data.labels import custom_fields, validation
 from get_data.labels.ids import sha256
 from get_data.labels.schema import Document

@@ -4,7 +4,7 @@ import hashlib
 
 import msgspec
 
-from get_data.database.frozen_sets import SetToFreeze
+from get_data.database.frozen.frozen_sets import SetToFreeze
 from get_data.database.interfaces import set_path
 from get_data.labels import label_lines
 from get_data.labels.label_lines import Line

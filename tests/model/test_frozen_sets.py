@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from greenlet import getcurrent
 
-from get_data.database import frozen_sets
 from get_data.database.delete import reconcile
-from get_data.database.frozen_sets import freeze, read_keys, throw_away
+from get_data.database.frozen import frozen_sets
+from get_data.database.frozen.frozen_sets import freeze, read_keys, throw_away
 from get_data.database.interfaces import BACKUP_PREFIX, Tombstone
 from get_data.labels import edits
 from tests.conftest import START

@@ -21,6 +21,7 @@ from common import links, locks, strict_json
 from common.atomic_files import atomic_write
 from common.errors import InputError, WriteFailed
 from get_data.database.backup import lines
+from get_data.database.frozen.frozen_file import key_img_id
 from get_data.database.interfaces import (
     PICTURE_PREFIX,
     SET_PREFIX,
@@ -32,7 +33,6 @@ from get_data.database.local import label_index
 from get_data.database.local.picture_store import INCOMING, LocalPictureStore
 from get_data.labels import label_file
 from get_data.labels.schema import PictureReference
-from get_data.sets.frozen_file import key_img_id
 
 NAME = "backup.json"
 FORMAT = 1

@@ -15,9 +15,10 @@ import msgspec
 from common.batching import THREADS, batches
 from common.errors import DatabaseError
 from common.progress import Progress, hidden
-from get_data.database import frozen_sets
 from get_data.database.backup.folder import BackupFolder, Manifest, SavedLabel, picture_of_set
 from get_data.database.delete import delete
+from get_data.database.frozen import frozen_sets
+from get_data.database.frozen.set_references import open_frozen_set
 from get_data.database.interfaces import (
     PICTURE_PREFIX,
     Failed,
@@ -32,7 +33,6 @@ from get_data.database.interfaces import (
     is_store_path,
     key_matches,
 )
-from get_data.database.set_references import open_frozen_set
 from get_data.database.upload import Entry, UploadOutcome, upload
 from get_data.labels.differences import amended_by, find_difference
 from get_data.labels.schema import Document, PictureReference

@@ -36,6 +36,7 @@ from get_data.database.backup.folder import (
 )
 from get_data.database.backup.lines import LineWriter
 from get_data.database.delete import MAX_ROUNDS
+from get_data.database.frozen.set_references import open_frozen_set
 from get_data.database.interfaces import (
     Failed,
     LabelIndex,
@@ -48,7 +49,6 @@ from get_data.database.interfaces import (
     read_picture,
 )
 from get_data.database.search.search_query import Clause, SearchQuery
-from get_data.database.set_references import open_frozen_set
 from get_data.labels import ids
 from get_data.labels.schema import PictureReference
 

@@ -28,6 +28,7 @@ from common.atomic_files import (
     temporary_file,
 )
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable, SetMissing
+from get_data.database.frozen.set_references import SetReferences
 from get_data.database.interfaces import (
     BACKUP_PREFIX,
     PICTURE_PREFIX,
@@ -45,7 +46,6 @@ from get_data.database.interfaces import (
     is_store_path,
     key_matches,
 )
-from get_data.database.set_references import SetReferences
 
 LOCAL = "local"
 INCOMING = "incoming"

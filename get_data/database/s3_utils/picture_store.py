@@ -26,6 +26,7 @@ from obstore.store import S3Store
 from common import retry
 from common.batching import THREADS
 from common.errors import PictureMissing, SetMissing
+from get_data.database.frozen.set_references import SetReferences
 from get_data.database.interfaces import (
     BACKUP_PREFIX,
     PICTURE_PREFIX,
@@ -47,7 +48,6 @@ from get_data.database.proxies import find_route
 from get_data.database.s3_utils.endpoint import find_endpoint
 from get_data.database.s3_utils.errors import NOT_IMPLEMENTED, Diagnosis, RequestFailed, diagnose
 from get_data.database.s3_utils.settings import VIRTUAL, Settings
-from get_data.database.set_references import SetReferences
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta

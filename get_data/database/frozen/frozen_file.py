@@ -22,9 +22,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from get_data.database.frozen import label_columns
 from get_data.labels import label_lines
 from get_data.labels.label_lines import Line
-from get_data.sets import label_columns
 
 FORMAT = "patate-frozen-set"
 VERSION = 1

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterator
 from threading import Lock
 
 from common.errors import DatabaseError, SetDamaged, SetMissing
+from get_data.database.frozen.frozen_file import Damaged, FrozenSetReader, NewerFormat
 from get_data.database.interfaces import StoredSet
-from get_data.sets.frozen_file import Damaged, FrozenSetReader, NewerFormat
 
 _64_BITS = 2**64 - 1
 

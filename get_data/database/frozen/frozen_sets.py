@@ -28,6 +28,8 @@ from common.errors import (
     SetMissing,
 )
 from get_data.database.delete import MAX_ROUNDS, reconcile
+from get_data.database.frozen.frozen_file import Damaged, FrozenSetWriter, Head
+from get_data.database.frozen.set_references import SetReferences, damaged, open_frozen_set
 from get_data.database.interfaces import (
     Failed,
     LabelIndex,
@@ -40,10 +42,8 @@ from get_data.database.interfaces import (
     read_picture,
     set_path,
 )
-from get_data.database.set_references import SetReferences, damaged, open_frozen_set
 from get_data.labels.label_lines import Line
 from get_data.labels.schema import PictureReference
-from get_data.sets.frozen_file import Damaged, FrozenSetWriter, Head
 
 CopyOf = Callable[[PictureReference], bytes | None]
 """Reads the caller's own copy of a picture; None if there is none."""

@@ -1,0 +1,1 @@
+"""Frozen sets: their files in the picture store, and what they name."""
