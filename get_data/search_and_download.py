@@ -161,8 +161,8 @@ class Fetched:
     """What a fetch has done.
 
     `counts`: pictures by outcome, and their other labels as `others`. `is_kept`: the label file is
-    the earlier one, or none; `is_frozen`: a frozen set was fetched. `notice`: a warning about labels
-    that no person made, or "".
+    the earlier one, or none; `is_frozen`: a frozen set was fetched. `notice`: a warning about
+    labels that no person made, or "".
     """
 
     counts: Counter[str]

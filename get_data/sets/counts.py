@@ -29,9 +29,9 @@ class DriveCounts(msgspec.Struct, kw_only=True, frozen=True):
 class Counts(msgspec.Struct, kw_only=True, frozen=True):
     """Pictures of a set.
 
-    `directions` and `speeds`: by number of classes, then by class, both in decimal, without pictures
-    that nobody has labelled. `drivers`: by name, "" for pictures that name nobody. `created_by`: by
-    author of the label.
+    `directions` and `speeds`: by number of classes, then by class, both in decimal, without
+    pictures that nobody has labelled. `drivers`: by name, "" for pictures that name nobody.
+    `created_by`: by author of the label.
     """
 
     pictures: int
