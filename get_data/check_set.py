@@ -35,6 +35,7 @@ from get_data.quality.findings import State, find_findings
 from get_data.quality.reduction import reduce_labels
 from get_data.quality.report import SetReport, inspect_set
 from get_data.quality.text_page import format_report
+from get_data.sets import set_file
 
 SUFFIXES = ".html", ".htm"
 SEED = arguments.integer_between(0, 10**9, "as a seed")
@@ -83,7 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     labels = reduce_labels(documents)
     if not labels:
         raise InputError(f"{file} has no labels to look at; make some with run_labelizer.py")
-    report = inspect_set(file.parent, labels, output.progress_bar, seed=args.seed)
+    report = inspect_set(
+        file.parent, labels, output.progress_bar, seed=args.seed, is_chosen=is_chosen(file)
+    )
     if len(report.unreadable) == len(labels):
         raise InputError(
             f"{file.parent} has none of the pictures that {file.name} names; fetch them with "
@@ -102,6 +105,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json or not sys.stdout.isatty():
         output.write_json(as_json(report))
     return output.report_failures(find_failures(report, labels))
+
+
+def is_chosen(labels: Path) -> bool:
+    """Return whether a search has chosen some pictures of each drive, as its `set.json` says."""
+    try:
+        options = set_file.read(set_file.beside(labels)).options
+    except InputError:  # there is none, or it is damaged, which is no fault of the labels
+        return False
+    return bool(options.keys() & {"sample", "per_class"})
 
 
 def check_page(file: Path) -> None:
@@ -143,6 +155,7 @@ def as_json(report: SetReport) -> dict[str, Any]:
     return {
         "labels": len(report.samples),
         "unreadable": names(report.unreadable.tolist()),
+        "unlabelled": len(report.unlabelled),
         "findings": list(
             dict.fromkeys(
                 finding.kind

@@ -20,10 +20,11 @@ class Balance:
     """Classes of a set.
 
     `directions` and `speeds`: number of labels by class, from class 0 on, among the labels with the
-    most frequent number of classes. `middle_share`: of the class that straight on is in, 0 where
-    two classes share it; `straight_share`: of steering within `STRAIGHT`. `balanced`: rows of a
-    sample in which no direction class is larger than the second largest of the set, ascending;
-    `per_class` is that size.
+    most frequent number of classes; pictures that nobody has labelled are not counted.
+    `middle_share`: of the class that straight on is in, 0 where two classes share it;
+    `straight_share`: of steering within `STRAIGHT`. `balanced`: rows of a sample in which no
+    direction class is larger than the second largest of the set, ascending; `per_class` is that
+    size.
     """
 
     directions: tuple[int, ...]
@@ -35,22 +36,28 @@ class Balance:
     per_class: int
 
 
-def find_balance(samples: Samples, *, seed: int = 0) -> Balance:
+def find_balance(
+    samples: Samples, *, unlabelled: NDArray[np.intp] | None = None, seed: int = 0
+) -> Balance:
     """Return how even the classes are, with a balanced sample that is the same for a seed."""
-    nb_dir = most_frequent(samples.nb_dir)
-    nb_speed = most_frequent(samples.nb_speed)
-    rows = np.flatnonzero(samples.nb_dir == nb_dir)
+    is_labelled = np.ones(len(samples), np.bool_)
+    if unlabelled is not None:
+        is_labelled[unlabelled] = False
+    nb_dir = most_frequent(samples.nb_dir[is_labelled])
+    nb_speed = most_frequent(samples.nb_speed[is_labelled])
+    rows = np.flatnonzero((samples.nb_dir == nb_dir) & is_labelled)
     directions = np.bincount(samples.direction[rows], minlength=nb_dir)
-    speeds = np.bincount(samples.speed[samples.nb_speed == nb_speed], minlength=nb_speed)
+    is_counted = (samples.nb_speed == nb_speed) & is_labelled
+    speeds = np.bincount(samples.speed[is_counted], minlength=nb_speed)
     middle = int(directions[nb_dir // 2]) if nb_dir % 2 else 0
     middle_share = middle / len(rows) if len(rows) else 0.0
-    is_straight = np.abs(samples.steering) <= STRAIGHT
+    is_straight = np.abs(samples.steering[is_labelled]) <= STRAIGHT
     per_class = int(np.sort(directions)[-2]) if nb_dir > 1 else len(rows)
     return Balance(
         directions=tuple(directions.tolist()),
         speeds=tuple(speeds.tolist()),
         middle_share=middle_share,
-        straight_share=float(is_straight.mean()) if len(samples) else 0.0,
+        straight_share=float(is_straight.mean()) if len(is_straight) else 0.0,
         is_straight_heavy=middle_share >= STRAIGHT_HEAVY and len(rows) >= MIN_PICTURES,
         balanced=_sample(samples.direction, rows, per_class, seed=seed),
         per_class=per_class,

@@ -45,13 +45,13 @@ class Finding:
 def find_findings(report: SetReport, folder: Path) -> list[Finding]:
     """Return the findings about a set, wrong ones first; commands name the pictures' `folder`."""
     commands = _Commands(folder, is_uploaded=report.is_uploaded)
+    has_labels = len(report.unlabelled) < len(report.samples)
     findings = [
         *_find_unreadable(report, commands),
-        _find_suspects(report, commands),
-        _find_delay(report, commands),
-        _find_balance(report, commands),
+        *_find_unlabelled(report, commands),
+        *(find(report, commands) for find in _QUESTIONS_OF_LABELS if has_labels),
         _find_standing(report, commands),
-        _find_missed(report),
+        *_find_missed(report),
         *_find_mixed(report, commands),
         *_find_contradictions(report, commands),
         *_find_duplicates(report, commands),
@@ -145,6 +145,22 @@ def _find_unreadable(report: SetReport, commands: _Commands) -> Iterator[Finding
         )
 
 
+def _find_unlabelled(report: SetReport, commands: _Commands) -> Iterator[Finding]:
+    unlabelled, pictures = len(report.unlabelled), len(report.samples)
+    if unlabelled:
+        are = "is" if unlabelled == 1 else "are"
+        whole = f"All {unlabelled:,} pictures" if unlabelled == pictures > 1 else ""
+        yield Finding(
+            "unlabelled",
+            State.WRONG,
+            f"{whole or count(unlabelled, 'picture')} {are} not labelled yet",
+            "Their labels are by nobody: the middle class, without a value. The classes below do "
+            "not count them, and nothing should be trained on them.",
+            "Label them in the labelizer, and apply what it exports.",
+            commands.correct,
+        )
+
+
 def _find_suspects(report: SetReport, commands: _Commands) -> Finding:
     jumps, clips = len(report.jumps), len(report.suspicion.clips)
     doubtful = f"{count(clips, 'clip')} where a model of the rest of the set steers otherwise"
@@ -212,18 +228,21 @@ def _find_balance(report: SetReport, commands: _Commands) -> Finding:
     straight = f"{percent(balance.straight_share)} of the steering is straight on"
     if not balance.is_straight_heavy:
         return Finding("balance", State.GOOD, "Classes are even enough", f"{straight}.")
-    kept = len(balance.balanced)
+    kept, labelled = len(balance.balanced), len(report.samples) - len(report.unlabelled)
     return Finding(
         "balance",
         State.WRONG,
         f"{percent(balance.middle_share)} of the labels go straight on",
         f"A model learns to go straight on. A balanced sample has at most "
         f"{count(balance.per_class, 'picture')} of a class: {kept:,} of "
-        f"{count(len(report.samples), 'picture')}, {percent(kept / len(report.samples))}.",
+        f"{count(labelled, 'picture')}, {percent(kept / labelled)}.",
         "Fetch with --per-class label.label_direction=N, or record more bends, or train on the "
         "balanced sample. This lists its pictures:",
         (commands.balanced,),
     )
+
+
+_QUESTIONS_OF_LABELS = (_find_suspects, _find_delay, _find_balance)
 
 
 def _find_standing(report: SetReport, commands: _Commands) -> Finding:
@@ -243,20 +262,23 @@ def _find_standing(report: SetReport, commands: _Commands) -> Finding:
     )
 
 
-def _find_missed(report: SetReport) -> Finding:
+def _find_missed(report: SetReport) -> Iterator[Finding]:
+    if report.is_chosen:
+        return
     gaps = report.gaps
     pauses = f" {count(len(gaps.pauses), 'pause')}." if gaps.pauses else ""
     if not gaps.is_notable:
         missed = f"{gaps.missed:,} missed." if gaps.missed else "None is missed."
-        return Finding("missed", State.GOOD, "Pictures follow each other", f"{missed}{pauses}")
-    return Finding(
+        yield Finding("missed", State.GOOD, "Pictures follow each other", f"{missed}{pauses}")
+        return
+    yield Finding(
         "missed",
         State.WRONG,
         f"Missed {count(gaps.missed, 'picture')}",
         f"In {count(len(gaps.gaps), 'place')}: the car was too slow for its rate, or a search left "
         f"them out.{pauses}",
-        "Nothing is wrong if a search left them out (--sample, --per-class, --split). Else record "
-        "at a lower --rate or --resolution; the report at the end of a drive counts missed and "
+        "Nothing is wrong if a search left them out, as one for a class does. Else record at a "
+        "lower --rate or --resolution; the report at the end of a drive counts missed and "
         "dropped pictures.",
     )
 

@@ -1,14 +1,14 @@
 """All that is known about a set, joined."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from common.progress import Progress, hidden
 from common.times import from_microseconds
-from get_data.labels.schema import SESSION_KEYS, Document
+from get_data.labels.schema import NOBODY, SESSION_KEYS, Document
 from get_data.quality import samples as sample_arrays
 from get_data.quality import split, suspicion
 from get_data.quality.balance import Balance, find_balance
@@ -46,14 +46,18 @@ class SetReport:
     """What is wrong with a set, or not; rows are those of `samples`.
 
     `is_uploaded`: the labels were fetched from a database, and are not those of a recording.
-    `unreadable`: rows whose picture is missing or no JPEG. `notice`: a warning for people, or "".
+    `is_chosen`: a search has left out pictures of each drive, so none counts as missed.
+    `unreadable`: rows whose picture is missing or no JPEG. `unlabelled`: those that nobody has
+    labelled. `notice`: a warning for people, or "".
     """
 
     folder: Path
     samples: Samples
     drives: tuple[Drive, ...]
     is_uploaded: bool
+    is_chosen: bool
     unreadable: Rows
+    unlabelled: Rows
     notice: str
     suspicion: Suspicion
     jumps: Rows
@@ -97,30 +101,40 @@ def inspect_set(
     progress: Progress = hidden,
     *,
     seed: int = 0,
+    is_chosen: bool = False,
 ) -> SetReport:
     """Look for all that may be wrong with valid labels and the pictures in `folder`.
 
     `progress` shows pictures that are read, and then the steps. `seed` chooses the balanced sample.
+    `is_chosen`: see SetReport.
 
     Raises:
         InputError: the folder cannot be read.
     """
     samples = sample_arrays.from_labels(labels)
     thumbnails = read_thumbnails(folder, samples, progress)
+    unlabelled = np.flatnonzero(
+        [labels[img_id]["label"]["created_by"] == NOBODY for img_id in samples.img_ids]
+    )
+    gaps = find_gaps(samples)
+    if is_chosen:
+        gaps = replace(gaps, missed=0, gaps=(), is_notable=False)
     suspects = suspicion.find_suspects(samples, thumbnails, progress)
     return SetReport(
         folder=folder,
         samples=samples,
         drives=tuple(_describe_drive(samples, rows, labels) for rows in samples.drives()),
         is_uploaded=all(label.get("upload_date") for label in labels.values()),
+        is_chosen=is_chosen,
+        unlabelled=unlabelled,
         unreadable=np.flatnonzero(~thumbnails.readable),
         notice=thumbnails.notice,
         suspicion=suspects,
         jumps=find_jumps(samples, suspects.predicted),
         delay=estimate_delay(samples, thumbnails),
-        balance=find_balance(samples, seed=seed),
+        balance=find_balance(samples, unlabelled=unlabelled, seed=seed),
         standing=find_standing(samples, thumbnails),
-        gaps=find_gaps(samples),
+        gaps=gaps,
         mixture=find_mixture(labels),
         leak=split.find_leak(samples, thumbnails, split.parts_of(labels)),
         flattery=split.measure_flattery(samples, thumbnails, seed=seed),

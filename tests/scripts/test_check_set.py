@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import path
-from get_data import check_set
+from get_data import check_set, search_and_download, upload_data
 from get_data.labels import edits, ids, label_file
 from get_data.labels.classes import Classes
 from get_data.quality.thumbnails import CACHE_NAME
@@ -27,7 +27,16 @@ CLASSES = Classes(max_throttle=0.5)
 HOSTILE = '</style><script>alert("1")</script><img src=x onerror=alert(2)>'
 PICTURES = 600
 KEYS = {
-    *("labels", "unreadable", "findings", "suspects", "clips", "delay_pictures", "delay"),
+    *(
+        "labels",
+        "unreadable",
+        "unlabelled",
+        "findings",
+        "suspects",
+        "clips",
+        "delay_pictures",
+        "delay",
+    ),
     *("drives", "classes", "balance", "standing", "standing_runs", "missed", "gaps", "pauses"),
     *("mixed", "contradictions", "duplicates", "split"),
 }
@@ -210,6 +219,36 @@ def test_a_straight_heavy_set_is_told_with_a_balanced_sample(call, lesson, conte
     assert len(chosen) == found["balance"]["pictures"] < 100
     assert set(chosen) < {label["img_id"] for label in labels}
     assert call(check_set, folder, "--seed", 1)[1]["balance"]["img_ids"] != chosen
+
+
+@pytest.mark.parametrize("labelled", [0, 150])
+def test_unlabelled_pictures_are_told_and_left_out_of_the_balance(call, tmp_path, labelled):
+    labels = [
+        document(number, steering=0.9 if number < labelled else 0.0) for number in range(labelled)
+    ]
+    labels += [document(number, created_by="nobody") for number in range(labelled, 200)]
+    _, found, err = call(check_set, save(tmp_path / "drive", labels))
+    assert (found["unlabelled"], found["balance"]["straight_heavy"]) == (200 - labelled, False)
+    assert "unlabelled" in found["findings"]
+    assert found["classes"]["direction"] == (
+        {"0": 0, "1": 0, "2": 0, "3": 0, "4": 150} if labelled else {}
+    )
+    assert found["balance"]["straight_share"] == 0
+    assert "run_labelizer.py" in err
+    assert ("straight on" in err) is bool(labelled)
+
+
+@pytest.mark.parametrize("options", [["--sample", "12"], ["--per-class", "driver=12"]], ids=str)
+def test_of_a_chosen_set_no_picture_is_missed(call, tmp_path, options):
+    labels = [document(number) for number in range(60) if number % 4]
+    call(upload_data, save(tmp_path / "drive", labels))
+    call(search_and_download, "-p", tmp_path / "whole")
+    assert "missed" in call(check_set, tmp_path / "whole")[1]["findings"]
+    call(search_and_download, "-p", tmp_path / "set", *options)
+    _, found, err = call(check_set, tmp_path / "set")
+    assert (found["labels"], found["missed"], found["gaps"]) == (12, 0, [])
+    assert "missed" not in found["findings"]
+    assert "missed" not in err.lower()
 
 
 def test_lines_fit_a_terminal_of_80_columns(outcome, spoilt):
