@@ -1,7 +1,10 @@
 """The programs in `docs/examples`, from a drive to a car that drives itself."""
 
+import io
+import json
 import runpy
 import sys
+from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
@@ -41,6 +44,56 @@ def let_drive(pilot, *, seconds, track="school", seed=101):
 
 def test_the_example_is_short_enough_to_be_read():
     assert len((EXAMPLES / "train.py").read_text().splitlines()) <= 60
+
+
+def relabel(drive, author):
+    """Say that somebody else made the labels of a drive."""
+    labels = label_file.read(drive / label_file.NAME)
+    for label in labels.values():
+        label["label"] |= {"created_by": author}
+        label["label_fingerprint"] = ids.fingerprint(label["img_id"], label["label"])
+    label_file.write(drive / label_file.NAME, labels)
+
+
+def test_the_example_tells_why_it_cannot_say_how_good_the_model_is(tmp_path, call, monkeypatch):
+    """A model's drive was one part of the split, and the example printed nothing."""
+    for seed in (1, 2):
+        driven_sets.record(tmp_path / f"{seed}", seed=seed, pictures=60)
+    relabel(tmp_path / "2", "pilot")
+    for seed in (1, 2):
+        call(upload_data, tmp_path / f"{seed}")
+    fetched, pilot = tmp_path / "set", tmp_path / "pilot.json"
+    call(search_and_download, "-p", fetched, "--split", "train=50,val=50")
+    lines = [json.loads(line) for line in (fetched / "metadata.jsonl").read_text().splitlines()]
+    models = {line["split"] for line in lines if line["created_by"] == "pilot"}
+    assert len(models) == 1
+    if models == {"train"}:  # whichever side the seed has put it on
+        swapped = {"train": "val", "val": "train"}
+        lines = [line | {"split": swapped[line["split"]]} for line in lines]
+        (fetched / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with monkeypatch.context() as patch:
+        out = io.StringIO()
+        with redirect_stdout(out):
+            run(patch, "train.py", fetched, pilot)
+    assert "val" in out.getvalue()
+    assert model.read(pilot)
+
+
+@pytest.mark.parametrize("case", ["no arguments", "no pilot", "no metadata", "nothing to learn"])
+def test_the_example_ends_with_one_line_where_it_cannot_train(tmp_path, call, monkeypatch, case):
+    fetched, pilot = tmp_path / "set", tmp_path / "pilot.json"
+    fetched.mkdir()
+    if case == "nothing to learn":
+        driven_sets.record(tmp_path / "drive", pictures=3)
+        relabel(tmp_path / "drive", "nobody")
+        call(upload_data, tmp_path / "drive")
+        call(search_and_download, "-p", fetched)
+    arguments = {"no arguments": [], "no pilot": [fetched]}.get(case, [fetched, pilot])
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, "train.py", *arguments)
+    assert isinstance(ended.value.code, str)
+    assert "\n" not in ended.value.code
+    assert not pilot.exists()
 
 
 @pytest.mark.slow
@@ -89,7 +142,7 @@ def test_pictures_that_were_kept_apart_are_not_learned_from(tmp_path, call, caps
         call(upload_data, tmp_path / f"{seed}")
     call(search_and_download, "-p", fetched, "--split", "train=50,val=50")
     train.main(fetched, tmp_path / "pilot.json")
-    assert "R2" in capsys.readouterr().out
+    assert "R2 of the steering" in capsys.readouterr().out
     learned, kept_apart = train.read_set(fetched, "train"), train.read_set(fetched, "val")
     assert len(learned[0]) == len(kept_apart[0]) == 60
     weights, bias = train.fit(*learned)

@@ -1,6 +1,6 @@
 """Train a model on a fetched set, in seconds, and save it as a pilot that drives the simulator.
 
-python get_data/search_and_download.py -p training/all --split train=80,val=20
+python get_data/search_and_download.py -q get_data/queries/for_training.json -p training/all
 python docs/examples/train.py training/all pilot.json
 python get_data/run_manual.py -o drives/by-model --simulate --pilot pilot.json
 """
@@ -27,34 +27,34 @@ def read_set(folder, *splits):
     return np.array(pictures), np.array(commands)
 
 
-def mirrored(pictures, commands):
-    """Return the same drive on a track that bends the other way."""
-    flipped = pictures.reshape(-1, HEIGHT, WIDTH)[:, :, ::-1].reshape(pictures.shape)
-    return flipped, commands * (-1, 1)
-
-
 def fit(pictures, commands, ridge=RIDGE):
     """Return weights and bias of a ridge regression on the drive and its mirror image."""
-    flipped, opposite = mirrored(pictures, commands)
-    inputs, outputs = np.concatenate([pictures, flipped]), np.concatenate([commands, opposite])
+    flipped = pictures.reshape(-1, HEIGHT, WIDTH)[:, :, ::-1].reshape(pictures.shape)
+    inputs, outputs = np.vstack([pictures, flipped]), np.vstack([commands, commands * (-1, 1)])
     middle, average = inputs.mean(axis=0), outputs.mean(axis=0)
-    centred = inputs - middle
-    squares = centred.T @ centred + ridge * np.eye(len(middle))
-    weights = np.linalg.solve(squares, centred.T @ (outputs - average))
+    squares = (inputs - middle).T @ (inputs - middle) + ridge * np.eye(len(middle))
+    weights = np.linalg.solve(squares, (inputs - middle).T @ (outputs - average))
     return weights, average - middle @ weights
 
 
 def main(folder, pilot_file):
     """Train on the set, and save the model as a pilot."""
-    weights, bias = fit(*read_set(folder, "train", None))  # None: fetched without --split
-    pictures, commands = read_set(folder, "val")
-    if len(pictures):
-        missed, spread = (commands - pictures @ weights - bias).var(0), commands.var(0)
-        print(f"R2 of the steering in val: {1 - missed[0] / spread[0]:.2f}")
+    pictures, commands = read_set(folder, "train", None)  # None: fetched without --split
+    if not len(pictures):
+        sys.exit(f"error: {folder} has no picture to train on that a person drove or labelled")
+    weights, bias = fit(pictures, commands)
+    seen, driven = read_set(folder, "val")
+    told = "no R2, because val has no such pictures: fetch with --split, or record more drives"
+    if len(seen) and driven[:, 0].std() > 0:
+        missed = (driven - seen @ weights - bias).var(0)[0] / driven.var(0)[0]
+        told = f"R2 of the steering in val, {len(seen):,} pictures: {1 - missed:.2f}"
+    print(f"Trained on {len(pictures):,} pictures that people drove or labelled; {told}")
     layers = [{"weights": weights.tolist(), "bias": bias.tolist()}]
     pilot = {"format": "patate-pilot", "version": 1, "width": WIDTH, "height": HEIGHT}
     pilot_file.write_text(json.dumps(pilot | {"layers": layers}), encoding="utf-8")
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3 or not Path(sys.argv[1], "metadata.jsonl").is_file():
+        sys.exit("usage: train.py DIR PILOT_JSON; DIR is a folder of search_and_download.py -p DIR")
     main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -71,8 +71,8 @@ def record(track: str, *, seed: int, pictures: int) -> Lesson:
 
 def mirrored(lesson: Lesson) -> Lesson:
     """Return the same drive on a track that bends the other way."""
-    pictures, commands = train.mirrored(lesson.pictures, lesson.commands)
-    return Lesson(pictures, commands[:, 0])
+    pictures = lesson.pictures.reshape(-1, HEIGHT_PX, WIDTH_PX)[:, :, ::-1]
+    return Lesson(pictures.reshape(lesson.pictures.shape), -lesson.steering)
 
 
 def fit(lesson: Lesson) -> Model:

@@ -235,6 +235,7 @@ def test_a_search_may_be_closed_early(index):
         ("search.json", {0, 1, 2, 3, 4}),
         ("hard_left.json", {3}),
         ("december_without_tests.json", {0, 1, 2}),
+        ("for_training.json", {0, 1, 2, 3, 4}),
     ],
 )
 def test_the_sample_searches_find_the_expected_labels(sample_index, name, expected):
@@ -245,4 +246,7 @@ def test_the_sample_searches_find_the_expected_labels(sample_index, name, expect
 
 def test_every_sample_search_is_tested():
     names = {file.name for file in path.QUERIES.glob("*.json")}
-    assert names == {"search.json", "hard_left.json", "december_without_tests.json"}
+    assert names == {
+        *("search.json", "hard_left.json"),
+        *("december_without_tests.json", "for_training.json"),
+    }
