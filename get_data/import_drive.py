@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 import argparse
 import os
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -343,14 +344,18 @@ def report(
         output.print_message(
             f"  deleted   {counts[Status.DELETED]:,} in the source, marked with to_delete"
         )
-    if imported and isinstance(source, BarePictures):
-        output.print_message(f"  labels    none yet: run_labelizer.py {recorded.moved or folder}")
+    is_labelled = not isinstance(source, BarePictures)
+    if imported and not is_labelled:
+        output.print_message("  labels    none yet")
     elif imported:
         for line in (
             *format_chart("direction", recorded.directions, first="left", last="right"),
             *format_chart("speed", recorded.speeds, first="slow", last="fast"),
         ):
             output.print_message(line)
+    script = "upload_data.py" if is_labelled else "run_labelizer.py"
+    place = shlex.quote(str(recorded.moved or folder))
+    output.print_message(f"  next      python get_data/{script} {place}")
     output.write_json(
         {
             "format": source.description,

@@ -1,6 +1,8 @@
 """`import_drive.py`: pictures without labels, what a second run does, and kills."""
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ from get_data.quality import samples
 from tests.conftest import picture
 from tests.helpers.folders import snapshot
 from tests.helpers.recordings import assert_whole
-from tests.helpers.tubs import record, write_v2
+from tests.helpers.tubs import record, write_v1, write_v2
 from tests.helpers.waiting import wait_until
 
 SECOND_NS = 1_700_000_000_000_000_000
@@ -48,6 +50,34 @@ def test_pictures_without_labels_are_labelled_by_nobody(call, tmp_path):
         assert (annotation["label_direction"], annotation["label_speed"]) == (2, 1)
         assert not annotation.keys() & {"raw_direction", "raw_speed", "steering", "throttle"}
     assert not samples.from_labels(labels).reviewed.any()
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "tub"]], ids=str)
+def test_tubs_one_folder_deeper_are_named(call, tmp_path, options):
+    """An export with a split is a folder of tubs."""
+    for part in ("train", "val", "test"):
+        write_v2(tmp_path / "set" / part, [record(0)])
+    (tmp_path / "set" / "set.json").write_text("{}")
+    command = (import_drive, tmp_path / "set", "-o", tmp_path / "drive", *options)
+    code, _, err = call(*command)
+    assert code == 2
+    assert str(tmp_path / "set" / "test") in err
+    assert {"train", "val"} <= set(re.findall(r"\w+", err))
+    assert not (tmp_path / "drive").exists()
+    for number in range(8):
+        write_v1(tmp_path / "set" / f"tub_{number}", 1)
+    assert len(call(*command)[2].splitlines()) == 1
+
+
+def test_the_next_step_is_told(call, tmp_path):
+    tub = write_v2(tmp_path / "tub", [record(0)])
+    bare = pictures_of(tmp_path / "pictures", "1517255696.jpg")
+    for source, folder, script in ((tub, "a drive", "upload_data"), (bare, "b", "run_labelizer")):
+        err = call(import_drive, source, "-o", tmp_path / folder)[2]
+        told = [shlex.split(line) for line in err.splitlines() if line.startswith("  next")]
+        assert [words[2:] for words in told] == [
+            [f"get_data/{script}.py", str(tmp_path / folder)],
+        ]
 
 
 def test_a_second_run_imports_nothing_twice(call, tmp_path):

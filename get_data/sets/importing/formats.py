@@ -1,5 +1,6 @@
 """Recognition of what a source is, and its reader."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from common.errors import InputError
@@ -14,6 +15,7 @@ from get_data.sets.importing.tub_v2 import TubV2
 
 TUB, ORIGINAL, PICTURES = "tub", "42ai", "pictures"
 FORMATS = (TUB, ORIGINAL, PICTURES)
+_TUBS_SHOWN = 5
 
 
 def open_source(path: Path, name: str | None = None) -> Source:
@@ -38,7 +40,10 @@ def _open(path: Path, name: str | None) -> Source:
         if is_v2:
             return TubV2(path, manifest_required=name is None)
         if not tub_v1.list_records(path):
-            raise InputError(f"{path} is not a donkeycar tub: it has neither catalogs nor records")
+            raise InputError(
+                f"{path} is not a donkeycar tub: it has neither catalogs nor records"
+                f"{_describe_tubs_inside(path)}"
+            )
         return TubV1(path)
     if name == ORIGINAL:
         return OriginalLabels(path)
@@ -72,6 +77,20 @@ def _open_pictures(path: Path) -> Source:
     if not (source.pictures.sizes or source.pictures.others):
         raise InputError(
             f"{path} has no pictures ({', '.join(PICTURE_SUFFIXES[:2])}), no tub and no labels of "
-            "the original project"
+            f"the original project{_describe_tubs_inside(path)}"
         )
     return source
+
+
+def _describe_tubs_inside(path: Path) -> str:
+    """Return which folders in this one are tubs, as in an export with a split; "" for none."""
+    tubs = []
+    for folder in sorted(path.iterdir()):
+        with suppress(InputError):  # no folder, or one that cannot be read
+            if folder.is_dir() and (tub_v2.list_catalogs(folder) or tub_v1.list_records(folder)):
+                tubs.append(folder)
+    if not tubs:
+        return ""
+    names = ", ".join(folder.name for folder in tubs[:_TUBS_SHOWN])
+    more = f" and {len(tubs) - _TUBS_SHOWN:,} more" if len(tubs) > _TUBS_SHOWN else ""
+    return f"; folders in it are tubs ({names}{more}): import each by itself, such as {tubs[0]}"
