@@ -114,7 +114,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not args.pictures and not args.count:
         parser.error("the following arguments are required: -p/--pictures")
-    if args.set and (args.count or args.allow_empty or choice_options.request_of(args).options()):
+    is_choice = bool(choice_options.request_of(args).options()) or args.seed is not None
+    if args.set and (args.count or args.allow_empty or is_choice):
         parser.error(
             "argument --set: a frozen set is fetched whole, as it is: not allowed with --count, "
             "--allow-empty, or an option that chooses or splits"

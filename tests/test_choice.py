@@ -158,6 +158,15 @@ def test_what_a_class_cannot_give_is_said():
     assert "weather rain: asked for 5 pictures, found 4" in lines
 
 
+def test_of_very_many_values_with_too_few_pictures_some_are_said():
+    labels = [label | {"weather": f"kind {n}"} for n, label in enumerate(drive(0, 300))]
+    _, facts = ask(labels, per_class=PerClass("weather", 5))
+    assert len(facts["found"]) == 300
+    lines = request.describe_shortage(facts)
+    assert len(lines) == 11
+    assert "290 more" in lines[-1]
+
+
 @pytest.mark.parametrize("field", ["timestamp", "label.steering", "event.text", "_id", "a*"])
 def test_a_field_without_classes_is_refused(field):
     with pytest.raises(InputError, match=r"label\.label_direction"):

@@ -116,15 +116,17 @@ def integer_between(low: int, high: int, unit: str) -> Callable[[str], int]:
 
 
 def _number(text: str) -> float:
+    """Parse a number in ASCII; NaN for anything else."""
     try:
-        return float(text)
+        return float(text) if text.isascii() else math.nan
     except ValueError:
         return math.nan
 
 
 def _integer(text: str) -> int | None:
-    """Parse decimal digits; None for a sign, a blank or more than `_MAX_DIGITS` digits."""
-    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
+    """Parse ASCII digits; None for a sign, a blank or more than `_MAX_DIGITS` digits."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
+    return int(text) if is_number else None
 
 
 def picture_size(text: str) -> tuple[int, int]:

@@ -37,7 +37,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed",
         type=arguments.integer_between(0, 10**9, "as a seed"),
-        default=0,
         metavar="S",
         help="another number makes another choice and another split (default: 0)",
     )
@@ -70,4 +69,4 @@ def split_argument(text: str) -> dict[str, int]:
 
 def request_of(args: argparse.Namespace) -> Request:
     """Return what the parsed options ask for."""
-    return Request(args.limit, args.sample, args.per_class, args.split, args.seed)
+    return Request(args.limit, args.sample, args.per_class, args.split, args.seed or 0)

@@ -15,6 +15,8 @@ from get_data.sets import choice, split
 from get_data.sets.candidates import Candidates, collect
 from get_data.sets.split import LEFT_OUT, Shares, Split
 
+_SHORTAGES_SHOWN = 10  # values of a field that have too few pictures; all are in the JSON
+
 
 @dataclass(frozen=True, slots=True)
 class PerClass:
@@ -139,9 +141,13 @@ def describe_shortage(facts: Mapping[str, Any]) -> list[str]:
     if "asked" in facts and facts["found"] < facts["asked"]:
         lines.append(f"asked for {facts['asked']:,} pictures, found {facts['found']:,}")
     asked = facts.get("asked_per_class", 0)
-    for name, found in facts["found"].items() if asked else ():
-        if found < asked:
-            lines.append(f"{facts['field']} {name}: asked for {asked:,} pictures, found {found:,}")
+    found_of = facts["found"] if asked else {}
+    short = {name: found for name, found in found_of.items() if found < asked}
+    for name, found in islice(short.items(), _SHORTAGES_SHOWN):
+        lines.append(f"{facts['field']} {name}: asked for {asked:,} pictures, found {found:,}")
+    if len(short) > _SHORTAGES_SHOWN:
+        more = len(short) - _SHORTAGES_SHOWN
+        lines.append(f"... and {more:,} more value{'' if more == 1 else 's'} of {facts['field']}")
     if facts.get("without_field"):
         lines.append(f"{facts['without_field']:,} of the pictures have no {facts['field']}")
     parts = facts.get("parts", {})
