@@ -55,6 +55,14 @@ def relabel(drive, author):
     label_file.write(drive / label_file.NAME, labels)
 
 
+def told_by_training(monkeypatch, fetched, pilot):
+    """Run the example; return what it prints."""
+    out = io.StringIO()
+    with monkeypatch.context() as patch, redirect_stdout(out):
+        run(patch, "train.py", fetched, pilot)
+    return out.getvalue()
+
+
 def test_the_example_tells_why_it_cannot_say_how_good_the_model_is(tmp_path, call, monkeypatch):
     """A model's drive was one part of the split, and the example printed nothing."""
     for seed in (1, 2):
@@ -71,12 +79,12 @@ def test_the_example_tells_why_it_cannot_say_how_good_the_model_is(tmp_path, cal
         swapped = {"train": "val", "val": "train"}
         lines = [line | {"split": swapped[line["split"]]} for line in lines]
         (fetched / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    with monkeypatch.context() as patch:
-        out = io.StringIO()
-        with redirect_stdout(out):
-            run(patch, "train.py", fetched, pilot)
-    assert "val" in out.getvalue()
+    assert "0 such pictures in val" in told_by_training(monkeypatch, fetched, pilot)
     assert model.read(pilot)
+    alike = {"created_by": "auto", "steering": 0.1}
+    lines = [line | (alike if line["split"] == "val" else {}) for line in lines]
+    (fetched / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert "60 such pictures in val" in told_by_training(monkeypatch, fetched, pilot)
 
 
 @pytest.mark.parametrize("case", ["no arguments", "no pilot", "no metadata", "nothing to learn"])

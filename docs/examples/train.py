@@ -44,8 +44,8 @@ def main(folder, pilot_file):
         sys.exit(f"error: {folder} has no picture to train on that a person drove or labelled")
     weights, bias = fit(pictures, commands)
     seen, driven = read_set(folder, "val")
-    told = "no R2, because val has no such pictures: fetch with --split, or record more drives"
-    if len(seen) and driven[:, 0].std() > 0:
+    told = f"no R2: {len(seen):,} such pictures in val, all steered alike; fetch more, with --split"
+    if len(seen) and np.ptp(driven[:, 0]) > 0:
         missed = (driven - seen @ weights - bias).var(0)[0] / driven.var(0)[0]
         told = f"R2 of the steering in val, {len(seen):,} pictures: {1 - missed:.2f}"
     print(f"Trained on {len(pictures):,} pictures that people drove or labelled; {told}")
