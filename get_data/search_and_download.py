@@ -188,7 +188,7 @@ def fetch(args: argparse.Namespace, query: SearchQuery, request: Request, labels
         DatabaseError: the database cannot be read.
     """
     keep_labels = not args.allow_empty and not label_file.is_empty(labels)
-    with ExitStack() as opened, open_database(for_search=True) as db:
+    with open_database(for_search=True) as db, ExitStack() as opened:
         describe_set: set_writer.Describe
         if args.set is not None:
             answer, frozen = find_frozen_set(db, args.set)
@@ -287,7 +287,7 @@ def count_matches(query: SearchQuery, request: Request) -> int:
     with open_database(for_search=True) as db, search(db, query, request) as answer:
         tally = Tally()
         for hit in islice(newest_labels(answer.documents), request.limit):
-            tally.add(msgspec.json.decode(hit.document))
+            tally.add(hit.label)
         counts = tally.counts()
     for line in table.format_counts(counts):
         output.print_message(line)

@@ -18,7 +18,7 @@ from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from common.times import to_microseconds
 from get_data.database.interfaces import PictureStore, read_picture
 from get_data.labels import ids, label_file, validation
-from get_data.labels.schema import PictureReference
+from get_data.labels.schema import Document, PictureReference
 from get_data.labels.unicode_forms import file_name_key
 
 _REMEDY = "run upload_data.py --verify on the folder of its recording"
@@ -26,9 +26,13 @@ _REMEDY = "run upload_data.py --verify on the folder of its recording"
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A picture that a search found: its newest label, and the number of its other labels."""
+    """A picture that a search found: its newest label, and the number of its other labels.
+
+    `document` is the label as the database has it, one line of JSON.
+    """
 
     document: bytes
+    label: Document
     reference: PictureReference
     other_labels: int
 
@@ -67,10 +71,11 @@ def newest_labels(documents: Iterable[bytes]) -> Iterator[Hit]:
         DatabaseError: a document is not a label.
     """
     decode = msgspec.json.Decoder(PictureReference).decode
+    decode_label = msgspec.json.Decoder(Document).decode
     kept: Hit | None = None
     for document in documents:
         try:
-            reference = decode(document)
+            reference, label = decode(document), decode_label(document)
         except (ValueError, TypeError, RecursionError) as error:
             raise DatabaseError(
                 f"the label index is damaged ({error}); restore it from a copy, or name another "
@@ -82,7 +87,7 @@ def newest_labels(documents: Iterable[bytes]) -> Iterator[Hit]:
             continue
         if kept:
             yield kept
-        kept = Hit(document, reference, other_labels=0)
+        kept = Hit(document, label, reference, other_labels=0)
     if kept:
         yield kept
 

@@ -13,20 +13,15 @@ from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-import msgspec
-
 from common.errors import InputError, WriteFailed
 from get_data.database.download import Hit
 from get_data.database.search.grouping import Grouping
 from get_data.labels.drives import DriveRegister
-from get_data.labels.schema import Document
 
 MAX_CLASSES = 1000
 
 _BLOCK_BYTES = 1_000_000  # labels are so alike that a block shrinks to about a tenth
 _LENGTH = struct.Struct("<I")
-
-_decode = msgspec.json.Decoder(Document).decode
 
 
 class _Spool:
@@ -91,13 +86,12 @@ class Candidates:
         Raises:
             InputError: there are too many classes.
         """
-        document = _decode(hit.document)
         self._spool.add(hit.document)
-        self.register.add(document)
+        self.register.add(hit.label)
         self.ranks.append(rank(hit.reference.img_id, self._key))
         self.others.append(hit.other_labels)
         if self._group:
-            self.classes.append(self._class_number(self._group(document)))
+            self.classes.append(self._class_number(self._group(hit.label)))
 
     def _class_number(self, name: str | None) -> int:
         if name is None:

@@ -32,6 +32,7 @@ from typing import Any
 _SERVER = Path(__file__).with_name("fork_server.py")
 _ROOT = Path(__file__).resolve().parents[2]
 _NewInterpreter = subprocess.Popen
+_EXECUTABLE = sys.executable  # a test may set another
 _ARGUMENTS = inspect.getfullargspec(_NewInterpreter._execute_child).args[1:]
 
 _READ_AT_START = (
@@ -39,7 +40,11 @@ _READ_AT_START = (
     *("MKL_", "NPY_", "NUMPY_", "OMP_", "OPENBLAS_", "OPENCV_", "TQDM_"),
 )
 _OWN_PATH = "PYTHONPATH"  # which a forked process reads itself
-_SET_BY_OPENCV = "LD_LIBRARY_PATH"  # in this process, once it is imported
+_NOT_READ_AT_START = {
+    _OWN_PATH,
+    "LD_LIBRARY_PATH",  # set by OpenCV in this process, once it is imported
+    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT",  # set by our webcam, read with its first picture
+}
 _RIGHTS = ("Cap", "Cpus_allowed", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Uid")
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 _LIMITS_OF_MEMORY = {resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_STACK}
@@ -79,6 +84,7 @@ class Inheritance:
     variables: dict[str, str]
     rights: dict[str, str]
     limits: dict[int, tuple[int, int]]
+    priority: tuple[int, int]
 
     @classmethod
     def now(cls, variables: Mapping[str, str]) -> "Inheritance":
@@ -87,6 +93,7 @@ class Inheritance:
             {name: text for name, text in variables.items() if _is_read_at_start(name)},
             {name: text for name, text in _status().items() if name.startswith(_RIGHTS)},
             {limit: resource.getrlimit(limit) for limit in _LIMITS_OF_MEMORY},
+            _priority(),
         )
 
 
@@ -191,9 +198,9 @@ def _request(given: SimpleNamespace) -> dict[str, Any] | None:
     if not isinstance(given.args, list | tuple):
         return None
     match [os.fsdecode(argument) for argument in given.args]:
-        case [sys.executable, "-c" | "-m", _, *_] as command:
+        case [path, "-c" | "-m", _, *_] as command if path == _EXECUTABLE:
             pass
-        case [sys.executable, script, *_] as command if not script.startswith("-"):
+        case [path, script, *_] as command if path == _EXECUTABLE and not script.startswith("-"):
             pass
         case _:
             return None
@@ -233,8 +240,15 @@ def _environment() -> dict[bytes, bytes]:
     raise AssertionError
 
 
+def _priority() -> tuple[int, int]:
+    """Return the scheduling policy and the niceness that a child of this thread gets."""
+    policy = os.sched_getscheduler(0)
+    is_reset = policy & os.SCHED_RESET_ON_FORK
+    return os.SCHED_OTHER if is_reset else policy, os.getpriority(os.PRIO_PROCESS, 0)
+
+
 def _is_read_at_start(name: str) -> bool:
-    return name.startswith(_READ_AT_START) and name not in (_OWN_PATH, _SET_BY_OPENCV)
+    return name.startswith(_READ_AT_START) and name not in _NOT_READ_AT_START
 
 
 def _status() -> dict[str, str]:
