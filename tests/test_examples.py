@@ -79,12 +79,12 @@ def test_the_example_tells_why_it_cannot_say_how_good_the_model_is(tmp_path, cal
         swapped = {"train": "val", "val": "train"}
         lines = [line | {"split": swapped[line["split"]]} for line in lines]
         (fetched / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    assert "0 such pictures in val" in told_by_training(monkeypatch, fetched, pilot)
+    assert "val has 0 pictures" in told_by_training(monkeypatch, fetched, pilot)
     assert model.read(pilot)
     alike = {"created_by": "auto", "steering": 0.1}
     lines = [line | (alike if line["split"] == "val" else {}) for line in lines]
     (fetched / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    assert "60 such pictures in val" in told_by_training(monkeypatch, fetched, pilot)
+    assert "val has 60 pictures" in told_by_training(monkeypatch, fetched, pilot)
 
 
 @pytest.mark.parametrize("case", ["no arguments", "no pilot", "no metadata", "nothing to learn"])
