@@ -57,7 +57,13 @@ def both(command, **options):
 @pytest.mark.parametrize("code", CODES.values(), ids=CODES)
 def test_code_does_the_same(code):
     forked_one, new = both([sys.executable, "-c", code, "an argument"])
-    assert forked_one == new
+    assert forked_one[:2] == new[:2]
+    assert without_source(forked_one[2]) == without_source(new[2])
+
+
+def without_source(traceback):
+    """Return a traceback without lines of code, which Python 3.13 knows of a new `-c` only."""
+    return [line for line in traceback.splitlines() if not line.startswith("    ")]
 
 
 @pytest.mark.parametrize(
