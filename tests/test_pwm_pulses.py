@@ -131,6 +131,35 @@ def test_the_pulses_of_a_killed_process_go_on_until_the_next_one_ends_them_befor
     assert chip.value(throttle, "enable") == ""
 
 
+NEXT = """
+from car.motors import pwm_pulses
+pwm_pulses._OTHERS_TIMEOUT_S = 600
+print("opens", flush=True)
+with closing(PwmPulses(conf)) as pulses:
+    pulses.send({pin}, 1600)
+"""
+
+
+def test_a_process_waits_until_the_one_before_it_has_given_its_channels_back(board):
+    pi, chip, channels = board
+    code = f"""
+import subprocess, time
+pulses = PwmPulses(conf)
+pulses.send({THROTTLE}, 1500)
+command = [sys.executable, "-c", {DRIVER + NEXT.format(pin=THROTTLE)!r}, sys.argv[1]]
+with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+    other.stdout.readline()
+    time.sleep(0.3)  # in which one that does not wait opens them
+    pulses.close()
+say(other.returncode)
+"""
+    assert run(pi, code) == [0]
+    one = [("period", "20000000"), ("duty_cycle", "{}"), ("enable", "1")]
+    end = [("duty_cycle", "0"), ("enable", "0")]
+    first, second = ([(name, value.format(ns)) for name, value in one] for ns in (1500000, 1600000))
+    assert of(chip, channels[THROTTLE]) == [*first, *end, *second, *end]
+
+
 def test_steering_by_the_hardware_and_throttle_by_software_use_a_pin_each(board):
     pi, chip, channels = board
     with Pulses(pi) as seen:
