@@ -2,10 +2,10 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -38,14 +38,14 @@ def test_an_incomplete_recording_is_reported_with_each_reason_and_where_its_labe
 
 def test_ctrl_c_while_the_writer_starts_leaves_no_process(tmp_path, monkeypatch):
     started = []
-    real = subprocess.Popen
+    start = subprocess.Popen
 
-    def interrupted(*arguments, **options):
-        started.append(real(*arguments, **options))
-        threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+    def remembered(*arguments, **options):
+        started.append(start(*arguments, **options))
         return started[0]
 
-    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    monkeypatch.setattr(subprocess, "Popen", remembered)
+    monkeypatch.setattr(select, "select", lambda *_: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         open_recorder(tmp_path)
     assert started[0].returncode is not None
