@@ -292,9 +292,17 @@ class RealCar:
 
     def checks(self) -> Sequence[tuple[str, Check]]:
         """Return the checks of the Pi, by name."""
-        checks = [("clock", pi_checks.check_clock), ("supply", pi_checks.check_supply)]
+        checks = [
+            ("system", pi_checks.check_system),
+            ("kernel", pi_checks.check_kernel),
+            ("clock", pi_checks.check_clock),
+            ("supply", pi_checks.check_supply),
+        ]
         if pins := self._conf.motors.pwm_pins:
             checks.append(("pins", pi_checks.pwm_pins_check(pins)))
+            checks.append(("audio", pi_checks.check_audio))
+        if self._conf.motors.outlive_processes:
+            checks.append(("watchdog", pi_checks.check_watchdog))
         return checks
 
     def settings(self) -> dict[str, object]:

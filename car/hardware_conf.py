@@ -70,6 +70,11 @@ class PulseMotorsConf(Conf, frozen=True, kw_only=True, tag_field="driver"):
         """The pins with pulses by the hardware PWM."""
         return ()
 
+    @property
+    def outlive_processes(self) -> bool:
+        """Whether the motor's last pulse is repeated when all processes are dead or hang."""
+        return False
+
 
 class GpioMotorsConf(PulseMotorsConf, frozen=True, kw_only=True, tag="gpio"):
     """Servo and ESC on pins of the Pi.
@@ -107,12 +112,22 @@ class PwmMotorsConf(PulseMotorsConf, frozen=True, kw_only=True, tag="pwm"):
         both = (self.steering.channel, self.throttle.channel)
         return tuple(pin for pin in both if pin not in self.gpio_pins)
 
+    @property
+    def outlive_processes(self) -> bool:
+        """Whether the hardware makes the throttle's pulses."""
+        return self.throttle.channel in self.pwm_pins
+
 
 class Pca9685MotorsConf(PulseMotorsConf, frozen=True, kw_only=True, tag="pca9685"):
     """Servo and ESC on a PCA9685 board, over I2C."""
 
     bus: Annotated[int, Meta(ge=0, le=31)] = 1
     address: Annotated[int, Meta(ge=0x40, le=0x77)] = 0x40  # the range of the board's solder pads
+
+    @property
+    def outlive_processes(self) -> bool:
+        """Always: the board makes the pulses."""
+        return True
 
 
 class PadConf(Conf, frozen=True, kw_only=True, tag_field="driver"):

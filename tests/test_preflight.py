@@ -1,17 +1,21 @@
 """What is looked at before a drive: each check a line, and one that fails keeps the car still."""
 
 import errno
+import json
 import os
 import re
 import shutil
 import stat
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from car import pi_checks
+import path
+from car import hardware_conf, pi_checks
+from car.assembly import RealCar
 from common.errors import CameraFailed, NotReady, RecordingFailed
 from common.preflight import CheckResult, CheckUnknown, Preflight
 from get_data.recording import disk, jpeg
@@ -180,6 +184,146 @@ def test_a_pi_with_too_little_power_does_not_drive(program):
         pi_checks.check_supply()
 
 
+PI_5 = {
+    "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
+    "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n',
+    "etc/rpi-issue": "Raspberry Pi reference 2026-06-18\n",
+    "lib/modules/6.12.62+rpt-rpi-2712/modules.dep": "",
+    "lib/modules/6.12.62+rpt-rpi-v8/modules.dep": "",
+}
+XONE = {"var/lib/dkms/xone/0.5.8/source": ""}
+XONE_BUILT = {"lib/modules/6.12.62+rpt-rpi-2712/updates/dkms/xone_gip.ko.xz": ""}
+
+
+@pytest.fixture
+def pi(tmp_path, monkeypatch):
+    """Plays the system of a Pi 5: files (None: missing), its kernel, and Python's environment."""
+
+    def play(files=(), *, kernel="6.12.62+rpt-rpi-2712", venv="true", bits=64):
+        for name, text in (PI_5 | dict(files)).items():
+            if text is not None:
+                file = tmp_path / "pi" / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+        (tmp_path / "pyvenv.cfg").write_text(f"include-system-site-packages = {venv}\n")
+        monkeypatch.setattr(pi_checks, "_ROOT", tmp_path / "pi")
+        monkeypatch.setattr(pi_checks.sys, "prefix", str(tmp_path))
+        monkeypatch.setattr(pi_checks.sys, "maxsize", 2 ** (bits - 1) - 1)
+        monkeypatch.setattr(pi_checks, "uname", lambda: SimpleNamespace(release=kernel))
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("played", "todo"),
+    [
+        ({}, ""),
+        ({"bits": 32}, r"Raspberry Pi OS \(64-bit\)"),
+        ({"files": {"etc/rpi-issue": None}}, "python3-picamera2"),
+        ({"venv": "false"}, "python3 -m venv --system-site-packages .venv"),
+    ],
+    ids=["as documented", "32 bit", "another system", ".venv without the system's packages"],
+)
+def test_the_system_of_a_pi_is_told_with_what_it_lacks(pi, played, todo):
+    pi(**played)
+    found = pi_checks.check_system()
+    assert "Raspberry Pi 5 Model B Rev 1.0, Debian GNU/Linux 13 (trixie)" in found.message
+    assert re.search(todo, found.note)
+    assert bool(found.note) == bool(todo)
+
+
+@pytest.mark.parametrize(
+    ("files", "kernel", "todo"),
+    [
+        ({}, "6.12.62+rpt-rpi-2712", ""),
+        ({}, "6.12.47+rpt-rpi-2712", "replaced by an upgrade: sudo reboot"),
+        (
+            {"lib/modules/6.12.100+rpt-rpi-2712/modules.dep": ""},
+            "6.12.62+rpt-rpi-2712",
+            r"installed 6\.12\.100\+rpt-rpi-2712: sudo reboot",
+        ),
+        # of the Pi 4, on the same card
+        ({"lib/modules/6.18.1+rpt-rpi-v8/modules.dep": ""}, "6.12.62+rpt-rpi-2712", ""),
+        (XONE | XONE_BUILT, "6.12.62+rpt-rpi-2712", ""),
+        (XONE, "6.12.62+rpt-rpi-2712", "linux-headers-rpi-2712.* sudo dkms autoinstall"),
+    ],
+    ids=["newest", "upgraded", "waiting for a reboot", "of another Pi", "xone", "xone not built"],
+)
+def test_a_kernel_that_waits_for_a_reboot_or_lacks_xone_is_told(pi, files, kernel, todo):
+    pi(files, kernel=kernel)
+    found = pi_checks.check_kernel()
+    assert found.message == kernel
+    assert re.search(todo, found.note)
+    assert bool(found.note) == bool(todo)
+
+
+@pytest.mark.parametrize("model", [None, "Radxa ROCK 5B"])
+def test_a_machine_that_is_no_pi_has_no_system_to_check(pi, model):
+    pi({"proc/device-tree/model": model})
+    for check in (pi_checks.check_system, pi_checks.check_kernel):
+        with pytest.raises(CheckUnknown, match="not a Raspberry Pi"):
+            check()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "has_todo"),
+    [
+        ("10s", "hang for 10 s", False),
+        ("1min", "hang for 60 s", True),  # Raspberry Pi OS trixie, by itself
+        ("1min 30s", "hang for 90 s", True),
+        ("0", "none", True),  # bookworm
+        ("infinity", "none", True),
+    ],
+)
+def test_a_watchdog_that_is_late_or_missing_is_told(program, answer, said, has_todo):
+    program("systemctl", answer)
+    found = pi_checks.check_watchdog()
+    assert said in found.message
+    assert ("RuntimeWatchdogSec=10" in found.note) == has_todo
+    assert bool(found.note) == has_todo
+
+
+HEADPHONES = " 0 [Headphones     ]: bcm2835_headpho - bcm2835 Headphones\n"
+HDMI = " 1 [vc4hdmi0       ]: vc4-hdmi - vc4-hdmi-0\n"
+
+
+def test_analogue_audio_beside_the_hardware_pwm_keeps_the_car_still(pi):
+    pi({"proc/asound/cards": HDMI + HEADPHONES})
+    with pytest.raises(NotReady, match=r"dtparam=audio=off in /boot/firmware/config\.txt"):
+        pi_checks.check_audio()
+
+
+@pytest.mark.parametrize("cards", [None, HDMI])
+def test_sound_by_hdmi_does_not_disturb_the_hardware_pwm(pi, cards):
+    pi({"proc/asound/cards": cards})
+    assert not pi_checks.check_audio().note
+
+
+GPIO_CHECKS = ["system", "kernel", "clock", "supply"]
+
+
+@pytest.mark.parametrize(
+    ("motors", "further"),
+    [
+        ({"driver": "gpio"}, []),
+        ({"driver": "pwm"}, ["pins", "audio"]),
+        ({"driver": "pwm", "throttle_driver": "pwm"}, ["pins", "audio", "watchdog"]),
+        ({"driver": "pca9685"}, ["watchdog"]),
+    ],
+    ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else None,
+)
+def test_a_car_is_checked_for_what_its_motors_need(tmp_path, motors, further):
+    content = json.loads(path.HARDWARE_CONF.read_text())
+    channels = {"pca9685": (1, 0)}.get(motors["driver"], (18, 13))
+    for part, channel in zip(("steering", "throttle"), channels, strict=True):
+        content["motors"][part]["channel"] = channel
+    both = {key: content["motors"][key] for key in ("steering", "throttle")}
+    file = tmp_path / "hardware_conf.json"
+    file.write_text(json.dumps(content | {"motors": both | motors}))
+    car = RealCar(hardware_conf.read(file), width_px=160, height_px=120, rate_hz=20)
+    assert [name for name, _ in car.checks()] == GPIO_CHECKS + further
+
+
 PINS = """\
 18: a3    pd | lo // GPIO18 = PWM0_CHAN2
 13: {function}
@@ -195,7 +339,7 @@ def test_pins_of_the_hardware_pwm_are_told(program):
 @pytest.mark.parametrize("function", ["op -- pd | lo // GPIO13 = output", "no    pd | -- // none"])
 def test_a_pin_without_the_hardware_pwm_is_told_with_the_line_that_connects_it(program, function):
     program("pinctrl", PINS.format(function=function))
-    with pytest.raises(NotReady, match=r"GPIO 13 is .* dtoverlay=pwm-2chan"):
+    with pytest.raises(NotReady, match=r"GPIO 13 is .* dtoverlay=pwm-2chan.*\[all\]"):
         pi_checks.pwm_pins_check([18, 13])()
 
 
@@ -208,6 +352,9 @@ def test_a_pin_without_the_hardware_pwm_is_told_with_the_line_that_connects_it(p
         ("vcgencmd", "throttled=", 0),
         ("vcgencmd", "throttled=error", 0),
         ("vcgencmd", "throttled=0x1", 1),
+        ("systemctl", "", 0),
+        ("systemctl", "10s", 1),
+        ("systemctl", "[not set]", 0),
         ("pinctrl", "", 0),
         ("pinctrl", "18: a3    pd | lo // GPIO18 = PWM0_CHAN2", 1),
         ("other", "yes", 0),
@@ -216,7 +363,10 @@ def test_a_pin_without_the_hardware_pwm_is_told_with_the_line_that_connects_it(p
 def test_what_no_program_tells_is_not_guessed(program, name, answer, code):
     program(name, answer, code)
     pins = pi_checks.pwm_pins_check([18])
-    for check in (pi_checks.check_clock, pi_checks.check_supply, pins):
+    for check in (
+        *(pi_checks.check_clock, pi_checks.check_supply, pi_checks.check_watchdog),
+        pins,
+    ):
         with pytest.raises(CheckUnknown):
             check()
 
