@@ -10,6 +10,7 @@ import path
 from car import pi_checks
 from car.camera.drivers import open_camera
 from car.clock import RealClock
+from car.constants import SEEDS
 from car.hardware_conf import GpioMotorsConf, HardwareConf, PwmMotorsConf
 from car.interfaces import Camera, GuardedMotors, Pad, Pilot, RoadKeeping
 from car.motors import gpio_pulses
@@ -26,7 +27,6 @@ from common.preflight import Check, CheckResult
 
 RATE_CHECK_S = 1.0
 RATE_CHECK_TRIES = 3
-SEEDS = 2**32
 MIN_RATE = 0.9  # of the requested rate; a slower camera is not ready
 
 
@@ -119,7 +119,7 @@ class SimulatedCar:
         max_throttle: float,
         pilot: Pilot | None = None,
     ) -> None:
-        """Place the car at the start of `track`, one of `car.simulator.track.TRACKS`.
+        """Place the car at the start of `track`, one of `car.constants.TRACKS`.
 
         Without `seed`, no two drives are the same.
         """

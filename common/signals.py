@@ -9,6 +9,7 @@ process can exit at once. An exception instead might be swallowed by the code th
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -30,6 +31,24 @@ def exit_on_signal() -> None:
     for number in STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as with nohup
             signal.signal(number, _exit)
+
+
+@contextmanager
+def exit_while_importing() -> Iterator[None]:
+    """Exit at once on a stop signal while the block imports what a script needs.
+
+    In another thread than the main one, which gets no signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    exit_on_signal()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

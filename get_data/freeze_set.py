@@ -20,18 +20,7 @@ if __name__ == "__main__":
 import argparse
 from collections.abc import Sequence
 
-from common.errors import InputError
-from get_data.cli import arguments, exit_codes, files, output, process
-from get_data.cli.output import pluralize
-from get_data.database.connection import Database, open_database
-from get_data.database.frozen import frozen_sets
-from get_data.database.frozen.frozen_sets import FreezeOutcome, SetToFreeze
-from get_data.database.interfaces import StoredSet
-from get_data.labels import picture_file
-from get_data.labels.picture_file import NotAPicture
-from get_data.labels.schema import PictureReference
-from get_data.sets import fetched_set, set_diff
-from get_data.sets.fetched_set import FetchedSet
+from get_data.cli import arguments, process
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -61,122 +50,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script and return its exit code."""
     args = parse_args(argv)
-    if args.delete:
-        return throw_away(args)
-
-    content = fetched_set.open_fetched_set(files.find_label_file(args.folder))
-    with (
-        files.pictures_in_use([content.labels.parent]),
-        open_database(writing=not args.dry_run) as db,
-    ):
-        output.print_database(db.name, db.notice)
-        existing = frozen_sets.find_same_name(db.store, args.name, content.sha256)
-        if existing and existing.short_hash != content.sha256[:12]:
-            raise InputError(describe_difference(existing, content, db))
-        if args.dry_run:
-            return report(FreezeOutcome(existing), content, args)
-        outcome = frozen_sets.freeze(
-            args.name,
-            SetToFreeze(content.count, content.sha256, content.description, content.lines),
-            db.index,
-            db.store,
-            copy_of=lambda reference: read_copy(content.labels.parent, reference),
-        )
-    return report(outcome, content, args)
-
-
-def read_copy(folder: Path, reference: PictureReference) -> bytes | None:
-    """Return the picture in the folder; None if there is none."""
-    try:
-        return picture_file.read(folder / reference.file_name)
-    except (OSError, NotAPicture):
-        return None
-
-
-def describe_difference(existing: StoredSet, content: FetchedSet, db: Database) -> str:
-    """Return how a set differs from the frozen one of this name."""
-    _, lines = frozen_sets.read(existing, db.store)
-    diff = set_diff.compare(lines, content.lines())
-    return (
-        f"another set is named {existing.name}: it has {pluralize(diff.first, 'label')}, "
-        f"{content.labels} {diff.second:,}; {diff.same:,} are the same, "
-        f"{diff.counts['labels_differ']:,} have another label, {diff.counts['only_first']:,} are "
-        f"only there, {diff.counts['only_second']:,} only here; choose another name, or throw "
-        f"that one away with freeze_set.py {existing.name} --delete"
-    )
-
-
-def report(outcome: FreezeOutcome, content: FetchedSet, args: argparse.Namespace) -> int:
-    """Print what was frozen and return the exit code."""
-    labels = pluralize(content.count, "label")
-    is_frozen = outcome.stored is not None
-    if outcome.is_new and outcome.stored:
-        output.print_message(
-            f"Froze {labels} as {args.name}, {outcome.stored.size / 1e6:,.1f} MB; fetch it with "
-            f"search_and_download.py --set {args.name}"
-        )
-    elif is_frozen and not outcome.failures:
-        output.print_message(f"Up to date: {args.name} is frozen with these {labels}")
-    elif args.dry_run:
-        output.print_message(f"Would freeze {labels} as {args.name}")
-    elif not is_frozen:
-        output.print_message(f"{args.name} was not frozen: the database lacks some of its pictures")
-    if outcome.restored:
-        output.print_message(f"Stored {pluralize(outcome.restored, 'picture')} again")
-    output.write_json(
-        {
-            "set": outcome.stored.full_name if outcome.stored else "",
-            "labels": content.count,
-            "frozen": int(outcome.is_new),
-            "there": int(is_frozen and not outcome.is_new),
-            "pictures_restored": outcome.restored,
-            "failed": len(outcome.failures),
-        }
-    )
-    return output.report_failures(outcome.failures)
-
-
-def throw_away(args: argparse.Namespace) -> int:
-    """Throw a frozen set away, after asking, and return the exit code."""
-    with open_database(writing=not args.dry_run) as db:
-        output.print_database(db.name, db.notice)
-        stored = frozen_sets.find(db.store, args.name)
-        keys = frozen_sets.read_keys(stored, db.store)
-        if keys is None:
-            output.print_message(
-                f"warning: {stored.full_name} is damaged: which pictures it names is unknown; "
-                "check_database.py finds those that nothing names any more"
-            )
-        counts = frozen_sets.plan_throwing_away(stored, keys or [], db.index, db.store)
-        change = (
-            f"throw away the frozen set {stored.full_name} with "
-            f"{pluralize(counts.labels, 'label')}, and delete "
-            f"{pluralize(counts.pictures_deleted, 'picture')} that nothing else names"
-        )
-        if not args.dry_run:
-            if not args.yes:
-                output.confirm(
-                    f"In the database {db.name}: {change}. Continue?",
-                    without_terminal=f"confirmation needed to change the database {db.name}: run "
-                    f"with -y (would {change})",
-                )
-            counts = frozen_sets.throw_away(
-                stored, keys or [], db.index, db.store, removed_by=process.login_name()
-            )
-    verb = "Would throw" if args.dry_run else "Threw"
-    output.print_message(
-        f"{verb} away {stored.full_name}: {pluralize(counts.pictures_deleted, 'picture')} deleted, "
-        f"{counts.pictures_kept:,} still needed"
-    )
-    output.write_json(
-        {
-            "set": stored.full_name,
-            "labels": counts.labels,
-            "pictures_deleted": counts.pictures_deleted,
-            "pictures_kept": counts.pictures_kept,
-        }
-    )
-    return exit_codes.DONE
+    with signals.exit_while_importing():
+        from get_data.commands import freeze_set
+    return freeze_set.run(args)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,7 @@ if __name__ == "__main__":
 import argparse
 from collections.abc import Sequence
 
-import msgspec
-
-from common.atomic_files import atomic_write
-from get_data.cli import arguments, exit_codes, files, output, process
-from get_data.labels import edits, schema
+from get_data.cli import arguments, process
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -44,25 +40,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script and return its exit code."""
     args = parse_args(argv)
-
-    content = schema.json_schema() if args.json_schema else edits.example_label()
-    text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
-    if args.output is None:
-        output.write_stdout(text)
-        return exit_codes.DONE
-
-    files.check_output(args.output)
-    if args.output.exists():
-        output.confirm(
-            f"{args.output} exists. Overwrite it?",
-            without_terminal=f"{args.output} exists; remove it, or use another file with -o",
-        )
-
-    with atomic_write(args.output) as file:
-        file.write(text.encode())
-
-    output.print_message(f"Written to {args.output}")
-    return exit_codes.DONE
+    with signals.exit_while_importing():
+        from get_data.commands import write_label_template
+    return write_label_template.run(args)
 
 
 if __name__ == "__main__":

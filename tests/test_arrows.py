@@ -38,7 +38,7 @@ def loaded_by(folder):
 
 
 def test_driving_needs_nothing_of_the_database():
-    modules = loaded("get_data.run_manual")
+    modules = loaded("get_data.commands.run_manual")
     assert modules & TEAM == set()
     assert within("get_data.database", modules) == set()
     assert within("get_data.quality", modules) == set()
@@ -48,7 +48,7 @@ def test_driving_needs_nothing_of_the_database():
     "module", ["upload_data", "upload_to_db", "search_and_download", "free_space", "export_set"]
 )
 def test_the_desk_needs_no_opencv_and_no_car(module):
-    modules = loaded(f"get_data.{module}")
+    modules = loaded(f"get_data.commands.{module}")
     assert modules & {"cv2", "numpy", "pyarrow"} == set()
     assert within("car", modules) == set()
 
@@ -106,7 +106,7 @@ def test_exports_need_labels_and_pictures_only():
 
 
 def test_the_labelizer_knows_no_database_and_no_car():
-    modules = loaded_by("get_data/labelizer") | loaded("get_data.run_labelizer")
+    modules = loaded_by("get_data/labelizer") | loaded("get_data.commands.run_labelizer")
     assert "django" in modules
     assert within("get_data.database", modules) | within("car", modules) == set()
     assert modules & (TEAM - {"django"}) == set()
@@ -122,12 +122,12 @@ def test_the_labelizer_knows_no_database_and_no_car():
     "module", ["upload_data", "upload_to_db", "search_and_download", "free_space"]
 )
 def test_the_desk_needs_no_django(module):
-    assert "django" not in loaded(f"get_data.{module}")
+    assert "django" not in loaded(f"get_data.commands.{module}")
 
 
 @pytest.mark.parametrize("script", [file.stem for file in SCRIPTS])
 def test_progress_bars_are_loaded_where_one_is_shown(script):
-    assert "tqdm" not in loaded(f"get_data.{script}")
+    assert "tqdm" not in loaded(f"get_data.commands.{script}")
 
 
 def test_the_ground_floor_imports_nothing_of_ours():

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from get_data import edit_labels, search_and_download, upload_data, upload_to_db
+from get_data.commands import edit_labels as command
 from get_data.database.interfaces import Replacement
 from get_data.database.local.label_index import SqliteIndex
 from get_data.labels import edits, label_file
@@ -190,7 +191,7 @@ def test_what_changes_between_the_search_and_the_answer_stays(
     def answer(*_question, **_options):
         assert call(upload_to_db, fetched, "-y")[0] == 0
 
-    monkeypatch.setattr(edit_labels, "ask", answer)
+    monkeypatch.setattr(command, "ask", answer)
     code, counts, err = call(edit_labels, *EVERYTHING, *option)
     assert (code, counts["amended"] + counts["deleted"], counts["failed"]) == (3, 1, 3)
     assert err.count("meanwhile") >= 3

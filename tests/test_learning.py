@@ -2,7 +2,7 @@
 
 import pytest
 
-from car.simulator.track import TRACKS
+from car.constants import TRACKS
 from tests.helpers import learning
 
 pytestmark = pytest.mark.slow

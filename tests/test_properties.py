@@ -17,8 +17,10 @@ import path
 from common.errors import Declined
 from get_data import contact_sheet, run_manual, search_and_download, upload_data, upload_to_db
 from get_data.cli import exit_codes, process
+from get_data.commands import run_manual as command
 from get_data.labels import classes, edits, ids, label_file, schema, session
-from get_data.labels.schema import RESERVED, SESSION_KEYS
+from get_data.labels.constants import SESSION_KEYS
+from get_data.labels.schema import RESERVED
 from get_data.labels.validation import custom_key_fault
 from get_data.recording import journal
 from tests.conftest import document, picture, save
@@ -332,8 +334,8 @@ def test_session_templates_are_taken_or_refused(prepared, content, driver):
     Path("drive/session_template.json").write_bytes(content)
     place.begin_here()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_manual, "prepare_car", lambda *_arguments: None)
-        patch.setattr(run_manual, "Recorder", Drove)
+        patch.setattr(command, "prepare_car", lambda *_arguments: None)
+        patch.setattr(command, "Recorder", Drove)
         options = [] if driver is None else [f"--driver={driver}"]
         code, out, err = call(run_manual, "-o", "drive", "--simulate", *options)
     if code == 1:
@@ -492,8 +494,8 @@ def test_the_cars_own_files_are_taken_or_refused(prepared, name, data):
         content = data.draw(st.one_of(st.binary(max_size=30), st.just(b"20240101T00-00-00-000000")))
         Path("home/database/last_img_id").write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_manual, "prepare_car", lambda *_arguments: None)
-        patch.setattr(run_manual, "Recorder", Drove)
+        patch.setattr(command, "prepare_car", lambda *_arguments: None)
+        patch.setattr(command, "Recorder", Drove)
         if name != "last_img_id":
             Path(name).write_bytes(content)
             patch.setattr(path, "HARDWARE_CONF", Path(name).absolute())

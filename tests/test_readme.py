@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import shlex
 import shutil
 import subprocess
 import tomllib
@@ -18,7 +17,7 @@ from get_data import search_and_download, upload_data
 from get_data.cli import exit_codes
 from get_data.database import connection
 from tests.conftest import START, document, save
-from tests.helpers.scripts import SCRIPTS
+from tests.helpers.scripts import SCRIPTS, readme_arguments, readme_commands
 from tests.pi.stopping import STOPS
 from tests.test_makefile import MAKE_READS
 
@@ -57,10 +56,9 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
 def test_the_readme_has_a_paragraph_and_a_command_for_every_script(script):
     found = re.findall(rf"^\*\*`{script.name}`\*\*", README, re.MULTILINE)
-    commands = re.findall(rf"^    python get_data/{script.name} .*$", README, re.MULTILINE)
-    assert (len(found), len(commands)) == (1, 1)
+    assert (len(found), len(readme_commands(script.name))) == (1, 1)
     module = importlib.import_module(f"get_data.{script.stem}")
-    module.parse_args(shlex.split(commands[0])[2:])
+    module.parse_args(readme_arguments(script.name))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)

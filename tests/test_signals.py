@@ -9,19 +9,16 @@ import pytest
 
 import path
 from tests.browser.server import free_port
+from tests.helpers.scripts import SCRIPTS, readme_arguments
 
 pytestmark = pytest.mark.new_interpreter  # what a start imports is their subject
 
-SCRIPTS = sorted(
-    file.name
-    for file in (path.ROOT / "get_data").glob("*.py")
-    if "process.run(main)" in file.read_text()
-)
 EVERY, ALSO = 10, "get_data.cli.process"
 NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 WATCH = '''
 """Notes what a script imports, and stops it, or a copy of it, when it comes to a module."""
 import os, sys, _signal
+from _frozen_importlib_external import PathFinder
 from itertools import count, cycle
 
 COPIES = os.environ.get("COPIES")
@@ -32,9 +29,7 @@ watching = True
 class Watch:
     def find_spec(self, name, path=None, target=None):
         handled_by = getattr(_signal.getsignal(_signal.SIGTERM), "__module__", "")
-        is_loaded = hasattr(sys.modules["__main__"], "parse_args")
-        expected = os.environ["HANDLED_BY"], bool(os.environ["WORKS"])
-        if watching and (handled_by, is_loaded) == expected:
+        if watching and handled_by == os.environ["HANDLED_BY"]:
             os.write(int(os.environ["NOTE"]), name.encode() + b"\\n")
             if name == os.environ.get("STOP_AT"):
                 os.kill(os.getpid(), next(NUMBERS))
@@ -42,6 +37,15 @@ class Watch:
                 is_nth = next(POSITIONS) % int(os.environ["EVERY"]) == 0
                 if is_nth or name == os.environ["ALSO"]:
                     stop_copy(name)
+        if name == os.environ["DOES_NOTHING"]:
+            spec = PathFinder.find_spec(name, path)
+            load = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: (load(module), setattr(module, "run", done))
+            return spec
+
+def done(_arguments):
+    """What a script does when only its start is tried."""
+    return 2
 
 def stop_copy(name):
     """Stop a copy of this process, and write after its output how it ended."""
@@ -69,20 +73,22 @@ sys.meta_path.insert(0, Watch())
 def run(tmp_path):
     """Runs a script that is stopped where it imports a module: the end, and what it imports.
 
+    Without `work` it does nothing once it is loaded, and ends with 2.
     With `copies`, a folder, a copy of the process is stopped at every tenth module, and at `ALSO`.
     """
     (tmp_path / "sitecustomize.py").write_text(WATCH)
 
     def run_script(name, stop_at="", number=signal.SIGINT, *, ignored=False, work=(), copies=None):
         read, write = os.pipe()
+        arguments = work or readme_arguments(name)
         ended = subprocess.run(
-            [sys.executable, path.ROOT / "get_data" / name, *(work or ["--no-such-option"])],
+            [sys.executable, path.ROOT / "get_data" / name, *arguments],
             env={
                 **os.environ,
                 "PYTHONPATH": str(tmp_path),
                 "NOTE": str(write),
                 "HANDLED_BY": "get_data.cli.process" if work else "common.signals",
-                "WORKS": "1" if work else "",
+                "DOES_NOTHING": "" if work else f"get_data.commands.{name.removesuffix('.py')}",
                 "STOP_AT": stop_at,
                 "COPIES": str(copies or ""),
                 "EVERY": str(EVERY),
@@ -104,10 +110,11 @@ def run(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", [file.name for file in SCRIPTS])
 def test_a_script_that_is_stopped_while_it_is_loaded_says_so_in_one_line(run, tmp_path, name):
     ended, modules = run(name, copies=tmp_path)
-    assert ended.returncode == 2  # the option
+    assert ended.returncode == 2  # it was loaded
+    assert f"get_data.commands.{name.removesuffix('.py')}" in modules
     assert len(modules) > 20
     chosen = [each for i, each in enumerate(modules) if i % EVERY == 0 or each == ALSO]
     assert ALSO in chosen

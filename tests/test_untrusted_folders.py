@@ -17,6 +17,7 @@ import pytest
 from common import links
 from common.errors import InputError
 from get_data import contact_sheet, run_labelizer, run_manual, search_and_download, upload_data
+from get_data.commands import contact_sheet as drawing
 from get_data.labelizer import catalogue, work_file
 from get_data.labelizer.work_file import WorkFile
 from get_data.labels import label_file, session
@@ -164,8 +165,8 @@ def test_a_contact_sheet_draws_no_picture_of_another_folder(drive, tmp_path, cal
         (drive / name).symlink_to(target)
     assert call(contact_sheet, drive, "--most", 10)[0] == 0
     sheet = cv2.imread(str(drive / "contact_sheet.png"), cv2.IMREAD_GRAYSCALE)
-    height, width = contact_sheet.HEIGHT_PX, contact_sheet.WIDTH_PX
-    gap, across = contact_sheet.GAP_PX, contact_sheet.WIDTH_PX + contact_sheet.GAP_PX
+    height, width = drawing.HEIGHT_PX, drawing.WIDTH_PX
+    gap, across = drawing.GAP_PX, drawing.WIDTH_PX + drawing.GAP_PX
     middle = gap + height // 2 - 20
     assert sheet[middle, gap + width // 2] < 200
     assert sheet[middle, gap + across + width // 2] > 240

@@ -27,9 +27,6 @@ from car.interfaces import (
 from car.realtime import PILOT, priority
 from common.errors import PilotFailed
 
-MIN_RATE_HZ = 10.0
-"""Pictures a second that a pilot needs: between two of them the car drives blindly."""
-
 TIMEOUT_S = 0.3
 """Age of the picture that a command was computed from, at which it is too old to be followed."""
 

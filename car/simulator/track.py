@@ -11,6 +11,7 @@ from math import atan2, cos, hypot, remainder, sin, tan, tau
 import numpy as np
 from numpy.typing import NDArray
 
+from car.constants import TRACKS
 from common.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -172,7 +173,6 @@ _CORNERS = {
         Corner(7.4, -0.2, 0.9),
     ),
 }
-TRACKS = tuple(_CORNERS)
 
 
 @cache

@@ -64,7 +64,7 @@ class World:
         max_throttle: float = 0.5,
         push_rate_hz: float = 0.3,
     ) -> None:
-        """Place the car at the start of `track`, one of `car.simulator.track.TRACKS`.
+        """Place the car at the start of `track`, one of `car.constants.TRACKS`.
 
         The driver uses at most `max_throttle`, from 0 to 1 of what the motor can do. Random pushes
         turn the wheels away from the command, so that a drive contains recoveries.

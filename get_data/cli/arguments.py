@@ -5,7 +5,6 @@ The functions used as an argument's `type` raise argparse.ArgumentTypeError.
 
 import argparse
 import math
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -45,6 +44,8 @@ def create_parser(docstring: str | None) -> argparse.ArgumentParser:
 
 def version() -> str:
     """Return the version of the toolkit, as in `pyproject.toml`."""
+    import tomllib  # noqa: PLC0415  few ask for it
+
     project = tomllib.loads((path.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return str(project["project"]["version"])
 

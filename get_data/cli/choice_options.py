@@ -3,8 +3,7 @@
 import argparse
 
 from get_data.cli import arguments
-from get_data.labels.schema import PARTS
-from get_data.sets.request import PerClass, Request
+from get_data.labels.constants import PARTS
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -42,12 +41,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def per_class_argument(text: str) -> PerClass:
+def per_class_argument(text: str) -> tuple[str, int]:
     """Parse FIELD=N."""
     field, separator, number = text.rpartition("=")
     if not separator or not field:
         raise argparse.ArgumentTypeError(f"expected FIELD=N, got {text!r}")
-    return PerClass(field, arguments.positive_integer(number))
+    return field, arguments.positive_integer(number)
 
 
 def split_argument(text: str) -> dict[str, int]:
@@ -67,6 +66,7 @@ def split_argument(text: str) -> dict[str, int]:
     return shares
 
 
-def request_of(args: argparse.Namespace) -> Request:
-    """Return what the parsed options ask for."""
-    return Request(args.limit, args.sample, args.per_class, args.split, args.seed or 0)
+def are_given(args: argparse.Namespace) -> bool:
+    """Return whether any of the options was given."""
+    values = (args.limit, args.sample, args.per_class, args.split, args.seed)
+    return any(value is not None for value in values)

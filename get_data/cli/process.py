@@ -1,11 +1,9 @@
 """The process of a script: exit code, signals, and errors as one line."""
 
-import getpass
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -28,6 +26,8 @@ def run(main: Callable[[], int]) -> int:
             return main()
     except ToolkitError as error:
         if os.environ.get("DEBUG"):
+            import traceback  # noqa: PLC0415  only here
+
             for part in traceback.format_exception(error):
                 for line in part.rstrip("\n").split("\n"):
                     print_message(line)
@@ -87,11 +87,3 @@ def stop_on_signal(stop: Callable[[], None]) -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def login_name() -> str:
-    """Return the login name of the user, or the user id if there is no name."""
-    try:
-        return getpass.getuser().encode(errors="replace").decode()
-    except (KeyError, OSError):  # in a container, for one
-        return str(os.getuid())

@@ -6,22 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common.errors import InputError
-from get_data.cli import arguments, files, output
+from get_data.cli import files, output
 from get_data.labels import label_file, session
-from get_data.labels.schema import SESSION_KEYS
+from get_data.labels.constants import SESSION_KEYS
 from get_data.labels.unicode_forms import to_nfc
 from get_data.recording import journal
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each field of a session."""
-    for key in SESSION_KEYS:
-        parser.add_argument(
-            f"--{key.replace('_', '-')}",
-            type=arguments.utf8_text,
-            metavar="TEXT",
-            help=f"{key.replace('_', ' ')} of the session, in every label",
-        )
 
 
 def get_session(args: argparse.Namespace, *, simulated_track: str) -> session.Session:

@@ -26,8 +26,9 @@ from get_data.database.interfaces import (
 )
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels import validation
+from get_data.labels.constants import SESSION_KEYS
 from get_data.labels.differences import find_difference
-from get_data.labels.schema import SESSION_KEYS, Document
+from get_data.labels.schema import Document
 from get_data.labels.unicode_forms import to_nfc
 
 

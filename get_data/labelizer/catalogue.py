@@ -35,8 +35,8 @@ from get_data.labelizer.problems import Problems, find_problems
 from get_data.labelizer.unlabelled import find_unlabelled
 from get_data.labels import classes
 from get_data.labels.classes import direction_bins, speed_bins
+from get_data.labels.constants import NOBODY, NOT_PEOPLE
 from get_data.labels.drives import DriveKey
-from get_data.labels.schema import NOBODY, NOT_PEOPLE
 from get_data.labels.values import DEFAULT_SPAN
 
 MAX_CLASS_KEYS = 10  # one for each digit key

@@ -15,7 +15,7 @@ from get_data.labelizer.entries import Group
 from get_data.labelizer.operations import UNKNOWN
 from get_data.labelizer.partial_label import read_partial
 from get_data.labelizer.picture_folder import printable_name
-from get_data.labels.schema import NOT_PEOPLE
+from get_data.labels.constants import NOT_PEOPLE
 from get_data.labels.values import steering_of, throttle_of
 
 MIN_COMMON_SHARE = 0.5  # of the smaller file, below which the files may be of different sets

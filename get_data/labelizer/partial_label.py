@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from common.errors import InputError
 from common.times import parse_time
-from get_data.labels.schema import AUTO, MAX_CLASSES
+from get_data.labels.constants import AUTO, MAX_CLASSES
 from get_data.labels.validation import is_file_name, parse
 from get_data.labels.values import read_value, speed_span
 

@@ -14,9 +14,10 @@ from get_data.labelizer.entries import LabelEntry
 from get_data.labelizer.partial_label import PartialLabel
 from get_data.labelizer.picture_folder import PICTURE_SUFFIXES, FolderFile
 from get_data.labels import ids, label_file, session
+from get_data.labels.constants import SESSION_KEYS
 from get_data.labels.drives import MIN_PAUSE_S, drive_key, group_by_drive
 from get_data.labels.edits import SHARED_KEYS
-from get_data.labels.schema import RESERVED, SESSION_KEYS, Document
+from get_data.labels.schema import RESERVED, Document
 from get_data.labels.unicode_forms import file_name_key
 from get_data.labels.validation import is_file_name, is_img_id
 from get_data.labels.values import speed_span

@@ -14,14 +14,12 @@ from itertools import pairwise
 from statistics import median
 
 from common.times import parse_time, to_microseconds
+from get_data.labels.constants import SESSION_KEYS
 from get_data.labels.ids import parse_img_id
-from get_data.labels.schema import SESSION_KEYS, Document
+from get_data.labels.schema import Document
 
 MIN_PAUSE_S = 1.0
 PAUSE_PERIODS = 4.0  # of the median interval between pictures, for drives with few pictures
-
-STANDING_S = 1.0
-"""How long a car without throttle is recorded; then recording waits for the throttle."""
 
 DriveKey = tuple[str, ...]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from common.times import format_time, parse_time
 from get_data.labels.classes import Classes, direction_bins, speed_bins
+from get_data.labels.constants import AUTO, SESSION_KEYS
 from get_data.labels.ids import fingerprint, format_img_id, sha256
-from get_data.labels.schema import AUTO, MD5, RESERVED, SESSION_KEYS, Document
+from get_data.labels.schema import MD5, RESERVED, Document
 from get_data.labels.unicode_forms import to_nfc
 from get_data.labels.values import DEFAULT_SPAN, read_value, speed_span
 

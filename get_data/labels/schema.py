@@ -14,13 +14,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from get_data.labels.constants import MAX_CLASSES
+
 Document = dict[str, Any]
-AUTO = "auto"  # author of labels with the driver's own command
-PILOT = "pilot"  # author of labels with the command of a model that drove
-NOBODY = "nobody"  # of imported pictures that have not been labelled
-NOT_PEOPLE = frozenset({AUTO, PILOT, NOBODY})
-PARTS = ("train", "val", "test")  # of a set, in their order: values of `split`
-MAX_CLASSES = 99
 MAX_DEPTH = 20  # of lists and objects in a setting; Elasticsearch takes as many
 CUSTOM_TERMS = "_own"  # field of an index for all custom fields; no label has a key of that name
 MAX_TERM_BYTES = 32_766  # of Lucene
@@ -218,7 +214,6 @@ class Label(Struct, frozen=True, kw_only=True):
 
 
 RESERVED = frozenset(Label.__struct_fields__)
-SESSION_KEYS = ("event", "track", "track_type", "driver", "comment")
 
 
 class PictureReference(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ import msgspec
 from common import strict_json
 from common.atomic_files import atomic_write
 from common.errors import InputError
-from get_data.labels.schema import RESERVED, SESSION_KEYS
+from get_data.labels.constants import SESSION_KEYS
+from get_data.labels.schema import RESERVED
 from get_data.labels.validation import custom_key_fault, is_custom_value
 
 NAME = "session_template.json"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from get_data.labels.drives import STANDING_S, pause_limit_s
+from get_data.labels.constants import STANDING_S
+from get_data.labels.drives import pause_limit_s
 from get_data.quality.samples import Samples
 
 MISSED_PERIODS = 1.75

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from get_data.labels.classes import direction_bins
-from get_data.labels.schema import NOT_PEOPLE, Document
+from get_data.labels.constants import NOT_PEOPLE
+from get_data.labels.schema import Document
 from get_data.labels.values import read_value
 
 Value = TypeVar("Value", bound=Hashable)

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from get_data.labels.schema import SESSION_KEYS, Document
+from get_data.labels.constants import SESSION_KEYS
+from get_data.labels.schema import Document
 
 _OWN = ("img_id", "file_name", "picture_sha256", "timestamp", "to_delete")
 _SHARED = ("session_id", "car_setting", "resolution", "upload_date", "split", *SESSION_KEYS)

@@ -8,7 +8,8 @@ import numpy as np
 
 from common.progress import Progress, hidden
 from common.times import from_microseconds
-from get_data.labels.schema import NOBODY, SESSION_KEYS, Document
+from get_data.labels.constants import NOBODY, SESSION_KEYS
+from get_data.labels.schema import Document
 from get_data.quality import samples as sample_arrays
 from get_data.quality import split, suspicion
 from get_data.quality.balance import Balance, find_balance

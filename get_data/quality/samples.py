@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from common.times import to_microseconds
 from get_data.labels import edits
+from get_data.labels.constants import NOT_PEOPLE
 from get_data.labels.drives import pause_limit_s, split_into_drives, time_of
-from get_data.labels.schema import NOT_PEOPLE, Document
+from get_data.labels.schema import Document
 from get_data.labels.values import read_value, steering_of, throttle_of
 
 

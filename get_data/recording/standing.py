@@ -4,7 +4,7 @@ They repeat one picture with throttle 0, and a model trained on them learns to s
 has just lost its throttle may still roll, so the first second is recorded.
 """
 
-from get_data.labels.drives import STANDING_S
+from get_data.labels.constants import STANDING_S
 
 
 class StandingFilter:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from get_data.labels.classes import STRAIGHT, Classes
-from get_data.labels.drives import STANDING_S
+from get_data.labels.constants import STANDING_S
 from get_data.recording import picture_quality
 from get_data.recording.picture_quality import Measures
 from get_data.recording.wire import Report, SteeringShares

@@ -31,7 +31,8 @@ from common.child_process import report_ready
 from common.errors import InputError, ToolkitError, WriteFailed
 from common.times import from_microseconds, to_microseconds
 from get_data.labels import edits
-from get_data.labels.schema import AUTO, PILOT, Document
+from get_data.labels.constants import AUTO, PILOT
+from get_data.labels.schema import Document
 from get_data.recording import capture_clock, journal, merge, picture_quality
 from get_data.recording.frame_queue import FrameQueueReader, Item
 from get_data.recording.jpeg import encode_jpeg

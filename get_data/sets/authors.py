@@ -3,7 +3,7 @@
 import json
 
 from get_data.database.search.search_query import SearchQuery
-from get_data.labels.schema import NOBODY, PILOT
+from get_data.labels.constants import NOBODY, PILOT
 from get_data.sets.counts import Counts
 
 FIELD = "label.created_by"

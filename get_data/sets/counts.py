@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from common.times import format_time, from_microseconds
+from get_data.labels.constants import NOBODY, PARTS
 from get_data.labels.drives import DriveRegister
-from get_data.labels.schema import NOBODY, PARTS, Document
+from get_data.labels.schema import Document
 
 Histogram = dict[str, int]
 

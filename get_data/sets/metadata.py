@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from get_data.labels.schema import NOBODY, Document
+from get_data.labels.constants import NOBODY
+from get_data.labels.schema import Document
 from get_data.labels.values import read_value, steering_of, throttle_of
 
 NAME = "metadata.jsonl"

@@ -12,8 +12,8 @@ from hashlib import blake2b
 from typing import Literal
 
 from common.errors import InputError
+from get_data.labels.constants import PARTS
 from get_data.labels.drives import DriveRegister
-from get_data.labels.schema import PARTS
 
 BLOCK_US, GAP_US = 10_000_000, 1_000_000
 

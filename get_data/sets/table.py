@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from common.times import parse_time
-from get_data.labels.schema import NOBODY, PILOT
+from get_data.labels.constants import NOBODY, PILOT
 from get_data.sets.counts import Counts, DriveCounts, Histogram
 
 _MEANINGS = {PILOT: "pilot, a model", NOBODY: "nobody yet"}

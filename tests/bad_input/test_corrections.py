@@ -5,7 +5,7 @@ import json
 import pytest
 
 from get_data import upload_data, upload_to_db
-from get_data.cli import process
+from get_data.cli import people
 from tests.bad_input.rows import Row, as_params, correction, corrections, label_with, run
 from tests.conftest import document, save
 
@@ -73,7 +73,7 @@ def test_a_user_without_a_login_name_can_apply_corrections(workspace, monkeypatc
     def fail():
         raise KeyError("getpwuid(): uid not found: 4711")
 
-    monkeypatch.setattr(process.getpass, "getuser", fail)
+    monkeypatch.setattr(people.getpass, "getuser", fail)
     correction(0, replaces=0)(workspace)
     assert run(upload_to_db, ["drive", "-y"]) == 0
     assert json.loads(capsys.readouterr().out)["replaced"] == 1

@@ -10,7 +10,7 @@ from itertools import chain
 
 import numpy as np
 
-from car.simulator.track import TRACKS
+from car.constants import TRACKS
 from get_data.cli import arguments
 from get_data.quality.delay import SHIFTS, Delay, estimate_delay
 from tests.helpers import learning

@@ -21,9 +21,9 @@ from car.simulator.motors import SimulatedMotors
 from car.simulator.pad import SimulatedPad
 from car.simulator.world import World
 from get_data.cli import arguments
-from get_data.export_set import FORMATS
 from get_data.labels import edits, label_file
 from get_data.labels.classes import Classes
+from get_data.sets.exporting.format_names import FORMATS
 from tests.benchmarks.processes import run_script
 from tests.benchmarks.recorder import say
 from tests.conftest import START

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from car.simulator.track import TRACKS
+from car.constants import TRACKS
 from get_data.cli import arguments
 from tests.helpers import learning
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from car.simulator.track import TRACKS
+from car.constants import TRACKS
 from get_data.cli import arguments
 from get_data.labels import label_file
 from get_data.labels.classes import Classes

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from common.times import format_time
-from get_data.labels import edits, ids, label_file, schema
+from get_data.labels import constants, edits, ids, label_file
 from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
 from tests.conftest import START
@@ -62,7 +62,7 @@ def drive(folder: Path, count: int = 12, **own: object) -> Path:
 
 
 def long_drive(
-    folder: Path, count: int, files: int = 2000, *, created_by: str = schema.AUTO
+    folder: Path, count: int, files: int = 2000, *, created_by: str = constants.AUTO
 ) -> Path:
     """Create a folder with `count` labels, whose pictures are hard links to `files` files.
 

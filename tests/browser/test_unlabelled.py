@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 from get_data.labels import ids, label_file, validation
-from get_data.labels.schema import NOBODY
+from get_data.labels.constants import NOBODY
 from tests.browser.drives import drive, img_id, picture
 from tests.browser.page_actions import current, export, keys, pressed, saved, show_only
 

@@ -6,9 +6,10 @@ import pytest
 
 from get_data import export_set
 from get_data.labels import edits
+from get_data.sets.exporting import format_names
 from tests.conftest import START, document, save
 
-FORMATS = tuple(export_set.FORMATS)
+FORMATS = tuple(format_names.FORMATS)
 PICTURES = 12
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from get_data import export_set, free_space
 from get_data.labels import ids, label_file
-from get_data.labels.schema import NOBODY
+from get_data.labels.constants import NOBODY
 from get_data.labels.values import steering_of, throttle_of
 from get_data.sets.exporting import webdataset
 from tests.conftest import START, document, picture, save

@@ -14,7 +14,8 @@ MOMENTS = 20
 # links, renames, creates or removes something in the test's folder.
 CODE = """
 import json, os, signal, sys
-from get_data import export_set
+from get_data import export_set as script
+from get_data.commands import export_set
 
 def watch(folder, kill_at):
     seen = 0
@@ -34,7 +35,7 @@ def export(source, out, name, kill_at):
     copy = os.fork()
     if copy == 0:
         count = watch(folder, kill_at)
-        code = export_set.main([source, "-o", out, "--format", name])
+        code = script.main([source, "-o", out, "--format", name])
         os._exit(code or min(count(), 250))
     return os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
 

@@ -78,7 +78,7 @@ class Request:
 def import_libraries():
     """Import all libraries of the scripts, and forget the modules of the toolkit."""
     sys.path.insert(0, str(ROOT))
-    scripts = (f"get_data.{file.stem}" for file in (ROOT / "get_data").glob("*.py"))
+    scripts = (f"get_data.commands.{f.stem}" for f in (ROOT / "get_data" / "commands").glob("*.py"))
     for name in (*scripts, *ALSO):
         importlib.import_module(name)
     sys.path.remove(str(ROOT))

@@ -11,7 +11,7 @@ import pytest
 from car import drive
 from car.motors import guarded_motors
 from car.pilot import piloting
-from get_data import run_manual
+from get_data.commands import run_manual
 from tests.helpers.faults import before_anything
 from tests.helpers.waiting import HANGS_S
 

@@ -12,6 +12,7 @@ import pytest
 
 from get_data import import_drive
 from get_data.cli import process
+from get_data.commands import import_drive as command
 from get_data.labels import label_file
 from tests.bad_input.rows import NOT_UTF_8
 from tests.conftest import document, picture, save
@@ -407,7 +408,7 @@ def test_a_target_that_cannot_be_written_is_refused(call, tmp_path):
 def test_a_full_disk_is_refused_before_anything_is_written(call, tmp_path, monkeypatch):
     tub = write_v2(tmp_path / "tub", [record(0)])
     full = shutil.disk_usage(tmp_path)._replace(free=200_000_001)
-    monkeypatch.setattr(import_drive.shutil, "disk_usage", lambda _place: full)
+    monkeypatch.setattr(command.shutil, "disk_usage", lambda _place: full)
     code, counts, err = call(import_drive, tub, "-o", tmp_path / "drive")
     assert (code, counts) == (1, None)
     assert len(err.splitlines()) == 1

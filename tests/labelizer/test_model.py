@@ -115,7 +115,9 @@ def test_the_end_of_the_server_ends_the_search(tmp_path):
     wait_until(lambda: not _searches())
 
 
-@pytest.mark.parametrize("program", ["get_data.labelizer.model_process", "get_data.check_set"])
+@pytest.mark.parametrize(
+    "program", ["get_data.labelizer.model_process", "get_data.commands.check_set"]
+)
 @pytest.mark.new_interpreter
 def test_small_matrices_keep_no_threads_waiting(program):
     """Threads of linear algebra would take five times the processor time, from the server too."""

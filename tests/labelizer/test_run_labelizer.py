@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import StillRecording
 from get_data import run_labelizer
-from get_data.cli import process
+from get_data.cli import people
 from get_data.labelizer import work_file
 from get_data.labels import label_file
 from get_data.recording import journal
@@ -109,7 +109,7 @@ def test_a_port_in_use_is_reported(folder, call):
 
 
 def test_a_reserved_login_name_requires_the_option_user(folder, call, monkeypatch):
-    monkeypatch.setattr(process.getpass, "getuser", lambda: "auto")
+    monkeypatch.setattr(people.getpass, "getuser", lambda: "auto")
     code, _, err = call(run_labelizer, folder, "--port", free_port())
     assert code == 2
     assert "'auto'" in err

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from get_data import check_set
+from get_data.commands import check_set
 from get_data.labels import label_file
 from get_data.quality.reduction import reduce_labels
 from get_data.quality.report import inspect_set

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from get_data.labels import drives
-from get_data.labels.drives import STANDING_S
+from get_data.labels.constants import STANDING_S
 from get_data.recording.standing import StandingFilter
 from tests.conftest import START
 from tests.helpers.recordings import FRAME, assert_whole, open_recorder

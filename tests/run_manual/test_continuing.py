@@ -9,8 +9,8 @@ import pytest
 import path
 from get_data import run_manual
 from get_data.labels import label_file, session
+from get_data.labels.constants import SESSION_KEYS
 from get_data.labels.ids import fingerprint
-from get_data.labels.schema import SESSION_KEYS
 from get_data.recording import journal
 from tests.conftest import document, save
 from tests.helpers import unhurried

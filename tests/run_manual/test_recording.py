@@ -18,6 +18,7 @@ from car.interfaces import Button
 from common.errors import PadLost
 from get_data import run_manual
 from get_data.cli import process
+from get_data.commands import run_manual as command
 from get_data.labels import label_file, session
 from get_data.labels.ids import parse_img_id
 from get_data.recording import advice, merge
@@ -142,7 +143,7 @@ def test_a_folder_that_is_renamed_and_recreated_during_the_drive_is_reported(tmp
 
 @pytest.mark.slow
 def test_a_recording_that_stopped_is_reported_after_the_drive(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run_manual, "Recorder", partial(run_manual.Recorder, min_free_bytes=2**62))
+    monkeypatch.setattr(command, "Recorder", partial(command.Recorder, min_free_bytes=2**62))
     drive = ["-o", str(tmp_path / "drive"), "--simulate", "--duration", "1.3"]
     code = process.run(lambda: run_manual.main(drive))
     output = capsys.readouterr()
@@ -166,8 +167,8 @@ def test_a_killed_writer_is_reported_and_hides_no_other_failure(
     tmp_path, monkeypatch, capsys, error, message
 ):
     folder = tmp_path / "drive"
-    real = run_manual.Recorder.close
-    real_run = run_manual.Drive.run
+    real = command.Recorder.close
+    real_run = command.Drive.run
 
     def kill_writer_first(self):
         wait_until(lambda: self.progress.written)
@@ -179,8 +180,8 @@ def test_a_killed_writer_is_reported_and_hides_no_other_failure(
         if error:
             raise error
 
-    monkeypatch.setattr(run_manual.Recorder, "close", kill_writer_first)
-    monkeypatch.setattr(run_manual.Drive, "run", run)
+    monkeypatch.setattr(command.Recorder, "close", kill_writer_first)
+    monkeypatch.setattr(command.Drive, "run", run)
     drive = ["-o", str(folder), "--simulate", "--duration", "0.2"]
     code = process.run(lambda: run_manual.main(drive))
     output = capsys.readouterr()
@@ -197,14 +198,14 @@ def test_a_killed_writer_is_reported_and_hides_no_other_failure(
 
 def test_a_recording_that_cannot_be_merged_is_reported(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "drive"
-    real = run_manual.Recorder
+    real = command.Recorder
 
     def create_obstructed(*arguments, **options):
         recorder = real(*arguments, **options)
         (folder / label_file.NAME).mkdir()
         return recorder
 
-    monkeypatch.setattr(run_manual, "Recorder", create_obstructed)
+    monkeypatch.setattr(command, "Recorder", create_obstructed)
     drive = ["-o", str(folder), "--simulate", "--duration", "0.3"]
     code = process.run(lambda: run_manual.main(drive))
     output = capsys.readouterr()
@@ -222,7 +223,7 @@ def test_a_stalled_disk_loses_no_picture_and_delays_no_tick(tmp_path, monkeypatc
     """The writer is suspended for a while, as if by a slow SD card."""
     recorders, drives, stalled = [], [], []
 
-    class Recording(run_manual.Recorder):
+    class Recording(command.Recorder):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             self.taken = 0
@@ -231,7 +232,7 @@ def test_a_stalled_disk_loses_no_picture_and_delays_no_tick(tmp_path, monkeypatc
         def record(self, *arguments, **options):
             self.taken += super().record(*arguments, **options)
 
-    class Driving(run_manual.Drive):
+    class Driving(command.Drive):
         def __init__(self, **parts):
             super().__init__(**parts)
             drives.append(self)
@@ -248,8 +249,8 @@ def test_a_stalled_disk_loses_no_picture_and_delays_no_tick(tmp_path, monkeypatc
             os.kill(recorder._writer.pid, signal.SIGCONT)
             driving.stop()
 
-    monkeypatch.setattr(run_manual, "Recorder", Recording)
-    monkeypatch.setattr(run_manual, "Drive", Driving)
+    monkeypatch.setattr(command, "Recorder", Recording)
+    monkeypatch.setattr(command, "Drive", Driving)
     stalling = threading.Thread(target=stall)
     stalling.start()
     code = run_manual.main(["-o", str(tmp_path / "drive"), "--simulate"])

@@ -11,7 +11,8 @@ import pytest
 from car import assembly
 from car.interfaces import Button
 from get_data import run_manual
-from get_data.labels.drives import STANDING_S
+from get_data.commands import run_manual as command
+from get_data.labels.constants import STANDING_S
 from tests.helpers.recordings import assert_whole
 from tests.helpers.waiting import HANGS_S
 from tests.run_manual.drives import record_briefly
@@ -31,7 +32,7 @@ class StopAndGo:
         self.pictures = []
         self._phase_start = self._phase = 0
         self._is_over = is_over
-        real_pad, real_drive, driver = assembly.SimulatedPad, run_manual.Drive, self
+        real_pad, real_drive, driver = assembly.SimulatedPad, command.Drive, self
 
         class Pad(real_pad):
             def read(self):
@@ -46,7 +47,7 @@ class StopAndGo:
                 super().__init__(on_picture=watch, **parts)
 
         monkeypatch.setattr(assembly, "SimulatedPad", Pad)
-        monkeypatch.setattr(run_manual, "Drive", Drive)
+        monkeypatch.setattr(command, "Drive", Drive)
 
     def _act(self, state):
         stands = self._phase == 1

@@ -12,13 +12,14 @@ from functools import partial
 import pytest
 
 from get_data import run_manual
+from get_data.commands import run_manual as command
 from tests.helpers.waiting import wait_until
 from tests.test_live_view import free_port
 
 
 @pytest.mark.slow
 def test_a_car_that_drives_on_without_recording_is_shown_as_driving(tmp_path, monkeypatch, call):
-    monkeypatch.setattr(run_manual, "Recorder", partial(run_manual.Recorder, min_free_bytes=2**62))
+    monkeypatch.setattr(command, "Recorder", partial(command.Recorder, min_free_bytes=2**62))
     port, states = free_port(), []
 
     def is_driving():

@@ -14,6 +14,7 @@ import pytest
 
 import path
 from get_data import back_up, check_database, edit_labels, search_and_download, upload_data
+from get_data.commands import check_database as command
 from get_data.database import check, delete, survey
 from get_data.database.es_utils import settings as es_settings
 from get_data.database.es_utils.label_index import ElasticsearchIndex
@@ -415,7 +416,7 @@ def test_what_is_repaired_between_two_looks_is_no_difference(call, base, drive, 
     def upload(_seconds):
         assert upload_data.main([str(drive)]) == 0
 
-    monkeypatch.setattr(check_database, "time", SimpleNamespace(sleep=upload))
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=upload))
     code = check_database.main([str(drive)])
     assert (code, len(base.labels())) == (0, 10)
 

@@ -1,5 +1,6 @@
 """All scripts: common mistakes, the environment, `--help` and `DEBUG`."""
 
+import re
 import subprocess
 import sys
 
@@ -102,20 +103,68 @@ def test_debug_shows_the_traceback_and_changes_nothing_else(
     assert all(character.isprintable() for line in err.split("\n") for character in line)
 
 
+IMPORT = re.compile(r"^import time: .*\| +(\S+)$", re.MULTILINE)  # as `-X importtime` prints it
+OURS = {"car", "common", "get_data", "path"}
+SLOW = {
+    "asyncio",
+    "dataclasses",
+    "email",
+    "http",
+    "inspect",
+    "logging",
+    "sqlite3",
+    "ssl",
+    "unittest",
+}
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a script as a user does, elsewhere: how it ended, and which modules it imported."""
+
+    def run(script, option):
+        done = subprocess.run(
+            [sys.executable, "-I", "-X", "importtime", str(script), option],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        imported = IMPORT.findall(done.stderr)
+        assert "argparse" in imported
+        done.stderr = IMPORT.sub("", done.stderr).strip()
+        at_start = imported.index("site") + 1  # which imports what packages have put there
+        return done, imported[at_start:]
+
+    return run
+
+
+def check_light(imported):
+    """Check that no library was imported, and nothing that takes time."""
+    names = {name.partition(".")[0] for name in imported}
+    assert names - OURS <= sys.stdlib_module_names
+    assert names & SLOW == set()
+    assert [name for name in imported if name.startswith("get_data.commands")] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
-def test_every_script_runs_from_any_folder_and_has_a_help_text(script, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-I", str(script), "--help"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_every_script_runs_from_any_folder_and_has_a_help_text(script, start, tmp_path):
+    done, imported = start(script, "--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: {script.name}")
     assert f"python get_data/{script.name}" in done.stdout
     assert list(tmp_path.iterdir()) == []
+    check_light(imported)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
+def test_a_wrong_call_is_told_before_anything_is_loaded(script, start):
+    done, imported = start(script, "--no-such-option")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"see {script.name} --help" in done.stderr.splitlines()[-1]
+    check_light(imported)
 
 
 @pytest.mark.parametrize(

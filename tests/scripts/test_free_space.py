@@ -24,15 +24,16 @@ from get_data import (
     contact_sheet,
     edit_labels,
     free_space,
-    run_labelizer,
     search_and_download,
     upload_data,
     upload_to_db,
 )
+from get_data.commands import free_space as command
 from get_data.database import free as free_module
 from get_data.database import upload as upload_module
 from get_data.database.connection import open_database
 from get_data.database.interfaces import Tombstone, picture_key
+from get_data.labelizer import problems
 from get_data.labelizer.workspace import open_workspace
 from get_data.labels import ids, label_file
 from get_data.labels.local_pictures import KeptReason
@@ -201,7 +202,7 @@ def test_two_folders_begin_with_the_older_one(call, tmp_path):
 def test_whether_it_is_enough_is_measured_afterwards(call, drive, monkeypatch):
     """Another program may fill the disk meanwhile."""
     full = SimpleNamespace(total=1000, used=1000, free=0)
-    monkeypatch.setattr(free_space.shutil, "disk_usage", lambda _: full)
+    monkeypatch.setattr(command.shutil, "disk_usage", lambda _: full)
     call(upload_data, drive)
     code, counts, _ = call(free_space, drive, "--until", "50%", "-y")
     assert (code, counts["freed"], counts["enough"]) == (0, 1, False)
@@ -449,13 +450,13 @@ def test_a_picture_that_is_not_proven_stays_and_is_counted(call, drive, name):
     assert (counts["freed"], counts["kept"][reason]) == (9, 1)
     assert sum(counts["kept"].values()) == 1 + has_two_labels
     assert file.read_bytes() == content
-    assert free_space.KEPT[reason] in err
+    assert command.KEPT[reason] in err
     assert not_pictures(drive) == others
 
 
 def test_every_reason_is_told_and_tried():
     reasons = set(KeptReason.__args__)
-    assert free_space.KEPT.keys() == reasons
+    assert command.KEPT.keys() == reasons
     assert {reason for _, reason in STAY.values()} == reasons
 
 
@@ -704,9 +705,9 @@ def test_the_labelizer_counts_the_pictures_that_are_not_here(call, drive):
     call(upload_data, drive)
     call(free_space, drive, *ALL)
     with closing(open_workspace(drive / label_file.NAME, drive, "Ada", iter)) as workspace:
-        problems = workspace.catalogue.problems
-    assert len(problems["missing"]) == 10
-    assert run_labelizer.PROBLEM_KINDS["missing"].plural == "labels without a picture"
+        found = workspace.catalogue.problems
+    assert len(found["missing"]) == 10
+    assert problems.PROBLEM_KINDS["missing"].plural == "labels without a picture"
 
 
 def test_corrections_of_a_freed_folder_are_applied(call, drive, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import path
 from common.errors import StillRecording
 from get_data import search_and_download, upload_data, upload_to_db
+from get_data.commands import upload_data as command
 from get_data.labels import ids, label_file
 from get_data.recording import journal
 from tests.conftest import document, picture, save
@@ -182,7 +183,7 @@ def test_an_interrupted_upload_ends_with_130_and_without_a_traceback(call, drive
     def interrupt(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(upload_data, "upload", interrupt)
+    monkeypatch.setattr(command, "upload", interrupt)
     code, out, err = call(upload_data, drive)
     assert (code, out) == (130, None)
     assert err.splitlines()[-1] == "interrupted"

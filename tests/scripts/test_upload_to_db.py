@@ -10,7 +10,7 @@ import pytest
 import path
 from common.errors import Declined
 from get_data import search_and_download, upload_data, upload_to_db
-from get_data.cli import process
+from get_data.cli import people
 from get_data.database.local.label_index import SqliteIndex
 from get_data.labels import label_file
 from tests.conftest import document
@@ -67,8 +67,8 @@ def test_a_tombstone_has_the_reason_and_the_user(call, fetched, home):
     assert {
         tombstone.img_id: (tombstone.reason, tombstone.removed_by) for tombstone in found.values()
     } == {
-        drive_label(4)["img_id"]: ("replaced", process.login_name()),
-        drive_label(5)["img_id"]: ("deleted", process.login_name()),
+        drive_label(4)["img_id"]: ("replaced", people.login_name()),
+        drive_label(5)["img_id"]: ("deleted", people.login_name()),
     }
 
 

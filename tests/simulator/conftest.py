@@ -2,7 +2,8 @@
 
 import pytest
 
-from car.simulator.track import TRACKS, load_track
+from car.constants import TRACKS
+from car.simulator.track import load_track
 
 
 @pytest.fixture(params=TRACKS)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from car.constants import TRACKS
 from car.interfaces import Command
-from car.simulator.track import TRACKS
 from get_data.labels.classes import Classes
 from tests.simulator.worlds import MAX_THROTTLE, follow_driver, world_at_rest
 

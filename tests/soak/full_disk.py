@@ -35,7 +35,8 @@ BLOCK_BYTES = 4096
 RUN_MANUAL_WITHOUT_LIMIT = [
     "-c",
     "import functools; from get_data import run_manual; from get_data.cli import process; "
-    "run_manual.Recorder = functools.partial(run_manual.Recorder, min_free_bytes=0); "
+    "from get_data.commands import run_manual as command; "
+    "command.Recorder = functools.partial(command.Recorder, min_free_bytes=0); "
     "raise SystemExit(process.run(run_manual.main))",
 ]
 

@@ -9,7 +9,7 @@ from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.errors import RequestRejected
 from get_data.database.es_utils.search import search_json
 from get_data.database.search.summaries import DriveKey, DriveNumbers, Summary, merge
-from get_data.labels.schema import MAX_CLASSES, NOT_PEOPLE
+from get_data.labels.constants import MAX_CLASSES, NOT_PEOPLE
 
 _PAGE_SIZE = 100  # rows; each costs the server some 300 kB for the exact number of its pictures
 _EXACT_UP_TO = 40_000  # pictures of a row; beyond, Elasticsearch estimates their number

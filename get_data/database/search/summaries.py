@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from common.times import parse_time
-from get_data.labels.schema import AUTO, NOT_PEOPLE
+from get_data.labels.constants import AUTO, NOT_PEOPLE
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -18,8 +18,9 @@ from typing import Any
 from common.errors import InputError
 from common.progress import Progress
 from common.times import to_microseconds
+from get_data.labels.constants import NOBODY, PARTS, SESSION_KEYS
 from get_data.labels.drives import MIN_PAUSE_S, DriveKey, drive_key, group_by_drive, time_of
-from get_data.labels.schema import NOBODY, PARTS, RESERVED, SESSION_KEYS, Document
+from get_data.labels.schema import RESERVED, Document
 from get_data.labels.unicode_forms import file_name_key
 from get_data.labels.values import steering_of, throttle_of
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import path
 from common.progress import Progress
-from get_data.labels.schema import PILOT
+from get_data.labels.constants import PILOT
 from get_data.sets.exporting.pictures import place_pictures
 from get_data.sets.exporting.samples import ExportSet, Frame, Sample
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from get_data.labels.schema import NOBODY, Document
+from get_data.labels.constants import NOBODY
+from get_data.labels.schema import Document
 from get_data.sets.importing.original_labels import read_time_text
 from get_data.sets.importing.records import (
     SOURCE_FILE,

@@ -8,13 +8,12 @@ from get_data.labels import label_file
 from get_data.recording import journal
 from get_data.sets.importing import original_labels, tub_v1, tub_v2
 from get_data.sets.importing.bare_pictures import BarePictures
+from get_data.sets.importing.format_names import ORIGINAL, PICTURES, TUB
 from get_data.sets.importing.original_labels import OriginalLabels
 from get_data.sets.importing.records import PICTURE_SUFFIXES, Source
 from get_data.sets.importing.tub_v1 import TubV1
 from get_data.sets.importing.tub_v2 import TubV2
 
-TUB, ORIGINAL, PICTURES = "tub", "42ai", "pictures"
-FORMATS = (TUB, ORIGINAL, PICTURES)
 _TUBS_SHOWN = 5
 
 

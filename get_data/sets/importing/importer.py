@@ -11,9 +11,10 @@ import msgspec
 from common.errors import InputError
 from common.times import from_microseconds
 from get_data.labels.classes import Classes, direction_bins, speed_bins
+from get_data.labels.constants import AUTO
 from get_data.labels.ids import format_img_id, sha256
 from get_data.labels.picture_file import NotAPicture
-from get_data.labels.schema import AUTO, Document
+from get_data.labels.schema import Document
 from get_data.recording import journal
 from get_data.recording.recorder import Recorder
 from get_data.recording.wire import Origin

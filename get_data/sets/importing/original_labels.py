@@ -16,7 +16,8 @@ from common import strict_json
 from common.errors import InputError
 from common.times import parse_time, to_microseconds
 from get_data.labels import ids, label_file
-from get_data.labels.schema import AUTO, MAX_CLASSES, SESSION_KEYS, Document
+from get_data.labels.constants import AUTO, MAX_CLASSES, SESSION_KEYS
+from get_data.labels.schema import Document
 from get_data.sets.importing.records import (
     SOURCE_FILE,
     BadValue,

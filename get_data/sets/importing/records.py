@@ -15,8 +15,9 @@ from typing import Any, Protocol
 from common import strict_json
 from common.errors import InputError
 from common.links import check_not_link, open_file, resolve_picture
+from get_data.labels.constants import AUTO
 from get_data.labels.picture_file import MAX_BYTES, NotAPicture
-from get_data.labels.schema import AUTO, RESERVED, Document
+from get_data.labels.schema import RESERVED, Document
 from get_data.labels.validation import custom_key_fault, is_custom_value
 
 SOURCE_FILE = "source_file"

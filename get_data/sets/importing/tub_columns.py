@@ -6,7 +6,8 @@ Source: donkeycar 5.3.0, `parts/tub_v2.py`, `parts/datastore.py` and `templates/
 from collections.abc import Mapping
 from typing import Any
 
-from get_data.labels.schema import AUTO, PILOT, Document
+from get_data.labels.constants import AUTO, PILOT
+from get_data.labels.schema import Document
 from get_data.sets.importing.records import (
     SOURCE_FILE,
     BadValue,

@@ -1,0 +1,1 @@
+"""What each script does, once its options are read."""
