@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, settings
 
 from get_data.cli import process
 from get_data.database.es_utils import settings as es_settings
@@ -41,8 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Let signals reach the programs under test, even if tests were started by nohup or `&`.
 
-    Python processes are forked from now on, except for the workers of pytest-xdist.
+    Python processes are forked from now on, except for the workers of pytest-xdist. No property
+    has a time limit.
     """
+    settings.register_profile(
+        "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("patient")
     if not getattr(config.option, "numprocesses", None):
         forked.install()
     signal.signal(signal.SIGINT, signal.default_int_handler)
