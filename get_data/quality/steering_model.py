@@ -103,7 +103,7 @@ def _fit_features(grey: NDArray[np.uint8], rows: Rows) -> _Features:
     pixels = _shrink(grey[sample])
     mirrored = pixels.reshape(-1, height, width)[:, :, ::-1].reshape(pixels.shape)
     even, odd = (pixels + mirrored) / 2, (pixels - mirrored) / 2
-    mean = even.mean(0)
+    mean = np.asarray(even.mean(0), np.float32)
     even -= mean
     found = [_principal_components(np.asarray(part, np.float32)) for part in (even, odd)]
     # Of both parts together those components that vary most.

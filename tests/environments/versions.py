@@ -3,7 +3,8 @@
     python -m tests.environments.versions -q -n 2 -m "not slow and not servers and not browser"
 
 The arguments are pytest's. Oldest means the lowest version of each package that a requirements file
-names, on the oldest Python; newest means what an installation gets today, on the newest Python.
+names, on the oldest Python; newest means what an installation gets today, on the newest Python,
+whose packages may have other types as well: there mypy runs first.
 Both environments are created anew each time: uv caches downloads, so this takes seconds, and a kept
 environment would soon not be the newest.
 """
@@ -32,11 +33,12 @@ class Environment:
     folder: Path
     python: str
     resolution: str
+    checks_types: bool = False
 
 
 ENVIRONMENTS = (
     Environment(path.ROOT / ".venv-lowest", "3.11", "lowest-direct"),
-    Environment(path.ROOT / ".venv-newest", "3.13", "highest"),
+    Environment(path.ROOT / ".venv-newest", "3.13", "highest", checks_types=True),
 )
 
 
@@ -56,8 +58,12 @@ def main(pytest_arguments: Sequence[str]) -> int:
             continue
         _say(f"Python {environment.python}, {environment.resolution} versions")
         python = environment.folder / "bin" / "python"
-        tests = [python, "-m", "pytest", *pytest_arguments]
-        failed |= subprocess.run(tests, cwd=path.ROOT, check=False).returncode != 0
+        commands = [["pytest", *pytest_arguments]]
+        if environment.checks_types:
+            commands.insert(0, ["mypy"])
+        for command in commands:
+            ran = subprocess.run([python, "-m", *command], cwd=path.ROOT, check=False)
+            failed |= ran.returncode != 0
     return int(failed)
 
 
