@@ -5,9 +5,10 @@
 # make check  lint, types and the quick tests, without a server or a browser
 # make versions  the quick tests with the lowest and with the newest packages that are allowed
 # make fresh  demo and all tests on a bare Debian 12 and 13, as root, an hour; SUITE=trixie for one
-# make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored
-# make soak   the promises at full length, every order of events included, some hours; a soak that
-#             was killed goes on
+# make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored, NODES=3 makes
+#             Elasticsearch a cluster
+# make soak   the promises at full length, every order of events and a cluster of three nodes
+#             included, some hours; a soak that was killed goes on
 # make bench  the figures of tests/benchmarks/README.md
 # make lock   the versions and hashes in locks/, chosen anew within the ranges of requirements*.txt
 # make clean  removes the environment, and the demo with its drives and its database
@@ -23,6 +24,8 @@ NODE := $(BIN)/node
 PAGES := "get_data/**/*.{js,ts,css,html}" "*.mjs"
 # twice as many as the two cores of a small machine: tests wait more than they compute
 WORKERS := 4
+# what a label index promises, tried once more on a cluster
+CLUSTERED := tests/label_index tests/test_differential.py tests/test_search_answers.py tests/test_growing.py
 # whose workers need what pytest has compiled, each 12 seconds of computing
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 QUICK := -q -n 2 -m "not slow and not servers and not browser"
@@ -54,10 +57,11 @@ lint: $(READY_TO_LINT)
 	$(NODE) node_modules/prettier/bin/prettier.cjs --cache --log-level warn --check $(PAGES)
 
 servers: $(READY_TO_TEST)
-	@$(BIN)/python -m tests.servers $(if $(DATA),--data $(DATA))
+	@$(BIN)/python -m tests.servers $(if $(DATA),--data $(DATA)) $(if $(NODES),--nodes $(NODES))
 
 soak: $(READY_TO_TEST)
 	$(BIN)/python -m pytest -n 2 tests/model --every-order
+	$(BIN)/python -m pytest -n 2 -m servers $(CLUSTERED) --nodes 3 --shards 12
 	$(BIN)/python -m tests.soak
 
 bench: $(READY_TO_TEST)

@@ -1,10 +1,13 @@
 """The mapping of an index: complete, checked, and extended when it is from an earlier version."""
 
 import json
+import re
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+import path
 from common.errors import DatabaseError, InputError
 from get_data.database.es_utils import bulk, mapping
 from get_data.database.es_utils.added_fields import index_again
@@ -14,18 +17,24 @@ from get_data.labels import schema
 from get_data.labels.custom_fields import field_term
 from get_data.labels.schema import INDEX_TYPES
 from tests.es_utils.helpers import open_index, put_raw
-from tests.helpers.index_labels import SAMPLE, fingerprint_of, search, uploaded_label
+from tests.helpers.index_labels import (
+    SAMPLE,
+    fingerprint_of,
+    fingerprints_of,
+    search,
+    uploaded_label,
+)
 
 
 def test_every_field_of_a_label_has_its_type():
     properties = mapping.label_index()["mappings"]["properties"]
-    for path, kind in INDEX_TYPES.items():
+    for field, kind in INDEX_TYPES.items():
         found = {"properties": properties}
-        for step in path.split("."):
+        for step in field.split("."):
             found = found["properties"][step]
         expected = {"keyword+text": "keyword", "date": "date_nanos"}.get(kind, kind)
-        assert found["type"] == expected, path
-        assert ("text" in found.get("fields", {})) == (kind == "keyword+text"), path
+        assert found["type"] == expected, field
+        assert ("text" in found.get("fields", {})) == (kind == "keyword+text"), field
 
 
 @pytest.mark.servers
@@ -40,6 +49,65 @@ def test_an_index_created_here_fits(index, cluster, name):
     properties = indices[name]["mappings"]["properties"]
     assert properties.keys() == mapping.label_index()["mappings"]["properties"].keys()
     assert indices[name]["mappings"]["_meta"] == {"label_version": mapping.LABEL_VERSION}
+
+
+@pytest.mark.servers
+def test_an_index_has_the_shards_that_the_settings_name_when_it_is_created(settings, cluster, name):
+    parts = [replace(settings, shards=shards) for shards in (3, 2, None)]
+    for number, part in enumerate(parts):
+        with open_index(part) as index:
+            index.check(writing=True)
+            index.create(SAMPLE[number : number + 1])
+            assert ("with 3 instead of PATATE_ES_SHARDS=2" in index.notice) == (number == 1)
+    _, indices = cluster.ask("GET", f"/{name}/_settings")
+    assert indices[name]["settings"]["index"]["number_of_shards"] == "3"
+    with open_index(settings) as index:
+        index.refresh()
+        assert fingerprints_of(search(index)) == fingerprints_of(SAMPLE[:3])
+
+
+@pytest.mark.servers
+def test_an_administrator_may_create_the_index_by_the_requests_that_are_printed(
+    settings, cluster, name
+):
+    with open_index(replace(settings, shards=2)) as index:
+        assert index.update(dry_run=False) == []  # the first upload creates it
+        requests = index.update(dry_run=True)
+    for request, created in zip(requests, [name, f"{name}-gone"], strict=True):
+        method, path, body = request.split(" ", 2)
+        assert (method, path) == ("PUT", created)
+        assert cluster.ask(method, f"/{path}", json.loads(body))[0] == 200
+    with open_index(settings) as index:
+        index.check(writing=True)
+        assert (index.notice, index.update(dry_run=True)) == ("", [])
+        index.create(SAMPLE)
+        index.refresh()
+        assert fingerprints_of(search(index)) == fingerprints_of(SAMPLE)
+
+
+@pytest.mark.servers
+def test_an_index_is_split_by_the_requests_of_the_document(settings, cluster, name):
+    page = (path.ROOT / "docs" / "team_database.md").read_text()
+    section = page.split("### More shards\n")[1].split("\n###")[0]
+    requests = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+    assert len(requests) == 4
+    with open_index(settings) as index:
+        index.check(writing=True)
+        index.create(SAMPLE)
+    for request in requests:
+        method, where, *body = re.sub(r"\blabels\b", name, request).split(" ", 2)
+        assert cluster.ask(method, f"/{where}", *map(json.loads, body))[0] == 200
+    try:
+        with open_index(settings) as index:
+            index.check(writing=True)
+            later = [uploaded_label(20), uploaded_label(21)]
+            index.create(later)
+            index.remove([fingerprint_of(later[0])])
+            index.refresh()
+            left = fingerprints_of([*SAMPLE, later[1]])
+            assert fingerprints_of(search(index)) == left
+    finally:
+        cluster.ask("DELETE", f"/{name}-12")
 
 
 def put_earlier_index(cluster, name):

@@ -32,6 +32,10 @@ def test_settings_are_read_from_the_environment():
         ("PATATE_ES_INDEX", "../labels"),
         ("PATATE_ES_INDEX", "_all"),
         ("PATATE_ES_INDEX", "labels*"),
+        *(
+            ("PATATE_ES_SHARDS", text)
+            for text in ("0", "1025", "-1", "2.0", "1_2", " 3", "٣", "all")
+        ),
         ("PATATE_ES_CA_CERTS", "/no/such/file.pem"),
         ("PATATE_ES_CA_CERTS", __file__),
         ("PATATE_ES_USER_ID", ""),

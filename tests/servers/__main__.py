@@ -19,6 +19,7 @@ from get_data.cli import arguments, exit_codes, output, process
 from tests.environments import readers
 from tests.pi import libraries, namespace, pulses, wheels
 from tests.servers import fetch, needs
+from tests.servers.cluster import ElasticsearchCluster
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.fetching import Missing
 from tests.servers.server import Server
@@ -35,6 +36,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="folder to keep pictures and labels in"
     )
+    parser.add_argument(
+        "--nodes", type=int, default=1, metavar="N", help="nodes of Elasticsearch (default: 1)"
+    )
     parser.add_argument("--fetch", action="store_true", help="only fetch what the tests use")
     return parser.parse_args(argv)
 
@@ -48,17 +52,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     needs.require(fetch.needed(fetch.ELASTICSEARCH_8))
     with ExitStack() as running:
         output.print_message("Starting Elasticsearch and versitygw (about ten seconds)")
-        elasticsearch = running.enter_context(Elasticsearch(folder=_below(args.data, "labels")))
+        folder = _below(args.data, "labels")
+        nodes = (
+            [running.enter_context(Elasticsearch(folder=folder))]
+            if args.nodes == 1
+            else running.enter_context(ElasticsearchCluster(folder=folder, nodes=args.nodes)).nodes
+        )
         s3 = running.enter_context(Versity(_below(args.data, "pictures")))
         if not (s3.folder / "buckets" / BUCKET).exists():
             s3.gateway.make_bucket(BUCKET)
-        variables = s3.gateway.environment(BUCKET) | elasticsearch.cluster.environment(INDEX)
+        variables = s3.gateway.environment(BUCKET) | nodes[0].cluster.environment(INDEX)
         with suppress(KeyboardInterrupt):  # whoever reads the first line may end both
             output.write_stdout(_exports(variables))
             output.print_message(
                 "Both are running. Paste the lines above into another terminal; Ctrl-C stops both."
             )
-            _watch(elasticsearch, s3)
+            _watch(*nodes, s3)
     output.print_message(
         f"Both stopped; their data are in {args.data}"
         if args.data

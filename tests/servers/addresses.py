@@ -36,7 +36,7 @@ class Cluster:
     """A running Elasticsearch; writer and searcher have the rights of the project's roles.
 
     `restricted` is a writer who may not add fields to an index. `ca` is the file of its private
-    certificate authority, "" without https.
+    certificate authority, "" without https. Indices of labels are created with as many `shards`.
     """
 
     url: str
@@ -45,6 +45,7 @@ class Cluster:
     writer: Login
     searcher: Login
     restricted: Login
+    shards: int = 1
 
     def environment(self, index: str, login: Login | None = None) -> dict[str, str]:
         """Return the variables that lead the scripts here, as the writer or as `login`."""
@@ -55,6 +56,7 @@ class Cluster:
             "PATATE_ES_CA_CERTS": self.ca,
             "PATATE_ES_USER_ID": login.name,
             "PATATE_ES_USER_PWD": login.secret,
+            "PATATE_ES_SHARDS": str(self.shards) if self.shards > 1 else "",
         }
         return {name: value for name, value in variables.items() if value}
 

@@ -35,6 +35,8 @@ class Elasticsearch(Server):
     """An Elasticsearch of one node on 127.0.0.1, with an admin, writers and a searcher.
 
     With `quick_start` the JVM compiles for a quick start, which halves the CPU time of short runs.
+    With `nodes`, the ports at which all nodes of a cluster speak to each other, it is the one of
+    `number` among them.
     """
 
     roles = (*Server.roles, "restricted")
@@ -48,8 +50,11 @@ class Elasticsearch(Server):
         heap_mb: int = 512,
         https: bool = False,
         quick_start: bool = True,
+        nodes: Sequence[int] = (),
+        number: int = 0,
     ) -> None:
         self.name = f"elasticsearch-{version}"
+        self._nodes, self._number = nodes, number
         self._home = fetch.elasticsearch(version)
         self._java = fetch.java_for(version)
         self._heap_mb = heap_mb
@@ -66,6 +71,14 @@ class Elasticsearch(Server):
             url=f"http{'s' if self._https else ''}://127.0.0.1:{self.port}",
             ca=str(self.folder / "ca.pem") if self._https else "",
             **self.logins(),
+        )
+
+    @property
+    def _health(self) -> str:
+        """What a cluster that can be used waits for."""
+        nodes = len(self._nodes)
+        return (
+            f"wait_for_status=green&wait_for_nodes={nodes}" if nodes else "wait_for_status=yellow"
         )
 
     def prepare(self) -> None:
@@ -104,7 +117,7 @@ class Elasticsearch(Server):
     def is_ready(self) -> bool:
         """Return whether it answers and has recovered its data."""
         try:
-            status, _ = self.cluster.ask("GET", "/_cluster/health?wait_for_status=yellow")
+            status, _ = self.cluster.ask("GET", f"/_cluster/health?{self._health}")
         except (OSError, HTTPException):
             return False
         return status == 200
@@ -137,10 +150,9 @@ class Elasticsearch(Server):
 
     def _settings(self) -> str:
         settings = {
-            "discovery.type": "single-node",
             "network.host": "127.0.0.1",
             "http.port": self.port,
-            "transport.port": 0,
+            **self._membership(),
             "path.data": self.folder / "data",
             "path.logs": self.folder / "logs",
             "cluster.max_shards_per_node": 5000,
@@ -158,6 +170,19 @@ class Elasticsearch(Server):
                 "xpack.security.http.ssl.certificate": "node.pem",
             }
         return "".join(f"{name}: {value}\n" for name, value in settings.items())
+
+    def _membership(self) -> dict[str, object]:
+        """Return the settings that make this a server of its own, or one node of a cluster."""
+        if not self._nodes:
+            return {"discovery.type": "single-node", "transport.port": 0}
+        return {
+            "node.name": f"node-{self._number}",
+            "transport.port": self._nodes[self._number],
+            "discovery.seed_hosts": json.dumps([f"127.0.0.1:{port}" for port in self._nodes]),
+            "cluster.initial_master_nodes": json.dumps(
+                [f"node-{number}" for number in range(len(self._nodes))]
+            ),
+        }
 
     def _certify(self, config: Path) -> None:
         """Create a private authority, `ca.pem`, and a certificate for the node."""

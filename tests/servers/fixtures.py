@@ -6,11 +6,12 @@ index or a bucket of its own (`addresses.new_name`, `Gateway.make_bucket`); one 
 a server starts its own.
 """
 
+import dataclasses
 import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ import pytest
 
 from tests.servers import fetch
 from tests.servers.addresses import Cluster, Gateway
+from tests.servers.cluster import ElasticsearchCluster
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.fetching import Missing
 from tests.servers.server import Server
@@ -60,9 +62,9 @@ def elasticsearch_9(pytestconfig: pytest.Config) -> Cluster:
 def s3(pytestconfig: pytest.Config) -> Gateway:
     """An S3 without buckets, shared by all tests."""
 
-    def start(life: Path) -> tuple[Server, Gateway]:
+    def start(life: Path) -> tuple[Sequence[Server], Gateway]:
         server = Versity(life=life).start()
-        return server, server.gateway
+        return [server], server.gateway
 
     return _shared(pytestconfig, "s3", Gateway, start)
 
@@ -76,9 +78,15 @@ def https_elasticsearch(request: pytest.FixtureRequest, pytestconfig: pytest.Con
 
 
 def _elasticsearch(config: pytest.Config, version: str, *, https: bool = False) -> Cluster:
-    def start(life: Path) -> tuple[Server, Cluster]:
-        server = Elasticsearch(version, life=life, https=https).start()
-        return server, server.cluster
+    nodes, shards = config.getoption("nodes"), config.getoption("shards")
+
+    def start(life: Path) -> tuple[Sequence[Elasticsearch], Cluster]:
+        servers = (
+            [Elasticsearch(version, life=life, https=https).start()]
+            if nodes == 1
+            else ElasticsearchCluster(version, nodes=nodes, life=life, https=https).start().nodes
+        )
+        return servers, dataclasses.replace(servers[0].cluster, shards=shards)
 
     name = f"elasticsearch-{version}" + "-https" * https
     return _shared(config, name, Cluster, start)
@@ -88,7 +96,7 @@ def _shared(
     config: pytest.Config,
     name: str,
     kind: type[Address],
-    start: Callable[[Path], tuple[Server, Address]],
+    start: Callable[[Path], tuple[Sequence[Server], Address]],
 ) -> Address:
     """Return the address of a running server; the first caller starts it."""
     folder = config.stash[_FOLDER]
@@ -96,10 +104,16 @@ def _shared(
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not address_file.exists():
-            server, address = start(folder / "life")
-            _started.append(server)
+            servers, address = start(folder / "life")
+            _started.extend(servers)
             address_file.write_bytes(msgspec.json.encode(address))
     return msgspec.json.decode(address_file.read_bytes(), type=kind)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--nodes` and `--shards`, with which the shared Elasticsearch is a larger cluster."""
+    parser.addoption("--nodes", type=int, default=1, help="nodes of each shared Elasticsearch")
+    parser.addoption("--shards", type=int, default=1, help="parts of each index of labels on it")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -130,9 +144,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the servers and remove the folder of the run; a worker leaves them to the others."""
+    for server in _started:  # what ends them is the pipe
+        server.leave()
     if _HOLD not in config.stash:
-        for server in _started:
-            server.leave()
         return
     folder = config.stash[_FOLDER]
     os.close(config.stash[_HOLD])

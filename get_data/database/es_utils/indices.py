@@ -11,11 +11,14 @@ from get_data.database.es_utils import added_fields, mapping
 from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.errors import RequestRejected
 from get_data.database.es_utils.query import Gaps
-from get_data.database.es_utils.settings import INDEX, USER_ID, Settings
+from get_data.database.es_utils.settings import INDEX, SHARDS, USER_ID, Settings
 from get_data.database.search.search_query import SearchQuery
 
 _READER_PRIVILEGES = ("read", "view_index_metadata")
 _WRITER_PRIVILEGES = (*_READER_PRIVILEGES, "create_doc", "delete", "maintenance")
+
+
+_COMPARED = "*.mappings,*.settings.index.sort,*.settings.index.number_of_shards"
 
 
 class Indices:
@@ -34,7 +37,7 @@ class Indices:
         self._settings = settings
         self._client = client
         self._definitions = {
-            self.labels: mapping.label_index(),
+            self.labels: mapping.label_index(settings.shards or 1),
             self.tombstones: mapping.tombstone_index(),
         }
         self.lacking: frozenset[str] = frozenset()
@@ -80,6 +83,7 @@ class Indices:
             if actual := self._fetch_definition(index):
                 self._check_version(index, actual)
                 self._complete(index, actual)
+                self._compare_shards(index, actual)
             else:
                 try:
                     self._client.request_json("PUT", f"/{index}", self._definitions[index])
@@ -108,9 +112,7 @@ class Indices:
             DatabaseError: it exists and does not fit.
         """
         try:
-            definitions = self._client.request_json(
-                "GET", f"/{index}", filter_path="*.mappings,*.settings.index.sort"
-            )
+            definitions = self._client.request_json("GET", f"/{index}", filter_path=_COMPARED)
         except RequestRejected as error:
             if error.is_missing_index:
                 return None
@@ -151,7 +153,8 @@ class Indices:
     def update(self, *, dry_run: bool) -> list[str]:
         """Add the fields that the indices lack, and return the requests that do.
 
-        With `dry_run` nothing is changed. An index that does not exist needs nothing.
+        With `dry_run` nothing is changed, and an index that does not exist yet has the request
+        that creates it; otherwise the first upload creates it.
 
         Raises:
             DatabaseError: an index does not fit, or the login may not change it.
@@ -160,6 +163,8 @@ class Indices:
         for index, definition in self._definitions.items():
             actual = self._fetch_definition(index)
             if actual is None:
+                if dry_run:
+                    requests.append(_request(f"PUT {index}", definition))
                 continue
             self._check_version(index, actual)
             if addition := mapping.missing_fields(definition, actual):
@@ -213,6 +218,15 @@ class Indices:
                 f"should add them once: {self._remedy(index, addition)}"
             )
 
+    def _compare_shards(self, index: str, actual: mapping.Definition) -> None:
+        """Tell that an index keeps the number of shards that it was created with."""
+        shards = mapping.shards(actual)
+        if index == self.labels and self._settings.shards not in (None, shards):
+            self._notices[SHARDS] = (
+                f"{self._settings.name} was created with {shards} instead of {SHARDS}="
+                f"{self._settings.shards} shards; docs/team_database.md tells how it gets more"
+            )
+
     def _remedy(self, index: str, addition: mapping.Definition) -> str:
         """Return what an administrator does to complete an index."""
         by_script = "upload_data.py --update-index"
@@ -243,7 +257,12 @@ class Indices:
 
 
 def _mapping_request(index: str, addition: mapping.Definition) -> str:
-    return f"PUT {index}/_mapping {msgspec.json.encode(addition).decode()}"
+    return _request(f"PUT {index}/_mapping", addition)
+
+
+def _request(operation: str, body: mapping.Definition) -> str:
+    """Return a request as Kibana's console takes it."""
+    return f"{operation} {msgspec.json.encode(body).decode()}"
 
 
 def _find_incompatibility(expected: mapping.Definition, actual: Sequence[Mapping[str, Any]]) -> str:

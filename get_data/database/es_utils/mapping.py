@@ -39,11 +39,11 @@ _NO_DYNAMIC_FIELDS = {"dynamic": "false"}
 Definition = Mapping[str, Any]  # mappings and settings, as in `PUT /<index>`
 
 
-def label_index() -> Definition:
-    """Return the definition of the index of the labels."""
+def label_index(shards: int = 1) -> Definition:
+    """Return the definition of the index of the labels, in as many parts."""
     sort = {"field": list(ORDER), "order": list(ORDER.values())}
     return {
-        "settings": {"index": {"number_of_shards": 1, "sort": sort}},
+        "settings": {"index": {"number_of_shards": shards, "sort": sort}},
         "mappings": {
             "_meta": {"label_version": LABEL_VERSION},
             "date_detection": False,
@@ -79,6 +79,11 @@ def missing_paths(actual: Definition) -> frozenset[str]:
     expected = label_index()["mappings"]["properties"]
     missing = _missing_properties(expected, actual.get("mappings", {}).get("properties", {}))
     return frozenset(_leaf_paths(missing, "")) - {CUSTOM_TERMS}
+
+
+def shards(actual: Definition) -> int:
+    """Return in how many parts an index was created."""
+    return int(actual["settings"]["index"]["number_of_shards"])
 
 
 def is_newer(actual: Definition) -> bool:

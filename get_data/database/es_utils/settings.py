@@ -13,24 +13,32 @@ from get_data.database import address
 
 URL = "PATATE_ES_URL"
 INDEX = "PATATE_ES_INDEX"
+SHARDS = "PATATE_ES_SHARDS"
 CA_CERTS = "PATATE_ES_CA_CERTS"
 USER_ID = "PATATE_ES_USER_ID"
 USER_PWD = "PATATE_ES_USER_PWD"
 
 DEFAULT_INDEX = "labels"
 
+_MAX_SHARDS = 1024  # of one index, unless the server is told otherwise
 _INDEX_NAME = "[a-z0-9][a-z0-9._-]{0,199}"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """An index on an Elasticsearch server, and the login. The repr leaves the password out."""
+    """An index on an Elasticsearch server, and the login. The repr leaves the password out.
+
+    Attributes:
+        shards: in how many parts the index of the labels is created; None is one, and says nothing
+            of an index that exists.
+    """
 
     url: str
     index: str = DEFAULT_INDEX
     ca_certs: Path | None = None
     user: str = ""
     password: str = field(default="", repr=False)
+    shards: int | None = None
 
     @property
     def name(self) -> str:
@@ -64,7 +72,17 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         _check_certificates(path.expand_user(ca_certs)) if ca_certs else None,
         user,
         password,
+        _parse_shards(environment.get(SHARDS, "")),
     )
+
+
+def _parse_shards(text: str) -> int | None:
+    if not text:
+        return None
+    # not int(), which takes "1_2" and digits of any script
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= _MAX_SHARDS:
+        raise InputError(f"{SHARDS} is {text!r}; use a whole number from 1 to {_MAX_SHARDS}")
+    return int(text)
 
 
 def _is_utf_8(text: str) -> bool:
