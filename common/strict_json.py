@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from common.errors import InputError
 
-_LARGEST_INTEGER = 2**63 - 1
-_DIGITS = len(str(_LARGEST_INTEGER))
+LARGEST_INTEGER = 2**63 - 1  # and its negative are the limits of whole numbers
+
+_DIGITS = len(str(LARGEST_INTEGER))
 _BLANK = frozenset(" \t\n\r")
 
 
@@ -32,6 +33,13 @@ def read_bytes(path: Path, description: str, *, max_bytes: float = math.inf) -> 
         InputError: it cannot be read, it has more than `max_bytes`, or it is a pipe or a device,
             which may never end.
     """
+    with open_file(path, description, max_bytes=max_bytes) as file:
+        return file.read()
+
+
+@contextmanager
+def open_file(path: Path, description: str, *, max_bytes: float = math.inf) -> Iterator[BinaryIO]:
+    """Open a file for the block, which reads it; raises as `read_bytes`."""
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder, not {description}")
@@ -41,11 +49,16 @@ def read_bytes(path: Path, description: str, *, max_bytes: float = math.inf) -> 
             raise InputError(
                 f"{path} is too large for {description}, which has {max_bytes:,} bytes at most"
             )
-        return path.read_bytes()
+        file = path.open("rb")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path} does not exist") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from error
+    with file:
+        try:
+            yield file
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def parse(raw: bytes, source: str) -> Any:
@@ -182,7 +195,7 @@ def _float(text: str) -> float:
 def _integer(text: str) -> int:
     if len(text) < _DIGITS:
         return int(text)
-    if len(text) > _DIGITS + 1 or abs(int(text)) > _LARGEST_INTEGER:
+    if len(text) > _DIGITS + 1 or abs(int(text)) > LARGEST_INTEGER:
         raise _NotAccepted(f"the number {text[:20]} is too large")
     return int(text)
 

@@ -7,11 +7,11 @@ import secrets
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 IMG_ID_FORMAT = "%Y%m%dT%H-%M-%S-%f"
 _IMG_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{6})", re.ASCII)
-_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 def format_img_id(captured: datetime) -> str:
@@ -39,16 +39,28 @@ def new_session_id(started: datetime) -> str:
 
 def fingerprint(img_id: str, annotation: Mapping[str, Any]) -> str:
     """Return the MD5 that identifies a label: picture, author, classes and their numbers."""
-    sextuple = [
+    return annotation_fingerprint(
         img_id,
-        unicodedata.normalize("NFC", annotation["created_by"]),
+        annotation["created_by"],
         annotation["label_direction"],
         annotation["label_speed"],
         annotation["nb_dir"],
         annotation["nb_speed"],
-    ]
-    text = _COMPACT.encode(sextuple)
+    )
+
+
+def annotation_fingerprint(
+    img_id: str, created_by: str, label_direction: int, label_speed: int, nb_dir: int, nb_speed: int
+) -> str:
+    """Return the MD5 of the compact JSON of these six, with the author in NFC."""
+    numbers = f"{label_direction},{label_speed},{nb_dir},{nb_speed}"
+    text = f"[{json.dumps(img_id)},{_author_json(created_by)},{numbers}]"
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _author_json(created_by: str) -> str:
+    return json.dumps(unicodedata.normalize("NFC", created_by))
 
 
 def sha256(picture: bytes) -> str:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -12,7 +13,9 @@ from msgspec import Raw
 from common import strict_json
 from common.atomic_files import atomic_write
 from common.errors import InputError
-from get_data.labels import validation
+from get_data.labels import label_lines, validation
+from get_data.labels.label_lines import NotLines
+from get_data.labels.label_reader import CheckedLabel, LabelReader
 from get_data.labels.schema import Document
 
 NAME = "labels.json"
@@ -21,47 +24,94 @@ _BEGINNING_BYTES = 4096
 _EMPTY = re.compile(rb"(\xef\xbb\xbf)?\s*(\{\s*\}\s*)?")
 
 
+class Entry(NamedTuple):
+    """An entry of a label file.
+
+    Attributes:
+        key: the id under which it is.
+        raw: its value, bytes `start` to `end` of the file.
+        start: position of the first byte.
+        end: position behind the last one.
+        label: its label, if that was found to be valid while it was read.
+        value: the parsed value, valid or not; None for a label that proved itself.
+    """
+
+    key: str
+    raw: bytes
+    start: int
+    end: int
+    label: CheckedLabel | None
+    value: Any
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether `raw` is JSON without blanks, as far as is known."""
+        return self.label is not None and self.value is None
+
+    @property
+    def content(self) -> Any:
+        """The value as parsed JSON, valid or not."""
+        return self.label.document if self.label else self.value
+
+    def check(self) -> CheckedLabel:
+        """Return the label.
+
+        Raises:
+            InputError: it is invalid, or of another picture than its entry says.
+        """
+        label = self.label or CheckedLabel(validation.parse(self.value), self.value)
+        if label.img_id != self.key:
+            raise InputError(f"its img_id is {label.img_id!r}; make them equal")
+        return label
+
+
 def read(path: Path) -> dict[str, Document]:
     """Return the labels of a file, all of them checked.
 
     Raises:
         InputError: with the file, the entry and the value.
     """
-    labels = strict_json.read(path)
+    with strict_json.open_file(path, "a JSON file") as file:
+        with suppress(NotLines, InputError):
+            return {entry.key: entry.check().document for entry in _read_lines(file)}
+        file.seek(0)
+        return _read_carefully(path, file.read())
+
+
+def _read_carefully(path: Path, raw: bytes) -> dict[str, Document]:
+    labels = strict_json.parse(raw, str(path))
     if not isinstance(labels, dict):
         raise InputError(f"{path}: not a label file: expected an object of labels by img_id")
     for img_id, document in labels.items():
-        _check(path, img_id, document)
+        _check(path, Entry(img_id, b"", 0, 0, None, document))
     return labels
 
 
-def read_each(path: Path) -> Iterator[Document]:
-    """Yield the labels of a file, each of them checked, with one of them in memory at a time.
+def iter_checked(path: Path) -> Iterator[Entry]:
+    """Yield the entries of a file, each of them checked, with one of them in memory at a time.
 
     Raises:
         InputError: with the file, the entry and the value.
     """
-    raw = strict_json.read_bytes(path, "a JSON file")
-    if raw[:_BEGINNING_BYTES].decode(errors="ignore").lstrip("\ufeff \t\r\n")[:1] != "{":
-        yield from read(path).values()  # which tells what is wrong
-        return
-    for entry in strict_json.iter_entries(raw, str(path)):
-        _check(path, entry.key, entry.value)
-        yield entry.value
+    with strict_json.open_file(path, "a JSON file") as file:
+        beginning = file.read(_BEGINNING_BYTES)
+        file.seek(0)
+        if beginning.decode(errors="ignore").lstrip("\ufeff \t\r\n")[:1] != "{":
+            _read_carefully(path, file.read())  # which tells what is wrong
+        for entry in iter_entries(file, str(path)):
+            yield entry if entry.label else entry._replace(label=_check(path, entry))
 
 
-def _check(path: Path, img_id: str, document: object) -> None:
-    """Check the label of an entry.
+def read_each(path: Path) -> Iterator[Document]:
+    """Yield the labels of a file, as `iter_checked`."""
+    return (entry.content for entry in iter_checked(path))
 
-    Raises:
-        InputError: it is invalid, or of another picture than its entry says.
-    """
+
+def _check(path: Path, entry: Entry) -> CheckedLabel:
     try:
-        label_id = validation.parse(document).img_id
+        return entry.check()
     except InputError as error:
-        raise InputError(f"{path}, entry {img_id!r}: {error}") from error
-    if label_id != img_id:
-        raise InputError(f"{path}, entry {img_id!r}: its img_id is {label_id!r}; make them equal")
+        raise InputError(f"{path}, entry {entry.key!r}: {error}") from error
 
 
 def entries(path: Path) -> Iterator[tuple[str, Raw]]:
@@ -72,9 +122,85 @@ def entries(path: Path) -> Iterator[tuple[str, Raw]]:
     Raises:
         InputError: the file cannot be read, or is no object.
     """
-    raw = strict_json.read_bytes(path, "a label file")
-    for entry in strict_json.iter_entries(raw, str(path)):
-        yield entry.key, Raw(msgspec.json.format(raw[entry.start : entry.end], indent=-1))
+    with strict_json.open_file(path, "a label file") as file:
+        for entry in iter_entries(file, str(path)):
+            line = entry.raw if entry.is_compact else msgspec.json.format(entry.raw, indent=-1)
+            yield entry.key, Raw(line)
+
+
+def iter_entries(file: BinaryIO, source: str) -> Iterator[Entry]:
+    """Yield the entries of an open label file, valid or not, with one in memory at a time.
+
+    A file that people or other tools have formatted is in memory as a whole.
+
+    Raises:
+        InputError: `strict_json.parse` does not accept it, or it is not an object.
+    """
+    count = 0
+    try:
+        for entry in _read_lines(file):
+            yield entry
+            count += 1
+    except NotLines:
+        file.seek(0)
+        raw = file.read()
+    else:
+        return
+    for found in islice(strict_json.iter_entries(raw, source), count, None):
+        content = raw[found.start : found.end]
+        yield Entry(found.key, content, found.start, found.end, None, found.value)
+
+
+def _read_lines(file: BinaryIO) -> Iterator[Entry]:
+    """Yield the entries of a file with one entry a line, as the toolkit writes it.
+
+    Raises:
+        NotLines: it is formatted otherwise, or `strict_json.parse` does not accept it.
+    """
+    reader = LabelReader()
+    previous = ""
+    seen: set[str] | None = None  # ids, once they are not in ascending order
+    end = 0
+    for count, (key, raw) in enumerate(label_lines.read(file)):
+        start = end + len('{\n"":') + len(key)
+        end = start + len(raw)
+        proven = reader.prove(raw)
+        if proven and proven.img_id == key:
+            entry = Entry(key, raw, start, end, CheckedLabel(proven), None)
+        else:
+            entry = _read_line(reader, key, raw, start, end)
+        if seen is None and key <= previous:
+            seen = _read_keys(file, count)
+        if seen is not None:
+            if key in seen:
+                raise NotLines
+            seen.add(key)
+        previous = key
+        yield entry
+
+
+def _read_line(reader: LabelReader, key: str, raw: bytes, start: int, end: int) -> Entry:
+    """Return an entry that did not prove itself a label under its own id."""
+    try:
+        value = strict_json.parse(raw, "")
+    except InputError as error:  # the whole file has to tell the line
+        raise NotLines from error
+    if not validation.is_img_id(key):  # it may be no JSON at all
+        raise NotLines
+    try:
+        label = reader.check(value)
+    except InputError:
+        return Entry(key, raw, start, end, None, value)
+    return Entry(key, raw, start, end, label, value)
+
+
+def _read_keys(file: BinaryIO, count: int) -> set[str]:
+    """Return the ids of the first entries; the file stays where it is."""
+    position = file.tell()
+    file.seek(0)
+    keys = {line.img_id for line in islice(label_lines.read(file), count)}
+    file.seek(position)
+    return keys
 
 
 def starts_like_label_file(raw: bytes) -> bool:

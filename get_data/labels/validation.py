@@ -10,9 +10,8 @@ from msgspec import UNSET
 from common import structs
 from common.errors import InputError
 from common.times import parse_time
-from get_data.labels import values
+from get_data.labels import ids, values
 from get_data.labels.custom_fields import term_text
-from get_data.labels.ids import fingerprint
 from get_data.labels.schema import (
     ELASTICSEARCH_FIELDS,
     FILE_NAME,
@@ -29,6 +28,7 @@ from get_data.labels.schema import (
 )
 
 _MAX_FILE_NAME_BYTES = 255
+_is_name = re.compile(FILE_NAME).fullmatch
 _CONTAINERS = (dict, list)
 # a scalar under one of these keys is checked by its type alone
 _TYPED_KEYS = frozenset(key for key in RESERVED if not is_flattened(key))
@@ -41,15 +41,18 @@ def parse(document: object) -> Label:
         InputError: with the path of the first bad value, what it is and what it should be.
     """
     label = structs.convert(document, Label)
-    for path, complaint in _contradictions(label, document):
+    for path, complaint in label_faults(label, values.speed_span(document)):
         raise InputError(f"{path}: {complaint}")
+    if isinstance(document, dict):
+        for path, complaint in _key_faults(document):
+            raise InputError(f"{path}: {complaint}")
     return label
 
 
 def is_file_name(name: str) -> bool:
     """Return whether a picture may have this name: a plain one, without a folder or `..`."""
     return (
-        re.fullmatch(FILE_NAME, name) is not None
+        _is_name(name) is not None
         and ".." not in name
         and len(name.encode(errors="surrogatepass")) <= _MAX_FILE_NAME_BYTES
     )
@@ -60,8 +63,11 @@ def is_img_id(text: str) -> bool:
     return re.fullmatch(IMG_ID, text) is not None and not text.endswith("\n")
 
 
-def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]:
-    """Yield path and reason of each fault that types and ranges do not show."""
+def label_faults(label: Label, span: float | None) -> Iterator[tuple[str, str]]:
+    """Yield path and reason of each fault that types and ranges do not show.
+
+    Keys that `Label` does not have are not looked at. `span`: `values.speed_span` of the label.
+    """
     if label.img_id.endswith("\n"):
         yield "img_id", "ends with a line break"
     if not is_file_name(label.file_name):
@@ -83,7 +89,14 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
             "label.label_speed",
             f"{annotation.label_speed} is not below nb_speed {annotation.nb_speed}",
         )
-    right = fingerprint(label.img_id, msgspec.structs.asdict(annotation))
+    right = ids.annotation_fingerprint(
+        label.img_id,
+        annotation.created_by,
+        annotation.label_direction,
+        annotation.label_speed,
+        annotation.nb_dir,
+        annotation.nb_speed,
+    )
     if label.label_fingerprint != right:
         yield (
             "label_fingerprint",
@@ -92,28 +105,34 @@ def _contradictions(label: Label, document: object) -> Iterator[tuple[str, str]]
                 "give a corrected label that fingerprint, and name the old one in `replaces`"
             ),
         )
-    yield from values.contradictions(annotation, values.speed_span(document))
+    yield from values.contradictions(annotation, span)
     if label.to_delete is True and label.replaces is not UNSET:
         yield "replaces", "a label to be deleted replaces nothing; give the one or the other"
     if label.replaces == label.label_fingerprint:
         yield "replaces", "names the label itself"
-    if isinstance(document, dict):
-        yield from _inner_contradictions(document)
-        for key, value in document.items():
-            if key in _TYPED_KEYS and not isinstance(value, _CONTAINERS):
-                continue
-            if key not in RESERVED and (fault := custom_key_fault(key, document)):
-                yield repr(key), fault
-            elif key not in RESERVED and not is_custom_value(value):
-                yield key, "a key of your own holds a text, a number, true, false or a list of them"
-            elif isinstance(value, _CONTAINERS) and _is_deeper(value, MAX_DEPTH):
-                yield key, f"nested too deep; {MAX_DEPTH} objects or lists in each other are enough"
-            elif (
-                is_flattened(key)
-                and not _is_plain({key: value})
-                and (fault := _flattened_fault(value, key))
-            ):
-                yield key, fault
+
+
+def _key_faults(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield the keys that no team's index takes, or whose values it does not, with the reason."""
+    yield from _inner_contradictions(document)
+    for key, value in document.items():
+        if key in _TYPED_KEYS and not isinstance(value, _CONTAINERS):
+            continue
+        if key not in RESERVED and (fault := custom_key_fault(key, document)):
+            yield repr(key), fault
+        elif key not in RESERVED and not is_custom_value(value):
+            yield key, "a key of your own holds a text, a number, true, false or a list of them"
+        elif fault := value_fault(key, value):
+            yield key, fault
+
+
+def value_fault(key: str, value: Any) -> str:
+    """Return why a team's index refuses a value under this key; "" if it accepts it."""
+    if isinstance(value, _CONTAINERS) and _is_deeper(value, MAX_DEPTH):
+        return f"nested too deep; {MAX_DEPTH} objects or lists in each other are enough"
+    if is_flattened(key) and not _is_plain({key: value}):
+        return _flattened_fault(value, key)
+    return ""
 
 
 def _is_deeper(container: dict[str, Any] | list[Any], depth: int) -> bool:

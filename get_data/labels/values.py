@@ -7,8 +7,6 @@ Labels of earlier versions have no values; a reader gets them from class and raw
 
 from collections.abc import Iterable, Iterator
 
-from msgspec import UnsetType
-
 from get_data.labels.classes import Bins, direction_bins, speed_bins
 from get_data.labels.schema import Annotation, Document
 
@@ -76,20 +74,21 @@ def read_value(annotation: object, name: str) -> float | None:
 
 def contradictions(annotation: Annotation, span: float | None) -> Iterator[tuple[str, str]]:
     """Yield path and reason of each value that is not in the bin of its class."""
-    bins = direction_bins(annotation.nb_dir)
-    yield from _outside("steering", annotation.steering, annotation.label_direction, bins)
-    if span is not None:
+    value, bins = annotation.steering, direction_bins(annotation.nb_dir)
+    if isinstance(value, float) and bins.class_of(value) != annotation.label_direction:
+        yield _contradiction("steering", value, "label_direction", annotation.label_direction, bins)
+    value = annotation.throttle
+    if span is not None and isinstance(value, float):
         bins = speed_bins(annotation.nb_speed, span)
-        yield from _outside("throttle", annotation.throttle, annotation.label_speed, bins)
+        if bins.class_of(value) != annotation.label_speed:
+            yield _contradiction("throttle", value, "label_speed", annotation.label_speed, bins)
 
 
-def _outside(
-    name: str, value: float | UnsetType, number: int, bins: Bins
-) -> Iterator[tuple[str, str]]:
-    if isinstance(value, float) and (right := bins.class_of(value)) != number:
-        class_name = "label_direction" if name == "steering" else "label_speed"
-        yield (
-            f"label.{name}",
-            f"{value} is in class {right} of {bins.count}, but label.{class_name} is {number}; "
-            "change both together",
-        )
+def _contradiction(
+    name: str, value: float, class_name: str, number: int, bins: Bins
+) -> tuple[str, str]:
+    return (
+        f"label.{name}",
+        f"{value} is in class {bins.class_of(value)} of {bins.count}, "
+        f"but label.{class_name} is {number}; change both together",
+    )

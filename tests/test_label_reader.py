@@ -1,0 +1,350 @@
+"""Labels are read in one of two ways, quick or careful, that nobody can tell apart."""
+
+import contextlib
+import itertools
+import json
+import re
+import unicodedata
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import strict_json
+from common.errors import InputError
+from get_data.labels import edits, ids, label_file, validation
+from get_data.labels.label_reader import LabelReader
+from tests.conftest import document
+from tests.helpers.made_up_json import examples, mutated, torn
+
+OWN = {"weather": "sunny", "lap": 3, "tags": ["a", 1, 0.5, True, None], "é😀": None, "a.b": 0.5}
+DRIVE = [
+    document(number, steering=0.4 * number - 0.8, created_by=author, **own)
+    for number, author, own in (
+        (0, "auto", {}),
+        (1, "auto", {}),
+        (2, "Zoé", OWN),
+        (3, "auto", OWN),
+        (4, "auto", {}),
+    )
+]
+LABELS = {label["img_id"]: label for label in DRIVE}
+
+TOKENS = [
+    *(
+        "1e400",
+        "-1e400",
+        "-0",
+        "-0.0",
+        "0",
+        "1",
+        "1.0",
+        "1E0",
+        "1e0",
+        "0.10",
+        "01",
+        "+1",
+        ".5",
+        "1.",
+    ),
+    *("1e-7", "1e-07", "1e16", "1e+16", "5e-324", "0.1", "0.30000000000000004", "2.5e-1"),
+    *(
+        str(sign * (2**power + more))
+        for sign in (1, -1)
+        for power in (53, 63, 64)
+        for more in (-1, 0)
+    ),
+    *("9" * 5000, "NaN", "Infinity", "null", "true", '"true"', '"false"', '""', "[]", "{}"),
+    *(
+        '"\\ud800"',
+        '"\\ud83d\\ude00"',
+        '"\\u00e9"',
+        '"é"',
+        '"e\u0301"',
+        '"\\/"',
+        '"\\u0000"',
+        '"\\n"',
+    ),
+    *(
+        '"\t"',
+        '"\x7f"',
+        '"\u2028"',
+        '"\ufeff"',
+        '{"a":1,"a":1}',
+        '{"a":1,"A":1}',
+        '{"\\u0061":1,"a":2}',
+    ),
+    *(
+        '{"a":"\\u0000"}',
+        '{"a":1E0}',
+        '{"a":-0}',
+        '{"a":1e400}',
+        '{"a": 1}',
+        '{"run":{"max_throttle":0.01}}',
+    ),
+    *('{"a":"' + "x" * size + '"}' for size in (8_000, 33_000)),
+    *("[" * depth + "]" * depth for depth in (2, 19, 20, 21, 22, 3000)),
+    *('{"a":' * depth + "1" + "}" * depth for depth in (19, 20, 21, 3000)),
+    *('"../x.jpg"', '"a..b.jpg"', '"x.JPG"', '"x.jpg\\n"', '"' + "é" * 126 + '.jpg"', '"CON.jpg"'),
+    *('"2024-05-01"', '"2024-05-01T00:00:00+02:00"', '"0001-01-01T00:00:00+14:00"', '"yesterday"'),
+]
+SPACES = st.sampled_from(["", "", "", "", " ", "\n", "\r\n", "\t", "\x0b", "\ufeff", ",", "x"])
+VALUE = re.compile(r'(?<=":)("[^"]*"|-?[0-9.]+|true|false|null|\[\]|\{[^{}]*\})')
+KEY = re.compile(r'"([^"]+)":')
+
+
+def fitting(labels: object) -> object:
+    """The labels, each with the fingerprint that it should have: so that some of them are valid."""
+    for label in labels.values() if isinstance(labels, dict) else ():
+        with contextlib.suppress(Exception):  # of a label that is too broken
+            label["label_fingerprint"] = ids.fingerprint(label["img_id"], label["label"])
+    return labels
+
+
+@st.composite
+def changed_text(draw: st.DrawFn, text: str) -> str:
+    """JSON text after a change that no encoder would make."""
+    match draw(st.sampled_from(["value", "value", "value", "key", "twice", "swap", "space"])):
+        case "value":
+            at = draw(st.sampled_from(list(VALUE.finditer(text))))
+            token = draw(st.sampled_from(TOKENS))
+            return text[: at.start()] + token + text[at.end() :]
+        case "key":
+            at = draw(st.sampled_from(list(KEY.finditer(text))))
+            keys = ["", "é", "e\u0301", "a\\nb", "\\u0061", "own", "car_setting", "car_setting.x"]
+            key = draw(st.sampled_from([*keys, "label", "label.x", "split", "to_delete", at[1]]))
+            return f'{text[: at.start()]}"{key}":{text[at.end() :]}'
+        case "twice":
+            key = draw(st.sampled_from(KEY.findall(text)))
+            value = draw(st.sampled_from(['"auto"', "1", "{}", "[]", "true"]))
+            at = draw(st.sampled_from([m.start() for m in re.finditer(r'(?<=[{,])"[^"]+":', text)]))
+            return f'{text[:at]}"{key}":{value},{text[at:]}'
+        case "swap":
+            label = json.loads(text)
+            keys = draw(st.permutations(list(label)))
+            return msgspec.json.encode({key: label[key] for key in keys}).decode()
+        case _:
+            at = draw(st.sampled_from([m.start() for m in re.finditer(r"[\"{}\[\]:,]", text)]))
+            return text[:at] + draw(SPACES) + text[at:]
+
+
+@st.composite
+def label_files(draw: st.DrawFn) -> bytes:
+    """Label files in many layouts, right, wrong and nearly right."""
+    labels = LABELS
+    if draw(st.booleans()):
+        labels = fitting(draw(mutated(LABELS)))
+    if not isinstance(labels, dict) or draw(st.integers(0, 5)) == 0:
+        return draw(torn(labels))
+    entries = []
+    for key, label in labels.items():
+        try:
+            text = msgspec.json.encode(label).decode()
+        except (UnicodeEncodeError, OverflowError):
+            text = json.dumps(label)
+        if draw(st.integers(0, 4)) == 0 and text.startswith('{"'):
+            with contextlib.suppress(IndexError, ValueError):
+                text = draw(changed_text(text))
+        entries.append(f"{json.dumps(key)}:{text}")
+    entries += draw(st.lists(st.sampled_from(entries or ['"a":{}']), max_size=1))
+    if draw(st.integers(0, 3)) == 0:
+        entries = draw(st.permutations(entries))
+    if draw(st.integers(0, 5)) == 0:
+        at = draw(st.integers(0, len(entries)))
+        entries.insert(
+            at, draw(st.sampled_from(['"x":1', '"é":{}', '"\\u0061":{}', "", '"a\tb":{}']))
+        )
+    start, between, end = "{\n", ",\n", "\n}\n"
+    if draw(st.integers(0, 5)) == 0:
+        start, between, end = draw(
+            st.sampled_from(
+                [
+                    *(("{", ",", "}"), ("\ufeff{\n", ",\n", "\n}\n"), ("{\n", ",\r\n", "\n}\n")),
+                    *(("{\n", ",\n", "\n}"), ("{\n", ",\n", "\n}\n\n"), ("{\n", ",\n", "\n}\n{}")),
+                    *(("{\n", ",\n\n", "\n}\n"), ("{\n", ",\n", ",\n}\n"), ("{\n", ",\n", "")),
+                    *(("[\n", ",\n", "\n]\n"), ("{\n ", ",\n ", "\n}\n"), ("{\n", "\n", "\n}\n")),
+                ]
+            )
+        )
+    content = f"{start}{between.join(entries)}{end}" if entries else "{}\n"
+    return content.encode(errors="surrogatepass")
+
+
+def carefully(raw: bytes, source: str) -> dict:
+    """The labels of a file as both readers define them: the plain way, without a shortcut."""
+    labels = strict_json.parse(raw, source)
+    if not isinstance(labels, dict):
+        raise InputError(f"{source}: not a label file: expected an object of labels by img_id")
+    for key, label in labels.items():
+        check(key, label, source)
+    return labels
+
+
+def check(key: str, label: object, source: str) -> None:
+    try:
+        found = validation.parse(label).img_id
+    except InputError as error:
+        raise InputError(f"{source}, entry {key!r}: {error}") from error
+    if found != key:
+        raise InputError(f"{source}, entry {key!r}: its img_id is {found!r}; make them equal")
+
+
+def each_carefully(raw: bytes, source: str):
+    for entry in strict_json.iter_entries(raw, source):
+        check(entry.key, entry.value, source)
+        yield entry.value
+
+
+def outcome(read) -> tuple[list[str], str]:
+    """All that a reader yields, told exactly (1 is not 1.0, keys in order), and how it ends."""
+    found = []
+    try:
+        for each in read():
+            found.append(json.dumps(each))
+    except InputError as error:
+        return found, str(error)
+    return found, ""
+
+
+@examples(400)
+@given(raw=label_files())
+def test_both_ways_agree(tmp_path_factory, raw):
+    """The same labels to the last bit, in the same order, or the same message at the same entry."""
+    path = tmp_path_factory.getbasetemp() / "labels.json"
+    path.write_bytes(raw)
+    source = str(path)
+    assert outcome(lambda: label_file.read(path).items()) == outcome(
+        lambda: carefully(raw, source).items()
+    )
+    if raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+        assert outcome(lambda: label_file.read_each(path)) == outcome(
+            lambda: each_carefully(raw, source)
+        )
+    assert outcome(
+        lambda: ((key, bytes(line).decode()) for key, line in label_file.entries(path))
+    ) == outcome(
+        lambda: (
+            (each.key, msgspec.json.format(raw[each.start : each.end], indent=-1).decode())
+            for each in strict_json.iter_entries(raw, source)
+        )
+    )
+    with path.open("rb") as file:
+        assert outcome(
+            lambda: (
+                (each.key, each.content, each.raw.decode(), each.start, each.end)
+                for each in label_file.iter_entries(file, source)
+            )
+        ) == outcome(
+            lambda: (
+                (each.key, each.value, raw[each.start : each.end].decode(), each.start, each.end)
+                for each in strict_json.iter_entries(raw, source)
+            )
+        )
+
+
+@examples(300)
+@given(data=st.data())
+def test_a_proven_label_is_the_one_that_the_careful_way_reads(data):
+    """Field by field; and what is proven is always valid."""
+    text = msgspec.json.encode(data.draw(st.sampled_from(DRIVE))).decode()
+    raw = data.draw(changed_text(text)).encode(errors="surrogatepass")
+    reader = LabelReader()
+    for label in DRIVE:
+        reader.check(label)
+    proven = reader.prove(raw)
+    if proven is None:
+        return
+    parsed = strict_json.parse(raw, "")
+    label = validation.parse(parsed)
+    for name in label.__struct_fields__:
+        ours, theirs = getattr(proven, name), getattr(label, name)
+        if name == "label":
+            ours, theirs = msgspec.structs.asdict(ours), msgspec.structs.asdict(theirs)
+        assert repr(ours) == repr(theirs)
+
+
+@pytest.fixture
+def carefully_read(monkeypatch) -> list[bytes]:
+    """The texts that the strict parser got."""
+    texts, parse = [], strict_json.parse
+    monkeypatch.setattr(
+        strict_json, "parse", lambda raw, source: texts.append(raw) or parse(raw, source)
+    )
+    return texts
+
+
+def old(label: dict) -> dict:
+    """A label of an earlier version: without the fields that came later."""
+    later = ("session_id", "amended_by", "picture_size", "picture_sha256", "upload_date")
+    annotation = {k: v for k, v in label["label"].items() if k not in ("steering", "throttle")}
+    return {k: v for k, v in label.items() if k not in later} | {"label": annotation}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    {
+        "as recorded": lambda label: label,
+        "with custom fields": lambda label: label | OWN,
+        "custom fields first": lambda label: OWN | label,
+        "old": old,
+        "with keys in another order": lambda label: dict(sorted(label.items())),
+        "to be deleted": lambda label: label | {"to_delete": True},
+        "corrected": lambda label: label | {"replaces": "0" * 32},
+        "uploaded": lambda label: label | {"s3_bucket": "b", "s3_key": "k", "amended_by": "Zoé"},
+        "without a setting": lambda label: {k: v for k, v in label.items() if k != "car_setting"},
+    }.items(),
+    ids=lambda kind: kind[0],
+)
+def test_all_but_the_first_label_of_a_kind_are_read_quickly(tmp_path, carefully_read, kind):
+    _, change = kind
+    labels = {n: change(document(n, steering=0.1, text=f"n {n}")) for n in range(50)}
+    path = tmp_path / "labels.json"
+    label_file.write(path, {label["img_id"]: label for label in labels.values()})
+    assert list(label_file.read(path).values()) == list(labels.values())
+    settings = "car_setting" in labels[0]
+    assert len(carefully_read) == 1 + settings
+
+
+def test_labels_of_several_kinds_are_read_quickly(tmp_path, carefully_read):
+    """As in a file that somebody corrects: some are new, some marked, some untouched."""
+    kinds = itertools.cycle([{}, {"to_delete": True}, {"replaces": "0" * 32}, OWN])
+    labels = [document(n) | kind for n, kind in zip(range(100), kinds, strict=False)]
+    path = tmp_path / "labels.json"
+    label_file.write(path, {label["img_id"]: label for label in labels})
+    assert list(label_file.read(path).values()) == labels
+    assert len(carefully_read) == 4 + 1
+
+
+def test_entries_that_are_not_in_order_are_still_told_apart(tmp_path):
+    """Ids in ascending order cannot be there twice; in a file of another order they are kept."""
+    lines = [f'"{label["img_id"]}":{msgspec.json.encode(label).decode()}' for label in DRIVE]
+    path = tmp_path / "labels.json"
+    path.write_text("{\n" + ",\n".join(reversed(lines)) + "\n}\n")
+    assert list(label_file.read_each(path)) == DRIVE[::-1]
+    for order in ([0, 2, 1, 0], [1, 0, 0], [0, 0], [0, 1, 2, 1]):
+        path.write_text("{\n" + ",\n".join(lines[at] for at in order) + "\n}\n")
+        for read in (label_file.read, lambda path: list(label_file.read_each(path))):
+            with pytest.raises(InputError, match="duplicate key"):
+                read(path)
+
+
+def test_labels_of_a_drive_share_their_setting(tmp_path):
+    """A hundred thousand labels need no hundred thousand copies of hardware_conf.json."""
+    path = tmp_path / "labels.json"
+    label_file.write(path, LABELS)
+    settings = [label["car_setting"] for label in label_file.read(path).values()]
+    assert settings[1] is settings[-1]
+
+
+def test_an_author_in_another_unicode_form_has_the_same_fingerprint():
+    """The fingerprint is that of NFC; the text stays as it is in the file."""
+    label = edits.example_label()
+    annotation = {**label["label"], "created_by": unicodedata.normalize("NFD", "Zoé")}
+    right = ids.fingerprint(label["img_id"], {**annotation, "created_by": "Zoé"})
+    label |= {"label": annotation, "label_fingerprint": right}
+    reader = LabelReader()
+    reader.check(edits.example_label())
+    proven = reader.prove(msgspec.json.encode(label))
+    assert proven is not None
+    assert proven.label.created_by == annotation["created_by"]
