@@ -23,6 +23,8 @@ LongerByUs = Annotated[float, Meta(ge=0, le=200)]
 Seconds = Annotated[float, Meta(ge=0, le=10)]
 Share = Annotated[float, Meta(ge=0, le=0.5)]
 
+PadLibrary = Literal["inputs", "evdev"]
+
 PWM_PINS = (18, 13)
 PWM_OVERLAY = "dtoverlay=pwm-2chan,pin=18,func=2,pin2=13,func2=4"
 """The line of /boot/firmware/config.txt that connects the hardware PWM to `PWM_PINS`."""
@@ -143,9 +145,13 @@ class PadConf(Conf, frozen=True, kw_only=True, tag_field="driver"):
 
 
 class XboxPadConf(PadConf, frozen=True, kw_only=True, tag="xbox"):
-    """A pad of the Xbox kind. Without a `map` file, the kernel driver decides which map fits."""
+    """A pad of the Xbox kind. Without a `map` file, the kernel driver decides which map fits.
+
+    Without a `library`, `inputs` reads the pad, or `evdev` where `inputs` is missing or fails.
+    """
 
     map: Annotated[str, Meta(min_length=1)] | None = None
+    library: PadLibrary | None = None
 
 
 class Picamera2Conf(Conf, frozen=True, kw_only=True, tag_field="driver", tag="picamera2"):

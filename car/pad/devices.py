@@ -1,31 +1,29 @@
-"""Pads as Linux input devices: their description in /sys and their event node in /dev/input.
+"""Pads as Linux input devices: their description in /sys, and what an open one can be asked.
 
-A pad is any device with BTN_SOUTH (A on an Xbox pad) and a left stick. Links in /dev/input/by-id
-do not help, as Bluetooth pads have none.
+A pad is any device with a left stick and either BTN_SOUTH (A on an Xbox pad) or BTN_TRIGGER (the
+first button of what the kernel takes for a joystick). Links in /dev/input/by-id do not help, as
+Bluetooth pads have none.
 
 Source: linux/input.h and linux/input-event-codes.h.
 """
 
-import errno
-import fcntl
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from car.pad.pad_map import AXES, BUTTONS
 
 BLUETOOTH = 0x05  # in id/bustype
 
-EVIOCGABS = 0x80184540  # plus the axis: reads its value and range
-EVIOCGKEY = 0x80604518  # reads which buttons are down
+SYN_DROPPED = "SYN_DROPPED"
+"""Code of the event that the kernel sends in place of those that were not read in time."""
 
-_ABS_INFO = struct.Struct("6i")  # value, minimum, maximum; fuzz, flat and resolution are unused
-_KEY_BYTES = 96
 _WORD_BITS = 8 * struct.calcsize("l")  # of a bitmap in /sys
-_REQUIRED_KEYS = {BUTTONS["BTN_SOUTH"]}
+_GAMEPAD, _JOYSTICK = BUTTONS["BTN_SOUTH"], BUTTONS["BTN_TRIGGER"]
 _REQUIRED_AXES = {AXES["ABS_X"], AXES["ABS_Y"]}
 
 
@@ -58,8 +56,46 @@ class AxisInfo:
     maximum: int
 
 
-def find_pads(folders: Folders) -> Iterator[Device]:
-    """Yield the connected pads in the order of their event numbers."""
+class Event(NamedTuple):
+    """Event of an axis or a button; `code` is "" if no map can name its source."""
+
+    code: str
+    value: int
+
+
+class OpenDevice(Protocol):
+    """Pad that is open for reading, by one of the libraries."""
+
+    def read(self, max_events: int) -> Sequence[Event]:
+        """Return up to `max_events` pending events without waiting.
+
+        Raises:
+            OSError: the pad was unplugged.
+        """
+
+    def check(self) -> None:
+        """Check that the node still belongs to the pad.
+
+        Raises:
+            OSError: the node has vanished, or belongs to another device by now.
+        """
+
+    def read_axis(self, axis: int) -> AxisInfo | None:
+        """Return value and range of an axis; None when the device does not report them."""
+
+    def read_keys_down(self) -> frozenset[int]:
+        """Return the buttons that are down; none when the device does not report them."""
+
+    def close(self) -> None:
+        """Close the device. May be called twice."""
+
+
+def find_pads(folders: Folders) -> list[Device]:
+    """Return the connected pads by their event numbers, joysticks after all others."""
+    return sorted(_iter_pads(folders), key=lambda device: _GAMEPAD not in device.keys)
+
+
+def _iter_pads(folders: Folders) -> Iterator[Device]:
     names = (path.name.removeprefix("event") for path in folders.sys_input.glob("event*"))
     for number in sorted(int(name) for name in names if name.isdecimal()):
         with suppress(OSError, ValueError):  # unplugged meanwhile
@@ -70,7 +106,7 @@ def find_pads(folders: Folders) -> Iterator[Device]:
 def _read_device(folder: Path, number: int) -> Device | None:
     """Return the device if it is a pad. Raises OSError or ValueError when it was unplugged."""
     keys = _read_bitmap(folder / "capabilities/key")
-    if not keys >= _REQUIRED_KEYS:
+    if not keys & {_GAMEPAD, _JOYSTICK}:
         return None
     axes = _read_bitmap(folder / "capabilities/abs")
     if not axes >= _REQUIRED_AXES:
@@ -97,88 +133,6 @@ def _read_bitmap(file: Path) -> frozenset[int]:
     )
 
 
-class Node:
-    """Open event node of a pad: a non-blocking stand-in for the file that `inputs` reads.
-
-    An unplugged pad is OSError ENODEV, also where the node is a FIFO without a writer.
-    """
-
-    def __init__(self, file: Path, event_bytes: int) -> None:
-        """Open the node.
-
-        Raises:
-            OSError: it cannot be opened.
-        """
-        self._file = file
-        self._event_bytes = event_bytes
-        self._unread = b""
-        self._descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._identity = _identity(os.fstat(self._descriptor))
-
-    @property
-    def pending(self) -> int:
-        """Number of events that can be read."""
-        return len(self._unread) // self._event_bytes
-
-    def fill(self, max_events: int) -> None:
-        """Fetch new events from the kernel, so that up to `max_events` are pending.
-
-        Raises:
-            OSError: the pad was unplugged.
-        """
-        room = max_events * self._event_bytes - len(self._unread)
-        if room <= 0:
-            return
-        with suppress(BlockingIOError):
-            events = os.read(self._descriptor, room)
-            if not events:
-                raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-            self._unread += events
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes.
-
-        Raises:
-            BlockingIOError: fewer are pending.
-        """
-        if len(self._unread) < size:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        events, self._unread = self._unread[:size], self._unread[size:]
-        return events
-
-    def check(self) -> None:
-        """Check that the node still belongs to the pad.
-
-        Raises:
-            OSError: the node has vanished, or belongs to another device by now.
-        """
-        if _identity(self._file.stat()) != self._identity:
-            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-
-    def read_axis(self, axis: int) -> AxisInfo | None:
-        """Return value and range of an axis; None when the device does not report them."""
-        try:
-            answer = fcntl.ioctl(self._descriptor, EVIOCGABS + axis, bytes(_ABS_INFO.size))
-        except OSError:
-            return None
-        value, minimum, maximum, *_ = _ABS_INFO.unpack(answer)
-        return AxisInfo(value, minimum, maximum) if minimum < maximum else None
-
-    def read_keys_down(self) -> frozenset[int]:
-        """Return the buttons that are down; none when the device does not report them."""
-        try:
-            answer = fcntl.ioctl(self._descriptor, EVIOCGKEY, bytes(_KEY_BYTES))
-        except OSError:
-            return frozenset()
-        down = int.from_bytes(answer, "little")
-        return frozenset(key for key in range(8 * _KEY_BYTES) if down >> key & 1)
-
-    def close(self) -> None:
-        """Close the node. May be called twice."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
-def _identity(status: os.stat_result) -> tuple[int, int, int]:
+def identify(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what tells a node from one that has taken its name since."""
     return status.st_dev, status.st_ino, status.st_rdev

@@ -40,7 +40,27 @@ AXES = {
     "ABS_GAS": 0x09,
     "ABS_BRAKE": 0x0A,
 }
+HATS = {
+    f"ABS_HAT{number}{axis}": 0x10 + 2 * number + offset
+    for number in range(4)
+    for offset, axis in enumerate("XY")
+}
+"""D-pads that the kernel reports as axes; a map cannot use them."""
+
 BUTTONS = {
+    "BTN_TRIGGER": 0x120,
+    "BTN_THUMB": 0x121,
+    "BTN_THUMB2": 0x122,
+    "BTN_TOP": 0x123,
+    "BTN_TOP2": 0x124,
+    "BTN_PINKIE": 0x125,
+    "BTN_BASE": 0x126,
+    "BTN_BASE2": 0x127,
+    "BTN_BASE3": 0x128,
+    "BTN_BASE4": 0x129,
+    "BTN_BASE5": 0x12A,
+    "BTN_BASE6": 0x12B,
+    "BTN_DEAD": 0x12F,
     "BTN_SOUTH": 0x130,
     "BTN_EAST": 0x131,
     "BTN_C": 0x132,
@@ -60,6 +80,7 @@ BUTTONS = {
     "BTN_DPAD_DOWN": 0x221,
     "BTN_DPAD_LEFT": 0x222,
     "BTN_DPAD_RIGHT": 0x223,
+    **{f"BTN_TRIGGER_HAPPY{number}": 0x2BF + number for number in range(1, 41)},
     "KEY_MENU": 139,
     "KEY_BACK": 158,
     "KEY_RECORD": 167,

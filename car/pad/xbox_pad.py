@@ -1,27 +1,24 @@
-"""Xbox pads, by cable, dongle or Bluetooth, read with the library `inputs`.
+"""Xbox pads, by cable, dongle or Bluetooth, and others that a map describes.
 
 There is no thread and no waiting: each reading takes the events since the previous one. A pad
 reports only changes, so each axis is neutral until its first event, also after a reconnection.
 """
 
-import warnings
 from math import copysign
 from pathlib import Path
-from typing import Any
 
 import path
 from car import hardware_conf
 from car.interfaces import NEUTRAL, Button, Clock, Command, PadState
-from car.pad import pad_map
-from car.pad.devices import BLUETOOTH, AxisInfo, Device, Folders, Node, find_pads
+from car.pad import connection, pad_map
+from car.pad.connection import Connection
+from car.pad.devices import BLUETOOTH, SYN_DROPPED, AxisInfo, Device, Event, Folders
 from car.pad.pad_map import AXES, BUTTONS, MAX_TRIGGER, PadMap, Stick, Trigger
 from common.errors import PadLost
 
 _SEARCH_EVERY_S = 0.5
 _MAX_EVENTS = 256  # per reading; more than any pad sends in 1/50 s, and decoded in a millisecond
 _DISCONNECTED = "the pad is gone"
-# A name of the form that `inputs` parses; the file need not exist.
-_LINK = "/dev/input/by-id/pad-Xbox-event-joystick"
 
 
 class XboxPad:
@@ -47,7 +44,7 @@ class XboxPad:
         self._lost_s = conf.lost_s
         self._folders = folders or Folders()
         self._closed = False
-        self._inputs = _import_inputs()
+        self._library = connection.load_library(conf.library)
         self._name = ""
         self._pad: _ConnectedPad | None = self._connect()
         self._controls = self._pad.controls
@@ -76,7 +73,7 @@ class XboxPad:
 
     def describe(self) -> str:
         """Return the pad and its map, in one line."""
-        return f"{self._name}, map {self.map_name}"
+        return f"{self._name}, map {self.map_name}, read by {self._library.name}"
 
     def read(self) -> PadState:
         """Return the current state without waiting, reconnecting to a pad that has come back.
@@ -155,47 +152,10 @@ class XboxPad:
 
     def _connect(self) -> "_ConnectedPad":
         """Open the first pad. Raises PadLost."""
-        devices = list(find_pads(self._folders))
-        if not devices:
-            raise PadLost(
-                "no pad is connected: plug one in by cable or dongle, or pair it with bluetoothctl "
-                "(pair, trust, connect); the user has to be in the group input"
-            )
-        device = devices[0]
-        node = self._folders.dev_input / f"event{device.number}"
-        name = f"{device.name} at {node}"
-        controls = self._own_map or pad_map.read_built_in(_built_in_map(device))
-        try:
-            connected = _ConnectedPad(self._inputs, device, node, controls, self._dead_zone)
-        except PermissionError as error:
-            raise PadLost(
-                f"no permission to read {name}: sudo usermod -aG input $USER, then log in again"
-            ) from error
-        except OSError as error:
-            raise PadLost(
-                f"{name} cannot be opened: {error.strerror}: unplug it and plug it in again"
-            ) from error
-        self._name = name if len(devices) == 1 else f"{name}, the first of {len(devices)} pads"
-        return connected
-
-
-def _import_inputs() -> Any:
-    """Import `inputs`, which searches for devices when it is imported. Raises PadLost."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about devices that it does not know
-            import inputs
-    except ModuleNotFoundError as error:
-        raise PadLost(
-            f"the library {error.name} is missing: pip install -r requirements-pi.txt"
-        ) from error
-    except Exception as error:  # unexpected devices make it fail in many ways
-        raise PadLost(
-            "the library inputs fails on the devices of this machine: "
-            f"{type(error).__name__}: {error}: leave one pad plugged in, run "
-            "`sudo modprobe joydev`, plug the pad in again and start again"
-        ) from error
-    return inputs
+        found = connection.open_first(self._library, self._folders)
+        controls = self._own_map or pad_map.read_built_in(_built_in_map(found.device))
+        self._name = found.name
+        return _ConnectedPad(found, controls, self._dead_zone)
 
 
 def _built_in_map(device: Device) -> str:
@@ -210,22 +170,9 @@ def _built_in_map(device: Device) -> str:
 class _ConnectedPad:
     """Pad from connection to disconnection."""
 
-    def __init__(
-        self, inputs: Any, device: Device, file: Path, controls: PadMap, dead_zone: float
-    ) -> None:
-        """Open the pad.
-
-        Raises:
-            OSError: it cannot be opened.
-        """
-        self._node = Node(file, inputs.EVENT_SIZE)
-        try:
-            self._gamepad = inputs.GamePad(inputs.devices, _LINK, str(file))
-        except BaseException:
-            self._node.close()
-            raise
-        self._gamepad._character_file = self._node  # otherwise it opens the node itself, and blocks
-        self._unknown = inputs.UnknownEventCode, inputs.UnknownEventType
+    def __init__(self, found: Connection, controls: PadMap, dead_zone: float) -> None:
+        device = found.device
+        self._open = found.opened
         self._steering = _StickAxis(controls.steering, self._read_axis(controls.steering.stick))
         self._throttle, self._brake = (
             _TriggerAxis(trigger, device.name, self._read_axis(trigger.trigger))
@@ -274,23 +221,19 @@ class _ConnectedPad:
         Raises:
             OSError: the pad was unplugged.
         """
-        self._node.fill(_MAX_EVENTS)
-        self.event_count = self._node.pending
-        for _ in range(self.event_count):
-            try:
-                [event] = self._gamepad.read()
-            except self._unknown:
-                continue
-            self._handle(event.ev_type, event.code, event.state)
+        events = self._open.read(_MAX_EVENTS)
+        self.event_count = len(events)
+        for event in events:
+            self._handle(event)
         # Another pad may have taken this node's name since.
-        self._node.check()
+        self._open.check()
 
-    def _handle(self, kind: str, code: str, state: int) -> None:
-        if kind == "Absolute" and code in self._axes:
-            self._axes[code].update(state)
-        elif kind == "Key" and code in self._buttons:
-            self._press(self._buttons[code], state)
-        elif code == "SYN_DROPPED":
+    def _handle(self, event: Event) -> None:
+        if event.code in self._axes:
+            self._axes[event.code].update(event.value)
+        elif event.code in self._buttons:
+            self._press(self._buttons[event.code], event.value)
+        elif event.code == SYN_DROPPED:
             self._resynchronize()
 
     def _press(self, button: Button, state: int) -> None:
@@ -309,16 +252,16 @@ class _ConnectedPad:
             # P7: an axis that has sent no event stays neutral.
             if had_event and info:
                 axis.update(info.value)
-        down = self._node.read_keys_down()
+        down = self._open.read_keys_down()
         for code, button in self._buttons.items():
             self._press(button, int(BUTTONS[code] in down))
 
     def _read_axis(self, code: str) -> AxisInfo | None:
-        return self._node.read_axis(AXES[code])
+        return self._open.read_axis(AXES[code])
 
     def close(self) -> None:
         """Release the device. May be called twice."""
-        self._node.close()
+        self._open.close()
 
 
 def _describe_missing(device: Device, controls: PadMap) -> str:

@@ -1,5 +1,10 @@
-"""A pad made of FIFOs in the folders of a Pi, read in this process."""
+"""A pad made of FIFOs in the folders of a Pi, read in this process by either library.
 
+Tests run with both, those of what only a FIFO or only `inputs` does with `INPUTS` alone.
+"""
+
+import importlib
+import sys
 import warnings
 
 import pytest
@@ -9,8 +14,9 @@ from car.clock import VirtualClock
 from car.pad.devices import Folders
 from car.pad.xbox_pad import XboxPad
 from tests.pad.helpers import Device
-from tests.pi import namespace
+from tests.pi import bench, libraries, namespace
 from tests.pi.pad import FifoPad
+from tests.servers.fetching import Missing
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of devices on this machine that it cannot name
@@ -27,15 +33,35 @@ def clock():
     return VirtualClock()
 
 
+def import_evdev():
+    """Import `evdev` as the tests build it."""
+    sys.path.insert(0, str(libraries.evdev()))
+    try:
+        return importlib.import_module("evdev")
+    finally:
+        del sys.path[0]
+
+
+@pytest.fixture(params=["inputs", "evdev"])
+def library(request):
+    """Return the name of the library that reads the pad."""
+    if request.param == "evdev":
+        try:
+            import_evdev()
+        except Missing as error:
+            bench.skip_or_fail(str(error))
+    return request.param
+
+
 @pytest.fixture
-def open_pad(pi, clock, monkeypatch):
-    """Yield a function that opens the pad of the Pi; the library finds no names in /sys."""
+def open_pad(pi, clock, monkeypatch, library):
+    """Yield a function that opens the pad of the Pi; `inputs` finds no names in /sys."""
     monkeypatch.setattr(inputs.GamePad, "_set_name", lambda self: None)
     opened = []
 
     def open_pad(**conf):
         pad = XboxPad(
-            hardware_conf.XboxPadConf(**({"dead_zone": 0.0} | conf)),
+            hardware_conf.XboxPadConf(**({"dead_zone": 0.0, "library": library} | conf)),
             clock,
             conf_file=pi.folder / "hardware_conf.json",
             folders=Folders(pi.sys_input, pi.input),
@@ -55,6 +81,6 @@ def fake_pad(pi):
 
 
 @pytest.fixture
-def device(monkeypatch):
-    """Return a device that answers questions about its axes and buttons."""
-    return Device(monkeypatch)
+def device(monkeypatch, fake_pad):
+    """Return the device of the fake pad, which answers questions about its axes and buttons."""
+    return Device(monkeypatch, fake_pad)

@@ -5,19 +5,61 @@ import fcntl
 import struct
 from pathlib import Path
 
-from car.pad import devices
-from car.pad.devices import EVIOCGABS, EVIOCGKEY
+import pytest
+
+from car.pad import inputs_device
+from car.pad.inputs_device import EVIOCGABS, EVIOCGKEY
 from tests.pi.pad import ABS, CODES, KEY
+
+INPUTS = pytest.mark.parametrize("library", ["inputs"], indirect=True)
 
 UNKNOWN_EVENTS = [(ABS, 0x21, 1), (KEY, 0x224, 1), (KEY, 0x13F, 1), (0x1F, 1, 1)]
 
 
 class Device:
-    """Answers of a device: `axes` (value, lowest, highest) and pressed buttons, by code."""
+    """Answers of a device: `axes` (value, lowest, highest) and pressed buttons, by code.
 
-    def __init__(self, monkeypatch):
-        self.axes, self.down, self._real = {}, set(), fcntl.ioctl
-        monkeypatch.setattr(devices.fcntl, "ioctl", self._ioctl)
+    `inputs` is asked through Python's ioctl(), which is replaced; `evdev` asks by itself, and is
+    answered by `input_device.c`.
+    """
+
+    def __init__(self, monkeypatch, fake_pad):
+        self._fake_pad, self._real = fake_pad, fcntl.ioctl
+        self._axes, self._down = {}, set()
+        self._monkeypatch = monkeypatch
+        monkeypatch.setattr(inputs_device.fcntl, "ioctl", self._ioctl)
+
+    @property
+    def axes(self):
+        return self._axes
+
+    @axes.setter
+    def axes(self, axes):
+        self._axes = axes
+        self._answer()
+
+    @property
+    def down(self):
+        return self._down
+
+    @down.setter
+    def down(self, down):
+        self._down = down
+        self._answer()
+
+    def set_axis(self, code, value, lowest, highest):
+        """Change the answer about one axis."""
+        self.axes = self.axes | {code: (value, lowest, highest)}
+
+    def fail(self):
+        """Fail with ENODEV from now on, with events left in the queue too, as the kernel does."""
+        self._monkeypatch.setattr(inputs_device.os, "read", raise_enodev)
+        self._fake_pad.is_gone = True
+        self._fake_pad.answer()
+
+    def _answer(self):
+        self._fake_pad.ranges, self._fake_pad.down = dict(self._axes), set(self._down)
+        self._fake_pad.answer()
 
     def _ioctl(self, descriptor, request, room):
         if request == EVIOCGKEY and len(room) == 96:

@@ -7,7 +7,7 @@ import pytest
 from car.drive import DriveLimits, State, decide
 from car.interfaces import NEUTRAL, Button, Command
 from car.pad.xbox_pad import apply_dead_zone
-from tests.pad.helpers import UNKNOWN_EVENTS
+from tests.pad.helpers import INPUTS, UNKNOWN_EVENTS
 from tests.pi.pad import ABS, CODES, EVENT, KEY, KINDS, SYN, SYN_DROPPED, FifoPad
 
 
@@ -20,11 +20,13 @@ from tests.pi.pad import ABS, CODES, EVENT, KEY, KINDS, SYN, SYN_DROPPED, FifoPa
         ("stock_bluetooth", "stock_bluetooth"),
     ],
 )
-def test_the_map_is_that_of_the_driver_and_both_ends_are_reached(pi, open_pad, kind, name):
+def test_the_map_is_that_of_the_driver_and_both_ends_are_reached(pi, open_pad, library, kind, name):
     with FifoPad(pi, kind) as fake_pad:
         pad = open_pad()
         assert pad.map_name == name
-        assert pad.describe() == f"{KINDS[kind].name} at {pi.input}/event7, map {name}"
+        assert pad.describe() == (
+            f"{KINDS[kind].name} at {pi.input}/event7, map {name}, read by {library}"
+        )
         for steering in (-1.0, 1.0):
             fake_pad.steer(steering)
             fake_pad.throttle(1.0)
@@ -150,6 +152,7 @@ def test_any_event_resets_silent_s(open_pad, fake_pad, clock, event):
     assert pad.read().silent_s == 1.0
 
 
+@INPUTS  # of a FIFO: the kernel gives whole events only
 def test_an_event_that_arrives_in_two_parts_counts_when_it_is_complete(open_pad, fake_pad):
     pad = open_pad()
     event = EVENT.pack(0, 0, ABS, CODES["ABS_RZ"], 1023)
@@ -205,7 +208,7 @@ def test_after_lost_events_a_device_that_answers_is_queried(open_pad, fake_pad, 
     fake_pad.throttle(0.2)
     fake_pad.press("LB")
     pad.read()
-    device.axes["ABS_RZ"] = (1023, 0, 1023)
+    device.set_axis("ABS_RZ", 1023, 0, 1023)
     device.down = {"BTN_EAST"}
     fake_pad.send((SYN, SYN_DROPPED, 0))
     state = pad.read()
@@ -224,7 +227,7 @@ def test_a_trigger_that_was_pulled_before_the_pad_was_opened_is_not_at_rest(
     open_pad, fake_pad, device, code
 ):
     """It has no event until it moves; the device knows its position."""
-    device.axes[code] = (1023, 0, 1023)
+    device.set_axis(code, 1023, 0, 1023)
     pad = open_pad()
     assert not arms(pad, fake_pad)
     assert pad.read().command == NEUTRAL

@@ -1,4 +1,4 @@
-"""The library `inputs` finds and reads pads in a namespace, as on a Pi."""
+"""The libraries find and read pads in a namespace, as on a Pi."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 import path
 from tests.helpers.waiting import HANGS_S
 from tests.pad.helpers import UNKNOWN_EVENTS
-from tests.pi import bench, namespace
+from tests.pi import bench, libraries, namespace
 from tests.pi.pad import ABS, CODES, EVENT, KINDS, FifoPad
 
 
@@ -57,14 +57,18 @@ class Reader:
 
 @contextmanager
 def reading(pi, *enter, **more):
-    """Run a reader of the pad; `enter` is the command that wraps it."""
+    """Run a reader of the pad; `enter` is the command that wraps it.
+
+    It finds `evdev`, which answers for the FIFOs, and `inputs`, but reads with `inputs` unless told.
+    """
     if reason := namespace.missing_support():
         bench.skip_or_fail(reason)
-    conf = json.dumps({"dead_zone": 0.0, **more})
+    conf = json.dumps({"dead_zone": 0.0, "library": "inputs", **more})
     command = (*enter, sys.executable, "-m", "tests.pi.read_pad", conf)
     process = subprocess.Popen(
         pi.command(*command),
         cwd=path.ROOT,
+        env=os.environ | {"PYTHONPATH": str(libraries.evdev())},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,  # otherwise `select` would miss a line that is buffered
@@ -78,9 +82,10 @@ def reading(pi, *enter, **more):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("library", ["inputs", "evdev"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_library_finds_and_decodes_every_kind_of_pad(pi, kind):
-    with FifoPad(pi, kind) as fake_pad, reading(pi) as reader:
+def test_the_library_finds_and_decodes_every_kind_of_pad(pi, kind, library):
+    with FifoPad(pi, kind) as fake_pad, reading(pi, library=library) as reader:
         first = reader.wait_for(lambda line: "describe" in line)
         assert first["name"] == f"{KINDS[kind].name} at /dev/input/event7"
         assert first["map"] == kind.removesuffix("_360")
@@ -99,8 +104,9 @@ def test_the_library_finds_and_decodes_every_kind_of_pad(pi, kind):
 
 
 @pytest.mark.slow
-def test_an_unplugged_pad_is_neutral_within_a_tick_and_read_again_when_it_returns(pi):
-    with FifoPad(pi, "xpadneo") as fake_pad, reading(pi) as reader:
+@pytest.mark.parametrize("library", ["inputs", "evdev"])
+def test_an_unplugged_pad_is_neutral_within_a_tick_and_read_again_when_it_returns(pi, library):
+    with FifoPad(pi, "xpadneo") as fake_pad, reading(pi, library=library) as reader:
         reader.wait_for(lambda line: line.get("lost") == "")
         fake_pad.throttle(1.0)
         reader.wait_for(lambda line: line["throttle"] == 1.0)
@@ -210,6 +216,17 @@ def test_a_library_that_fails_at_an_led_is_reported_in_one_line(pi):
     )
     assert "get_char_device_path" in error
     assert "leave one pad plugged in" in error
+    assert "sudo apt install python3-evdev" in error
+
+
+@pytest.mark.slow
+def test_where_one_library_fails_at_the_devices_the_other_reads_the_pad(pi):
+    enter = "sh", "-ec", LED_WITHOUT_PAD, pi.sys_input
+    with FifoPad(pi) as fake_pad, reading(pi, *enter, library=None) as reader:
+        describe = reader.wait_for(lambda line: "describe" in line)["describe"]
+        assert describe.endswith("map xpad, read by evdev")
+        fake_pad.steer(1.0)
+        reader.wait_for(lambda line: line["steering"] == 1.0)
 
 
 @pytest.mark.slow

@@ -7,11 +7,11 @@ import warnings
 
 import pytest
 
-from car.pad.devices import EVIOCGABS, EVIOCGKEY, Node
+from car.pad.inputs_device import EVIOCGABS, EVIOCGKEY, Node
 from common.errors import PadLost
-from tests.pad.helpers import count_descriptors, raise_enodev
+from tests.pad.helpers import INPUTS, count_descriptors, raise_enodev
 from tests.pi import bench
-from tests.pi.pad import CODES, EVENT, FifoPad
+from tests.pi.pad import CODES, EVENT, USB, FifoPad, Kind
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of devices on this machine that it cannot name
@@ -50,18 +50,58 @@ def test_a_missing_node_is_reported(open_pad, fake_pad):
     (fake_pad.node.parent / "elsewhere").rename(fake_pad.node)
 
 
-def test_a_missing_library_is_reported(open_pad, fake_pad, monkeypatch):
-    monkeypatch.setitem(sys.modules, "inputs", None)
-    with pytest.raises(PadLost, match=r"^the library inputs is missing: pip install -r req"):
+REMEDIES = {"inputs": "pip install -r req", "evdev": "sudo apt install python3-evdev"}
+
+
+def test_a_missing_library_is_reported(open_pad, fake_pad, library, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(PadLost, match=rf"^the library {library} is missing: {REMEDIES[library]}"):
         open_pad()
 
 
-def test_a_library_that_fails_at_the_pad_leaves_no_descriptor(open_pad, fake_pad, monkeypatch):
+@pytest.mark.parametrize("library", ["evdev"], indirect=True)
+def test_a_library_stands_in_for_one_that_is_missing(open_pad, fake_pad, monkeypatch):
+    monkeypatch.setitem(sys.modules, "inputs", None)
+    assert open_pad(library=None).describe().endswith("map xpad, read by evdev")
+
+
+@INPUTS
+def test_inputs_is_read_with_unless_another_library_is_wanted(open_pad, fake_pad):
+    assert open_pad(library=None).describe().endswith("map xpad, read by inputs")
+
+
+@INPUTS
+def test_without_any_library_the_one_that_pip_installs_is_named(open_pad, fake_pad, monkeypatch):
+    monkeypatch.setitem(sys.modules, "inputs", None)
+    monkeypatch.setitem(sys.modules, "evdev", None)
+    with pytest.raises(PadLost, match=r"^the library inputs is missing: pip install -r req"):
+        open_pad(library=None)
+
+
+def test_a_library_that_fails_at_the_pad_leaves_no_descriptor(
+    open_pad, fake_pad, library, device, monkeypatch
+):
     monkeypatch.setattr(inputs.GamePad, "_set_name", raise_enodev)
+    fake_pad.is_gone = True
+    fake_pad.answer()
     before = count_descriptors()
     with pytest.raises(PadLost, match=r"event7 cannot be opened: No such device: unplug it"):
         open_pad()
     assert count_descriptors() == before
+
+
+def test_a_joystick_is_a_pad_but_not_before_others(pi, open_pad):
+    joystick = Kind(
+        "DragonRise Gamepad", USB, "hid-generic", "ABS_X ABS_Y ABS_Z ABS_RZ ABS_HAT0X ABS_HAT0Y",
+        "BTN_TRIGGER BTN_THUMB BTN_THUMB2 BTN_TOP", (0, 255), "ABS_RZ", "ABS_Z", 255,
+    )  # fmt: skip
+    with FifoPad(pi, joystick, event=3):
+        pad = open_pad()
+        assert pad.name == f"DragonRise Gamepad at {pi.input}/event3"
+        assert "the pad has no BTN_START, BTN_SOUTH" in pad.read().fault
+        with FifoPad(pi, event=5):
+            name = open_pad().name
+            assert name == f"Microsoft X-Box One S pad at {pi.input}/event5, the first of 2 pads"
 
 
 def test_reading_a_node_never_blocks(fake_pad):

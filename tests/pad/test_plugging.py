@@ -9,7 +9,7 @@ import pytest
 from car.interfaces import NEUTRAL, Button, Command
 from car.pad import devices
 from common.errors import PadLost
-from tests.pad.helpers import count_descriptors, raise_enodev
+from tests.pad.helpers import INPUTS, count_descriptors
 from tests.pi.pad import FifoPad
 
 
@@ -24,14 +24,14 @@ def test_an_unplugged_pad_is_neutral_in_the_same_reading(open_pad, fake_pad):
 
 
 def test_a_device_that_fails_with_enodev_is_neutral_although_events_are_queued(
-    open_pad, fake_pad, monkeypatch
+    open_pad, fake_pad, device
 ):
     """The kernel does the same: reading fails, even with events in the queue."""
     pad = open_pad()
     fake_pad.throttle(1.0)
     pad.read()
     fake_pad.throttle(0.9)
-    monkeypatch.setattr(devices.os, "read", raise_enodev)
+    device.fail()
     state = pad.read()
     assert (state.command, state.fault) == (NEUTRAL, "the pad is gone")
 
@@ -52,6 +52,7 @@ def test_a_pad_is_gone_when_its_node_is_removed_or_replaced(open_pad, fake_pad, 
         (fake_pad.node.parent / "elsewhere").rename(fake_pad.node)
 
 
+@INPUTS  # the other opens the FIFO for writing too, as it may a device
 def test_a_pad_is_gone_when_its_fifo_has_no_writer(open_pad, fake_pad):
     """The library alone would read for ever, at full processor load."""
     pad = open_pad()
@@ -103,10 +104,10 @@ def test_a_node_without_permissions_yet_is_tried_again(open_pad, fake_pad, clock
     def refuses(*arguments):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(devices.os, "open", refuses)
+    monkeypatch.setattr(os, "open", refuses)
     clock.sleep_until(1.0)
     assert pad.read().fault == "the pad is gone"
-    monkeypatch.setattr(devices.os, "open", real)
+    monkeypatch.setattr(os, "open", real)
     clock.sleep_until(2.0)
     assert pad.read().fault == ""
 

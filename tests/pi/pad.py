@@ -8,16 +8,20 @@
         pad.replug(event=8)
 
 All methods are thread-safe. As with the kernel, events that are not read in time are dropped and
-reported by SYN_DROPPED. A FIFO cannot answer the ioctl for an axis's value and range.
+reported by SYN_DROPPED. A FIFO cannot answer what a device is asked by ioctl: `input_device.c` does
+for it, in programs with the variables of `environment()`, and in `evdev` as the tests build it.
+The answers are in a file beside the FIFO; ranges of axes are among them only with `ranges`.
 """
 
 import os
 import shutil
 import struct
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import RLock
 
+from tests.pi import libraries
 from tests.pi.namespace import Pi
 
 EVENT = struct.Struct("llHHi")
@@ -36,6 +40,18 @@ CODES = {
     "ABS_BRAKE": 10,
     "ABS_HAT0X": 16,
     "ABS_HAT0Y": 17,
+    "BTN_TRIGGER": 288,
+    "BTN_THUMB": 289,
+    "BTN_THUMB2": 290,
+    "BTN_TOP": 291,
+    "BTN_TOP2": 292,
+    "BTN_PINKIE": 293,
+    "BTN_BASE": 294,
+    "BTN_BASE2": 295,
+    "BTN_BASE3": 296,
+    "BTN_BASE4": 297,
+    "BTN_BASE5": 298,
+    "BTN_BASE6": 299,
     "BTN_SOUTH": 304,
     "BTN_EAST": 305,
     "BTN_C": 306,
@@ -70,7 +86,7 @@ _XPAD_KEYS = (
     "BTN_SOUTH BTN_EAST BTN_NORTH BTN_WEST BTN_TL BTN_TR BTN_SELECT BTN_START BTN_MODE "
     "BTN_THUMBL BTN_THUMBR"
 )
-_ALL_BUTTONS = " ".join(code for code in CODES if code.startswith("BTN_"))
+_ALL_BUTTONS = " ".join(code for code, number in CODES.items() if 0x130 <= number < 0x140)
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,18 @@ class Kind:
     gas: str
     brake: str
     full: int = 1023
+    sticks: str = "ABS_X ABS_Y ABS_RX ABS_RY"
+
+    def ranges(self) -> dict[str, tuple[int, int, int]]:
+        """Return value at rest, minimum and maximum of each axis."""
+        found = {}
+        for code in self.axes.split():
+            low, high = (-1, 1) if "HAT" in code else (0, self.full)
+            if code in self.sticks.split():
+                low, high = self.stick
+            at_rest = 0 if low == 0 and code not in self.sticks.split() else (low + high + 1) // 2
+            found[code] = (at_rest, low, high)
+        return found
 
 
 KINDS = {
@@ -105,6 +133,7 @@ KINDS = {
         "Xbox Wireless Controller", BLUETOOTH, "microsoft",
         "ABS_X ABS_Y ABS_Z ABS_RZ ABS_GAS ABS_BRAKE ABS_HAT0X ABS_HAT0Y",
         f"{_ALL_BUTTONS} KEY_BACK KEY_HOMEPAGE", (0, 65535), "ABS_GAS", "ABS_BRAKE",
+        sticks="ABS_X ABS_Y ABS_Z ABS_RZ",
     ),
 }  # fmt: skip
 
@@ -112,9 +141,20 @@ KINDS = {
 class FifoPad:
     """A pad, plugged in when it is created; it sends no event by itself."""
 
-    def __init__(self, pi: Pi, kind: str = "xpad", event: int = 7, name: str | None = None):
-        self.kind = KINDS[kind]
+    def __init__(
+        self,
+        pi: Pi,
+        kind: str | Kind = "xpad",
+        event: int = 7,
+        name: str | None = None,
+        *,
+        ranges: Mapping[str, tuple[int, int, int]] | None = None,
+    ):
+        self.kind = KINDS[kind] if isinstance(kind, str) else kind
         self.name = self.kind.name if name is None else name
+        self.ranges = dict(ranges or {})
+        self.down: set[str] = set()
+        self.is_gone = False
         self._pi = pi
         self._event = event
         self._lock = RLock()
@@ -134,6 +174,30 @@ class FifoPad:
         return self._pi.input / f"event{self._event}"
 
     @property
+    def _answers(self):
+        return self.node.with_name(f".{self.node.name}")
+
+    def answer(self) -> None:
+        """Answer questions about the device by name, buttons and `ranges` as they are now."""
+        with self._lock:
+            parts = [
+                struct.pack("I4H", self.is_gone, self.kind.bus, 0x045E, 0x02EA, 0x0301),
+                self.name.encode()[:255].ljust(256, b"\0"),
+                _bits({SYN, KEY, ABS}, 32),
+                _bits({CODES[code] for code in self.kind.keys.split()}, 768),
+                _bits({CODES[code] for code in self.kind.axes.split()}, 64),
+                _bits({CODES[code] for code in self.down}, 768),
+            ]
+            by_number = {CODES[code]: known for code, known in self.ranges.items()}
+            for number in range(64):
+                value, low, high = by_number.get(number, (0, 0, 0))
+                parts.append(struct.pack("6i", value, low, high, 0, 0, 0))
+            # replaced as a whole: a reader sees the old answers or the new ones
+            draft = self._answers.with_suffix(".draft")
+            draft.write_bytes(b"".join(parts))
+            draft.replace(self._answers)
+
+    @property
     def _entry(self):
         return self._pi.sys_input / f"event{self._event}"
 
@@ -147,6 +211,9 @@ class FifoPad:
             assert not self._entry.exists(), "it is plugged in"
             self._event = self._event if event is None else event
             os.mkfifo(self.node)
+            self.down.clear()
+            self.is_gone = False
+            self.answer()
             self._descriptor = os.open(self.node, os.O_RDWR | os.O_NONBLOCK)
             self._dropped = False
             if self.kind.bus == USB:  # udev makes no links for Bluetooth
@@ -168,6 +235,7 @@ class FifoPad:
             shutil.rmtree(self._entry)
             self._link.unlink(missing_ok=True)
             self.node.unlink()
+            self._answers.unlink()
             self.hang_up()
 
     def hang_up(self) -> None:
@@ -211,6 +279,7 @@ class FifoPad:
         """Send events, each a type, code and value, and the SYN_REPORT that ends them."""
         with self._lock:
             assert self._descriptor >= 0, "it is unplugged"
+            self._note(events)
             if self._dropped:
                 events = ((SYN, SYN_DROPPED, 0), *events)
             now_us = time.time_ns() // 1000
@@ -223,6 +292,18 @@ class FifoPad:
             else:
                 self._dropped = False
 
+    def _note(self, events: tuple[tuple[int, int, int], ...]) -> None:
+        """Keep the answers up to date with what is sent."""
+        if not self.ranges:
+            return
+        for kind, number, value in events:
+            code = _NAMES.get((kind, number), "")
+            if kind == ABS and code in self.ranges:
+                self.ranges[code] = (value, *self.ranges[code][1:])
+            elif kind == KEY and code:
+                (self.down.add if value else self.down.discard)(code)
+        self.answer()
+
     def _key(self, button: str, value: int) -> None:
         code = CODES[PRINTED.get(button, button)]
         self.send((MSC, 4, 0x90000 + code), (KEY, code, value))
@@ -234,6 +315,18 @@ class FifoPad:
             "capabilities/abs": _bitmap(self.kind.axes),
             "capabilities/key": _bitmap(self.kind.keys),
         }
+
+
+def environment() -> dict[str, str]:
+    """Return the variables with which a program gets answers about a FIFO's device."""
+    return {"LD_PRELOAD": str(libraries.input_device())}
+
+
+_NAMES = {(ABS if code.startswith("ABS_") else KEY, number): code for code, number in CODES.items()}
+
+
+def _bits(numbers: set[int], count: int) -> bytes:
+    return sum(1 << number for number in numbers).to_bytes(count // 8, "little")
 
 
 def _bitmap(codes: str) -> str:

@@ -100,6 +100,8 @@ def fetch_all() -> None:
     fetch.versitygw()
     libraries.rpi_gpio()
     libraries.edges()
+    libraries.evdev()
+    libraries.input_device()
     wheels.picamera2()
     for reason in readers.fetch_all():
         output.print_message(reason)
