@@ -231,7 +231,8 @@ class RealCar:
         # P7: a map that does not fit is found before the drive, not during it.
         if fault := pad.read().fault:
             raise PadLost(
-                f"{pad.describe()}: {fault}; set pad.map in hardware_conf.json to a map of your own"
+                f"{pad.describe()}: {fault}; record one of its own: "
+                "run_manual.py --check-pad --learn"
             )
         return CheckResult(pad.describe())
 

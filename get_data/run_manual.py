@@ -41,6 +41,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add_view_options(parser)
     session_options.add(parser)
     args = parser.parse_args(argv)
+    if args.learn and not args.check_pad:
+        parser.error("--learn requires --check-pad")
     if not (args.output or args.check or args.check_pad):
         parser.error("-o DIR is required: the output folder")
     if not args.simulate and (args.sim_track or args.seed is not None):
@@ -66,6 +68,11 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--check", action="store_true", help="check the car, and with -o the disk, then exit")
     add("--check-pad", action="store_true", help="show what each control of the pad does")
+    add(
+        "--learn",
+        action="store_true",
+        help="with --check-pad: ask for each control, and write the map of this pad",
+    )
     add("--duration", type=arguments.positive_number, metavar="S", help="stop after S seconds")
     add("--rate", type=_RATE, default=20.0, metavar="HZ", help="pictures per second (default: 20)")
     add(

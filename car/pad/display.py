@@ -18,7 +18,7 @@ _READ_RATE_HZ = 50  # the kernel buffers only a tenth of a second of a pad in mo
 _READS_PER_UPDATE = 5
 _BAR = 31  # odd, so that a stick has a middle
 _UP = "\x1b[{}A"
-_CLEAR = "\x1b[K"
+CLEAR = "\x1b[K"
 
 
 def draw(state: PadState, controls: PadMap, name: str) -> list[str]:
@@ -44,7 +44,7 @@ def draw(state: PadState, controls: PadMap, name: str) -> list[str]:
         lines.append(f"[{mark}] {controls.buttons[button].name:<20}  {button.value}")
     lines.append(f"last event {state.silent_s:.1f} s ago")
     lines.append(f"no driving: {state.fault}" if state.fault else "")
-    return [_shorten(_to_ascii(line)) for line in lines]
+    return [shorten(to_ascii(line)) for line in lines]
 
 
 def summarize(state: PadState, controls: PadMap) -> str:
@@ -56,7 +56,7 @@ def summarize(state: PadState, controls: PadMap) -> str:
     parts += [
         f"{controls.buttons[button].name}: {button.value}" for button in Button if button in marked
     ]
-    return _to_ascii("; ".join(parts))
+    return to_ascii("; ".join(parts))
 
 
 def show_pad(conf: XboxPadConf) -> None:
@@ -115,7 +115,7 @@ class _Drawing:
 
     def __call__(self, state: PadState, pad: MappedPad) -> None:
         lines = draw(state, pad.controls, pad.name)
-        self._write(self._up + "".join(f"{line}{_CLEAR}\n" for line in lines))
+        self._write(self._up + "".join(f"{line}{CLEAR}\n" for line in lines))
         self._up = _UP.format(len(lines))
 
 
@@ -150,9 +150,11 @@ def _format(value: float) -> str:
     return f"{value + 0.0:.2f}"  # turns -0.0 into 0.0
 
 
-def _to_ascii(line: str) -> str:
+def to_ascii(line: str) -> str:
+    """Replace what is not printable ASCII."""
     return "".join(sign if " " <= sign <= "~" else "?" for sign in line)
 
 
-def _shorten(line: str) -> str:
+def shorten(line: str) -> str:
+    """Shorten a line to `WIDTH`."""
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."

@@ -10,6 +10,7 @@ Codes are the kernel's; `name` is what people call the control. Ranges apply onl
 not report their own; `full_by_name` overrides `full` for pads with that text in their name.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,17 @@ from msgspec import Meta, field
 from car.hardware_conf import Conf
 from car.interfaces import Button
 from common import strict_json, structs
-from common.errors import InputError
+from common.atomic_files import atomic_write, rename_exclusive, temporary_file
+from common.errors import InputError, WriteFailed
+
+OWN_NAME = "my_pad.json"
+"""Name of a user's own map where `hardware_conf.json` gives none."""
 
 BUILT_IN = Path(__file__).resolve().parent / "maps"
 # No trigger has a larger range. Of the sticks only 8-bit ones (0..255, as of a PS4 pad) have one as
 # small: a map says so by their very ends.
 MAX_TRIGGER = 1023
+MAX_ABOUT = 60
 
 AXES = {
     "ABS_X": 0x00,
@@ -132,7 +138,7 @@ class _Buttons(Conf, frozen=True, kw_only=True):
 
 
 class _PadMapFile(Conf, frozen=True, kw_only=True):
-    about: Annotated[str, Meta(max_length=60)] = ""
+    about: Annotated[str, Meta(max_length=MAX_ABOUT)] = ""
     steering: Stick
     throttle: Trigger
     brake: Trigger
@@ -174,16 +180,81 @@ def read(file: Path) -> PadMap:
     return _read(file, file.name)
 
 
+def check_writable(file: Path) -> None:
+    """Check that a map can be written to this path.
+
+    Raises:
+        InputError: the folder is missing or cannot be written, or the file is a built-in map.
+    """
+    if file.resolve().is_relative_to(BUILT_IN):
+        raise InputError(
+            f"{file} is a built-in map: give pad.map in hardware_conf.json another name"
+        )
+    try:
+        with temporary_file(file.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"{file.parent} cannot be written: {error.strerror}") from error
+
+
+def write(file: Path, content: Mapping[str, object], *, replace: bool) -> None:
+    """Write a map file, in the form of the built-in ones. Without `replace`, it must be new.
+
+    Raises:
+        InputError: the content is no map, or the file is a link; nothing was written.
+        WriteFailed: it cannot be written, or has appeared meanwhile.
+    """
+    _check(content, str(file), file.name)
+    text = _format(content).encode()
+    if replace:
+        with atomic_write(file) as target:
+            target.write(text)
+        return
+    try:
+        with temporary_file(file.parent) as new:
+            new.write(text)
+            new.flush()
+            rename_exclusive(Path(new.name), file)
+    except FileExistsError as error:
+        raise WriteFailed(
+            f"{file} has appeared meanwhile, and is untouched: move it away"
+        ) from error
+    except OSError as error:
+        raise WriteFailed(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _format(content: Mapping[str, object]) -> str:
+    """Format a map with one control a line."""
+    *parts, (last, buttons) = content.items()
+    assert isinstance(buttons, Mapping)
+    lines = [f"  {_pair(*part)}," for part in parts]
+    keys = ",\n".join(f"    {_pair(*button)}" for button in buttons.items())
+    return "\n".join(["{", *lines, f"  {json.dumps(last)}: {{", keys, "  }", "}", ""])
+
+
+def _pair(key: str, value: object) -> str:
+    return f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+
+
+def is_trigger_range(minimum: int, maximum: int) -> bool:
+    """Return whether an axis of this range can be a trigger."""
+    return minimum >= 0 and maximum <= MAX_TRIGGER
+
+
 def _read(file: Path, name: str) -> PadMap:
-    content = strict_json.read(file)
+    return _check(strict_json.read(file), str(file), name)
+
+
+def _check(content: object, source: str, name: str) -> PadMap:
+    """Return the map with this content, which `source` names in messages. Raises InputError."""
     try:
         checked = structs.convert(content, _PadMapFile)
     except InputError as error:
-        raise InputError(f"{file}: {error}") from error
+        raise InputError(f"{source}: {error}") from error
     keys = {button: getattr(checked.buttons, button.name.lower()) for button in Button}
     controls = PadMap(name, checked.about, checked.steering, checked.throttle, checked.brake, keys)
     for key, reason in _contradictions(controls):
-        raise InputError(f"{file}: {key}: {reason}")
+        raise InputError(f"{source}: {key}: {reason}")
     return controls
 
 
@@ -205,7 +276,14 @@ def _check_codes(
     used: dict[str, str] = {}
     for key, code in codes.items():
         if code not in known:
-            yield key, f"{code} is not {kind}; use one of {', '.join(known)}"
+            yield key, f"{code} is not {kind}; use one of {_list(known)}"
         if code in used:
             yield key, f"{code} is already used by {used[code]}"
         used[code] = key
+
+
+def _list(codes: Mapping[str, int]) -> str:
+    """List the codes, the long row of numbered ones by its ends."""
+    shown = [code for code in codes if not code.startswith("BTN_TRIGGER_HAPPY")]
+    numbered = ["BTN_TRIGGER_HAPPY1 to 40"] if len(shown) < len(codes) else []
+    return ", ".join(shown + numbered)

@@ -13,7 +13,7 @@ from car.interfaces import NEUTRAL, Button, Clock, Command, PadState
 from car.pad import connection, pad_map
 from car.pad.connection import Connection
 from car.pad.devices import BLUETOOTH, SYN_DROPPED, AxisInfo, Device, Event, Folders
-from car.pad.pad_map import AXES, BUTTONS, MAX_TRIGGER, PadMap, Stick, Trigger
+from car.pad.pad_map import AXES, BUTTONS, MAX_TRIGGER, PadMap, Stick, Trigger, is_trigger_range
 from common.errors import PadLost
 
 _SEARCH_EVERY_S = 0.5
@@ -329,7 +329,7 @@ class _TriggerAxis(_Axis):
         self._full = conf.full_for(device)
         if info:
             self._full = info.maximum
-            self._set_fault(is_stick=info.minimum < 0 or info.maximum > MAX_TRIGGER)
+            self._set_fault(is_stick=not is_trigger_range(info.minimum, info.maximum))
 
     def _normalize(self, raw: int) -> float:
         self._set_fault(is_stick=not 0 <= raw <= MAX_TRIGGER)

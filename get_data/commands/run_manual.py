@@ -10,6 +10,8 @@ from functools import partial
 from math import inf
 from pathlib import Path
 
+import msgspec
+
 import path
 from car import hardware_conf, pi_checks
 from car.assembly import Car, Parts, RealCar, SimulatedCar
@@ -17,10 +19,12 @@ from car.constants import TRACKS
 from car.drive import Drive, DriveLimits
 from car.hardware_conf import HardwareConf
 from car.interfaces import Command, Frame, Pilot
+from car.pad import pad_map
 from car.pad.display import show_pad
+from car.pad.learning import learn_map
 from car.pilot import model
 from car.simulator.track import choose_track
-from common.errors import RecordingFailed, WriteFailed
+from common.errors import Declined, RecordingFailed, WriteFailed
 from common.preflight import CheckResult, CheckUnknown, Preflight
 from get_data.cli import exit_codes, files, output, process, session_questions
 from get_data.labels import label_file, session
@@ -46,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     pilot = model.read(args.pilot) if args.pilot else None
 
     if args.check_pad:
+        if args.learn:
+            conf = learn_pad(conf)
         show_pad(conf.pad)
         return exit_codes.DONE
 
@@ -82,6 +88,34 @@ def run(args: argparse.Namespace) -> int:
             times = filter(None, (last_time, *recorder.capture_times))
             clock = CaptureClock(after=policy.newest(times), taken=recorder.has_picture)
             return drive(car, parts, recorder, clock, view, args, conf)
+
+
+def learn_pad(conf: HardwareConf) -> HardwareConf:
+    """Write a map for the pad that is connected; return the configuration that uses it.
+
+    Raises:
+        InputError: the map's place cannot be written; nothing was asked.
+        Declined: there is a map that is to stay, or no terminal to ask on.
+        PadLost: there is no pad, or it was unplugged; nothing was written.
+        NotReady: no map can be made for it.
+        WriteFailed: the file cannot be written.
+    """
+    name = conf.pad.map or pad_map.OWN_NAME
+    file = path.HARDWARE_CONF.parent / name
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Declined("--learn asks for one control after the other: run it in a terminal")
+    files.check_output(file)
+    pad_map.check_writable(file)
+    replace = files.exists(file)
+    if replace:
+        output.confirm(f"{file} exists. Replace it by what is learned now?", without_terminal="")
+    advice = learn_map(conf.pad, file, replace=replace)
+    output.print_message(f"Wrote {file}. Try all controls; the one for `stop the run` ends this.")
+    if not conf.pad.map:
+        advice = f'to drive with it: "pad": {{"map": "{name}"}} in {path.HARDWARE_CONF}; {advice}'
+    if advice:
+        output.print_message(f"  note: {advice.removesuffix('; ')}")
+    return msgspec.structs.replace(conf, pad=msgspec.structs.replace(conf.pad, map=name))
 
 
 def check_folder(args: argparse.Namespace, conf: HardwareConf) -> datetime | None:

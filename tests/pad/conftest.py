@@ -43,8 +43,9 @@ def import_evdev():
 
 
 @pytest.fixture(params=["inputs", "evdev"])
-def library(request):
-    """Return the name of the library that reads the pad."""
+def library(request, monkeypatch):
+    """Return the name of the library that reads the pad; `inputs` finds no names in /sys."""
+    monkeypatch.setattr(inputs.GamePad, "_set_name", lambda self: None)
     if request.param == "evdev":
         try:
             import_evdev()
@@ -54,9 +55,8 @@ def library(request):
 
 
 @pytest.fixture
-def open_pad(pi, clock, monkeypatch, library):
-    """Yield a function that opens the pad of the Pi; `inputs` finds no names in /sys."""
-    monkeypatch.setattr(inputs.GamePad, "_set_name", lambda self: None)
+def open_pad(pi, clock, library):
+    """Yield a function that opens the pad of the Pi."""
     opened = []
 
     def open_pad(**conf):

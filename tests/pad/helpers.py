@@ -17,35 +17,34 @@ UNKNOWN_EVENTS = [(ABS, 0x21, 1), (KEY, 0x224, 1), (KEY, 0x13F, 1), (0x1F, 1, 1)
 
 
 class Device:
-    """Answers of a device: `axes` (value, lowest, highest) and pressed buttons, by code.
+    """Device of a fake pad, which answers questions about its axes and buttons.
 
-    `inputs` is asked through Python's ioctl(), which is replaced; `evdev` asks by itself, and is
-    answered by `input_device.c`.
+    `inputs` asks through Python's ioctl(), which is replaced; `evdev` asks by itself, and is
+    answered by `input_device.c`. `axes` are (value, lowest, highest) by code.
     """
 
     def __init__(self, monkeypatch, fake_pad):
         self._fake_pad, self._real = fake_pad, fcntl.ioctl
-        self._axes, self._down = {}, set()
         self._monkeypatch = monkeypatch
         monkeypatch.setattr(inputs_device.fcntl, "ioctl", self._ioctl)
 
     @property
     def axes(self):
-        return self._axes
+        return self._fake_pad.ranges
 
     @axes.setter
     def axes(self, axes):
-        self._axes = axes
-        self._answer()
+        self._fake_pad.ranges = dict(axes)
+        self._fake_pad.answer()
 
     @property
     def down(self):
-        return self._down
+        return self._fake_pad.down
 
     @down.setter
     def down(self, down):
-        self._down = down
-        self._answer()
+        self._fake_pad.down = set(down)
+        self._fake_pad.answer()
 
     def set_axis(self, code, value, lowest, highest):
         """Change the answer about one axis."""
@@ -55,10 +54,6 @@ class Device:
         """Fail with ENODEV from now on, with events left in the queue too, as the kernel does."""
         self._monkeypatch.setattr(inputs_device.os, "read", raise_enodev)
         self._fake_pad.is_gone = True
-        self._fake_pad.answer()
-
-    def _answer(self):
-        self._fake_pad.ranges, self._fake_pad.down = dict(self._axes), set(self._down)
         self._fake_pad.answer()
 
     def _ioctl(self, descriptor, request, room):

@@ -59,7 +59,7 @@ class Reader:
 def reading(pi, *enter, **more):
     """Run a reader of the pad; `enter` is the command that wraps it.
 
-    It finds `evdev`, which answers for the FIFOs, and `inputs`, but reads with `inputs` unless told.
+    It finds both libraries, and reads with `inputs` unless told otherwise.
     """
     if reason := namespace.missing_support():
         bench.skip_or_fail(reason)

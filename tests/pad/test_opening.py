@@ -90,6 +90,22 @@ def test_a_library_that_fails_at_the_pad_leaves_no_descriptor(
     assert count_descriptors() == before
 
 
+@pytest.mark.parametrize("library", ["evdev"], indirect=True)
+def test_a_failure_that_the_library_gives_no_reason_for_is_an_unplugged_pad(
+    open_pad, fake_pad, monkeypatch
+):
+    """Version 1.6 returns NULL without an exception where it asks for effects in vain."""
+
+    def fail(_descriptor):
+        raise SystemError("error return without exception set")
+
+    monkeypatch.setattr("evdev.device._input.ioctl_EVIOCGEFFECTS", fail)
+    before = count_descriptors()
+    with pytest.raises(PadLost, match=r"event7 cannot be opened: No such device: unplug it"):
+        open_pad()
+    assert count_descriptors() == before
+
+
 def test_a_joystick_is_a_pad_but_not_before_others(pi, open_pad):
     joystick = Kind(
         "DragonRise Gamepad", USB, "hid-generic", "ABS_X ABS_Y ABS_Z ABS_RZ ABS_HAT0X ABS_HAT0Y",

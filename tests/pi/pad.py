@@ -29,6 +29,11 @@ SYN, KEY, ABS, MSC = 0, 1, 3, 4
 SYN_REPORT, SYN_DROPPED = 0, 3
 USB, BLUETOOTH = 0x03, 0x05
 
+# The answers about a device, as in input_device.c.
+_KEYS, _AXES = 768, 64
+_AXIS = struct.Struct("6i")
+_FIRST_AXIS = 4 + 8 + 256 + 4 + _KEYS // 8 + _AXES // 8 + _KEYS // 8
+
 CODES = {
     "ABS_X": 0,
     "ABS_Y": 1,
@@ -180,22 +185,21 @@ class FifoPad:
     def answer(self) -> None:
         """Answer questions about the device by name, buttons and `ranges` as they are now."""
         with self._lock:
+            by_number = {CODES[code]: known for code, known in self.ranges.items()}
+            axes = [by_number.get(number, (0, 0, 0)) for number in range(_AXES)]
             parts = [
                 struct.pack("I4H", self.is_gone, self.kind.bus, 0x045E, 0x02EA, 0x0301),
                 self.name.encode()[:255].ljust(256, b"\0"),
                 _bits({SYN, KEY, ABS}, 32),
-                _bits({CODES[code] for code in self.kind.keys.split()}, 768),
-                _bits({CODES[code] for code in self.kind.axes.split()}, 64),
-                _bits({CODES[code] for code in self.down}, 768),
+                _bits({CODES[code] for code in self.kind.keys.split()}, _KEYS),
+                _bits({CODES[code] for code in self.kind.axes.split()}, _AXES),
+                self._down_bits(),
+                *(_AXIS.pack(*axis, 0, 0, 0) for axis in axes),
             ]
-            by_number = {CODES[code]: known for code, known in self.ranges.items()}
-            for number in range(64):
-                value, low, high = by_number.get(number, (0, 0, 0))
-                parts.append(struct.pack("6i", value, low, high, 0, 0, 0))
-            # replaced as a whole: a reader sees the old answers or the new ones
-            draft = self._answers.with_suffix(".draft")
-            draft.write_bytes(b"".join(parts))
-            draft.replace(self._answers)
+            self._answers.write_bytes(b"".join(parts))
+
+    def _down_bits(self) -> bytes:
+        return _bits({CODES[code] for code in self.down}, _KEYS)
 
     @property
     def _entry(self):
@@ -296,13 +300,17 @@ class FifoPad:
         """Keep the answers up to date with what is sent."""
         if not self.ranges:
             return
-        for kind, number, value in events:
-            code = _NAMES.get((kind, number), "")
-            if kind == ABS and code in self.ranges:
-                self.ranges[code] = (value, *self.ranges[code][1:])
-            elif kind == KEY and code:
-                (self.down.add if value else self.down.discard)(code)
-        self.answer()
+        with self._answers.open("r+b", buffering=0) as answers:
+            for kind, number, value in events:
+                code = _NAMES.get((kind, number), "")
+                if kind == ABS and code in self.ranges:
+                    self.ranges[code] = (value, *self.ranges[code][1:])
+                    answers.seek(_FIRST_AXIS + number * _AXIS.size)
+                    answers.write(_AXIS.pack(*self.ranges[code], 0, 0, 0))
+                elif kind == KEY and code:
+                    (self.down.add if value else self.down.discard)(code)
+                    answers.seek(_FIRST_AXIS - _KEYS // 8)
+                    answers.write(self._down_bits())
 
     def _key(self, button: str, value: int) -> None:
         code = CODES[PRINTED.get(button, button)]
