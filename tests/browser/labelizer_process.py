@@ -11,9 +11,10 @@ from get_data.cli import process
 
 SCRIPT = path.ROOT / "get_data" / "run_labelizer.py"
 
-# What the server imports only when it starts.
+# What the script imports once its options are read, and the server only when it starts.
 PRELOAD = (
     __name__,
+    "get_data.commands.run_labelizer",
     "django.contrib.staticfiles.apps",
     "django.contrib.staticfiles.storage",
     "django.middleware.clickjacking",
