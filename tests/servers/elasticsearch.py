@@ -28,7 +28,8 @@ from tests.servers.server import Server, ServerFailed
 INDEXES = "labels*"
 
 _COMPILE_ONCE = "-XX:TieredStopAtLevel=1"  # halves the CPU time of the launcher, a JVM of its own
-_QUICK_START = f"{_COMPILE_ONCE} -XX:-UseG1GC -XX:+UseSerialGC -XX:-AlwaysPreTouch"
+_TRUST_CLASSES = "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+_QUICK_START = f"{_COMPILE_ONCE} {_TRUST_CLASSES} -XX:-UseG1GC -XX:+UseSerialGC -XX:-AlwaysPreTouch"
 
 
 class Elasticsearch(Server):
