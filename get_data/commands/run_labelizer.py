@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from common import strict_json
 from common.errors import InputError
 from get_data.cli import exit_codes, files, output, people
 from get_data.labelizer import desktop, server
@@ -14,6 +13,7 @@ from get_data.labelizer.apply_command import build_apply_command
 from get_data.labelizer.comparison import Comparison
 from get_data.labelizer.problems import PROBLEM_KINDS, Problems
 from get_data.labelizer.workspace import open_workspace
+from get_data.labels import label_file
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,7 +68,7 @@ def check_folder(pictures: Path) -> Path:
     return pictures
 
 
-def show_progress(entries: Iterable[strict_json.Entry]) -> Iterable[strict_json.Entry]:
+def show_progress(entries: Iterable[label_file.Entry]) -> Iterable[label_file.Entry]:
     """Return the entries behind a progress bar."""
     return output.progress_bar(entries, total=None, description="reading", unit="label")
 

@@ -28,6 +28,7 @@ from get_data.database.search.search_query import SearchQuery
 from get_data.labels import validation
 from get_data.labels.constants import SESSION_KEYS
 from get_data.labels.differences import find_difference
+from get_data.labels.label_reader import CheckedLabel, LabelReader
 from get_data.labels.schema import Document
 from get_data.labels.unicode_forms import to_nfc
 
@@ -68,11 +69,16 @@ def select(query: SearchQuery, index: LabelIndex, values: Mapping[str, Any]) -> 
         InputError: a label would not be valid with these values.
     """
     selection = Selection()
+    reader = LabelReader()
     with closing(index.search(query)) as found:
         for line in found:
-            document: Document = msgspec.json.decode(line)
+            proven = reader.prove(line)
+            document: Document = (
+                CheckedLabel(proven).document if proven else msgspec.json.decode(line)
+            )
             try:
-                validation.parse(document)
+                if not proven:
+                    reader.check(document)
             except InputError as error:
                 reason = f"the stored label is not valid ({error}) and is left as it is"
                 selection.failures.append(Failed(str(document.get("img_id")), reason))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntFlag
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from get_data.labelizer.operations import UNKNOWN, Floats
 from get_data.labelizer.picture_folder import FolderFile, hash_listing, list_files
 from get_data.labelizer.problems import Problems, find_problems
 from get_data.labelizer.unlabelled import find_unlabelled
-from get_data.labels import classes
+from get_data.labels import classes, label_file
 from get_data.labels.classes import direction_bins, speed_bins
 from get_data.labels.constants import NOBODY, NOT_PEOPLE
 from get_data.labels.drives import DriveKey
@@ -42,7 +43,7 @@ from get_data.labels.values import DEFAULT_SPAN
 MAX_CLASS_KEYS = 10  # one for each digit key
 NO_LABELS = b"{}"  # in place of a label file that does not exist
 
-Progress = Callable[[Iterable[strict_json.Entry]], Iterable[strict_json.Entry]]
+Progress = Callable[[Iterable[label_file.Entry]], Iterable[label_file.Entry]]
 
 
 class Flag(IntFlag):
@@ -171,7 +172,7 @@ def _collector_paused() -> Iterator[None]:
 
 def _read(labels: Path, folder: Path, progress: Progress) -> Catalogue:
     raw = strict_json.read_bytes(labels, "a label file") if labels.exists() else NO_LABELS
-    labelled = parse_entries(progress(strict_json.iter_entries(raw, str(labels))))
+    labelled = parse_entries(progress(label_file.iter_entries(BytesIO(raw), str(labels))))
     files = list_files(folder)
     unlabelled = find_unlabelled(labelled, labels, folder, files, raw)
     in_order = sorted([*labelled, *unlabelled.entries], key=time_and_id)

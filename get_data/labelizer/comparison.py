@@ -13,8 +13,8 @@ from common.errors import InputError
 from get_data.labelizer.catalogue import Catalogue, Progress
 from get_data.labelizer.entries import Group
 from get_data.labelizer.operations import UNKNOWN
-from get_data.labelizer.partial_label import read_partial
 from get_data.labelizer.picture_folder import printable_name
+from get_data.labels import label_file
 from get_data.labels.constants import NOT_PEOPLE
 from get_data.labels.values import steering_of, throttle_of
 
@@ -72,8 +72,8 @@ def read_comparison(
     """
     if catalogue.labels.exists() and file.exists() and file.samefile(catalogue.labels):
         raise InputError(f"{file} is the label file itself; compare with that of another person")
-    raw = strict_json.read_bytes(file, "a label file")
-    labels, invalid = _read_labels(progress(strict_json.iter_entries(raw, str(file))))
+    with strict_json.open_file(file, "a label file") as opened:
+        labels, invalid = _read_labels(progress(label_file.iter_entries(opened, str(file))))
     if not labels:
         raise InputError(f"{file} has no valid label to compare with")
     common = [position for position, img_id in enumerate(catalogue.ids) if img_id in labels]
@@ -106,25 +106,24 @@ def read_comparison(
     )
 
 
-def _read_labels(
-    entries: Iterable[strict_json.Entry],
-) -> tuple[dict[str, OtherLabel], int]:
+def _read_labels(entries: Iterable[label_file.Entry]) -> tuple[dict[str, OtherLabel], int]:
     """Return the valid labels by img_id, and the number of the others."""
     labels, invalid = {}, 0
     for entry in entries:
-        label = read_partial(entry.value)
-        is_valid = not label.fault and entry.value["img_id"] == entry.key
-        if not is_valid:
+        try:
+            checked = entry.check()
+        except InputError:
             invalid += 1
             continue
+        annotation = checked.label.label
         labels[entry.key] = OtherLabel(
-            direction=label.direction or 0,
-            speed=label.speed or 0,
-            steering=steering_of(entry.value),
-            throttle=throttle_of(entry.value),
-            is_deleted=label.marked,
-            group=Group(label.nb_dir or 0, label.nb_speed or 0),
-            created_by=label.created_by,
+            direction=annotation.label_direction,
+            speed=annotation.label_speed,
+            steering=steering_of(checked.document),
+            throttle=throttle_of(checked.document),
+            is_deleted=checked.label.to_delete is True,
+            group=Group(annotation.nb_dir, annotation.nb_speed),
+            created_by=annotation.created_by,
         )
     return labels, invalid
 

@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from common import strict_json
-from get_data.labelizer.partial_label import PartialLabel, read_partial
+from msgspec import Struct
+
+from get_data.labelizer.partial_label import PartialLabel, read_partial, read_valid
 from get_data.labelizer.picture_folder import FolderFile
-from get_data.labels import edits, ids
-from get_data.labels.drives import DriveKey, drive_key, find_pauses, group_by_drive
+from get_data.labels import edits, ids, label_file
+from get_data.labels.drives import (
+    DriveKey,
+    drive_key,
+    find_pauses,
+    group_by_drive,
+    label_drive_key,
+)
 from get_data.labels.schema import Document
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -23,10 +30,10 @@ class Group:
     nb_speed: int
 
 
-@dataclass(frozen=True, slots=True)
-class LabelEntry:
+class LabelEntry(Struct, frozen=True):
     """An entry of the label file, or a picture that no entry names.
 
+    `taken`: time of the picture, from the label or else from the id.
     `drive`: what it has in common with the labels of its drive. `fault`: why it is not valid, "" if
     it is. `hopeless`: no correction makes it valid. `start`, `end`: byte range of its value in the
     file. `template`: what a new label starts from, for a picture that no label names; it has no
@@ -34,6 +41,7 @@ class LabelEntry:
     """
 
     img_id: str
+    taken: datetime
     label: PartialLabel
     drive: DriveKey
     fault: str
@@ -41,11 +49,6 @@ class LabelEntry:
     start: int
     end: int
     template: Document | None = None
-
-    @property
-    def taken(self) -> datetime:
-        """Time of the picture, from the label or else from the id."""
-        return self.label.taken or ids.parse_img_id(self.img_id) or LONG_AGO
 
     @property
     def group(self) -> Group | None:
@@ -70,7 +73,7 @@ def _group(nb_dir: int, nb_speed: int) -> Group:
     return Group(nb_dir, nb_speed)
 
 
-def parse_entries(raw_entries: Iterable[strict_json.Entry]) -> list[LabelEntry]:
+def parse_entries(raw_entries: Iterable[label_file.Entry]) -> list[LabelEntry]:
     """Parse the entries, and sort them by time and id."""
     return sorted((_parse_entry(entry) for entry in raw_entries), key=time_and_id)
 
@@ -94,21 +97,31 @@ def split_into_runs(entries: Sequence[LabelEntry]) -> list[list[LabelEntry]]:
     return runs
 
 
-def _parse_entry(entry: strict_json.Entry) -> LabelEntry:
-    label = read_partial(entry.value)
-    img_id = entry.value.get("img_id") if isinstance(entry.value, dict) else None
+def _parse_entry(entry: label_file.Entry) -> LabelEntry:
+    if entry.label and entry.label.img_id == entry.key:
+        valid = entry.label.label
+        return _label_entry(entry, read_valid(valid), label_drive_key(valid), "", hopeless=False)
+    document = entry.content
+    label = read_partial(document)
+    img_id = document.get("img_id") if isinstance(document, dict) else None
     fault = label.fault
     if isinstance(img_id, str) and img_id != entry.key:
         fault = f"its img_id is {img_id!r}; make it equal to the entry's name"
-    hopeless = bool(fault) and (img_id != entry.key or not _is_correctable(entry, label))
-    drive = drive_key(entry.value)
-    return LabelEntry(entry.key, label, drive, fault, hopeless, entry.start, entry.end)
+    hopeless = bool(fault) and (img_id != entry.key or not _is_correctable(document, label))
+    return _label_entry(entry, label, drive_key(document), fault, hopeless=hopeless)
 
 
-def _is_correctable(entry: strict_json.Entry, label: PartialLabel) -> bool:
+def _label_entry(
+    entry: label_file.Entry, label: PartialLabel, drive: DriveKey, fault: str, *, hopeless: bool
+) -> LabelEntry:
+    taken = label.taken or ids.parse_img_id(entry.key) or LONG_AGO
+    return LabelEntry(entry.key, taken, label, drive, fault, hopeless, entry.start, entry.end)
+
+
+def _is_correctable(document: Document, label: PartialLabel) -> bool:
     """Return whether an invalid label becomes valid once its classes are set."""
     correction = edits.corrected(
-        entry.value,
+        document,
         created_by="somebody",
         direction=0,
         speed=0,

@@ -1,22 +1,21 @@
 """Readable parts of a label that may be invalid."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from common.errors import InputError
 from common.times import parse_time
 from get_data.labels.constants import AUTO, MAX_CLASSES
+from get_data.labels.schema import Label
 from get_data.labels.validation import is_file_name, parse
 from get_data.labels.values import read_value, speed_span
 
 _DIGITS = re.compile(r"\d{1,2}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class PartialLabel:
+class PartialLabel(Struct, frozen=True):
     """Usable values of a document; None where a value is missing or unusable.
 
     `fault`: why the document is not a valid label, "" if it is one. `text_direction` and
@@ -50,17 +49,21 @@ class PartialLabel:
 def read_partial(document: object) -> PartialLabel:
     """Return the readable parts of any JSON value."""
     try:
-        label = parse(document)
+        return read_valid(parse(document))
     except InputError as error:
         return _read_invalid(document, str(error))
+
+
+def read_valid(label: Label) -> PartialLabel:
+    """Return the parts of a valid label."""
     annotation = label.label
     return PartialLabel(
         fault="",
         file_name=label.file_name,
         taken=parse_time(label.timestamp),
         picture_size=None if label.picture_size is UNSET else label.picture_size,
-        picture_sha256=_text(document, "picture_sha256"),
-        driver=_text(document, "driver"),
+        picture_sha256="" if label.picture_sha256 is UNSET else label.picture_sha256,
+        driver=label.driver,
         created_by=annotation.created_by,
         direction=annotation.label_direction,
         speed=annotation.label_speed,
@@ -70,7 +73,7 @@ def read_partial(document: object) -> PartialLabel:
         raw_speed=_unless_unset(annotation.raw_speed),
         steering=_unless_unset(annotation.steering),
         throttle=_unless_unset(annotation.throttle),
-        span=speed_span(document),
+        span=speed_span({"car_setting": label.car_setting}),
         marked=label.to_delete is True,
         replaces=label.replaces is not UNSET,
     )

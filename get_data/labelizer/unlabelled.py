@@ -92,13 +92,12 @@ def _pictures_without(names: Set[str], files: Iterable[str]) -> list[str]:
 
 def _names_in(labels: Path) -> Iterator[str]:
     """Yield the file names in a label file, up to its first fault."""
-    with suppress(InputError):
-        for entry in strict_json.iter_entries(
-            strict_json.read_bytes(labels, "a label file"), str(labels)
-        ):
-            name = entry.value.get("file_name") if isinstance(entry.value, dict) else None
-            if isinstance(name, str):
-                yield name
+    with suppress(InputError), strict_json.open_file(labels, "a label file") as file:
+        for entry in label_file.iter_entries(file, str(labels)):
+            if entry.label:
+                yield entry.label.label.file_name
+            elif isinstance(entry.value, dict) and isinstance(entry.value.get("file_name"), str):
+                yield entry.value["file_name"]
 
 
 def _accept_names(
@@ -146,6 +145,7 @@ def _entry(img_id: str, file_name: str, file: FolderFile, templates: "_Templates
     label = PartialLabel(fault="", file_name=file_name, taken=taken, span=speed_span(template))
     return LabelEntry(
         img_id,
+        taken,
         label,
         drive_key(template),
         fault="",

@@ -432,20 +432,26 @@ def _insert_entries(
     database: sqlite3.Connection, catalogue: Catalogue, positions: Iterable[int]
 ) -> None:
     """Add entries as the catalogue has them: old and current values are the same at first."""
-
-    def row(position: int) -> tuple[object, ...]:
-        group = catalogue.group_of(position)
-        values = (
-            int(catalogue.direction[position]),
-            int(catalogue.speed[position]),
-            bool(catalogue.flags[position] & Flag.MARKED),
-        )
-        return position, catalogue.ids[position], group.nb_dir, group.nb_speed, *values, *values
-
+    chosen = np.fromiter(positions, np.int64)
+    groups = [catalogue.groups[number] for number in catalogue.group[chosen].tolist()]
+    values = (
+        catalogue.direction[chosen].tolist(),
+        catalogue.speed[chosen].tolist(),
+        ((catalogue.flags[chosen] & Flag.MARKED) != 0).tolist(),
+    )
+    rows = zip(
+        chosen.tolist(),
+        [catalogue.ids[position] for position in chosen.tolist()],
+        [group.nb_dir for group in groups],
+        [group.nb_speed for group in groups],
+        *values,
+        *values,
+        strict=True,
+    )
     database.executemany(
         "INSERT INTO entry (position, img_id, nb_dir, nb_speed, old_direction, old_speed,"
         " old_deleted, direction, speed, deleted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        map(row, positions),
+        rows,
     )
 
 

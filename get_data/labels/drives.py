@@ -11,18 +11,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from operator import attrgetter
 from statistics import median
+
+from msgspec import UNSET
 
 from common.times import parse_time, to_microseconds
 from get_data.labels.constants import SESSION_KEYS
 from get_data.labels.ids import parse_img_id
-from get_data.labels.schema import Document
+from get_data.labels.schema import Document, Label
 
 MIN_PAUSE_S = 1.0
 PAUSE_PERIODS = 4.0  # of the median interval between pictures, for drives with few pictures
 
 DriveKey = tuple[str, ...]
 
+_session_of = attrgetter(*SESSION_KEYS)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -49,6 +53,13 @@ def drive_key(document: object) -> DriveKey:
     setting = label.get("car_setting")
     car = setting.get("car", "") if isinstance(setting, dict) else ""
     return (*(str(label.get(key, "")) for key in SESSION_KEYS), str(car))
+
+
+def label_drive_key(label: Label) -> DriveKey:
+    """Return the drive_key() of the document of a valid label."""
+    if label.session_id is not UNSET:
+        return (label.session_id,)
+    return (*_session_of(label), str(label.car_setting.get("car", "")))
 
 
 def group_by_drive(keys: Sequence[DriveKey], times: Sequence[datetime]) -> list[list[int]]:

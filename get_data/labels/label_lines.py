@@ -39,12 +39,13 @@ def read(lines: Iterable[bytes]) -> Iterator[Line]:
     while True:
         line = next(rest, b"")
         is_last = not line.endswith(b",\n")
-        img_id, separator, document = line[1 : -1 if is_last else -2].partition(b'":')
-        is_entry = line[:1] == b'"' and separator and document[:1] == b"{" and b"\\" not in img_id
-        if not is_entry or line[-1:] != b"\n":
+        key_end = line.find(b'":', 1)
+        img_id = line[1:key_end]
+        is_entry = line[:1] == b'"' and line[key_end + 2 : key_end + 3] == b"{"
+        if key_end < 0 or not is_entry or b"\\" in img_id or line[-1:] != b"\n":
             raise NotLines
         try:
-            yield Line(img_id.decode(), document)
+            yield Line(img_id.decode(), line[key_end + 2 : -1 if is_last else -2])
         except UnicodeDecodeError as error:
             raise NotLines from error
         if is_last:

@@ -97,14 +97,14 @@ class LabelReader:
                 return label if self._is_sound(label, shape) else None
         return None
 
-    def _is_sound(self, label: Label, shape: "_Shape") -> bool:
+    def _is_sound(self, label: Any, shape: "_Shape") -> bool:
         """Return whether what the types of a label do not show is right; complete its setting."""
         span = None
         if shape.has_setting:
-            setting = self._read_setting(bytes(cast(Raw, label.car_setting)))
+            setting = self._read_setting(bytes(label.car_setting))
             if setting is None:
                 return False
-            label.car_setting, span = setting  # type: ignore[misc]
+            label.car_setting, span = setting
         for name, search in shape.patterns:
             if search(getattr(label, name)) is None:
                 return False

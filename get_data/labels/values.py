@@ -6,6 +6,7 @@ Labels of earlier versions have no values; a reader gets them from class and raw
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from get_data.labels.classes import Bins, direction_bins, speed_bins
 from get_data.labels.schema import Annotation, Document
@@ -40,14 +41,15 @@ def throttle_of(label: Document) -> float:
     return bins.value_in(annotation["label_speed"], raw)
 
 
-def speed_span(document: object) -> float | None:
+def speed_span(document: Any) -> float | None:
     """Return the throttle up to which the speed bins reach, `car_setting.run.max_throttle`.
 
     None for a document that does not tell it, or tells one that no car has.
     """
-    found = document
-    for key in ("car_setting", "run", "max_throttle"):
-        found = found.get(key) if isinstance(found, dict) else None
+    try:
+        found = document["car_setting"]["run"]["max_throttle"]
+    except (KeyError, TypeError):  # no such key, or something else than an object
+        return None
     if isinstance(found, int | float) and not isinstance(found, bool) and 0 < found <= 1:
         return float(found)
     return None

@@ -22,7 +22,8 @@ from msgspec import Raw
 from common import links, locks, strict_json
 from common.atomic_files import TEMPORARY_SUFFIX, sync, sync_folder
 from common.errors import InputError, RecordingFailed, StillRecording
-from get_data.labels import ids, label_file, validation
+from get_data.labels import ids, label_file
+from get_data.labels.label_reader import LabelReader
 from get_data.labels.schema import Document
 
 NAME = "labels.journal"
@@ -218,7 +219,7 @@ def preview_merge(folder: Path) -> dict[str, Document]:
     path = folder / label_file.NAME
     labels = label_file.read(path) if path.exists() else {}
     lines = read(folder / NAME).labels
-    return labels | {img_id: strict_json.parse(bytes(line), NAME) for img_id, line in lines.items()}
+    return labels | {img_id: msgspec.json.decode(line) for img_id, line in lines.items()}
 
 
 def read_ids(folder: Path) -> set[str]:
@@ -279,11 +280,16 @@ def read(path: Path) -> Content:
     """
     content = Content()
     labels = content.labels
+    reader = LabelReader()
     if path.exists() and not path.is_file() and not path.is_symlink():
         raise RecordingFailed(f"{path} is not a regular file; move it away")
     with os.fdopen(links.open_file(path), "rb") as file:
         modified = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         for number, line in enumerate(file, start=1):
+            proven = line.removesuffix(b"\n")
+            if label := reader.prove(proven):
+                labels[label.img_id] = Raw(proven)
+                continue
             try:
                 entry = strict_json.parse(line, NAME)  # as strict as the reader of label files
                 if entry.keys() == {ERASED}:  # a label may also have this key, among others
@@ -293,7 +299,7 @@ def read(path: Path) -> Content:
                         img_id: labels.pop(img_id) for img_id in dict.fromkeys(img_ids)
                     }
                 else:
-                    img_id = validation.parse(entry).img_id
+                    img_id = reader.check(entry).img_id
                     labels[img_id] = Raw(line.removeprefix(BOM_UTF8).strip())
             except Exception:  # noqa: BLE001  a torn line may hold anything
                 # R7: a torn line is kept under a name that no other repair gives
