@@ -5,12 +5,10 @@ thousand labels only columns stay in memory; the bytes of an entry are read from
 they are needed.
 """
 
-import gc
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from io import BytesIO
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import strict_json
+from common.collector import collector_paused
 from common.errors import InputError
 from common.links import resolve_picture
 from get_data.labelizer.captures import Captures, read_captures
@@ -154,20 +153,8 @@ def read_catalogue(labels: Path, folder: Path, progress: Progress = iter) -> Cat
         InputError: the file is not a label file, or has too many classes; or there is nothing to
             label.
     """
-    with _collector_paused():
+    with collector_paused():
         return _read(labels, folder, progress)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause the search for unused cycles of objects: it looks at all entries again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _read(labels: Path, folder: Path, progress: Progress) -> Catalogue:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 IMG_ID_FORMAT = "%Y%m%dT%H-%M-%S-%f"
+_to_json = json.JSONEncoder().encode
 _IMG_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{6})", re.ASCII)
 
 
@@ -54,13 +55,13 @@ def annotation_fingerprint(
 ) -> str:
     """Return the MD5 of the compact JSON of these six, with the author in NFC."""
     numbers = f"{label_direction},{label_speed},{nb_dir},{nb_speed}"
-    text = f"[{json.dumps(img_id)},{_author_json(created_by)},{numbers}]"
+    text = f"[{_to_json(img_id)},{_author_json(created_by)},{numbers}]"
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 @lru_cache(maxsize=1024)
 def _author_json(created_by: str) -> str:
-    return json.dumps(unicodedata.normalize("NFC", created_by))
+    return _to_json(unicodedata.normalize("NFC", created_by))
 
 
 def sha256(picture: bytes) -> str:

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from common import strict_json
 from common.atomic_files import atomic_write
+from common.collector import collector_paused
 from common.errors import InputError
 from get_data.labels import label_lines, validation
 from get_data.labels.label_lines import NotLines
@@ -71,7 +72,7 @@ def read(path: Path) -> dict[str, Document]:
     Raises:
         InputError: with the file, the entry and the value.
     """
-    with strict_json.open_file(path, "a JSON file") as file:
+    with strict_json.open_file(path, "a JSON file") as file, collector_paused():
         with suppress(NotLines, InputError):
             return {entry.key: entry.check().document for entry in _read_lines(file)}
         file.seek(0)
@@ -99,7 +100,8 @@ def iter_checked(path: Path) -> Iterator[Entry]:
         if beginning.decode(errors="ignore").lstrip("\ufeff \t\r\n")[:1] != "{":
             _read_carefully(path, file.read())  # which tells what is wrong
         for entry in iter_entries(file, str(path)):
-            yield entry if entry.label else entry._replace(label=_check(path, entry))
+            label = _check(path, entry)
+            yield entry if entry.label else entry._replace(label=label)
 
 
 def read_each(path: Path) -> Iterator[Document]:

@@ -27,11 +27,13 @@ def reduce_labels(labels: Iterable[Document]) -> dict[str, Document]:
 
     They share their equal parts, and are only to be read.
     """
-    parts: dict[bytes, Any] = {}
+    parts: dict[str | bytes, Any] = {}
 
     def shared(values: Document) -> Document:
         return {
-            key: parts.setdefault(msgspec.json.encode(value), value)
+            key: parts.setdefault(
+                value if isinstance(value, str) else msgspec.json.encode(value), value
+            )
             for key, value in values.items()
         }
 
