@@ -68,6 +68,37 @@ class Violation(NamedTuple):
         return "\n  ".join((self.title, *self.trace))
 
 
+class _Numbers:
+    """Numbers of things, equal for equal ones: hashed and compared much faster than these."""
+
+    def __init__(self) -> None:
+        self.things: list[Any] = []
+        self._numbers: dict[Hashable, int] = {}
+
+    def of(self, thing: Hashable) -> int:
+        """Return the number of a thing."""
+        number = self._numbers.setdefault(thing, len(self.things))
+        if number == len(self.things):
+            self.things.append(thing)
+        return number
+
+
+class _Place(NamedTuple):
+    """A state, with the numbers of the world and of the processes."""
+
+    world: int
+    processes: tuple[int, ...]
+    kills: int
+
+
+class _Event(NamedTuple):
+    """What happened: a process (its number) got an answer and became another, or only became it."""
+
+    before: int
+    after: int
+    answer: tuple[Any, ...] = ()
+
+
 class Explorer:
     """All states that these programs can reach from one world."""
 
@@ -91,52 +122,94 @@ class Explorer:
         self._programs = programs
         self._next: dict[Process, tuple[Process, Step | None]] = {}
         self._canonical: dict[Hashable, tuple[Any, ...]] = {}
-        processes = tuple(self._advance(Process(name, 1))[0] for name in programs)
-        self._first = State(world, processes, kills)
+        self._worlds, self._processes = _Numbers(), _Numbers()
+        self._steps: dict[tuple[int, int, frozenset[str]], list[tuple[_Event, int]]] = {}
+        numbers = (self._number_of(Process(name, 1)) for name in programs)
+        self._first = _Place(self._worlds.of(world), tuple(numbers), kills)
         self.states = 0
 
     def violations(self, check: Callable[[State], Iterator[str]]) -> list[Violation]:
         """Return each violation that `check` yields in a state at rest, with a shortest trace."""
-        parents: dict[State, tuple[State, str] | None] = {self._first: None}
+        parents: dict[_Place, tuple[_Place, _Event] | None] = {self._first: None}
         waiting = deque([self._first])
         found: dict[str, Violation] = {}
         while waiting:
-            state = waiting.popleft()
-            if state.is_at_rest:
-                for title in check(state):
+            place = waiting.popleft()
+            processes = [self._processes.things[number] for number in place.processes]
+            running = frozenset(p.id for p in processes if p.status == "running")
+            if not running:
+                for title in check(self._state(place)):
                     if title not in found:
-                        found[title] = Violation(title, _trace(parents, state))
-            for text, successor in self._successors(state):
+                        found[title] = Violation(title, self._trace(parents, place))
+            for event, successor in self._successors(place, processes, running):
                 if successor not in parents:
-                    parents[successor] = (state, text)
+                    parents[successor] = (place, event)
                     waiting.append(successor)
         self.states = len(parents)
         return list(found.values())
 
-    def _successors(self, state: State) -> Iterator[tuple[str, State]]:
-        running = frozenset(p.id for p in state.processes if p.status == "running")
-        for place, process in enumerate(state.processes):
-
-            def after(changed: Process, world: Any, kills: int, place: int = place) -> State:
-                processes = (*state.processes[:place], changed, *state.processes[place + 1 :])
-                return State(world, processes, kills)
-
+    def _successors(
+        self, place: _Place, processes: Sequence[Process], running: frozenset[str]
+    ) -> Iterator[tuple[_Event, _Place]]:
+        world, numbers, kills = place
+        for index, (number, process) in enumerate(zip(numbers, processes, strict=True)):
+            before, after = numbers[:index], numbers[index + 1 :]
             if process.status == "running":
-                _, step = self._advance(process)
-                assert step is not None
-                for answer, world in step.apply(state.world, running):
-                    stepped = process._replace(answers=(*process.answers, answer))
-                    changed, _ = self._advance(stepped)
-                    text = f"{process.id}: {step.text} -> {_shown(answer)}"
-                    if changed.status == "done":
-                        text += f", ends: {changed.result}"
-                    yield text, after(changed, world, state.kills)
-                if state.kills and process.answers:
-                    killed = process._replace(status="killed", answers=())
-                    yield f"{process.id}: killed", after(killed, state.world, state.kills - 1)
+                for event, changed_world in self._steps_of(number, world, running):
+                    yield event, _Place(changed_world, (*before, event.after, *after), kills)
+                if kills and process.answers:
+                    killed = self._processes.of(process._replace(status="killed", answers=()))
+                    event = _Event(number, killed)
+                    yield event, _Place(world, (*before, killed, *after), kills - 1)
             elif process.status == "killed":
-                again, _ = self._advance(Process(process.name, process.run + 1))
-                yield f"{process.name}: run again", after(again, state.world, state.kills)
+                again = self._number_of(Process(process.name, process.run + 1))
+                yield _Event(number, again), _Place(world, (*before, again, *after), kills)
+
+    def _steps_of(
+        self, number: int, world: int, running: frozenset[str]
+    ) -> list[tuple[_Event, int]]:
+        """Return what the next step of a process may do, with the worlds after it."""
+        key = (number, world, running)
+        if key not in self._steps:
+            process = self._processes.things[number]
+            _, step = self._advance(process)
+            assert step is not None
+            found = self._steps[key] = []
+            for answer, changed_world in step.apply(self._worlds.things[world], running):
+                changed = self._number_of(process._replace(answers=(*process.answers, answer)))
+                event = _Event(number, changed, (answer,))
+                found.append((event, self._worlds.of(changed_world)))
+        return self._steps[key]
+
+    def _number_of(self, process: Process) -> int:
+        """Return the number of the process at its next step."""
+        return self._processes.of(self._advance(process)[0])
+
+    def _state(self, place: _Place) -> State:
+        processes = tuple(self._processes.things[number] for number in place.processes)
+        return State(self._worlds.things[place.world], processes, place.kills)
+
+    def _text(self, event: _Event) -> str:
+        before, after = (self._processes.things[number] for number in event[:2])
+        if after.status == "killed":
+            return f"{before.id}: killed"
+        if before.status == "killed":
+            return f"{before.name}: run again"
+        _, step = self._advance(before)
+        assert step is not None
+        text = f"{before.id}: {step.text} -> {_shown(*event.answer)}"
+        return f"{text}, ends: {after.result}" if after.status == "done" else text
+
+    def _trace(
+        self, parents: Mapping[_Place, tuple[_Place, _Event] | None], place: _Place
+    ) -> tuple[str, ...]:
+        state = self._state(place)
+        steps = [f"end: {state.world}"]
+        steps += [f"{p.id}: {p.status} {p.result or ''}" for p in state.processes]
+        while parent := parents[place]:
+            place, event = parent
+            steps.insert(0, self._text(event))
+        return tuple(steps)
 
     def _advance(self, process: Process) -> tuple[Process, Step | None]:
         """Return the process at its next step, with this step; None if it has come to its end.
@@ -176,13 +249,3 @@ def _place(program: Program) -> Iterator[Hashable]:
 
 def _shown(answer: Any) -> str:
     return str(sorted(map(str, answer))) if isinstance(answer, frozenset) else str(answer)
-
-
-def _trace(parents: Mapping[State, tuple[State, str] | None], state: State) -> tuple[str, ...]:
-    steps = [f"end: {state.world}"]
-    steps += [f"{p.id}: {p.status} {p.result or ''}" for p in state.processes]
-    here = state
-    while parent := parents[here]:
-        here, text = parent
-        steps.insert(0, text)
-    return tuple(steps)
