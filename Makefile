@@ -10,6 +10,8 @@
 # make soak   the promises at full length, every order of events and a cluster of three nodes
 #             included, some hours; a soak that was killed goes on
 # make bench  the figures of tests/benchmarks/README.md
+# make onpi   on a real Pi: checks and measures it, and writes a report to send back; OPTIONS are in
+#             `.venv/bin/python -m tests.on_pi --help`
 # make lock   the versions and hashes in locks/, chosen anew within the ranges of requirements*.txt
 # make clean  removes the environment, and the demo with its drives and its database
 
@@ -30,7 +32,7 @@ CLUSTERED := tests/label_index tests/test_differential.py tests/test_search_answ
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 QUICK := -q -n 2 -m "not slow and not servers and not browser"
 
-.PHONY: demo test check versions fresh lint servers soak bench lock clean
+.PHONY: demo test check versions fresh lint servers soak bench onpi lock clean
 
 demo: $(if $(filter team,$(DATABASE)),$(READY_TO_TEST),$(READY))
 	@sh demo.sh $(BIN)/python $(DATABASE)
@@ -66,6 +68,12 @@ soak: $(READY_TO_TEST)
 
 bench: $(READY_TO_TEST)
 	$(BIN)/python -m tests.benchmarks
+
+# With the .venv that the Pi's page makes, which make must leave as it is. 3: something is missing,
+# which the script has named.
+onpi:
+	@[ -x $(BIN)/python ] || { echo "There is no .venv. See docs/raspberry_pi.md, section 1"; exit 1; }
+	@$(BIN)/python -m tests.on_pi $(OPTIONS) || [ $$? = 3 ]
 
 lock: $(READY_TO_TEST)
 	for lock in "desk.txt requirements.txt" "pi.txt requirements-pi.txt" \

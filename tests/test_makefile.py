@@ -62,6 +62,17 @@ def test_only_what_lints_installs_node(target, lints, tmp_path):
     assert ("npm ci" in commands) is lints
 
 
+def test_on_a_pi_nothing_is_installed_and_a_missing_environment_is_named(tmp_path):
+    commands = told(tmp_path, "onpi", "OPTIONS=--loopback 23")
+    assert "pip" not in commands
+    assert "-m tests.on_pi --loopback 23" in commands
+    ran = subprocess.run(
+        ["make", "onpi"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2
+    assert ran.stdout == "There is no .venv. See docs/raspberry_pi.md, section 1\n"
+
+
 PYTHON_WITHOUT_NODE = """#!/bin/sh
 case "$*" in
 *"-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
