@@ -80,6 +80,7 @@ NO_HEADERS = """case $* in *-I*) echo "Python.h: No such file"; exit 1 ;; esac""
     [
         pytest.param(libraries.rpi_gpio, "build-essential", id="RPi.GPIO"),
         pytest.param(libraries.edges, "build-essential", id="edges"),
+        pytest.param(libraries.gpiochip, "build-essential", id="gpiochip"),
         pytest.param(fetch.chromium, "chromium", id="Chromium"),
         pytest.param(lambda: fetch.elasticsearch("8.0.0"), "maven", id="Elasticsearch"),
     ],
@@ -131,7 +132,7 @@ def test_what_some_tests_need_is_named_and_in_ci_a_failure(newer_java, monkeypat
     fetched = []
     for module, names in (
         (fetch, ("versitygw", "elasticsearch")),
-        (libraries, ("rpi_gpio", "edges")),
+        (libraries, ("rpi_gpio", "rpi_lgpio", "evdev", "edges", "gpiochip", "input_device")),
         (wheels, ("picamera2",)),
         (readers, ("fetch",)),
     ):

@@ -1,26 +1,25 @@
-"""Pulses on pins: with the fake, and with the real RPi.GPIO in a namespace, measured."""
+"""Pulses on pins, by the real RPi.GPIO and the real rpi-lgpio, in a Pi made of a namespace.
+
+Scripts drive the pins there. A pulse is judged by the width that the library asked its timer for,
+which no busy machine changes; what comes of it is measured too.
+"""
 
 import ast
-import importlib
-import os
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from car.hardware_conf import GpioMotorsConf, SteeringConf, ThrottleConf
-from car.motors import gpio_pulses
-from car.motors.gpio_pulses import GpioPulses
-from common.errors import MotorsFailed
-from tests.pi import bench, libraries
+from tests.helpers.waiting import HANGS_S, wait_until
+from tests.pi import bench
+from tests.pi.libraries import BY_GPIOCHIP, BY_REGISTERS, GPIO_LIBRARIES
 from tests.pi.pulses import Level, Pulses, format_widths
 
-FAKES = Path(__file__).parent / "fakes" / "libraries"
 STEERING, THROTTLE = 18, 13
 CONF = GpioMotorsConf(
     steering=SteeringConf(channel=STEERING, left_us=1100, centre_us=1500, right_us=1900),
@@ -28,279 +27,152 @@ CONF = GpioMotorsConf(
     longer_by_us=50,
     neutral_first_s=0,
 )
-
-
-@pytest.fixture
-def gpio(monkeypatch):
-    """A new fake in place of RPi.GPIO."""
-    return install_fake(monkeypatch, "")
-
-
-def install_fake(monkeypatch, kind):
-    monkeypatch.setenv("FAKE_GPIO", kind)
-    monkeypatch.setattr(sys, "path", [str(FAKES), *sys.path])
-    for name in ("RPi", "RPi.GPIO"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setitem(sys.modules, "RPi", importlib.import_module("RPi"))
-    if kind == "no Pi":
-        return None
-    monkeypatch.setitem(sys.modules, "RPi.GPIO", importlib.import_module("RPi.GPIO"))
-    return sys.modules["RPi.GPIO"]
-
-
-def calls_of(gpio, pin, *names):
-    return [call for call in gpio.calls if call.pin == pin and call.name in names]
-
-
-def test_a_pulse_is_requested_shorter_by_what_the_library_adds(gpio):
-    with closing(GpioPulses(CONF)) as pulses:
-        pulses.send(THROTTLE, 1500)
-        assert gpio.pulsing(THROTTLE) == (50, pytest.approx(1450))
-        assert gpio.pulsing(STEERING) == (0, 0)
-
-
-LIBRARIES = [("", "RPi.GPIO", 59), ("rpi-lgpio", "rpi-lgpio", 0)]
-
-
-@pytest.mark.parametrize(("kind", "library", "longer_by_us"), LIBRARIES, ids=["RPi", "lgpio"])
-@pytest.mark.parametrize("measured_us", [None, 0.0, 30.0, 59.0])
-def test_the_correction_is_that_of_the_library_unless_one_is_configured(
-    kind, library, longer_by_us, measured_us, monkeypatch
-):
-    gpio = install_fake(monkeypatch, kind)
-    conf = msgspec.structs.replace(CONF, longer_by_us=measured_us)
-    taken_us = longer_by_us if measured_us is None else measured_us
-    timing = gpio_pulses.detect_timing(conf)
-    assert timing.library.split()[0] == library
-    assert timing.longer_by_us == taken_us
-    with closing(GpioPulses(conf)) as pulses:
-        pulses.send(THROTTLE, 1500)
-        assert gpio.pulsing(THROTTLE) == (50, pytest.approx(1500 - taken_us))
-    wrong = measured_us == 59 and library == "rpi-lgpio"
-    assert bool(timing.advice) == wrong
-    if wrong:
-        assert "null" in timing.advice
-        assert "hardware_conf.json" in timing.advice
-
-
-def test_the_version_of_the_library_is_that_of_its_package(monkeypatch, tmp_path):
-    """VERSION of rpi-lgpio is that of the RPi.GPIO it replaces."""
-    install_fake(monkeypatch, "rpi-lgpio")
-    package = tmp_path / "rpi_lgpio-0.6.dist-info"
-    package.mkdir()
-    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: rpi-lgpio\nVersion: 0.6\n")
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    assert gpio_pulses.detect_timing(CONF).library == "rpi-lgpio 0.6"
-
-
-def test_a_pin_has_one_pwm_object_which_is_started_once(gpio):
-    with closing(GpioPulses(CONF)) as pulses:
-        for width_us in (1500, 1000, 2000, 1500):
-            pulses.send(THROTTLE, width_us)
-        assert gpio.pulsing(THROTTLE) == (50, pytest.approx(1450))
-    made = [call.name for call in calls_of(gpio, THROTTLE, "PWM", "start", "stop")]
-    assert made[:3] == ["PWM", "start", "stop"]
-    assert "start" not in made[3:]
-
-
-def test_the_shortest_allowed_pulse_is_still_a_pulse(gpio):
-    """A duty cycle of 0 is a lost signal, not neutral."""
-    longest = msgspec.structs.replace(CONF, longer_by_us=200, frequency_hz=40)
-    with closing(GpioPulses(longest)) as pulses:
-        pulses.send(THROTTLE, 500)
-        assert gpio.pulsing(THROTTLE)[1] == pytest.approx(300)
-
-
-def test_pins_are_low_outputs_before_the_first_pulse(gpio):
-    with closing(GpioPulses(CONF)) as pulses:
-        pulses.send(THROTTLE, 1500)
-    order = [(call.name, call.value) for call in gpio.calls if call.pin in (None, THROTTLE)]
-    assert order[:3] == [("setmode", gpio.BCM), ("setup", gpio.LOW), ("PWM", 50)]
-
-
-def test_no_pin_is_released_before_its_last_pulse_has_ended(gpio):
-    pulses = GpioPulses(CONF)
-    pulses.send(THROTTLE, 1500)
-    pulses.send(STEERING, 1500)
-    pulses.close()
-    for pin in (STEERING, THROTTLE):
-        [given_back] = calls_of(gpio, pin, "cleanup")
-        assert given_back.moment_s - calls_of(gpio, pin, "stop")[0].moment_s >= 0.02
-
-
-def test_closing_releases_our_pins_and_no_others(gpio):
-    gpio.setmode(gpio.BCM)
-    gpio.setup(25, gpio.OUT, initial=gpio.HIGH)
-    other = gpio.PWM(25, 100)
-    other.start(50)
-    pulses = GpioPulses(CONF)
-    pulses.close()
-    pulses.close()
-    assert [call.pin for call in gpio.calls if call.name == "cleanup"] == [STEERING, THROTTLE]
-    assert (gpio.getmode(), gpio.pulsing(25)[0]) == (gpio.BCM, 100)
-
-
-def test_rpi_lgpio_objects_are_deleted_before_the_pins_are_released(monkeypatch):
-    """Otherwise its objects raise when they are deleted, which pytest reports as an error."""
-    gpio = install_fake(monkeypatch, "rpi-lgpio")
-    pulses = GpioPulses(CONF)
-    pulses.send(THROTTLE, 1500)
-    pulses.send(STEERING, 1500)
-    pulses.close()
-    names = [call.name for call in gpio.calls]
-    assert max(i for i, name in enumerate(names) if name == "stop") < names.index("cleanup")
-
-
-def test_pins_can_be_opened_again(gpio):
-    for _ in range(2):
-        with closing(GpioPulses(CONF)) as pulses:
-            pulses.send(THROTTLE, 1600)
-            assert gpio.pulsing(THROTTLE) == (50, pytest.approx(1550))
-    assert gpio.pulsing(THROTTLE) == (0, 0)
-
-
-def test_opening_pins_twice_is_refused_by_the_library(gpio):
-    with closing(GpioPulses(CONF)) as pulses:
-        pulses.send(THROTTLE, 1500)
-        with pytest.raises(MotorsFailed, match="PWM object already exists"):
-            GpioPulses(CONF).send(THROTTLE, 1500)
-
-
-def test_closed_pins_send_nothing(gpio):
-    pulses = GpioPulses(CONF)
-    pulses.close()
-    with pytest.raises(MotorsFailed, match="pins are closed"):
-        pulses.send(THROTTLE, 1500)
-    assert gpio.pulsing(THROTTLE) == (0, 0)
-
-
-def test_another_numbering_is_refused_and_left_alone(gpio):
-    gpio.setmode(gpio.BOARD)
-    with pytest.raises(MotorsFailed, match=r"A different mode has already been set!$"):
-        GpioPulses(CONF)
-    assert gpio.getmode() == gpio.BOARD
-
-
-def test_pins_are_released_when_the_second_fails(gpio, monkeypatch):
-    real = gpio.setup
-
-    def setup_first(pins, *arguments, **more):
-        real(pins[:1], *arguments, **more)
-        raise RuntimeError("GPIO busy")
-
-    monkeypatch.setattr(gpio, "setup", setup_first)
-    with pytest.raises(MotorsFailed, match="GPIO busy"):
-        GpioPulses(CONF)
-    assert [call.pin for call in gpio.calls if call.name == "cleanup"] == [STEERING]
-
-
-def test_a_pin_that_cannot_be_stopped_does_not_keep_the_other_from_ending(gpio, monkeypatch):
-    pulses = GpioPulses(CONF)
-    pulses.send(THROTTLE, 1500)
-    pulses.send(STEERING, 1500)
-    real = gpio.PWM.stop
-
-    def stop(pwm):
-        real(pwm)
-        raise RuntimeError("a fault of the library")
-
-    monkeypatch.setattr(gpio.PWM, "stop", stop)
-    monkeypatch.setattr(gpio.PWM, "__del__", lambda _pwm: None)
-    with pytest.raises(MotorsFailed, match="a fault of the library"):
-        pulses.close()
-    assert gpio.pulsing(THROTTLE) == gpio.pulsing(STEERING) == (0, 0)
-    assert [call.pin for call in gpio.calls if call.name == "cleanup"] == [STEERING, THROTTLE]
-
-
-@pytest.mark.parametrize(
-    ("kind", "message"),
-    [
-        pytest.param(
-            "no Pi",
-            r"RPi\.GPIO .*: This module can only be run on a Raspberry Pi!; .*"
-            "sudo apt install python3-rpi-lgpio",
-            id="no Pi",
-        ),
-        pytest.param(
-            "Raspberry Pi 5",
-            "Cannot determine SOC peripheral base address; .*Raspberry Pi 5.* rpi-lgpio",
-            id="Raspberry Pi 5",
-        ),
-    ],
-)
-def test_a_machine_without_such_pins_is_reported_with_the_remedy(kind, message, monkeypatch):
-    install_fake(monkeypatch, kind)
-    with pytest.raises(MotorsFailed, match=message) as raised:
-        GpioPulses(CONF)
-    assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        pytest.param("No access to /dev/mem.  Try running as root!", id="RPi.GPIO"),
-        pytest.param("can not open gpiochip", id="lgpio"),
-    ],
-)
-def test_a_user_without_permission_is_told_the_group(message, gpio, monkeypatch):
-    def refuse(*_arguments, **_more):
-        raise RuntimeError(message)
-
-    monkeypatch.setattr(gpio, "setup", refuse)
-    with pytest.raises(MotorsFailed, match=r"adduser .* gpio"):
-        GpioPulses(CONF)
-
-
-@pytest.mark.parametrize(("configured", "used"), [(None, "/tmp-folder"), ("/own", "/own")])
-def test_lgpio_writes_its_files_to_a_temporary_folder(configured, used, gpio, monkeypatch):
-    """By default it creates `.lgd-nfy0` in the current folder."""
-    del gpio
-    monkeypatch.setattr(gpio_pulses.tempfile, "gettempdir", lambda: "/tmp-folder")
-    monkeypatch.delenv("LG_WD", raising=False)
-    if configured:
-        monkeypatch.setenv("LG_WD", configured)
-    GpioPulses(CONF).close()
-    folder, _ = os.environ.get("LG_WD"), monkeypatch.delenv("LG_WD")
-    assert folder == used
-
-
-# The real library: scripts drive it in a namespace, and the pulses on the pins are measured.
-
 DRIVER = """
-import gc, json, os, subprocess, sys, time, warnings
+import gc, os, struct, subprocess, sys, time, warnings
+from contextlib import closing
 warnings.simplefilter("error")
 import msgspec
+from car.motors import gpio_pulses
 from car.motors.drivers import open_motors
 from car.motors.gpio_pulses import GpioPulses
 from car.hardware_conf import GpioMotorsConf
 from car.interfaces import Command
+from common.errors import MotorsFailed
 conf = msgspec.json.decode(sys.argv[1], type=GpioMotorsConf)
 values = []
 say = values.append
+
+def failure_of(action):
+    try:
+        action()
+    except MotorsFailed as error:
+        return str(error)
+
+def recorded(layout, place):
+    with open(os.environ["EDGES"], "rb") as file:
+        file.seek(place)
+        return struct.unpack(layout, file.read(struct.calcsize(layout)))[0]
+
+def edges():
+    return recorded("<q", 8)
+
+def is_in_a_pulse():
+    return recorded("<i", 16 + 32 * edges() - 4) == 2  # the last edge was a rise
+
+def wait_for_edges(count):
+    seen = edges()
+    while edges() < seen + count:
+        time.sleep(0.005)
 """
 
 
-def run_driver(pi, code, conf=CONF):
+def command(pi, code, conf=CONF):
+    """Return the command line that runs code after `DRIVER` in the Pi."""
+    return pi.command(sys.executable, "-c", DRIVER + code, msgspec.json.encode(conf).decode())
+
+
+def run_driver(pi, code, conf=CONF, *, code_expected=0, **options):
     """Run code after `DRIVER` in the Pi; return the values given to `say`."""
-    text = DRIVER + code + "\nprint(repr(values))"
-    command = [sys.executable, "-c", text, msgspec.json.encode(conf).decode()]
     result = subprocess.run(
-        pi.command(*command), env=bench.environment(pi), capture_output=True, text=True, check=False
+        command(pi, code + "\nprint(repr(values))", conf),
+        env=bench.environment(pi) | options.pop("variables", {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
     )
-    assert (result.returncode, result.stderr) == (0, "")
-    return ast.literal_eval(result.stdout)
+    assert (result.returncode, result.stderr) == (code_expected, "")
+    return ast.literal_eval(result.stdout) if result.stdout else []
+
+
+@contextmanager
+def started(pi, code, conf=CONF):
+    """Run code after `DRIVER` in the Pi within the block, as a process with pipes."""
+    with subprocess.Popen(
+        command(pi, code, conf),
+        env=bench.environment(pi),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture(params=GPIO_LIBRARIES, ids=str)
+def pi(request, tmp_path):
+    return bench.create_pi(tmp_path / "pi", request.param)
 
 
 @pytest.fixture
-def pi(tmp_path):
-    return bench.create_pi(tmp_path / "pi")
+def pi_of_registers(tmp_path):
+    return bench.create_pi(tmp_path / "pi", BY_REGISTERS)
 
 
-def requested_us(pulses):
-    """Return the width that was requested: a busy machine ends many pulses late, none early."""
-    widths_us = [pulse.width_us for pulse in pulses if pulse.error_us < 30]
-    assert widths_us, f"none of {format_widths(pulses)} was measured well"
-    return min(widths_us)
+@pytest.fixture
+def pi_of_gpiochip(tmp_path):
+    return bench.create_pi(tmp_path / "pi", BY_GPIOCHIP)
+
+
+def assert_all(pulses, width_us):
+    """There are pulses, and each was commanded with that width."""
+    assert pulses
+    assert all(pulse.has(width_us) for pulse in pulses), format_widths(pulses)
+
+
+def assert_not_cut_short(pulses):
+    """The library's timer has ended each pulse: one cut short is another command to the ESC."""
+    cut = [pulse for pulse in pulses if pulse.asked_us is None]
+    assert pulses
+    assert not cut, format_widths(cut)
+
+
+def test_a_pulse_is_requested_shorter_by_what_the_library_adds(pi):
+    with Pulses(pi) as seen:
+        run_driver(
+            pi,
+            """
+with closing(GpioPulses(conf)) as pulses:
+    pulses.send(13, 1500)
+    wait_for_edges(6)
+""",
+        )
+        assert_all(seen.all(THROTTLE), 1450)
+        assert seen.all(STEERING) == []
+
+
+LONGER_BY_US = {"RPi.GPIO": 59, "rpi-lgpio": 0}
+MEASURED_US = (None, 0.0, 30.0, 59.0)
+
+
+def test_the_correction_is_that_of_the_library_unless_one_is_configured(pi):
+    code = f"""
+for measured_us in {MEASURED_US}:
+    conf = msgspec.structs.replace(conf, longer_by_us=measured_us)
+    timing = gpio_pulses.detect_timing(conf)
+    with closing(GpioPulses(conf)) as pulses:
+        begin_s = time.monotonic()
+        pulses.send(13, 1500)
+        wait_for_edges(6)
+    say((begin_s, time.monotonic(), timing.library, timing.longer_by_us, timing.advice))
+"""
+    with Pulses(pi) as seen:
+        answers = run_driver(pi, code)
+        pulses = seen.all(THROTTLE)
+    name = pi.library.name
+    for measured_us, answer in zip(MEASURED_US, answers, strict=True):
+        begin_s, end_s, library, longer_by_us, advice = answer
+        taken_us = LONGER_BY_US[name] if measured_us is None else measured_us
+        assert library == f"{name} {pi.library.version}"
+        assert longer_by_us == taken_us
+        assert_all([one for one in pulses if begin_s < one.start_s < end_s], 1500 - taken_us)
+        if measured_us == 59 and name == "rpi-lgpio":
+            assert "null" in advice
+            assert "hardware_conf.json" in advice
+        else:
+            assert advice == ""
 
 
 STEPS = {  # steering and throttle, and the pulses of the pins
@@ -310,56 +182,41 @@ STEPS = {  # steering and throttle, and the pulses of the pins
     (1.0, 1.0): {STEERING: 1900, THROTTLE: 2000},
 }
 STEP_BY_STEP = """
-with __import__("contextlib").closing(open_motors(conf)) as wheels:
+with closing(open_motors(conf)) as wheels:
     for line in sys.stdin:
         wheels.apply(Command(*map(float, line.split())))
         print(time.monotonic(), flush=True)
 """
+IDLE = 0.05  # a pulse is as wide as asked, within this share, while the machine is idle
+LATE_US = 250.0  # as RPi.GPIO's are on an idle machine, and more on a Pi: it sleeps too long
 
 
 @pytest.mark.slow
 def test_pulses_are_as_wide_as_asked_and_the_first_of_each_pin_is_neutral(pi):
-    """A busy machine makes pulses longer and never shorter, so each width is waited for."""
+    """The commanded widths are exact; the machine is waited for until it is idle for a pulse."""
     exact = msgspec.structs.replace(CONF, longer_by_us=0)
-    code = DRIVER + STEP_BY_STEP
-    command = [sys.executable, "-c", code, msgspec.json.encode(exact).decode()]
-    with (
-        Pulses(pi) as seen,
-        subprocess.Popen(
-            pi.command(*command),
-            env=bench.environment(pi),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as driver,
-    ):
+    with Pulses(pi) as seen, started(pi, STEP_BY_STEP, exact) as driver:
         for (steering, throttle), by_pin in STEPS.items():
             print(steering, throttle, file=driver.stdin, flush=True)
             since_s = float(driver.stdout.readline())
             for pin, width_us in by_pin.items():
-                seen.wait_for(pin, width_us + 80, 60, tolerance_us=100, after_s=since_s)
-                pulses = seen.since(since_s, pin)
-                short = [
-                    pulse for pulse in pulses if pulse.width_us + pulse.error_us < width_us - 20
-                ]
-                assert not short, format_widths(short)
+                seen.wait_for(pin, width_us, HANGS_S, after_s=since_s)
+                wait_until(lambda pin=pin, w=width_us, s=since_s: is_as_wide(seen.since(s, pin), w))
         for pin in (STEERING, THROTTLE):
-            first = seen.all(pin)[0]
-            assert first.width_us + first.error_us > 1500 - 20
+            assert seen.all(pin)[0].has(1500)
+            assert_not_cut_short(seen.all(pin)[:-1])
         driver.stdin.close()
+        driver.wait()
 
 
-@pytest.mark.slow
-def test_the_real_library_is_detected(pi):
-    code = (
-        "from car.motors import gpio_pulses; t = gpio_pulses.detect_timing(conf); "
-        "say((t.library, t.advice))"
+def is_as_wide(pulses, width_us):
+    """Some pulse is as wide as asked on the pin; RPi.GPIO's are longer by what it adds."""
+    return any(
+        pulse.has(width_us) and -IDLE * width_us <= pulse.width_us - width_us < LATE_US
+        for pulse in pulses
     )
-    conf = msgspec.structs.replace(CONF, longer_by_us=59)
-    assert run_driver(pi, code, conf) == [(f"RPi.GPIO {libraries.RPI_GPIO}", "")]
 
 
-@pytest.mark.slow
 def test_the_pulses_come_fifty_times_a_second_after_many_commands(pi):
     with Pulses(pi) as seen:
         begin, end = run_driver(
@@ -367,66 +224,69 @@ def test_the_pulses_come_fifty_times_a_second_after_many_commands(pi):
             """
 wheels = open_motors(conf)
 say(time.monotonic())
-for number in range(300):
+for number in range(100):
     wheels.apply(Command(number % 3 - 1, 0.2))
     time.sleep(0.005)
 say(time.monotonic())
 wheels.close()
 """,
         )
-        pulses = [pulse for pulse in seen.since(begin, THROTTLE) if pulse.start_s < end]
-    steps_s = [
-        after.start_s - before.start_s for before, after in pairwise(pulses) if before.error_us < 30
+        edges = [edge for edge in seen.edges(THROTTLE) if begin < edge.after_s < end]
+    periods_us = [
+        before.asked_us + after.asked_us
+        for before, after in pairwise(edges)
+        if after.level == Level.HIGH and before.asked_us
     ]
-    assert min(steps_s) == pytest.approx(0.02, rel=0.15)  # the others are late
+    assert len(periods_us) > 5
+    # RPi.GPIO may take the width of one command and the pause of the next.
+    assert periods_us == [pytest.approx(20_000, rel=0.05)] * len(periods_us)
 
 
-@pytest.mark.slow
-def test_neutral_is_sent_to_the_end_and_then_nothing(pi):
+def test_pins_are_low_before_the_first_pulse_and_neutral_is_sent_to_the_end_and_then_nothing(pi):
     with Pulses(pi) as seen:
         closing_s, closed_s = run_driver(
             pi,
             """
 wheels = open_motors(conf)
 wheels.apply(Command(-1.0, -1.0))
-time.sleep(0.4)
+wait_for_edges(40)
 say(time.monotonic())
 wheels.close()
 say(time.monotonic())
-time.sleep(0.3)
+time.sleep(0.2)
 """,
         )
-        pulses = seen.since(closing_s + 0.05, THROTTLE)
-        edges = seen.edges(THROTTLE)
-        assert seen.since(closed_s, STEERING) == seen.since(closed_s, THROTTLE) == []
-    assert requested_us(pulses) == pytest.approx(1500, rel=0.1)
-    assert pulses[-1].end_s - closing_s >= 0.4
-    assert all(pulse.width_us + pulse.error_us >= 1430 for pulse in pulses), format_widths(pulses)
-    assert edges[-1].level == Level.INPUT
-    assert edges[-2].level == Level.LOW, "the pin was given back during a pulse"
+        for pin, driven_us in {STEERING: 1050, THROTTLE: 950}.items():
+            levels, pulses = [edge.level for edge in seen.edges(pin)], seen.all(pin)
+            assert levels[:2] == [Level.LOW, Level.HIGH]
+            released = levels.index(Level.INPUT)
+            assert levels[released - 1] == Level.LOW, "the pin was given back during a pulse"
+            assert set(levels[released:]) == {Level.INPUT}
+            assert_not_cut_short(pulses)
+            driven = max(i for i, pulse in enumerate(pulses) if pulse.has(driven_us))
+            assert_all(pulses[driven + 1 :], 1450)
+            assert pulses[-1].end_s - closing_s >= 0.4
+            assert seen.since(closed_s, pin) == []
 
 
-@pytest.mark.slow
 def test_pulses_are_not_cut_short_when_pins_are_reopened(pi):
     with Pulses(pi) as seen:
         run_driver(
             pi,
             """
-for _ in range(12):
-    pulses = GpioPulses(conf)
-    for pin in (18, 13):
-        pulses.send(pin, 1500)
-    time.sleep(0.07)
-    pulses.close()
+for _ in range(6):
+    with closing(GpioPulses(conf)) as pulses:
+        for pin in (18, 13):
+            pulses.send(pin, 1500)
+        wait_for_edges(5)
+        while not is_in_a_pulse():
+            pass
 """,
         )
-        pulses = [*seen.all(STEERING), *seen.all(THROTTLE)]
-    assert len(pulses) >= 24
-    short = [pulse for pulse in pulses if pulse.width_us + pulse.error_us < 1430]
-    assert not short, format_widths(short)
+        for pin in (STEERING, THROTTLE):
+            assert_not_cut_short(seen.all(pin))
 
 
-@pytest.mark.slow
 def test_a_pin_of_a_killed_process_is_usable_with_warnings_as_errors(pi):
     """RPi.GPIO turns a warning that is raised into a SystemError."""
     run_driver(pi, "if not os.fork(): GpioPulses(conf); os.kill(os.getpid(), 9)\nos.wait()")
@@ -435,20 +295,245 @@ def test_a_pin_of_a_killed_process_is_usable_with_warnings_as_errors(pi):
         assert len(seen.all(THROTTLE)) > 10
 
 
-@pytest.mark.slow
 def test_a_process_that_is_killed_sends_no_more_pulses(pi):
-    code = "wheels = open_motors(conf); wheels.apply(Command(0, 1)); time.sleep(60)"
-    command = [sys.executable, "-c", DRIVER + code, msgspec.json.encode(CONF).decode()]
-    with Pulses(pi) as seen:
-        driver = subprocess.Popen(pi.command(*command), env=bench.environment(pi))
-        try:
-            seen.wait_for(THROTTLE, 2000, timeout_s=20)
-        finally:
-            driver.kill()
-            driver.wait()
-        killed = time.monotonic()
+    code = "wheels = open_motors(conf); wheels.apply(Command(0, 1)); time.sleep(600)"
+    with Pulses(pi) as seen, started(pi, code) as driver:
+        seen.wait_for(THROTTLE, 1950, HANGS_S)
+        driver.kill()
+        driver.wait()
+        killed_s = time.monotonic()
         time.sleep(0.2)
-        assert seen.since(killed, THROTTLE) == []
+        assert seen.since(killed_s, THROTTLE) == []
+
+
+def test_the_shortest_allowed_pulse_is_still_a_pulse(pi):
+    """A duty cycle of 0 is a lost signal, not neutral."""
+    shortest = msgspec.structs.replace(CONF, longer_by_us=200, frequency_hz=40)
+    code = "with closing(GpioPulses(conf)) as pulses: pulses.send(13, 500); wait_for_edges(6)"
+    with Pulses(pi) as seen:
+        run_driver(pi, code, shortest)
+        assert_all(seen.all(THROTTLE), 300)
+
+
+def test_closing_releases_our_pins_and_no_others(pi):
+    with Pulses(pi) as seen:
+        [closed_s, numbering] = run_driver(
+            pi,
+            """
+from RPi import GPIO
+GPIO.setmode(GPIO.BCM)
+GPIO.setup(25, GPIO.OUT, initial=GPIO.HIGH)
+other = GPIO.PWM(25, 100)
+other.start(50)
+pulses = GpioPulses(conf)
+pulses.close()
+pulses.close()
+say(time.monotonic())
+wait_for_edges(6)
+say(GPIO.getmode() == GPIO.BCM)
+other.stop()
+del other
+""",
+        )
+        for pin in (STEERING, THROTTLE):
+            assert [edge.level for edge in seen.edges(pin)][-1] == Level.INPUT
+        assert [pulse for pulse in seen.since(closed_s, 25) if pulse.has(5000)]
+    assert numbering
+
+
+REFUSED = {
+    "the same pins again": (
+        "pulses = GpioPulses(conf); pulses.send(13, 1500)",
+        "GpioPulses(conf).send(13, 1500)",
+        "PWM object already exists",
+    ),
+    "closed pins": (
+        "pulses = GpioPulses(conf); pulses.close()",
+        "pulses.send(13, 1500)",
+        "the pins are closed",
+    ),
+    "another numbering": (
+        "from RPi import GPIO; GPIO.setmode(GPIO.BOARD)",
+        "GpioPulses(conf)",
+        "A different mode has already been set!",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_library_refuses_is_a_failure_of_the_motors(case, pi):
+    before, action, message = REFUSED[case]
+    numbering = "from RPi import GPIO; say(GPIO.getmode())" if "numbering" in case else ""
+    with Pulses(pi) as seen:
+        failure, *mode = run_driver(
+            pi,
+            f"{before}\nsay(failure_of(lambda: {action}))\n{numbering}\n"
+            "if 'pulses' in globals(): pulses.close()",
+        )
+        assert message in failure
+        assert mode in ([], [10])  # left alone
+        if case == "closed pins":
+            assert seen.all(THROTTLE) == []
+
+
+def test_a_pin_is_released_when_the_other_cannot_be_used(pi):
+    code = """
+no_pin = msgspec.structs.replace(conf.throttle, channel=54)
+conf = msgspec.structs.replace(conf, throttle=no_pin)
+say(failure_of(lambda: GpioPulses(conf)))
+"""
+    with Pulses(pi) as seen:
+        [failure] = run_driver(pi, code)
+        levels = [edge.level for edge in seen.edges(STEERING)]
+    assert "The channel sent is invalid on a Raspberry Pi" in failure
+    assert levels[-1:] in ([], [Level.INPUT])
+
+
+def test_a_pin_that_cannot_be_stopped_does_not_keep_the_other_from_ending(pi_of_gpiochip):
+    """RPi.GPIO's objects cannot be given a fault."""
+    with Pulses(pi_of_gpiochip) as seen:
+        failure, closed_s = run_driver(
+            pi_of_gpiochip,
+            """
+from RPi import GPIO
+pulses = GpioPulses(conf)
+pulses.send(13, 1500)
+pulses.send(18, 1500)
+wait_for_edges(8)
+real = GPIO.PWM.stop
+def stop(pwm):
+    real(pwm)
+    raise RuntimeError("a fault of the library")
+GPIO.PWM.stop = stop
+GPIO.PWM.__del__ = lambda _: None
+say(failure_of(pulses.close))
+say(time.monotonic())
+time.sleep(0.1)
+""",
+        )
+        for pin in (STEERING, THROTTLE):
+            assert seen.since(closed_s, pin) == []
+            assert seen.edges(pin)[-1].level == Level.INPUT
+    assert "a fault of the library" in failure
+
+
+# The kernel gives a pin to one process only, and rpi-lgpio gets its pins from the kernel.
+
+HOLDER = """
+with closing(GpioPulses(conf)) as pulses:
+    pulses.send(13, 1500)
+    print("holds", flush=True)
+    sys.stdin.readline()
+"""
+NEXT = """
+gpio_pulses._OTHERS_TIMEOUT_S = 600
+print("opens", flush=True)
+with closing(GpioPulses(conf)) as pulses:
+    print("opened", flush=True)
+    pulses.send(13, 1600)
+    wait_for_edges(6)
+"""
+
+
+def test_a_process_waits_until_the_one_before_it_has_given_its_pins_back(pi_of_gpiochip):
+    pi = pi_of_gpiochip
+    with Pulses(pi) as seen, started(pi, HOLDER) as holder:
+        assert holder.stdout.readline().strip() == "holds"
+        with started(pi, NEXT) as other:
+            assert other.stdout.readline().strip() == "opens"
+            time.sleep(0.3)  # in which one that does not wait fails
+            print(file=holder.stdin, flush=True)
+            assert other.stdout.readline().strip() == "opened"
+            assert (holder.wait(), other.wait()) == (0, 0)
+        widths_us = [round(pulse.commanded_us, -1) for pulse in seen.all(THROTTLE)]
+    assert widths_us == sorted(widths_us)
+    assert set(widths_us) == {1450, 1550}
+
+
+def test_pins_that_another_program_keeps_are_told_and_the_first_is_released(pi_of_gpiochip):
+    pi = pi_of_gpiochip
+    other_steering = msgspec.structs.replace(CONF.steering, channel=12)
+    holders = msgspec.structs.replace(CONF, steering=other_steering)
+    with Pulses(pi) as seen, started(pi, HOLDER, holders) as holder:
+        assert holder.stdout.readline().strip() == "holds"
+        [failure] = run_driver(
+            pi, "gpio_pulses._OTHERS_TIMEOUT_S = 0; say(failure_of(lambda: GpioPulses(conf)))"
+        )
+        assert seen.edges(STEERING)[-1].level == Level.INPUT
+        count = len(seen.all(THROTTLE))
+        wait_until(lambda: len(seen.all(THROTTLE)) > count + 3)  # the other's go on
+    assert failure.endswith("'GPIO busy'; another program uses the pins")
+
+
+def test_a_machine_that_is_not_a_pi_is_told_with_the_remedy(pi):
+    """RPi.GPIO reads /proc/cpuinfo, rpi-lgpio the device tree, which nothing here can replace."""
+    environment = bench.environment(pi)
+    environment.pop("RPI_LGPIO_REVISION", None)
+    code = DRIVER + "print(failure_of(lambda: GpioPulses(conf)))"
+    outside = [sys.executable, "-c", code, msgspec.json.encode(CONF).decode()]
+    told = subprocess.run(outside, env=environment, capture_output=True, text=True, check=True)
+    assert "can only be run on a Raspberry Pi!; on a Raspberry Pi: sudo apt" in told.stdout
+    assert "python3-rpi-lgpio" in told.stdout
+    assert len(told.stdout.splitlines()) == 1
+
+
+def test_a_board_that_rpi_lgpio_does_not_know_is_told_with_the_remedy(pi_of_gpiochip):
+    [failure] = run_driver(
+        pi_of_gpiochip,
+        "say(failure_of(lambda: GpioPulses(conf)))",
+        variables={"RPI_LGPIO_REVISION": "000e"},  # of a Pi of 2012
+    )
+    assert "old-style revision codes; on a Raspberry Pi: sudo apt" in failure
+
+
+def test_the_real_rpi_gpio_reports_a_raspberry_pi_5(pi_of_registers):
+    """It can be imported there, but finds no /dev/gpiomem and an unknown processor."""
+    [message] = run_driver(
+        pi_of_registers,
+        """
+from RPi import GPIO
+with open("/proc/cpuinfo", "w") as cpuinfo:
+    cpuinfo.write("Hardware\\t: BCM2712\\n")
+subprocess.run(["umount", "/dev/gpiomem"], check=True)
+os.remove("/dev/gpiomem")
+say(failure_of(lambda: open_motors(conf)))
+""",
+    )
+    assert message.startswith("the pins cannot be used: Cannot determine SOC")
+    assert "Raspberry Pi 5" in message
+    assert "rpi-lgpio" in message
+
+
+DEVICES = {"RPi.GPIO": "/dev/gpiomem", "rpi-lgpio": "/dev/gpiochip0"}
+
+
+def test_a_user_without_permission_is_told_the_group(pi):
+    device = DEVICES[pi.library.name]
+    [failure] = run_driver(
+        pi,
+        f"""
+subprocess.run(["umount", "{device}"], check=True)
+os.remove("{device}")
+say(failure_of(lambda: GpioPulses(conf)))
+""",
+    )
+    assert "the user must be in the group gpio: sudo adduser $USER gpio" in failure
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["with LG_WD", "without LG_WD"])
+def test_lgpio_neither_moves_the_process_nor_leaves_files_in_its_folder(
+    own, pi_of_gpiochip, tmp_path
+):
+    """Importing it creates a FIFO, and makes that folder the current one."""
+    here, temporary, chosen = (tmp_path / name for name in ("here", "temporary", "chosen"))
+    for folder in (here, temporary, chosen):
+        folder.mkdir()
+    variables = {"TMPDIR": str(temporary)} | ({"LG_WD": str(chosen)} if own else {})
+    code = "GpioPulses(conf).close(); say(os.getcwd()); say(os.environ.get('LG_WD'))"
+    answer = run_driver(pi_of_gpiochip, code, cwd=here, variables=variables)
+    assert answer == [str(here), str(chosen) if own else None]
+    assert [*here.iterdir(), *temporary.iterdir()] == []
+    assert len([*chosen.iterdir()]) == own
 
 
 SLOW_TO_END = """
@@ -465,59 +550,11 @@ ctypes.pythonapi.Py_IncRef(ctypes.py_object(wheels))  # so that Python does not 
     ("closes", "code"),
     [pytest.param("wheels.close()", 0, id="closed"), pytest.param("", -11, id="not closed")],
 )
-def test_a_process_exits_cleanly_when_its_motors_are_closed(closes, code, pi):
+def test_a_process_exits_cleanly_when_its_motors_are_closed(closes, code, pi_of_registers):
     """At exit RPi.GPIO unmaps the registers while its threads may still run."""
-    command = [
-        sys.executable,
-        "-c",
-        DRIVER + SLOW_TO_END + closes,
-        msgspec.json.encode(CONF).decode(),
-    ]
-    ending = subprocess.Popen(
-        pi.command(*command), env=bench.environment(pi), stdin=subprocess.PIPE
-    )
-    try:
-        ending.wait(5)  # a crash is immediate; otherwise it waits for input
-    except subprocess.TimeoutExpired:
-        ending.communicate()
-    finally:
-        ending.kill()
-        ending.communicate()
-    assert ending.returncode == code
-
-
-@pytest.mark.slow
-def test_the_real_library_reports_a_raspberry_pi_5(pi):
-    """It can be imported there, but finds no /dev/gpiomem and an unknown processor."""
-    [message] = run_driver(
-        pi,
-        """
-from RPi import GPIO
-with open("/proc/cpuinfo", "w") as cpuinfo:
-    cpuinfo.write("Hardware\\t: BCM2712\\n")
-subprocess.run(["umount", "/dev/gpiomem"], check=True)
-os.remove("/dev/gpiomem")
-try:
-    open_motors(conf)
-except Exception as error:
-    say(f"{type(error).__name__}: {error}")
-""",
-    )
-    assert message.startswith("MotorsFailed: the pins cannot be used: Cannot determine SOC")
-    assert "Raspberry Pi 5" in message
-    assert "rpi-lgpio" in message
-
-
-@pytest.mark.slow
-def test_the_real_library_refuses_a_machine_that_is_not_a_pi(pi):
-    text = (
-        "from car.motors import gpio_pulses\n"
-        "try: gpio_pulses._import_gpio()\n"
-        "except Exception as error: print(error)"
-    )
-    environment = bench.environment(pi)
-    result = subprocess.run(
-        [sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=True
-    )
-    assert "can only be run on a Raspberry Pi!; on a Raspberry Pi: sudo apt" in result.stdout
-    assert libraries.RPI_GPIO in environment["PYTHONPATH"]
+    with started(pi_of_registers, SLOW_TO_END + closes) as ending:
+        try:
+            ending.wait(5)  # a crash is immediate; otherwise it waits for input
+        except subprocess.TimeoutExpired:
+            ending.communicate()
+        assert ending.wait() == code

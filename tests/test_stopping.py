@@ -24,6 +24,7 @@ from tests.pi.car import (
     prepare_drive,
     start_drive,
 )
+from tests.pi.libraries import BY_GPIOCHIP, GPIO_LIBRARIES
 from tests.pi.pad import FifoPad
 from tests.pi.pulses import Pulses
 from tests.pi.stopping import STOPS, Stop
@@ -97,8 +98,8 @@ def test_the_wheels_stop_in_time_and_all_recorded_pictures_are_kept(tmp_path, st
     try_stop(tmp_path, check_stop, stop)
 
 
-def check_stop(folder, stop, conf=CONF):
-    with driving(folder, *RATE, fault=stop.fault, conf=conf) as car:
+def check_stop(folder, stop, **pulses):
+    with driving(folder, *RATE, fault=stop.fault, **pulses) as car:
         car.record()
         car.ensure_driving()
         taken = car.picture_ids()
@@ -127,8 +128,8 @@ def test_the_wheels_stop_in_time_and_a_second_drive_starts_at_once_and_keeps_all
     try_stop(tmp_path, check_end, end)
 
 
-def check_end(folder, end, conf=CONF):
-    setup = prepare_drive(folder, *RATE, fault=end.fault, conf=conf)
+def check_end(folder, end, **pulses):
+    setup = prepare_drive(folder, *RATE, fault=end.fault, **pulses)
     with start_drive(setup) as car:
         car.wait_for_motors()
         car.go()
@@ -159,6 +160,17 @@ def check_end(folder, end, conf=CONF):
         assert labels.keys() >= taken
         assert len(labels) >= len(taken) + 5
         wait_until(lambda: not processes_of(folder), poll_s=0.1)
+
+
+# After these, a drive by rpi-lgpio gets its pins from the kernel while another process has them, or
+# has just been killed.
+AT_ONCE = ("A is pressed", "the guard is killed", KILLED.name)
+
+
+@pytest.mark.parametrize("stop", [*STOPS, KILLED], ids=lambda stop: stop.name)
+def test_wheels_driven_by_rpi_lgpio_stop_in_time_and_a_second_drive_starts_at_once(tmp_path, stop):
+    check = check_end if stop.name.startswith(AT_ONCE) else check_stop
+    try_stop(tmp_path, functools.partial(check, library=BY_GPIOCHIP), stop)
 
 
 # With the hardware PWM, which goes on by itself, only these differ: nothing ends pulses but the
@@ -213,11 +225,12 @@ ORDERS = {  # which process resumes first, and how many seconds later the other
 }
 
 
+@pytest.mark.parametrize("library", GPIO_LIBRARIES, ids=str)
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_car_that_was_held_up_as_a_whole_stops_until_menu_is_pressed(tmp_path, order):
+def test_a_car_that_was_held_up_as_a_whole_stops_until_menu_is_pressed(tmp_path, order, library):
     """As in a frozen cgroup, a paused machine or on a thrashing card, with the trigger pulled."""
     names, gap_s = ORDERS[order]
-    with driving(tmp_path, *RATE) as car:
+    with driving(tmp_path, *RATE, library=library) as car:
         car.record()
         car.ensure_driving()
         pids = {"drive": car.process.pid, "guard": car.child_pid("car.motors.guard")}
@@ -228,7 +241,8 @@ def test_a_car_that_was_held_up_as_a_whole_stops_until_menu_is_pressed(tmp_path,
         os.kill(pids[first], signal.SIGCONT)
         time.sleep(gap_s)
         os.kill(pids[other], signal.SIGCONT)
-        # RPi.GPIO repeats the last pulse until the guard sets another width.
+        # The library repeats the last pulse until the guard sets another width; lgpio even makes
+        # up for those that it has missed.
         stood_s = car.wait_until_standing()
         time.sleep(1.0)
         assert not car.moved(stood_s), "it drove on without Menu"
@@ -241,7 +255,19 @@ def test_a_car_that_was_held_up_as_a_whole_stops_until_menu_is_pressed(tmp_path,
         return
     assert re.search(r"  stopped +\d+ times?: ", stderr)
     for label in assert_whole(car.folder).values():
-        assert label["car_setting"]["run"]["gpio_library"].startswith("RPi.GPIO")
+        assert label["car_setting"]["run"]["gpio_library"].startswith(library.name)
+
+
+def test_a_relative_folder_is_found_although_lgpio_moves_the_process_when_it_is_imported(tmp_path):
+    setup = prepare_drive(tmp_path, *RATE, library=BY_GPIOCHIP, output=Path("a", "drive"))
+    with start_drive(setup) as car:
+        car.wait_for_motors()
+        car.go()
+        car.record()
+        car.pad.tap("A")
+        code, stderr = car.wait_for_exit()
+    assert code == 0, stderr
+    assert len(assert_whole(tmp_path / "a" / "drive")) >= 5
 
 
 def test_a_pad_that_stays_away_ends_the_run_with_everything_kept(tmp_path):

@@ -6,11 +6,11 @@ silence the first, and one that is started again runs at 1 kHz.
 """
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from car.hardware_conf import GpioMotorsConf, PwmMotorsConf
@@ -30,6 +30,9 @@ SoftwarePulsesConf = GpioMotorsConf | PwmMotorsConf
 
 _US_PER_PERCENT_AT_1_HZ = 10_000
 _LAST_PULSE_PERIODS = 5  # the pulse under way at the end, with a generous margin
+_OTHERS_TIMEOUT_S = 2.0  # for which a guard that is told to end may still send neutral
+_POLL_S = 0.02
+_LGPIO, _LGPIO_FOLDER = "rpi-lgpio", "LG_WD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def detect_timing(conf: SoftwarePulsesConf) -> Timing:
 
 def _library_name(gpio: Any) -> str:
     """Return the library behind the module, whose VERSION is RPi.GPIO's in either case."""
-    return "rpi-lgpio" if hasattr(gpio, "lgpio") else "RPi.GPIO"
+    return _LGPIO if hasattr(gpio, "lgpio") else "RPi.GPIO"
 
 
 def _longer_by_us(conf: SoftwarePulsesConf, library: str) -> float:
@@ -93,7 +96,8 @@ class GpioPulses:
         """
         self._conf = conf
         self._gpio = _import_gpio()
-        self._longer_by_us = _longer_by_us(conf, _library_name(self._gpio))
+        self._library = _library_name(self._gpio)
+        self._longer_by_us = _longer_by_us(conf, self._library)
         self._pwm: dict[int, Any] = {}
         self._pins = list(conf.gpio_pins)
         with _translate_errors(), ExitStack() as on_failure:
@@ -101,7 +105,7 @@ class GpioPulses:
             self._gpio.setwarnings(False)
             self._gpio.setmode(self._gpio.BCM)
             on_failure.callback(self._gpio.cleanup, self._pins)
-            self._gpio.setup(self._pins, self._gpio.OUT, initial=self._gpio.LOW)
+            self._claim_pins()
             on_failure.pop_all()
 
     def send(self, channel: int, width_us: float) -> None:
@@ -135,15 +139,44 @@ class GpioPulses:
             ExitStack() as steps,
         ):  # run in reverse order, even after a failure
             steps.callback(self._gpio.cleanup, pins)
-            # The pulse under way must end first. RPi.GPIO completes it, but not if the pin is
-            # released meanwhile, and a pulse cut short is another command to the ESC. It must not
-            # overlap the pulses of the next process (P10) either, nor the exit of this one, when
-            # RPi.GPIO 0.7.1 unmaps the registers that its threads use.
+            for channel in self._pwm:
+                steps.callback(self._drop_pwm, channel)
+            # The pulse under way must end first: one that is cut short is another command to the
+            # ESC. It must not overlap the pulses of the next process (P10) either, nor the exit of
+            # this one, when RPi.GPIO 0.7.1 unmaps the registers that its threads use.
             steps.callback(time.sleep, _LAST_PULSE_PERIODS / self._conf.frequency_hz)
             for channel in self._pwm:
-                steps.callback(self._stop_pwm, channel)
+                steps.callback(self._end_pulses, channel)
 
-    def _stop_pwm(self, channel: int) -> None:
+    def _claim_pins(self) -> None:
+        """Make the pins low outputs, as soon as no other process has them.
+
+        The kernel gives a pin to one process only, and rpi-lgpio gets its pins from the kernel. So
+        a drive that is started at once (P10) waits until the guard of the one before has ended.
+        """
+        deadline_s = time.monotonic() + _OTHERS_TIMEOUT_S
+        while True:
+            try:
+                self._gpio.setup(self._pins, self._gpio.OUT, initial=self._gpio.LOW)
+            except Exception as error:  # lgpio's errors have no other base class
+                if not _is_busy(str(error)) or time.monotonic() > deadline_s:
+                    raise
+                time.sleep(_POLL_S)
+            else:
+                return
+
+    def _end_pulses(self, channel: int) -> None:
+        """Send no more pulses after the one under way.
+
+        RPi.GPIO completes it when it is stopped, unless the pin is released meanwhile. rpi-lgpio
+        cuts it short, but completes it before another width takes effect, even none.
+        """
+        if self._library == _LGPIO:
+            self._pwm[channel].ChangeDutyCycle(0)
+        else:
+            self._pwm[channel].stop()
+
+    def _drop_pwm(self, channel: int) -> None:
         """Stop the pin's PWM object and drop it: rpi-lgpio's cannot be deleted after `cleanup`."""
         self._pwm.pop(channel).stop()
 
@@ -154,15 +187,39 @@ def _import_gpio() -> Any:
     Raises:
         MotorsFailed: there is none.
     """
-    os.environ.setdefault("LG_WD", tempfile.gettempdir())  # else lgpio leaves files in the cwd
     try:
-        from RPi import GPIO
-    except (ImportError, RuntimeError, NotImplementedError) as error:
+        with _folder_of_lgpio():
+            from RPi import GPIO
+    except (ImportError, RuntimeError, NotImplementedError, OSError) as error:
         raise MotorsFailed(
             f"RPi.GPIO cannot be used: {error}; on a Raspberry Pi: "
             "sudo apt install python3-rpi-lgpio, and a .venv that sees system packages"
         ) from error
     return GPIO
+
+
+@contextmanager
+def _folder_of_lgpio() -> Iterator[None]:
+    """Give lgpio a folder while it is imported, and go back to the current one afterwards.
+
+    When imported, lgpio makes $LG_WD the current folder, or stays where it is, and creates a FIFO
+    there that it needs no longer than that. In a folder that several users share, a FIFO of another
+    one would be in its way.
+    """
+    current = os.open(".", os.O_PATH)
+    try:
+        if _LGPIO_FOLDER in os.environ:
+            yield
+            return
+        with TemporaryDirectory() as folder:
+            os.environ[_LGPIO_FOLDER] = folder
+            try:
+                yield
+            finally:
+                del os.environ[_LGPIO_FOLDER]
+    finally:
+        os.fchdir(current)
+        os.close(current)
 
 
 @contextmanager
@@ -183,6 +240,10 @@ def _remedy(message: str) -> str:
         )
     if "/dev/mem" in message or "gpiochip" in message:
         return "; the user must be in the group gpio: sudo adduser $USER gpio, and log in again"
-    if "busy" in message:
+    if _is_busy(message):
         return "; another program uses the pins"
     return ""
+
+
+def _is_busy(message: str) -> bool:
+    return "busy" in message

@@ -7,15 +7,21 @@ from typing import NoReturn
 import pytest
 
 import path
-from tests.pi import libraries, namespace, pulses
+from tests.pi import namespace, pulses
+from tests.pi.libraries import BY_REGISTERS, GpioLibrary
 from tests.pi.namespace import Pi
+from tests.servers.fetching import Missing
 
 
-def create_pi(folder: Path) -> Pi:
+def create_pi(folder: Path, library: GpioLibrary = BY_REGISTERS) -> Pi:
     """Create a Pi in the folder; skip the test where that is not possible, or fail it in CI."""
     if reason := namespace.missing_support():
         skip_or_fail(reason)
-    return namespace.create_pi(folder)
+    try:
+        library.packages()
+    except Missing as error:
+        skip_or_fail(f"without {library.name}: {error}")
+    return namespace.create_pi(folder, library)
 
 
 def skip_or_fail(reason: str) -> NoReturn:
@@ -34,6 +40,6 @@ def require_realtime_priority() -> None:
 
 
 def environment(pi: Pi) -> dict[str, str]:
-    """Return variables for a process in the Pi: the path of RPi.GPIO, and visible pulses."""
-    python_path = os.pathsep.join([str(libraries.rpi_gpio()), str(path.ROOT)])
+    """Return variables for a process in the Pi: the path of its library, and visible pulses."""
+    python_path = os.pathsep.join([str(pi.library.packages()), str(path.ROOT)])
     return os.environ | pulses.environment(pi) | {"PYTHONPATH": python_path}

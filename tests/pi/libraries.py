@@ -3,6 +3,8 @@
 import hashlib
 import os
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,12 +12,22 @@ from tests.servers import fetching, needs
 from tests.servers.needs import Need
 
 RPI_GPIO = "0.7.1"
+RPI_LGPIO, LGPIO = "0.6", "0.2.2.0"
 # Those of Raspberry Pi OS bookworm, which has Python 3.11, and of trixie.
 EVDEV = "1.6.1" if sys.version_info < (3, 12) else "1.9.1"
 
+_LGPIO_WHEELS = {"cpython-311", "cpython-312"}  # for other Pythons, pip builds it
+# Names of Python 2 that lgpio's interface uses and SWIG defined up to 4.3.
+_LGPIO_CFLAGS = (
+    "-DPyInt_Check=PyLong_Check -DPyInt_AsLong=PyLong_AsLong -DPyInt_FromLong=PyLong_FromLong "
+    "-DPyString_FromString=PyUnicode_FromString"
+)
+_HEADERS = (Path(__file__).with_name("edges.h"),)
 _EDGES = Path(__file__).with_name("edges.c")
+_GPIOCHIP = Path(__file__).with_name("gpiochip.c")
 _SYSFS_PWM = Path(__file__).with_name("sysfs_pwm.c")
 _INPUT_DEVICE = Path(__file__).with_name("input_device.c")
+_SLEEPS = Path(__file__).with_name("sleeps.c")
 # `edges.c` intercepts the library's calls to its own functions, so these must stay interposable.
 # Debian 13's Python links with -Bsymbolic-functions, which binds them at link time.
 _CFLAGS = "-fsemantic-interposition -fno-lto"
@@ -31,13 +43,31 @@ def rpi_gpio() -> Path:
     return fetching.cached(_rpi_gpio_name(), _build_rpi_gpio)
 
 
+def rpi_lgpio() -> Path:
+    """Return a folder for PYTHONPATH with rpi-lgpio, lgpio and nothing else.
+
+    Raises:
+        Missing: they cannot be fetched or built here.
+    """
+    return fetching.cached(_rpi_lgpio_name(), _fetch_rpi_lgpio)
+
+
 def edges() -> Path:
-    """Return the library for LD_PRELOAD that records the edges of the pins.
+    """Return the library for LD_PRELOAD that records the edges of RPi.GPIO's pins.
 
     Raises:
         Missing: it cannot be built here.
     """
     return _preloaded(_EDGES)
+
+
+def gpiochip() -> Path:
+    """Return the library for LD_PRELOAD that plays a GPIO chip and records the edges of its pins.
+
+    Raises:
+        Missing: it cannot be built here.
+    """
+    return _preloaded(_GPIOCHIP)
 
 
 def sysfs_pwm() -> Path:
@@ -69,12 +99,61 @@ def input_device() -> Path:
     return _preloaded(_INPUT_DEVICE)
 
 
+def sleeps() -> Path:
+    """Return the library that sleeps as those for the pins do, a yardstick for them.
+
+    Raises:
+        Missing: it cannot be built here.
+    """
+    return _preloaded(_SLEEPS)
+
+
+@dataclass(frozen=True, eq=False)
+class GpioLibrary:
+    """A library that is imported as RPi.GPIO, and what a process needs to be seen using it.
+
+    `packages` returns the folder for PYTHONPATH, `preload` the library for LD_PRELOAD, `variables`
+    are those of the environment.
+    """
+
+    name: str
+    version: str
+    packages: Callable[[], Path]
+    preload: Callable[[], Path]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+BY_REGISTERS = GpioLibrary("RPi.GPIO", RPI_GPIO, lambda: rpi_gpio(), lambda: edges())
+BY_GPIOCHIP = GpioLibrary(
+    "rpi-lgpio",
+    RPI_LGPIO,
+    lambda: rpi_lgpio(),
+    lambda: gpiochip(),
+    # of a Pi 5; the library would else read it from the device tree
+    {"RPI_LGPIO_REVISION": "c04170", "RPI_LGPIO_CHIP": "0"},
+)
+GPIO_LIBRARIES = (BY_REGISTERS, BY_GPIOCHIP)
+
+
 def needed() -> list[Need]:
     """Return what is needed to build the libraries that are not in the cache."""
+    found: list[Need] = []
     if not all(map(fetching.is_cached, (_rpi_gpio_name(), _evdev_name()))):
-        return [needs.C, needs.PYTHON_HEADERS]
-    sources = (_EDGES, _SYSFS_PWM, _INPUT_DEVICE)
-    return [] if all(fetching.is_cached(_name(source)) for source in sources) else [needs.C]
+        found += [needs.C, needs.PYTHON_HEADERS]
+    if not fetching.is_cached(_rpi_lgpio_name()):
+        found += _needed_for_lgpio()
+    sources = (_EDGES, _GPIOCHIP, _SYSFS_PWM, _INPUT_DEVICE)
+    if not all(fetching.is_cached(_name(source)) for source in sources):
+        found.append(needs.C)
+    return list(dict.fromkeys(found))
+
+
+def _needed_for_lgpio() -> list[Need]:
+    has_wheel = sys.implementation.cache_tag in _LGPIO_WHEELS
+    return [] if has_wheel else [needs.C, needs.PYTHON_HEADERS, needs.SWIG]
 
 
 def _rpi_gpio_name() -> str:
@@ -84,6 +163,10 @@ def _rpi_gpio_name() -> str:
 
 def _evdev_name() -> str:
     return f"evdev-{EVDEV}-{sys.implementation.cache_tag}-{_digest(_INPUT_DEVICE)}"
+
+
+def _rpi_lgpio_name() -> str:
+    return f"rpi-lgpio-{RPI_LGPIO}-lgpio-{LGPIO}-{sys.implementation.cache_tag}"
 
 
 def _preloaded(source: Path) -> Path:
@@ -106,7 +189,8 @@ def _name(source: Path) -> str:
 
 
 def _digest(source: Path) -> str:
-    return hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    code = b"".join(each.read_bytes() for each in (source, *_HEADERS))
+    return hashlib.sha256(code).hexdigest()[:12]
 
 
 def _build_rpi_gpio(folder: Path) -> None:
@@ -144,3 +228,18 @@ def _build_evdev(folder: Path) -> None:
             remedy="is the package index reached? `pip config` knows proxies and mirrors",
             LDFLAGS=f"-Wl,--wrap=ioctl,--wrap=read {linked}",
         )
+
+
+def _fetch_rpi_lgpio(folder: Path) -> None:
+    needs.require(_needed_for_lgpio())
+    fetching.say(f"fetching rpi-lgpio {RPI_LGPIO} and lgpio {LGPIO} (0.4 MB, first run only)")
+    fetching.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--no-deps", "--no-cache-dir", "--target", str(folder)),
+            *(f"rpi-lgpio=={RPI_LGPIO}", f"lgpio=={LGPIO}"),
+        ],
+        remedy="is the package index reached? `pip config` knows proxies and mirrors",
+        PYPI="1",  # so that a build includes lgpio's C library, as the wheels do
+        CFLAGS=f"{os.environ.get('CFLAGS', '')} {_LGPIO_CFLAGS}",
+    )

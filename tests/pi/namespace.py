@@ -2,7 +2,8 @@
 
 /proc/cpuinfo names a Pi 4, /dev/gpiomem is a readable file of 4096 bytes, and /dev/input and
 /sys/class/input contain what a test puts there: FIFOs for pads. RPi.GPIO 0.7.1 and inputs 0.5 run
-in it unchanged.
+in it unchanged. So do rpi-lgpio 0.6 and lgpio 0.2.2 where the pins are those of /dev/gpiochip0, a
+file of a byte for each pin, which `gpiochip.c` makes a chip of.
 """
 
 import os
@@ -13,8 +14,10 @@ from functools import cache
 from pathlib import Path
 
 import path
+from tests.pi.libraries import BY_GPIOCHIP, BY_REGISTERS, GpioLibrary
 
 GPIOMEM_BYTES = 4096
+GPIOCHIP_BYTES = 54
 
 _CPUINFO = "Hardware\t: BCM2711\nRevision\t: c03114\nModel\t\t: Raspberry Pi 4 Model B Rev 1.4\n"
 _KEPT_DEVICES = ("null", "zero", "urandom", "shm", "pts", "ptmx", "tty")
@@ -39,8 +42,9 @@ for name in {kept}; do
     if [ -d "$pi/kept/$name" ]; then mkdir /dev/$name; else : >/dev/$name; fi
     mount --rbind "$pi/kept/$name" /dev/$name
 done
-: >/dev/gpiomem
-mount --bind "$pi/gpiomem" /dev/gpiomem
+for name in gpiomem gpiochip0; do
+    [ ! -e "$pi/$name" ] || {{ : >/dev/$name; mount --bind "$pi/$name" /dev/$name; }}
+done
 mkdir /dev/input
 mount --bind "$pi/input" /dev/input
 [ ! -e "$pi/hardware_conf.json" ] || mount --bind "$pi/hardware_conf.json" "{conf}"
@@ -50,14 +54,20 @@ exec "$@"
 
 @dataclass(frozen=True)
 class Pi:
-    """Devices of a Pi, as files in `folder`."""
+    """Devices of a Pi, as files in `folder`, and the library for its pins."""
 
     folder: Path
+    library: GpioLibrary = BY_REGISTERS
 
     @property
     def gpiomem(self) -> Path:
-        """Registers of the pins."""
+        """Registers of the pins, for RPi.GPIO."""
         return self.folder / "gpiomem"
+
+    @property
+    def gpiochip(self) -> Path:
+        """State of the pins, for rpi-lgpio."""
+        return self.folder / "gpiochip0"
 
     @property
     def input(self) -> Path:
@@ -91,14 +101,17 @@ class Pi:
         return [*enter, *map(str, command)]
 
 
-def create_pi(folder: Path) -> Pi:
-    """Create a Pi without a pad and with all registers at 0."""
-    pi = Pi(folder)
+def create_pi(folder: Path, library: GpioLibrary = BY_REGISTERS) -> Pi:
+    """Create a Pi without a pad and with all pins low, as that library drives them."""
+    pi = Pi(folder, library)
     pi.input.mkdir(parents=True)
     pi.sys_input.mkdir()
     pi.sys_pwm.mkdir()
     (folder / "cpuinfo").write_text(_CPUINFO)
-    pi.gpiomem.write_bytes(bytes(GPIOMEM_BYTES))
+    if library is BY_GPIOCHIP:
+        pi.gpiochip.write_bytes(bytes(GPIOCHIP_BYTES))
+    else:
+        pi.gpiomem.write_bytes(bytes(GPIOMEM_BYTES))
     return pi
 
 

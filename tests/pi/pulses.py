@@ -1,9 +1,13 @@
 """Measurement of the pulses on a Pi's pins, as a servo or an ESC sees them.
 
-Polling the registers would miss one of two pins that change at once, and be late on a busy machine.
-Instead the thread that changes a pin records the time itself (`edges.c`), before and after the
-write. If it was preempted in between, `error_us` is large: that tells a wrong pulse from one that
-was measured badly.
+Polling the pins would miss one of two that change at once, and be late on a busy machine. Instead
+the thread that changes a pin records the time itself (`edges.h`), before and after the write. If it
+was preempted in between, `error_us` is large: that tells a wrong pulse from one that was measured
+badly.
+
+A busy machine wakes that thread late. RPi.GPIO sleeps for the width of a pulse, which then gets
+longer; lgpio sleeps until its end, and a late rise makes it shorter. So each pulse also tells the
+width that the library asked its timer for, which no machine changes: the width that was commanded.
 """
 
 import mmap
@@ -23,14 +27,18 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 
 from common.errors import ToolkitError
-from tests.pi import libraries, namespace
+from tests.pi import namespace
+from tests.pi.libraries import BY_GPIOCHIP, BY_REGISTERS, GpioLibrary
 from tests.pi.namespace import Pi
 
 LONGEST_US = 3000.0
 """Longest pulse that a servo or an ESC accepts."""
 
-_HEAD = Struct("<qq")  # `struct edges` in edges.c: capacity and number of entries taken
-_EDGE = Struct("<qqii")  # `struct edge`
+TIMER_US = 2.0
+"""Tolerance for a width that a library asked its timer for: it counts whole microseconds."""
+
+_HEAD = Struct("<qq")  # `struct edges` in edges.h: capacity and number of entries taken
+_EDGE = Struct("<qqqii")  # `struct edge`
 _CAPACITY = 200_000  # about twenty minutes of two pins
 _MAX_PENDING = 16  # more than there are threads; an older empty entry is a killed process's
 _POLL_S = 0.005
@@ -51,11 +59,16 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Change of a pin's level between two times of the monotonic clock."""
+    """Change of a pin's level between two times of the monotonic clock.
+
+    `asked_us`: how long after the edge before it the library's timer was to end; None if the edge
+    was not made by a timer.
+    """
 
     after_s: float
     before_s: float
     level: Level
+    asked_us: float | None = None
 
     @property
     def moment_s(self) -> float:
@@ -70,21 +83,34 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """Time for which a pin was high; the width is infinite while the pulse has not ended."""
+    """Time for which a pin was high; the width is infinite while the pulse has not ended.
+
+    `asked_us`: the width that the library asked its timer for; None if no timer ended the pulse.
+    """
 
     start_s: float
     width_us: float
     error_us: float
+    asked_us: float | None = None
 
     @property
     def end_s(self) -> float:
         """End of the pulse."""
         return self.start_s + self.width_us / 1e6
 
-    def has(self, width_us: float, tolerance_us: float, late_us: float = 0.0) -> bool:
-        """Return whether the pulse has that width, or is longer by `late_us` at most."""
-        longer_us = self.width_us - width_us
-        return -tolerance_us <= longer_us <= max(tolerance_us, late_us)
+    @property
+    def commanded_us(self) -> float:
+        """Width that was asked for or, without a timer, the one that was measured."""
+        return self.width_us if self.asked_us is None else self.asked_us
+
+    def is_known(self, tolerance_us: float) -> bool:
+        """Return whether an ESC accepts the pulse, and its commanded width is that exact."""
+        is_exact = self.asked_us is not None or self.error_us <= tolerance_us
+        return is_exact and self.commanded_us <= LONGEST_US
+
+    def has(self, width_us: float, tolerance_us: float = TIMER_US) -> bool:
+        """Return whether the pulse was commanded with that width."""
+        return abs(self.commanded_us - width_us) <= tolerance_us
 
 
 class Pulses:
@@ -95,9 +121,10 @@ class Pulses:
 
     def __init__(self, pi: Pi) -> None:
         self._file = _edges_of(pi)
+        self._library = pi.library
 
     def __enter__(self) -> "Pulses":
-        require_visible_pulses()
+        require_visible_pulses(self._library)
         return self._start()
 
     def _start(self) -> "Pulses":
@@ -105,8 +132,12 @@ class Pulses:
         with self._file.open("wb") as file:
             file.write(_HEAD.pack(_CAPACITY, 0))
             file.truncate(size)
+        return self.read_on()
+
+    def read_on(self) -> "Pulses":
+        """Read a recording that is under way; for a process in the Pi itself."""
         with self._file.open("rb") as file:
-            self._recorded = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+            self._recorded = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._read = 0
         self._pins: dict[int, _Pin] = {}
         return self
@@ -139,9 +170,10 @@ class Pulses:
         assert taken < _CAPACITY, "too many edges for one test"
         for index in range(self._read, taken):
             entry = _EDGE.unpack_from(self._recorded, _HEAD.size + index * _EDGE.size)
-            after_ns, before_ns, pin, level = entry
+            after_ns, before_ns, asked_ns, pin, level = entry
             if level:
-                edge = Edge(after_ns / 1e9, before_ns / 1e9, Level(level))
+                asked_us = asked_ns / 1e3 if asked_ns else None
+                edge = Edge(after_ns / 1e9, before_ns / 1e9, Level(level), asked_us)
                 self._pins.setdefault(pin, _Pin()).add(edge)
             elif taken - index <= _MAX_PENDING:
                 return  # taken, and not filled yet
@@ -162,10 +194,10 @@ class Pulses:
         width_us: float,
         timeout_s: float,
         *,
-        tolerance_us: float = 150.0,
+        tolerance_us: float = TIMER_US,
         after_s: float | None = None,
     ) -> Pulse:
-        """Wait for a pulse of that width that begins from now on, or after `after_s`.
+        """Wait for a pulse commanded with that width that begins from now on, or after `after_s`.
 
         Raises:
             AssertionError: none came in time.
@@ -185,69 +217,72 @@ class Pulses:
             time.sleep(_POLL_S)
 
     def stopped_at(
-        self,
-        pin: int,
-        neutral_us: float,
-        tolerance_us: float,
-        after_s: float,
-        *,
-        late_us: float = 0.0,
+        self, pin: int, neutral_us: float, after_s: float, *, tolerance_us: float = TIMER_US
     ) -> float:
         """Return when the wheels stopped; `after_s` if they stood already.
 
         That is the start of the first pulse from which on all are neutral, because an ESC follows
         the previous one until then. Without such a pulse it is the end of the last other one. Call
         this when the stop is certainly past.
-
-        On a busy machine pulses end late, sometimes by milliseconds, and never early. Therefore
-        let the wheels turn backwards, by pulses shorter than neutral, and allow neutral ones to be
-        longer by `late_us`, even by `math.inf`.
         """
-        return stopped_at(self.all(pin), neutral_us, tolerance_us, after_s, late_us=late_us)
+        return stopped_at(self.all(pin), neutral_us, after_s, tolerance_us=tolerance_us)
 
 
 _KNOWN_PIN, _KNOWN_US = 18, 1500
 _KNOWN_PULSES = f"""
 from RPi import GPIO
 import mmap, time
-file = open("/dev/gpiomem", "r+b")
-registers = memoryview(mmap.mmap(file.fileno(), 4096)).cast("I")
 GPIO.setmode(GPIO.BCM)
-GPIO.setup({_KNOWN_PIN}, GPIO.OUT)
-registers[7] = registers[10] = 0  # GPSET0, GPCLR0
+GPIO.setup({_KNOWN_PIN}, GPIO.OUT, initial=GPIO.LOW)
 pin = GPIO.PWM({_KNOWN_PIN}, 50)
 pin.start({_KNOWN_US / 20_000 * 100})
-while not registers[7]: time.sleep(0.001)
-registers[10] = 0
-while not registers[10]: time.sleep(0.001)
+wait_for_a_pulse()
 pin.stop()
+del pin
 GPIO.cleanup({_KNOWN_PIN})
-"""  # the registers prove that a pulse has begun and ended
+"""
+_WITNESSES = {  # what proves that a pulse has begun and ended
+    BY_REGISTERS: """
+def wait_for_a_pulse():
+    file = open("/dev/gpiomem", "r+b")
+    registers = memoryview(mmap.mmap(file.fileno(), 4096)).cast("I")
+    for register in (7, 10):  # GPSET0, GPCLR0
+        registers[register] = 0
+        while not registers[register]: time.sleep(0.001)
+""",
+    BY_GPIOCHIP: f"""
+def wait_for_a_pulse():
+    file = open("/dev/gpiochip0", "rb")
+    pins = mmap.mmap(file.fileno(), 54, access=mmap.ACCESS_READ)
+    for level in (1, 0, 1, 0):
+        while pins[{_KNOWN_PIN}] & 1 != level: time.sleep(0.0002)
+""",
+}
 
 
-def require_visible_pulses() -> None:
-    """Check, once per process, that known pulses of the real RPi.GPIO are recorded.
+def require_visible_pulses(library: GpioLibrary) -> None:
+    """Check, once per process, that known pulses of the real library are recorded.
 
     Raises:
         PulsesNotVisible: they are not.
     """
-    if fault := _visibility_fault():
+    if fault := _visibility_fault(library):
         raise PulsesNotVisible(
-            f"the tests cannot see the pulses of RPi.GPIO on this machine: {fault}"
+            f"the tests cannot see the pulses of {library.name} on this machine: {fault}"
         )
 
 
 @cache
-def _visibility_fault() -> str:
+def _visibility_fault(library: GpioLibrary) -> str:
     """Send known pulses and return what is not recorded of them; "" if all is."""
     with TemporaryDirectory() as folder:
-        pi = namespace.create_pi(Path(folder, "pi"))
-        python_path = {"PYTHONPATH": str(libraries.rpi_gpio())}
+        pi = namespace.create_pi(Path(folder, "pi"), library)
+        variables = {"PYTHONPATH": str(library.packages()), "LG_WD": folder}
         recorder = Pulses(pi)._start()
         with closing(recorder):
             sent = subprocess.run(
-                pi.command(sys.executable, "-c", _KNOWN_PULSES),
-                env=os.environ | environment(pi) | python_path,
+                pi.command(sys.executable, "-c", _WITNESSES[library] + _KNOWN_PULSES),
+                env=os.environ | environment(pi) | variables,
                 capture_output=True,
                 text=True,
                 check=False,
@@ -257,7 +292,7 @@ def _visibility_fault() -> str:
     if sent.returncode != 0:
         last = (sent.stderr.strip().splitlines() or ["no reason given"])[-1]
         return f"sending pulses failed: {last}"
-    if not any(_KNOWN_US - pulse.width_us <= pulse.error_us for pulse in pulses):
+    if not any(pulse.asked_us and pulse.has(_KNOWN_US) for pulse in pulses):
         return (
             f"{_KNOWN_US} us were sent on pin {_KNOWN_PIN}, but recorded: {format_widths(pulses)}"
         )
@@ -272,7 +307,8 @@ def environment(pi: Pi) -> dict[str, str]:
     Raises:
         Missing: the library for that cannot be built here.
     """
-    return {"LD_PRELOAD": str(libraries.edges()), "EDGES": str(_edges_of(pi))}
+    recording = {"LD_PRELOAD": str(pi.library.preload()), "EDGES": str(_edges_of(pi))}
+    return recording | pi.library.variables
 
 
 def _edges_of(pi: Pi) -> Path:
@@ -307,7 +343,9 @@ class _Pin:
         elif self._rise:
             rise, self._rise = self._rise, None
             width_us = (edge.moment_s - rise.moment_s) * 1e6
-            self._ended.append(Pulse(rise.moment_s, width_us, rise.error_us + edge.error_us))
+            error_us = rise.error_us + edge.error_us
+            asked_us = edge.asked_us if edge.level == Level.LOW else None
+            self._ended.append(Pulse(rise.moment_s, width_us, error_us, asked_us))
 
     def pulses(self) -> list[Pulse]:
         """Return all pulses, including one that has not ended."""
@@ -316,21 +354,15 @@ class _Pin:
 
 
 def stopped_at(
-    pulses: list[Pulse],
-    neutral_us: float,
-    tolerance_us: float,
-    after_s: float,
-    *,
-    late_us: float = 0.0,
+    pulses: list[Pulse], neutral_us: float, after_s: float, *, tolerance_us: float = TIMER_US
 ) -> float:
-    """Return what `Pulses.stopped_at` does, from pulses measured within the tolerance."""
-    measured = [
-        pulse for pulse in pulses if pulse.width_us <= LONGEST_US and pulse.error_us <= tolerance_us
-    ]
+    """Return what `Pulses.stopped_at` does, from those pulses whose width is known."""
     moment_s = after_s
     moving = False
-    for pulse in measured:
-        if not pulse.has(neutral_us, tolerance_us, late_us):
+    for pulse in pulses:
+        if not pulse.is_known(tolerance_us):
+            continue
+        if not pulse.has(neutral_us, tolerance_us):
             moving, moment_s = True, pulse.end_s
         elif moving:
             moving, moment_s = False, pulse.start_s
@@ -338,5 +370,10 @@ def stopped_at(
 
 
 def format_widths(pulses: list[Pulse]) -> str:
-    """Format widths and errors for a message."""
-    return ", ".join(f"{pulse.width_us:.0f}+-{pulse.error_us:.0f}" for pulse in pulses) or "none"
+    """Format widths, errors and what was asked for a message."""
+    return ", ".join(map(_format_width, pulses)) or "none"
+
+
+def _format_width(pulse: Pulse) -> str:
+    asked = "" if pulse.asked_us is None else f" ({pulse.asked_us:.0f} asked)"
+    return f"{pulse.width_us:.0f}+-{pulse.error_us:.0f}{asked}"

@@ -99,14 +99,17 @@ def fetch_all() -> None:
         fetch.elasticsearch(version)
     fetch.versitygw()
     libraries.rpi_gpio()
+    libraries.rpi_lgpio()
     libraries.edges()
+    libraries.gpiochip()
     libraries.evdev()
     libraries.input_device()
     wheels.picamera2()
     for reason in readers.fetch_all():
         output.print_message(reason)
     if not namespace.missing_support():
-        pulses.require_visible_pulses()
+        for library in libraries.GPIO_LIBRARIES:
+            pulses.require_visible_pulses(library)
 
 
 def _below(data: Path | None, name: str) -> Path | None:

@@ -125,6 +125,8 @@ PYTHON_HEADERS = Need(
     _fault_of_headers,
 )
 
+SWIG = program("swig", "swig", "-version")
+
 
 def _lacks(needs: Iterable[Need]) -> list[Lack]:
     return [Lack(need, fault) for need in needs if (fault := need.fault())]

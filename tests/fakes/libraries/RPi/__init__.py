@@ -1,1 +1,0 @@
-"""Fake of the package RPi, for tests that need no namespace."""
