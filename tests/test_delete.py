@@ -8,8 +8,9 @@ import pytest
 from common import times
 from common.errors import DatabaseError
 from get_data.database.delete import delete, plan, reconcile
+from get_data.database.entries import Entry, read_entries
 from get_data.database.interfaces import LabelReference, backup_path, picture_key
-from get_data.database.upload import Entry, read_entries, upload
+from get_data.database.upload import upload
 from get_data.labels import edits, ids, label_file
 from tests.conftest import document, picture
 from tests.helpers.faults import Call, Recording, names_of

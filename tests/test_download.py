@@ -5,9 +5,10 @@ import pytest
 
 from common.errors import DatabaseError
 from get_data.database.download import download, newest_labels
+from get_data.database.entries import Entry, read_entries
 from get_data.database.interfaces import picture_key
 from get_data.database.search.search_query import SearchQuery
-from get_data.database.upload import Entry, read_entries, upload
+from get_data.database.upload import upload
 from get_data.labels import ids, label_file
 from tests.conftest import document, picture
 from tests.fakes.memory_database import MemoryStore

@@ -5,9 +5,10 @@ import os
 import pytest
 
 from get_data.database import free as free_module
+from get_data.database.entries import Entry
 from get_data.database.free import free
 from get_data.database.interfaces import PictureState, picture_key
-from get_data.database.upload import Entry, upload
+from get_data.database.upload import upload
 from get_data.labels import label_file
 from get_data.labels.local_pictures import list_pictures, read_label_files
 from tests.conftest import document, picture

@@ -10,9 +10,10 @@ import pytest
 
 import path
 from get_data import search_and_download, upload_data, upload_to_db
+from get_data.database.entries import read_entries
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.s3_utils.picture_store import S3PictureStore
-from get_data.database.upload import read_entries, upload
+from get_data.database.upload import upload
 from get_data.labels import label_file
 from tests.servers.addresses import Cluster
 

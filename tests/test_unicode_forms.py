@@ -6,9 +6,10 @@ import pytest
 
 from get_data import search_and_download, upload_data
 from get_data.cli import session_questions
+from get_data.database.entries import read_entries
 from get_data.database.local.label_index import SqliteIndex
 from get_data.database.search.search_query import parse_search_query
-from get_data.database.upload import read_entries, upload
+from get_data.database.upload import upload
 from get_data.labels import ids, label_file
 from get_data.labels.unicode_forms import file_name_key, to_nfc
 from tests.conftest import document, picture, save

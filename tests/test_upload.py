@@ -7,10 +7,11 @@ import pytest
 
 from common.errors import DatabaseError, InputError
 from get_data.database.delete import delete
+from get_data.database.entries import Entry, read_entries
 from get_data.database.interfaces import picture_key
 from get_data.database.local.label_index import SqliteIndex
 from get_data.database.local.picture_store import LocalPictureStore
-from get_data.database.upload import Entry, read_entries, upload
+from get_data.database.upload import upload
 from get_data.labels import ids, label_file
 from tests.conftest import document, picture, save
 from tests.helpers.faults import Call, Recording, calls_recorded, names_of

@@ -135,7 +135,7 @@ def read_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str,
         InputError: there is no label file, or it has an invalid label.
         StillRecording: another process is recording into the folder.
     """
-    file, preview = _find_labels(argument, repair=repair)
+    file, preview = find_labels(argument, repair=repair)
     return file, label_file.read(file) if preview is None else preview
 
 
@@ -146,12 +146,15 @@ def iter_labels(argument: Path) -> tuple[Path, Iterator[Document]]:
         InputError: there is no label file; or, while iterating, it has an invalid label.
         StillRecording: another process is recording into the folder.
     """
-    file, preview = _find_labels(argument)
+    file, preview = find_labels(argument)
     return file, label_file.read_each(file) if preview is None else iter(preview.values())
 
 
-def _find_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str, Document] | None]:
-    """Return the label file for an argument, and its labels if a journal replaces its content."""
+def find_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str, Document] | None]:
+    """Return the label file for an argument, and its labels if a journal replaces its content.
+
+    Raises as `read_labels`, but does not read the file.
+    """
     folder, file = _folder_and_file(argument)
     if not _has_journal(folder) or (repair and _is_writable(folder)):
         return find_label_file(argument), None

@@ -16,11 +16,11 @@ from get_data.database import check, repair
 from get_data.database.backup import folder as backup_folder
 from get_data.database.backup.folder import BackupFolder, Manifest
 from get_data.database.connection import Database, open_database
+from get_data.database.entries import Entry, read_entries
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.repair import Sources
 from get_data.database.search.search_query import SearchQuery
 from get_data.database.survey import KINDS, Difference, Kind, Survey, open_survey
-from get_data.database.upload import Entry, read_entries
 from get_data.labels import edits, label_file
 
 Item = TypeVar("Item")

@@ -2,7 +2,9 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, combinations
 from pathlib import Path
 
 from common.batching import batches
@@ -10,10 +12,10 @@ from common.errors import InputError
 from get_data.cli import exit_codes, files, output
 from get_data.cli.output import pluralize
 from get_data.database.connection import Database, IndexUpdate, open_database, update_index
+from get_data.database.entries import Entry, EntryFile
 from get_data.database.interfaces import Failed
-from get_data.database.upload import Entry, UploadOutcome, read_entries, upload
+from get_data.database.upload import UploadOutcome, upload
 from get_data.labels import edits
-from get_data.labels.differences import field_counts
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,16 +23,13 @@ def run(args: argparse.Namespace) -> int:
     if args.update_index:
         return report_update(update_index(dry_run=args.dry_run), dry_run=args.dry_run)
 
-    recordings, marked = [], list[Entry]()
-    for argument in args.labels:
-        recording, left_out = read(argument, args)
-        recordings.append(recording)
-        marked += left_out
-    entries = [entry for recording in recordings for entry in recording]
-    check_pictures(recordings, new_index=args.new_index)
+    recordings = Recordings([read(argument, args) for argument in args.labels])
+    marked = [entry for recording in recordings.files for entry in recording.left_out]
+    check_pictures(recordings.files, new_index=args.new_index)
     check_marked(marked, new_index=args.new_index)
 
-    used = [] if args.dry_run else [entry.picture.parent for entry in entries]
+    used = [] if args.dry_run else [recording.folder for recording in recordings.files if recording]
+    tally = Tally(recordings.repeated)
     with (
         files.pictures_in_use(used),
         open_database(
@@ -41,28 +40,80 @@ def run(args: argparse.Namespace) -> int:
     ):
         output.print_database(db.name, db.notice)
         results = upload(
-            entries, db.index, db.store, dry_run=args.dry_run, verify=args.verify, compare=True
+            recordings,
+            db.index,
+            db.store,
+            repeated=recordings.repeated,
+            dry_run=args.dry_run,
+            verify=args.verify,
+            compare=True,
         )
-        total = len({entry.fingerprint for entry in entries})
-        done = list(
-            output.progress_bar(results, total=total, description="uploading", unit="label")
-        )
+        for result in output.progress_bar(
+            results, total=len(recordings), description="uploading", unit="label"
+        ):
+            tally.add(result)
 
-    return report(done, marked=len(marked), dry_run=args.dry_run)
+    return report(tally, marked=len(marked), dry_run=args.dry_run)
 
 
-def read(argument: Path, args: argparse.Namespace) -> tuple[list[Entry], list[Entry]]:
-    """Return the labels to upload, with the paths of their pictures, and those to leave out.
+class Recordings:
+    """The entries of several label files; `repeated` are the picture ids in more than one."""
 
-    Those are records that were deleted in another tool, before their drive was imported.
+    def __init__(self, recordings: Sequence[EntryFile]) -> None:
+        self.files = recordings
+        self.repeated: set[str] = set()
+        for first, second in combinations(recordings, 2):
+            self.repeated |= first.ids.common(second.ids)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return chain.from_iterable(self.files)
+
+    def __len__(self) -> int:
+        """Return the number of labels, of which some may be equal."""
+        return sum(map(len, self.files))
+
+
+@dataclass(slots=True)
+class Tally:
+    """The outcomes of an upload, counted; `repeated` are picture ids that several labels have."""
+
+    repeated: Collection[str]
+    statuses: Counter[str] = field(default_factory=Counter)
+    pictures: int = 0  # sent
+    replaced: int = 0  # sent although their label was there
+    differing: int = 0
+    amendable: int = 0  # of them
+    fields: Counter[str] = field(default_factory=Counter)  # in which they differ
+    failures: list[Failed] = field(default_factory=list)
+    _keys: set[str] = field(default_factory=set)
+
+    def add(self, outcome: UploadOutcome) -> None:
+        """Count an outcome."""
+        self.statuses[outcome.status] += 1
+        if outcome.status == "failed":
+            self.failures.append(Failed(outcome.img_id, outcome.reason))
+        if outcome.picture_sent and outcome.key not in self._keys:
+            self.pictures += 1
+            self.replaced += outcome.status == "existing"
+            if outcome.img_id in self.repeated:
+                self._keys.add(outcome.key)
+        if outcome.difference:
+            self.differing += 1
+            if not outcome.difference.is_overtaken:
+                self.amendable += 1
+                self.fields.update(outcome.difference.fields)
+
+
+def read(argument: Path, args: argparse.Namespace) -> EntryFile:
+    """Return the labels to upload, with the paths of their pictures.
+
+    Left out are records that were deleted in another tool, before their drive was imported.
 
     Raises:
         InputError: the file cannot be read, or has corrections or deletions.
     """
-    labels, documents = files.read_labels(argument, repair=not args.dry_run)
-    entries = read_entries(labels, args.pictures, documents, restore=args.restore)
-    uploaded, marked = list[Entry](), list[Entry]()
-    for entry in entries:
+
+    def is_uploaded(entry: Entry) -> bool:
         is_marked = edits.is_marked_for_deletion(entry.document)
         if edits.replaced_fingerprint(entry.document) or (
             is_marked and not edits.is_imported(entry.document)
@@ -71,8 +122,10 @@ def read(argument: Path, args: argparse.Namespace) -> tuple[list[Entry], list[En
                 f"{labels}, entry {entry.img_id!r}: is a correction or a deletion; "
                 "apply this file with upload_to_db.py"
             )
-        (marked if is_marked else uploaded).append(entry)
-    return uploaded, marked
+        return not is_marked
+
+    labels, documents = files.find_labels(argument, repair=not args.dry_run)
+    return EntryFile(labels, args.pictures, documents, restore=args.restore, select=is_uploaded)
 
 
 def check_marked(marked: Sequence[Entry], *, new_index: bool) -> None:
@@ -94,7 +147,7 @@ def check_marked(marked: Sequence[Entry], *, new_index: bool) -> None:
                     )
 
 
-def check_pictures(recordings: Iterable[Sequence[Entry]], *, new_index: bool) -> None:
+def check_pictures(recordings: Iterable[EntryFile], *, new_index: bool) -> None:
     """Check that the database knows recordings without pictures, as free_space.py leaves them.
 
     Raises:
@@ -111,13 +164,13 @@ def check_pictures(recordings: Iterable[Sequence[Entry]], *, new_index: bool) ->
         for entries in without:
             if unknown := count_unknown(entries, db):
                 raise InputError(
-                    f"{entries[0].picture.parent} has none of the pictures to upload, and the "
+                    f"{entries.folder} has none of the pictures to upload, and the "
                     f"database lacks {pluralize(unknown, 'label')} of them; give the folder of the "
                     "pictures with -p"
                 )
 
 
-def count_unknown(entries: Sequence[Entry], db: Database) -> int:
+def count_unknown(entries: Iterable[Entry], db: Database) -> int:
     """Return how many labels have no label, no tombstone and no picture in the database."""
     unknown = 0
     for batch in batches(entries):
@@ -143,17 +196,13 @@ def report_update(update: IndexUpdate, *, dry_run: bool) -> int:
     return exit_codes.DONE
 
 
-def report(results: Sequence[UploadOutcome], *, marked: int, dry_run: bool) -> int:
+def report(tally: Tally, *, marked: int, dry_run: bool) -> int:
     """Print what was done and return the exit code."""
-    counts: Counter[str] = Counter(result.status for result in results)
-    pictures = len({result.key for result in results if result.picture_sent})
-    replaced = len(
-        {result.key for result in results if result.status == "existing" and result.picture_sent}
-    )
-    output.print_message(summary(counts, pictures, dry_run=dry_run))
-    if replaced:
+    counts = tally.statuses
+    output.print_message(summary(counts, tally.pictures, dry_run=dry_run))
+    if tally.replaced:
         verb = "Would replace" if dry_run else "Replaced"
-        damaged = pluralize(replaced, "picture")
+        damaged = pluralize(tally.replaced, "picture")
         output.print_message(f"{verb} {damaged} lost or damaged in the database")
     if counts["tombstoned"]:
         skipped = pluralize(counts["tombstoned"], "label")
@@ -163,33 +212,28 @@ def report(results: Sequence[UploadOutcome], *, marked: int, dry_run: bool) -> i
     if marked:
         skipped = pluralize(marked, "label")
         output.print_message(f"Left out {skipped} marked for deletion")
-    differing = [result.difference for result in results if result.difference]
-    amendable = [difference for difference in differing if not difference.is_overtaken]
-    if amendable:
-        fields = ", ".join(field_counts(amendable))
+    if tally.amendable:
+        fields = ", ".join(name for name, _ in tally.fields.most_common())
         output.print_message(
-            f"{len(amendable):,} differ from the database in: {fields}; "
+            f"{tally.amendable:,} differ from the database in: {fields}; "
             "apply them with upload_to_db.py"
         )
-    if amended := len(differing) - len(amendable):
+    if amended := tally.differing - tally.amendable:
         output.print_message(
             f"{pluralize(amended, 'label')} amended in the database since this file was made; "
             "they stay as amended"
         )
-    failures = [
-        Failed(result.img_id, result.reason) for result in results if result.status == "failed"
-    ]
     output.write_json(
         {
             "created": counts["created"],
             "there": counts["existing"],
             "gone": counts["tombstoned"],
-            "differing": len(differing),
+            "differing": tally.differing,
             "failed": counts["failed"],
-            "pictures_sent": pictures,
+            "pictures_sent": tally.pictures,
         }
     )
-    return output.report_failures(failures)
+    return output.report_failures(tally.failures)
 
 
 def summary(counts: Mapping[str, int], pictures: int, *, dry_run: bool) -> str:

@@ -10,7 +10,7 @@ from get_data.database.amend import Amendment
 from get_data.database.changes import Changes, Counts, Outcome, sort_entries
 from get_data.database.connection import Database, open_database
 from get_data.database.corrections import CorrectionCheck, Overtaken, check_corrections
-from get_data.database.upload import read_entries
+from get_data.database.entries import read_entries
 from get_data.labels.differences import field_counts
 
 VERBS = ("add", "amend", "correct", "delete", "change nothing")

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from common.batching import batches
+from get_data.database.entries import Entry
 from get_data.database.interfaces import LabelIndex, Replacement, StoredLabel, picture_key
-from get_data.database.upload import Entry
 from get_data.labels import edits
 from get_data.labels.differences import Difference, find_difference
 from get_data.labels.schema import Document

@@ -15,6 +15,7 @@ from get_data.database.amend import Amendment, AmendOutcome
 from get_data.database.corrections import Overtaken
 from get_data.database.delete import DeletionOutcome, delete
 from get_data.database.delete import plan as plan_deletion
+from get_data.database.entries import Entry
 from get_data.database.interfaces import (
     Failed,
     LabelIndex,
@@ -22,7 +23,7 @@ from get_data.database.interfaces import (
     PictureStore,
 )
 from get_data.database.relabel import Predecessor, find_predecessors, remove_replaced
-from get_data.database.upload import Entry, UploadOutcome, upload
+from get_data.database.upload import UploadOutcome, upload
 from get_data.labels import edits
 from get_data.labels.differences import amended_by
 

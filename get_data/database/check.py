@@ -14,6 +14,7 @@ from common.batching import batches
 from common.errors import SetDamaged, SetMissing
 from get_data.database.backup.folder import SavedLabel
 from get_data.database.delete import OLD_BACKUP_S
+from get_data.database.entries import Entry
 from get_data.database.frozen import frozen_sets
 from get_data.database.interfaces import (
     LabelIndex,
@@ -23,7 +24,6 @@ from get_data.database.interfaces import (
     picture_key,
 )
 from get_data.database.survey import KINDS, Difference, Kind, Survey
-from get_data.database.upload import Entry
 
 SETTLED_S = OLD_BACKUP_S  # after which an upload has created the label of a picture
 PAUSE_S = 2.0  # between two looks: a server's index shows a label to searches after one second

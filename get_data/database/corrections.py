@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from get_data.database.entries import Entry
 from get_data.database.interfaces import LabelIndex, LabelReference, Tombstone
-from get_data.database.upload import Entry
 from get_data.labels import edits
 
 

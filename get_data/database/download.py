@@ -2,10 +2,11 @@
 
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
@@ -13,7 +14,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from common.atomic_files import remove_stale_files, sync_file_system, temporary_file
-from common.batching import THREADS, batches, cancel_on_error
+from common.batching import Workers, batches, cancel_on_error, open_workers
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from common.times import to_microseconds
 from get_data.database.interfaces import PictureStore, read_picture
@@ -21,6 +22,7 @@ from get_data.labels import ids, label_file, validation
 from get_data.labels.schema import Document, PictureReference
 from get_data.labels.unicode_forms import file_name_key
 
+_BATCHES_AHEAD = 2  # the next one begins while the last pictures of one are on their way
 _REMEDY = "run upload_data.py --verify on the folder of its recording"
 
 
@@ -37,6 +39,9 @@ class Hit:
     other_labels: int
 
 
+DownloadStatus = Literal["fetched", "existing", "listed", "failed"]
+
+
 @dataclass(frozen=True, slots=True)
 class DownloadOutcome:
     """Outcome for one picture.
@@ -46,7 +51,7 @@ class DownloadOutcome:
     """
 
     img_id: str
-    status: Literal["fetched", "existing", "listed", "failed"]
+    status: DownloadStatus
     other_labels: int = 0
     reason: str = ""
 
@@ -121,29 +126,63 @@ def download(
     # a killed download may have left temporary files
     if fetch:
         remove_stale_files(pictures)
+    process = _create_task(pictures, store, fetch=fetch, verify=verify)
+    tasks = (
+        _Task(hit, _file_name_fault(hit.reference, names))
+        for hit in islice(newest_labels(documents), limit)
+    )
     with (
-        cancel_on_error(threads(THREADS)) as pool,
+        open_workers(threads, store.transfers_at_once) as workers,
         suppress(_NothingToList),
         open_output(labels) as file,
     ):
         has_failed = False
-        # batch by batch, so memory does not grow with the number of matches
-        for batch in batches(islice(newest_labels(documents), limit)):
-            process = _create_task(pictures, store, fetch=fetch, verify=verify)
-            checked = [(hit, _file_name_fault(hit.reference, names)) for hit in batch]
-            outcomes = pool.map(process, checked) if fetch else map(process, checked)
-            for hit, outcome in zip(batch, outcomes, strict=True):
-                # a label is listed only with its picture: training must not meet a gap
-                if outcome.status != "failed":
-                    file.add(hit.reference.img_id, hit.document)
-                has_failed |= outcome.status == "failed"
-                yield outcome
+        for task in _process_all(tasks, process, workers, threads):
+            # a label is listed only with its picture: training must not meet a gap
+            if task.outcome.status != "failed":
+                file.add(task.hit.reference.img_id, task.hit.document)
+            has_failed |= task.outcome.status == "failed"
+            yield task.outcome
         # D14: the pictures are on the disk before the label file names them
         if fetch:
             sync_file_system(pictures)
         # an exception, because the label file is replaced when the block ends without one
         if (keep_labels and not file.count) or (is_whole and has_failed):
             raise _NothingToList
+
+
+@dataclass(slots=True)
+class _Task:
+    """A picture to download, unless its file name has a fault."""
+
+    hit: Hit
+    fault: str
+    outcome: DownloadOutcome = field(init=False)
+
+
+def _process_all(
+    tasks: Iterable[_Task],
+    process: Callable[[_Task], object],
+    workers: Workers,
+    threads: Callable[[int], Executor],
+) -> Iterator[_Task]:
+    """Give each task its outcome, and yield the tasks in their order.
+
+    Memory does not grow with their number: they are processed batch by batch.
+    """
+
+    def process_batch(batch: list[_Task]) -> list[_Task]:
+        workers.for_each(process, batch)
+        return batch
+
+    with cancel_on_error(threads(_BATCHES_AHEAD)) as processing:
+        under_way: deque[Future[list[_Task]]] = deque()
+        for batch in batches(tasks):
+            under_way.append(processing.submit(process_batch, batch))
+            if len(under_way) > _BATCHES_AHEAD:
+                yield from under_way.popleft().result()
+        for processed in under_way:
+            yield from processed.result()
 
 
 class _NothingToList(Exception):
@@ -197,28 +236,30 @@ def _file_name_fault(reference: PictureReference, names: _FileNames) -> str:
 
 def _create_task(
     pictures: Path, store: PictureStore, *, fetch: bool, verify: bool
-) -> Callable[[tuple[Hit, str]], DownloadOutcome]:
-    """Return the function that downloads a hit, unless its file name has a fault."""
+) -> Callable[[_Task], None]:
+    """Return the function that downloads a picture and sets the task's outcome."""
 
-    def process(item: tuple[Hit, str]) -> DownloadOutcome:
-        hit, fault = item
-        img_id = hit.reference.img_id
-        if fault:
-            return DownloadOutcome(img_id, "failed", hit.other_labels, fault)
+    def process(task: _Task) -> None:
+        status, reason = download_picture(task)
+        hit = task.hit
+        task.outcome = DownloadOutcome(hit.reference.img_id, status, hit.other_labels, reason)
+
+    def download_picture(task: _Task) -> tuple[DownloadStatus, str]:
+        reference = task.hit.reference
+        if task.fault:
+            return "failed", task.fault
         if not fetch:
-            return DownloadOutcome(img_id, "listed", hit.other_labels)
-        target = pictures / hit.reference.file_name
-        if _is_intact(target, hit.reference, verify=verify):
-            return DownloadOutcome(img_id, "existing", hit.other_labels)
+            return "listed", ""
+        target = pictures / reference.file_name
+        if _is_intact(target, reference, verify=verify):
+            return "existing", ""
         try:
-            _fetch(hit.reference, store, target)
+            _fetch(reference, store, target)
         except (PictureMissing, PictureUnreadable, _Damaged) as error:
-            reason = f"{error}; {_REMEDY}"
-            return DownloadOutcome(img_id, "failed", hit.other_labels, reason)
+            return "failed", f"{error}; {_REMEDY}"
         except OSError as error:
-            reason = f"{target} cannot be written: {error.strerror}"
-            return DownloadOutcome(img_id, "failed", hit.other_labels, reason)
-        return DownloadOutcome(img_id, "fetched", hit.other_labels)
+            return "failed", f"{target} cannot be written: {error.strerror}"
+        return "fetched", ""
 
     return process
 

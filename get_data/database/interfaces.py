@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import msgspec
+
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.search.search_query import SearchQuery
 from get_data.database.search.summaries import Summary
@@ -198,8 +200,10 @@ def encode_document(document: Document) -> bytes:
     Raises:
         ValueError, TypeError: JSON cannot express one of its values, such as NaN.
     """
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode()
+    encoded = msgspec.json.encode(document)
+    if b"null" in encoded:  # it may stand for a NaN
+        json.dumps(document, allow_nan=False)
+    return encoded
 
 
 class LabelIndex(Protocol):
@@ -230,8 +234,13 @@ class LabelIndex(Protocol):
     def refresh(self) -> None:
         """Make all writes so far, by any program, visible to `search` and `all_tombstones`."""
 
-    def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
-        """Return the SHA-256 hashes that labels state of each picture."""
+    def picture_hashes(
+        self, img_ids: Collection[str], *, refresh: bool = True
+    ) -> dict[str, set[str]]:
+        """Return the SHA-256 hashes that labels state of each picture.
+
+        Includes all earlier writes; without `refresh`, those before the last one, by anybody.
+        """
 
     def missing_part(self, *, tombstones: bool) -> str:
         """Return the name of the part of the index that does not exist, "" if all exist.
@@ -347,6 +356,10 @@ class PictureStore(Protocol):
     @property
     def name(self) -> str:
         """Name of this store; labels whose pictures it holds have it as `s3_bucket`."""
+
+    @property
+    def transfers_at_once(self) -> int:
+        """How many pictures to put or get at once, for the most of them in a second."""
 
     def put_new(self, key: str, picture: bytes) -> bool:
         """Store the picture; return False if it is there already.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from common.batching import batches
 from get_data.database.delete import DeletionOutcome, delete
+from get_data.database.entries import Entry
 from get_data.database.interfaces import (
     Failed,
     LabelIndex,
@@ -16,7 +17,6 @@ from get_data.database.interfaces import (
     PictureStore,
     StoredLabel,
 )
-from get_data.database.upload import Entry
 from get_data.labels import edits
 from get_data.labels.differences import amended_by, is_base
 

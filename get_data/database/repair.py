@@ -13,6 +13,7 @@ from uuid import uuid4
 from common.batching import THREADS, batches
 from common.errors import PictureMissing, PictureUnreadable
 from get_data.database.delete import delete, reconcile
+from get_data.database.entries import Entry
 from get_data.database.interfaces import (
     LabelIndex,
     LabelReference,
@@ -22,7 +23,7 @@ from get_data.database.interfaces import (
 )
 from get_data.database.rekey import may_be_stored, rekey
 from get_data.database.survey import Difference, Kind, Survey
-from get_data.database.upload import Entry, upload
+from get_data.database.upload import upload
 from get_data.labels import ids, picture_file
 from get_data.labels.picture_file import NotAPicture
 

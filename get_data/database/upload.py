@@ -8,20 +8,21 @@ finds damaged. The rules that the comments cite are in `docs/architecture.md`.
 """
 
 import stat
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from common.batching import THREADS, batches, cancel_on_error
-from common.errors import DatabaseError, InputError, PictureMissing
+from common.batching import Workers, batches, cancel_on_error, open_workers
+from common.errors import DatabaseError, PictureMissing
 from get_data.database.delete import MAX_ROUNDS, delete, reconcile
+from get_data.database.entries import Entry
 from get_data.database.interfaces import (
     LabelIndex,
     LabelReference,
@@ -33,71 +34,13 @@ from get_data.database.interfaces import (
     picture_key,
     read_picture,
 )
-from get_data.labels import edits, ids, label_file, picture_file, schema
+from get_data.labels import edits, ids, picture_file
 from get_data.labels.differences import Difference, find_difference
 from get_data.labels.picture_file import NotAPicture
 from get_data.labels.schema import Document, PictureReference
-from get_data.labels.unicode_forms import file_name_key
 
-_BATCHES_AHEAD = 2  # looked up or sent while the labels of another batch are created
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A label to upload, and the file of its picture.
-
-    `restore`: create the label even if it has a tombstone. `namesake`: the file name of another
-    label that leads to the same file, "" for none. `is_stored`: the label was in an index, and is
-    stored as it was.
-    """
-
-    document: Document
-    picture: Path
-    restore: bool = False
-    namesake: str = ""
-    is_stored: bool = False
-
-    @cached_property
-    def reference(self) -> PictureReference:
-        """The label's picture reference."""
-        return schema.picture_reference(self.document)
-
-    @cached_property
-    def label(self) -> LabelReference:
-        """The label with its picture's key: as given, else from the hash, else ""."""
-        picture = self.reference
-        key = picture.s3_key if is_picture_key(picture.s3_key, picture.img_id) else ""
-        if not key and picture.picture_sha256:
-            key = picture_key(picture.img_id, picture.picture_sha256)
-        return LabelReference(picture.label_fingerprint, picture.img_id, key)
-
-    @property
-    def img_id(self) -> str:
-        """Id of the picture."""
-        return self.reference.img_id
-
-    @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the label."""
-        return self.reference.label_fingerprint
-
-    @property
-    def picture_sha256(self) -> str | None:
-        """Hash of the picture: from the label, else from the file, None without either."""
-        if self.reference.picture_sha256:
-            return self.reference.picture_sha256
-        try:
-            return ids.sha256(picture_file.read(self.picture))
-        except (OSError, NotAPicture):
-            return None
-
-    def has_size(self, size: int) -> bool:
-        """Return whether the label's picture may have this many bytes; 0 means no picture."""
-        return size > 0 and self.reference.picture_size in (None, size)
-
-    def is_intact(self, stored: PictureState | None) -> bool:
-        """Return whether the store has the picture, undamaged."""
-        return stored is not None and stored.is_intact and self.has_size(stored.size)
+_BATCHES_AHEAD = 3  # looked up or sent while the labels of another batch are created
+_BATCHES_SENT = 2  # at once: the next one begins while the last pictures of one are on their way
 
 
 UploadStatus = Literal["created", "existing", "tombstoned", "failed"]
@@ -176,68 +119,12 @@ class _Batch:
         return [transfer for transfer in self.pending() if not transfer.is_existing]
 
 
-def read_entries(
-    labels: Path,
-    pictures: Path | None = None,
-    documents: Mapping[str, Document] | None = None,
-    *,
-    restore: bool = False,
-) -> list[Entry]:
-    """Read and check the labels of a file, with pictures in `pictures` or beside the file.
-
-    `documents` are the labels if the file has been read already.
-
-    Raises:
-        InputError: the file or folder cannot be read, or a label is invalid.
-    """
-    folder = pictures or labels.parent
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder of pictures")
-    if documents is None:
-        documents = label_file.read(labels)
-    entries = [
-        Entry(document, folder / document["file_name"], restore) for document in documents.values()
-    ]
-    for entry in entries:
-        key = entry.reference.s3_key
-        if key and not is_picture_key(key, entry.img_id):
-            raise InputError(
-                f"{labels}, entry {entry.img_id!r}: s3_key {key!r} is not a key of this picture; "
-                'set it to "" to have the picture found by its hash'
-            )
-    return _with_namesakes(entries)
-
-
-def _with_namesakes(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the entries, with `namesake` set where two file names lead to one file.
-
-    That happens where a disk ignores case or Unicode forms; the label then has no picture of its
-    own, whatever the file holds.
-    """
-    first_by_name: dict[str, Entry] = {}
-    checked: list[Entry] = []
-    for entry in entries:
-        file_name = entry.reference.file_name
-        first = first_by_name.setdefault(file_name_key(file_name), entry)
-        first_name = first.reference.file_name
-        if first_name != file_name and _is_same_file(first.picture, entry.picture):
-            entry = replace(entry, namesake=first_name)
-        checked.append(entry)
-    return checked
-
-
-def _is_same_file(first: Path, second: Path) -> bool:
-    try:
-        return first.samefile(second)
-    except OSError:
-        return False
-
-
 def upload(
     entries: Iterable[Entry],
     index: LabelIndex,
     store: PictureStore,
     *,
+    repeated: Collection[str] | None = None,
     dry_run: bool = False,
     verify: bool = False,
     compare: bool = False,
@@ -246,30 +133,33 @@ def upload(
     """Upload labels with their pictures and yield the outcome of each label.
 
     Labels with a tombstone stay out unless their entry has `restore`. A dry run changes nothing.
+    `repeated`: the picture ids that several entries have, for a caller who knows them; `entries`
+    then may be iterated several times, and is not kept in memory.
     With `verify`, existing pictures are read in full instead of compared by size and listed hash.
     With `compare`, outcomes of existing labels tell how the given ones differ.
-    While one batch of labels is created, the pictures of the next one are sent in `threads`, and
+    While one batch of labels is created, the pictures of the next two are sent in `threads`, and
     the one after that is looked up.
 
     Raises:
         DatabaseError: index or store cannot be reached; outcomes yielded so far stand.
     """
-    given = list(entries)
-    # among equal labels, upload the label whose picture file exists
-    distinct: dict[str, Entry] = {}
-    for entry in given:
-        first = distinct.setdefault(entry.fingerprint, entry)
-        if first is not entry and not first.picture.exists():
-            distinct[entry.fingerprint] = entry
-    run = _Upload(index, store, dry_run, verify, compare, _hashes_by_id(given), threads)
+    if repeated is None:
+        entries = list(entries)
+        counts = Counter(entry.img_id for entry in entries)
+        repeated = {img_id for img_id, count in counts.items() if count > 1}
+    neighbours = [entry for entry in entries if entry.img_id in repeated] if repeated else []
+    if not dry_run:
+        # D1: so that hashes of labels from before this run are known without further refreshes
+        index.refresh()
+    run = _Upload(index, store, dry_run, verify, compare, _hashes_by_id(neighbours), threads)
     with (
         cancel_on_error(threads(1)) as looking_up,
-        cancel_on_error(threads(1)) as sending,
-        cancel_on_error(threads(THREADS)) as run.threads,
+        cancel_on_error(threads(_BATCHES_SENT)) as sending,
+        open_workers(threads, store.transfers_at_once) as run.senders,
     ):
         under_way: deque[Future[_Batch]] = deque()
-        # three batches are under way: one is looked up, one sent, one created
-        for batch in batches(distinct.values()):
+        # four batches are under way: one is looked up, two are sent, one is created
+        for batch in batches(_distinct(entries, neighbours)):
             looked_up = looking_up.submit(run.look_up, batch)
             under_way.append(sending.submit(run.send_pictures, looked_up))
             if len(under_way) > _BATCHES_AHEAD:
@@ -279,9 +169,24 @@ def upload(
             yield from run.create_labels(sent.result())
 
 
+def _distinct(entries: Iterable[Entry], repeated: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield an entry for each label: among equal ones, the first whose picture file exists."""
+    chosen: dict[str, Path] = {}
+    for entry in repeated:
+        first = chosen.setdefault(entry.fingerprint, entry.picture)
+        if first != entry.picture and not first.exists():
+            chosen[entry.fingerprint] = entry.picture
+    for entry in entries:
+        if chosen and entry.fingerprint in chosen:
+            if chosen[entry.fingerprint] != entry.picture:
+                continue
+            chosen[entry.fingerprint] = _SENT
+        yield entry
+
+
 @dataclass(slots=True)
 class _Upload:
-    """One call of `upload`; `hashes` are those that the given labels state, by picture id."""
+    """One call of `upload`; `hashes` are those of pictures that several labels have, by id."""
 
     index: LabelIndex
     store: PictureStore
@@ -290,7 +195,7 @@ class _Upload:
     compare: bool
     hashes: Mapping[str, set[str]]
     create_threads: Callable[[int], Executor]
-    threads: Executor = field(init=False)
+    senders: Workers = field(init=False)
 
     def look_up(self, entries: Sequence[Entry]) -> _Batch:
         """Find out which labels are new and which of them may be sent."""
@@ -303,7 +208,7 @@ class _Upload:
             key = stored.get(transfer.fingerprint)
             tombstone = tombstones.get(transfer.fingerprint)
             transfer.is_existing = key is not None
-            hashes = self.hashes.get(transfer.img_id, ())
+            hashes = self._given_hashes(transfer, is_existing=key is not None)
             if tombstone and not transfer.entry.restore:
                 transfer.key = tombstone.s3_key
                 transfer.finish("tombstoned")
@@ -327,8 +232,16 @@ class _Upload:
         if restored and not self.dry_run:
             self.index.remove_tombstones(restored)
         # D1: a new label must not bring another picture of an id that the index knows
-        batch.known_hashes = self.index.picture_hashes([new.img_id for new in batch.new()])
+        new = [transfer.img_id for transfer in batch.new()]
+        batch.known_hashes = self.index.picture_hashes(new, refresh=self.dry_run)
         return batch
+
+    def _given_hashes(self, transfer: _Transfer, *, is_existing: bool) -> Collection[str]:
+        """Return the hashes of the label's picture, from all labels of it that are given."""
+        if hashes := self.hashes.get(transfer.img_id):
+            return hashes
+        sha256 = transfer.entry.picture_sha256 if is_existing else None
+        return {sha256} if sha256 else ()
 
     def _find(self, transfers: Sequence[_Transfer]) -> dict[str, str]:
         """Return the picture keys of the labels that exist, by fingerprint; compare if asked to."""
@@ -349,13 +262,15 @@ class _Upload:
         if new and not self.dry_run:
             # D2: pictures without an index mean that it was lost
             self.index.ensure_exists()
-        errors = self.threads.map(lambda transfer: self._send(transfer, batch.known_hashes), new)
-        for transfer, error in zip(new, errors, strict=True):
-            if error:
-                transfer.finish("failed", error)
+        self.senders.for_each(lambda transfer: self._send(transfer, batch.known_hashes), new)
         return batch
 
-    def _send(self, transfer: _Transfer, known_hashes: Mapping[str, set[str]]) -> str:
+    def _send(self, transfer: _Transfer, known_hashes: Mapping[str, set[str]]) -> None:
+        """Store the label's picture; if that fails, the label has its outcome."""
+        if error := self._send_picture(transfer, known_hashes):
+            transfer.finish("failed", error)
+
+    def _send_picture(self, transfer: _Transfer, known_hashes: Mapping[str, set[str]]) -> str:
         """Store the label's picture; return the reason if that fails, else ""."""
         try:
             picture, sha256 = self._read_picture(transfer)
@@ -374,7 +289,7 @@ class _Upload:
                 )
         # D1: the key states the content, so a create-only write can overwrite no other picture
         transfer.key = picture_key(transfer.img_id, sha256)
-        transfer.document = self._uploaded_document(transfer, picture)
+        transfer.document = self._uploaded_document(transfer, picture, sha256)
         if self.dry_run:
             stored = self._examine([transfer]).get(transfer.key)
             transfer.picture_sent = stored is None or not stored.is_intact
@@ -389,7 +304,7 @@ class _Upload:
             read=self.verify,
         )
 
-    def _uploaded_document(self, transfer: _Transfer, picture: bytes) -> Document:
+    def _uploaded_document(self, transfer: _Transfer, picture: bytes, sha256: str) -> Document:
         if transfer.entry.is_stored:
             return {
                 **transfer.entry.document,
@@ -399,6 +314,7 @@ class _Upload:
         return edits.uploaded(
             transfer.entry.document,
             picture=picture,
+            picture_sha256=sha256,
             bucket=self.store.name,
             key=transfer.key,
             upload_time=datetime.now(UTC),
@@ -578,7 +494,7 @@ class _Upload:
                 continue
             transfer.picture_sent = True
             if not self.dry_run:
-                transfer.document = self._uploaded_document(transfer, picture)
+                transfer.document = self._uploaded_document(transfer, picture, sha256)
                 # create-only, unless a damaged picture has to be replaced
                 put = self.store.put if transfer.is_damaged else self.store.put_new
                 put(transfer.key, picture)
@@ -588,6 +504,7 @@ class _Upload:
             self._create(restored)
 
 
+_SENT = Path()  # in the place of the picture of a label that was chosen and sent
 _CONFLICT = "conflict: the database has another picture of this id"
 
 

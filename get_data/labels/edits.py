@@ -144,33 +144,40 @@ def without_annotation(
 
 def normalized(document: Document) -> Document:
     """Return a copy with times in UTC, in the one form that every index reads, and texts in NFC."""
-    annotation = to_nfc(document["label"])
+    copy: Document = to_nfc(document)
+    annotation = copy["label"]
     created = parse_time(annotation.get("created_on_date", ""))
     if created:
         annotation["created_on_date"] = format_time(created)
     taken = parse_time(document["timestamp"])
     return {
-        **to_nfc(document),
+        **copy,
         "file_name": document["file_name"],  # as the disk has it
         "raw": document.get("raw", True) in (True, "true"),
         "timestamp": format_time(taken) if taken else document["timestamp"],
-        "label": annotation,
     }
 
 
 def uploaded(
-    document: Document, *, picture: bytes, bucket: str, key: str, upload_time: datetime
+    document: Document,
+    *,
+    picture: bytes,
+    bucket: str,
+    key: str,
+    upload_time: datetime,
+    picture_sha256: str = "",
 ) -> Document:
     """Return a copy as an index stores it, with the picture reference and the time of upload.
 
-    It is normalized. What only a label file has (`to_delete`, `replaces`, `split`) is left out.
+    The picture is hashed unless its hash is given. The copy is normalized. What only a label file
+    has (`to_delete`, `replaces`, `split`) is left out.
     """
     stored = {
         **normalized(document),
         "s3_bucket": bucket,
         "s3_key": key,
         "picture_size": len(picture),
-        "picture_sha256": sha256(picture),
+        "picture_sha256": picture_sha256 or sha256(picture),
         "upload_date": format_time(upload_time),
     }
     return {name: value for name, value in stored.items() if name not in _ONLY_IN_FILES}

@@ -80,9 +80,14 @@ class _Frame:
 
 @dataclass(slots=True)
 class _Scans:
-    """Pixel data seen so far. `started`: the components that have some."""
+    """Pixel data seen so far. `started`: the components that have some.
+
+    `data_start` is the position of the last one's data, `needed_bytes` the least of all of it.
+    """
 
     count: int = 0
+    data_start: int = 0
+    needed_bytes: int = 0
     data_bytes: int = 0
     started: set[int] = field(default_factory=set)
 
@@ -117,10 +122,52 @@ def read_header(content: bytes) -> Header:
     Raises:
         NotAPicture: it is no whole JPEG of sane size.
     """
+    global _latest
     if not content:
         raise NotAPicture("is empty")
     if len(content) > MAX_BYTES:
         raise NotAPicture(_TOO_MANY_BYTES)
+    if _latest.is_followed_by_whole_scan(content):
+        return _latest.header
+    header, scans = _parse(content)
+    if scans.count == 1:
+        _latest = _Beginning(content[: scans.data_start], header, scans.needed_bytes)
+    return header
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """All of a picture that is before the data of its only scan.
+
+    The pictures of a camera have it in common, and it is nearly all that takes time to check.
+    """
+
+    content: bytes
+    header: Header
+    needed_bytes: int
+
+    def is_followed_by_whole_scan(self, content: bytes) -> bool:
+        """Return whether a picture begins like this one, and has enough data and then its end."""
+        start = len(self.content)
+        if not (start and content.startswith(self.content)):
+            return False
+        found = _NEXT_MARKER.search(content, start)
+        return (
+            found is not None
+            and content[found.end() - 1] == _END
+            and found.start() - start >= self.needed_bytes
+        )
+
+
+_latest = _Beginning(b"", Header(Size(0, 0), 0), 0)
+
+
+def _parse(content: bytes) -> tuple[Header, _Scans]:
+    """Return the header of a picture, and what is known of its scans.
+
+    Raises:
+        NotAPicture: it is no whole JPEG of sane size.
+    """
     if not content.startswith(_START):
         raise NotAPicture("is not a JPEG")
     frame, scans, has_table = None, _Scans(), False
@@ -140,9 +187,10 @@ def read_header(content: bytes) -> Header:
     if frame is None:
         raise NotAPicture("is not a JPEG")
     # The shortest code has one bit, so that every block takes one at least.
-    if scans.started != frame.sampling.keys() or scans.data_bytes * 8 < frame.blocks():
+    scans.needed_bytes = -(-frame.blocks() // 8)
+    if scans.started != frame.sampling.keys() or scans.data_bytes < scans.needed_bytes:
         raise NotAPicture("is cut off")
-    return Header(frame.size, len(frame.sampling))
+    return Header(frame.size, len(frame.sampling)), scans
 
 
 def _segments(content: bytes, scans: _Scans) -> Iterator[tuple[int, int, int]]:
@@ -171,6 +219,7 @@ def _segments(content: bytes, scans: _Scans) -> Iterator[tuple[int, int, int]]:
             raise NotAPicture("is cut off")
         yield marker, start, offset
         if marker == _SCAN:
+            scans.data_start = offset
             found = _NEXT_MARKER.search(content, offset)
             if not found:
                 raise NotAPicture("is cut off")

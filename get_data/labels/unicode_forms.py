@@ -7,6 +7,8 @@ form are one name: the disks of macOS and Windows, exFAT and many network drives
 import unicodedata
 from typing import Any
 
+_UNCHANGED = frozenset((bool, int, float, type(None)))
+
 
 def to_nfc(value: Any) -> Any:
     """Return the value with all texts in NFC, keys included; values in NFC are not copied."""
@@ -15,8 +17,13 @@ def to_nfc(value: Any) -> Any:
     if isinstance(value, list):
         return [to_nfc(item) for item in value]
     if isinstance(value, dict):
-        if all(map(str.isascii, value)):  # the usual keys, in less than half the time
-            return {key: to_nfc(item) for key, item in value.items()}
+        if all(map(str.isascii, value)):  # the usual keys and values, in a fraction of the time
+            return {
+                key: item
+                if (kind := type(item)) in _UNCHANGED or (kind is str and item.isascii())
+                else to_nfc(item)
+                for key, item in value.items()
+            }
         keys = {key: to_nfc(key) for key in value}
         if len(set(keys.values())) != len(keys):  # two keys would become one
             keys = {key: key for key in value}

@@ -74,7 +74,9 @@ class MemoryIndex:
     def refresh(self) -> None:
         pass
 
-    def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
+    def picture_hashes(
+        self, img_ids: Collection[str], *, refresh: bool = True
+    ) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for label in self.labels.values():
             if label["img_id"] in img_ids and label.get("picture_sha256"):
@@ -182,6 +184,7 @@ class MemoryStore:
     """Pictures in a dict; a test sets the ages of pictures and copies, which are 0 otherwise."""
 
     name = "memory"
+    transfers_at_once = 1
 
     def __init__(self) -> None:
         self.pictures: dict[str, bytes] = {}

@@ -91,6 +91,8 @@ class Recording:
 
     def __getattr__(self, name):
         method = getattr(self._real, name)
+        if not callable(method):
+            return method
 
         def called(*arguments, **options):
             self._calls.append(Call(name))

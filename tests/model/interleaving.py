@@ -180,6 +180,8 @@ class StepwiseIndex(Stepwise):
 class StepwiseStore(Stepwise):
     """A store that copies by reading, then writing; a finished run's backup copies are old."""
 
+    transfers_at_once = 1
+
     def make_durable(self):
         """Do nothing: there are no power cuts here."""
 

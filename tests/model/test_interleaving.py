@@ -20,11 +20,12 @@ from get_data.database import upload as uploading_module
 from get_data.database.amend import amend, compare
 from get_data.database.delete import delete, reconcile
 from get_data.database.download import download
+from get_data.database.entries import Entry
 from get_data.database.free import free
 from get_data.database.interfaces import BACKUP_PREFIX, Failed, Tombstone, picture_key
 from get_data.database.relabel import find_predecessors, remove_replaced
 from get_data.database.search.search_query import SearchQuery
-from get_data.database.upload import Entry, upload
+from get_data.database.upload import upload
 from get_data.labels import edits, ids
 from get_data.labels.local_pictures import LocalPicture
 from get_data.recording import journal

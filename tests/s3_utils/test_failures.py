@@ -2,9 +2,11 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
+from common import retry
 from common.errors import DatabaseError, PictureMissing
 from get_data.database.s3_utils import picture_store
 from tests.helpers.waiting import HANGS_S
@@ -104,6 +106,36 @@ def test_requests_fail_at_once_after_a_timeout(store, proxy, monkeypatch):
     with pytest.raises(DatabaseError, match="503"):
         store.get(KEY)
     assert proxy.requests.total() > asked
+
+
+def test_every_picture_arrives_at_a_server_that_refuses_every_second_request(store, proxy):
+    proxy.answer(503, times=10_000, every=2)
+    with ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(lambda key: store.put_new(key, key.encode()), keys(300)))
+    assert set(store.sizes(keys(300))) == set(keys(300))
+
+
+@pytest.mark.parametrize("do_others_succeed", [True, False])
+def test_a_request_is_given_up_once_none_has_succeeded_for_the_timeout(
+    store, environment, proxy, monkeypatch, do_others_succeed
+):
+    store = open_store(environment, PATATE_S3_ENDPOINT_URL=proxy.url, retry_timeout_s=60)
+    now_s = [1000.0]
+
+    def sleep(_seconds):
+        now_s[0] += 20
+        if do_others_succeed:
+            with monkeypatch.context() as asleep:
+                asleep.setattr(store._pace, "wait", lambda: None)
+                assert store.sizes([KEY])
+
+    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: now_s[0], sleep=sleep))
+    proxy.answer(503, times=10, method="DELETE")
+    if do_others_succeed:
+        store.delete(KEY)
+    else:
+        with pytest.raises(DatabaseError, match="503"):
+            store.delete(KEY)
 
 
 def test_a_server_that_is_killed_and_comes_back_loses_nothing():

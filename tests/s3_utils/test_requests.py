@@ -1,5 +1,6 @@
 """How many requests are sent, and which."""
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -149,3 +150,19 @@ def test_a_copy_that_failed_behind_a_good_status_is_no_copy(stub):
     stub.answers += [answer] * 20
     with pytest.raises(DatabaseError, match="InternalError"):
         store.back_up(KEY, "run-1")
+
+
+@pytest.mark.parametrize(
+    ("round_trip_s", "at_once"), [(0.0, 16), (0.03, 106), (0.08, 256), (math.inf, 256)]
+)
+def test_there_are_more_transfers_at_once_the_longer_the_round_trip(stub, round_trip_s, at_once):
+    store = open_store(stub.environment)
+    store._pace.fastest_s = round_trip_s
+    assert store.transfers_at_once == at_once
+
+
+def test_the_round_trip_is_known_after_the_check(store, environment, proxy):
+    proxy.latency_s = 0.05  # of each way
+    far = open_store(environment, PATATE_S3_ENDPOINT_URL=proxy.url)
+    far.check(writing=True)
+    assert 0.1 <= far._pace.fastest_s < math.inf

@@ -37,9 +37,15 @@ class _Fault:
     cut: Literal["request", "response", ""] = ""
     after_bytes: int = 0
     how: Literal["reset", "close"] = "reset"
+    every: int = 1
+    seen: int = 0  # requests of its method and kind
 
     def is_for(self, request: Request) -> bool:
-        return self.method in ("", request.method) and self.kind in ("", request.kind)
+        """Return whether a request has this fault, and count it."""
+        if self.method not in ("", request.method) or self.kind not in ("", request.kind):
+            return False
+        self.seen += 1
+        return self.seen % self.every == 0
 
 
 class Proxy:
@@ -77,9 +83,15 @@ class Proxy:
         self._thread.join()
         self.loop.close()
 
-    def answer(self, status: int, *, times: int = 1, method: str = "", kind: str = "") -> None:
-        """Answer requests with this status and keep them from the server."""
-        self._faults.append(_Fault(times, method, kind, status=status))
+    def answer(
+        self, status: int, *, times: int = 1, method: str = "", kind: str = "", every: int = 1
+    ) -> None:
+        """Answer requests with this status and keep them from the server; `every` second one: 2."""
+        self._faults.append(_Fault(times, method, kind, status=status, every=every))
+
+    def heal(self) -> None:
+        """Set no fault for the requests to come."""
+        self.loop.call_soon_threadsafe(self._faults.clear)
 
     def cut(
         self,

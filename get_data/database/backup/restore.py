@@ -17,6 +17,7 @@ from common.errors import DatabaseError
 from common.progress import Progress, hidden
 from get_data.database.backup.folder import BackupFolder, Manifest, SavedLabel, picture_of_set
 from get_data.database.delete import delete
+from get_data.database.entries import Entry
 from get_data.database.frozen import frozen_sets
 from get_data.database.frozen.set_references import open_frozen_set
 from get_data.database.interfaces import (
@@ -33,7 +34,7 @@ from get_data.database.interfaces import (
     is_store_path,
     key_matches,
 )
-from get_data.database.upload import Entry, UploadOutcome, upload
+from get_data.database.upload import UploadOutcome, upload
 from get_data.labels.differences import amended_by, find_difference
 from get_data.labels.schema import Document, PictureReference
 

@@ -36,7 +36,8 @@ from get_data.database.interfaces import (
 from get_data.database.search import summaries
 from get_data.database.search.search_query import Clause, SearchQuery
 from get_data.database.search.summaries import Summary
-from get_data.labels import custom_fields, schema, validation
+from get_data.labels import custom_fields, schema
+from get_data.labels.label_reader import LabelReader
 from get_data.labels.schema import Document
 
 _BATCH_SIZE = 5000  # ids or terms in one request
@@ -57,6 +58,7 @@ class ElasticsearchIndex:
         self._settings = settings
         self._client = Client(settings)
         self._indices = Indices(settings, self._client)
+        self._reader = LabelReader()
         self._only_reads = False
         self._has_written = False
 
@@ -147,8 +149,12 @@ class ElasticsearchIndex:
         for index in (self._indices.labels, self._indices.tombstones):
             search.refresh(self._client, index)
 
-    def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
+    def picture_hashes(
+        self, img_ids: Collection[str], *, refresh: bool = True
+    ) -> dict[str, set[str]]:
         """Return the SHA-256 of the pictures that labels name, by image id."""
+        if img_ids and refresh:
+            self._refresh_all()
         return self._group("picture_sha256", "img_id", img_ids)
 
     def ensure_exists(self) -> None:
@@ -166,7 +172,7 @@ class ElasticsearchIndex:
         for document in documents:
             fingerprint = str(document.get("label_fingerprint"))
             try:
-                bodies.setdefault(fingerprint, _encode(document, undeclared))
+                bodies.setdefault(fingerprint, _encode(document, undeclared, self._reader))
             except (InputError, ValueError, TypeError) as error:
                 result.rejected[fingerprint] = str(error)
         # create-only: an existing label is reported (409) and left as it is
@@ -230,7 +236,9 @@ class ElasticsearchIndex:
             fingerprint = str(replacement.document.get("label_fingerprint"))
             versions.setdefault(fingerprint, replacement.version)
             try:
-                bodies.setdefault(fingerprint, _encode(replacement.document, undeclared))
+                bodies.setdefault(
+                    fingerprint, _encode(replacement.document, undeclared, self._reader)
+                )
             except (InputError, ValueError, TypeError) as error:
                 result.rejected[fingerprint] = str(error)
         # D15: as of the version that was read; a label that is missing is a conflict, too
@@ -261,6 +269,9 @@ class ElasticsearchIndex:
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         """Return the fingerprints of the labels that name each picture key."""
+        # D11: a deletion acts on this answer, so it must include every label created so far
+        if keys:
+            self._refresh_all()
         return self._group("label_fingerprint", "s3_key", keys)
 
     def search(self, query: SearchQuery) -> Generator[bytes, None, None]:
@@ -325,6 +336,11 @@ class ElasticsearchIndex:
         if self._has_written:
             search.refresh(self._client, self._indices.labels, should_retry=should_retry)
 
+    def _refresh_all(self) -> None:
+        """Refresh the labels whoever wrote them, unless this object only reads."""
+        if not self._only_reads:
+            search.refresh(self._client, self._indices.labels)
+
     def _get(
         self, index: str, ids: Iterable[str], fields: Sequence[str] = ()
     ) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -365,9 +381,6 @@ class ElasticsearchIndex:
     def _group(self, field: str, by: str, values: Collection[str]) -> dict[str, set[str]]:
         """Return the values of `field` in the labels whose field `by` has each of the values."""
         groups: dict[str, set[str]] = {}
-        # D11: a deletion acts on this answer, so it must include every label created so far
-        if values and not self._only_reads:
-            search.refresh(self._client, self._indices.labels)
         for batch in batches(values, _BATCH_SIZE):
             query = {"terms": {by: batch}}
             for source in search.scan(self._client, self._indices.labels, query, (by, field)):
@@ -461,7 +474,7 @@ def _condition(version: str) -> dict[str, int]:
     return {"if_seq_no": int(seq_no), "if_primary_term": int(primary_term)}
 
 
-def _encode(document: Document, undeclared: Collection[str]) -> bytes:
+def _encode(document: Document, undeclared: Collection[str], reader: LabelReader) -> bytes:
     """Return a label as JSON, with its custom terms and those of `undeclared` paths.
 
     Raises:
@@ -469,7 +482,9 @@ def _encode(document: Document, undeclared: Collection[str]) -> bytes:
         ValueError: it holds a value that JSON does not have.
         TypeError: likewise.
     """
-    validation.parse(document)
+    encoded = encode_document(document)
+    if not reader.prove(encoded):
+        reader.check(document)
     if terms := custom_fields.custom_terms(document, undeclared):
-        document = {**document, schema.CUSTOM_TERMS: terms}
-    return encode_document(document)
+        encoded = encode_document({**document, schema.CUSTOM_TERMS: terms})
+    return encoded

@@ -167,7 +167,9 @@ class SqliteIndex:
     def refresh(self) -> None:
         """Do nothing: what is committed is found."""
 
-    def picture_hashes(self, img_ids: Collection[str]) -> dict[str, set[str]]:
+    def picture_hashes(
+        self, img_ids: Collection[str], *, refresh: bool = True
+    ) -> dict[str, set[str]]:
         """Return the SHA-256 hashes that labels state of each picture."""
         with self._connected() as connection:
             return _grouped(

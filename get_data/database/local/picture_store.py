@@ -102,6 +102,7 @@ class LocalPictureStore:
     """Pictures as files below a folder, which is created with the first of them."""
 
     name = LOCAL
+    transfers_at_once = 16
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

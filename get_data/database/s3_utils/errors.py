@@ -23,6 +23,7 @@ NOT_IMPLEMENTED = 501
 
 _TRANSIENT_STATUSES = {429, 500, 502, 503, 504}
 _TRANSIENT_CODES = {"InternalError", "OperationAborted", "RequestTimeout", "SlowDown"}
+_REFUSALS = {429, 503}  # of a server that has too much to do
 
 # For each error code of S3 the reason, and what to check.
 _OTHER_REGION = ("the bucket is in another region", REGION)
@@ -70,6 +71,7 @@ class Diagnosis:
         status: the HTTP status, 0 without a response.
         code: the error code of S3, "" without one.
         is_about_route: whether the server was not reached, or is not the expected one.
+        is_refusal: whether the server asks for fewer requests.
     """
 
     reason: str
@@ -78,6 +80,7 @@ class Diagnosis:
     status: int = 0
     code: str = ""
     is_about_route: bool = False
+    is_refusal: bool = False
 
 
 class RequestFailed(DatabaseError):
@@ -114,6 +117,7 @@ def diagnose(error: Exception, settings: Settings) -> Diagnosis:
         status,
         code,
         is_about_route=subject.startswith(ENDPOINT_URL),
+        is_refusal=status in _REFUSALS or code == "SlowDown",
     )
 
 

@@ -56,6 +56,10 @@ if TYPE_CHECKING:
 _FAIL_FAST_S = 1.0  # how long requests fail at once after one was retried in vain
 _CONNECT_TIMEOUT_S = 5
 
+# Transfers at once: a picture takes a server a few milliseconds, and the way there a round trip.
+_TRANSFERS_NEAR, _TRANSFERS_FAR = 16, 256
+_TRANSFERS_PER_S = 3000  # of round trip
+
 _FEW = 16  # so many HEADs, in parallel, are no slower than one LIST
 _BLOCK_BYTES = 2**20  # of a frozen set by one GET
 _PAGE_SIZE = 1000  # keys in one LIST, the most that S3 allows
@@ -74,6 +78,8 @@ class S3PictureStore:
         self._settings = settings
         self._url = endpoint.url
         self._retry_timeout_s = retry_timeout_s
+        self._pace = retry.Pace()
+        self._has_answered = False
         self._last_timeout = (-math.inf, Diagnosis("", ""))  # when a request was given up, and why
         self._has_create_only = True
         self._etag_is_md5 = True
@@ -105,6 +111,12 @@ class S3PictureStore:
         return self._settings.bucket
 
     @property
+    def transfers_at_once(self) -> int:
+        """How many transfers at once are fastest: more, the longer the round trip."""
+        more = _TRANSFERS_PER_S * self._pace.fastest_s  # as `check` has measured it
+        return round(min(_TRANSFERS_NEAR + more, _TRANSFERS_FAR))
+
+    @property
     def notice(self) -> str:
         """Remark by `check` for the user, in one line; "" if there is none."""
         if self._has_create_only:
@@ -120,8 +132,7 @@ class S3PictureStore:
         Raises:
             DatabaseError: the bucket cannot be used; the message names the variable to check.
         """
-        timeout_s = min(self._retry_timeout_s, retry.FIRST_CONTACT_TIMEOUT_S)
-        self._request(lambda: self._list_page(_PROBE_PREFIX), "", timeout_s=timeout_s)
+        self._request(lambda: self._list_page(_PROBE_PREFIX), "")
         # reading an absent picture shows whether the login may read at all
         with suppress(PictureMissing):
             self.get("pictures/probe")
@@ -205,11 +216,17 @@ class S3PictureStore:
         caller's copy; with `read`, one GET per picture.
         """
         found = self._find(pictures)
+        states: dict[str, PictureState | None] = dict.fromkeys(found)
+        if not read:
+            states = {key: self._compare_listed(found[key], pictures[key]) for key in found}
+        # what the listing does not settle takes a request each
+        unsettled = [key for key, state in states.items() if state is None]
         with ThreadPoolExecutor(THREADS) as threads:
-            states = threads.map(
-                lambda key: self._compare(found[key], pictures[key], read=read), found
+            compared = threads.map(
+                lambda key: self._compare(found[key], pictures[key], read=read), unsettled
             )
-            return dict(zip(found, states, strict=True))
+            settled = dict(zip(unsettled, compared, strict=True))
+        return {key: state or settled[key] for key, state in states.items()}
 
     def make_durable(self) -> None:
         """Do nothing: S3 acknowledges a picture once it is durable."""
@@ -348,11 +365,8 @@ class S3PictureStore:
         an ETag that is not an MD5. So the object is read, and if it is intact after all, ETags are
         no longer trusted.
         """
-        if not read:
-            expected = _etag_md5(meta) if self._etag_is_md5 else ""
-            picture = read_copy() if expected else None
-            if picture is None or _md5(picture) == expected:
-                return PictureState(meta["size"], is_intact=True, is_verified=picture is not None)
+        if not read and (state := self._compare_listed(meta, read_copy)):
+            return state
         try:
             is_intact = key_matches(meta["path"], self.get(meta["path"]))
         except PictureMissing:
@@ -360,6 +374,14 @@ class S3PictureStore:
         if is_intact and not read:
             self._etag_is_md5 = False
         return PictureState(meta["size"], is_intact)
+
+    def _compare_listed(self, meta: "ObjectMeta", read_copy: CopyReader) -> PictureState | None:
+        """Return the state of an object that is intact by its listed hash, or has none."""
+        expected = _etag_md5(meta) if self._etag_is_md5 else ""
+        picture = read_copy() if expected else None
+        if picture is None or _md5(picture) == expected:
+            return PictureState(meta["size"], is_intact=True, is_verified=picture is not None)
+        return None
 
     def _find(self, keys: Collection[str]) -> dict[str, "ObjectMeta"]:
         """Return the metadata of the pictures that exist.
@@ -415,8 +437,6 @@ class S3PictureStore:
         send: Callable[[], Result],
         subject: str,
         expected: type[Exception] | tuple[()] = (),
-        *,
-        timeout_s: float | None = None,
     ) -> Result:
         """Send a request, retry transient failures, and return the result.
 
@@ -427,33 +447,49 @@ class S3PictureStore:
             send: sends the request.
             subject: path or prefix that the request concerns, for the message; "" for none.
             expected: the error of obstore that the caller handles.
-            timeout_s: how long to retry (default: the store's `retry_timeout_s`).
 
         Raises:
             RequestFailed: the request failed for good, or was retried in vain.
         """
-        timeout_s = self._retry_timeout_s if timeout_s is None else timeout_s
         # another thread has just retried in vain: do not wait for the same server again
         timed_out_at, diagnosis = self._last_timeout
         if time.monotonic() < timed_out_at + _FAIL_FAST_S:
             raise self._request_failed(diagnosis, subject, 0.0)
-        backoff = retry.Backoff()
+        backoff = retry.Backoff(self._pace)
         while True:
+            self._pace.wait()
+            sent = time.monotonic()
             try:
-                return send()
+                result = send()
             except (BaseError, OSError) as error:
                 diagnosis = diagnose(error, self._settings)
+                self._has_answered |= diagnosis.status != 0
                 # A missing bucket is not a missing picture, though obstore reports both alike.
                 if isinstance(error, expected) and diagnosis.code != "NoSuchBucket":
+                    self._succeeded(sent)
                     raise
-                # a refusal is final; only what may pass is retried
+                if diagnosis.is_refusal:
+                    self._pace.refused()
+                # a refusal for good is final; only what may pass is retried
                 if diagnosis.is_transient:
-                    if backoff.wait(timeout_s):
+                    if backoff.wait(self._timeout_s):
                         continue
                     self._last_timeout = (time.monotonic(), diagnosis)
                 # a traceback shows the library's message too, and it may contain the login
                 error.args = (self._settings.without_secrets(str(error)),)
                 raise self._request_failed(diagnosis, subject, backoff.elapsed_s) from error
+            self._succeeded(sent)
+            return result
+
+    def _succeeded(self, sent: float) -> None:
+        self._has_answered = True
+        self._pace.succeeded(time.monotonic() - sent)
+
+    @property
+    def _timeout_s(self) -> float:
+        """How long to retry: any answer proves the address right, so outages are waited for."""
+        first_contact_s = math.inf if self._has_answered else retry.FIRST_CONTACT_TIMEOUT_S
+        return min(self._retry_timeout_s, first_contact_s)
 
     def _request_failed(
         self, diagnosis: Diagnosis, subject: str, elapsed_s: float
