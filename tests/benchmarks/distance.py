@@ -1,47 +1,103 @@
-"""Servers far away: toxiproxy in between, which adds latency and takes little of the processor."""
+"""Servers far away: a long wire between two network namespaces.
 
-import json
+Clients are at its near end, servers at its far end, and each packet takes half of the round trip.
+A proxy that adds latency is no such wire: it answers hand-shakes itself, and every client ends at
+the limit of the proxy, so that all seem equally fast.
+"""
+
+import ctypes
+import os
+import signal
 import subprocess
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from urllib.parse import urlsplit
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
-from tests.benchmarks.peers import HOME
-from tests.servers.server import free_port
+from common.errors import ToolkitError
+
+_SOURCE = Path(__file__).with_name("wire.c")
+_NEAR, _FAR = f"patate-near-{os.getpid()}", f"patate-far-{os.getpid()}"
+_ADDRESSES = {_NEAR: "10.77.0.1", _FAR: "10.77.0.2"}
+_CLONE_NEWNET = 0x40000000
+
+
+class NoWire(ToolkitError):
+    """A machine on which no network namespace can be made."""
+
+
+class Wire:
+    """A wire without length yet. `far_address`: that of servers at its far end."""
+
+    far_address = _ADDRESSES[_FAR]
+    near_command: Sequence[str] = ("ip", "netns", "exec", _NEAR)  # before a client's own
+
+    def __init__(self, delay: Path, process: "subprocess.Popen[str]") -> None:
+        self._delay = delay
+        self._process = process
+
+    def set_round_trip(self, seconds: float) -> None:
+        """Packets take so long, there and back together, from now on."""
+        self._delay.write_text(f"{round(seconds * 1e6 / 2)}\n")
+        self._process.send_signal(signal.SIGHUP)
 
 
 @contextmanager
-def far(latency_s: float, *urls: str) -> Iterator[list[str]]:
-    """The addresses by which the servers are that much further away, there and back together."""
-    port = free_port()
-    command = [str(HOME / "bin" / "toxiproxy"), "-host", "127.0.0.1", "-port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+def long_wire() -> Iterator[Wire]:
+    """Lay a wire; this process, and servers that it starts, are at its far end meanwhile.
+
+    Raises:
+        NoWire: that takes root, `ip`, a C compiler and /dev/net/tun.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        program, delay = Path(name, "wire"), Path(name, "delay")
+        delay.write_text("0\n")
         try:
-            yield [_proxied(port, url, latency_s) for url in urls]
+            compiler = ["cc", "-O2", "-pthread", "-o", str(program), str(_SOURCE)]
+            subprocess.run(compiler, check=True)
+            for namespace in _ADDRESSES:
+                _ip("netns", "add", namespace)
+            with subprocess.Popen(
+                [program, _NEAR, _FAR, delay], stdout=subprocess.PIPE, text=True
+            ) as process:
+                try:
+                    assert process.stdout
+                    if process.stdout.readline() != "ready\n":
+                        raise NoWire("the wire cannot be laid")
+                    _set_addresses()
+                    with _moved_to(_FAR):
+                        yield Wire(delay, process)
+                finally:
+                    process.terminate()
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise NoWire(f"no network namespace can be made: {error}") from error
         finally:
-            process.terminate()
+            for namespace in _ADDRESSES:
+                subprocess.run(["ip", "netns", "delete", namespace], check=False)
 
 
-def _proxied(port: int, url: str, latency_s: float) -> str:
-    listen = f"127.0.0.1:{free_port()}"
-    name = listen.rpartition(":")[2]
-    _post(port, "/proxies", {"name": name, "listen": listen, "upstream": urlsplit(url).netloc})
-    for stream in ("upstream", "downstream"):
-        toxic = {"type": "latency", "stream": stream}
-        toxic["attributes"] = {"latency": round(latency_s * 1000 / 2)}
-        _post(port, f"/proxies/{name}/toxics", toxic)
-    return f"http://{listen}"
+def _set_addresses() -> None:
+    for namespace, other in ((_NEAR, _FAR), (_FAR, _NEAR)):
+        inside = ("-n", namespace)
+        own, peer = _ADDRESSES[namespace], _ADDRESSES[other]
+        _ip(*inside, "addr", "add", own, "peer", peer, "dev", "wire")
+        _ip(*inside, "link", "set", "wire", "up", "txqueuelen", "20000")
+        _ip(*inside, "link", "set", "lo", "up")
 
 
-def _post(port: int, path: str, body: dict[str, object]) -> None:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", data=json.dumps(body).encode(), method="POST"
-    )
-    give_up = time.monotonic() + 10
-    while time.monotonic() < give_up:
-        with suppress(urllib.error.URLError), urllib.request.urlopen(request):
-            return
-        time.sleep(0.05)
-    raise TimeoutError("toxiproxy does not answer")
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True)
+
+
+@contextmanager
+def _moved_to(namespace: str) -> Iterator[None]:
+    """Move this thread, and the processes that it starts, to a network namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/thread-self/ns/net").open() as here:
+        with Path("/var/run/netns", namespace).open() as there:
+            if libc.setns(there.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+        try:
+            yield
+        finally:
+            libc.setns(here.fileno(), _CLONE_NEWNET)

@@ -23,16 +23,27 @@ class Run:
     cpu_s: float
     peak_mb: float
     output: str
+    load: float  # of the machine, when it began
 
 
-def run_script(script: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Run:
-    """Runs one of our scripts to its end. Raises: CalledProcessError unless it exits with 0."""
-    command = [sys.executable, str(path.ROOT / "get_data" / script), *arguments]
+def run_script(
+    script: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    via: Sequence[str] = (),
+) -> Run:
+    """Runs one of our scripts to its end, by the command `via` if it is to run elsewhere.
+
+    Raises: CalledProcessError unless it exits with 0.
+    """
+    command = [*via, sys.executable, str(path.ROOT / "get_data" / script), *arguments]
     return run(command, environment)
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> Run:
     """Runs a command to its end. Raises: CalledProcessError unless it exits with 0."""
+    load = os.getloadavg()[0]
     start = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -49,7 +60,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Run:
         output = said.read().decode()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, output)
-    return Run(seconds, usage.ru_utime + usage.ru_stime, peak_mb, output)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, peak_mb, output, load)
 
 
 def _peak_mb(pid: int) -> float:

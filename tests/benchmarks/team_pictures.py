@@ -1,49 +1,66 @@
-"""Uploads and downloads with a team's database, beside s5cmd, rclone and boto3.
+"""Uploads and downloads with a team's database, beside s5cmd, rclone and elasticdump.
 
 python -m tests.benchmarks.team_pictures
 
-Whole processes on the same servers, in turn, medians of the rounds. Ours also reads and checks the
-labels, indexes or searches them, and hashes every picture.
+Whole processes on the same servers, in turn, medians of the rounds and of the ratios of each round.
+Ours also reads and checks the labels, indexes or searches them, and hashes every picture; the same
+work is s5cmd and then elasticdump. Servers far away are at the other end of a long wire.
 """
 
+import argparse
 import random
 import shutil
 import statistics
 import sys
-import tempfile
+import threading
+import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import msgspec
+import numpy as np
 
 import path
 from get_data.cli import arguments
+from get_data.database.es_utils import mapping
 from get_data.labels import edits, label_file, session
 from get_data.labels.classes import Classes
 from tests.benchmarks import peers
-from tests.benchmarks.distance import far
+from tests.benchmarks.distance import long_wire
 from tests.benchmarks.processes import Run, run_script
 from tests.benchmarks.recorder import say
 from tests.conftest import START
 from tests.servers.addresses import Cluster, Gateway, new_name
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.proxy import Proxy
+from tests.servers.server import Server
 from tests.servers.versity import Versity
 
 PICTURE_BYTES = 8192
 MISSING = 100
-LATENCY_S = 0.03
+ROUND_TRIPS_S = (0.03, 0.08)
 WARM_UP = 4
+UPLOADERS = 10
+REFUSALS_S = 60
+MANY = 1_000_000_000  # requests
 
 
 def drive(folder: Path, count: int) -> Path:
     """A recording of so many pictures, each of other bytes."""
     folder.mkdir(parents=True)
+    grey = np.full((120, 160, 3), 128, np.uint8)
+    header = cv2.imencode(".jpg", grey)[1].tobytes()[:-2]  # without the marker of the end
     chance = random.Random(count)
     labels = {}
     for number in range(count):
-        picture = b"\xff\xd8" + chance.randbytes(PICTURE_BYTES - 2)
+        data = chance.randbytes(PICTURE_BYTES).replace(b"\xff", b"")  # no marker among it
+        picture = header + data[: PICTURE_BYTES - len(header) - 2] + b"\xff\xd9"
         document = edits.new_label(
             captured=START + timedelta(milliseconds=50 * number),
             picture=picture,
@@ -64,25 +81,23 @@ def drive(folder: Path, count: int) -> Path:
 
 @dataclass
 class Team:
-    """The servers, and a fresh database for each upload."""
+    """The servers, and a fresh database for each upload; `via` runs clients far away."""
 
     cluster: Cluster
     gateway: Gateway
-    labels_url: str
-    pictures_url: str
+    via: Sequence[str] = ()
     bucket: str = ""
+    index: str = ""
     environment: dict[str, str] = field(default_factory=dict)
 
     def renew(self) -> None:
         """The database is an empty one; the pictures of the one before are gone."""
         if self.bucket:
             self.empty(self.bucket)
-        self.bucket = self.gateway.make_bucket()
+        self.bucket, self.index = self.gateway.make_bucket(), new_name("labels")
         self.environment = {
-            **self.cluster.environment(new_name("labels")),
+            **self.cluster.environment(self.index),
             **self.gateway.environment(self.bucket),
-            "PATATE_ES_URL": self.labels_url,
-            "PATATE_S3_ENDPOINT_URL": self.pictures_url,
         }
 
     def empty(self, bucket: str) -> None:
@@ -93,23 +108,42 @@ class Team:
                 if keys:
                     client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
 
-    @property
-    def seen_gateway(self) -> Gateway:
-        """The gateway as ours see it, with the latency that is added."""
-        return Gateway(
-            self.pictures_url, self.gateway.admin, self.gateway.writer, self.gateway.searcher
-        )
-
     def upload(self, folder: Path) -> Run:
         """Ours."""
-        return run_script("upload_data.py", [str(folder)], self.environment)
+        return run_script("upload_data.py", [str(folder)], self.environment, via=self.via)
 
     def download(self, folder: Path) -> Run:
         """Ours, the search included."""
-        return run_script("search_and_download.py", ["-p", str(folder)], self.environment)
+        options = ["-p", str(folder)]
+        return run_script("search_and_download.py", options, self.environment, via=self.via)
+
+    def s5cmd(self, *arguments: str) -> Run:
+        """A command of s5cmd."""
+        return peers.s5cmd(self.gateway, *arguments, via=self.via)
+
+    def rclone(self, source: str, target: str, *options: str) -> Run:
+        """A copy by rclone."""
+        return peers.rclone(self.gateway, source, target, *options, via=self.via)
+
+    def elasticdump(self, labels: Path) -> Run:
+        """The labels into a new index, made as ours is."""
+        self.cluster.ask("PUT", f"/{self.index}", mapping.label_index())
+        login = (self.cluster.admin.name, self.cluster.admin.secret)
+        return peers.elasticdump(self.cluster.url, self.index, login, labels, into=True)
 
 
 Contestant = tuple[str, Callable[[int], Run]]
+
+
+def both(first: Run, second: Run) -> Run:
+    """One run after the other."""
+    return Run(
+        first.seconds + second.seconds,
+        first.cpu_s + second.cpu_s,
+        max(first.peak_mb, second.peak_mb),
+        "",
+        first.load,
+    )
 
 
 def compare(what: str, count: int, rounds: int, asked: str, *contestants: Contestant) -> None:
@@ -125,71 +159,67 @@ def compare(what: str, count: int, rounds: int, asked: str, *contestants: Contes
         )
         seconds = statistics.median(one.seconds for one in runs)
         cpu_s = statistics.median(one.cpu_s for one in runs)
+        load = statistics.median(one.load for one in runs)
         say(
             f"| {what} | {name} | {seconds:.2f} | {count / seconds:,.0f} | {cpu_s:.1f} "
-            f"| {'' if runs is ours else f'{ratio:.2f}'} | {asked if runs is ours else ''} |"
+            f"| {load:.1f} | {'' if runs is ours else f'{ratio:.2f}'} "
+            f"| {asked if runs is ours else ''} |"
         )
 
 
-def uploads(team: Team, folder: Path, count: int, rounds: int, *, also_boto3: bool) -> None:
+def dump(source: Path) -> Path:
+    """The labels of a recording as elasticdump reads them."""
+    file = source.with_suffix(".dump")
+    with file.open("wb") as lines:
+        for label in label_file.read(source / label_file.NAME).values():
+            line = {"_id": label["label_fingerprint"], "_source": label}
+            lines.write(msgspec.json.encode(line) + b"\n")
+    return file
+
+
+def uploads(team: Team, folder: Path, count: int, rounds: int) -> None:
     """The first upload, and the same again."""
     source = drive(folder / f"drive-{new_name('d')}", count)
-    seen = team.seen_gateway
+    labels = dump(source)
 
-    def elsewhere(go: Callable[[str], Run]) -> Callable[[int], Run]:
-        def run_in_new_bucket(_: int) -> Run:
-            bucket = team.gateway.make_bucket()
-            done = go(bucket)
-            team.empty(bucket)
-            return done
-
-        return run_in_new_bucket
-
-    def first(_: int) -> Run:
+    def ours(_: int) -> Run:
         team.renew()
         return team.upload(source)
 
-    def s5cmd(bucket: str) -> Run:
-        return peers.s5cmd(seen, "cp", f"{source}/*.jpg", f"s3://{bucket}/")
+    def pictures(_: int) -> Run:
+        team.renew()
+        return team.s5cmd("cp", f"{source}/*.jpg", f"s3://{team.bucket}/pictures/20240501/")
 
-    def rclone(bucket: str) -> Run:
-        return peers.rclone(seen, str(source), f":s3:{bucket}", *peers.UP)
+    def same_work(number: int) -> Run:
+        return both(pictures(number), team.elasticdump(labels))
 
-    contestants: list[Contestant] = [("ours", first), ("s5cmd cp", elsewhere(s5cmd))]
-    if also_boto3:
-        boto3 = elsewhere(lambda bucket: peers.boto3_upload(seen, source, bucket))
-        contestants.append(("boto3, 16 threads", boto3))
-    else:
-        contestants.append(("rclone copy", elsewhere(rclone)))
-    compare("upload", count, rounds, "s5cmd 1.00, boto3 4.00", *contestants)
-    compare(
-        "the same again",
-        count,
-        rounds,
-        "10 times faster than the first",
-        ("ours", lambda _: team.upload(source)),
-    )
+    contestants: list[Contestant] = [("ours", ours), ("s5cmd cp", pictures)]
+    if not team.via:
+        contestants.append(("s5cmd cp, then elasticdump", same_work))
+    compare("upload", count, rounds, "1.0", *contestants)
+    team.renew()
+    team.upload(source)
+    again = ("ours", lambda _: team.upload(source))
+    compare("the same again", count, rounds, "" if team.via else "0.6 s", again)
 
 
-def downloads(team: Team, folder: Path, count: int, rounds: int, *, also_rclone: bool) -> None:
+def downloads(team: Team, folder: Path, count: int, rounds: int) -> None:
     """All pictures, and those few of them that are missing."""
     source = drive(folder / f"drive-{new_name('d')}", count)
     team.renew()
     team.upload(source)
-    seen = team.seen_gateway
-
-    def ours(target: Path) -> Run:
-        return team.download(target)
 
     def s5cmd(target: Path) -> Run:
-        return peers.s5cmd(seen, "sync", f"s3://{team.bucket}/pictures/*", f"{target}/")
+        return team.s5cmd("sync", f"s3://{team.bucket}/pictures/*", f"{target}/")
 
     def rclone(target: Path) -> Run:
-        return peers.rclone(seen, f":s3:{team.bucket}/pictures", str(target), *peers.DOWN)
+        return team.rclone(f":s3:{team.bucket}/pictures", str(target), *peers.DOWN)
 
-    tools: list[tuple[str, Callable[[Path], Run]]] = [("ours", ours), ("s5cmd sync", s5cmd)]
-    if also_rclone:
-        tools.append(("rclone copy", rclone))
+    tools: list[tuple[str, Callable[[Path], Run]]] = [
+        ("ours", team.download),
+        ("s5cmd sync", s5cmd),
+        ("rclone copy", rclone),
+    ]
 
     def fresh(name: str, go: Callable[[Path], Run]) -> Contestant:
         def run_into_new_folder(number: int) -> Run:
@@ -209,24 +239,27 @@ def downloads(team: Team, folder: Path, count: int, rounds: int, *, also_rclone:
 
         return name, run_into_folder_with_gaps
 
-    compare("download", count, rounds, "s5cmd 1.00", *(fresh(*tool) for tool in tools))
+    compare("download", count, rounds, "rclone 1.0", *(fresh(*tool) for tool in tools))
     what = f"{MISSING} missing of {count:,}"
-    compare(what, MISSING, rounds, "s5cmd 1.00", *(gaps(*tool) for tool in tools))
+    compare(what, MISSING, rounds, "s5cmd 1.0", *(gaps(*tool) for tool in tools[:2]))
 
 
 def requests(team: Team, folder: Path, count: int) -> None:
     """What an upload and the same again ask the servers."""
     with Proxy(team.cluster.url) as labels, Proxy(team.gateway.url) as pictures:
-        counted = Team(team.cluster, team.gateway, labels.url, pictures.url)
-        counted.renew()
         source = drive(folder / "counted", count)
+        team.renew()
+        team.environment |= {
+            "PATATE_ES_URL": labels.url,
+            "PATATE_S3_ENDPOINT_URL": pictures.url,
+        }
         say("")
         say(f"| requests for {count:,} pictures | to S3 | to Elasticsearch |")
         say("|---|---|---|")
         for what in ("upload", "the same again"):
             labels.requests.clear()
             pictures.requests.clear()
-            counted.upload(source)
+            team.upload(source)
             say(f"| {what} | {_told(pictures)} | {_told(labels)} |")
 
 
@@ -234,6 +267,25 @@ def _told(proxy: Proxy) -> str:
     return ", ".join(
         f"{count:,} {method} {kind}" for (method, kind), count in sorted(proxy.requests.items())
     )
+
+
+def refusals(team: Team, folder: Path, count: int) -> None:
+    """Several uploaders at once, and a store that refuses every second request for a minute."""
+    sources = [drive(folder / f"uploader-{number}", count) for number in range(UPLOADERS)]
+    say(f"\n{UPLOADERS} uploaders at once, {count:,} pictures each, through a proxy:\n")
+    say("| the store | s | requests |")
+    say("|---|---|---|")
+    for what in ("refuses nothing", f"refuses every second request for {REFUSALS_S} s"):
+        with Proxy(team.gateway.url) as proxy, ThreadPoolExecutor(UPLOADERS) as threads:
+            team.renew()
+            team.environment |= {"PATATE_S3_ENDPOINT_URL": proxy.url}
+            if "second" in what:
+                proxy.answer(503, times=MANY, every=2)
+                threading.Timer(REFUSALS_S, proxy.heal).start()
+            began = time.perf_counter()
+            list(threads.map(team.upload, sources))  # an exit code that is not 0 is an error
+            seconds = time.perf_counter() - began
+            say(f"| {what} | {seconds:.1f} | {proxy.requests.total():,} |")
 
 
 def start_up(team: Team, folder: Path, rounds: int) -> None:
@@ -246,39 +298,42 @@ def start_up(team: Team, folder: Path, rounds: int) -> None:
     say(f"`search_and_download.py`, nothing found: {cpu_s:.2f} s of processor time (asked: 0.6).")
 
 
+def tables(team: Team, folder: Path, args: argparse.Namespace) -> None:
+    """Print the rows of uploads and downloads."""
+    say("| what | tool | s | pictures/s | client CPU s | load | ratio to ours | asked |")
+    say("|---|---|---|---|---|---|---|---|")
+    uploads(team, folder, args.up, args.rounds)
+    downloads(team, folder, args.down, args.rounds)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the tables."""
     parser = arguments.create_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--up", type=int, default=10_000, help="pictures to upload")
     parser.add_argument("--down", type=int, default=3000, help="pictures to download")
+    parser.add_argument("--only-near", action="store_true", help="where nobody is root")
     args = parser.parse_args(argv)
     peers.install()
-    with (
-        tempfile.TemporaryDirectory(dir=path.ROOT, prefix="bench-") as name,
-        Elasticsearch(heap_mb=1024, quick_start=False) as elasticsearch,
-        Versity() as versity,
-    ):
-        folder = Path(name)
-        cluster, gateway = elasticsearch.cluster, versity.gateway
-        near = Team(cluster, gateway, cluster.url, gateway.url)
+    with ExitStack() as stack:
+        wire = None if args.only_near else stack.enter_context(long_wire())
+        if wire:
+            Server.host = wire.far_address
+        folder = Path(stack.enter_context(TemporaryDirectory(dir=path.ROOT, prefix="bench-")))
+        elasticsearch = stack.enter_context(Elasticsearch(heap_mb=1024, quick_start=False))
+        versity = stack.enter_context(Versity())
+        near = Team(elasticsearch.cluster, versity.gateway)
         for number in range(WARM_UP):  # a server that has just started is slower than a team's
             near.renew()
             near.upload(drive(folder / f"warm-{number}", args.down))
-        header = "| what | tool | s | pictures/s | client CPU s | ratio to ours | asked |"
-        say(header)
-        say("|---|---|---|---|---|---|---|")
-        uploads(near, folder, args.up, args.rounds, also_boto3=True)
-        downloads(near, folder, args.down, args.rounds, also_rclone=False)
+        tables(near, folder, args)
         requests(near, folder, args.up)
         start_up(near, folder, args.rounds)
-        say(f"\nThe same with {LATENCY_S * 1000:.0f} ms of latency added:\n")
-        say(header)
-        say("|---|---|---|---|---|---|---|")
-        with far(LATENCY_S, cluster.url, gateway.url) as (labels, pictures):
-            distant = Team(cluster, gateway, labels, pictures)
-            uploads(distant, folder, args.up, args.rounds, also_boto3=False)
-            downloads(distant, folder, args.down, args.rounds, also_rclone=True)
+        refusals(near, folder, args.down)
+        for round_trip_s in ROUND_TRIPS_S if wire else ():
+            say(f"\nThe same with a round trip of {round_trip_s * 1000:.0f} ms:\n")
+            wire.set_round_trip(round_trip_s)
+            tables(Team(near.cluster, near.gateway, wire.near_command), folder, args)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ _QUICK_START = f"{_COMPILE_ONCE} {_TRUST_CLASSES} -XX:-UseG1GC -XX:+UseSerialGC 
 
 
 class Elasticsearch(Server):
-    """An Elasticsearch of one node on 127.0.0.1, with an admin, writers and a searcher.
+    """An Elasticsearch of one node on `host`, with an admin, writers and a searcher.
 
     With `quick_start` the JVM compiles for a quick start, which halves the CPU time of short runs.
     With `nodes`, the ports at which all nodes of a cluster speak to each other, it is the one of
@@ -69,7 +69,7 @@ class Elasticsearch(Server):
     def cluster(self) -> Cluster:
         """The address, which a restart keeps, and the logins, which the folder keeps."""
         return Cluster(
-            url=f"http{'s' if self._https else ''}://127.0.0.1:{self.port}",
+            url=f"http{'s' if self._https else ''}://{self.host}:{self.port}",
             ca=str(self.folder / "ca.pem") if self._https else "",
             **self.logins(),
         )
@@ -151,7 +151,7 @@ class Elasticsearch(Server):
 
     def _settings(self) -> str:
         settings = {
-            "network.host": "127.0.0.1",
+            "network.host": self.host,
             "http.port": self.port,
             **self._membership(),
             "path.data": self.folder / "data",
@@ -188,7 +188,7 @@ class Elasticsearch(Server):
     def _certify(self, config: Path) -> None:
         """Create a private authority, `ca.pem`, and a certificate for the node."""
         authority = trustme.CA()
-        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        certificate = authority.issue_cert("localhost", self.host)
         authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
         certificate.private_key_pem.write_to_path(str(config / "node.key"))
         with (config / "node.pem").open("wb") as file:

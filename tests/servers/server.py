@@ -35,6 +35,7 @@ class Server:
 
     name = "server"
     roles: tuple[str, ...] = ("admin", "writer", "searcher")
+    host = "127.0.0.1"
     user: str | None = None  # whom it runs as; None for the current user
     start_timeout_s = 900.0  # generous: only ends a start that hangs
 

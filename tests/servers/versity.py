@@ -19,7 +19,7 @@ from tests.servers.server import Server, ServerFailed
 
 
 class Versity(Server):
-    """A versitygw on 127.0.0.1, with an admin, a writer and a searcher."""
+    """A versitygw on `host`, with an admin, a writer and a searcher."""
 
     name = "versitygw"
 
@@ -33,7 +33,7 @@ class Versity(Server):
     @cached_property
     def gateway(self) -> Gateway:
         """The address, which a restart keeps, and the logins, which the folder keeps."""
-        return Gateway(url=f"http://127.0.0.1:{self.port}", **self.logins())
+        return Gateway(url=f"http://{self.host}:{self.port}", **self.logins())
 
     def prepare(self) -> None:
         """Create the folders."""
@@ -42,7 +42,7 @@ class Versity(Server):
 
     def command(self) -> Sequence[str]:
         """Return the command, with a folder for attributes if the file system has none."""
-        command = [str(self._program), "--port", f"127.0.0.1:{self.port}", "--region", REGION]
+        command = [str(self._program), "--port", f"{self.host}:{self.port}", "--region", REGION]
         command += ["--quiet", "--keep-alive", "--health", "/_health"]
         command += ["--iam-dir", str(self.folder / "users"), "posix"]
         if self._versions:
