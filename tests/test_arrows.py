@@ -44,12 +44,16 @@ def test_driving_needs_nothing_of_the_database():
     assert within("get_data.quality", modules) == set()
 
 
-@pytest.mark.parametrize(
-    "module", ["upload_data", "upload_to_db", "search_and_download", "free_space", "export_set"]
-)
-def test_the_desk_needs_no_opencv_and_no_car(module):
-    modules = loaded(f"get_data.commands.{module}")
-    assert modules & {"cv2", "numpy", "pyarrow"} == set()
+def loaded_by_commands(*names):
+    """What these scripts bring along once their options are read, all together."""
+    return loaded(*(f"get_data.commands.{name}" for name in names))
+
+
+def test_the_desk_needs_no_opencv_no_django_and_no_car():
+    modules = loaded_by_commands(
+        "upload_data", "upload_to_db", "search_and_download", "free_space", "export_set"
+    )
+    assert modules & {"cv2", "numpy", "pyarrow", "django"} == set()
     assert within("car", modules) == set()
 
 
@@ -118,16 +122,8 @@ def test_the_labelizer_knows_no_database_and_no_car():
     }
 
 
-@pytest.mark.parametrize(
-    "module", ["upload_data", "upload_to_db", "search_and_download", "free_space"]
-)
-def test_the_desk_needs_no_django(module):
-    assert "django" not in loaded(f"get_data.commands.{module}")
-
-
-@pytest.mark.parametrize("script", [file.stem for file in SCRIPTS])
-def test_progress_bars_are_loaded_where_one_is_shown(script):
-    assert "tqdm" not in loaded(f"get_data.commands.{script}")
+def test_progress_bars_are_loaded_where_one_is_shown():
+    assert "tqdm" not in loaded_by_commands(*(file.stem for file in SCRIPTS))
 
 
 def test_the_ground_floor_imports_nothing_of_ours():
