@@ -6,6 +6,7 @@ Tests run with both, those of what only a FIFO or only `inputs` does with `INPUT
 import importlib
 import sys
 import warnings
+from functools import cache
 
 import pytest
 
@@ -33,24 +34,26 @@ def clock():
     return VirtualClock()
 
 
+@cache
 def import_evdev():
-    """Import `evdev` as the tests build it."""
-    sys.path.insert(0, str(libraries.evdev()))
+    """Import `evdev` as the tests build it; return why it cannot be had, or ""."""
     try:
-        return importlib.import_module("evdev")
+        sys.path.insert(0, str(libraries.evdev()))
+    except Missing as error:
+        return str(error)
+    try:
+        importlib.import_module("evdev")
     finally:
         del sys.path[0]
+    return ""
 
 
 @pytest.fixture(params=["inputs", "evdev"])
 def library(request, monkeypatch):
     """Return the name of the library that reads the pad; `inputs` finds no names in /sys."""
     monkeypatch.setattr(inputs.GamePad, "_set_name", lambda self: None)
-    if request.param == "evdev":
-        try:
-            import_evdev()
-        except Missing as error:
-            bench.skip_or_fail(str(error))
+    if request.param == "evdev" and (reason := import_evdev()):
+        bench.skip_or_fail(reason)
     return request.param
 
 
