@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from common import strict_json
 from common.atomic_files import atomic_write
@@ -25,7 +25,7 @@ _BEGINNING_BYTES = 4096
 _EMPTY = re.compile(rb"(\xef\xbb\xbf)?\s*(\{\s*\}\s*)?")
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True):
     """An entry of a label file.
 
     Attributes:
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
         start: position of the first byte.
         end: position behind the last one.
         label: its label, if that was found to be valid while it was read.
-        value: the parsed value, valid or not; None for a label that proved itself.
+        value: the parsed value, valid or not; None for a label that proved itself one of this key.
     """
 
     key: str
@@ -45,9 +45,9 @@ class Entry(NamedTuple):
     value: Any
 
     @property
-    def is_compact(self) -> bool:
-        """Whether `raw` is JSON without blanks, as far as is known."""
-        return self.label is not None and self.value is None
+    def is_proven(self) -> bool:
+        """Whether it is a valid label under its own id, as JSON without blanks, beyond doubt."""
+        return self.value is None and self.label is not None
 
     @property
     def content(self) -> Any:
@@ -74,7 +74,10 @@ def read(path: Path) -> dict[str, Document]:
     """
     with strict_json.open_file(path, "a JSON file") as file, collector_paused():
         with suppress(NotLines, InputError):
-            return {entry.key: entry.check().document for entry in _read_lines(file)}
+            return {
+                entry.key: entry.content if entry.is_proven else entry.check().document
+                for entry in _read_lines(file)
+            }
         file.seek(0)
         return _read_carefully(path, file.read())
 
@@ -100,8 +103,10 @@ def iter_checked(path: Path) -> Iterator[Entry]:
         if beginning.decode(errors="ignore").lstrip("\ufeff \t\r\n")[:1] != "{":
             _read_carefully(path, file.read())  # which tells what is wrong
         for entry in iter_entries(file, str(path)):
-            label = _check(path, entry)
-            yield entry if entry.label else entry._replace(label=label)
+            if entry.is_proven:
+                yield entry
+            else:
+                yield msgspec.structs.replace(entry, label=_check(path, entry))
 
 
 def read_each(path: Path) -> Iterator[Document]:
@@ -126,7 +131,7 @@ def entries(path: Path) -> Iterator[tuple[str, Raw]]:
     """
     with strict_json.open_file(path, "a label file") as file:
         for entry in iter_entries(file, str(path)):
-            line = entry.raw if entry.is_compact else msgspec.json.format(entry.raw, indent=-1)
+            line = entry.raw if entry.is_proven else msgspec.json.format(entry.raw, indent=-1)
             yield entry.key, Raw(line)
 
 

@@ -36,9 +36,9 @@ def read(lines: Iterable[bytes]) -> Iterator[Line]:
         return
     if first != START:
         raise NotLines
-    while True:
-        line = next(rest, b"")
-        is_last = not line.endswith(b",\n")
+    is_last = False
+    for line in rest:
+        is_last = line[-2:] != b",\n"
         key_end = line.find(b'":', 1)
         img_id = line[1:key_end]
         is_entry = line[:1] == b'"' and line[key_end + 2 : key_end + 3] == b"{"
@@ -50,7 +50,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Line]:
             raise NotLines from error
         if is_last:
             break
-    if next(rest, b"") != END:
+    if not is_last or next(rest, b"") != END:
         raise NotLines
     _check_end(rest)
 

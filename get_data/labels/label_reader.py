@@ -112,11 +112,13 @@ class LabelReader:
 
     def _read_setting(self, raw: bytes) -> tuple[Document, float | None] | None:
         """Return a `car_setting` and the span that it tells; None if it is at fault."""
-        if raw not in self._settings:
+        try:
+            return self._settings[raw]
+        except KeyError:
             if len(self._settings) >= _MAX_SETTINGS:
                 self._settings.clear()
-            self._settings[raw] = _parse_setting(raw)
-        return self._settings[raw]
+            setting = self._settings[raw] = _parse_setting(raw)
+            return setting
 
     def _learn(self, document: Document) -> None:
         """Prepare for labels with the keys of a valid one."""
