@@ -137,7 +137,9 @@ def download(
         open_output(labels) as file,
     ):
         has_failed = False
-        for task in _process_all(tasks, process, workers, threads):
+        # a list of pictures alone needs no threads
+        done = _process_all(tasks, process, workers, threads) if fetch else map(process, tasks)
+        for task in done:
             # a label is listed only with its picture: training must not meet a gap
             if task.outcome.status != "failed":
                 file.add(task.hit.reference.img_id, task.hit.document)
@@ -162,7 +164,7 @@ class _Task:
 
 def _process_all(
     tasks: Iterable[_Task],
-    process: Callable[[_Task], object],
+    process: Callable[[_Task], _Task],
     workers: Workers,
     threads: Callable[[int], Executor],
 ) -> Iterator[_Task]:
@@ -236,13 +238,14 @@ def _file_name_fault(reference: PictureReference, names: _FileNames) -> str:
 
 def _create_task(
     pictures: Path, store: PictureStore, *, fetch: bool, verify: bool
-) -> Callable[[_Task], None]:
-    """Return the function that downloads a picture and sets the task's outcome."""
+) -> Callable[[_Task], _Task]:
+    """Return the function that downloads a picture, and returns the task with its outcome."""
 
-    def process(task: _Task) -> None:
+    def process(task: _Task) -> _Task:
         status, reason = download_picture(task)
         hit = task.hit
         task.outcome = DownloadOutcome(hit.reference.img_id, status, hit.other_labels, reason)
+        return task
 
     def download_picture(task: _Task) -> tuple[DownloadStatus, str]:
         reference = task.hit.reference
