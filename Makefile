@@ -5,6 +5,8 @@
 # make check  lint, types and the quick tests, without a server or a browser
 # make versions  the quick tests with the lowest and with the newest packages that are allowed
 # make fresh  demo and all tests on a bare Debian 12 and 13, as root, an hour; SUITE=trixie for one
+# make virtualpi ARCH=arm64  docs/raspberry_pi.md followed on a Debian 12 and 13 for a Pi's processor,
+#             as root; then the quick tests of what a Pi runs, and instructions counted; an hour
 # make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored, NODES=3 makes
 #             Elasticsearch a cluster
 # make soak   the promises at full length, every order of events and a cluster of three nodes
@@ -32,7 +34,7 @@ CLUSTERED := tests/label_index tests/test_differential.py tests/test_search_answ
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 QUICK := -q -n 2 -m "not slow and not servers and not browser"
 
-.PHONY: demo test check versions fresh lint servers soak bench onpi lock clean
+.PHONY: demo test check versions fresh virtualpi lint servers soak bench onpi lock clean
 
 demo: $(if $(filter team,$(DATABASE)),$(READY_TO_TEST),$(READY))
 	@sh demo.sh $(BIN)/python $(DATABASE)
@@ -49,6 +51,11 @@ versions: $(READY_TO_TEST)
 
 fresh:
 	for suite in $(or $(SUITE),bookworm trixie); do sh tests/environments/fresh_machine.sh $$suite || exit; done
+
+ifeq ($(ARCH),arm64)
+virtualpi:
+	for suite in $(or $(SUITE),bookworm trixie); do sh tests/environments/arm64/run.sh $$suite || exit; done
+endif
 
 lint: $(READY_TO_LINT)
 	$(BIN)/ruff check .

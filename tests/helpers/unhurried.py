@@ -13,22 +13,8 @@ from car.motors import guarded_motors
 from car.pilot import piloting
 from get_data.commands import run_manual
 from tests.helpers.faults import before_anything
+from tests.helpers.patience import CODE, LIMITS
 from tests.helpers.waiting import HANGS_S
-
-_LIMITS = ("_START_TIMEOUT_S", "_STATUS_TIMEOUT_S", "_EXIT_TIMEOUT_S")
-
-# Run first in each Python process; the other processes of a drive have no such limits.
-_CODE = f"""
-import sys
-run = " ".join(sys.orig_argv)
-if "run_manual" in run or "car.motors.guard" in run:
-    from car import interfaces
-    interfaces.COMMAND_TIMEOUT_S = {HANGS_S}
-if "run_manual" in run:
-    from car.motors import guarded_motors
-    for name in {_LIMITS}:
-        setattr(guarded_motors, name, {HANGS_S})
-"""
 
 
 class UnhurriedDrive(drive.Drive):
@@ -54,10 +40,10 @@ def drives(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(drive, "COMMAND_TIMEOUT_S", HANGS_S)
     monkeypatch.setattr(piloting, "TIMEOUT_S", HANGS_S)
     monkeypatch.setattr(piloting, "GIVE_UP_S", HANGS_S)
-    for name in _LIMITS:
+    for name in LIMITS:
         monkeypatch.setattr(guarded_motors, name, HANGS_S)
     monkeypatch.setattr(run_manual, "Drive", UnhurriedDrive)
-    before_anything(monkeypatch, folder, _CODE)
+    before_anything(monkeypatch, folder, CODE)
 
 
 def hurry_up(monkeypatch: pytest.MonkeyPatch) -> None:
