@@ -22,6 +22,7 @@ from tests.benchmarks import (
     quality,
     rate_held,
     recorder,
+    starts,
     stopping,
     team_labels,
     team_pictures,
@@ -29,6 +30,7 @@ from tests.benchmarks import (
 
 BENCHMARKS = {
     "learning": learning,
+    "starts": starts,
     "recorder": recorder,
     "rate_held": rate_held,
     "stopping": stopping,
