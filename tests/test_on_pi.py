@@ -17,7 +17,7 @@ from tests.on_pi import __main__ as on_pi
 from tests.on_pi import loopback, machine, outcomes
 from tests.pi import car as cars
 from tests.pi import pad as pads
-from tests.pi.pad import KINDS, FifoPad
+from tests.pi.pad import KINDS
 
 
 def run(file, *options, prefix=(), env=None):
@@ -53,7 +53,7 @@ def test_on_a_desk_the_report_names_what_is_missing_and_has_the_rest(tmp_path):
 def test_a_pi_with_all_its_parts_is_described_and_measured(tmp_path):
     setup = cars.prepare_drive(tmp_path)
     preload = ":".join([setup.environment["LD_PRELOAD"], pads.environment()["LD_PRELOAD"]])
-    with FifoPad(setup.pi, ranges=KINDS["xpad"].ranges()):
+    with setup.rig.plug_in(ranges=KINDS["xpad"].ranges()):
         _, _, report = run(
             tmp_path / "report.json",
             *("-y", "--seconds", "1", "--loopback", "23"),
@@ -62,7 +62,7 @@ def test_a_pi_with_all_its_parts_is_described_and_measured(tmp_path):
                 for part in ("check", "pad", "camera", "pulses")
                 for option in ("--only", part)
             ),
-            prefix=setup.pi.command(),
+            prefix=setup.rig.command(),
             env=os.environ | setup.environment | {"LD_PRELOAD": preload},
         )
     parts = report["parts"]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from get_data.recording import merge
-from tests.helpers.recordings import assert_whole
 from tests.helpers.waiting import wait_until
+from tests.helpers.wholeness import assert_whole
 from tests.pi.car import (
     CONF,
     PWM_CONF,
@@ -25,8 +25,6 @@ from tests.pi.car import (
     start_drive,
 )
 from tests.pi.libraries import BY_GPIOCHIP, GPIO_LIBRARIES
-from tests.pi.pad import FifoPad
-from tests.pi.pulses import Pulses
 from tests.pi.stopping import STOPS, Stop
 
 pytestmark = pytest.mark.slow
@@ -307,7 +305,7 @@ def test_the_car_is_checked_before_the_first_pulse(tmp_path):
     """Swapped red and blue are reported, and no pulse is sent."""
     setup = prepare_drive(tmp_path, *RATE)
     setup.camera.behave("swap")
-    with Pulses(setup.pi) as pulses, FifoPad(setup.pi):
+    with setup.rig.recorder as pulses, setup.rig.plug_in():
         process = setup.start()
         _, stderr = process.communicate()
         assert pulses.all(THROTTLE) == []
@@ -344,7 +342,7 @@ SESSION = [f"--{key}=x" for key in ("event", "track", "track-type", "driver", "c
 def test_a_terminal_is_asked_before_the_motors_are_opened(tmp_path, answer, drives):
     setup = prepare_drive(tmp_path, *RATE, *SESSION)
     master, slave = pty.openpty()
-    with Pulses(setup.pi) as pulses, FifoPad(setup.pi) as pad, setup.start(slave) as process:
+    with setup.rig.recorder as pulses, setup.rig.plug_in() as pad, setup.start(slave) as process:
         lines = iter(process.stderr.readline, "")
         assert any("disk     ok" in line for line in lines)
         time.sleep(0.5)

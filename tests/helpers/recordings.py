@@ -1,4 +1,4 @@
-"""Recordings made for tests, and the check of a finished one."""
+"""Recordings made for tests; the check of a finished one is in `wholeness.py`."""
 
 import json
 import time
@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import numpy as np
 
-from get_data.labels import ids, label_file
 from get_data.labels.classes import Classes
 from get_data.recording import journal
 from get_data.recording.recorder import Recorder
 from tests.conftest import START, number_of, picture
+from tests.helpers.wholeness import assert_whole as assert_whole
 
 FRAME = np.full((12, 16, 3), (200, 30, 30), np.uint8)  # blue green red
 
@@ -41,19 +41,6 @@ def record_pictures(recorder, count, *, first=0, picture=FRAME, by_pilot=False, 
         ):
             time.sleep(0.001)
             recorder.dropped -= 1
-
-
-def assert_whole(folder):
-    """Check that labels and pictures match one to one, in size and hash; return the labels."""
-    labels = label_file.read(folder / label_file.NAME)
-    for document in labels.values():
-        content = (folder / document["file_name"]).read_bytes()
-        assert ids.sha256(content) == document["picture_sha256"]
-        assert len(content) == document["picture_size"]
-    assert {file.stem for file in folder.glob("*.jpg")} == set(labels)
-    assert not list(folder.glob(".*.tmp"))
-    assert not (folder / journal.NAME).exists()
-    return labels
 
 
 def interrupted_recording(folder, lines, *, torn=b""):

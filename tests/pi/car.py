@@ -5,10 +5,10 @@
         car.pad.unplug()
         car.stop_delay_s(moment_s)
 
-The library for the pins and inputs are real, the camera is a fake.
+The library for the pins and inputs are real, the camera is a fake; in the virtual Pi the kernel's
+devices are real too.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -28,11 +28,11 @@ from tests.fakes.fake_camera import FakeCamera
 from tests.helpers import lateness
 from tests.helpers.lateness import Lateness
 from tests.helpers.waiting import HANGS_S, wait_until
-from tests.pi import bench, pwm
+from tests.pi import rigs
 from tests.pi.libraries import BY_REGISTERS, GpioLibrary
-from tests.pi.namespace import Pi
-from tests.pi.pad import FifoPad
+from tests.pi.pad import Pad
 from tests.pi.pulses import Pulse, Pulses
+from tests.pi.rigs import Rig
 
 PAD_SILENCE_S = 1.0
 JUST_BEFORE_S = 0.1
@@ -62,7 +62,6 @@ PWM_CONF = CONF | {
     "motors": {key: value for key, value in CONF["motors"].items() if key != "longer_by_us"}
     | {"driver": "pwm", "throttle_driver": "pwm"}
 }
-PWM_CHANNELS = {18: 2, THROTTLE: 1}  # of a Pi 5
 
 _THUMB_PERIOD_S = 0.01
 
@@ -70,7 +69,7 @@ _THUMB_PERIOD_S = 0.01
 class Thumb(threading.Thread):
     """A thumb that holds the brake, never quite still, until it is released."""
 
-    def __init__(self, pad: FifoPad) -> None:
+    def __init__(self, pad: Pad) -> None:
         super().__init__(daemon=True)
         self._pad = pad
         self._released = threading.Event()
@@ -101,7 +100,7 @@ class Car:
     """A car that drives backwards at full throttle, and the controls of its environment."""
 
     process: "subprocess.Popen[str]"
-    pad: FifoPad
+    pad: Pad
     camera: FakeCamera
     pulses: Pulses
     folder: Path
@@ -267,15 +266,14 @@ class Car:
 
 @dataclass(frozen=True)
 class DriveSetup:
-    """An emulated Pi with a camera, and the command of its drive."""
+    """A Pi with a camera, and the command of its drive."""
 
-    pi: Pi
+    rig: Rig
     camera: FakeCamera
     folder: Path
     trigger: Path
     command: list[str]
     environment: dict[str, str]
-    recorder: Pulses
     cwd: Path = path.ROOT
 
     def start(self, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
@@ -303,25 +301,19 @@ def prepare_drive(
 
     It runs in `folder` if a relative `output` is given.
     """
-    pi = bench.create_pi(folder / "pi", library)
-    pi.conf.write_text(json.dumps(conf))
+    rig = rigs.create(folder / "pi", conf, library)
     camera = fake_camera.connect_camera(folder)
     trigger = folder / "trigger"
     script: list[object] = [path.ROOT / "get_data" / "run_manual.py"]
     if fault:
         script = ["-m", "tests.fakes.broken_drive", fault, trigger]
-    environment = bench.environment(pi)
-    recorder = Pulses(pi)
-    if "pwm" in conf["motors"].values():
-        recorder = pwm.PwmPulses(pwm.add_chip(pi, pwm.PI_5, channels=4), PWM_CHANNELS)
-        environment |= pwm.environment(pi)
-    environment |= {"PATATE_HOME": str(folder / "home")}
+    environment = {**rig.environment, "PATATE_HOME": str(folder / "home")}
     python_path = (environment["PYTHONPATH"], camera.environment["PYTHONPATH"])
     environment |= camera.environment | {"PYTHONPATH": os.pathsep.join(python_path)}
     drive = folder / (output or "drive")
-    command = pi.command(sys.executable, *script, "-o", output or drive, *options)
+    command = rig.command(sys.executable, *script, "-o", output or drive, *options)
     cwd = folder if output else path.ROOT
-    return DriveSetup(pi, camera, drive, trigger, command, environment, recorder, cwd)
+    return DriveSetup(rig, camera, drive, trigger, command, environment, cwd)
 
 
 @contextmanager
@@ -336,7 +328,7 @@ def driving(folder: Path, *options: str, **more: Any) -> Iterator[Car]:
 @contextmanager
 def start_drive(setup: DriveSetup) -> Iterator[Car]:
     """Start the drive, which checks its car and then waits for Menu, and end it after the block."""
-    with setup.recorder as pulses, FifoPad(setup.pi) as pad, lateness.measured() as late:
+    with setup.rig.recorder as pulses, setup.rig.plug_in() as pad, lateness.measured() as late:
         thumb = Thumb(pad)
         car = Car(
             setup.start(), pad, setup.camera, pulses, setup.folder, setup.trigger, thumb, late

@@ -17,9 +17,12 @@ import os
 import shutil
 import struct
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from threading import RLock
+from typing import Self
 
 from tests.pi import libraries
 from tests.pi.namespace import Pi
@@ -143,7 +146,74 @@ KINDS = {
 }  # fmt: skip
 
 
-class FifoPad:
+class Pad(ABC):
+    """A pad and the thumbs on it."""
+
+    kind: Kind
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unplug()
+
+    @property
+    @abstractmethod
+    def node(self) -> Path:
+        """Path of its device node, which exists while it is plugged in."""
+
+    @abstractmethod
+    def replug(self, event: int | None = None) -> None:
+        """Plug the pad in, as event number `event` if given and if that can be chosen."""
+
+    @abstractmethod
+    def unplug(self) -> None:
+        """Unplug the pad, which may drop its last events. May be called twice."""
+
+    @abstractmethod
+    def send(self, *events: tuple[int, int, int]) -> None:
+        """Send events, each a type, code and value, and the SYN_REPORT that ends them.
+
+        Raises:
+            AssertionError: the pad is unplugged.
+        """
+
+    def press(self, button: str) -> None:
+        """Press a button, given by its code or its label."""
+        self._key(button, 1)
+
+    def release(self, button: str) -> None:
+        """Release a button."""
+        self._key(button, 0)
+
+    def tap(self, button: str) -> None:
+        """Press and release a button."""
+        self.press(button)
+        self.release(button)
+
+    def axis(self, code: str, value: int) -> None:
+        """Send a value of an axis."""
+        self.send((ABS, CODES[code], value))
+
+    def steer(self, value: float) -> None:
+        """Move the left stick, from -1 to 1."""
+        low, high = self.kind.stick
+        self.axis("ABS_X", round(low + (high - low) * (value + 1) / 2))
+
+    def throttle(self, value: float) -> None:
+        """Pull the right trigger, from 0 to 1."""
+        self.axis(self.kind.gas, round(value * self.kind.full))
+
+    def brake(self, value: float) -> None:
+        """Pull the left trigger, from 0 to 1."""
+        self.axis(self.kind.brake, round(value * self.kind.full))
+
+    def _key(self, button: str, value: int) -> None:
+        code = CODES[PRINTED.get(button, button)]
+        self.send((MSC, 4, 0x90000 + code), (KEY, code, value))
+
+
+class FifoPad(Pad):
     """A pad, plugged in when it is created; it sends no event by itself."""
 
     def __init__(
@@ -167,14 +237,8 @@ class FifoPad:
         self._dropped = False
         self.replug()
 
-    def __enter__(self) -> "FifoPad":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.unplug()
-
     @property
-    def node(self):
+    def node(self) -> Path:
         """Path of the FIFO outside the namespace."""
         return self._pi.input / f"event{self._event}"
 
@@ -249,36 +313,6 @@ class FifoPad:
                 os.close(self._descriptor)
                 self._descriptor = -1
 
-    def press(self, button: str) -> None:
-        """Press a button, given by its code or its label."""
-        self._key(button, 1)
-
-    def release(self, button: str) -> None:
-        """Release a button."""
-        self._key(button, 0)
-
-    def tap(self, button: str) -> None:
-        """Press and release a button."""
-        self.press(button)
-        self.release(button)
-
-    def axis(self, code: str, value: int) -> None:
-        """Send a value of an axis."""
-        self.send((ABS, CODES[code], value))
-
-    def steer(self, value: float) -> None:
-        """Move the left stick, from -1 to 1."""
-        low, high = self.kind.stick
-        self.axis("ABS_X", round(low + (high - low) * (value + 1) / 2))
-
-    def throttle(self, value: float) -> None:
-        """Pull the right trigger, from 0 to 1."""
-        self.axis(self.kind.gas, round(value * self.kind.full))
-
-    def brake(self, value: float) -> None:
-        """Pull the left trigger, from 0 to 1."""
-        self.axis(self.kind.brake, round(value * self.kind.full))
-
     def send(self, *events: tuple[int, int, int]) -> None:
         """Send events, each a type, code and value, and the SYN_REPORT that ends them."""
         with self._lock:
@@ -311,10 +345,6 @@ class FifoPad:
                     (self.down.add if value else self.down.discard)(code)
                     answers.seek(_FIRST_AXIS - _KEYS // 8)
                     answers.write(self._down_bits())
-
-    def _key(self, button: str, value: int) -> None:
-        code = CODES[PRINTED.get(button, button)]
-        self.send((MSC, 4, 0x90000 + code), (KEY, code, value))
 
     def _sys_files(self) -> dict[str, str]:
         return {

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from bisect import bisect_left
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from enum import IntEnum
@@ -321,6 +322,25 @@ def compose_pulses(edges: list[Edge]) -> list[Pulse]:
     for edge in edges:
         pin.add(edge)
     return pin.pulses()
+
+
+def repeat_pulses(
+    widths_us: Iterable[tuple[float, float]], period_s: float, until_s: float
+) -> list[Pulse]:
+    """Return the pulses of hardware that repeats one width, set at some times, until the next.
+
+    It begins at once when it is switched on, by any other width than 0.
+    """
+    pulses = []
+    width_us, next_s = 0.0, until_s
+    for moment_s, next_us in (*widths_us, (until_s, 0.0)):
+        while width_us and next_s < moment_s:
+            pulses.append(Pulse(next_s, width_us, 0.0))
+            next_s += period_s
+        if not width_us:
+            next_s = moment_s
+        width_us = next_us
+    return pulses
 
 
 class _Pin:

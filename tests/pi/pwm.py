@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.pi import libraries
 from tests.pi.namespace import Pi
-from tests.pi.pulses import Pulse, Pulses
+from tests.pi.pulses import Pulse, Pulses, repeat_pulses
 
 PI_5, PI_4 = "1f00098000.pwm", "fe20c000.pwm"
 FAN = "1f0009c000.pwm"  # of a Pi 5: another chip, which drives its cooling fan
@@ -53,24 +53,20 @@ class Chip:
 
     def pulses(self, channel: int, until_s: float) -> list[Pulse]:
         """Return the pulses of a channel: one a period while it is on, of the width set then."""
-        pulses = []
-        period_s = width_s = 0.0
-        next_s = until_s
-        for write in [*self.writes(), Write(until_s, f"pwm{channel}", "", "")]:
+        widths_us = []
+        period_s, width_us, is_on = 0.0, 0.0, False
+        for write in self.writes():
             if write.channel != f"pwm{channel}":
                 continue
-            while next_s < write.moment_s:
-                if width_s:
-                    pulses.append(Pulse(next_s, width_s * 1e6, 0.0))
-                next_s += period_s
             match write.name:
                 case "period":
                     period_s = int(write.value) / 1e9
                 case "duty_cycle":
-                    width_s = int(write.value) / 1e9
+                    width_us = int(write.value) / 1e3
                 case "enable":
-                    next_s = write.moment_s if write.value == "1" else until_s
-        return pulses
+                    is_on = write.value == "1"
+            widths_us.append((write.moment_s, width_us if is_on else 0.0))
+        return repeat_pulses(widths_us, period_s, until_s)
 
 
 class PwmPulses(Pulses):
