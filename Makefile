@@ -5,6 +5,8 @@
 # make check  lint, types and the quick tests, without a server or a browser
 # make versions  the quick tests with the lowest and with the newest packages that are allowed
 # make fresh  demo and all tests on a bare Debian 12 and 13, as root, an hour; SUITE=trixie for one
+# make virtualpi  drives in a virtual Pi: QEMU, and the kernel's own pads, pins, I2C and PWM; built
+#             once from Debian's packages, some minutes; JUNIT=FILE for the result in that format
 # make virtualpi ARCH=arm64  docs/raspberry_pi.md followed on a Debian 12 and 13 for a Pi's processor,
 #             as root; then the quick tests of what a Pi runs, and instructions counted; an hour
 # make servers  Elasticsearch and an S3 on this machine; DATA=DIR keeps what is stored, NODES=3 makes
@@ -55,6 +57,10 @@ fresh:
 ifeq ($(ARCH),arm64)
 virtualpi:
 	for suite in $(or $(SUITE),bookworm trixie); do sh tests/environments/arm64/run.sh $$suite || exit; done
+else
+virtualpi: $(READY_TO_TEST)
+	$(PYTEST) -p tests.environments.virtual_pi.running -p no:cacheprovider \
+	  $(if $(JUNIT),--junitxml=$(JUNIT)) tests/environments/virtual_pi/scenarios.py
 endif
 
 lint: $(READY_TO_LINT)

@@ -41,10 +41,11 @@ def copy_what_make_reads(folder):
         (["demo", "DATABASE=team"], True),  # it starts the servers of the tests
         (["servers"], True),
         (["versions"], True),
+        (["virtualpi"], True),
         (["check"], True),
         (["test"], True),
     ],
-    ids=["demo", "demo of a team", "servers", "versions", "check", "test"],
+    ids=["demo", "demo of a team", "servers", "versions", "virtualpi", "check", "test"],
 )
 def test_only_what_runs_the_tests_installs_what_they_need(arguments, tests_too, tmp_path):
     commands = told(tmp_path, *arguments)
@@ -54,7 +55,14 @@ def test_only_what_runs_the_tests_installs_what_they_need(arguments, tests_too, 
 
 @pytest.mark.parametrize(
     ("target", "lints"),
-    [("demo", False), ("versions", False), ("lint", True), ("check", True), ("test", True)],
+    [
+        ("demo", False),
+        ("versions", False),
+        ("virtualpi", False),
+        ("lint", True),
+        ("check", True),
+        ("test", True),
+    ],
 )
 def test_only_what_lints_installs_node(target, lints, tmp_path):
     commands = told(tmp_path, target)

@@ -1,0 +1,1 @@
+"""A small machine with the interfaces of a Pi, for tests on a kernel's own devices."""
