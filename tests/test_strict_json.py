@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common import strict_json
 from common.errors import InputError
-from get_data import upload_data
+from get_data import search_and_download
 from get_data.labels import label_file
 
 SIGNS = st.characters(exclude_categories=["Cs"])
@@ -170,9 +170,9 @@ def test_the_time_it_takes_grows_with_the_text_and_no_faster(read, made):
 
 
 def test_a_key_twice_at_the_end_of_a_large_file_is_told(call, tmp_path):
-    file = tmp_path / "labels.json"
+    file = tmp_path / "search.json"
     file.write_bytes(object_of(100_000, '"k%d": 1', '"k99999": 2'))
-    code, _, err = call(upload_data, file)
+    code, _, err = call(search_and_download, "-q", file, "-p", tmp_path / "found")
     assert code == 2
     assert str(file) in err
     assert "k99999" in err
