@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from common import strict_json
 from common.errors import InputError
-from get_data import search_and_download
+from get_data import search_and_download, upload_data
 from get_data.labels import label_file
+from tests.conftest import document
 
 SIGNS = st.characters(exclude_categories=["Cs"])
 
@@ -170,9 +171,17 @@ def test_the_time_it_takes_grows_with_the_text_and_no_faster(read, made):
 
 
 def test_a_key_twice_at_the_end_of_a_large_file_is_told(call, tmp_path):
-    file = tmp_path / "search.json"
-    file.write_bytes(object_of(100_000, '"k%d": 1', '"k99999": 2'))
-    code, _, err = call(search_and_download, "-q", file, "-p", tmp_path / "found")
-    assert code == 2
-    assert str(file) in err
-    assert "k99999" in err
+    query, labels = tmp_path / "search.json", tmp_path / "labels.json"
+    query.write_bytes(object_of(100_000, '"k%d": 1', '"k99999": 2'))
+    made = [document(number) for number in range(5000)]
+    last = made[-1]["img_id"]
+    rows = [f"{json.dumps(label['img_id'])}:{json.dumps(label)}" for label in [*made, made[-1]]]
+    labels.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+    for script, file, key in (
+        ([search_and_download, "-p", tmp_path / "found", "-q"], query, "k99999"),
+        ([upload_data], labels, last),
+    ):
+        code, _, err = call(*script, file)
+        assert code == 2
+        assert str(file) in err
+        assert key in err
