@@ -317,8 +317,8 @@ def test_a_picture_that_comes_again_is_not_taken_again(open_camera, fake):
 def test_a_drive_that_was_held_up_does_not_blame_the_camera(
     open_camera, fake, package, monkeypatch, word
 ):
-    """Once: a machine that is always late must not hide a camera that is dead."""
-    monkeypatch.setattr(timing, "_NO_PICTURE_S", 2.0)
+    """Held up for as long as it may wait; the camera then has nearly all of that time once more."""
+    monkeypatch.setattr(timing, "_NO_PICTURE_S", 1.0)
     camera = open_camera()
     real = package.Picamera2.capture_request
     waits_s = []
@@ -327,7 +327,7 @@ def test_a_drive_that_was_held_up_does_not_blame_the_camera(
         waits_s.append(options["wait"])
         if len(waits_s) > 1:
             return real(self, **options)
-        time.sleep(options["wait"] + 0.3)
+        time.sleep(1.05)
         raise TimeoutError
 
     monkeypatch.setattr(package.Picamera2, "capture_request", held_up)
@@ -335,9 +335,9 @@ def test_a_drive_that_was_held_up_does_not_blame_the_camera(
         fake.behave(word)
         with pytest.raises(CameraFailed, match="no picture"):
             capture_some(camera)
+        assert sum(waits_s[1:]) > 0.8, "it was given no time of its own"
     else:
         assert number(camera.capture()) >= 0
-    assert waits_s[1] > 0.5, "it was given no time of its own"
 
 
 @pytest.mark.parametrize("told", [(), ("locks",)], ids=["AeState", "AeLocked"])

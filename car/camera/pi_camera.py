@@ -17,7 +17,7 @@ from typing import Any
 from car.camera import timing
 from car.camera.sensor_modes import WHOLE_VIEW, choose_mode, parse_modes
 from car.hardware_conf import Picamera2Conf
-from car.interfaces import COMMAND_TIMEOUT_S, Frame, Pixels
+from car.interfaces import Frame, Pixels
 from common.errors import CameraFailed
 
 _BUFFERS = 6  # one in use here, one waiting, the others on their way through the ISP
@@ -307,23 +307,15 @@ class PiCamera:
 
     def _take(self, timeout_s: float) -> _Picture:
         """Wait for a picture newer than all before and return it. Raises CameraFailed."""
-        deadline_s = time.monotonic() + timeout_s
-        extended = False
         with self._capturing:
-            while (left_s := deadline_s - time.monotonic()) > 0:
+            for wait_s in timing.divide_timeout(timeout_s):
                 if self._closed:
                     raise CameraFailed("the camera is closed")
                 with _translate_errors("the camera failed", _CHECK_CABLE):
                     try:
-                        request = self._camera.capture_request(wait=left_s)
+                        request = self._camera.capture_request(wait=wait_s)
                     except TimeoutError:
                         self._camera.cancel_all_and_flush()
-                        late_s = time.monotonic() - deadline_s
-                        if extended or late_s < COMMAND_TIMEOUT_S:
-                            break
-                        # A wait that ends far too late means that this process was delayed, not
-                        # the camera: wait once more.
-                        extended, deadline_s = True, time.monotonic() + timeout_s
                         continue
                     except CancelledError:
                         continue

@@ -1,6 +1,7 @@
 """Deadlines of cameras, and the measurement of their rate."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 CLOSE_TIMEOUT_S = 3.0
 
@@ -8,6 +9,7 @@ _NO_PICTURE_S = 1.0
 _NO_PICTURE_PERIODS = 5
 _NO_FIRST_PICTURE_S = 3.0  # the sensor needs to start, and libcamera drops the first pictures
 _NO_FIRST_PICTURE_PERIODS = 15
+_WAITS = 10  # into which a timeout is divided
 
 
 def picture_timeout_s(period_s: float) -> float:
@@ -18,6 +20,20 @@ def picture_timeout_s(period_s: float) -> float:
 def first_picture_timeout_s(period_s: float) -> float:
     """Return how long to wait for the first picture of a camera that starts, in seconds."""
     return max(_NO_FIRST_PICTURE_S, _NO_FIRST_PICTURE_PERIODS * period_s)
+
+
+def divide_timeout(timeout_s: float) -> Iterator[float]:
+    """Yield how long to wait now, in seconds, until `timeout_s` has been waited in all.
+
+    A wait that lasts longer than it was asked to counts as what was asked: then this process stood,
+    stopped or without a processor, which says nothing about the camera.
+    """
+    left_s = timeout_s
+    while left_s > 0:
+        wait_s = min(left_s, timeout_s / _WAITS)
+        started_s = time.monotonic()
+        yield wait_s
+        left_s -= min(wait_s, time.monotonic() - started_s)
 
 
 def measure_rate_hz(next_captured_s: Callable[[], float], duration_s: float) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 
 from car import hardware_conf
 from car.camera import timing
-from car.interfaces import COMMAND_TIMEOUT_S, Frame
+from car.interfaces import Frame
 from common.errors import CameraFailed
 
 # OpenCV turns these two into blue, green, red; others, such as NV12, it turns into red, green, blue
@@ -144,11 +144,10 @@ class Webcam:
 
     def _take(self, timeout_s: float) -> tuple[Frame, int]:
         """Return the next picture and its number. Raises CameraFailed."""
-        for _ in range(2):
-            deadline_s = time.monotonic() + timeout_s
+        for wait_s in timing.divide_timeout(timeout_s):
             with self._changed:
                 self._changed.wait_for(
-                    lambda: self._closed or self._failure or self._newest, timeout_s
+                    lambda: self._closed or self._failure or self._newest, wait_s
                 )
                 if self._closed:
                     raise CameraFailed("the camera is closed")
@@ -157,10 +156,6 @@ class Webcam:
                     return frame, self._number
                 if self._failure:
                     raise CameraFailed(self._failure)
-            # A wait that ends far too late means that this process was delayed, not the camera:
-            # wait once more.
-            if time.monotonic() - deadline_s < COMMAND_TIMEOUT_S:
-                break
         raise CameraFailed(
             f"no picture for {timeout_s:.1f} s from {self._name}: check its cable, plug it in again"
         )
