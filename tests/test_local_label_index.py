@@ -13,12 +13,14 @@ from threading import Barrier
 
 import pytest
 
-from common.errors import DatabaseError
-from get_data.database.local import label_index
+from common.errors import DatabaseError, InputError
+from get_data.database.interfaces import Replacement, picture_key
+from get_data.database.local import contexts, label_index, layout, query_plan
 from get_data.database.local.label_index import SqliteIndex
 from get_data.database.search.matching import compile_query
 from get_data.database.search.search_query import parse_search_query
 from get_data.labels import schema
+from tests.conftest import document
 from tests.helpers.index_labels import (
     SAMPLE,
     fingerprint_of,
@@ -129,79 +131,290 @@ def test_documents_of_another_event_are_not_even_decoded(index, file):
 
 
 def test_every_column_belongs_to_a_field_of_one_value():
-    assert label_index._COLUMNS.keys() <= schema.INDEX_TYPES.keys()
-    assert not label_index._COLUMNS.keys() & {"transformation", "dataset"}
+    columns = query_plan.COLUMNS.keys() | query_plan.SESSION_COLUMNS.keys()
+    assert columns <= schema.INDEX_TYPES.keys()
+    assert not columns & {"transformation", "dataset"}
+
+
+def plan_of(connection, data):
+    return query_plan.make_plan(
+        connection, parse_search_query(data), contexts.read_varying(connection)
+    )
 
 
 @pytest.mark.parametrize(
     ("data", "plan"),
     [
         ({}, "labels_in_order"),
-        ({"event": {"type": "term", "value": "x"}}, "labels_by_event"),
+        ({"event": {"type": "term", "value": "test"}}, "labels_by_context (context=?)"),
+        ({"event.text": {"type": "match", "query": "race"}}, "labels_by_context (context=?)"),
+        ({"mood": {"type": "wildcard", "value": "g*"}}, "labels_by_context (context=?)"),
         ({"img_id": {"type": "prefix", "value": "2020"}}, "labels_in_order (img_id>?"),
         ({"timestamp": {"type": "range", "gte": "2020", "lt": "2021"}}, "labels_by_timestamp"),
+        ({"timestamp": {"type": "terms", "value": ["2020", "2021"]}}, "labels_by_timestamp"),
         ({"a": {"type": "ids", "values": ["x", "y"]}}, "(fingerprint=?)"),
+        ({"a": {"type": "ids", "values": [f"{one}" for one in range(200)]}}, "(fingerprint=?)"),
     ],
-    ids=["all", "event", "img_id", "timestamp", "ids"],
+    ids=["all", "event", "word", "wildcard", "img_id", "timestamp", "days", "ids", "many ids"],
 )
 def test_a_search_goes_by_an_index(index, file, data, plan):
     index.create(SAMPLE)
-    condition, values = label_index._where_clause(parse_search_query(data))
-    statement = f"SELECT id FROM labels WHERE {condition} ORDER BY {label_index._SORT_ORDER}"
     with closing(sqlite3.connect(file)) as connection:
+        statement, values = plan_of(connection, data).statement("id")
         steps = connection.execute("EXPLAIN QUERY PLAN " + statement, values).fetchall()
-    assert any(plan in step[3] for step in steps)
+    assert any(plan in step[3] for step in steps), steps
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ({"event.text": {"type": "match", "query": "race"}}, {0, 1}),
+        ({"event": {"type": "regexp", "value": "Sunday.*|test"}}, {0, 3}),
+        ({"mood": {"type": "exists", "bool": "must_not"}}, {0, 1, 4}),
+        ({"driver": "Zoé", "label.label_direction": 0}, {3}),
+        (
+            {
+                "timestamp": {"type": "range", "gte": "2021", "bool": "should"},
+                "label.label_direction": {"type": "term", "value": 0, "bool": "should"},
+            },
+            {3},
+        ),
+    ],
+    ids=["word", "pattern", "forbidden", "driver and class", "one of two"],
+)
+def test_such_a_search_decodes_no_label(index, file, data, found):
+    """All that is asked is in the contexts and the columns: the documents may be anything."""
+    index.create(SAMPLE)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DROP TRIGGER labels_forget_context")
+        for number, label in enumerate(SAMPLE):
+            change = "UPDATE labels SET document = ? WHERE fingerprint = ?"
+            connection.execute(change, (f"{number}".encode(), fingerprint_of(label)))
+    query = parse_search_query(data)
+    assert {int(document) for document in index.search(query)} == found
+    assert index.count(query) == len(found)
+
+
+def test_of_two_conditions_the_one_that_finds_less_is_looked_up(index, file, monkeypatch):
+    monkeypatch.setattr(query_plan, "_FEW", 10)
+    index.create([uploaded_label(second, event="long") for second in range(300)])
+    index.create([uploaded_label(second + 300, event="short") for second in range(20)])
+
+    def driver(event, until):
+        clauses = {"event": event, "timestamp": {"type": "range", "lt": until}}
+        with closing(sqlite3.connect(file)) as connection:
+            found = plan_of(connection, clauses).driver
+        return found and found.column
+
+    assert driver("short", "2020-12-31T15:50:00") == "context"
+    assert driver("long", "2020-12-31T15:46:10") == "timestamp"
+    assert driver("long", "2020-12-31T15:45:57") == "timestamp"  # few: no context is looked at
+    assert driver("long", "2021") is None  # nearly all: gone through in their order
+
+
+def test_labels_of_a_drive_have_one_context_and_it_goes_with_them(index, file):
+    def number_of_contexts():
+        with closing(sqlite3.connect(file)) as connection:
+            return connection.execute("SELECT count(*) FROM contexts").fetchone()[0]
+
+    drive = [uploaded_label(second, event="race") for second in range(50)]
+    index.create(drive)
+    assert number_of_contexts() == 1
+    index.create([uploaded_label(100, event="test")])
+    assert number_of_contexts() == 2
+    index.remove([fingerprint_of(one) for one in drive[:49]])
+    assert number_of_contexts() == 2
+    [stored] = index.read([fingerprint_of(drive[49])]).values()
+    amended = drive[49] | {"event": "test"}
+    assert index.replace([Replacement(amended, stored.version)]).replaced
+    assert number_of_contexts() == 1
+    assert len(search(index, {"event": "test"})) == 2
+    assert search(index, {"event": "race"}) == []
+    assert index.create([uploaded_label(100, event="other")]).existing
+    assert number_of_contexts() == 1
+
+
+def test_what_differs_from_picture_to_picture_is_in_no_context():
+    """A field that is declared later, and differs, belongs into `VARYING`."""
+    one, other = (
+        document(number, steering=steering)
+        | {"s3_key": picture_key(f"{number}", "0" * 64), "upload_date": f"2021-01-0{number + 1}"}
+        for number, steering in ((0, 0.1), (1, -0.9))
+    )
+    varying = contexts.Varying(contexts.VARYING)
+    assert varying.context(one) == varying.context(other)
+    one["label"]["label_speed"], one["label"]["raw_speed"], one["label"]["throttle"] = 1, 0.5, 0.5
+    assert varying.context(one) == varying.context(other)
+
+
+@pytest.mark.parametrize("own", [{"weather": "rain"}, {}], ids=["beside another", "alone"])
+def test_a_custom_field_that_varies_is_found_and_makes_no_contexts(index, file, own):
+    """As `source_file` of imported drives; before it was found out it was in contexts."""
+    labels = [uploaded_label(second, source_file=f"{second}.jpg", **own) for second in range(300)]
+    index.create(labels[:10])
+    index.create(labels[10:])
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT count(*) FROM contexts").fetchone() == (11,)
+    for number in (3, 200):
+        assert search(index, {"source_file": f"{number}.jpg"}) == [labels[number]]
+    assert len(search(index, {"source_file": {"type": "prefix", "value": "20"}})) == 11
+    assert len(search(index, {"weather": "rain"})) == 300 * len(own)
+    assert {"source_file", *own} <= index.custom_fields()
+
+
+def as_first_layout(file):
+    """Turn a file into what the first version of the toolkit would have made of it."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        for statement in (
+            "DROP TRIGGER labels_forget_context",
+            "DROP INDEX labels_by_context",
+            "ALTER TABLE labels DROP COLUMN context",
+            "DROP TABLE contexts",
+            "DROP TABLE varying",
+            "DROP TABLE layout",
+            "CREATE INDEX labels_by_event ON labels (event, img_id)",
+            "PRAGMA user_version = 1",
+        ):
+            connection.execute(statement)
+
+
+def test_what_an_earlier_version_writes_into_todays_file_is_found(index, file):
+    """It knows no contexts, and leaves those of the labels that it changes as they were."""
+    index.create(SAMPLE[:3])
+    with closing(sqlite3.connect(file)) as connection, connection:
+        columns = ", ".join(name for name in layout.ROW if name not in ("fingerprint", "document"))
+        connection.execute(
+            f"INSERT INTO labels (fingerprint, document, {columns})"
+            f" SELECT 'another', ?, {columns} FROM labels WHERE event = 'Sunday race'",
+            (json.dumps(SAMPLE[0] | {"label_fingerprint": "another", "mood": "new"}).encode(),),
+        )
+        changed = SAMPLE[1] | {"event": "quiet day"}
+        connection.execute(
+            "UPDATE labels SET document = ?, event = ? WHERE fingerprint = ?",
+            (json.dumps(changed).encode(), "quiet day", fingerprint_of(changed)),
+        )
+    for _ in range(2):
+        assert len(search(index, {"event.text": {"type": "match", "query": "race"}})) == 2
+        assert search(index, {"event.text": {"type": "match", "query": "quiet"}}) == [changed]
+        assert search(index, {"event": "sunday RACE, second"}) == []
+        assert len(search(index, {"mood": {"type": "exists"}})) == 2
+        assert index.custom_fields() == {"mood"}
+        index.remove(["nothing"])  # a writer of today's version
+    with closing(sqlite3.connect(file)) as connection:
+        assert not layout.lacks_contexts(connection)
+
+
+FIELDS = {
+    "event": ["", "a", "ab", "é", "\ud7ff", "\U0010ffff", "10", "9", "x\x00y", "a" * 300, "K"],
+    "img_id": ["20201231T15", uploaded_label(3)["img_id"], "", "z"],
+    "label.created_by": ["auto", "Zoé", "a"],
+    "timestamp": ["2020-12-31", "2020-12-31T15:45:56Z", "1975", "2200", "2021-01", "20210101"],
+    "label.label_direction": [0, 1, 2.5, "2", -1, 10**18, "1e30", "-1e30", 2**63 - 1],
+    "mood": ["good", 3, "bad", ""],
+    "label.remark": ["x", "y"],
+    "label_fingerprint": [fingerprint_of(uploaded_label(second)) for second in (0, 1, 2)],
+}
+FIELDS |= {
+    "driver": FIELDS["event"],
+    "track": FIELDS["event"],
+    "event.text": FIELDS["event"],
+    "label.label_speed": FIELDS["label.label_direction"],
+    "label": ["auto"],
+    "car_setting.car": ["patate"],
+}
+PATTERNS = ["*", "a*", "*b", "?", "[ab]+", ".*a", "x.y"]
+
+
+def any_clause(choose):
+    """A field, and some question about it."""
+    name = choose.choice(list(FIELDS))
+    value, other = choose.choices(FIELDS[name], k=2)
+    question = choose.choice(
+        [
+            {"type": "term", "value": value},
+            {"type": "terms", "value": [value, other]},
+            {"type": "terms", "value": []},
+            {"type": "match", "query": value},
+            {"type": "match_phrase", "query": value},
+            {"type": "range", choose.choice(["gte", "gt"]): value},
+            {"type": "range", choose.choice(["lte", "lt"]): value},
+            {"type": "range", "gte": value, "lt": other},
+            {"type": "prefix", "value": value},
+            {"type": "term", "value": value, "case_insensitive": True},
+            {"type": "wildcard", "value": choose.choice(PATTERNS)},
+            {"type": "regexp", "value": choose.choice(PATTERNS)},
+            {"type": "exists"},
+            {"type": "match_all"},
+            {"type": "ids", "values": FIELDS["label_fingerprint"][:2]},
+        ]
+    )
+    return name, question | {"bool": choose.choice(["must", "filter", "should", "must_not"])}
 
 
 @pytest.mark.slow
-def test_narrowing_drops_no_match(index):
+@pytest.mark.parametrize("few", [1, 1000], ids=["by context", "one by one"])
+@pytest.mark.parametrize("make", [lambda file: None, as_first_layout], ids=["today's", "first"])
+def test_sql_drops_no_match_and_adds_none(index, file, make, few, monkeypatch):
     """Whatever is asked, the index finds what the matcher alone finds."""
+    monkeypatch.setattr(query_plan, "_FEW", few)
     choose = random.Random(7)
-    texts = ["", "a", "ab", "é", "\ud7ff", "\U0010ffff", "10", "9", "x\x00y", "a" * 300]
-    days = ["2020-12-31", "2020-12-31T15:45:56Z", "1975", "2200", "2021-01", "20210101"]
-    numbers = [0, 1, 2.5, "2", -1, 10**18, "1e30", "-1e30", 2**63 - 1]
-    values = {
-        "event": texts,
-        "driver": texts,
-        "track": texts,
-        "img_id": ["20201231T15", uploaded_label(3)["img_id"], "", "z"],
-        "label.created_by": ["auto", "Zoé", "a"],
-        "timestamp": days,
-        "label.label_direction": numbers,
-        "label.label_speed": numbers,
-    }
     documents = [
         uploaded_label(
             second,
-            event=choose.choice(texts),
-            driver=choose.choice(texts),
+            event=choose.choice(FIELDS["event"]),
+            driver=choose.choice(FIELDS["event"]),
             timestamp=choose.choice(["2020-12-31T15:45:56Z", "1600-01-01T00:00:00Z", "9999-12-31"]),
+            **choose.choice([{}, {"mood": choose.choice([*FIELDS["mood"], None, ["good", 3]])}]),
             annotation={
                 "label_direction": choose.randrange(3),
                 "created_by": choose.choice(["a", "Zoé"]),
+                **choose.choice([{}, {"remark": choose.choice(["x", "y"])}]),
             },
         )
         for second in range(60)
     ]
     assert len(index.create(documents).created) == 60
-    for _ in range(500):
-        field = choose.choice(list(values))
-        value, other = choose.choices(values[field], k=2)
-        clause = choose.choice(
-            [
-                {"type": "term", "value": value},
-                {"type": "terms", "value": [value, other]},
-                {"type": "match", "query": value},
-                {"type": "range", choose.choice(["gte", "gt"]): value},
-                {"type": "range", choose.choice(["lte", "lt"]): value},
-                {"type": "range", "gte": value, "lt": other},
-            ]
-            + [{"type": "prefix", "value": value}] * (values[field] is texts)
-        )
-        occurs = choose.choice(["must", "filter", "should", "must_not"])
-        query = parse_search_query({field: clause | {"bool": occurs}})
-        wanted = fingerprints_of(filter(compile_query(query), documents))
-        assert fingerprints_of(map(json.loads, index.search(query))) == wanted, clause
+    make(file)
+    seen = 0
+    for _ in range(600):
+        data = {}
+        for name, clause in (any_clause(choose) for _ in range(choose.choice([1, 1, 2, 3]))):
+            data.setdefault(name, []).append(clause)
+        query = parse_search_query(data)
+        try:
+            matches = compile_query(query)
+        except InputError:
+            continue
+        wanted = [fingerprint_of(one) for one in sorted(filter(matches, documents), key=in_order)]
+        assert [fingerprint_of(json.loads(one)) for one in index.search(query)] == wanted, data
+        assert index.count(query) == len(wanted), data
+        seen += 0 < len(wanted) < 60
+    assert seen > 100
+
+
+def in_order(label):
+    return label["img_id"]  # one label a picture
+
+
+def test_an_earlier_unicode_form_is_found_by_index(index, file):
+    """Text of labels from before it was stored in NFC; a Kelvin sign is a K in NFC."""
+    index.create([uploaded_label(0, event="e\u0301cole"), uploaded_label(1, event="\u212a 1")])
+    for event in ("école", "K 1"):
+        for clause in ({"type": "term", "value": event}, {"type": "prefix", "value": event[:2]}):
+            assert len(search(index, {"event": clause})) == 1
+
+
+def test_a_damaged_label_is_told_by_whatever_searches_it(index, file):
+    """Whether it was damaged before the file got contexts or after."""
+    index.create(SAMPLE)
+    as_first_layout(file)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE labels SET document = ? WHERE event = 'test'", (b"not JSON",))
+    index.create([uploaded_label(100)])
+    assert len(search(index, {"timestamp": {"type": "range", "lt": "2021"}})) == 5
+    for data in ({"driver": "Ada"}, {"mood": {"type": "exists"}}, {"event": "test"}):
+        with pytest.raises(DatabaseError, match="damaged"):
+            search(index, data)
 
 
 def test_very_many_spans_are_left_to_the_matcher(index):
@@ -267,8 +480,9 @@ def test_an_empty_file_is_no_database(index, file):
 
 def test_a_file_of_a_later_toolkit_is_read_and_left_alone(index, file):
     index.create([uploaded_label()])
-    with closing(sqlite3.connect(file)) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("PRAGMA user_version = 99")
+        connection.execute("UPDATE layout SET oldest_writer = 99")
     assert search(index) == [uploaded_label()]
     assert index.find(["f"]) == {}
     for change in (
@@ -276,7 +490,7 @@ def test_a_file_of_a_later_toolkit_is_read_and_left_alone(index, file):
         lambda: index.add_tombstones([tombstone(uploaded_label())]),
         lambda: index.remove([uploaded_label()["label_fingerprint"]]),
     ):
-        with pytest.raises(DatabaseError, match=r"version 99\b.*\b1: .*update"):
+        with pytest.raises(DatabaseError, match=r"version 99\b.*\b2: .*update"):
             change()
     assert search(index) == [uploaded_label()]
 
@@ -287,7 +501,7 @@ def test_a_file_of_a_later_toolkit_with_other_columns_is_refused(index, file):
         connection.execute("ALTER TABLE labels RENAME COLUMN event TO occasion")
         connection.execute("PRAGMA user_version = 99")
     for ask in asked(index):
-        with pytest.raises(DatabaseError, match=r"version 99\b.*\b1: .*update"):
+        with pytest.raises(DatabaseError, match=r"version 99\b.*\b2: .*update"):
             ask()
 
 

@@ -6,20 +6,23 @@ import shutil
 import signal
 import sqlite3
 from contextlib import closing
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
 from common import migrations
 from common.errors import DatabaseError, InputError
 from common.migrations import Migration
-from get_data.database.local import label_index
+from get_data.database.local import documents, label_index
+from get_data.database.local import layout as index_layout
 from get_data.database.local.label_index import SqliteIndex
 from get_data.labelizer import work_database, work_file
 from get_data.labelizer.workspace import Workspace
 from get_data.labels import label_file
 from tests.helpers.index_labels import fingerprint_of, search, uploaded_label
 from tests.labelizer.helpers import make_operation, read_folder, save_operations
-from tests.test_layouts import assert_holds, assert_same_work
+from tests.test_layouts import assert_finds, assert_holds, assert_same_work
 
 
 def add_column(database):
@@ -48,7 +51,13 @@ def add_to_entry(database):
     database.execute("UPDATE entry SET brightness = direction / 2.0 - 1")
 
 
-LATER = [Migration(2, add_column), Migration(3, rewrite, is_additive=False)]
+OURS = tuple(index_layout.MIGRATIONS)
+NEWEST = migrations.latest(index_layout.BASE_VERSION, OURS)
+LATER = [
+    *OURS,
+    Migration(NEWEST + 1, add_column),
+    Migration(NEWEST + 2, rewrite, is_additive=False),
+]
 WORK = tuple(work_database.MIGRATIONS)
 NEXT_WORK = migrations.latest(work_database.BASE_VERSION, WORK) + 1
 LATER_WORK = [*WORK, Migration(NEXT_WORK, add_to_entry)]
@@ -56,7 +65,7 @@ LATER_WORK = [*WORK, Migration(NEXT_WORK, add_to_entry)]
 
 @pytest.fixture
 def file(layout):
-    return layout / "database" / label_index.FILE_NAME
+    return layout / "database" / documents.FILE_NAME
 
 
 def version_of(file):
@@ -65,23 +74,23 @@ def version_of(file):
 
 
 def test_versions_follow_each_other():
-    assert migrations.latest(1, LATER) == 3
+    assert migrations.latest(1, LATER) == NEWEST + 2
     assert migrations.latest(1, []) == 1
     for wrong in ([Migration(3, add_column)], LATER[::-1], [*LATER, LATER[0]]):
         with pytest.raises(ValueError, match="follow"):
             migrations.latest(1, wrong)
-    for module in (label_index, work_database):
+    for module in (index_layout, work_database):
         migrations.latest(module.BASE_VERSION, module.MIGRATIONS)
 
 
 def test_an_index_is_migrated_by_the_first_write(layout, expected, file, monkeypatch):
     before = version_of(file)
-    monkeypatch.setattr(label_index, "MIGRATIONS", LATER)
+    monkeypatch.setattr(index_layout, "MIGRATIONS", LATER)
     index = SqliteIndex(file.parent)
     assert_holds(index, expected)
     assert version_of(file) == before
     assert index.create([uploaded_label()]).created == {fingerprint_of(uploaded_label())}
-    assert version_of(file) == 3
+    assert version_of(file) == NEWEST + 2
     assert_holds(index, expected, more=[uploaded_label()])
     with closing(sqlite3.connect(file)) as database:
         filled = database.execute("SELECT count(*) FROM labels WHERE weather = 1").fetchone()
@@ -89,10 +98,10 @@ def test_an_index_is_migrated_by_the_first_write(layout, expected, file, monkeyp
 
 
 def test_an_index_made_anew_has_the_newest_layout(tmp_path, monkeypatch):
-    monkeypatch.setattr(label_index, "MIGRATIONS", LATER)
+    monkeypatch.setattr(index_layout, "MIGRATIONS", LATER)
     index = SqliteIndex(tmp_path)
     index.create([uploaded_label()])
-    assert version_of(tmp_path / label_index.FILE_NAME) == 3
+    assert version_of(tmp_path / documents.FILE_NAME) == NEWEST + 2
     assert search(index) == [uploaded_label()]
 
 
@@ -100,7 +109,7 @@ def test_who_may_only_read_needs_no_migration(layout, expected, file, monkeypatc
     with closing(sqlite3.connect(file)) as database:  # no log of a killed writer
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     content = file.read_bytes()
-    monkeypatch.setattr(label_index, "MIGRATIONS", LATER)
+    monkeypatch.setattr(index_layout, "MIGRATIONS", LATER)
     monkeypatch.setattr(os, "access", lambda *_arguments, **_options: False)
     assert_holds(SqliteIndex(file.parent), expected)
     assert file.read_bytes() == content
@@ -110,18 +119,18 @@ def test_a_later_layout_is_read_and_written_if_that_is_additive(
     layout, expected, file, monkeypatch
 ):
     index = SqliteIndex(file.parent)
-    monkeypatch.setattr(label_index, "MIGRATIONS", LATER[:1])
+    monkeypatch.setattr(index_layout, "MIGRATIONS", LATER[:-1])
     index.add_tombstones([])
-    monkeypatch.setattr(label_index, "MIGRATIONS", ())
-    assert version_of(file) == 2
+    monkeypatch.setattr(index_layout, "MIGRATIONS", OURS)
+    assert version_of(file) == NEWEST + 1
     index.create([uploaded_label()])
     assert_holds(index, expected, more=[uploaded_label()])
-    monkeypatch.setattr(label_index, "MIGRATIONS", LATER)
+    monkeypatch.setattr(index_layout, "MIGRATIONS", LATER)
     index.remove([fingerprint_of(uploaded_label())])
-    monkeypatch.setattr(label_index, "MIGRATIONS", ())
-    assert version_of(file) == 3
+    monkeypatch.setattr(index_layout, "MIGRATIONS", OURS)
+    assert version_of(file) == NEWEST + 2
     assert_holds(index, expected)
-    with pytest.raises(DatabaseError, match=r"version 3.* update"):
+    with pytest.raises(DatabaseError, match=rf"version {NEWEST + 2}.* update"):
         index.create([uploaded_label()])
     assert_holds(index, expected)
 
@@ -165,17 +174,52 @@ def test_a_migration_killed_at_any_statement_is_whole_or_not_at_all(
     while was_killed:
         copy = shutil.copytree(file.parent, tmp_path / f"killed {statements}")
         was_killed = migrate_killed(copy / file.name, statements, LATER)
-        assert version_of(copy / file.name) == (1 if was_killed else 3), statements
+        assert version_of(copy / file.name) == (1 if was_killed else NEWEST + 2), statements
         if was_killed:
             assert_holds(SqliteIndex(copy), expected)
         with monkeypatch.context() as later:
-            later.setattr(label_index, "MIGRATIONS", LATER)
+            later.setattr(index_layout, "MIGRATIONS", LATER)
             index = SqliteIndex(copy)
             index.create([uploaded_label()])
             assert_holds(index, expected, more=[uploaded_label()])
         shutil.rmtree(copy)
         statements += 7 if statements > 20 else 1
     assert statements > 20
+
+
+def update_slowly(folder, statements):
+    index_layout._BATCH_SIZE = 7
+    Killed.left = statements
+    label_index.sqlite3 = SimpleNamespace(
+        **{**vars(sqlite3), "connect": partial(sqlite3.connect, factory=Killed)}
+    )
+    SqliteIndex(folder).update(dry_run=False)
+
+
+@pytest.mark.slow
+def test_an_index_that_is_killed_while_it_gets_its_contexts_stays_whole(
+    layout, expected, file, tmp_path
+):
+    """They are filled some labels at a time; what is done stays done, what is not is done later."""
+    statements, was_killed, filled = 0, True, set()
+    while was_killed:
+        copy = shutil.copytree(file.parent, tmp_path / f"killed {statements}")
+        process = PROCESSES.Process(target=update_slowly, args=(copy, statements))
+        process.start()
+        process.join()
+        was_killed = process.exitcode == -signal.SIGKILL
+        assert was_killed or process.exitcode == 0
+        index = SqliteIndex(copy)
+        assert_holds(index, expected)
+        assert_finds(index, expected)
+        if version_of(copy / file.name) == NEWEST:
+            with closing(sqlite3.connect(copy / file.name)) as database:
+                filled |= set(database.execute("SELECT count(context) FROM labels"))
+        index.create([uploaded_label()])
+        assert_holds(index, expected, more=[uploaded_label()])
+        shutil.rmtree(copy)
+        statements += 3
+    assert len(filled) > 2  # it was killed in between, too
 
 
 def test_a_work_file_is_migrated_and_continued(layout, expected, monkeypatch):
@@ -241,9 +285,9 @@ def test_a_step_that_fails_changes_nothing(layout, expected, file, monkeypatch):
         rewrite(database)
         database.execute("SELECT nonsense")
 
-    monkeypatch.setattr(label_index, "MIGRATIONS", [LATER[0], Migration(3, fail)])
+    monkeypatch.setattr(index_layout, "MIGRATIONS", [*LATER[:-1], Migration(NEWEST + 2, fail)])
     with pytest.raises(DatabaseError):
         SqliteIndex(file.parent).create([uploaded_label()])
-    monkeypatch.setattr(label_index, "MIGRATIONS", ())
+    monkeypatch.setattr(index_layout, "MIGRATIONS", OURS)
     assert version_of(file) == 1
     assert_holds(SqliteIndex(file.parent), expected)

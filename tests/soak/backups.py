@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import path
-from get_data.database.local.label_index import FILE_NAME
+from get_data.database.local.documents import FILE_NAME
 from get_data.labels import edits, label_file
 from tests.conftest import START
 from tests.soak.full_disk import (

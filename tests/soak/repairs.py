@@ -8,7 +8,7 @@ from random import Random
 
 import path
 from get_data.database.delete import OLD_BACKUP_S
-from get_data.database.local.label_index import FILE_NAME
+from get_data.database.local.documents import FILE_NAME
 from tests.soak.backups import check_consistent
 from tests.soak.scripts import UPLOAD, run, start
 from tests.soak.trials import Outcome, Property

@@ -14,7 +14,8 @@ import msgspec
 import path
 from common.atomic_files import TEMPORARY_SUFFIX
 from get_data.database.interfaces import picture_key
-from get_data.database.local.label_index import FILE_NAME, SqliteIndex
+from get_data.database.local.documents import FILE_NAME
+from get_data.database.local.label_index import SqliteIndex
 from get_data.database.local.picture_store import LOCAL, LocalPictureStore
 from get_data.labels import edits, ids
 from get_data.labels.schema import Document

@@ -29,7 +29,7 @@ from get_data.database.interfaces import (
     Tombstone,
     is_set_path,
 )
-from get_data.database.local import label_index
+from get_data.database.local import documents
 from get_data.database.local.picture_store import INCOMING, LocalPictureStore
 from get_data.labels import label_file
 from get_data.labels.schema import PictureReference
@@ -38,7 +38,7 @@ NAME = "backup.json"
 FORMAT = 1
 
 _OTHER_COPY = "take another copy of the backup"
-_OTHERS = {label_index.FILE_NAME: "a database", label_file.NAME: "a recording or a fetched set"}
+_OTHERS = {documents.FILE_NAME: "a database", label_file.NAME: "a recording or a fetched set"}
 
 
 class Part(Struct, frozen=True, kw_only=True):

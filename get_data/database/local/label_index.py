@@ -1,22 +1,22 @@
 """A label index on one machine: an SQLite file.
 
-SQL narrows a search by the fields that have a column; Python then decides on each document
+`query_plan` says what SQLite decides of a search; what is left, Python decides on each document
 (`matching`), so that both kinds of database give the same answers. Each call has its own connection
 and transaction, so calls from other threads and programs do not interfere.
 """
 
+import json
 import os
 import sqlite3
-import unicodedata
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import msgspec
 
-from common import links, migrations, times
+from common import links, migrations
 from common.atomic_files import (
     remove_stale_files,
     rename_exclusive,
@@ -26,7 +26,6 @@ from common.atomic_files import (
 )
 from common.batching import batches
 from common.errors import DatabaseError, InputError
-from common.migrations import Migration
 from get_data.database.interfaces import (
     CreateResult,
     LabelReference,
@@ -34,88 +33,38 @@ from get_data.database.interfaces import (
     ReplaceResult,
     StoredLabel,
     Tombstone,
-    encode_document,
 )
+from get_data.database.local import contexts, layout, query_plan
+from get_data.database.local.documents import FILE_NAME, RESTORE, SIDE_FILES, decode_and_apply
+from get_data.database.local.query_plan import Plan
 from get_data.database.search import matching, summaries
-from get_data.database.search.fields import Matcher
-from get_data.database.search.matching import Span
 from get_data.database.search.search_query import SearchQuery
 from get_data.database.search.summaries import Summary
-from get_data.labels import custom_fields, validation
+from get_data.labels import custom_fields
 from get_data.labels.ids import sha256
+from get_data.labels.label_reader import LabelReader
 from get_data.labels.schema import Document
 from get_data.labels.unicode_forms import to_nfc
-
-Result = TypeVar("Result")
-
-FILE_NAME = "index.sqlite"
-BASE_VERSION = 1  # the layout of _SCHEMA
-MIGRATIONS: Sequence[Migration] = ()  # a new field of a label needs none
-SIDE_FILES = (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")  # its latest changes, and its readers
-RESTORE = (
-    f"move it away together with {' and '.join(SIDE_FILES)} and restore a backup with back_up.py "
-    'DIR --restore, or a copy of it; without one see docs/troubleshooting.md, "Uploading"'
-)
 
 _FROZEN = "mode=ro&immutable=1"
 _SHARED = "mode=ro&readonly_shm=1"
 _LOCK_TIMEOUT_S = 30  # for another program's transaction
 _MAX_VALUES = 10_000  # per statement; SQLite allows 32,766
-_MAX_SPANS = 100  # each of them becomes a condition
-_MAX_CONDITIONS = 100  # SQLite allows a nesting of 1,000
+_FETCHED = 500  # labels that one statement fetches
+_WRITER_CACHE_KB = 16_000
 
-# Fields whose columns narrow a search; all others are only in the document, so that a new field
-# needs no other layout. An index on those with few distinct values would do harm:
-# without statistics SQLite would prefer it to a better one.
-_COLUMNS: Mapping[str, str] = {
-    "label_fingerprint": "fingerprint",
-    "img_id": "img_id",
-    "timestamp": "timestamp",
-    "event": "event",
-    "track": "track",
-    "driver": "driver",
-    "label.created_by": "created_by",
-    "label.label_direction": "label_direction",
-    "label.label_speed": "label_speed",
-}
-_NARROWING_COLUMNS = frozenset(_COLUMNS.values())
-_TEXT_COLUMNS = frozenset({"event", "track", "driver", "created_by"})
-_VALUES: Mapping[str, Callable[[Document], list[Any]]] = {
-    column: matching.indexed_values(path) for path, column in _COLUMNS.items()
-}
 _TOMBSTONE_COLUMNS = "fingerprint, img_id, s3_key, why, by_whom, at"
-_SORT_ORDER = "img_id, created DESC, fingerprint"
-_SCHEMA = f"""
-    CREATE TABLE labels (
-        id INTEGER PRIMARY KEY,
-        fingerprint TEXT NOT NULL UNIQUE,
-        img_id TEXT NOT NULL,
-        created TEXT NOT NULL,
-        s3_key TEXT NOT NULL,
-        picture_sha256 TEXT NOT NULL,
-        timestamp INTEGER,
-        event TEXT,
-        track TEXT,
-        driver TEXT,
-        created_by TEXT,
-        label_direction INTEGER,
-        label_speed INTEGER,
-        document BLOB NOT NULL
-    );
-    CREATE INDEX labels_in_order ON labels ({_SORT_ORDER});
-    CREATE INDEX labels_by_s3_key ON labels (s3_key);
-    CREATE INDEX labels_by_timestamp ON labels (timestamp);
-    CREATE INDEX labels_by_event ON labels (event, img_id);
-    CREATE TABLE gone (
-        fingerprint TEXT PRIMARY KEY,
-        img_id TEXT NOT NULL,
-        s3_key TEXT NOT NULL,
-        why TEXT NOT NULL,
-        by_whom TEXT NOT NULL,
-        at TEXT NOT NULL
-    ) WITHOUT ROWID;
-    PRAGMA user_version = {BASE_VERSION};
-"""
+
+
+_INSERT = (
+    f"INSERT INTO labels ({', '.join(layout.ROW)}, context)"
+    f" VALUES ({', '.join('?' * len(layout.ROW))}, ?) ON CONFLICT (fingerprint) DO NOTHING"
+)
+_UPDATE = (
+    f"UPDATE labels SET {', '.join(f'{name} = ?' for name in layout.ROW)}, context = ?"
+    " WHERE fingerprint = ?"
+)
+_SET_CONTEXT = "UPDATE labels SET context = ? WHERE fingerprint = ?"
 
 
 class SqliteIndex:
@@ -143,7 +92,7 @@ class SqliteIndex:
         """Return the labels that exist with their versions, by fingerprint."""
         with self._connected() as connection:
             return {
-                fingerprint: StoredLabel(_decode_and_apply(document, dict), sha256(document))
+                fingerprint: StoredLabel(decode_and_apply(document, dict), sha256(document))
                 for fingerprint, document in _documents(connection, fingerprints)
             }
 
@@ -207,24 +156,37 @@ class SqliteIndex:
     def create(self, documents: Sequence[Document]) -> CreateResult:
         """Create the labels that do not exist; leave existing ones unchanged."""
         result = CreateResult()
-        rows: list[dict[str, Any]] = []
+        reader = LabelReader()
+        rows: dict[str, tuple[Any, ...]] = {}
+        labels: list[Document] = []
         for document in documents:
             try:
-                rows.append(_row(document))
+                row = layout.row_of(document, reader)
             except (InputError, ValueError, TypeError) as error:
                 result.rejected[str(document.get("label_fingerprint"))] = str(error)
+                continue
+            if row[0] not in rows:
+                rows[row[0]] = row
+                labels.append(document)
         if not rows:
             return result
-        columns = list(rows[0])
-        statement = (
-            f"INSERT INTO labels ({', '.join(columns)}) VALUES (:{', :'.join(columns)})"
-            " ON CONFLICT (fingerprint) DO NOTHING"
-        )
         # one transaction: after a kill all labels of the call exist, or none
         with self._connected(writing=True) as connection:
-            for row in rows:
-                is_new = connection.execute(statement, row).rowcount == 1
-                (result.created if is_new else result.existing).add(row["fingerprint"])
+            numbers = contexts.store(connection, labels)
+            (last,) = connection.execute("SELECT max(id) FROM labels").fetchone()
+            added = connection.executemany(
+                _INSERT,
+                [(*row, number) for row, number in zip(rows.values(), numbers, strict=True)],
+            )
+            if added.rowcount == len(rows):
+                result.created.update(rows)
+            else:
+                new = connection.execute(
+                    "SELECT fingerprint FROM labels WHERE id > ?", (last or 0,)
+                )
+                result.created.update(name for (name,) in new)
+                result.existing.update(rows.keys() - result.created)
+                contexts.remove_unused(connection, set(numbers))
         return result
 
     def add_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
@@ -238,34 +200,49 @@ class SqliteIndex:
 
     def remove_tombstones(self, fingerprints: Collection[str]) -> None:
         """Remove the tombstones of these labels, if any, so that they can be uploaded again."""
-        self._delete("gone", fingerprints)
+        if self._path.exists():
+            with self._connected(writing=True) as connection:
+                statement = "DELETE FROM gone WHERE fingerprint IN ({}) RETURNING fingerprint"
+                list(_rows(connection, statement, fingerprints))
 
     def remove(self, fingerprints: Collection[str]) -> set[str]:
         """Remove the labels and return the fingerprints of those that existed."""
-        return self._delete("labels", fingerprints)
+        if not self._path.exists():
+            return set()
+        with self._connected(writing=True) as connection:
+            return _remove(connection, fingerprints)
 
     def replace(self, replacements: Sequence[Replacement]) -> ReplaceResult:
         """Replace labels that are still as they were read; never create one."""
         result = ReplaceResult()
-        rows: dict[str, dict[str, Any]] = {}
+        reader = LabelReader()
+        rows: dict[str, tuple[Any, ...]] = {}
+        labels: dict[str, Document] = {}
         versions: dict[str, str] = {}
         for replacement in replacements:
             fingerprint = str(replacement.document.get("label_fingerprint"))
             versions.setdefault(fingerprint, replacement.version)
             try:
-                rows.setdefault(fingerprint, _row(replacement.document))
+                rows.setdefault(fingerprint, layout.row_of(replacement.document, reader))
+                labels.setdefault(fingerprint, replacement.document)
             except (InputError, ValueError, TypeError) as error:
                 result.rejected[fingerprint] = str(error)
         if not rows or not self._path.exists():
             result.changed.update(rows)
             return result
-        changed = (name for name in next(iter(rows.values())) if name != "fingerprint")
-        assignments = ", ".join(f"{name} = :{name}" for name in changed)
-        statement = f"UPDATE labels SET {assignments} WHERE fingerprint = :fingerprint"
         # D15: compared and replaced in one transaction, and never created
         with self._connected(writing=True) as connection:
             result.replaced |= _unchanged(connection, {name: versions[name] for name in rows})
-            connection.executemany(statement, [rows[name] for name in sorted(result.replaced)])
+            names = sorted(result.replaced)
+            earlier = _contexts(connection, names)
+            numbers = contexts.store(connection, [labels[name] for name in names])
+            connection.executemany(
+                _UPDATE,
+                [(*rows[name], number, name) for name, number in zip(names, numbers, strict=True)],
+            )
+            # a change of the document alone has taken the context away
+            connection.executemany(_SET_CONTEXT, zip(numbers, names, strict=True))
+            contexts.remove_unused(connection, earlier - set(numbers))
         result.changed.update(rows.keys() - result.replaced)
         return result
 
@@ -275,11 +252,7 @@ class SqliteIndex:
             return set()
         with self._connected(writing=True) as connection:
             present = {name for name, _ in _documents(connection, versions)}
-            unchanged = _unchanged(connection, versions)
-            connection.executemany(
-                "DELETE FROM labels WHERE fingerprint = ?", [(name,) for name in sorted(unchanged)]
-            )
-        return present - unchanged
+            return present - _remove(connection, _unchanged(connection, versions))
 
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         """Return the fingerprints of the labels that name each picture key."""
@@ -296,9 +269,8 @@ class SqliteIndex:
         Raises:
             InputError: this index does not support the query.
         """
-        matches = _compile(query)
-        _where_clause(query)
-        return self._select(query, matches)
+        matching.compile_query(query)
+        return self._select(query)
 
     def summarize(self, query: SearchQuery) -> Summary:
         """Return the numbers of the labels that match, by drive.
@@ -306,53 +278,49 @@ class SqliteIndex:
         Raises:
             InputError: this index does not support the query.
         """
-        matches = _compile(query)
+        matching.compile_query(query)
         with self._connected() as connection:
-            condition, values = _where_clause(query, _columns(connection))
-            statement = f"SELECT document FROM labels WHERE {condition}"
-            documents = (document for (document,) in connection.execute(statement, values))
+            plan = _plan(connection, query)
+            statement, values = plan.statement("document", order="")
+            found = (document for (document,) in connection.execute(statement, values))
             try:
-                return summaries.summarize(filter(matches, documents))
+                return summaries.summarize(filter(_predicate(plan), found))
             except msgspec.DecodeError as error:
                 raise DatabaseError(f"the label index is damaged ({error}); {RESTORE}") from error
 
     def count(self, query: SearchQuery) -> int:
         """Return the number of matching labels."""
-        if not matching.matches_everything(query):
-            return sum(1 for _ in self.search(query))
+        matching.compile_query(query)
         with self._connected() as connection:
-            return int(connection.execute("SELECT count(*) FROM labels").fetchone()[0])
+            plan = _plan(connection, query)
+            if plan.matches:
+                return sum(1 for _ in _matches(connection, plan))
+            statement, values = plan.statement("count(*)", order="")
+            return int(connection.execute(statement, values).fetchone()[0])
+
+    def has_matches(self, query: SearchQuery) -> bool:
+        """Return whether any label matches."""
+        with closing(self.search(query)) as found:
+            return next(found, None) is not None
 
     def custom_fields(self) -> set[str]:
         """Return the dotted names of the fields that labels have beyond the declared ones."""
         names: set[str] = set()
         with self._connected() as connection:
-            for (document,) in connection.execute("SELECT document FROM labels"):
-                names.update(_decode_and_apply(document, custom_fields.custom_values))
-        return names
+            if layout.lacks_contexts(connection):
+                for (document,) in connection.execute("SELECT document FROM labels"):
+                    names.update(decode_and_apply(document, custom_fields.custom_values))
+                return names
+            for _, context in contexts.read_all(connection):
+                names.update(custom_fields.custom_values(context))
+            return names | contexts.read_varying(connection).custom_paths()
 
     def close(self) -> None:
         """Do nothing: no connection is open between two calls."""
 
-    def _select(
-        self, query: SearchQuery, matches: Callable[[bytes], bool]
-    ) -> Generator[bytes, None, None]:
+    def _select(self, query: SearchQuery) -> Generator[bytes, None, None]:
         with self._connected() as connection:
-            condition, values = _where_clause(query, _columns(connection))
-            # fetch the documents one by one: SQLite then has only numbers to sort
-            ids = f"SELECT id FROM labels WHERE {condition} ORDER BY {_SORT_ORDER}"
-            for row in connection.execute(ids, values):
-                selected = connection.execute("SELECT document FROM labels WHERE id = ?", row)
-                document: bytes = selected.fetchone()[0]
-                if matches(document):
-                    yield document
-
-    def _delete(self, table: str, fingerprints: Collection[str]) -> set[str]:
-        if not self._path.exists():
-            return set()
-        with self._connected(writing=True) as connection:
-            statement = f"DELETE FROM {table} WHERE fingerprint IN ({{}}) RETURNING fingerprint"
-            return {fingerprint for (fingerprint,) in _rows(connection, statement, fingerprints)}
+            yield from _matches(connection, _plan(connection, query))
 
     @contextmanager
     def _connected(self, *, writing: bool = False) -> Iterator[sqlite3.Connection]:
@@ -369,12 +337,14 @@ class SqliteIndex:
                 modified_ns = self._modified_ns() if is_frozen else 0
             with closing(_connect(f"{self._path.as_uri()}?{mode}" if exists else "")) as connection:
                 if not exists:
-                    _create_tables(connection)
+                    layout.create_tables(connection)
                 self._check_version(connection, writing=writing)
                 # D3, D4: a commit is durable before the caller's next step relies on it
                 connection.execute("PRAGMA synchronous = FULL")
                 if writing:
-                    migrations.migrate(connection, MIGRATIONS)
+                    # a batch of labels changes pages all over the index of the fingerprints
+                    connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
+                    _update_layout(connection)
                 # a writer locks at once: a read lock that is upgraded later can fail half-way
                 connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
                 yield connection
@@ -468,14 +438,14 @@ class SqliteIndex:
             DatabaseError: it cannot.
         """
         version = migrations.version_of(connection)
-        if version < BASE_VERSION:  # as that of an empty file
+        if version < layout.BASE_VERSION:  # as that of an empty file
             raise DatabaseError(
                 f"{self._path} has schema version {version}, so it is not a label index: {RESTORE}"
             )
-        known = migrations.latest(BASE_VERSION, MIGRATIONS)
+        known = migrations.latest(layout.BASE_VERSION, layout.MIGRATIONS)
         if version <= known:
             return
-        is_readable = {*_NARROWING_COLUMNS, "created", "s3_key", "document"} <= _columns(connection)
+        is_readable = layout.columns(connection) >= layout.READ_COLUMNS
         if not is_readable or (writing and migrations.oldest_writer(connection) > known):
             action = "be written" if is_readable else "be read"
             raise DatabaseError(
@@ -492,7 +462,7 @@ class SqliteIndex:
         if not dry_run:
             with self._connected(writing=True):
                 pass
-        return [f"version {each.version}" for each in MIGRATIONS if each.version > version]
+        return [f"version {each.version}" for each in layout.MIGRATIONS if each.version > version]
 
     def _raise_translated(self, error: sqlite3.Error | OSError) -> NoReturn:
         folder = self._path.parent
@@ -530,16 +500,6 @@ def _connect(uri: str) -> sqlite3.Connection:
     return connection
 
 
-def _create_tables(connection: sqlite3.Connection) -> None:
-    connection.executescript(_SCHEMA)
-    migrations.migrate(connection, MIGRATIONS)
-
-
-def _columns(connection: sqlite3.Connection) -> frozenset[str]:
-    """Return the columns that the labels have in this file's layout."""
-    return frozenset(row[1] for row in connection.execute("PRAGMA table_info(labels)"))
-
-
 def _error_name(error: Exception) -> str:
     """Return the name of an SQLite error, "" for other errors."""
     return str(getattr(error, "sqlite_errorname", ""))
@@ -556,28 +516,10 @@ def _empty_file() -> bytes:
     a file that the group may not write, regardless of the umask.
     """
     with closing(_connect("")) as connection:
-        _create_tables(connection)
+        layout.create_tables(connection)
         content = bytearray(connection.serialize())
     content[18:20] = b"\2\2"  # in WAL mode. Source: https://www.sqlite.org/fileformat2.html, 1.3.3
     return bytes(content)
-
-
-def _row(document: Document) -> dict[str, Any]:
-    """Return the columns of a label.
-
-    Raises:
-        InputError, ValueError, TypeError: it is not a valid label.
-    """
-    encoded = encode_document(document)
-    checked = validation.parse(document)
-    created = times.indexable_time(checked.label.created_on_date)
-    return {
-        **{column: next(iter(values(document)), None) for column, values in _VALUES.items()},
-        "created": times.format_time(created) if created else "",
-        "s3_key": checked.s3_key,
-        "picture_sha256": checked.picture_sha256 or "",
-        "document": encoded,
-    }
 
 
 def _rows(
@@ -612,70 +554,71 @@ def _grouped(pairs: Iterable[tuple[Any, ...]]) -> dict[str, set[str]]:
     return groups
 
 
-def _compile(query: SearchQuery) -> Callable[[bytes], bool]:
-    """Return a predicate that is true for encoded documents that match.
+def _contexts(connection: sqlite3.Connection, fingerprints: Iterable[str]) -> set[int]:
+    """Return the contexts of the labels that exist."""
+    statement = "SELECT context FROM labels WHERE fingerprint IN ({})"
+    return {number for (number,) in _rows(connection, statement, fingerprints)} - {None}
 
-    Raises:
-        InputError: this index does not support the query.
+
+def _remove(connection: sqlite3.Connection, fingerprints: Iterable[str]) -> set[str]:
+    """Remove labels, and return the fingerprints of those that existed."""
+    statement = "DELETE FROM labels WHERE fingerprint IN ({}) RETURNING fingerprint, context"
+    removed = dict(_rows(connection, statement, fingerprints))
+    contexts.remove_unused(connection, set(removed.values()) - {None})
+    return set(removed)
+
+
+def _update_layout(connection: sqlite3.Connection) -> None:
+    """Bring a file up to date: all tables at once, then the contexts, some labels at a time.
+
+    The file is valid after each of these transactions.
     """
-    matches: Matcher = matching.compile_query(query)
-    if matching.matches_everything(query):
+    migrations.migrate(connection, layout.MIGRATIONS)
+    while layout.lacks_contexts(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        layout.fill_contexts(connection)
+        connection.execute("COMMIT")
+
+
+def _plan(connection: sqlite3.Connection, query: SearchQuery) -> Plan:
+    is_filled = not layout.lacks_contexts(connection)
+    varying = contexts.read_varying(connection) if is_filled else None
+    return query_plan.make_plan(connection, query, varying)
+
+
+def _predicate(plan: Plan) -> Callable[[bytes], bool]:
+    """Return a predicate that is true for documents that match, of those that meet a plan."""
+    matches = plan.matches
+    if matches is None:
         return lambda document: True
-    return lambda document: _decode_and_apply(document, matches)
+    return lambda document: decode_and_apply(document, matches)
 
 
-_decode = msgspec.json.Decoder(Document).decode
+def _matches(connection: sqlite3.Connection, plan: Plan) -> Iterator[bytes]:
+    """Yield the documents that match, in their order; memory does not grow with their number."""
+    statement, values = plan.statement("document")
+    found = (
+        _in_sorted_order(connection, plan)
+        if _sorts(connection, statement, values)
+        else (document for (document,) in connection.execute(statement, values))
+    )
+    if plan.matches is None:
+        yield from found
+    else:
+        yield from filter(_predicate(plan), found)
 
 
-def _decode_and_apply(document: bytes, function: Callable[[Document], Result]) -> Result:
-    """Apply a function to a stored label.
-
-    Raises:
-        DatabaseError: the index is damaged.
-    """
-    try:
-        text = str(document, "utf-8")  # a damaged index may hold anything
-        is_nfc = text.isascii() or unicodedata.is_normalized("NFC", text)
-        return function(_decode(document) if is_nfc else to_nfc(_decode(document)))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DatabaseError(f"the label index is damaged ({error}); {RESTORE}") from error
+def _sorts(connection: sqlite3.Connection, statement: str, values: Sequence[Any]) -> bool:
+    """Return whether SQLite has to sort the rows of a statement, so all of them come at once."""
+    steps = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+    return any("TEMP B-TREE" in step for *_, step in steps)
 
 
-def _where_clause(
-    query: SearchQuery, columns: Collection[str] = _NARROWING_COLUMNS
-) -> tuple[str, list[Any]]:
-    """Return a condition on these columns that all matches meet, and its values."""
-    conditions: list[str] = ["1"]
-    values: list[Any] = []
-    for clause in query.clauses:
-        if len(conditions) > _MAX_CONDITIONS:
-            break
-        allowed = matching.allowed_spans(clause) if clause.occur in ("must", "filter") else None
-        if allowed is None or _COLUMNS.get(allowed[0]) not in columns:
-            continue
-        column, spans = _COLUMNS[allowed[0]], allowed[1]
-        points = [span.low for span in spans if span.is_point]
-        ranges = [span for span in spans if not span.is_point]
-        if column in _TEXT_COLUMNS and (ranges or not "".join(points).isascii()):
-            column = f"nfc({column})"  # earlier versions did not store text in NFC
-        if len(ranges) > _MAX_SPANS or len(values) + len(points) > _MAX_VALUES:
-            continue
-        alternatives = []
-        if points or not ranges:
-            alternatives.append(f"{column} IN ({','.join('?' * len(points))})")
-        values += points
-        for span in ranges:
-            comparison, bounds = _comparison(column, span)
-            alternatives.append(comparison)
-            values += bounds
-        conditions.append(f"({' OR '.join(alternatives)})")
-    return " AND ".join(conditions), values
-
-
-def _comparison(column: str, span: Span) -> tuple[str, list[Any]]:
-    sides = [
-        (f"{column} >{'=' if span.with_low else ''} ?", span.low),
-        (f"{column} <{'=' if span.with_high else ''} ?", span.high),
-    ]
-    bounded = [side for side in sides if side[1] is not None]
-    return " AND ".join(text for text, _ in bounded) or "1", [value for _, value in bounded]
+def _in_sorted_order(connection: sqlite3.Connection, plan: Plan) -> Iterator[bytes]:
+    """Yield the documents that meet a plan; SQLite sorts numbers, and then reads what they name."""
+    statement, values = plan.statement("id")
+    fetch = "SELECT labels.id, document FROM json_each(?) CROSS JOIN labels ON labels.id = value"
+    for batch in batches(connection.execute(statement, values), _FETCHED):
+        numbers = [number for (number,) in batch]
+        found: dict[int, bytes] = dict(connection.execute(fetch, (json.dumps(numbers),)).fetchall())
+        yield from map(found.__getitem__, numbers)

@@ -116,12 +116,16 @@ _ISO = re.compile(
     re.ASCII,
 )
 _LIKE_IMG_ID = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)-(\d\d)-(\d\d)-(\d{6}))?()", re.ASCII)
+_FULL_LENGTH = len("2020-12-31T15:45:55.123456Z")
 _A_TIME = 'a time such as "2020-12-31T15:45:55.123456Z", "2020-12" or an img_id'
 
 
 def _date_bounds(value: Any) -> tuple[int, int]:
     if not isinstance(value, str):
         raise InvalidValue(_A_TIME)
+    if len(value) == _FULL_LENGTH and value[19::7] == ".Z" and value[11:13] < "24":
+        # as this toolkit writes times, with all parts: in a fifth of the time
+        return _other_date_bounds(value)
     match = _ISO.fullmatch(value) or _LIKE_IMG_ID.fullmatch(value)
     if not match:
         return _other_date_bounds(value)
@@ -132,6 +136,14 @@ def _date_bounds(value: Any) -> tuple[int, int]:
     except (ValueError, OverflowError) as error:  # such as 30 February
         raise InvalidValue(_A_TIME) from error
     return first, last
+
+
+def indexed_date(text: str) -> int | None:
+    """Return a time as a date field indexes it, None for one that does not fit."""
+    try:
+        return _date_bounds(text)[0]
+    except InvalidValue:
+        return None
 
 
 def _other_date_bounds(value: str) -> tuple[int, int]:

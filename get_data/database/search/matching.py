@@ -102,11 +102,6 @@ def allowed_spans(clause: Clause) -> tuple[str, list[Span]] | None:
     return None if spans is None else (field.path, spans)
 
 
-def indexed_values(path: str) -> Callable[[Document], list[Any]]:
-    """Return a function that returns a document's indexed values of a field."""
-    return field_of(Clause(path, "exists")).values
-
-
 def _compile_clause(clause: Clause) -> Matcher:
     _check_arguments(clause)
     if clause.type == "match_all":
