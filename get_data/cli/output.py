@@ -11,6 +11,7 @@ from common.errors import Declined, InputError, WriteFailed
 from get_data.cli.exit_codes import DONE, SOME_ITEMS_FAILED
 
 _MAX_LINE = 1000
+_REDRAWN_S = 0.05  # a bar without a total
 
 _terminal_lock = threading.RLock()
 
@@ -105,7 +106,8 @@ def progress_bar(
     `total` is the number of items, or None if it is unknown.
 
     Items may come in bursts. The bar is therefore updated for every thousandth of them, not by
-    time, and shows the mean rate: otherwise it would freeze after a burst and predict hours.
+    time, and shows the mean rate: otherwise it would freeze after a burst and predict hours. Of an
+    unknown number it is updated twenty times a second: to draw it takes longer than a label.
     """
     if not shows_progress():
         return items
@@ -118,7 +120,7 @@ def progress_bar(
         items,
         total=total,
         miniters=max(1, (total or 0) // 1000),
-        mininterval=0,
+        mininterval=0 if total else _REDRAWN_S,
         smoothing=0,
         desc=description,
         unit=f" {unit}s",  # 12/40 [00:03<00:07, 4.00 pictures/s]
