@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -169,14 +169,13 @@ def search(db: Database, query: SearchQuery, request: Request) -> Iterator[Answe
     output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))
     with ExitStack() as opened:
         documents = opened.enter_context(closing(db.index.search(query)))
-        known_fields.check(query, db.index)
-        found: Iterable[bytes] = documents
+        first = list(islice(documents, 1))
+        known_fields.check(query, db.index, has_matches=bool(first))
+        found: Iterable[bytes] = chain(first, documents)
         if request.per_class:
             known_fields.check_field(request.per_class.field, db.index, "--per-class")
         if request.is_choice:
-            found = output.progress_bar(
-                documents, total=None, description="searching", unit="label"
-            )
+            found = output.progress_bar(found, total=None, description="searching", unit="label")
         answer = opened.enter_context(request_module.answer(found, request))
         for line in request_module.describe_shortage(answer.choice):
             output.print_message(f"warning: {line}")

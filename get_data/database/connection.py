@@ -8,6 +8,7 @@ from pathlib import Path
 
 import path
 from common.errors import DatabaseError, InputError
+from common.together import run_together
 from get_data.database.interfaces import LabelIndex, PictureStore
 
 # Each kind of database imports its libraries when it is opened: all together would double the
@@ -102,7 +103,8 @@ def open_database(
 
 @contextmanager
 def _local(*, new_index: bool) -> Iterator[Database]:
-    from get_data.database.local.label_index import SIDE_FILES, SqliteIndex
+    from get_data.database.local.documents import SIDE_FILES
+    from get_data.database.local.label_index import SqliteIndex
     from get_data.database.local.picture_store import LocalPictureStore
 
     folder = path.database_folder()
@@ -143,7 +145,15 @@ def _team(
     try:
         if create_bucket:
             bucket.create_bucket(pictures)
-        store.check(writing=writing)
+        # both are asked at once; what writing needs in the index is checked, and made, afterwards
+        run_together(
+            lambda: store.check(writing=writing),
+            lambda: (
+                index.missing_part(tombstones=not for_search)
+                if writing
+                else index.check(writing=False, allow_missing=True)
+            ),
+        )
         if not new_index:
             _check_not_lost(
                 index,
@@ -152,7 +162,8 @@ def _team(
                 f"a snapshot, or check {es_settings.INDEX}",
                 tombstones=not for_search,
             )
-        index.check(writing=writing, allow_missing=True)
+        if writing:
+            index.check(writing=True)
         notices = [notice for notice in (store.notice, index.notice) if notice]
         yield Database(f"{labels.name} and {pictures.name}", index, store, "; ".join(notices))
     finally:

@@ -303,6 +303,13 @@ class LabelIndex(Protocol):
     def count(self, query: SearchQuery) -> int:
         """Return the number of matching labels."""
 
+    def has_matches(self, query: SearchQuery) -> bool:
+        """Return whether any label matches.
+
+        Raises:
+            InputError: this index does not support the query.
+        """
+
     def custom_fields(self) -> set[str]:
         """Return the dotted names of the fields that labels have beyond the declared ones."""
 

@@ -1,7 +1,6 @@
 """Fields that a search may use: the declared ones, and those that some label has."""
 
 from collections.abc import Collection
-from contextlib import closing
 from difflib import get_close_matches
 
 from common.errors import InputError
@@ -10,19 +9,30 @@ from get_data.database.search.search_query import Clause, SearchQuery
 from get_data.labels.schema import CUSTOM, INDEX_TYPES, is_elasticsearch_field, resolve_field
 
 _TYPES_WITHOUT_FIELD = ("ids", "match_all")
+_WITH_VALUE = frozenset(
+    (
+        *("term", "terms", "match", "match_phrase", "range"),
+        *("exists", "prefix", "wildcard", "regexp"),
+    )
+)
 _MAX_NAMES = 3
 
 
-def check(query: SearchQuery, index: LabelIndex) -> None:
+def check(query: SearchQuery, index: LabelIndex, *, has_matches: bool = False) -> None:
     """Check that all fields of a query exist, since a mistyped one matches nothing.
 
-    In an index without labels any custom field may exist.
+    In an index without labels any custom field may exist. With `has_matches` the query is known to
+    match some label, which has the fields that it must have: these are not looked for.
 
     Raises:
         InputError: a field does not exist; the message names similar ones.
         DatabaseError: the index cannot be searched.
     """
-    paths = dict.fromkeys(clause.path for clause in query.clauses if _is_undeclared(clause))
+    paths = dict.fromkeys(
+        clause.path
+        for clause in query.clauses
+        if _is_undeclared(clause) and not (has_matches and _needs_value(clause))
+    )
     for path in paths:
         check_field(path, index, "the query")
 
@@ -38,15 +48,14 @@ def check_field(path: str, index: LabelIndex, where: str) -> None:
     """
     if not _is_undeclared(Clause(path, "exists")) or has_field(index, path):
         return
-    if index.count(SearchQuery()):
+    if index.has_matches(SearchQuery()):
         hint = similar_fields(index, path)
         raise InputError(f"{where}, {path}: no label has such a field{hint}")
 
 
 def has_field(index: LabelIndex, path: str) -> bool:
     """Return whether some label has the field."""
-    with closing(index.search(SearchQuery((Clause(path, "exists"),)))) as found:
-        return next(found, None) is not None
+    return index.has_matches(SearchQuery((Clause(path, "exists"),)))
 
 
 def similar_fields(index: LabelIndex, path: str) -> str:
@@ -68,6 +77,12 @@ def closest_names(path: str, names: Collection[str]) -> list[str]:
 
 def _last(path: str) -> str:
     return path.rpartition(".")[2]
+
+
+def _needs_value(clause: Clause) -> bool:
+    """Return whether only labels that have the field match the query of this clause."""
+    is_needed = clause.occur in ("must", "filter") and clause.type in _WITH_VALUE
+    return is_needed and "zero_terms_query" not in clause.arguments
 
 
 def _is_undeclared(clause: Clause) -> bool:

@@ -160,6 +160,9 @@ class MemoryIndex:
     def count(self, query: SearchQuery) -> int:
         return sum(1 for _ in self.search(query))
 
+    def has_matches(self, query: SearchQuery) -> bool:
+        return self.count(query) > 0
+
     def custom_fields(self) -> set[str]:
         return {
             path

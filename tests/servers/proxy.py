@@ -48,14 +48,53 @@ class _Fault:
         return self.seen % self.every == 0
 
 
+class Gate:
+    """Holds requests back until they are let through together.
+
+    Requests that wait together are one round trip, however long each takes: so round trips that
+    follow each other are counted without a clock. Several proxies may share a gate.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[str, Callable[[], None]]] = []
+        self._is_open = False
+        self._changed = threading.Condition()
+
+    def hold(self, name: str, let_through: Callable[[], None]) -> None:
+        """Keep a request until the next `release`."""
+        with self._changed:
+            if not self._is_open:
+                self._waiting.append((name, let_through))
+                self._changed.notify_all()
+                return
+        let_through()
+
+    def release(self, count: int, within_s: float) -> list[str]:
+        """Wait for so many requests and let them through; return their names, sorted."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) >= count, within_s)
+            waiting, self._waiting = self._waiting, []
+        for _, let_through in waiting:
+            let_through()
+        return sorted(name for name, _ in waiting)
+
+    def open(self) -> list[str]:
+        """Let everything through from now on; return the names of what was waiting, sorted."""
+        with self._changed:
+            self._is_open = True
+        return self.release(0, 0)
+
+
 class Proxy:
     """A proxy that forwards `url` to another address, both http.
 
     `latency_s` is added in each direction without limiting throughput. `requests` counts all
     requests by method and kind (see `Request.kind`), including those that the proxy answers.
+    `gate`, if any, holds all requests.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, gate: Gate | None = None) -> None:
+        self.gate = gate
         self.latency_s = 0.0
         self.requests: Counter[tuple[str, str]] = Counter()
         self.target = urlsplit(target)
@@ -194,6 +233,7 @@ class _Connection:
         self._requests = RequestSplitter()
         self._fault: _Fault | None = None
         self._passed_bytes = 0  # of what the fault cuts
+        self._held: list[bytes] | None = None  # of a request that the gate holds
 
     def begin(self, client: asyncio.Transport) -> None:
         """Accept a client, and read from it once the server is connected."""
@@ -222,11 +262,26 @@ class _Connection:
             if request:
                 self._fault = self._proxy.fault_for(request)
                 self._passed_bytes = 0
+                if self._proxy.gate:
+                    self._held = []
+                    self._proxy.gate.hold(f"{request.method} {request.kind}", self._let_through)
             if self._fault and self._fault.status:
                 if self._requests.is_between or (request and request.expects_to_be_asked):
                     self._answer(self._fault.status, keep=self._requests.is_between)
+            elif self._held is not None:
+                self._held.append(piece)
             else:
                 self._pass_on(piece, self._to_server, "request")
+
+    def _let_through(self) -> None:
+        """Forward what the gate has held; called by any thread."""
+
+        def forward() -> None:
+            held, self._held = self._held or [], None
+            for piece in held:
+                self._pass_on(piece, self._to_server, "request")
+
+        self._proxy.loop.call_soon_threadsafe(forward)
 
     def server_sent(self, data: bytes) -> None:
         """Forward a response, or a part of one."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from common.errors import DatabaseError
+from common.together import run_together
 from get_data.database.es_utils import added_fields, mapping
 from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.errors import RequestRejected
@@ -42,6 +43,7 @@ class Indices:
         }
         self.lacking: frozenset[str] = frozenset()
         self._complete_paths: set[str] = set()  # fields that all labels have indexed
+        self._seen: dict[str, mapping.Definition] = {}  # by name, as last looked at
         self._notices: dict[str, str] = {}
         self._created: set[str] = set()
         self._create_lock = threading.Lock()
@@ -57,11 +59,14 @@ class Indices:
         Raises:
             DatabaseError: they cannot be; the message names the variable to check.
         """
-        if not self.exists(self.labels) and not allow_missing:
+        exists, _ = run_together(
+            lambda: self.exists(self.labels),
+            lambda: self._check_privileges([self.labels], _READER_PRIVILEGES),
+        )
+        if not exists and not allow_missing:
             raise DatabaseError(
                 f"{self._settings.name}: no label has been uploaded yet; check {INDEX}"
             )
-        self._check_privileges([self.labels], _READER_PRIVILEGES)
 
     def check_for_writing(self) -> None:
         """Check that labels can be written, and create the indices that are missing.
@@ -69,7 +74,7 @@ class Indices:
         Raises:
             DatabaseError: they cannot be; the message names the variable to check.
         """
-        missing = [index for index in self._definitions if not self.exists(index)]
+        missing = [index for index in self._definitions if not self.has_existed(index)]
         self._check_privileges(list(self._definitions), _WRITER_PRIVILEGES)
         self._check_privileges(missing, ("create_index",))
         for index in self._definitions:
@@ -80,7 +85,7 @@ class Indices:
         with self._create_lock:
             if index in self._created:
                 return
-            if actual := self._fetch_definition(index):
+            if actual := self._seen.get(index) or self._fetch_definition(index):
                 self._check_version(index, actual)
                 self._complete(index, actual)
                 self._compare_shards(index, actual)
@@ -100,6 +105,14 @@ class Indices:
             DatabaseError: it exists and does not fit.
         """
         return self._fetch_definition(index) is not None
+
+    def has_existed(self, index: str) -> bool:
+        """Return whether an index exists, or did when this object last looked.
+
+        Raises:
+            DatabaseError: it exists and does not fit.
+        """
+        return index in self._seen or self.exists(index)
 
     def custom_fields(self) -> Iterator[str]:
         """Yield the dotted names of custom fields that an index from an earlier version maps."""
@@ -123,7 +136,16 @@ class Indices:
                 f"{self._settings.url}/{index} does not fit this toolkit: {difference}; name "
                 f"another index in {INDEX}"
             )
-        return next(iter(definitions.values()), {})
+        self._seen[index] = next(iter(definitions.values()), {})
+        return self._seen[index]
+
+    def is_complete(self) -> bool:
+        """Return whether the index of the labels has all declared fields, as far as is known.
+
+        Labels from before it had them may still lack some.
+        """
+        seen = self._seen.get(self.labels)
+        return seen is not None and not mapping.missing_paths(seen)
 
     def find_gaps(self, query: SearchQuery) -> Gaps:
         """Return what the index of the labels lacks of the fields of a query.
@@ -132,11 +154,13 @@ class Indices:
             DatabaseError: some label has a field whose words only an index can search.
         """
         # An index loses no field, and indexes the fields that it has in each new label: what is
-        # complete stays so, and is asked about once.
+        # complete stays so, and is asked about once; so does a definition with all fields.
         paths = added_fields.declared_paths(query)
         if paths <= self._complete_paths:
             return Gaps()
-        actual = self._fetch_definition(self.labels)
+        actual = self._seen.get(self.labels)
+        if actual is None or mapping.missing_paths(actual):
+            actual = self._fetch_definition(self.labels)
         if actual is None:
             return Gaps()
         missing = mapping.missing_paths(actual)

@@ -8,7 +8,8 @@ before a query that must see everything written so far.
 
 import json
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -17,12 +18,13 @@ import msgspec
 from common import retry
 from common.batching import batches
 from common.errors import DatabaseError, InputError
+from common.together import run_together
 from get_data.database.es_utils import aggregations, bulk, search
 from get_data.database.es_utils.bulk import Outcome
 from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.errors import NOT_READY, root_cause
 from get_data.database.es_utils.indices import Indices
-from get_data.database.es_utils.query import check_query, search_body
+from get_data.database.es_utils.query import Gaps, check_query, search_body
 from get_data.database.es_utils.settings import Settings
 from get_data.database.interfaces import (
     CreateResult,
@@ -104,9 +106,13 @@ class ElasticsearchIndex:
         With `tombstones`, theirs counts too. It is created after that of the labels, so it may be
         missing while there are no labels.
         """
-        if not self._indices.exists(self._indices.labels):
+        if not self._indices.has_existed(self._indices.labels):
             return self.name
-        if tombstones and not self._indices.exists(self._indices.tombstones) and self.count(_ALL):
+        if (
+            tombstones
+            and not self._indices.has_existed(self._indices.tombstones)
+            and self.count(_ALL)
+        ):
             return f"{self._settings.url}/{self._indices.tombstones}"
         return ""
 
@@ -283,7 +289,17 @@ class ElasticsearchIndex:
         Raises:
             InputError: Elasticsearch rejects the query.
         """
-        return search.scan_in_order(self._client, self._indices.labels, self._select(query))
+        check_query(query)
+        self._refresh()
+        find = partial(search.scan_in_order, self._client, self._indices.labels, query)
+        if not self._indices.is_complete():
+            return find(self._find_gaps(query))
+        # labels from before it was complete are rare: asked for together with the answer
+        gaps, found = run_together(lambda: self._find_gaps(query), lambda: find(Gaps()))
+        if not gaps.missing and not gaps.partial:
+            return found
+        found.close()
+        return find(gaps)
 
     def summarize(self, query: SearchQuery) -> Summary:
         """Return the numbers of the labels that match, by drive.
@@ -294,18 +310,28 @@ class ElasticsearchIndex:
         drives = SearchQuery((Clause("session_id", "exists"),))
         gaps = self._indices.find_gaps(drives)
         if gaps.missing or gaps.partial:  # only the documents tell the drives
-            return summaries.summarize(self.search(query))
+            with closing(self.search(query)) as found:
+                return summaries.summarize(found)
         return aggregations.summarize(self._client, self._indices.labels, self._select(query))
 
     def _select(self, query: SearchQuery) -> dict[str, Any]:
         """Return the body of a search that the server accepts, and that sees all own writes."""
         check_query(query)
         self._refresh()
-        gaps = self._indices.find_gaps(query)
-        check_query(query, gaps)
+        gaps = self._find_gaps(query)
         # a query that the server rejects fails here, before the caller begins its output
         search.count(self._client, self._indices.labels, query, gaps, limit=1)
         return search_body(query, gaps)
+
+    def _find_gaps(self, query: SearchQuery) -> Gaps:
+        """Return what the index lacks of the fields of a query.
+
+        Raises:
+            InputError: Elasticsearch cannot answer the query without them.
+        """
+        gaps = self._indices.find_gaps(query)
+        check_query(query, gaps)
+        return gaps
 
     def count(self, query: SearchQuery) -> int:
         """Return how many labels match.
@@ -313,11 +339,21 @@ class ElasticsearchIndex:
         Raises:
             InputError: Elasticsearch rejects the query.
         """
+        return self._count(query)
+
+    def has_matches(self, query: SearchQuery) -> bool:
+        """Return whether any label matches.
+
+        Raises:
+            InputError: Elasticsearch rejects the query.
+        """
+        return self._count(query, limit=1) > 0
+
+    def _count(self, query: SearchQuery, limit: int | None = None) -> int:
         check_query(query)
         self._refresh()
-        gaps = self._indices.find_gaps(query)
-        check_query(query, gaps)
-        return search.count(self._client, self._indices.labels, query, gaps)
+        gaps = self._find_gaps(query)
+        return search.count(self._client, self._indices.labels, query, gaps, limit)
 
     def custom_fields(self) -> set[str]:
         """Return the dotted names of the fields that labels have beyond the declared ones."""

@@ -64,14 +64,22 @@ def count(
     except RequestRejected as error:
         if error.is_missing_index:
             return 0
-        if error.status == 400 and error.kind != "index_closed_exception":
-            # asked one by one, the clause at fault can be named
-            if len(query.clauses) > 1:
-                for clause in query.clauses:  # one of which is rejected by name
-                    count(client, index, SearchQuery((clause,)), gaps, limit=1)
-            raise _rejected_query(query, error) from error
+        _raise_if_query_is_at_fault(client, index, query, gaps, error)
         raise
     return int(answer["hits"]["total"]["value"])
+
+
+def _raise_if_query_is_at_fault(
+    client: Client, index: str, query: SearchQuery, gaps: Gaps, error: RequestRejected
+) -> None:
+    """Raise InputError with the clause that Elasticsearch has rejected, if it was one."""
+    if error.status != 400 or error.kind == "index_closed_exception":
+        return
+    # asked one by one, the clause at fault can be named
+    if len(query.clauses) > 1:
+        for clause in query.clauses:  # one of which is rejected by name
+            count(client, index, SearchQuery((clause,)), gaps, limit=1)
+    raise _rejected_query(query, error) from error
 
 
 def custom_names(client: Client, index: str) -> list[str]:
@@ -112,19 +120,45 @@ def scan(
 
 
 def scan_in_order(
-    client: Client, index: str, selection: Mapping[str, Any]
+    client: Client, index: str, query: SearchQuery, gaps: Gaps
 ) -> Generator[bytes, None, None]:
-    """Yield a sorted snapshot of the documents that match: JSON, one line each.
+    """Return a generator of a sorted snapshot of the documents that match: JSON, one line each.
 
-    `selection` is what `search_body` returns.
+    The first page is fetched at once: nearly always it is the whole answer, one round trip away.
+    Only of a longer one does the server keep a snapshot, from which all pages come.
 
     Raises:
-        DatabaseError: the server failed, or no longer has the snapshot.
+        InputError: Elasticsearch rejects the query.
+        DatabaseError: the server failed; the generator raises it too, also if the server no longer
+            has the snapshot.
     """
-    body = {**selection, "sort": _ORDER, "_source": {"excludes": [CUSTOM_TERMS]}}
-    with closing(_scan_snapshot(client, index, body)) as hits:
+    body = {
+        **search_body(query, gaps),
+        "sort": _ORDER,
+        "_source": {"excludes": [CUSTOM_TERMS]},
+        "track_total_hits": False,
+        "size": FIRST_PAGE_SIZE,
+    }
+    try:
+        hits = _fetch_page(client, f"/{index}/_search", body).hits.hits
+    except RequestRejected as error:
+        if error.is_missing_index:
+            return _lines(_no_hits())
+        _raise_if_query_is_at_fault(client, index, query, gaps, error)
+        raise
+    if len(hits) < FIRST_PAGE_SIZE:
+        return _lines(hit for hit in hits)
+    return _lines(_scan_snapshot(client, index, body))
+
+
+def _lines(hits: "Generator[_Hit, None, None]") -> Generator[bytes, None, None]:
+    with closing(hits):
         for hit in hits:
             yield bytes(hit.source).replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+def _no_hits() -> "Generator[_Hit, None, None]":
+    yield from ()
 
 
 def scan_tombstones(client: Client, index: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -153,6 +187,7 @@ def _scan_snapshot(
             return
         raise
     body = {**search, "track_total_hits": False, "size": FIRST_PAGE_SIZE}
+    is_closed = False
     try:
         with ThreadPoolExecutor(1) as prefetcher:
             pending: Future[_Page] | None = prefetcher.submit(_fetch_pit_page, client, body, pit)
@@ -164,10 +199,18 @@ def _scan_snapshot(
                     after = msgspec.json.decode(hits[-1].sort)
                     body = {**body, "size": _next_page_size(page), "search_after": after}
                     pending = prefetcher.submit(_fetch_pit_page, client, body, pit)
+                else:
+                    prefetcher.submit(_close_snapshot, client, pit)
+                    is_closed = True
                 yield from hits
     finally:
-        with suppress(DatabaseError):  # the snapshot expires by itself
-            client.request_json("DELETE", "/_pit", {"id": pit}, should_retry=False)
+        if not is_closed:
+            _close_snapshot(client, pit)
+
+
+def _close_snapshot(client: Client, pit: str) -> None:
+    with suppress(DatabaseError):  # the snapshot expires by itself
+        client.request_json("DELETE", "/_pit", {"id": pit}, should_retry=False)
 
 
 class _Hit(msgspec.Struct):

@@ -26,6 +26,7 @@ from obstore.store import S3Store
 from common import retry
 from common.batching import THREADS
 from common.errors import PictureMissing, SetMissing
+from common.together import run_together
 from get_data.database.frozen.set_references import SetReferences
 from get_data.database.interfaces import (
     BACKUP_PREFIX,
@@ -132,10 +133,9 @@ class S3PictureStore:
         Raises:
             DatabaseError: the bucket cannot be used; the message names the variable to check.
         """
-        self._request(lambda: self._list_page(_PROBE_PREFIX), "")
-        # reading an absent picture shows whether the login may read at all
-        with suppress(PictureMissing):
-            self.get("pictures/probe")
+        run_together(
+            lambda: self._request(lambda: self._list_page(_PROBE_PREFIX), ""), self._probe_reading
+        )
         if not writing:
             return
         # one written object tells: rights, create-only support, the server's clock, kind of ETag
@@ -326,6 +326,11 @@ class S3PictureStore:
             path,
             AlreadyExistsError,
         )
+
+    def _probe_reading(self) -> None:
+        """Read an absent picture, which shows whether the login may read at all."""
+        with suppress(PictureMissing):
+            self.get(f"{PICTURE_PREFIX}probe")
 
     def _probe_create_only(self, probe: str) -> bool:
         """Put an object, and return whether the server refuses to create it a second time."""
