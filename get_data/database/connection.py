@@ -128,9 +128,9 @@ def _team(
     create_bucket: bool,
     new_index: bool,
 ) -> Iterator[Database]:
-    """Open a team's database: first the store, which is only checked, then the index.
+    """Open a team's database: store and index are checked at the same time.
 
-    The index may be created, so nothing changes if the store cannot be used.
+    The index may be created, but only afterwards: nothing changes if the store cannot be used.
     """
     from get_data.database.es_utils import settings as es_settings
     from get_data.database.es_utils.label_index import ElasticsearchIndex
@@ -145,7 +145,6 @@ def _team(
     try:
         if create_bucket:
             bucket.create_bucket(pictures)
-        # both are asked at once; what writing needs in the index is checked, and made, afterwards
         run_together(
             lambda: store.check(writing=writing),
             lambda: (
