@@ -4,14 +4,13 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO, TypeVar
 
 from common.errors import Declined, InputError, WriteFailed
 from get_data.cli.exit_codes import DONE, SOME_ITEMS_FAILED
 
 _MAX_LINE = 1000
-_REDRAWN_S = 0.05  # a bar without a total
 
 _terminal_lock = threading.RLock()
 
@@ -107,7 +106,7 @@ def progress_bar(
 
     Items may come in bursts. The bar is therefore updated for every thousandth of them, not by
     time, and shows the mean rate: otherwise it would freeze after a burst and predict hours. Of an
-    unknown number it is updated twenty times a second: to draw it takes longer than a label.
+    unknown number, it is updated for every thousandth of those that have come.
     """
     if not shows_progress():
         return items
@@ -116,11 +115,11 @@ def progress_bar(
     # tqdm's default lock works across processes: creating it, with the first message, imports
     # modules, and a Ctrl-C during that became a failure of tqdm.
     tqdm.set_lock(_terminal_lock)
-    return tqdm(
+    bar = tqdm(
         items,
         total=total,
         miniters=max(1, (total or 0) // 1000),
-        mininterval=0 if total else _REDRAWN_S,
+        mininterval=0,
         smoothing=0,
         desc=description,
         unit=f" {unit}s",  # 12/40 [00:03<00:07, 4.00 pictures/s]
@@ -128,6 +127,18 @@ def progress_bar(
         dynamic_ncols=True,
         leave=False,
     )
+    return bar if total else _draw_seldom(items, bar)
+
+
+def _draw_seldom(items: Iterable[Item], bar: Any) -> Iterator[Item]:
+    """Yield the items, and draw the bar for every thousandth of those that have come."""
+    count = drawn = 0
+    with bar:
+        for count, item in enumerate(items, start=1):
+            yield item
+            if count - drawn > drawn // 1000:
+                bar.update(count - drawn)
+                drawn = count
 
 
 def confirm(question: str, *, without_terminal: str) -> None:
