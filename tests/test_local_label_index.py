@@ -232,6 +232,8 @@ def test_labels_of_a_drive_have_one_context_and_it_goes_with_them(index, file):
     assert search(index, {"event": "race"}) == []
     assert index.create([uploaded_label(100, event="other")]).existing
     assert number_of_contexts() == 1
+    index.remove(fingerprints_of(search(index)))
+    assert number_of_contexts() == 0
 
 
 def test_what_differs_from_picture_to_picture_is_in_no_context():
