@@ -45,12 +45,15 @@ def version_of(database: sqlite3.Connection) -> int:
 
 
 def oldest_writer(database: sqlite3.Connection) -> int:
-    """Return the oldest version whose programs may write to a file."""
+    """Return the oldest version whose programs may write to a file.
+
+    Where the file does not say it, that is its own version.
+    """
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
     if not database.execute(query, (_TABLE,)).fetchone():
         return version_of(database)
-    (version,) = database.execute(f"SELECT oldest_writer FROM {_TABLE}").fetchone()
-    return int(version)
+    row = database.execute(f"SELECT oldest_writer FROM {_TABLE}").fetchone()
+    return row[0] if row and isinstance(row[0], int) else version_of(database)
 
 
 def migrate(database: sqlite3.Connection, migrations: Sequence[Migration]) -> None:

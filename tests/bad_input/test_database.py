@@ -100,14 +100,26 @@ ROWS = [
         file_with(INDEX, ""),
         output="out",
     ),
-    Row(
-        "index of a later version",
-        upload_data,
-        ["drive"],
-        1,
-        ["index.sqlite", "version 9"],
-        all_of(after_sql("DELETE FROM labels"), after_sql("PRAGMA user_version = 9")),
-    ),
+    *[
+        Row(
+            f"index of a later version that {says}, {holds}",
+            upload_data,
+            ["drive"],
+            1,
+            ["index.sqlite", "version 9", "update this toolkit"],
+            all_of(after_sql(statement), after_sql(deletion), after_sql("PRAGMA user_version = 9")),
+        )
+        for says, statement in [
+            ("excludes us", "UPDATE layout SET oldest_writer = 9"),
+            ("names no writer", "DELETE FROM layout"),
+            ("names a writer by no number", "UPDATE layout SET oldest_writer = 'nine'"),
+            ("knows no writers", "DROP TABLE layout"),
+        ]
+        for holds, deletion in [
+            ("with labels", "DELETE FROM labels WHERE id = 1"),
+            ("without labels", "DELETE FROM labels"),
+        ]
+    ],
     Row(
         "index is a folder",
         search_and_download,
