@@ -6,12 +6,14 @@ import shlex
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 import path
 from common import atomic_files
 from common.errors import WriteFailed
 from get_data import search_and_download, upload_data
+from get_data.labels.outline import OutlineReader
 from get_data.sets import set_file
 from get_data.sets.counts import Tally
 from tests.conftest import document, save
@@ -243,7 +245,8 @@ def test_a_disk_without_space_leaves_all_files_as_they_were(tmp_path, monkeypatc
 
 def test_a_field_split_of_earlier_labels_may_have_many_values():
     """A team had one of its own before `split` was declared."""
-    tally = Tally()
+    tally, reader = Tally(), OutlineReader()
     for number in range(200):
-        tally.add(document(number) | {"split": f"fold {number}"})
+        label = document(number) | {"split": f"fold {number}"}
+        tally.add(reader.read(msgspec.json.encode(label)))
     assert len(tally.counts().splits) == 200

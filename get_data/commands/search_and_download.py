@@ -207,7 +207,7 @@ def count_matches(query: SearchQuery, request: Request) -> int:
     with open_database(for_search=True) as db, search(db, query, request) as answer:
         tally = Tally()
         for hit in islice(newest_labels(answer.documents), request.limit):
-            tally.add(hit.label)
+            tally.add(hit.outline)
         counts = tally.counts()
     for line in table.format_counts(counts):
         output.print_message(line)

@@ -5,45 +5,48 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from common.atomic_files import remove_stale_files, sync_file_system, temporary_file
 from common.batching import Workers, batches, cancel_on_error, open_workers
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
-from common.times import to_microseconds
 from get_data.database.interfaces import PictureStore, read_picture
 from get_data.labels import ids, label_file, validation
-from get_data.labels.schema import Document, PictureReference
+from get_data.labels.outline import Outline, OutlineReader
+from get_data.labels.schema import Document
 from get_data.labels.unicode_forms import file_name_key
 
 _BATCHES_AHEAD = 2  # the next one begins while the last pictures of one are on their way
+_decode_label = msgspec.json.Decoder(Document).decode
 _REMEDY = "run upload_data.py --verify on the folder of its recording"
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, gc=False):
     """A picture that a search found: its newest label, and the number of its other labels.
 
     `document` is the label as the database has it, one line of JSON.
     """
 
     document: bytes
-    label: Document
-    reference: PictureReference
-    other_labels: int
+    outline: Outline
+    other_labels: int = 0
+
+    @property
+    def label(self) -> Document:
+        """The whole label, decoded whenever it is asked for."""
+        return _decode_label(self.document)
 
 
 DownloadStatus = Literal["fetched", "existing", "listed", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadOutcome:
+class DownloadOutcome(Struct, frozen=True, gc=False):
     """Outcome for one picture.
 
     `existing`: already here and intact. `listed`: pictures were not requested. `failed`: for the
@@ -56,6 +59,9 @@ class DownloadOutcome:
     reason: str = ""
 
 
+_NO_OUTCOME = DownloadOutcome("", "failed")
+
+
 class LabelWriter(Protocol):
     """Whatever takes the labels of a download, by id, in ascending order."""
 
@@ -63,8 +69,28 @@ class LabelWriter(Protocol):
     def count(self) -> int:
         """Number of labels so far."""
 
-    def add(self, img_id: str, document: bytes) -> None:
-        """Write a label; `document` is one line of JSON."""
+    def add(self, hit: Hit) -> None:
+        """Write the label of a picture."""
+
+
+class _LabelsAlone:
+    """A label file with nothing beside it."""
+
+    def __init__(self, file: label_file.LabelFileWriter) -> None:
+        self._file = file
+
+    @property
+    def count(self) -> int:
+        return self._file.count
+
+    def add(self, hit: Hit) -> None:
+        self._file.add(hit.outline.img_id, hit.document)
+
+
+@contextmanager
+def _open_label_file(path: Path) -> Iterator[LabelWriter]:
+    with label_file.open_writer(path) as file:
+        yield _LabelsAlone(file)
 
 
 def newest_labels(documents: Iterable[bytes]) -> Iterator[Hit]:
@@ -75,25 +101,24 @@ def newest_labels(documents: Iterable[bytes]) -> Iterator[Hit]:
     Raises:
         DatabaseError: a document is not a label.
     """
-    decode = msgspec.json.Decoder(PictureReference).decode
-    decode_label = msgspec.json.Decoder(Document).decode
+    read = OutlineReader().read
     kept: Hit | None = None
     for document in documents:
         try:
-            reference, label = decode(document), decode_label(document)
+            outline = read(document)
         except (ValueError, TypeError, RecursionError) as error:
             raise DatabaseError(
                 f"the label index is damaged ({error}); restore it from a copy, or name another "
                 'in PATATE_ES_INDEX; without a copy see docs/troubleshooting.md, "Uploading"'
             ) from error
         # in this order the labels of a picture are neighbours, the newest first
-        if kept and kept.reference.img_id == reference.img_id:
-            kept = replace(kept, other_labels=kept.other_labels + 1)
-            continue
-        if kept:
+        if kept is not None:
+            if kept.outline.img_id == outline.img_id:
+                kept.other_labels += 1
+                continue
             yield kept
-        kept = Hit(document, label, reference, other_labels=0)
-    if kept:
+        kept = Hit(document, outline)
+    if kept is not None:
         yield kept
 
 
@@ -108,7 +133,7 @@ def download(
     limit: int | None = None,
     keep_labels: bool = False,
     is_whole: bool = False,
-    open_output: Callable[[Path], AbstractContextManager[LabelWriter]] = label_file.open_writer,
+    open_output: Callable[[Path], AbstractContextManager[LabelWriter]] = _open_label_file,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> Iterator[DownloadOutcome]:
     """Download the pictures to a folder and their labels to a file; yield each picture's outcome.
@@ -128,7 +153,7 @@ def download(
         remove_stale_files(pictures)
     process = _create_task(pictures, store, fetch=fetch, verify=verify)
     tasks = (
-        _Task(hit, _file_name_fault(hit.reference, names))
+        _Task(hit, _file_name_fault(hit.outline, names))
         for hit in islice(newest_labels(documents), limit)
     )
     with (
@@ -141,9 +166,10 @@ def download(
         done = _process_all(tasks, process, workers, threads) if fetch else map(process, tasks)
         for task in done:
             # a label is listed only with its picture: training must not meet a gap
-            if task.outcome.status != "failed":
-                file.add(task.hit.reference.img_id, task.hit.document)
-            has_failed |= task.outcome.status == "failed"
+            if task.outcome.status == "failed":
+                has_failed = True
+            else:
+                file.add(task.hit)
             yield task.outcome
         # D14: the pictures are on the disk before the label file names them
         if fetch:
@@ -153,13 +179,12 @@ def download(
             raise _NothingToList
 
 
-@dataclass(slots=True)
-class _Task:
-    """A picture to download, unless its file name has a fault."""
+class _Task(Struct, gc=False):
+    """A picture to download, unless its file name has a fault; its outcome, once it has one."""
 
     hit: Hit
     fault: str
-    outcome: DownloadOutcome = field(init=False)
+    outcome: DownloadOutcome = _NO_OUTCOME
 
 
 def _process_all(
@@ -202,18 +227,28 @@ class _FileNames:
         self._times_us = array("q")
         self._others: set[str] = set()
 
-    def add(self, reference: PictureReference) -> bool:
+    def add_id(self, picture: Outline) -> bool:
+        """Add the name of a picture, as nearly all have it: its id, a time; else return False."""
+        img_id = picture.img_id
+        if self._others or picture.file_name != f"{img_id}.jpg":
+            return False
+        time_us = ids.img_id_microseconds(img_id)
+        if time_us is None:
+            return False
+        self._times_us.append(time_us)
+        return True
+
+    def add(self, picture: Outline) -> bool:
         """Add a picture's name; return False if another picture has it."""
-        name = file_name_key(reference.file_name)
+        name = file_name_key(picture.file_name)
         if name in self._others:
             return False
         img_id = name.removesuffix(".jpg").upper()
-        time = ids.parse_img_id(img_id)
-        if time is None:
+        time_us = ids.img_id_microseconds(img_id)
+        if time_us is None:
             self._others.add(name)
             return True
-        time_us = to_microseconds(time)
-        if img_id == reference.img_id:
+        if img_id == picture.img_id:
             self._times_us.append(time_us)
             return True
         # ids come in order, so a clash is found in the times by bisection
@@ -224,13 +259,15 @@ class _FileNames:
         return True
 
 
-def _file_name_fault(reference: PictureReference, names: _FileNames) -> str:
+def _file_name_fault(picture: Outline, names: _FileNames) -> str:
     """Return the reason why a picture cannot be written under its file name, "" if it can."""
-    if not validation.is_file_name(reference.file_name):
-        return f"{reference.file_name!r} is not a plain file name"
-    if not names.add(reference):
+    if names.add_id(picture):
+        return ""
+    if not validation.is_file_name(picture.file_name):
+        return f"{picture.file_name!r} is not a plain file name"
+    if not names.add(picture):
         return (
-            f"another match is also named {reference.file_name} on disks that ignore case; "
+            f"another match is also named {picture.file_name} on disks that ignore case; "
             "search for it alone, into another folder"
         )
     return ""
@@ -244,20 +281,20 @@ def _create_task(
     def process(task: _Task) -> _Task:
         status, reason = download_picture(task)
         hit = task.hit
-        task.outcome = DownloadOutcome(hit.reference.img_id, status, hit.other_labels, reason)
+        task.outcome = DownloadOutcome(hit.outline.img_id, status, hit.other_labels, reason)
         return task
 
     def download_picture(task: _Task) -> tuple[DownloadStatus, str]:
-        reference = task.hit.reference
+        picture = task.hit.outline
         if task.fault:
             return "failed", task.fault
         if not fetch:
             return "listed", ""
-        target = pictures / reference.file_name
-        if _is_intact(target, reference, verify=verify):
+        target = pictures / picture.file_name
+        if _is_intact(target, picture, verify=verify):
             return "existing", ""
         try:
-            _fetch(reference, store, target)
+            _fetch(picture, store, target)
         except (PictureMissing, PictureUnreadable, _Damaged) as error:
             return "failed", f"{error}; {_REMEDY}"
         except OSError as error:
@@ -267,20 +304,20 @@ def _create_task(
     return process
 
 
-def _is_intact(target: Path, reference: PictureReference, *, verify: bool) -> bool:
+def _is_intact(target: Path, picture: Outline, *, verify: bool) -> bool:
     """Return whether the file is the picture that the label describes."""
     try:
         size = target.stat().st_size
-        if size == 0 or reference.picture_size not in (None, size):
+        if size == 0 or picture.picture_size not in (None, size):
             return False
-        if verify and reference.picture_sha256:
-            return ids.sha256(target.read_bytes()) == reference.picture_sha256
+        if verify and picture.picture_sha256:
+            return ids.sha256(target.read_bytes()) == picture.picture_sha256
     except OSError:
         return False
     return True
 
 
-def _fetch(reference: PictureReference, store: PictureStore, target: Path) -> None:
+def _fetch(picture: Outline, store: PictureStore, target: Path) -> None:
     """Write the picture to `target`; on failure any previous file is untouched.
 
     Raises:
@@ -289,14 +326,12 @@ def _fetch(reference: PictureReference, store: PictureStore, target: Path) -> No
         _Damaged: the store has another content.
         OSError: it cannot be written.
     """
-    picture = read_picture(store, reference.s3_key)
-    if reference.picture_sha256 not in (None, ids.sha256(picture)) or not picture:
-        raise _Damaged(
-            f"the store's {reference.s3_key} is not the picture that its label describes"
-        )
+    content = read_picture(store, picture.s3_key)
+    if picture.picture_sha256 not in (None, ids.sha256(content)) or not content:
+        raise _Damaged(f"the store's {picture.s3_key} is not the picture that its label describes")
     # D14: a file under its final name is whole
     with temporary_file(target.parent) as file:
-        file.write(picture)
+        file.write(content)
         file.flush()
         Path(file.name).replace(target)
 

@@ -10,15 +10,17 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
-from operator import attrgetter
+from itertools import islice, pairwise
+from operator import attrgetter, le
 from statistics import median
+from typing import cast
 
 from msgspec import UNSET
 
 from common.times import parse_time, to_microseconds
 from get_data.labels.constants import SESSION_KEYS
 from get_data.labels.ids import parse_img_id
+from get_data.labels.outline import Outline
 from get_data.labels.schema import Document, Label
 
 MIN_PAUSE_S = 1.0
@@ -27,6 +29,7 @@ PAUSE_PERIODS = 4.0  # of the median interval between pictures, for drives with 
 DriveKey = tuple[str, ...]
 
 _session_of = attrgetter(*SESSION_KEYS)
+_session_and_car_of = attrgetter(*SESSION_KEYS, "car")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -62,9 +65,18 @@ def label_drive_key(label: Label) -> DriveKey:
     return (*_session_of(label), str(label.car_setting.get("car", "")))
 
 
+def outline_drive_key(outline: Outline) -> DriveKey:
+    """Return the drive_key() of the document of an outline."""
+    if isinstance(outline.session_id, str):
+        return (outline.session_id,)
+    return cast(DriveKey, _session_and_car_of(outline))
+
+
 def group_by_drive(keys: Sequence[DriveKey], times: Sequence[datetime]) -> list[list[int]]:
     """Return the indices of each drive by time, drives by their first picture; ties by index."""
-    return _group(keys, [to_microseconds(time) for time in times])
+    numbers: dict[DriveKey, int] = {}
+    numbered = [numbers.setdefault(key, len(numbers)) for key in keys]
+    return _group(list(numbers), numbered, [to_microseconds(time) for time in times])
 
 
 class DriveRegister:
@@ -81,11 +93,10 @@ class DriveRegister:
     def __len__(self) -> int:
         return len(self.times_us)
 
-    def add(self, document: Document) -> None:
-        """Add a label."""
-        key = drive_key(document)
+    def add(self, key: DriveKey, time_us: int) -> None:
+        """Add a label of the drive, captured at this time."""
         self._keys.append(self._numbers.setdefault(key, len(self._numbers)))
-        self.times_us.append(to_microseconds(time_of(document)))
+        self.times_us.append(time_us)
 
     def drives(self, positions: Sequence[int] | None = None) -> list[list[int]]:
         """Return the positions of each drive's labels, as `group_by_drive` does.
@@ -94,23 +105,33 @@ class DriveRegister:
         """
         keys = list(self._numbers)
         if positions is None:
-            return _group([keys[number] for number in self._keys], self.times_us)
+            return _group(keys, self._keys, self.times_us)
         found = _group(
-            [keys[self._keys[position]] for position in positions],
+            keys,
+            [self._keys[position] for position in positions],
             [self.times_us[position] for position in positions],
         )
         return [[positions[index] for index in drive] for drive in found]
 
 
-def _group(keys: Sequence[DriveKey], times_us: Sequence[int]) -> list[list[int]]:
-    by_key: defaultdict[DriveKey, list[int]] = defaultdict(list)
-    for index in sorted(range(len(keys)), key=lambda index: times_us[index]):
-        by_key[keys[index]].append(index)
+def _group(
+    keys: Sequence[DriveKey], numbers: Sequence[int], times_us: Sequence[int]
+) -> list[list[int]]:
+    """Return the indices of each drive; `numbers`: the position of each label's key in `keys`."""
+    by_number: defaultdict[int, list[int]] = defaultdict(list)
+    for index in _by_time(times_us):
+        by_number[numbers[index]].append(index)
     drives = []
-    for key, indices in by_key.items():
-        is_session = len(key) == 1
+    for number, indices in by_number.items():
+        is_session = len(keys[number]) == 1
         drives += [indices] if is_session else _split_at_pauses(indices, times_us)
     return sorted(drives, key=lambda drive: (times_us[drive[0]], drive[0]))
+
+
+def _by_time(times_us: Sequence[int]) -> Iterable[int]:
+    indices = range(len(times_us))
+    is_sorted = all(map(le, times_us, islice(times_us, 1, None)))
+    return indices if is_sorted else sorted(indices, key=times_us.__getitem__)
 
 
 def find_pauses(times: Sequence[datetime]) -> list[int]:
@@ -136,6 +157,12 @@ def _split_at_pauses(indices: list[int], times_us: Sequence[int]) -> list[list[i
     starts = [0, *_find_pauses([times_us[index] for index in indices])]
     ends = [*starts[1:], len(indices)]
     return [indices[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def outline_time_us(outline: Outline) -> int:
+    """Return the time_of() the document of an outline, in microseconds since 1970."""
+    taken = parse_time(outline.timestamp) or parse_img_id(outline.img_id)
+    return to_microseconds(taken or _LONG_AGO)
 
 
 def time_of(document: Document) -> datetime:

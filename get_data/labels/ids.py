@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from common.times import to_microseconds
+
 IMG_ID_FORMAT = "%Y%m%dT%H-%M-%S-%f"
 _to_json = json.JSONEncoder().encode
 _IMG_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{6})", re.ASCII)
@@ -31,6 +33,21 @@ def parse_img_id(img_id: str) -> datetime | None:
         return datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type]
     except ValueError:
         return None
+
+
+def img_id_microseconds(img_id: str) -> int | None:
+    """Return the time of capture in an id, in microseconds since 1970; None for another form."""
+    fraction = img_id[18:]
+    if len(fraction) != 6 or not (fraction.isascii() and fraction.isdigit()):
+        return None
+    second_us = _second_us(img_id[:18])
+    return None if second_us is None else second_us + int(fraction)
+
+
+@lru_cache(maxsize=1024)  # pictures that follow each other share it
+def _second_us(beginning: str) -> int | None:
+    time = parse_img_id(f"{beginning}000000")
+    return None if time is None else to_microseconds(time)
 
 
 def new_session_id(started: datetime) -> str:

@@ -267,8 +267,8 @@ class LabelFileWriter:
 
     def add(self, img_id: str, document: bytes) -> None:
         """Write an entry; `document` is one line of JSON."""
-        self._file.write(b",\n" if self._count else b"{\n")
-        self._file.write(msgspec.json.encode(img_id) + b":" + document)
+        start = b",\n" if self._count else b"{\n"
+        self._file.write(b"%b%b:%b" % (start, msgspec.json.encode(img_id), document))
         self._count += 1
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from common.errors import InputError, WriteFailed
 from get_data.database.download import Hit
 from get_data.database.search.grouping import Grouping
-from get_data.labels.drives import DriveRegister
+from get_data.labels.drives import DriveRegister, outline_drive_key, outline_time_us
 
 MAX_CLASSES = 1000
 
@@ -87,8 +87,8 @@ class Candidates:
             InputError: there are too many classes.
         """
         self._spool.add(hit.document)
-        self.register.add(hit.label)
-        self.ranks.append(rank(hit.reference.img_id, self._key))
+        self.register.add(outline_drive_key(hit.outline), outline_time_us(hit.outline))
+        self.ranks.append(rank(hit.outline.img_id, self._key))
         self.others.append(hit.other_labels)
         if self._group:
             self.classes.append(self._class_number(self._group(hit.label)))

@@ -2,16 +2,26 @@
 
 from array import array
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from common.times import format_time, from_microseconds
 from get_data.labels.constants import NOBODY, PARTS
-from get_data.labels.drives import DriveRegister
-from get_data.labels.schema import Document
+from get_data.labels.drives import (
+    DriveKey,
+    DriveRegister,
+    outline_drive_key,
+    outline_time_us,
+)
+from get_data.labels.outline import Outline
 
 Histogram = dict[str, int]
+
+_Kind = tuple[Any, ...]  # what is counted of a label; also drive and part
+_DRIVER, _SPLIT = 4, 7  # positions in it
 
 
 class DriveCounts(msgspec.Struct, kw_only=True, frozen=True):
@@ -45,83 +55,91 @@ class Counts(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Tally:
-    """Counts of labels that come one after the other."""
+    """Counts of labels that come one after the other.
+
+    Of each label only its time and its kind are kept: a drive has one for each of its classes.
+    """
 
     def __init__(self) -> None:
-        self._directions: Counter[tuple[int, int]] = Counter()
-        self._speeds: Counter[tuple[int, int]] = Counter()
-        self._drivers: Counter[str] = Counter()
-        self._authors: Counter[str] = Counter()
-        self._sessions: dict[tuple[str, ...], int] = {}
-        self._session = array("l")
-        self._splits: list[str] = []
-        self._split = array("l")
+        self._numbers: dict[_Kind, int] = {}
+        self._drive_keys: list[DriveKey] = []  # by number of the kind
+        self._kinds = array("l")
         self._drives = DriveRegister()
 
-    def add(self, label: Document) -> None:
+    def add(self, outline: Outline) -> None:
         """Count a label."""
-        annotation = label.get("label")
-        annotation = annotation if isinstance(annotation, dict) else {}
-        author = str(annotation.get("created_by", ""))
-        self._authors[author] += 1
-        if author != NOBODY:
-            for counter, number, name in (
-                (self._directions, "nb_dir", "label_direction"),
-                (self._speeds, "nb_speed", "label_speed"),
-            ):
-                counter[_integer(annotation.get(number)), _integer(annotation.get(name))] += 1
-        driver = str(label.get("driver", ""))
-        self._drivers[driver] += 1
-        session_id, event, track = (
-            str(label.get(key, "")) for key in ("session_id", "event", "track")
+        annotation = outline.label
+        kind: _Kind = (
+            outline.session_id,
+            outline.event,
+            outline.track,
+            outline.track_type,
+            outline.driver,
+            outline.comment,
+            outline.car,
+            outline.split,
+            annotation.created_by,
+            annotation.nb_dir,
+            annotation.label_direction,
+            annotation.nb_speed,
+            annotation.label_speed,
         )
-        session = (session_id, event, track, driver)
-        self._session.append(self._sessions.setdefault(session, len(self._sessions)))
-        split = str(label.get("split", ""))
-        if split not in self._splits:
-            self._splits.append(split)
-        self._split.append(self._splits.index(split))
-        self._drives.add(label)
+        number = self._numbers.setdefault(kind, len(self._numbers))
+        if number == len(self._drive_keys):
+            self._drive_keys.append(outline_drive_key(outline))
+        self._kinds.append(number)
+        self._drives.add(self._drive_keys[number], outline_time_us(outline))
 
     def counts(self) -> Counts:
         """Return the counts so far; drives by their first picture."""
+        directions: Counter[tuple[int, int]] = Counter()
+        speeds: Counter[tuple[int, int]] = Counter()
+        drivers: Counter[str] = Counter()
+        authors: Counter[str] = Counter()
+        kinds = list(self._numbers)
+        for number, pictures in Counter(self._kinds).items():
+            *_, author, nb_dir, direction, nb_speed, speed = kinds[number]
+            if author != NOBODY:
+                directions[nb_dir, direction] += pictures
+                speeds[nb_speed, speed] += pictures
+            drivers[kinds[number][_DRIVER]] += pictures
+            authors[author] += pictures
         return Counts(
             pictures=len(self._drives),
-            directions=_by_number(self._directions),
-            speeds=_by_number(self._speeds),
-            drivers=dict(sorted(self._drivers.items())),
-            drives=[self._drive(rows) for rows in self._drives.drives()],
-            splits=self._by_split(range(len(self._split))),
-            created_by=dict(sorted(self._authors.items())),
+            directions=_by_number(directions),
+            speeds=_by_number(speeds),
+            drivers=dict(sorted(drivers.items())),
+            drives=[self._drive(kinds, rows) for rows in self._drives.drives()],
+            splits=self._by_split(kinds, self._kinds),
+            created_by=dict(sorted(authors.items())),
         )
 
-    def _drive(self, rows: list[int]) -> DriveCounts:
+    def _drive(self, kinds: Sequence[_Kind], rows: Sequence[int]) -> DriveCounts:
         """Return the counts of a drive from the positions of its labels, by time."""
-        session_id, event, track, driver = list(self._sessions)[self._session[rows[0]]]
+        session_id, event, track, _, driver, *_ = kinds[self._kinds[rows[0]]]
         return DriveCounts(
-            session_id=session_id,
+            session_id="" if session_id is UNSET else str(session_id),
             start=self._time(rows[0]),
             end=self._time(rows[-1]),
             event=event,
             track=track,
             driver=driver,
             pictures=len(rows),
-            splits=self._by_split(rows),
+            splits=self._by_split(kinds, map(self._kinds.__getitem__, rows)),
         )
 
     def _time(self, row: int) -> str:
         return format_time(from_microseconds(self._drives.times_us[row]))
 
-    def _by_split(self, rows: Any) -> Histogram:
-        found = Counter(self._splits[self._split[row]] for row in rows)
+    def _by_split(self, kinds: Sequence[_Kind], numbers: Iterable[int]) -> Histogram:
+        """Return the pictures of each part; `numbers`: those of the pictures' kinds."""
+        found: Counter[str] = Counter()
+        for number, pictures in Counter(numbers).items():
+            found[kinds[number][_SPLIT]] += pictures
         names = sorted(
             found, key=lambda name: (name not in PARTS, (*PARTS, name).index(name), name)
         )
         return {name: found[name] for name in names if name}
-
-
-def _integer(value: object) -> int:
-    return value if isinstance(value, int) else -1
 
 
 def _by_number(counter: Counter[tuple[int, int]]) -> dict[str, Histogram]:

@@ -8,56 +8,70 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
 from common.atomic_files import write_together
+from get_data.database.download import Hit
 from get_data.labels.label_file import LabelFileWriter
-from get_data.labels.schema import Document
 from get_data.labels.unicode_forms import file_name_key
 from get_data.sets import metadata, set_file
 from get_data.sets.counts import Counts, Tally
 from get_data.sets.set_file import LabelsReference, SetFile
 
-_decode = msgspec.json.Decoder(Document).decode
+_BLOCK_BYTES = 250_000  # written at once
 
 
 class _HashingFile:
-    """A file that is hashed while it is written."""
+    """A file that is hashed while it is written, in blocks."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.sha256 = hashlib.sha256()
+        self._sha256 = hashlib.sha256()
+        self._block: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes) -> int:
-        """Write the data."""
-        self.sha256.update(data)
-        return self._file.write(data)
+        """Write the data, at the latest when it is finished."""
+        self._block.append(data)
+        self._size += len(data)
+        if self._size >= _BLOCK_BYTES:
+            self._write_block()
+        return len(data)
+
+    def _write_block(self) -> None:
+        block = b"".join(self._block)
+        self._block, self._size = [], 0
+        self._sha256.update(block)
+        self._file.write(block)
+
+    def finish(self) -> str:
+        """Write what is left, and return the SHA-256 of the content."""
+        self._write_block()
+        return self._sha256.hexdigest()
 
 
 class FileNames:
     """File names of a set, 8 bytes each; names that some disks do not distinguish are one."""
 
     def __init__(self) -> None:
-        self._digests = array("Q")
+        self._hashes = array("q")
         self._is_sorted = True
 
     def add(self, name: str) -> None:
         """Add a name."""
-        self._digests.append(_digest(name))
+        self._hashes.append(_hash(name))
         self._is_sorted = False
 
     def __contains__(self, name: object) -> bool:
         if not self._is_sorted:
-            self._digests = array("Q", sorted(self._digests))
+            self._hashes = array("q", sorted(self._hashes))
             self._is_sorted = True
-        digest = _digest(str(name))
-        position = bisect_left(self._digests, digest)
-        return position < len(self._digests) and self._digests[position] == digest
+        wanted = _hash(str(name))
+        position = bisect_left(self._hashes, wanted)
+        return position < len(self._hashes) and self._hashes[position] == wanted
 
 
-def _digest(name: str) -> int:
-    encoded = file_name_key(name).encode(errors="surrogatepass")
-    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big")
+def _hash(name: str) -> int:
+    """Return 64 bits, the same for this process."""
+    return hash(file_name_key(name))
 
 
 class SetWriter:
@@ -76,19 +90,19 @@ class SetWriter:
         """Number of labels so far."""
         return self._labels.count
 
-    def add(self, img_id: str, document: bytes) -> None:
-        """Write a label; `document` is one line of JSON."""
-        label = _decode(document)
-        self._labels.add(img_id, document)
+    def add(self, hit: Hit) -> None:
+        """Write the label of a picture."""
+        outline = hit.outline
+        self._labels.add(outline.img_id, hit.document)
         if self._lines:
-            self._lines.write(metadata.encode_line(label, with_split=self._with_split))
-        self._tally.add(label)
-        self.names.add(str(label.get("file_name")))
+            self._lines.write(metadata.encode_line(hit.label, with_split=self._with_split))
+        self._tally.add(outline)
+        self.names.add(outline.file_name)
 
     def close(self, name: str) -> tuple[Counts, LabelsReference]:
         """Complete the label file; return what the set has, and the reference to the file."""
         self._labels.close()
-        digest = self._hashing.sha256.hexdigest()
+        digest = self._hashing.finish()
         return self._tally.counts(), LabelsReference(
             file=set_file.printable(name), sha256=digest, count=self.count
         )
