@@ -55,6 +55,16 @@ def test_labels_and_their_pictures_are_out(full):
     assert full.store.backup_copies() == {}
 
 
+def test_a_label_whose_tombstone_is_removed_meanwhile_goes_for_good(full):
+    """D34: by an upload that restores it, and creates it again or has been killed."""
+    going = label_of(in_drive(0))
+    index = Meddling(full.index, remove=lambda: full.index.remove_tombstones([going.fingerprint]))
+    (result,) = remove(full, [in_drive(0)], index=index)
+    assert (result.status, result.picture) == ("deleted", "deleted")
+    assert len(full.labels()) == 9
+    assert full.index.find_tombstones([going.fingerprint]).keys() == {going.fingerprint}
+
+
 def test_a_picture_with_another_label_stays(full, drive):
     second = document(0, steering=0.9, created_by="Ada")
     list(upload([Entry(second, drive / second["file_name"])], full.index, full.store))

@@ -8,7 +8,7 @@ import pytest
 from common.errors import DatabaseError, InputError
 from get_data.database.delete import delete
 from get_data.database.entries import Entry, read_entries
-from get_data.database.interfaces import picture_key
+from get_data.database.interfaces import Tombstone, picture_key
 from get_data.database.local.label_index import SqliteIndex
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.upload import upload
@@ -252,6 +252,24 @@ class Meddling:
             return method(*arguments, **options)
 
         return called
+
+
+def test_a_label_that_is_restored_while_its_deletion_removes_it_is_created_again(db, drive):
+    """D34: the deletion had written the tombstone, and the label was still there."""
+    (entry, *_) = restored(drive)
+    list(upload([entry], db.index, db.store))
+
+    def remove_the_label():
+        db.index.remove([entry.fingerprint])
+
+    db.index.add_tombstones(
+        [Tombstone(entry.fingerprint, entry.img_id, "", "deleted", "Ada", "2026-01-01T00:00:00Z")]
+    )
+    index = Meddling(db.index, create=remove_the_label)
+    (result,) = upload([entry], index, db.store)
+    assert result.status == "created"
+    assert list(db.labels()) == [entry.fingerprint]
+    assert db.index.find_tombstones([entry.fingerprint]) == {}
 
 
 def test_a_picture_deleted_while_its_label_was_created_is_restored(db, drive):

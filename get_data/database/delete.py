@@ -66,22 +66,19 @@ def delete(
     for batch in _distinct_batches(labels):
         keys = _find_keys(batch, index)
         removed_at = times.format_time(datetime.now(UTC))
-        # D4: an upload that creates one of these labels meanwhile finds its tombstone
-        index.add_tombstones(
-            [
-                Tombstone(
-                    label.fingerprint,
-                    label.img_id,
-                    keys[label.fingerprint],
-                    reason,
-                    removed_by,
-                    removed_at,
-                )
-                for label in batch
-            ]
-        )
+        tombstones = [
+            Tombstone(
+                label.fingerprint,
+                label.img_id,
+                keys[label.fingerprint],
+                reason,
+                removed_by,
+                removed_at,
+            )
+            for label in batch
+        ]
         # D9: a label without its picture is worse than a picture without a label
-        removed = index.remove([label.fingerprint for label in batch])
+        removed = _remove_labels(tombstones, index)
         named = {key for key in keys.values() if key}
         pictures = reconcile(named, index, store, run=run, threads=threads)
         for label in batch:
@@ -91,6 +88,28 @@ def delete(
                 "deleted" if label.fingerprint in removed else "absent",
                 pictures.get(keys[label.fingerprint], "absent"),
             )
+
+
+def _remove_labels(tombstones: Collection[Tombstone], index: LabelIndex) -> set[str]:
+    """Remove labels for good, and return the fingerprints of those that existed.
+
+    Raises:
+        DatabaseError: another program keeps restoring them.
+    """
+    removed: set[str] = set()
+    for _ in range(MAX_ROUNDS):
+        # D4: an upload that creates one of these labels meanwhile finds its tombstone
+        index.add_tombstones(list(tombstones))
+        removed |= index.remove([tombstone.fingerprint for tombstone in tombstones])
+        # D34: an upload that restores a label may have removed its tombstone before that
+        kept = index.find_tombstones([tombstone.fingerprint for tombstone in tombstones])
+        tombstones = [one for one in tombstones if one.fingerprint not in kept]
+        if not tombstones:
+            return removed
+    raise DatabaseError(
+        f"{index.name}: another program restores labels as fast as they are deleted; stop it and "
+        "run again"
+    )
 
 
 def plan(

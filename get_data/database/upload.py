@@ -223,18 +223,21 @@ class _Upload:
                     picture_key(transfer.img_id, sha256) != key for sha256 in hashes
                 ):
                     transfer.finish("failed", _CONFLICT)
-        # an explicit restore removes the tombstone first, or D5 would delete the label again
-        restored = [
-            transfer.fingerprint
-            for transfer in batch.pending()
-            if transfer.entry.restore and transfer.fingerprint in tombstones
-        ]
-        if restored and not self.dry_run:
-            self.index.remove_tombstones(restored)
+        if not self.dry_run:
+            self._remove_tombstones([t for t in batch.pending() if t.fingerprint in tombstones])
         # D1: a new label must not bring another picture of an id that the index knows
         new = [transfer.img_id for transfer in batch.new()]
         batch.known_hashes = self.index.picture_hashes(new, refresh=self.dry_run)
         return batch
+
+    def _remove_tombstones(self, restored: Sequence[_Transfer]) -> None:
+        """Remove the tombstones of labels that are to be restored, be they there or not."""
+        if restored:
+            # an explicit restore removes the tombstone first, or D5 would delete the label again
+            self.index.remove_tombstones([transfer.fingerprint for transfer in restored])
+        for transfer in restored:
+            # D34: a deletion that has written its tombstone may remove the label yet
+            transfer.is_existing = False
 
     def _given_hashes(self, transfer: _Transfer, *, is_existing: bool) -> Collection[str]:
         """Return the hashes of the label's picture, from all labels of it that are given."""

@@ -20,6 +20,7 @@ class Scenario:
         half_replaced: labels that a backup during a relabel may miss together with their
             tombstones, as if the relabel had been killed there.
         deleted_meanwhile: labels that are deleted and may or may not come back.
+        restored_meanwhile: labels that are deleted and restored, so that they may be there.
         kept: labels that must be there.
         contents: what labels may say that are there.
         dates: the upload dates that labels may have that are there.
@@ -37,6 +38,7 @@ class Scenario:
     gone: Set[str] = frozenset()
     half_replaced: Set[str] = frozenset()
     deleted_meanwhile: Set[str] = frozenset()
+    restored_meanwhile: Set[str] = frozenset()
     kept: Set[str] = frozenset()
     contents: Mapping[str, Set[str]] = field(default_factory=dict)
     dates: Mapping[str, Set[str]] = field(default_factory=dict)
@@ -128,12 +130,16 @@ class Scenario:
         is_complete = not (self.may_leave_picture and self.kills)
         if not labels and not world.sets and world.picture and not self.is_alone and is_complete:
             yield "a picture is without a label"
-        for name in (deleted | replaced | self.gone) & labels.keys():
+        for name in (deleted | replaced | self.gone) & labels.keys() - self.restored_meanwhile:
             yield f"the deleted or replaced label {name} is there"
         deleted |= self.deleted_meanwhile
         stored = frozenset().union(*(report.stored for report in reports))
         for name in (self.kept | stored) - deleted - replaced - labels.keys():
             yield f"the label {name} is not there"
+        known = {one.name for one in (*self.world.labels, *self.world.tombstones)}
+        buried = {one.name for one in world.tombstones}
+        for name in set() if self.has_sets else known - failed - labels.keys() - buried:
+            yield f"{name} is gone without a tombstone: the next upload would bring it back"
         for name, label in labels.items():
             if label.content not in self.contents.get(name, {label.content}):
                 yield f"{name} says {label.content!r}"

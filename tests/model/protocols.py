@@ -22,6 +22,8 @@ MUTANTS = {
     "amend: picture": "stores the picture",
     "amend: lost answer": "takes its own success for a conflict",
     "upload: create only": "overwrites a label that is there",
+    "upload: restores all": "does not create a label that is there beside its tombstone",
+    "delete: tombstones again": "does not ask whether its tombstone is still there",
     "relabel: base": "does not ask whether the file was made from the old label",
     "relabel: unchanged": "removes the old label whatever has become of it",
     "relabel: tombstone last": "writes the tombstone before it knows that the old label may go",
@@ -95,21 +97,29 @@ def upload(*names: str, restore: bool = False, without: Without = ()) -> StartPr
 
     def start(run: str) -> Program:
         documents = tuple(Label(name, run, run) for name in names)
-        if restore:
-            for name in names:
-                yield w.remove_tombstone(name)
-        return (yield from _upload(run, documents, without))
+        return (yield from _upload(run, documents, without, restore=restore))
 
     return start
 
 
 def _upload(
-    run: str, documents: tuple[Label, ...], without: Without = (), *, at_hand: bool = True
+    run: str,
+    documents: tuple[Label, ...],
+    without: Without = (),
+    *,
+    at_hand: bool = True,
+    restore: bool = False,
 ) -> Steps:
     names = tuple(document.name for document in documents)
     found = yield w.find(*names)
     tombstones = yield w.find_tombstones(*names)
     tombstoned = frozenset(tombstone.name for tombstone in tombstones)
+    if restore:
+        for name in sorted(tombstoned):
+            yield w.remove_tombstone(name)
+        if "upload: restores all" not in without:
+            found -= tombstoned  # D34: a deletion may remove the label yet
+        tombstoned = frozenset()
     pending = tuple(x for x in documents if x.name not in tombstoned)
     new = tuple(x for x in pending if x.name not in found or "upload: create only" in without)
     failed: frozenset[str] = frozenset()
@@ -186,10 +196,18 @@ def delete(*names: str, without: Without = ()) -> StartProgram:
 
 
 def _delete(run: str, *names: str, reason: Reason, without: Without = ()) -> Steps:
-    for name in names:  # D4
-        yield w.add_tombstone(name, reason)
-    for name in names:  # D9
-        yield w.remove(name)
+    going = frozenset(names)
+    while going:
+        for name in sorted(going):  # D4
+            yield w.add_tombstone(name, reason)
+        for name in sorted(going):  # D9
+            yield w.remove(name)
+        if "delete: tombstones again" in without:
+            break
+        # D34: an upload that restores may have removed the tombstone before the label was removed
+        tombstones = yield w.find_tombstones(*sorted(going))
+        going -= frozenset(tombstone.name for tombstone in tombstones)
+        tombstones = None
     yield from _reconcile(run, without)
 
 

@@ -96,11 +96,42 @@ def pairs(without: Collection[str], by: str) -> dict[str, Scenario]:
     def u(*names: str, **more: Any) -> StartProgram:
         return upload(*names, without=without, **more)
 
+    def d(*names: str) -> StartProgram:
+        return delete(*names, without=without)
+
     b, f = back_up(without=without), free("L1", without=without)
     back = restore(**options)
-    d = delete
     then = frozenset({"then"})
+    either: dict[str, Any] = {"deleted_meanwhile": {"L1"}, "restored_meanwhile": {"L1"}}
     return {
+        # an upload that restores
+        "upload again, delete": Scenario(
+            there(L1), {"U": u("L1", restore=True), "D": d("L1")}, **either
+        ),
+        "upload again, delete again": Scenario(
+            there(L2, tombstones=tombstone("L1")),
+            {"U": u("L1", restore=True), "D": d("L1")},
+            **either,
+        ),
+        "upload again, deletion that was killed": Scenario(
+            there(L1, tombstones=tombstone("L1")),
+            {"U": u("L1", restore=True), "D": d("L1")},
+            **either,
+        ),
+        "two upload again": Scenario(
+            World(tombstones=tombstone("L1"), recording=PICTURE),
+            {"U": u("L1", restore=True), "V": u("L1", restore=True)},
+            restored_meanwhile={"L1"},
+            kept={"L1"},
+        ),
+        "upload again, amend": Scenario(
+            there(L1, tombstones=tombstone("L1")),
+            {"U": u("L1", restore=True), "A": a("L1", "Ada's")},
+            kept={"L1"},
+        ),
+        "upload again, relabel": Scenario(
+            there(L1), {"U": u("L1", restore=True), "R": r("L2", "L1")}, **either
+        ),
         # amend
         "amend": Scenario(there(L1), {"A": a("L1", "Ada's")}, kept={"L1"}, is_alone=True),
         "amend, absent": Scenario(World(), {"A": a("L1", "Ada's")}, gone={"L1"}),
@@ -379,7 +410,18 @@ def larger(without: Collection[str], by: str) -> dict[str, Scenario]:
 
     u, b, f, d = upload, back_up(without=without), free("L1", without=without), delete
     back = restore(**options)
+    either: dict[str, Any] = {"deleted_meanwhile": {"L1"}, "restored_meanwhile": {"L1"}}
+    again = upload("L1", restore=True, without=without)
     return {
+        "upload again, two delete": Scenario(
+            there(L1), {"U": again, "D": d("L1"), "E": d("L1")}, **either
+        ),
+        "upload again, upload, delete": Scenario(
+            there(L1), {"U": again, "V": u("L1"), "D": d("L1")}, **either
+        ),
+        "upload again, amend, delete": Scenario(
+            there(L1), {"U": again, "A": a("L1", "Ada's"), "D": d("L1")}, **either
+        ),
         "two amend, upload": Scenario(
             there(), {"A": a("L1", "Ada's"), "B": a("L1", "Bob's"), "U": u("L1")}, kept={"L1"}
         ),

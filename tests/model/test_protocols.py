@@ -20,13 +20,20 @@ MANY = {  # states
     "restore, delete",
     "restore, delete of the last",
     "free, upload, delete of another",
+    "upload again, delete",
+    "upload again, deletion that was killed",
 }
 # A killed relabel that has no picture at hand: as in test_interleaving.py
 KNOWN_HOLE = {"free, relabel elsewhere, delete"}
 # A restore that is killed after it has created a set, which somebody has thrown away in the same
 # moment, leaves it: nothing is lost, and it is thrown away again.
 WITHOUT_KILLS = {"set, restore, frozen and thrown away meanwhile"}
-VERY_MANY = {"restore, upload, delete", "free, upload, two delete"}
+VERY_MANY = {
+    "restore, upload, delete",
+    "free, upload, two delete",
+    "upload again, two delete",
+    "upload again, upload, delete",
+}
 
 
 def violations(scenario):
@@ -79,6 +86,8 @@ CAUGHT_BY = {
     "amend: picture": "amend, absent",
     "amend: lost answer": "amend",
     "upload: create only": "amend, upload",
+    "upload: restores all": "upload again, delete",
+    "delete: tombstones again": "upload again, delete",
     "relabel: base": "amend, relabel",
     "relabel: unchanged": "amend, relabel",
     "relabel: tombstone last": "amend, relabel",
