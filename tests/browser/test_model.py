@@ -427,8 +427,7 @@ def test_a_model_comes_while_the_page_is_open(labelizer, context, watch):
     keys(page, "ArrowRight", "m")
     assert "25 %" in toast(page)
     at(page, 1)
-    page.unroute("**/api/model")
-    serve_model(page, COUNT, scores={8: 0.9})
+    serve_model(page, COUNT, scores={8: 0.9})  # in the place of the other: no poll may come between
     expect(page.locator("#panel .suspects-text")).to_contain_text("1 label")
     at(page, 1)
 
