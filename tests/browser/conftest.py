@@ -71,6 +71,17 @@ def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
         yield launched
 
 
+@pytest.fixture(scope="module")
+def browser_without_frames(playwright: Playwright, chromium: str) -> Iterator[Browser]:
+    """Launch a browser that never paints, which takes a third of the CPU time.
+
+    Its pages run everything but what waits for a frame. Playwright's clicks do.
+    """
+    arguments = [*ARGUMENTS, "--disable-threaded-compositing"]
+    with playwright.chromium.launch(executable_path=chromium, args=arguments) as launched:
+        yield launched
+
+
 class Watch:
     """Faults of the watched pages: console errors, failed requests, requests to other hosts."""
 

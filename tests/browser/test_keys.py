@@ -322,9 +322,9 @@ WATCH_KEY = """() => {
 
 @pytest.mark.parametrize("view", ["single", "grid", "overview", "review"])
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
-def test_no_key_that_the_help_shows_does_nothing(shared_page, view, place):
+def test_no_key_that_the_help_shows_does_nothing(page_without_frames, view, place):
     """In each view, and at each end: something changes, or it is said why not."""
-    page = shared_page
+    page = page_without_frames
     at = {"first": 0, "middle": 12, "last": COUNT - 1}[place]
     by_help = {one["help"]: one for one in table(page)}
     reset(page, at, view=view)
@@ -337,7 +337,7 @@ def test_no_key_that_the_help_shows_does_nothing(shared_page, view, place):
             if binding["action"] == "clear":
                 reset(page, at)
                 keys(page, "[")
-                page.click(f"nav [data-view={view}]")
+                page.dispatch_event(f"nav [data-view={view}]", "click")
             page.evaluate(WATCH_KEY)
             keys(page, press)
             assert page.evaluate("() => window.keyChanges") is True, (press, binding)
@@ -461,6 +461,17 @@ def press(page, code, sign, *, shift=False, control=False):
 @pytest.fixture(scope="module")
 def shared_page(browser, tmp_path_factory):
     """One page for many keys, which leave it as it was."""
+    yield from open_for_many_keys(browser, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def page_without_frames(browser_without_frames, tmp_path_factory):
+    """As `shared_page`, for keys of which only the page's content is looked at."""
+    yield from open_for_many_keys(browser_without_frames, tmp_path_factory)
+
+
+def open_for_many_keys(browser, tmp_path_factory):
+    """Yield a page on a drive of its own, and check in the end that nothing failed."""
     watch = Watch()
     with running(drive(tmp_path_factory.mktemp("shared") / "drive", COUNT)) as labelizer:
         page = watch.page(browser.new_page(viewport=SIZE))
