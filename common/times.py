@@ -1,6 +1,7 @@
 """Times as ISO 8601 text in UTC, and as whole microseconds since 1970."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -37,6 +38,23 @@ def indexable_time(text: str) -> datetime | None:
 def to_microseconds(time: datetime) -> int:
     """Return an aware time as microseconds since 1970, exactly."""
     return (time - EPOCH) // MICROSECOND
+
+
+def parse_microseconds(text: str) -> int | None:
+    """Return parse_time() of a text as microseconds since 1970, at best in half the time."""
+    fraction = text[20:26]
+    if len(text) == 27 and text[10:20:3] == "T::." and text[26] == "Z":
+        second_us = _second_us(text[:19])  # many labels have the same
+        if second_us is not None and fraction.isascii() and fraction.isdigit():
+            return second_us + int(fraction)
+    time = parse_time(text)
+    return None if time is None else to_microseconds(time)
+
+
+@lru_cache(maxsize=1024)
+def _second_us(text: str) -> int | None:
+    time = parse_time(f"{text}Z")
+    return None if time is None else to_microseconds(time)
 
 
 def from_microseconds(microseconds: int) -> datetime:

@@ -279,17 +279,17 @@ def _create_task(
     """Return the function that downloads a picture, and returns the task with its outcome."""
 
     def process(task: _Task) -> _Task:
-        status, reason = download_picture(task)
+        status: DownloadStatus = "listed"
+        reason = task.fault
+        if reason:
+            status = "failed"
+        elif fetch:
+            status, reason = download_picture(task.hit.outline)
         hit = task.hit
         task.outcome = DownloadOutcome(hit.outline.img_id, status, hit.other_labels, reason)
         return task
 
-    def download_picture(task: _Task) -> tuple[DownloadStatus, str]:
-        picture = task.hit.outline
-        if task.fault:
-            return "failed", task.fault
-        if not fetch:
-            return "listed", ""
+    def download_picture(picture: Outline) -> tuple[DownloadStatus, str]:
         target = pictures / picture.file_name
         if _is_intact(target, picture, verify=verify):
             return "existing", ""

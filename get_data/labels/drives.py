@@ -17,9 +17,9 @@ from typing import cast
 
 from msgspec import UNSET
 
-from common.times import parse_time, to_microseconds
+from common.times import parse_microseconds, parse_time, to_microseconds
 from get_data.labels.constants import SESSION_KEYS
-from get_data.labels.ids import parse_img_id
+from get_data.labels.ids import img_id_microseconds, parse_img_id
 from get_data.labels.outline import Outline
 from get_data.labels.schema import Document, Label
 
@@ -31,6 +31,7 @@ DriveKey = tuple[str, ...]
 _session_of = attrgetter(*SESSION_KEYS)
 _session_and_car_of = attrgetter(*SESSION_KEYS, "car")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_LONG_AGO_US = to_microseconds(_LONG_AGO)
 
 
 def split_into_drives(labels: Iterable[Document]) -> list[list[Document]]:
@@ -161,8 +162,10 @@ def _split_at_pauses(indices: list[int], times_us: Sequence[int]) -> list[list[i
 
 def outline_time_us(outline: Outline) -> int:
     """Return the time_of() the document of an outline, in microseconds since 1970."""
-    taken = parse_time(outline.timestamp) or parse_img_id(outline.img_id)
-    return to_microseconds(taken or _LONG_AGO)
+    time_us = parse_microseconds(outline.timestamp)
+    if time_us is None:
+        time_us = img_id_microseconds(outline.img_id)
+    return _LONG_AGO_US if time_us is None else time_us
 
 
 def time_of(document: Document) -> datetime:

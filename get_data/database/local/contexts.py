@@ -57,6 +57,7 @@ class Varying:
             )
             for name in OBJECTS
         }
+        self._last_nfc = b""
 
     @staticmethod
     def _owner(path: str) -> str:
@@ -77,13 +78,24 @@ class Varying:
 
     def context(self, document: Document) -> bytes:
         """Return the context of a label as JSON, with all texts in NFC."""
-        context = {key: value for key, value in document.items() if key not in self._top}
+        context = _without(document, self._top)
         for name, keys in self._inside.items():
             if keys and isinstance(inside := context.get(name), dict):
-                context[name] = {key: value for key, value in inside.items() if key not in keys}
+                context[name] = _without(inside, keys)
         encoded = _encode(context)
-        is_nfc = encoded.isascii() or unicodedata.is_normalized("NFC", encoded.decode())
-        return encoded if is_nfc else _encode(to_nfc(context))
+        if encoded.isascii() or encoded == self._last_nfc:  # as that of the label before
+            return encoded
+        if not unicodedata.is_normalized("NFC", encoded.decode()):
+            return _encode(to_nfc(context))
+        self._last_nfc = encoded
+        return encoded
+
+
+def _without(content: Document, keys: Iterable[str]) -> Document:
+    rest = content.copy()
+    for key in keys:
+        rest.pop(key, None)
+    return rest
 
 
 def _encode(context: Document) -> bytes:

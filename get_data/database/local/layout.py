@@ -77,31 +77,39 @@ def row_of(document: Document, reader: LabelReader) -> tuple[Any, ...]:
         except InputError:
             encode_document(document)  # what JSON cannot express is told first
             raise
-    annotation = checked.label
+    annotation, captured = checked.label, fields.indexed_date(checked.timestamp)
     return (
         checked.label_fingerprint,
         checked.img_id,
-        fields.indexed_date(checked.timestamp),
+        captured,
         annotation.label_direction,
         annotation.label_speed,
         _keyword(document.get("event")),
         _keyword(document.get("track")),
         _keyword(document.get("driver")),
         _keyword(annotation.created_by),
-        _sortable(annotation.created_on_date),
+        _sortable(
+            annotation.created_on_date,
+            is_indexable=captured is not None and annotation.created_on_date == checked.timestamp,
+        ),
         checked.s3_key,
         checked.picture_sha256 or "",
         encoded,
     )
 
 
-def _sortable(text: str) -> str:
-    """Return a time as text that sorts, "" for one that no index has."""
+def _sortable(text: str, *, is_indexable: bool) -> str:
+    """Return a time as text that sorts, "" for one that no index has.
+
+    `is_indexable`: it is known to be a time that an index has.
+    """
+    # as this toolkit writes times; to compare is a tenth of the work
+    is_formatted = len(text) == 27 and text[4:11:3] == "--T" and text[19::7] == ".Z"
+    if is_indexable and is_formatted:
+        return text
     time = times.indexable_time(text)
     if time is None:
         return ""
-    # as this toolkit writes times; to compare is a tenth of the work
-    is_formatted = len(text) == 27 and text[4:11:3] == "--T" and text[19::7] == ".Z"
     return text if is_formatted else times.format_time(time)
 
 
