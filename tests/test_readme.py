@@ -277,3 +277,16 @@ def test_every_script_tells_its_version(script, capsys):
         module.main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"patate {project['version']}\n"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
+def test_every_help_text_fits_a_terminal_and_keeps_its_commands(script, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    module = importlib.import_module(f"get_data.{script.stem}")
+    with pytest.raises(SystemExit):
+        module.parse_args(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    commands = [line for line in module.__doc__.splitlines() if line.startswith("    ")]
+    assert commands != []
+    assert set(commands) <= set(lines)
+    assert [line for line in lines if len(line) > 80 and line not in commands] == []

@@ -5,6 +5,7 @@ The functions used as an argument's `type` raise argparse.ArgumentTypeError.
 
 import argparse
 import math
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +26,18 @@ class _Parser(argparse.ArgumentParser):
         self.exit(exit_codes.WRONG_USAGE, f"{line}\n")
 
 
+class _HelpFormatter(argparse.HelpFormatter):
+    """Fits a docstring's paragraphs to the terminal, and leaves its commands as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        # an option keeps its name: no break at its hyphens
+        lines = textwrap.TextWrapper(width, indent, indent, break_on_hyphens=False)
+        return "\n\n".join(
+            paragraph if paragraph.startswith(" ") else lines.fill(paragraph)
+            for paragraph in text.strip().split("\n\n")
+        )
+
+
 class _PrintVersion(argparse.Action):
     """`--version`, which unlike argparse's own action reads the version only when it is used."""
 
@@ -35,7 +48,7 @@ class _PrintVersion(argparse.Action):
 
 def create_parser(docstring: str | None) -> argparse.ArgumentParser:
     """Return a parser with the script's docstring as its help, and `--version`."""
-    parser = _Parser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(description=docstring, formatter_class=_HelpFormatter)
     parser.add_argument(
         "--version", action=_PrintVersion, nargs=0, help="print the version and exit"
     )
