@@ -12,12 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from get_data.database.frozen import label_columns
-from get_data.database.frozen.frozen_file import (
-    Damaged,
-    FrozenSetReader,
-    FrozenSetWriter,
-    read_head,
-)
+from get_data.database.frozen.frozen_file import Damaged, FrozenSetReader, FrozenSetWriter
 from get_data.database.interfaces import picture_key
 from get_data.labels import ids, label_lines
 from get_data.labels.label_lines import Line, NotLines
@@ -100,7 +95,7 @@ def test_who_asks_for_pictures_reads_only_the_beginning():
             asked.append(block)
             yield block
 
-    head = read_head(blocks())
+    head = FrozenSetReader(blocks()).head
     assert head.pictures == [json.loads(line.document)["s3_key"] for line in LINES]
     assert len(asked) * 1000 < len(OBJECT) / 3
 

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import InputError
 from get_data.database.search import patterns
-from get_data.database.search.matching import compile_query, matches_everything
+from get_data.database.search.matching import compile_query
 from get_data.database.search.search_query import parse_search_query
 from get_data.database.search.tokenizer import tokenize
 from get_data.labels import edits
@@ -391,21 +391,6 @@ NO = {"type": "ids", "values": []}
 def test_clauses_add_up(clauses, expected):
     data = {"any": [clause | {"bool": occur} for occur, clause in clauses]}
     assert matches(edits.example_label(), data) is expected
-
-
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        ({}, True),
-        ({"a": YES}, True),
-        ({"a": YES | {"bool": "should"}}, True),
-        ({"a": YES | {"bool": "must_not"}}, False),
-        ({"a": [YES, EXISTS]}, False),
-    ],
-    ids=str,
-)
-def test_what_matches_everything_is_known_beforehand(data, expected):
-    assert matches_everything(parse_search_query(data)) is expected
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from typing import Any
 
 from common.times import to_microseconds
 
-IMG_ID_FORMAT = "%Y%m%dT%H-%M-%S-%f"
 _to_json = json.encoder.encode_basestring_ascii
 _IMG_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{6})", re.ASCII)
 

@@ -5,7 +5,7 @@ A correction changes them together with the class: a value is in the bin of its 
 Labels of earlier versions have no values; a reader gets them from class and raw value.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from get_data.labels.classes import Bins, direction_bins, speed_bins
@@ -53,17 +53,6 @@ def speed_span(document: Any) -> float | None:
     if isinstance(found, int | float) and not isinstance(found, bool) and 0 < found <= 1:
         return float(found)
     return None
-
-
-def drive_span(drive: Iterable[Document]) -> float:
-    """Return the span to cut a drive's speed bins from where its labels do not tell one.
-
-    It is the most throttle in any of them.
-    """
-    values = (document.get("label") for document in drive)
-    raws = (read_value(annotation, "raw_speed") for annotation in values)
-    most = max((raw for raw in raws if raw is not None), default=0.0)
-    return most if most > 0 else DEFAULT_SPAN
 
 
 def read_value(annotation: object, name: str) -> float | None:

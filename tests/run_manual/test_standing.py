@@ -82,9 +82,6 @@ def test_recording_waits_while_the_car_stands_and_tells_it(tmp_path, call, monke
     """In the browser, in the report and in the labels."""
     folder, port, shown = tmp_path / "drive", free_port(), []
 
-    def has_shown(state):
-        return any(state == earlier for earlier, _, _ in shown)
-
     def is_over(phase, lasted_s):
         awaited = ("recording", "waiting: standing", "recording")[phase]
         if phase == 1 and lasted_s < STANDING_S + 0.3:

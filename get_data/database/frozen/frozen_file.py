@@ -117,16 +117,6 @@ def key_img_id(key: str) -> str:
     return key.rpartition("/")[2][:-_KEY_ENDING]
 
 
-def read_head(blocks: Iterable[bytes]) -> Head:
-    """Return the head of a frozen set; no more blocks than it needs are asked for.
-
-    Raises:
-        Damaged: it is no frozen set, or is incomplete.
-        NewerFormat: update the toolkit to read it.
-    """
-    return FrozenSetReader(blocks).head
-
-
 class FrozenSetReader:
     """A frozen set that is read block by block."""
 

@@ -61,13 +61,6 @@ def compile_query(query: SearchQuery) -> Matcher:
     return matches
 
 
-def matches_everything(query: SearchQuery) -> bool:
-    """Return whether every document matches, whatever it contains."""
-    return all(
-        clause.type == "match_all" and clause.occur != "must_not" for clause in query.clauses
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Span:
     """A range of indexed values from `low` to `high`; None leaves a side open."""
