@@ -1,11 +1,12 @@
 """The connection to the first pad, by whichever library of this machine can read it.
 
-`inputs`, which pip installs everywhere, comes first; `evdev`, which is there where the system has
-its package, stands in where `inputs` is missing or fails.
+`inputs`, which pip installs everywhere, comes first. `evdev`, a package of the system, stands in
+where `inputs` is missing or fails.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,31 @@ from car.pad.evdev_device import EvdevDevice
 from car.pad.inputs_device import InputsDevice
 from common.errors import PadLost
 
-_LIBRARIES: dict[PadLibrary, tuple[Callable[[], Any], Callable[[Any, Path], OpenDevice]]] = {
-    "inputs": (inputs_device.load, InputsDevice),
-    "evdev": (evdev_device.load, EvdevDevice),
-}
-_INSTALL: dict[PadLibrary, str] = {
-    "inputs": "pip install -r requirements-pi.txt",
-    "evdev": "sudo apt install python3-evdev, or take pad.library out of hardware_conf.json",
+
+@dataclass(frozen=True, slots=True)
+class _Installation:
+    """How to load a library and open a pad with it, and the remedies if loading fails."""
+
+    load: Callable[[], Any]
+    open_device: Callable[[Any, Path], OpenDevice]
+    if_missing: str
+    if_failing: str
+
+
+_INSTALLATIONS: dict[PadLibrary, _Installation] = {
+    "inputs": _Installation(
+        inputs_device.load,
+        InputsDevice,
+        if_missing="pip install -r requirements-pi.txt",
+        if_failing="leave one pad plugged in, run `sudo modprobe joydev`, plug the pad in again "
+        "and start again, or: sudo apt install python3-evdev",
+    ),
+    "evdev": _Installation(
+        evdev_device.load,
+        EvdevDevice,
+        if_missing="sudo apt install python3-evdev, or take pad.library out of hardware_conf.json",
+        if_failing="install its package again: sudo apt install --reinstall python3-evdev",
+    ),
 }
 
 
@@ -49,7 +68,7 @@ def load_library(wanted: PadLibrary | None) -> Library:
     Raises:
         PadLost: it cannot be loaded; the message is that of the first.
     """
-    names = [wanted] if wanted else list(_LIBRARIES)
+    names = [wanted] if wanted else list(_INSTALLATIONS)
     failures = []
     for name in names:
         try:
@@ -61,23 +80,17 @@ def load_library(wanted: PadLibrary | None) -> Library:
 
 def _load(name: PadLibrary) -> Library:
     """Load a library. Raises PadLost."""
-    load, open_device = _LIBRARIES[name]
+    library = _INSTALLATIONS[name]
     try:
-        module = load()
+        module = library.load()
     except ModuleNotFoundError as error:
-        raise PadLost(f"the library {error.name} is missing: {_INSTALL[name]}") from error
+        raise PadLost(f"the library {error.name} is missing: {library.if_missing}") from error
     except Exception as error:  # unexpected devices make `inputs` fail in many ways
-        remedy = (
-            "leave one pad plugged in, run `sudo modprobe joydev`, plug the pad in again and start "
-            "again, or: sudo apt install python3-evdev"
-            if name == "inputs"
-            else "install its package again: sudo apt install --reinstall python3-evdev"
-        )
         raise PadLost(
             f"the library {name} fails on the devices of this machine: "
-            f"{type(error).__name__}: {error}: {remedy}"
+            f"{type(error).__name__}: {error}: {library.if_failing}"
         ) from error
-    return Library(name, lambda file: open_device(module, file))
+    return Library(name, partial(library.open_device, module))
 
 
 def open_first(library: Library, folders: Folders) -> Connection:

@@ -6,6 +6,7 @@ that rest at 0, and buttons that are nothing else. What is ambiguous is refused 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from car.interfaces import Button
 from car.pad.pad_map import AXES, BUTTONS, HATS, MAX_ABOUT, MAX_TRIGGER, is_trigger_range
@@ -68,16 +69,16 @@ class Lesson:
             _Question("steering: the same stick all the way to the right", self._answer_right),
             _Question(
                 "throttle: pull a trigger all the way (RT on an Xbox pad)",
-                lambda press: self._answer_trigger("throttle", press),
+                partial(self._answer_trigger, "throttle"),
             ),
             _Question(
                 "brake: pull the other trigger all the way (LT on an Xbox pad)",
-                lambda press: self._answer_trigger("brake", press),
+                partial(self._answer_trigger, "brake"),
             ),
             *(
                 _Question(
                     f"{button.value}: press a button ({xbox} on an Xbox pad)",
-                    lambda press, button=button: self._answer_button(button, press),  # type: ignore[misc]
+                    partial(self._answer_button, button),
                 )
                 for button, xbox in _XBOX_BUTTONS.items()
             ),

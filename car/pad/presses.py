@@ -8,10 +8,10 @@ from car.pad.pad_map import AXES, HATS
 
 MOVED = 0.25  # of its range: an axis so far from its rest has been moved
 AT_REST = 0.1  # of its range: an axis so near to its rest has been released
-SETTLED_S = 0.4
-HELD_S = 1.5
-STUCK_S = 3.0
-ENDLESS_S = 20.0
+SETTLED_S = 0.4  # without a change at rest: a press is over
+HELD_S = 1.5  # without a change away from rest: the user is asked to let go
+STUCK_S = 3.0  # without a change away from rest: the press is over all the same
+ENDLESS_S = 20.0  # a press that lasts so long is over, whatever moves
 
 _JITTER = 0.02  # of its range
 
@@ -71,9 +71,7 @@ class PressRecorder:
         self._values = {code: info.value for code, info in self._axes.items()}
         self._down = set(down)
         self._axis_changed_s: dict[str, float] = {}
-        self._was_stuck = False
-        self._started_s = self._changed_s = now_s
-        self._begin(now_s)
+        self.restart(now_s)
 
     @property
     def down(self) -> frozenset[str]:
@@ -98,7 +96,12 @@ class PressRecorder:
 
     def restart(self, now_s: float) -> None:
         """Take the present values for those at rest, and forget what was pressed."""
-        self._begin(now_s)
+        self._take_rest()
+        self._still = dict(self._values)  # the values that are being held
+        self._moved: set[str] = set()
+        self._buttons: set[str] = set()
+        self._was_stuck = False
+        self._changed_s = self._started_s = now_s
 
     @property
     def is_at_rest(self) -> bool:
@@ -127,7 +130,7 @@ class PressRecorder:
                 self._take_rest()
             return None
         if self._was_stuck and not self._down and self.is_held(now_s):
-            self._begin(now_s)  # released at last, to where it rests
+            self.restart(now_s)  # released at last, to where it rests
             return None
         was_released = self.is_at_rest
         is_over = self.still_s(now_s) >= (SETTLED_S if was_released else STUCK_S)
@@ -138,7 +141,7 @@ class PressRecorder:
             frozenset(self._buttons),
             frozenset(self._down),
         )
-        self._begin(now_s)
+        self.restart(now_s)
         self._was_stuck = not was_released
         return press
 
@@ -146,14 +149,6 @@ class PressRecorder:
         """Take the present values of the axes for those at rest."""
         self._rest = dict(self._values)
         self._low, self._high = dict(self._values), dict(self._values)
-
-    def _begin(self, now_s: float) -> None:
-        self._take_rest()
-        self._still = dict(self._values)  # the values that are being held
-        self._moved: set[str] = set()
-        self._buttons: set[str] = set()
-        self._was_stuck = False
-        self._changed_s = self._started_s = now_s
 
     def _take(self, event: Event, now_s: float) -> None:
         code = event.code

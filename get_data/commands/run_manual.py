@@ -111,10 +111,11 @@ def learn_pad(conf: HardwareConf) -> HardwareConf:
         output.confirm(f"{file} exists. Replace it by what is learned now?", without_terminal="")
     advice = learn_map(conf.pad, file, replace=replace)
     output.print_message(f"Wrote {file}. Try all controls; the one for `stop the run` ends this.")
+    notes = [advice] if advice else []
     if not conf.pad.map:
-        advice = f'to drive with it: "pad": {{"map": "{name}"}} in {path.HARDWARE_CONF}; {advice}'
-    if advice:
-        output.print_message(f"  note: {advice.removesuffix('; ')}")
+        notes.insert(0, f'to drive with it: "pad": {{"map": "{name}"}} in {path.HARDWARE_CONF}')
+    if notes:
+        output.print_message(f"  note: {'; '.join(notes)}")
     return msgspec.structs.replace(conf, pad=msgspec.structs.replace(conf.pad, map=name))
 
 
