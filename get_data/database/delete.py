@@ -103,7 +103,7 @@ def _remove_labels(tombstones: Collection[Tombstone], index: LabelIndex) -> set[
         removed |= index.remove([tombstone.fingerprint for tombstone in tombstones])
         # D34: an upload that restores a label may have removed its tombstone before that
         kept = index.find_tombstones([tombstone.fingerprint for tombstone in tombstones])
-        tombstones = [one for one in tombstones if one.fingerprint not in kept]
+        tombstones = [each for each in tombstones if each.fingerprint not in kept]
         if not tombstones:
             return removed
     raise DatabaseError(

@@ -176,9 +176,9 @@ def store_content(connection: sqlite3.Connection, content: bytes) -> int:
 
 
 def remove_unused(connection: sqlite3.Connection, numbers: Collection[int]) -> None:
-    """Remove those of the contexts that no label has any more."""
+    """Remove the contexts that no label has any more, among those with these numbers."""
     unused = (
         "DELETE FROM contexts WHERE id = ?"
         " AND NOT EXISTS (SELECT 1 FROM labels WHERE labels.context = contexts.id)"
     )
-    connection.executemany(unused, [(each,) for each in sorted(numbers)])
+    connection.executemany(unused, [(number,) for number in sorted(numbers)])

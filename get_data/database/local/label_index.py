@@ -54,8 +54,6 @@ _FETCHED = 500  # labels that one statement fetches
 _WRITER_CACHE_KB = 16_000
 
 _TOMBSTONE_COLUMNS = "fingerprint, img_id, s3_key, why, by_whom, at"
-
-
 _INSERT = (
     f"INSERT INTO labels ({', '.join(layout.ROW)}, context)"
     f" VALUES ({', '.join('?' * len(layout.ROW))}, ?) ON CONFLICT (fingerprint) DO NOTHING"

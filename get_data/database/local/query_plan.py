@@ -80,18 +80,18 @@ class Condition:
 class Plan:
     """The conditions of a query, and what decides on the labels that meet them.
 
-    `matches` is None where the conditions are exact. `driver` is the condition that is looked up;
-    None where all labels are gone through.
+    `matches` is None where the conditions are exact. `access` is the condition that SQLite looks up
+    in an index, while it compares the others; None for a scan of all labels.
     """
 
     conditions: Sequence[Condition] = ()
     matches: Matcher | None = None
-    driver: Condition | None = None
+    access: Condition | None = None
 
     def statement(self, columns: str, order: str = ORDER) -> tuple[str, list[Any]]:
         """Return the statement that selects these columns, and its values."""
         texts = [
-            each.looked_up() if each is self.driver else each.compared() for each in self.conditions
+            each.looked_up() if each is self.access else each.compared() for each in self.conditions
         ]
         where = f" WHERE {' AND '.join(texts)}" if texts else ""
         values = [value for each in self.conditions for value in each.values]
@@ -108,16 +108,16 @@ def make_plan(connection: sqlite3.Connection, query: SearchQuery, varying: Varyi
     """
     parts = _Parts(query, varying)
     conditions, remaining = parts.conditions, parts.remaining
-    driver = _find_driver(connection, conditions, most=_FEW)
-    if driver:
+    access = _find_access(connection, conditions, most=_FEW)
+    if access:
         remaining = [*parts.in_contexts, *remaining]
     else:
         conditions = [*conditions, *_context_conditions(connection, parts.in_contexts)]
-        driver = _find_driver(connection, conditions)
+        access = _find_access(connection, conditions)
     if _NEVER in conditions:
         return Plan((_NEVER,))
     matches = matching.compile_query(SearchQuery(tuple(remaining))) if remaining else None
-    return Plan(conditions, matches, driver)
+    return Plan(conditions, matches, access)
 
 
 class _Parts:
@@ -274,7 +274,7 @@ def _context_conditions(
     return [Condition(*_any_of(found), "context", can_be_looked_up=True)]
 
 
-def _find_driver(
+def _find_access(
     connection: sqlite3.Connection, conditions: Sequence[Condition], *, most: int | None = None
 ) -> Condition | None:
     """Return the condition that the fewest labels meet; None if these are a large part of all.
