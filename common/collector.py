@@ -1,4 +1,4 @@
-"""The search for unused cycles of objects, which looks at all objects again and again."""
+"""Pauses of the garbage collector, which scans all objects again and again."""
 
 import gc
 from collections.abc import Iterator
@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the search while the block makes many objects that stay: it would take a quarter."""
+    """Pause the collector while the block creates many objects that stay.
+
+    It would find nothing, and take a quarter of the time.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

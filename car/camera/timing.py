@@ -9,7 +9,7 @@ _NO_PICTURE_S = 1.0
 _NO_PICTURE_PERIODS = 5
 _NO_FIRST_PICTURE_S = 3.0  # the sensor needs to start, and libcamera drops the first pictures
 _NO_FIRST_PICTURE_PERIODS = 15
-_WAITS = 10  # into which a timeout is divided
+_WAITS = 10  # the parts of a timeout
 
 
 def picture_timeout_s(period_s: float) -> float:
@@ -23,10 +23,10 @@ def first_picture_timeout_s(period_s: float) -> float:
 
 
 def divide_timeout(timeout_s: float) -> Iterator[float]:
-    """Yield how long to wait now, in seconds, until `timeout_s` has been waited in all.
+    """Yield short waits, in seconds, that add up to `timeout_s`.
 
-    A wait that lasts longer than it was asked to counts as what was asked: then this process stood,
-    stopped or without a processor, which says nothing about the camera.
+    A wait that takes longer than asked counts only as what was asked: this process was suspended or
+    got no processor meanwhile, which says nothing about the camera.
     """
     left_s = timeout_s
     while left_s > 0:

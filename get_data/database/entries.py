@@ -1,8 +1,8 @@
-"""The labels to upload, and label files of any size as such.
+"""The labels to upload, from label files of any size.
 
 Nothing is sent before every label of a file is known to be valid, and a file may be larger than
-memory. So it is read twice. Of each block of labels its place and its hash are kept, which tell
-whether somebody has changed the file in between; of each label its id.
+memory. So it is read twice: to check it, and to upload it. In between, the position and the hash of
+each block of labels are kept, which tell whether the file has changed, and the id of each label.
 """
 
 import hashlib
@@ -91,7 +91,7 @@ class FileChanged(ToolkitError):
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Labels that are neighbours: the bytes from the first to the last, and their hash."""
+    """Successive labels of a file: the positions of their bytes, and their hash."""
 
     start: int
     end: int
@@ -164,7 +164,7 @@ class EntryFile:
         return Entry(document, self.folder / name, self._restore, namesake)
 
     def _read_file(self) -> None:
-        """Check all labels, and remember where they are."""
+        """Check all labels, and note the positions of their blocks."""
         for batch in batches(label_file.iter_checked(self._labels)):
             for entry in batch:
                 label = entry.check().label
@@ -174,7 +174,13 @@ class EntryFile:
             self._blocks.append(_Block(batch[0].start, batch[-1].end, digest))
 
     def _survey(self, label: Label | PictureReference, document: Document | None) -> None:
-        """Note what is needed of a label later on; `document` if it may not be chosen."""
+        """Note what later steps need of a label.
+
+        `document` is given for a label about which `select` is asked.
+
+        Raises:
+            InputError: its `s3_key` belongs to another picture.
+        """
         if label.s3_key and not is_picture_key(label.s3_key, label.img_id):
             raise InputError(
                 f"{self._labels}, entry {label.img_id!r}: s3_key {label.s3_key!r} is not a key of "

@@ -29,12 +29,12 @@ class Entry(Struct, frozen=True):
     """An entry of a label file.
 
     Attributes:
-        key: the id under which it is.
-        raw: its value, bytes `start` to `end` of the file.
-        start: position of the first byte.
-        end: position behind the last one.
-        label: its label, if that was found to be valid while it was read.
-        value: the parsed value, valid or not; None for a label that proved itself one of this key.
+        key: the key of the entry, which should be the id of its picture.
+        raw: the value as text, the bytes from `start` to `end` of the file.
+        start: position of the first byte of `raw`.
+        end: position after the last one.
+        label: the label, if it was found to be valid while it was read.
+        value: the parsed value, valid or not; None for a proven label under its own id.
     """
 
     key: str

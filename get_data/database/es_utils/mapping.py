@@ -40,7 +40,7 @@ Definition = Mapping[str, Any]  # mappings and settings, as in `PUT /<index>`
 
 
 def label_index(shards: int = 1) -> Definition:
-    """Return the definition of the index of the labels, in as many parts."""
+    """Return the definition of the index of the labels, with this many primary shards."""
     sort = {"field": list(ORDER), "order": list(ORDER.values())}
     return {
         "settings": {"index": {"number_of_shards": shards, "sort": sort}},
@@ -82,7 +82,7 @@ def missing_paths(actual: Definition) -> frozenset[str]:
 
 
 def shards(actual: Definition) -> int:
-    """Return in how many parts an index was created."""
+    """Return the number of primary shards of an index."""
     return int(actual["settings"]["index"]["number_of_shards"])
 
 

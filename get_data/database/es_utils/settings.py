@@ -29,8 +29,8 @@ class Settings:
     """An index on an Elasticsearch server, and the login. The repr leaves the password out.
 
     Attributes:
-        shards: in how many parts the index of the labels is created; None is one, and says nothing
-            of an index that exists.
+        shards: number of primary shards with which the index of the labels is created; None is
+            one, and is not compared with an index that exists.
     """
 
     url: str
