@@ -126,12 +126,12 @@ class GpioLibrary:
         return self.name
 
 
-BY_REGISTERS = GpioLibrary("RPi.GPIO", RPI_GPIO, lambda: rpi_gpio(), lambda: edges())
+BY_REGISTERS = GpioLibrary("RPi.GPIO", RPI_GPIO, rpi_gpio, edges)
 BY_GPIOCHIP = GpioLibrary(
     "rpi-lgpio",
     RPI_LGPIO,
-    lambda: rpi_lgpio(),
-    lambda: gpiochip(),
+    rpi_lgpio,
+    gpiochip,
     # of a Pi 5; the library would else read it from the device tree
     {"RPI_LGPIO_REVISION": "c04170", "RPI_LGPIO_CHIP": "0"},
 )
@@ -196,13 +196,10 @@ def _digest(source: Path) -> str:
 def _build_rpi_gpio(folder: Path) -> None:
     needs.require([needs.C, needs.PYTHON_HEADERS])
     fetching.say(f"building RPi.GPIO {RPI_GPIO} (first run only)")
-    fetching.run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-            *("--no-deps", "--no-cache-dir", "--no-binary", "RPi.GPIO"),  # wheels have other flags
-            *("--target", str(folder), f"RPi.GPIO=={RPI_GPIO}"),
-        ],
-        remedy="is the package index reached? `pip config` knows proxies and mirrors",
+    fetching.run_pip(
+        "install",
+        *("--no-cache-dir", "--no-binary", "RPi.GPIO"),  # wheels have other flags
+        *("--target", str(folder), f"RPi.GPIO=={RPI_GPIO}"),
         CFLAGS=f"{os.environ.get('CFLAGS', '')} {_CFLAGS}",
         LDFLAGS=f"{os.environ.get('LDFLAGS', '')} {_LDFLAGS}",
     )
@@ -219,13 +216,10 @@ def _build_evdev(folder: Path) -> None:
             remedy="it needs gcc and the headers of the kernel: "
             "sudo apt-get install build-essential",
         )
-        fetching.run(
-            [
-                *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-                *("--no-deps", "--no-cache-dir", "--no-binary", "evdev"),
-                *("--target", str(folder), f"evdev=={EVDEV}"),
-            ],
-            remedy="is the package index reached? `pip config` knows proxies and mirrors",
+        fetching.run_pip(
+            "install",
+            *("--no-cache-dir", "--no-binary", "evdev"),
+            *("--target", str(folder), f"evdev=={EVDEV}"),
             LDFLAGS=f"-Wl,--wrap=ioctl,--wrap=read {linked}",
         )
 
@@ -233,13 +227,10 @@ def _build_evdev(folder: Path) -> None:
 def _fetch_rpi_lgpio(folder: Path) -> None:
     needs.require(_needed_for_lgpio())
     fetching.say(f"fetching rpi-lgpio {RPI_LGPIO} and lgpio {LGPIO} (0.4 MB, first run only)")
-    fetching.run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-            *("--no-deps", "--no-cache-dir", "--target", str(folder)),
-            *(f"rpi-lgpio=={RPI_LGPIO}", f"lgpio=={LGPIO}"),
-        ],
-        remedy="is the package index reached? `pip config` knows proxies and mirrors",
+    fetching.run_pip(
+        "install",
+        *("--no-cache-dir", "--target", str(folder)),
+        *(f"rpi-lgpio=={RPI_LGPIO}", f"lgpio=={LGPIO}"),
         PYPI="1",  # so that a build includes lgpio's C library, as the wheels do
         CFLAGS=f"{os.environ.get('CFLAGS', '')} {_LGPIO_CFLAGS}",
     )

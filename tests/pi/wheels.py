@@ -1,6 +1,5 @@
 """Published wheels of packages that only a Pi can import; tests read them without importing."""
 
-import sys
 from pathlib import Path
 
 from tests.servers import fetching
@@ -21,11 +20,7 @@ def picamera2() -> Path:
 
 def _fetch_picamera2(folder: Path) -> None:
     fetching.say(f"fetching picamera2 {PICAMERA2} (0.1 MB, first run only)")
-    fetching.run(
-        [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-            *("--no-deps", "--only-binary", ":all:", "--dest", str(folder)),
-            f"picamera2=={PICAMERA2}",
-        ],
-        remedy="is the package index reached? `pip config` knows proxies and mirrors",
+    fetching.run_pip(
+        "download",
+        *("--only-binary", ":all:", "--dest", str(folder), f"picamera2=={PICAMERA2}"),
     )

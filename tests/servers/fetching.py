@@ -17,6 +17,8 @@ from tempfile import TemporaryDirectory
 
 from common.errors import ToolkitError
 
+_INDEX_REMEDY = "is the package index reached? `pip config` knows proxies and mirrors"
+
 
 class Missing(ToolkitError):
     """Something is not on this machine and could not be fetched."""
@@ -96,6 +98,17 @@ def run(command: Sequence[str], *, remedy: str, **environment: str) -> None:
     if ended.returncode != 0:
         last = " ".join(ended.stdout.strip().splitlines()[-3:])
         raise Missing(f"`{' '.join(command[:3])} ...` failed: {last}; {remedy}")
+
+
+def run_pip(command: str, *arguments: str, remedy: str = _INDEX_REMEDY, **environment: str) -> None:
+    """Run a command of pip for packages without what they depend on.
+
+    Raises:
+        Missing: it failed; the message has its last lines.
+    """
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-deps")
+    pip = [sys.executable, "-m", "pip", command, *quiet, *arguments]
+    run(pip, remedy=remedy, **environment)
 
 
 def _make_readable(folder: Path) -> None:

@@ -43,7 +43,7 @@ def _follow_page(unhurried: dict[str, str]) -> None:
         raise Failed(f"{documented.PAGE.name} no longer has: {', '.join(unused)}")
     for command in documented.commands(page):
         if command.reason:
-            say(documented.say(command))
+            say(documented.describe(command))
             continue
         begin_s = time.monotonic()
         ran = subprocess.run(
@@ -63,7 +63,7 @@ def _follow_page(unhurried: dict[str, str]) -> None:
         if ran.returncode != expected or command.failure not in ran.stdout:
             raise Failed(f"{command.text}\n{ran.stdout}exit code {ran.returncode}")
         ended = f"ok, which fails here: {command.failure}" if command.failure else "ok"
-        say(f"{ended} ({time.monotonic() - begin_s:.0f} s): {documented.say(command)}")
+        say(f"{ended} ({time.monotonic() - begin_s:.0f} s): {documented.describe(command)}")
 
 
 def run_tests() -> None:

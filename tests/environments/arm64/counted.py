@@ -99,9 +99,8 @@ def run_ticks(ticks: int, folder: Path) -> dict[str, int]:
     """Drive for so many ticks with the car armed; return the processes by part."""
     import inputs  # noqa: PLC0415  it looks for devices
 
-    inputs.GamePad._set_name = lambda self: (
-        None
-    )  # which it asks the device for, and a FIFO has none
+    # it would ask the device for its name, and a FIFO has none
+    inputs.GamePad._set_name = lambda self: None
     for name in ("_START_TIMEOUT_S", "_STATUS_TIMEOUT_S", "_EXIT_TIMEOUT_S"):
         setattr(guarded_motors, name, PATIENCE_S)
     guarded_motors.GUARD_MODULE = "tests.environments.arm64.patient_guard"

@@ -123,8 +123,8 @@ def shell(command: str) -> list[str]:
     return ["bash", "-c", f"set -o pipefail; {command}"]
 
 
-def say(command: Command) -> str:
-    """Return what is said of a command before it runs: with which packages left out, or skipped."""
+def describe(command: Command) -> str:
+    """Return a command in one line, with the packages that are left out, or why it is skipped."""
     if command.reason:
         return f"skipped ({command.reason}): {command.documented}"
     if command.left_out:

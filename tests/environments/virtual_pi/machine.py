@@ -95,15 +95,13 @@ def _build(folder: Path) -> None:
 
 def _fetch_python_packages(packages: Path, sources: Path) -> None:
     """Fetch what the documentation installs on a Pi, for the machine's Python."""
-    remedy = "is the package index reached? `uv pip` and `pip config` know proxies and mirrors"
+    remedy = "is the package index reached? `uv pip` knows proxies and mirrors from its variables"
     install = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-build")
     install += ("--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_40")
     install += ("--target", str(packages))
     fetching.run([*install, "-r", str(REQUIREMENTS), *TEST_PACKAGES], remedy=remedy)
     fetching.run([*install, "--no-deps", RPI_LGPIO], remedy=remedy)
-    download = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check")
-    download += ("--no-deps", "--no-binary", ":all:", "--dest", str(sources))
-    fetching.run([*download, LGPIO], remedy=remedy)
+    fetching.run_pip("download", "--no-binary", ":all:", "--dest", str(sources), LGPIO)
 
 
 def start(image: Image, tests: Iterable[str], folder: Path) -> "subprocess.Popen[bytes]":
