@@ -43,6 +43,13 @@ def pluralize(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def format_size(size_bytes: int) -> str:
+    """Return a size for people: "4.9 MB", "13 kB"; what is not nothing is not shown as 0."""
+    if size_bytes >= 1_000_000:
+        return f"{size_bytes / 1e6:,.1f} MB"
+    return f"{-(-size_bytes // 1000)} kB"
+
+
 def print_database(name: str, notice: str, missing: str = "") -> None:
     """Print the database in use: the first line of every script that opens one.
 

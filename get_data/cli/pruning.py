@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from get_data.cli import output
-from get_data.cli.output import pluralize
+from get_data.cli.output import format_size, pluralize
 from get_data.recording import journal
 from get_data.sets import left_over, set_file
 
@@ -34,7 +34,7 @@ def prune(labels: Path, *, is_confirmed: bool) -> Pruned:
         content = set_file.read(description)
         pictures = left_over.removable(labels, content.left_over)
         size = sum(picture.size for picture in pictures)
-        what = f"{pluralize(len(pictures), 'picture')} ({size / 1e6:,.1f} MB)"
+        what = f"{pluralize(len(pictures), 'picture')} ({format_size(size)})"
         if pictures and not is_confirmed:
             output.confirm(
                 f"Remove {what} of earlier fetches from {folder}, which are no longer in the set. "

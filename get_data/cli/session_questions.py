@@ -55,6 +55,8 @@ def resolve_session(
     _check_same(template, saved, fields)
     if may_ask and not recorded and sys.stdin.isatty():
         missing = [key for key in given if not saved[key] and key not in fields]
+        if missing:
+            output.print_message("Describe the session. Enter leaves a field empty.")
         fields |= {key: to_nfc(output.prompt(f"{key}: ")) for key in missing}
     filled = {key: value for key, value in fields.items() if value and not saved[key]}
     content = {**saved, **filled}

@@ -222,7 +222,7 @@ def ask(totals: Totals, db: Database) -> None:
 
 def describe(totals: Totals) -> str:
     """Return what is removed as a phrase: "602 pictures (4.9 MB)"."""
-    return f"{pluralize(totals.freed, 'picture')} ({totals.freed_bytes / 1e6:,.1f} MB)"
+    return f"{pluralize(totals.freed, 'picture')} ({output.format_size(totals.freed_bytes)})"
 
 
 def print_kept(totals: Totals) -> None:
@@ -240,7 +240,10 @@ def report(totals: Totals, share: float, *, dry_run: bool) -> int:
     output.print_message(f"{'Would remove' if dry_run else 'Removed'} {describe(totals)}")
     amount = f"{100 * share:g}% of the disk"
     if totals.is_enough:
-        output.print_message(f"{'Would be enough' if dry_run else 'Enough'}: {amount} is free")
+        output.print_message(
+            f"{'Would be enough' if dry_run else 'Enough'}: at least {amount} "
+            f"{'would be' if dry_run else 'is'} free"
+        )
     elif share < 1:  # 100% asks for all that may go, and is never reached
         output.print_message(f"warning: less than {amount} {'would be' if dry_run else 'is'} free")
     output.write_json(

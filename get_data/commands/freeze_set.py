@@ -70,8 +70,8 @@ def report(outcome: FreezeOutcome, content: FetchedSet, args: argparse.Namespace
     is_frozen = outcome.stored is not None
     if outcome.is_new and outcome.stored:
         output.print_message(
-            f"Froze {labels} as {args.name}, {outcome.stored.size / 1e6:,.1f} MB; fetch it with "
-            f"search_and_download.py --set {args.name}"
+            f"Froze {labels} as {args.name}, {output.format_size(outcome.stored.size)}; "
+            f"fetch it with search_and_download.py --set {args.name}"
         )
     elif is_frozen and not outcome.failures:
         output.print_message(f"Up to date: {args.name} is frozen with these {labels}")

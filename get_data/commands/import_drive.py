@@ -281,7 +281,7 @@ def report(
         output.print_message(f"  session   ... {len(sessions):,} in all")
     output.print_message(f"  source    {source.description}")
     pictures = output.pluralize(imported, "picture")
-    output.print_message(f"  imported  {pictures}, {recorded.bytes_written / 1e6:.1f} MB")
+    output.print_message(f"  imported  {pictures}, {output.format_size(recorded.bytes_written)}")
     if counts[Status.THERE]:
         output.print_message(f"  there     {counts[Status.THERE]:,} by an earlier import")
     if counts[Status.DELETED]:

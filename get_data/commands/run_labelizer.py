@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
                 suppress(KeyboardInterrupt),
                 desktop.page_open_in_browser(access.address, beside=labels),
             ):
-                output.print_message(f"Open {access.address} in a browser. Press Ctrl-C to stop.")
+                output.print_message(f"Open {access.address}")
+                output.print_message("in a browser on this machine. Press Ctrl-C to stop.")
                 web_server.run()
             counts = workspace.counts()
             if workspace.last_export:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     output.print_message(
         f"{pluralize(len(summary), 'drive')}, {pluralize(total.labels, 'label')} of "
         f"{pluralize(total.pictures, 'picture')}, {corrected_share(total)} corrected, "
-        f"{size_bytes / 1e6:,.1f} MB"
+        f"{output.format_size(size_bytes)}"
     )
     output.write_json(
         {
@@ -103,9 +103,9 @@ def print_sets(sets: Sequence[SetDescription]) -> None:
     """Print a line for each frozen set."""
     for each in sets:
         labels = pluralize(each.labels, "label") if each.labels is not None else "damaged"
-        output.print_message(
-            f"frozen   {each.name}: {labels}, {each.size / 1e6:,.1f} MB, fetched {each.created}"
-        )
+        time = f"{each.created[:16].replace('T', ' ')} UTC" if each.created else "unknown"
+        size = output.format_size(each.size)
+        output.print_message(f"frozen   {each.name}: {labels}, {size}, fetched {time}")
 
 
 def bars(counts: Counter[int]) -> str:
@@ -119,7 +119,8 @@ def bars(counts: Counter[int]) -> str:
 
 def corrected_share(numbers: DriveNumbers) -> str:
     """Return the share of labels that a person made, for people."""
-    return f"{100 * numbers.corrected / numbers.labels:.0f} %" if numbers.labels else "0 %"
+    share = numbers.corrected / numbers.labels if numbers.labels else 0.0
+    return "under 1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def as_json(key: DriveKey, numbers: DriveNumbers) -> dict[str, Any]:

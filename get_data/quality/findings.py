@@ -90,8 +90,8 @@ def duration(seconds: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share for people; what is not nothing is not shown as 0 %."""
-    return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+    """Return a share for people; what is not nothing is not shown as 0%."""
+    return "under 1%" if 0 < share < 0.005 else f"{100 * share:.0f}%"
 
 
 def listed(texts: Sequence[str]) -> str:
@@ -227,7 +227,7 @@ def _find_balance(report: SetReport, commands: _Commands) -> Finding:
     balance = report.balance
     straight = f"{percent(balance.straight_share)} of the steering is straight on"
     if not balance.is_straight_heavy:
-        return Finding("balance", State.GOOD, "Classes are even enough", f"{straight}.")
+        return Finding("balance", State.GOOD, "Not too much straight driving", f"{straight}.")
     kept, labelled = len(balance.balanced), len(report.samples) - len(report.unlabelled)
     return Finding(
         "balance",

@@ -156,7 +156,7 @@ def describe_shortage(facts: Mapping[str, Any]) -> list[str]:
         found = 100 * parts[name] / total
         if not share / 2 <= found <= 2 * share:
             lines.append(
-                f"--split: {name} has {found:.0f} % of the pictures, not {share} %, for want of "
+                f"--split: {name} has {found:.0f}% of the pictures, not {share}%, for want of "
                 "drives; search for more of them"
             )
     return lines

@@ -36,7 +36,7 @@ def _histogram(title: str, histogram: Histogram, total: int) -> Iterator[_Row]:
     most = max(histogram.values(), default=0) or 1
     yield title, "pictures", "share", ""
     for name, count in histogram.items():
-        share = f"{100 * count / total:.0f} %" if total else ""
+        share = f"{100 * count / total:.0f}%" if total else ""
         yield f"  {name}", f"{count:,}", share, "█" * round(_BAR * count / most)
 
 

@@ -54,7 +54,7 @@ class Labelizer:
     @property
     def url(self) -> str:
         """Address that it printed last, token included."""
-        addresses = re.findall(r"^Open (\S+) in a browser", self.log.read_text(), re.MULTILINE)
+        addresses = re.findall(r"^Open (\S+)$", self.log.read_text(), re.MULTILINE)
         address: str = addresses[-1]
         return address
 

@@ -250,8 +250,8 @@ def test_a_split_that_is_far_from_what_was_asked_for_is_told(call, tmp_path):
     assert (code, sorted(counts["choice"]["parts"].values())) == (0, [1, 20])
     assert counts["choice"]["shares"] == {"train": 50, "val": 50}
     (line,) = [line for line in err.splitlines() if line.startswith("warning: --split: ")]
-    assert "5 %" in line
-    assert "50 %" in line
+    assert "5%" in line
+    assert "50%" in line
 
 
 @pytest.mark.parametrize("make", [Path.touch, os.mkfifo], ids=["file", "pipe"])

@@ -172,3 +172,17 @@ def test_a_wrong_call_is_told_before_anything_is_loaded(script, start):
 )
 def test_a_number_and_its_noun_agree(count, text):
     assert output.pluralize(count, "label") == text
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 kB"),
+        (1, "1 kB"),
+        (13_029, "14 kB"),
+        (4_900_000, "4.9 MB"),
+        (6 * 10**9, "6,000.0 MB"),
+    ],
+)
+def test_a_small_size_is_not_shown_as_nothing(size_bytes, text):
+    assert output.format_size(size_bytes) == text
