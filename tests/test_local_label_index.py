@@ -528,7 +528,7 @@ def test_a_damaged_file_is_named(index, file):
 def test_a_reader_who_is_overtaken_by_a_writer_reports_no_damage(change, index, file, monkeypatch):
     """Whoever may only read has no lock: what he reads then is half of the old and half of the new.
 
-    To put back a copy would lose what was written.
+    Restoring a backup would lose what was written.
     """
     index.create([uploaded_label(second) for second in range(600)])
     monkeypatch.setattr(os, "access", lambda *_arguments, **_options: False)
@@ -541,7 +541,7 @@ def test_a_reader_who_is_overtaken_by_a_writer_reports_no_damage(change, index, 
             list(documents)
     assert str(file) in str(raised.value)
     assert "run again" in str(raised.value)
-    assert "put back" not in str(raised.value)
+    assert "restore" not in str(raised.value)
 
 
 def test_a_lasting_lock_is_reported(index, file, monkeypatch):

@@ -83,14 +83,16 @@ def test_a_report_is_never_written_over_another_one(tmp_path, call):
     file.write_text("mine")
     code, out, err = call(on_pi, "-o", file, "--only", "disk")
     assert (code, out) == (1, None)
-    assert f"{file} cannot be written: File exists; give -o FILE" in err
+    assert str(file) in err
+    assert "-o FILE" in err
     assert file.read_text() == "mine"
 
 
 def test_on_a_pi_the_motors_are_asked_about(tmp_path, call, monkeypatch):
     monkeypatch.setattr(machine, "model", lambda: "Raspberry Pi 5 Model B Rev 1.0")
     code, _, err = call(on_pi, "-o", tmp_path / "report.json", "--only", "disk")
-    assert (code, err) == (1, "error: lift the wheels, then give -y\n")
+    assert (code, "give -y" in err) == (1, True)
+    assert list(tmp_path.iterdir()) == []
     assert call(on_pi, "-o", tmp_path / "report.json", "--only", "disk", "-y")[0] == 0
 
 

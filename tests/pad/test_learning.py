@@ -161,12 +161,12 @@ def test_the_rest_of_a_stick_that_is_off_its_middle_is_told_with_a_dead_zone(pi,
     lesson, output = learn(pi, library, whole(plug(ABS_X=(3932, -32768, 32767))))
     assert "no:" not in printed(output)
     assert "rests 12% of its way from the middle: set pad.dead_zone to 0.15" in lesson.advice
-    assert learn_again(lesson, dead_zone=0.15).advice == ""
 
 
-def learn_again(lesson, *, dead_zone):
-    lesson._dead_zone = dead_zone
-    return lesson
+@INPUTS
+def test_a_dead_zone_that_covers_the_rest_of_the_stick_needs_no_advice(pi, plug, library):
+    script = whole(plug(ABS_X=(3932, -32768, 32767)))
+    assert learn(pi, library, script, dead_zone=0.15)[0].advice == ""
 
 
 def together(*scripts):
