@@ -1,5 +1,5 @@
 #!/bin/sh
-# Upload the drives in a folder, then free space; see docs/raspberry_pi.md, "6. The car sends itself".
+# Upload the drives in a folder, then free space; see docs/raspberry_pi.md, "6. Automatic upload".
 #
 #     docs/systemd/send.sh DRIVES SHARE
 #
