@@ -200,16 +200,16 @@ def test_of_two_conditions_the_one_that_finds_less_is_looked_up(index, file, mon
     index.create([uploaded_label(second, event="long") for second in range(300)])
     index.create([uploaded_label(second + 300, event="short") for second in range(20)])
 
-    def driver(event, until):
+    def looked_up(event, until):
         clauses = {"event": event, "timestamp": {"type": "range", "lt": until}}
         with closing(sqlite3.connect(file)) as connection:
-            found = plan_of(connection, clauses).driver
+            found = plan_of(connection, clauses).access
         return found and found.column
 
-    assert driver("short", "2020-12-31T15:50:00") == "context"
-    assert driver("long", "2020-12-31T15:46:10") == "timestamp"
-    assert driver("long", "2020-12-31T15:45:57") == "timestamp"  # few: no context is looked at
-    assert driver("long", "2021") is None  # nearly all: gone through in their order
+    assert looked_up("short", "2020-12-31T15:50:00") == "context"
+    assert looked_up("long", "2020-12-31T15:46:10") == "timestamp"
+    assert looked_up("long", "2020-12-31T15:45:57") == "timestamp"  # few: no context is looked at
+    assert looked_up("long", "2021") is None  # nearly all: gone through in their order
 
 
 def test_labels_of_a_drive_have_one_context_and_it_goes_with_them(index, file):
