@@ -17,7 +17,6 @@ from hashlib import blake2b
 
 import msgspec
 
-from get_data.database.interfaces import encode_document
 from get_data.database.local import documents
 from get_data.labels.schema import INDEX_TYPES, OBJECTS, RESERVED, Document
 from get_data.labels.unicode_forms import to_nfc
@@ -82,11 +81,11 @@ class Varying:
         for name, keys in self._inside.items():
             if keys and isinstance(inside := context.get(name), dict):
                 context[name] = _without(inside, keys)
-        encoded = _encode(context)
+        encoded = msgspec.json.encode(context)
         if encoded.isascii() or encoded == self._last_nfc:  # as that of the label before
             return encoded
         if not unicodedata.is_normalized("NFC", encoded.decode()):
-            return _encode(to_nfc(context))
+            return msgspec.json.encode(to_nfc(context))
         self._last_nfc = encoded
         return encoded
 
@@ -96,13 +95,6 @@ def _without(content: Document, keys: Iterable[str]) -> Document:
     for key in keys:
         rest.pop(key, None)
     return rest
-
-
-def _encode(context: Document) -> bytes:
-    try:
-        return msgspec.json.encode(context)
-    except (ValueError, OverflowError, TypeError):  # such as a number of more than 64 bits
-        return encode_document(context)
 
 
 def read_varying(connection: sqlite3.Connection) -> Varying:

@@ -9,10 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from common import migrations, times
-from common.errors import InputError
 from common.migrations import Migration
 from get_data.database.interfaces import encode_document
 from get_data.database.local import contexts, documents
@@ -69,14 +66,8 @@ def row_of(document: Document, reader: LabelReader) -> tuple[Any, ...]:
     Raises:
         InputError, ValueError, TypeError: it is not a valid label.
     """
-    encoded = _encode(document)
-    checked = reader.prove(encoded)
-    if checked is None:
-        try:
-            checked = reader.check(document).label
-        except InputError:
-            encode_document(document)  # what JSON cannot express is told first
-            raise
+    encoded = encode_document(document)  # first, so that what JSON cannot express is told
+    checked = reader.prove(encoded) or reader.check(document).label
     annotation, captured = checked.label, fields.indexed_date(checked.timestamp)
     return (
         checked.label_fingerprint,
@@ -116,18 +107,6 @@ def _sortable(text: str, *, is_indexable: bool) -> str:
 def _keyword(text: str | None) -> str | None:
     """Return a text as a search compares it; None for one that is too long for that."""
     return text if text is not None and len(text) <= MAX_KEYWORD else None
-
-
-def _encode(document: Document) -> bytes:
-    """Return a label as JSON, like `encode_document` and sooner.
-
-    msgspec spells NaN as null.
-    """
-    try:
-        encoded = msgspec.json.encode(document)
-    except (ValueError, TypeError, OverflowError):  # such as a number of more than 64 bits
-        return encode_document(document)
-    return encode_document(document) if b"null" in encoded else encoded
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
