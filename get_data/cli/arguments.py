@@ -8,11 +8,14 @@ import math
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import path
 from get_data.cli import exit_codes
-from get_data.cli.output import sanitize
+from get_data.cli.output import sanitize, write_stdout
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _MAX_INTEGER = 10**9
 _MAX_DIGITS = 19
@@ -24,6 +27,13 @@ class _Parser(argparse.ArgumentParser):
         """Exit with one line, not with the whole usage."""
         line = sanitize(f"error: {message}; see {self.prog} --help")
         self.exit(exit_codes.WRONG_USAGE, f"{line}\n")
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """Print the help; unlike argparse, tell when stdout cannot be written."""
+        if file is None:
+            write_stdout(self.format_help())
+        else:
+            super().print_help(file)
 
 
 class _HelpFormatter(argparse.HelpFormatter):
@@ -42,7 +52,7 @@ class _PrintVersion(argparse.Action):
     """`--version`, which unlike argparse's own action reads the version only when it is used."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_arguments: Any) -> NoReturn:
-        print(f"patate {version()}")  # noqa: T201  the result, on stdout
+        write_stdout(f"patate {version()}\n")
         parser.exit()
 
 
