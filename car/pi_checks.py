@@ -215,7 +215,7 @@ def _pi_model() -> str:
     """
     model = _read("proc/device-tree/model").rstrip("\0\n")
     if "Raspberry Pi" not in model:
-        raise CheckUnknown("not a Raspberry Pi")
+        raise CheckUnknown("not a Raspberry Pi; --simulate drives a simulated car")
     return model
 
 

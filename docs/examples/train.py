@@ -44,7 +44,7 @@ def main(folder, pilot_file):
         sys.exit(f"error: {folder} has no picture to train on that a person drove or labelled")
     weights, bias = fit(pictures, commands)
     seen, driven = read_set(folder, "val")
-    told = f"no R2, which needs bends in val (search with --split): val has {len(seen):,} pictures"
+    told = f"R2 not measured: val has {len(seen):,} pictures and no bends (fetch with --split)"
     if len(seen) and np.ptp(driven[:, 0]) > 0:
         missed = (driven - seen @ weights - bias).var(0)[0] / driven.var(0)[0]
         told = f"R2 of the steering in val, {len(seen):,} pictures: {1 - missed:.2f}"
