@@ -1,10 +1,13 @@
 """The scripts with a team's database: output and effect, and wrong settings in one line."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +25,7 @@ from tests.conftest import document, picture, save
 from tests.helpers.folders import snapshot
 from tests.helpers.waiting import wait_until
 from tests.servers.addresses import new_name
-from tests.servers.proxy import Proxy
+from tests.servers.proxy import Gate, Proxy
 from tests.soak.scripts import DOWNLOAD, UPLOAD
 from tests.soak.team import TeamHome
 
@@ -262,13 +265,18 @@ def run_process(command, environment):
     )
 
 
+def pending_signals(pid):
+    """Return the signals of a process that it has not been given yet, as bits."""
+    status = (Path("/proc") / str(pid) / "status").read_text()
+    return int(re.search(r"^ShdPnd:\s*(\w+)", status, re.MULTILINE)[1], 16)
+
+
 # --- faults on the way, as the soak has them at length
 
 
 def test_an_interrupted_upload_finishes_the_pictures_in_flight(call, team, tmp_path):
     drive = save(tmp_path / "drive", [document(one) for one in range(1000)])
     with Proxy(team.gateway.url) as far:
-        far.latency_s = 0.5
         process = subprocess.Popen(
             [sys.executable, *map(str, [*UPLOAD, drive])],
             cwd=path.ROOT,
@@ -277,7 +285,13 @@ def test_an_interrupted_upload_finishes_the_pictures_in_flight(call, team, tmp_p
             text=True,
         )
         wait_until(lambda: far.requests["PUT", "object"] > 3)
+        far.gate = Gate()
         process.send_signal(signal.SIGINT)
+        wait_until(lambda: not pending_signals(process.pid))
+        while process.poll() is None:
+            # far less than what is left, however late the process gets to the signal
+            far.gate.release(1, within_s=1.0)
+            time.sleep(0.1)
         _, err = process.communicate()
     assert process.returncode == 130
     assert err.splitlines()[1:] == ["interrupted"]
