@@ -43,7 +43,14 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{target}: the sheet is a PNG picture; give a file that ends in .png")
     files.check_overwrites(target, "a picture in PNG", is_png)
     progress = output.progress_bar(chosen, total=len(chosen), description="drawing", unit="picture")
-    encoded, png = cv2.imencode(".png", draw_sheet([draw_tile(folder, each) for each in progress]))
+    tiles = []
+    not_drawn = []
+    for document in progress:
+        picture = read_pixels(folder, document)
+        tiles.append(draw_tile(picture, document))
+        if picture is None:
+            not_drawn.append(folder / document["file_name"])
+    encoded, png = cv2.imencode(".png", draw_sheet(tiles))
     if not encoded:
         raise InputError(f"{target} cannot be drawn")
     with atomic_write(target) as drawing:
@@ -51,17 +58,23 @@ def run(args: argparse.Namespace) -> int:
     output.print_message(
         f"Drew {len(chosen)} of {output.pluralize(len(documents), 'picture')} in {target}"
     )
-    missing = sum(not files.exists(folder / document["file_name"]) for document in chosen)
+    missing = sum(not files.exists(file) for file in not_drawn)
     if missing:
         output.print_message(
             f"warning: {output.pluralize(missing, 'picture')} not in {folder}; fetch them from the "
             "database with search_and_download.py, into another folder"
+        )
+    if unreadable := len(not_drawn) - missing:
+        output.print_message(
+            f"warning: {output.pluralize(unreadable, 'picture')} in {folder} cannot be drawn: "
+            "damaged, no JPEG, or a link that leaves the folder; check_set.py lists them"
         )
     output.write_json(
         {
             "labels": len(documents),
             "drawn": len(chosen),
             "missing": missing,
+            "unreadable": unreadable,
             "file": str(target),
         }
     )
@@ -93,10 +106,8 @@ def draw_sheet(tiles: Sequence[Pixels]) -> Pixels:
     return sheet
 
 
-def draw_tile(folder: Path, label: Document) -> Pixels:
+def draw_tile(pixels: Pixels | None, label: Document) -> Pixels:
     """Draw a picture with its valid label; grey if there is no picture."""
-    file = resolve_picture(folder, label["file_name"])
-    pixels = read_pixels(file) if file else None
     if pixels is None:
         tile = np.full((HEIGHT_PX, WIDTH_PX, 3), MISSING_GREY, np.uint8)
         draw_text(tile, "no picture", (60, HEIGHT_PX // 2))
@@ -107,8 +118,11 @@ def draw_tile(folder: Path, label: Document) -> Pixels:
     return tile
 
 
-def read_pixels(file: Path) -> Pixels | None:
-    """Decode a picture file, not much larger than a tile; None if it is broken."""
+def read_pixels(folder: Path, label: Document) -> Pixels | None:
+    """Decode a label's picture, not much larger than a tile; None if it is missing or broken."""
+    file = resolve_picture(folder, label["file_name"])
+    if file is None:
+        return None
     content = pictures.read_picture(file)
     return pictures.decode_picture(content, min_width_px=WIDTH_PX, min_height_px=HEIGHT_PX)
 

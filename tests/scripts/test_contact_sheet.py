@@ -67,3 +67,26 @@ def test_contact_sheet_is_drawn_without_its_pictures_and_not_without_labels(call
     assert call(contact_sheet, folder)[0] == 0
     empty = save(tmp_path / "empty", [])
     assert call(contact_sheet, empty)[0] == 2
+
+
+def test_contact_sheet_tells_what_it_could_not_draw(call, tmp_path):
+    """Grey tiles are counted: a picture that is not there, apart from a file that is none."""
+    folder = save(tmp_path / "drive", [document(number) for number in range(6)])
+    names = [folder / document(number)["file_name"] for number in range(6)]
+    names[0].unlink()
+    names[1].write_bytes(names[1].read_bytes()[:-40])
+    names[2].write_bytes(b"<!DOCTYPE html>")
+    names[3].write_bytes(b"")
+    names[4].unlink()
+    names[4].symlink_to(tmp_path / "elsewhere.jpg")
+    (tmp_path / "elsewhere.jpg").write_bytes(names[5].read_bytes())
+    code, counts, said = call(contact_sheet, folder)
+    assert (code, counts["drawn"], counts["missing"], counts["unreadable"]) == (0, 6, 1, 4)
+    assert "warning: 4 pictures in " in said
+    assert "warning: 1 picture not in " in said
+    names[0].write_bytes(names[5].read_bytes())
+    for file in names[1:5]:
+        file.unlink()
+        file.write_bytes(names[5].read_bytes())
+    code, counts, said = call(contact_sheet, folder)
+    assert (code, counts["missing"], counts["unreadable"], said.count("warning")) == (0, 0, 0, 0)
