@@ -40,7 +40,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         type=key_and_value,
         action="append",
         metavar="KEY=VALUE",
-        help="set a session field, or a key of your own; its VALUE is JSON, or else a text",
+        help="set a session field, or a key of your own, in JSON or as a text; may be repeated",
     )
     what.add_argument(
         "--delete",
