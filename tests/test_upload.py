@@ -208,6 +208,23 @@ def test_deleted_labels_stay_out_until_they_are_restored(db, drive):
     assert outcome(db, entries(drive)) == ["existing"] * 10
 
 
+@pytest.mark.parametrize("content", [None, b"", b"cut"], ids=["missing", "empty", "damaged"])
+def test_a_label_that_cannot_be_restored_stays_deleted(db, drive, content):
+    outcome(db, entries(drive))
+    gone = Entry(document(0, steering=-0.9), drive)
+    list(delete([gone.label], db.index, db.store, reason="deleted", removed_by="Ada"))
+    tombstones = db.index.find_tombstones([gone.fingerprint])
+    file = drive / document(0)["file_name"]
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    assert outcome(db, restored(drive)) == ["failed"] + ["existing"] * 9
+    assert db.index.find_tombstones([gone.fingerprint]) == tombstones != {}
+    file.write_bytes(picture(0))
+    assert outcome(db, entries(drive)) == ["tombstoned"] + ["existing"] * 9
+    assert outcome(db, restored(drive)) == ["created"] + ["existing"] * 9
+
+
 def test_another_picture_under_the_same_label_is_a_conflict_in_input_and_database(db, tmp_path):
     one, two = document(0), document(0)
     two |= {"picture_size": 5, "picture_sha256": ids.sha256(b"other")}

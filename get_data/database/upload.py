@@ -71,6 +71,7 @@ class _Transfer:
     key: str = ""
     document: Document = field(default_factory=dict)
     is_existing: bool = False
+    has_tombstone: bool = False  # which has to go before the label is restored
     is_damaged: bool = False  # the store's picture, which a create-only write would leave
     fetched: bytes = b""  # the picture, if the store has the only copy
     picture_sent: bool = False
@@ -224,20 +225,14 @@ class _Upload:
                 ):
                     transfer.finish("failed", _CONFLICT)
         if not self.dry_run:
-            self._remove_tombstones([t for t in batch.pending() if t.fingerprint in tombstones])
+            for transfer in batch.pending():
+                if transfer.fingerprint in tombstones:
+                    transfer.has_tombstone = True
+                    transfer.is_existing = False  # D34: a deletion may remove it yet
         # D1: a new label must not bring another picture of an id that the index knows
         new = [transfer.img_id for transfer in batch.new()]
         batch.known_hashes = self.index.picture_hashes(new, refresh=self.dry_run)
         return batch
-
-    def _remove_tombstones(self, restored: Sequence[_Transfer]) -> None:
-        """Remove the tombstones of labels that are to be restored, be they there or not."""
-        if restored:
-            # an explicit restore removes the tombstone first, or D5 would delete the label again
-            self.index.remove_tombstones([transfer.fingerprint for transfer in restored])
-        for transfer in restored:
-            # D34: a deletion that has written its tombstone may remove the label yet
-            transfer.is_existing = False
 
     def _given_hashes(self, transfer: _Transfer, *, is_existing: bool) -> Collection[str]:
         """Return the hashes of the label's picture, from all labels of it that are given."""
@@ -373,6 +368,10 @@ class _Upload:
         """Create the labels of a batch, check that every picture stays, and yield the outcomes."""
         new = batch.new()
         if new and not self.dry_run:
+            # D34: before the label is created, or D5 would delete it again, and after its picture
+            # is stored, since a label without one stays deleted
+            if restored := [each.fingerprint for each in new if each.has_tombstone]:
+                self.index.remove_tombstones(restored)
             existing = self._create(new)
             for transfer in new:
                 transfer.is_existing = transfer.fingerprint in existing

@@ -23,6 +23,7 @@ MUTANTS = {
     "amend: lost answer": "takes its own success for a conflict",
     "upload: create only": "overwrites a label that is there",
     "upload: restores all": "does not create a label that is there beside its tombstone",
+    "upload: restores last": "removes the tombstone before it has the picture",
     "delete: tombstones again": "does not ask whether its tombstone is still there",
     "relabel: base": "does not ask whether the file was made from the old label",
     "relabel: unchanged": "removes the old label whatever has become of it",
@@ -114,9 +115,12 @@ def _upload(
     found = yield w.find(*names)
     tombstones = yield w.find_tombstones(*names)
     tombstoned = frozenset(tombstone.name for tombstone in tombstones)
-    if restore:
-        for name in sorted(tombstoned):
+    to_restore = tombstoned if restore else frozenset()
+    if {"upload: restores all", "upload: restores last"} & set(without):
+        for name in sorted(to_restore):
             yield w.remove_tombstone(name)
+        to_restore = frozenset()
+    if restore:
         if "upload: restores all" not in without:
             found -= tombstoned  # D34: a deletion may remove the label yet
         tombstoned = frozenset()
@@ -132,6 +136,8 @@ def _upload(
             pending = tuple(x for x in pending if x.name not in failed)
         else:
             yield w.put_new(PICTURE)
+            for name in sorted(to_restore):  # D34: a label that cannot be restored stays deleted
+                yield w.remove_tombstone(name)
             for document in new:  # D3
                 if "upload: create only" in without:
                     yield w.put_label(document)

@@ -118,6 +118,9 @@ def pairs(without: Collection[str], by: str) -> dict[str, Scenario]:
             {"U": u("L1", restore=True), "D": d("L1")},
             **either,
         ),
+        "upload again, picture lost": Scenario(
+            World(tombstones=tombstone("L1")), {"U": u("L1", restore=True)}, gone={"L1"}
+        ),
         "two upload again": Scenario(
             World(tombstones=tombstone("L1"), recording=PICTURE),
             {"U": u("L1", restore=True), "V": u("L1", restore=True)},

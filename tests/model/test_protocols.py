@@ -87,6 +87,7 @@ CAUGHT_BY = {
     "amend: lost answer": "amend",
     "upload: create only": "amend, upload",
     "upload: restores all": "upload again, delete",
+    "upload: restores last": "upload again, picture lost",
     "delete: tombstones again": "upload again, delete",
     "relabel: base": "amend, relabel",
     "relabel: unchanged": "amend, relabel",
