@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import types
+from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from itertools import pairwise
 from pathlib import Path
@@ -305,6 +306,9 @@ def end(code):
         if name.partition(".")[0] in {*OURS, "__main__"}:
             vars(module).clear()
     gc.collect()
+    for stream in filter(None, (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):
+        with suppress(OSError, ValueError):
+            stream.flush()  # what was written to the real streams, and by objects that were left
     if code == -signal.SIGINT:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
@@ -316,6 +320,7 @@ def main():
     connection = socket.socket(fileno=int(sys.argv[1]))
     search_path = sys.path[1:]
     import_libraries()
+    sys.modules.pop("sitecustomize", None)  # Debian's, which is not ours to keep from a test
     libraries = {name.partition(".")[0] for name in sys.modules}
     connection.send(json.dumps(sorted(libraries)).encode())
     own = None

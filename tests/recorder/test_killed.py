@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -127,10 +128,9 @@ def test_a_drive_and_its_writer_killed_together_are_repaired(tmp_path):
         written = int(line.split()[1])
         if written >= 50:
             break
-    writer = subprocess.run(
-        ["pgrep", "-P", str(drive.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    for pid in (*map(int, writer), drive.pid):
+    tasks = Path("/proc", str(drive.pid), "task").glob("*/children")
+    children = " ".join(task.read_text() for task in tasks).split()
+    for pid in (*map(int, children), drive.pid):
         os.kill(pid, signal.SIGKILL)
     drive.stdout.close()
     drive.wait()
