@@ -126,12 +126,13 @@ class GpioLibrary:
         return self.name
 
 
-BY_REGISTERS = GpioLibrary("RPi.GPIO", RPI_GPIO, rpi_gpio, edges)
+# The recorders are looked up at each call: a test puts one that sees nothing in their place.
+BY_REGISTERS = GpioLibrary("RPi.GPIO", RPI_GPIO, rpi_gpio, lambda: edges())
 BY_GPIOCHIP = GpioLibrary(
     "rpi-lgpio",
     RPI_LGPIO,
     rpi_lgpio,
-    gpiochip,
+    lambda: gpiochip(),
     # of a Pi 5; the library would else read it from the device tree
     {"RPI_LGPIO_REVISION": "c04170", "RPI_LGPIO_CHIP": "0"},
 )
