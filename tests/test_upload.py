@@ -8,7 +8,7 @@ import pytest
 from common.errors import DatabaseError, InputError
 from get_data.database.delete import delete
 from get_data.database.entries import Entry, read_entries
-from get_data.database.interfaces import Tombstone, picture_key
+from get_data.database.interfaces import CreateResult, Tombstone, picture_key
 from get_data.database.local.label_index import SqliteIndex
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.upload import upload
@@ -223,6 +223,17 @@ def test_a_label_that_cannot_be_restored_stays_deleted(db, drive, content):
     file.write_bytes(picture(0))
     assert outcome(db, entries(drive)) == ["tombstoned"] + ["existing"] * 9
     assert outcome(db, restored(drive)) == ["created"] + ["existing"] * 9
+
+
+def test_a_label_that_the_index_rejects_stays_deleted(db, drive):
+    (entry, *_) = restored(drive)
+    tombstone = Tombstone(entry.fingerprint, entry.img_id, "", "deleted", "Ada", "2026-01-01")
+    db.index.add_tombstones([tombstone])
+    index = Meddling(db.index)
+    index.create = lambda _: CreateResult(rejected={entry.fingerprint: "too large"})
+    (result,) = upload([entry], index, db.store)
+    assert (result.status, "too large" in result.reason) == ("failed", True)
+    assert db.index.find_tombstones([entry.fingerprint]) == {entry.fingerprint: tombstone}
 
 
 def test_another_picture_under_the_same_label_is_a_conflict_in_input_and_database(db, tmp_path):

@@ -28,6 +28,7 @@ from get_data.database.interfaces import (
     LabelReference,
     PictureState,
     PictureStore,
+    Tombstone,
     is_picture_key,
     is_store_path,
     key_matches,
@@ -71,7 +72,7 @@ class _Transfer:
     key: str = ""
     document: Document = field(default_factory=dict)
     is_existing: bool = False
-    has_tombstone: bool = False  # which has to go before the label is restored
+    tombstone: Tombstone | None = None  # which has to go before the label is restored
     is_damaged: bool = False  # the store's picture, which a create-only write would leave
     fetched: bytes = b""  # the picture, if the store has the only copy
     picture_sent: bool = False
@@ -226,8 +227,8 @@ class _Upload:
                     transfer.finish("failed", _CONFLICT)
         if not self.dry_run:
             for transfer in batch.pending():
-                if transfer.fingerprint in tombstones:
-                    transfer.has_tombstone = True
+                if tombstone := tombstones.get(transfer.fingerprint):
+                    transfer.tombstone = tombstone
                     transfer.is_existing = False  # D34: a deletion may remove it yet
         # D1: a new label must not bring another picture of an id that the index knows
         new = [transfer.img_id for transfer in batch.new()]
@@ -370,7 +371,7 @@ class _Upload:
         if new and not self.dry_run:
             # D34: before the label is created, or D5 would delete it again, and after its picture
             # is stored, since a label without one stays deleted
-            if restored := [each.fingerprint for each in new if each.has_tombstone]:
+            if restored := [each.fingerprint for each in new if each.tombstone]:
                 self.index.remove_tombstones(restored)
             existing = self._create(new)
             for transfer in new:
@@ -405,6 +406,10 @@ class _Upload:
         # D5: a deletion may have written its tombstone, and passed by, before the label was created
         tombstones = self.index.find_tombstones([transfer.fingerprint for transfer in transfers])
         self._delete([transfer for transfer in transfers if transfer.fingerprint in tombstones])
+        # D34: a label that cannot be restored stays deleted
+        deleted = [each.tombstone for each in transfers if each.fingerprint in result.rejected]
+        if put_back := [tombstone for tombstone in deleted if tombstone]:
+            self.index.add_tombstones(put_back)
         # a rejected label does not exist, and one with a tombstone was just removed
         for transfer in transfers:
             if reason := result.rejected.get(transfer.fingerprint):
