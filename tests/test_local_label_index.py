@@ -15,7 +15,7 @@ import pytest
 
 from common.errors import DatabaseError, InputError
 from get_data.database.interfaces import Replacement, picture_key
-from get_data.database.local import contexts, label_index, layout, query_plan
+from get_data.database.local import contexts, index_file, layout, query_plan
 from get_data.database.local.label_index import SqliteIndex
 from get_data.database.search.matching import compile_query
 from get_data.database.search.search_query import parse_search_query
@@ -545,7 +545,7 @@ def test_a_reader_who_is_overtaken_by_a_writer_reports_no_damage(change, index, 
 
 
 def test_a_lasting_lock_is_reported(index, file, monkeypatch):
-    monkeypatch.setattr(label_index, "_LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(index_file, "_LOCK_TIMEOUT_S", 0.05)
     index.create([uploaded_label(1)])
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -557,14 +557,14 @@ def test_a_lasting_lock_is_reported(index, file, monkeypatch):
 
 def connect_here(pragma, monkeypatch):
     """From now on every connection obeys the pragma."""
-    real = label_index._connect
+    real = index_file._connect
 
     def connect(uri):
         connection = real(uri)
         connection.execute(pragma)
         return connection
 
-    monkeypatch.setattr(label_index, "_connect", connect)
+    monkeypatch.setattr(index_file, "_connect", connect)
 
 
 def test_a_new_file_and_its_folders_outlive_a_power_cut_before_a_label_is_in(
@@ -576,7 +576,7 @@ def test_a_new_file_and_its_folders_outlive_a_power_cut_before_a_label_is_in(
         assert folder == file.parent
         at_sync.append(SqliteIndex(folder).count(EVERYTHING))
 
-    monkeypatch.setattr(label_index, "sync_file_system", sync)
+    monkeypatch.setattr(index_file, "sync_file_system", sync)
     index.create([uploaded_label(1)])
     index.create([uploaded_label(2)])
     assert at_sync == [0]
@@ -586,7 +586,7 @@ def test_each_change_outlives_a_power_cut_whatever_the_default_of_sqlite_is(inde
     """Where it is built with another default, a change would be on the disk at some later time."""
     connect_here("PRAGMA synchronous = NORMAL", monkeypatch)
     index.create([uploaded_label(1)])
-    with index._connected(writing=True) as connection:
+    with index._file.connected(writing=True) as connection:
         full = 2
         assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
 

@@ -14,7 +14,7 @@ import pytest
 from common import migrations
 from common.errors import DatabaseError, InputError
 from common.migrations import Migration
-from get_data.database.local import documents, label_index
+from get_data.database.local import documents, index_file
 from get_data.database.local import layout as index_layout
 from get_data.database.local.label_index import SqliteIndex
 from get_data.labelizer import work_database, work_file
@@ -190,7 +190,7 @@ def test_a_migration_killed_at_any_statement_is_whole_or_not_at_all(
 def update_slowly(folder, statements):
     index_layout._BATCH_SIZE = 7
     Killed.left = statements
-    label_index.sqlite3 = SimpleNamespace(
+    index_file.sqlite3 = SimpleNamespace(
         **{**vars(sqlite3), "connect": partial(sqlite3.connect, factory=Killed)}
     )
     SqliteIndex(folder).update(dry_run=False)
