@@ -186,33 +186,55 @@ def _conditions(clause: Clause, columns: Mapping[str, str]) -> list[Condition]:
     allowed = matching.allowed_spans(clause)
     if allowed is None or allowed[0] not in columns:
         return []
-    column = columns[allowed[0]]
-    points = [span.low for span in allowed[1] if span.is_point]
-    ranges = [span for span in allowed[1] if not span.is_point]
+    path, spans = allowed
+    return _on_column(columns[path], spans)
+
+
+def _on_column(column: str, spans: Sequence[Span]) -> list[Condition]:
+    """Return the conditions that a value is in one of the spans; none if SQLite cannot be asked."""
     if column in _TEXT_COLUMNS:
-        points = [point for point in points if _is_encodable(point)]
-        if not all(_is_encodable(bound) for span in ranges for bound in (span.low, span.high)):
-            return []
-    if len(ranges) > _MAX_SPANS or (
-        len(points) > _MAX_VALUES and any("\0" in str(each) for each in points)
-    ):
+        spans = [span for span in spans if not span.is_point or _is_encodable(span.low)]
+    points = [span.low for span in spans if span.is_point]
+    ranges = [span for span in spans if not span.is_point]
+    if not _can_be_asked(points, ranges):
         return []
+    if not points and not ranges:
+        return [_NEVER]
+    condition = _in_one_of(column, points, ranges)
+    if column in SESSION_COLUMNS.values() and (ranges or not "".join(points).isascii()):
+        return [_in_nfc(condition)]
+    is_one_range = len(ranges) + bool(points) == 1
+    return [condition] if is_one_range else [condition, *_hull(spans, column)]
+
+
+def _can_be_asked(points: Sequence[Any], ranges: Sequence[Span]) -> bool:
+    """Return whether SQLite can be asked for a value among these."""
+    bounds = [bound for span in ranges for bound in (span.low, span.high)]
+    if len(ranges) > _MAX_SPANS or not all(
+        _is_encodable(bound) for bound in bounds if isinstance(bound, str)
+    ):
+        return False
+    # more are asked for as JSON, whose texts end at a zero byte
+    return len(points) <= _MAX_VALUES or not any("\0" in str(each) for each in points)
+
+
+def _in_one_of(column: str, points: Sequence[Any], ranges: Sequence[Span]) -> Condition:
+    """Return the condition that a value is one of the points, or in one of the ranges."""
     parts = [_any_of(points)] if points else []
     parts += map(_range, ranges)
-    if not parts:
-        return [_NEVER]
     texts, values = zip(*parts, strict=True)
-    condition = Condition(
+    return Condition(
         texts[0] if len(texts) == 1 else f"({' OR '.join(texts)})",
         tuple(value for some in values for value in some),
         column,
         can_be_looked_up=column in _INDEXED and len(texts) == 1,
     )
-    if column in SESSION_COLUMNS.values() and (ranges or not "".join(points).isascii()):
-        # earlier versions did not store text in NFC
-        text = condition.text.replace("{0}", "nfc({0})")
-        return [replace(condition, text=text, can_be_looked_up=False)]
-    return [condition, *(_hull(allowed[1], column) if len(texts) > 1 else [])]
+
+
+def _in_nfc(condition: Condition) -> Condition:
+    """Return the condition on texts that earlier versions did not store in NFC."""
+    text = condition.text.replace("{0}", "nfc({0})")
+    return replace(condition, text=text, can_be_looked_up=False)
 
 
 def _any_of(values: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
@@ -222,10 +244,10 @@ def _any_of(values: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
     return "{0} IN (SELECT value FROM json_each(?))", (json.dumps(values),)
 
 
-def _is_encodable(text: str | None) -> bool:
+def _is_encodable(text: str) -> bool:
     """Return whether SQLite can be asked for a text: half a character is in none of its texts."""
     try:
-        (text or "").encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True
