@@ -1,7 +1,5 @@
 """Download what a search matches: each picture once, and only missing or damaged ones."""
 
-from array import array
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -18,6 +16,7 @@ from common.batching import Workers, batches, cancel_on_error, open_workers
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.interfaces import PictureStore, read_picture
 from get_data.labels import ids, label_file, validation
+from get_data.labels.id_set import IdSet, is_time
 from get_data.labels.outline import Outline, OutlineReader
 from get_data.labels.schema import Document
 from get_data.labels.unicode_forms import file_name_key
@@ -147,7 +146,7 @@ def download(
         DatabaseError: the store cannot be reached; the label file is unchanged.
         WriteFailed: the label file cannot be written; it is unchanged.
     """
-    names = _FileNames()
+    names = IdSet()
     # a killed download may have left temporary files
     if fetch:
         remove_stale_files(pictures)
@@ -216,61 +215,28 @@ class _NothingToList(Exception):
     """The new label file would be empty, and must not replace the old one."""
 
 
-class _FileNames:
-    """File names in use; names that some disks do not distinguish count as one.
+def _file_name_fault(picture: Outline, names: IdSet) -> str:
+    """Return the reason why a picture cannot be written under its file name, "" if it can.
 
-    Most names are the id of their picture, and a search may find millions: of these only the time
-    is kept, as a number. Ids come in ascending order, and so do their times.
+    `names`: those in use. Nearly all are the id of their picture, and of these it keeps the times.
     """
-
-    def __init__(self) -> None:
-        self._times_us = array("q")
-        self._others: set[str] = set()
-
-    def add_id(self, picture: Outline) -> bool:
-        """Add the name of a picture, as nearly all have it: its id, a time; else return False."""
-        img_id = picture.img_id
-        if self._others or picture.file_name != f"{img_id}.jpg":
-            return False
-        time_us = ids.img_id_microseconds(img_id)
-        if time_us is None:
-            return False
-        self._times_us.append(time_us)
-        return True
-
-    def add(self, picture: Outline) -> bool:
-        """Add a picture's name; return False if another picture has it."""
-        name = file_name_key(picture.file_name)
-        if name in self._others:
-            return False
-        img_id = name.removesuffix(".jpg").upper()
-        time_us = ids.img_id_microseconds(img_id)
-        if time_us is None:
-            self._others.add(name)
-            return True
-        if img_id == picture.img_id:
-            self._times_us.append(time_us)
-            return True
-        # ids come in order, so a clash is found in the times by bisection
-        position = bisect_left(self._times_us, time_us)
-        if position < len(self._times_us) and self._times_us[position] == time_us:
-            return False
-        self._others.add(name)
-        return True
-
-
-def _file_name_fault(picture: Outline, names: _FileNames) -> str:
-    """Return the reason why a picture cannot be written under its file name, "" if it can."""
-    if names.add_id(picture):
+    if picture.file_name == f"{picture.img_id}.jpg" and names.append(picture.img_id):
         return ""
     if not validation.is_file_name(picture.file_name):
         return f"{picture.file_name!r} is not a plain file name"
-    if not names.add(picture):
+    if not names.add(_name_key(picture.file_name)):
         return (
             f"another match is also named {picture.file_name} on disks that ignore case; "
             "search for it alone, into another folder"
         )
     return ""
+
+
+def _name_key(file_name: str) -> str:
+    """Return a key that is equal for names that a disk may take for one: an id, if it is a time."""
+    key = file_name_key(file_name)
+    img_id = key.removesuffix(".jpg").upper()
+    return img_id if is_time(img_id) else key
 
 
 def _create_task(

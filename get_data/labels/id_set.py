@@ -5,12 +5,12 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 
-_TIME = re.compile(r"20(\d{6})T(\d\d)-(\d\d)-(\d\d)-(\d{6})", re.ASCII)
+_is_time = re.compile(r"20\d{6}T\d\d-\d\d-\d\d-\d{6}", re.ASCII).fullmatch
 
 
 def is_time(img_id: str) -> bool:
     """Return whether an id is a time, as those of recorded pictures are."""
-    return _TIME.fullmatch(img_id) is not None
+    return _is_time(img_id) is not None
 
 
 class IdSet:
@@ -29,20 +29,25 @@ class IdSet:
     def __contains__(self, img_id: str) -> bool:
         if img_id in self._others:
             return True
-        time = _as_number(img_id)
-        return time >= 0 and self._has_time(time)
+        return is_time(img_id) and self._has_time(_as_number(img_id))
 
     def add(self, img_id: str) -> bool:
         """Add an id; return False if it is there already."""
-        time = _as_number(img_id)
-        if time >= 0 and (not self._times or time > self._times[-1]):
-            if img_id in self._others:
-                return False
-            self._times.append(time)
+        if self.append(img_id):
             return True
         if img_id in self:
             return False
         self._others.add(img_id)
+        return True
+
+    def append(self, img_id: str) -> bool:
+        """Add an id if it is a time, and later than all before; return whether it is."""
+        if not _is_time(img_id):
+            return False
+        time, times = _as_number(img_id), self._times
+        if times and time <= times[-1]:
+            return False
+        times.append(time)
         return True
 
     def common(self, other: "IdSet") -> set[str]:
@@ -63,9 +68,8 @@ class IdSet:
 
 
 def _as_number(img_id: str) -> int:
-    """Return the digits of an id that is a time, in the order of the ids; else -1."""
-    match = _TIME.fullmatch(img_id)
-    return int("".join(match.groups())) if match else -1
+    """Return the digits of an id that is a time, in the order of the ids."""
+    return int(img_id[2:].replace("T", "").replace("-", ""))
 
 
 def _as_text(time: int) -> str:
