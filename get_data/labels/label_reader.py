@@ -12,17 +12,18 @@ Whatever is not proven is read the careful way, so that there is one place that 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import NODEFAULT, Meta, MsgspecError, Raw, Struct, UnsetType
+from msgspec import Meta, MsgspecError, Raw, Struct, UnsetType
 
 from common import strict_json
 from common.errors import InputError
 from get_data.labels import validation, values
+from get_data.labels.derived_structs import derive
 from get_data.labels.schema import RESERVED, Annotation, Document, Label, is_flattened
 
 _MAX_SHAPES = 8  # tried for each label
@@ -167,49 +168,25 @@ def _parse_setting(raw: bytes) -> tuple[Document, float | None] | None:
 def _shape(keys: tuple[str, ...], annotation_keys: tuple[str, ...]) -> _Shape | None:
     """Return the shape of labels that are valid but for their values; None if it has none."""
     own = [key for key in keys if key not in RESERVED]
-    if any(map(is_flattened, own)) or not _ANNOTATION_KEYS.issuperset(annotation_keys):
+    if any(map(is_flattened, own)) or not _ANNOTATION_TYPES.keys() >= set(annotation_keys):
         return None
     try:
-        annotation = _struct(Annotation, annotation_keys, {})
-        special = {"label": annotation, "car_setting": Raw, **dict.fromkeys(own, _CustomValue)}
-        return _Shape(_struct(Label, keys, special), keys)
+        annotation = derive(Annotation, annotation_keys, _ANNOTATION_TYPES, are_required=True)
+        types = _TYPES | dict.fromkeys(own, _CustomValue) | {"label": annotation}
+        return _Shape(derive(Label, keys, types, are_required=True), keys)
     except ValueError:  # a key that JSON escapes
         return None
-
-
-def _struct(base: type[Struct], keys: tuple[str, ...], special: Mapping[str, Any]) -> type[Struct]:
-    """Return a struct that has to have these keys, in this order.
-
-    Its other fields are those of `base`, always with the default, and are not encoded.
-    """
-    hints = get_type_hints(base, include_extras=True)
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    for number, key in enumerate(keys):
-        if key in hints:
-            fields.append((key, special.get(key) or _present(hints[key])))
-        else:
-            fields.append((f"custom_{number}", special[key], msgspec.field(name=key)))
-    for field in msgspec.structs.fields(base):
-        if field.name not in keys:
-            default = (
-                field.default
-                if field.default_factory is NODEFAULT
-                else msgspec.field(default_factory=field.default_factory)
-            )
-            fields.append((field.name, _Absent, default))
-    return msgspec.defstruct(
-        base.__name__, fields, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-    )
-
-
-class _Absent:
-    """Type of a field that is not in the text: no JSON is decoded to it."""
 
 
 def _present(hint: Any) -> Any:
     """Return the type of a field that is in the text, without its pattern."""
     kinds = [kind for kind in _members(hint) if kind is not UnsetType]
     return Union[tuple(_without_pattern(kind) for kind in kinds)]  # noqa: UP007  made of a list
+
+
+def _present_types(base: type[Struct]) -> dict[str, Any]:
+    hints = get_type_hints(base, include_extras=True)
+    return {name: _present(hint) for name, hint in hints.items()}
 
 
 def _members(hint: Any) -> tuple[Any, ...]:
@@ -237,5 +214,6 @@ _PATTERNS = {
     for meta in _metas(hint)
     if meta.pattern and name not in _CHECKED_ELSEWHERE
 }
-_ANNOTATION_KEYS = frozenset(Annotation.__struct_fields__)
+_TYPES = _present_types(Label) | {"car_setting": Raw}
+_ANNOTATION_TYPES = _present_types(Annotation)
 _encode = msgspec.json.Encoder().encode

@@ -6,12 +6,13 @@ and a damaged label is found. Custom fields are learned from the labels that hav
 are no such struct are decoded into a document, and looked at field by field.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import msgspec
-from msgspec import NODEFAULT, UNSET, MsgspecError, Raw, Struct, UnsetType
+from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType
 
+from get_data.labels.derived_structs import derive
 from get_data.labels.schema import RESERVED, Annotation, Document, Label, PictureReference
 
 _MAX_CUSTOM = 64  # custom fields that are learned
@@ -157,35 +158,16 @@ def _integer(value: object) -> int:
 
 def _decoder(custom: Iterable[str], inside: Iterable[str]) -> Callable[[bytes], Outline]:
     """Return a decoder that refuses a label with any other field."""
-    annotation = _strict(AnnotationOutline, Annotation, inside, {})
+    keys = [*Annotation.__struct_fields__, *inside]
+    annotation = derive(AnnotationOutline, keys, _types(AnnotationOutline), are_required=False)
     special = {"label": annotation, "car_setting": Raw, "session_id": str | UnsetType}
-    struct = _strict(Outline, Label, custom, special)
+    keys = [*Label.__struct_fields__, *custom]
+    struct = derive(Outline, keys, _types(Outline) | special, are_required=False)
     return msgspec.json.Decoder(cast(type[Outline], struct)).decode  # has the fields of one
 
 
-def _strict(
-    outline: type[Struct], whole: type[Struct], custom: Iterable[str], special: Mapping[str, Any]
-) -> type[Struct]:
-    """Return a struct with the fields of an outline, and all others of any type.
-
-    They stand in the order in which labels have them, in which they are decoded soonest.
-    """
-    own = {field.encode_name: field for field in msgspec.structs.fields(outline)}
-    fields: list[tuple[str, Any, Any]] = []
-    for number, key in enumerate([*whole.__struct_fields__, *custom]):
-        if key not in own:
-            fields.append((f"other_{number}", Any, msgspec.field(default=None, name=key)))
-            continue
-        field = own[key]
-        options: dict[str, Any] = {"name": key}
-        if not field.required:
-            has_value = field.default is not NODEFAULT
-            name = "default" if has_value else "default_factory"
-            options[name] = getattr(field, name)
-        fields.append((field.name, special.get(key, field.type), msgspec.field(**options)))
-    return msgspec.defstruct(
-        outline.__name__, fields, kw_only=True, forbid_unknown_fields=True, gc=False
-    )
+def _types(struct: type[Struct]) -> dict[str, Any]:
+    return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
 
 
 _encode = msgspec.json.Encoder().encode
