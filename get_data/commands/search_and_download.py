@@ -227,7 +227,8 @@ def count(results: Iterable[DownloadOutcome]) -> tuple[Counter[str], list[Failed
     failures: list[Failed] = []
     for result in results:
         counts[result.status] += 1
-        counts["others"] += result.other_labels
+        if result.other_labels:
+            counts["others"] += result.other_labels
         if result.status == "failed":
             failures.append(Failed(result.img_id, result.reason))
     return counts, failures

@@ -194,13 +194,16 @@ class ReplaceResult:
     rejected: dict[str, str] = field(default_factory=dict)
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 def encode_document(document: Document) -> bytes:
     """Return a label as one line of JSON.
 
     Raises:
         ValueError, TypeError: JSON cannot express one of its values, such as NaN.
     """
-    encoded = msgspec.json.encode(document)
+    encoded = _encode(document)
     if b"null" in encoded:  # it may stand for a NaN
         json.dumps(document, allow_nan=False)
     return encoded

@@ -25,8 +25,10 @@ class Bins:
     def class_of(self, value: float) -> int:
         """Return the bin of a value; 0 if the bins have no width."""
         width = self.high - self.low
-        share = (value - self.low) / width if width > 0 else 0.0
-        return int(min(max(share * self.count, 0), self.count - 1))
+        scaled = (value - self.low) / width * self.count if width > 0 else 0.0
+        if 0 <= scaled < self.count:
+            return int(scaled)
+        return int(min(max(scaled, 0), self.count - 1))
 
     def centre(self, number: int) -> float:
         """Return the value in the middle of a bin."""

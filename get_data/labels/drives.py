@@ -77,7 +77,7 @@ def group_by_drive(keys: Sequence[DriveKey], times: Sequence[datetime]) -> list[
     """Return the indices of each drive by time, drives by their first picture; ties by index."""
     numbers: dict[DriveKey, int] = {}
     numbered = [numbers.setdefault(key, len(numbers)) for key in keys]
-    return _group(list(numbers), numbered, [to_microseconds(time) for time in times])
+    return group_numbered(list(numbers), numbered, [to_microseconds(time) for time in times])
 
 
 class DriveRegister:
@@ -106,8 +106,8 @@ class DriveRegister:
         """
         keys = list(self._numbers)
         if positions is None:
-            return _group(keys, self._keys, self.times_us)
-        found = _group(
+            return group_numbered(keys, self._keys, self.times_us)
+        found = group_numbered(
             keys,
             [self._keys[position] for position in positions],
             [self.times_us[position] for position in positions],
@@ -115,10 +115,13 @@ class DriveRegister:
         return [[positions[index] for index in drive] for drive in found]
 
 
-def _group(
+def group_numbered(
     keys: Sequence[DriveKey], numbers: Sequence[int], times_us: Sequence[int]
 ) -> list[list[int]]:
-    """Return the indices of each drive; `numbers`: the position of each label's key in `keys`."""
+    """Return what `group_by_drive` does; `numbers`: the position of each label's key in `keys`.
+
+    `times_us`: times of capture, in microseconds since 1970.
+    """
     by_number: defaultdict[int, list[int]] = defaultdict(list)
     for index in _by_time(times_us):
         by_number[numbers[index]].append(index)

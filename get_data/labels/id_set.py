@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 _is_time = re.compile(r"20\d{6}T\d\d-\d\d-\d\d-\d{6}", re.ASCII).fullmatch
 
+_DIGITS_ALONE = str.maketrans("", "", "T-")
+_SECOND = len("20201231T15-45-55-")  # ids that follow each other often share it
+
 
 def is_time(img_id: str) -> bool:
     """Return whether an id is a time, as those of recorded pictures are."""
@@ -22,6 +25,8 @@ class IdSet:
     def __init__(self) -> None:
         self._times = array("q")
         self._others: set[str] = set()
+        self._second = ""  # beginning of the last id that was a time
+        self._of_second = 0  # as a number
 
     def __len__(self) -> int:
         return len(self._times) + len(self._others)
@@ -29,7 +34,7 @@ class IdSet:
     def __contains__(self, img_id: str) -> bool:
         if img_id in self._others:
             return True
-        return is_time(img_id) and self._has_time(_as_number(img_id))
+        return self._has_time(self._as_number(img_id))
 
     def add(self, img_id: str) -> bool:
         """Add an id; return False if it is there already."""
@@ -42,10 +47,8 @@ class IdSet:
 
     def append(self, img_id: str) -> bool:
         """Add an id if it is a time, and later than all before; return whether it is."""
-        if not _is_time(img_id):
-            return False
-        time, times = _as_number(img_id), self._times
-        if times and time <= times[-1]:
+        time, times = self._as_number(img_id), self._times
+        if time < 0 or (times and time <= times[-1]):
             return False
         times.append(time)
         return True
@@ -62,14 +65,20 @@ class IdSet:
             end = bisect_left(self._times, other._times[-1] + 1)
             yield from filter(other._has_time, self._times[begin:end])
 
+    def _as_number(self, img_id: str) -> int:
+        """Return the digits of an id that is a time, in the order of the ids; else -1."""
+        second, fraction = img_id[:_SECOND], img_id[_SECOND:]
+        is_fraction = len(fraction) == 6 and fraction.isascii() and fraction.isdigit()
+        if second != self._second or not is_fraction:
+            if not _is_time(img_id):
+                return -1
+            self._second = second
+            self._of_second = int(second[2:].translate(_DIGITS_ALONE)) * 1_000_000
+        return self._of_second + int(fraction)
+
     def _has_time(self, time: int) -> bool:
         position = bisect_left(self._times, time)
         return position < len(self._times) and self._times[position] == time
-
-
-def _as_number(img_id: str) -> int:
-    """Return the digits of an id that is a time, in the order of the ids."""
-    return int(img_id[2:].replace("T", "").replace("-", ""))
 
 
 def _as_text(time: int) -> str:

@@ -70,8 +70,8 @@ def annotation_fingerprint(
     img_id: str, created_by: str, label_direction: int, label_speed: int, nb_dir: int, nb_speed: int
 ) -> str:
     """Return the MD5 of the compact JSON of these six, with the author in NFC."""
-    numbers = f"{label_direction},{label_speed},{nb_dir},{nb_speed}"
-    text = f"[{_to_json(img_id)},{_author_json(created_by)},{numbers}]"
+    picture, author = _to_json(img_id), _author_json(created_by)
+    text = f"[{picture},{author},{label_direction},{label_speed},{nb_dir},{nb_speed}]"
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -22,10 +22,11 @@ from get_data.labels.schema import Document
 NAME = "labels.json"
 
 _BEGINNING_BYTES = 4096
+_BEFORE_VALUE = len('{\n"":')  # or after a comma; with the id, all that is before a label
 _EMPTY = re.compile(rb"(\xef\xbb\xbf)?\s*(\{\s*\}\s*)?")
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """An entry of a label file.
 
     Attributes:
@@ -168,11 +169,12 @@ def _read_lines(file: BinaryIO) -> Iterator[Entry]:
     previous = ""
     seen: set[str] | None = None  # ids, once they are not in ascending order
     end = 0
-    for count, (key, raw) in enumerate(label_lines.read(file)):
-        start = end + len('{\n"":') + len(key)
+    for count, line in enumerate(label_lines.read(file)):
+        key, raw = line.img_id, line.document
+        start = end + _BEFORE_VALUE + len(key)
         end = start + len(raw)
         proven = reader.prove(raw)
-        if proven and proven.img_id == key:
+        if proven is not None and proven.img_id == key:
             entry = Entry(key, raw, start, end, CheckedLabel(proven), None)
         else:
             entry = _read_line(reader, key, raw, start, end)
@@ -253,6 +255,9 @@ class Writable(Protocol):
         """Write the data."""
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 class LabelFileWriter:
     """A label file being written one label at a time, so it may be larger than memory."""
 
@@ -268,7 +273,7 @@ class LabelFileWriter:
     def add(self, img_id: str, document: bytes) -> None:
         """Write an entry; `document` is one line of JSON."""
         start = b",\n" if self._count else b"{\n"
-        self._file.write(b"%b%b:%b" % (start, msgspec.json.encode(img_id), document))
+        self._file.write(b"%b%b:%b" % (start, _encode(img_id), document))
         self._count += 1
 
     def close(self) -> None:

@@ -5,12 +5,14 @@ tools have formatted is not read here.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+
+from msgspec import Struct
 
 START, END, EMPTY = b"{\n", b"}\n", b"{}\n"
+_QUOTE, _COMMA, _LINE_BREAK = b'",\n'
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True, gc=False):
     """An entry: the id under which it is, and its label as JSON."""
 
     img_id: str
@@ -38,12 +40,13 @@ def read(lines: Iterable[bytes]) -> Iterator[Line]:
         raise NotLines
     is_last = False
     for line in rest:
-        is_last = line[-2:] != b",\n"
-        key_end = line.find(b'":', 1)
-        img_id = line[1:key_end]
-        is_entry = line[:1] == b'"' and line[key_end + 2 : key_end + 3] == b"{"
-        if key_end < 0 or not is_entry or b"\\" in img_id or line[-1:] != b"\n":
+        key_end = line.find(b'":{', 1)
+        if key_end < 0 or line[0] != _QUOTE or line[-1] != _LINE_BREAK:
             raise NotLines
+        img_id = line[1:key_end]
+        if b'"' in img_id or b"\\" in img_id:
+            raise NotLines
+        is_last = line[-2] != _COMMA
         try:
             yield Line(img_id.decode(), line[key_end + 2 : -1 if is_last else -2])
         except UnicodeDecodeError as error:

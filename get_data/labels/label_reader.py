@@ -24,7 +24,7 @@ from common import strict_json
 from common.errors import InputError
 from get_data.labels import validation, values
 from get_data.labels.derived_structs import derive
-from get_data.labels.schema import RESERVED, Annotation, Document, Label, is_flattened
+from get_data.labels.schema import RESERVED, Annotation, Document, Label, Resolution, is_flattened
 
 _MAX_SHAPES = 8  # tried for each label
 _MAX_SETTINGS = 256  # kept; a drive has one
@@ -34,17 +34,14 @@ _Scalar = str | bool | float | _Integer | None
 _CustomValue = _Scalar | list[_Scalar]
 
 
-class CheckedLabel:
+class CheckedLabel(Struct, gc=False):
     """A valid label: as a struct, and as the document that was read.
 
     Documents may share their `car_setting`, so it must not be changed in place.
     """
 
-    __slots__ = ("_document", "label")
-
-    def __init__(self, label: Label, document: Document | None = None) -> None:
-        self.label = label
-        self._document = document
+    label: Label
+    _document: Document | None = None
 
     @property
     def img_id(self) -> str:
@@ -87,14 +84,17 @@ class LabelReader:
         self._learn(document)
         return CheckedLabel(label, document)
 
-    def prove(self, raw: bytes) -> Label | None:
-        """Return the label in a JSON text; None if it is at fault, or has to be read carefully."""
+    def prove(self, raw: bytes, *, is_encoded: bool = False) -> Label | None:
+        """Return the label in a JSON text; None if it is at fault, or has to be read carefully.
+
+        `is_encoded`: an encoder has made the text of a document, so it is strict JSON.
+        """
         for shape in self._shapes:
             try:
                 label = shape.decode(raw)
             except (MsgspecError, RecursionError):
                 continue
-            if _encode(label) == raw:
+            if is_encoded or _encode(label) == raw:
                 return label if self._is_sound(label, shape) else None
         return None
 
@@ -109,7 +109,7 @@ class LabelReader:
         for name, search in shape.patterns:
             if search(getattr(label, name)) is None:
                 return False
-        return next(validation.label_faults(label, span), None) is None
+        return not validation.label_faults(label, span)
 
     def _read_setting(self, raw: bytes) -> tuple[Document, float | None] | None:
         """Return a `car_setting` and the span that it tells; None if it is at fault."""
@@ -214,6 +214,11 @@ _PATTERNS = {
     for meta in _metas(hint)
     if meta.pattern and name not in _CHECKED_ELSEWHERE
 }
-_TYPES = _present_types(Label) | {"car_setting": Raw}
+_SIZE_TYPES = _present_types(Resolution)
+_TYPES = _present_types(Label) | {
+    "car_setting": Raw,
+    # with its own keys alone: what else is in it only the careful way looks at
+    "resolution": derive(Resolution, tuple(_SIZE_TYPES), _SIZE_TYPES, are_required=True),
+}
 _ANNOTATION_TYPES = _present_types(Annotation)
 _encode = msgspec.json.Encoder().encode

@@ -83,7 +83,8 @@ class OutlineReader:
         """
         try:
             outline = self._decode(document)
-            if isinstance(setting := cast(object, outline.car), Raw):
+            setting: object = outline.car
+            if isinstance(setting, Raw):
                 outline.car = self._car(bytes(setting))
         except (MsgspecError, RecursionError):
             return self._read_carefully(document)

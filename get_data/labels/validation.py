@@ -30,6 +30,7 @@ from get_data.labels.schema import (
 _MAX_FILE_NAME_BYTES = 255
 _is_name = re.compile(FILE_NAME).fullmatch
 _CONTAINERS = (dict, list)
+_NO_TIME = "is not an ISO 8601 time"
 # a scalar under one of these keys is checked by its type alone
 _TYPED_KEYS = frozenset(key for key in RESERVED if not is_flattened(key))
 
@@ -63,56 +64,48 @@ def is_img_id(text: str) -> bool:
     return re.fullmatch(IMG_ID, text) is not None and not text.endswith("\n")
 
 
-def label_faults(label: Label, span: float | None) -> Iterator[tuple[str, str]]:
-    """Yield path and reason of each fault that types and ranges do not show.
+def label_faults(label: Label, span: float | None) -> list[tuple[str, str]]:
+    """Return path and reason of each fault that types and ranges do not show.
 
     Keys that `Label` does not have are not looked at. `span`: `values.speed_span` of the label.
     """
-    if label.img_id.endswith("\n"):
-        yield "img_id", "ends with a line break"
+    faults = []
+    img_id, annotation = label.img_id, label.label
+    if img_id.endswith("\n"):
+        faults.append(("img_id", "ends with a line break"))
     # an id that is no path and no `..` makes a plain name, as nearly all have it
-    is_named_by_id = label.file_name == f"{label.img_id}.jpg" and ".." not in label.img_id
+    is_named_by_id = label.file_name == f"{img_id}.jpg" and ".." not in img_id
     if not is_named_by_id and not is_file_name(label.file_name):
-        yield "file_name", f"{label.file_name!r} is not a plain file name"
+        faults.append(("file_name", f"{label.file_name!r} is not a plain file name"))
     if parse_time(label.timestamp) is None:
-        yield "timestamp", f"{label.timestamp!r} is not an ISO 8601 time"
-    annotation = label.label
-    is_as_captured = annotation.created_on_date in ("", label.timestamp)
-    if not is_as_captured and parse_time(annotation.created_on_date) is None:
-        yield "label.created_on_date", f"{annotation.created_on_date!r} is not an ISO 8601 time"
+        faults.append(("timestamp", f"{label.timestamp!r} {_NO_TIME}"))
+    created = annotation.created_on_date
+    if created and created != label.timestamp and parse_time(created) is None:
+        faults.append(("label.created_on_date", f"{created!r} {_NO_TIME}"))
     if label.upload_date and parse_time(label.upload_date) is None:
-        yield "upload_date", f"{label.upload_date!r} is not an ISO 8601 time"
-    if annotation.label_direction >= annotation.nb_dir:
-        yield (
-            "label.label_direction",
-            f"{annotation.label_direction} is not below nb_dir {annotation.nb_dir}",
-        )
-    if annotation.label_speed >= annotation.nb_speed:
-        yield (
-            "label.label_speed",
-            f"{annotation.label_speed} is not below nb_speed {annotation.nb_speed}",
-        )
+        faults.append(("upload_date", f"{label.upload_date!r} {_NO_TIME}"))
+    direction, nb_dir = annotation.label_direction, annotation.nb_dir
+    if direction >= nb_dir:
+        faults.append(("label.label_direction", f"{direction} is not below nb_dir {nb_dir}"))
+    speed, nb_speed = annotation.label_speed, annotation.nb_speed
+    if speed >= nb_speed:
+        faults.append(("label.label_speed", f"{speed} is not below nb_speed {nb_speed}"))
     right = ids.annotation_fingerprint(
-        label.img_id,
-        annotation.created_by,
-        annotation.label_direction,
-        annotation.label_speed,
-        annotation.nb_dir,
-        annotation.nb_speed,
+        img_id, annotation.created_by, direction, speed, nb_dir, nb_speed
     )
     if label.label_fingerprint != right:
-        yield (
-            "label_fingerprint",
-            (
-                f"{label.label_fingerprint} is stale, this label's is {right}; "
-                "give a corrected label that fingerprint, and name the old one in `replaces`"
-            ),
+        reason = (
+            f"{label.label_fingerprint} is stale, this label's is {right}; "
+            "give a corrected label that fingerprint, and name the old one in `replaces`"
         )
-    yield from values.contradictions(annotation, span)
+        faults.append(("label_fingerprint", reason))
+    faults += values.contradictions(annotation, span)
     if label.to_delete is True and label.replaces is not UNSET:
-        yield "replaces", "a label to be deleted replaces nothing; give the one or the other"
+        reason = "a label to be deleted replaces nothing; give the one or the other"
+        faults.append(("replaces", reason))
     if label.replaces == label.label_fingerprint:
-        yield "replaces", "names the label itself"
+        faults.append(("replaces", "names the label itself"))
+    return faults
 
 
 def _key_faults(document: Document) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,6 @@ A correction changes them together with the class: a value is in the bin of its 
 Labels of earlier versions have no values; a reader gets them from class and raw value.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from get_data.labels.classes import Bins, direction_bins, speed_bins
@@ -63,16 +62,20 @@ def read_value(annotation: object, name: str) -> float | None:
     return None
 
 
-def contradictions(annotation: Annotation, span: float | None) -> Iterator[tuple[str, str]]:
-    """Yield path and reason of each value that is not in the bin of its class."""
-    value, bins = annotation.steering, direction_bins(annotation.nb_dir)
-    if isinstance(value, float) and bins.class_of(value) != annotation.label_direction:
-        yield _contradiction("steering", value, "label_direction", annotation.label_direction, bins)
-    value = annotation.throttle
+def contradictions(annotation: Annotation, span: float | None) -> list[tuple[str, str]]:
+    """Return path and reason of each value that is not in the bin of its class."""
+    found = []
+    value, number = annotation.steering, annotation.label_direction
+    if isinstance(value, float):
+        bins = direction_bins(annotation.nb_dir)
+        if bins.class_of(value) != number:
+            found.append(_contradiction("steering", value, "label_direction", number, bins))
+    value, number = annotation.throttle, annotation.label_speed
     if span is not None and isinstance(value, float):
         bins = speed_bins(annotation.nb_speed, span)
-        if bins.class_of(value) != annotation.label_speed:
-            yield _contradiction("throttle", value, "label_speed", annotation.label_speed, bins)
+        if bins.class_of(value) != number:
+            found.append(_contradiction("throttle", value, "label_speed", number, bins))
+    return found
 
 
 def _contradiction(

@@ -3,6 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from common.times import format_time, from_microseconds
 from get_data.labels.constants import NOBODY, PARTS
 from get_data.labels.drives import (
     DriveKey,
-    DriveRegister,
+    group_numbered,
     outline_drive_key,
     outline_time_us,
 )
@@ -22,6 +23,10 @@ Histogram = dict[str, int]
 
 _Kind = tuple[Any, ...]  # what is counted of a label; also drive and part
 _DRIVER, _SPLIT = 4, 7  # positions in it
+_of_label = attrgetter(
+    *("session_id", "event", "track", "track_type", "driver", "comment", "car", "split")
+)
+_of_annotation = attrgetter(*("created_by", "nb_dir", "label_direction", "nb_speed", "label_speed"))
 
 
 class DriveCounts(msgspec.Struct, kw_only=True, frozen=True):
@@ -64,31 +69,17 @@ class Tally:
         self._numbers: dict[_Kind, int] = {}
         self._drive_keys: list[DriveKey] = []  # by number of the kind
         self._kinds = array("l")
-        self._drives = DriveRegister()
+        self._times_us = array("q")
 
     def add(self, outline: Outline) -> None:
         """Count a label."""
-        annotation = outline.label
-        kind: _Kind = (
-            outline.session_id,
-            outline.event,
-            outline.track,
-            outline.track_type,
-            outline.driver,
-            outline.comment,
-            outline.car,
-            outline.split,
-            annotation.created_by,
-            annotation.nb_dir,
-            annotation.label_direction,
-            annotation.nb_speed,
-            annotation.label_speed,
-        )
-        number = self._numbers.setdefault(kind, len(self._numbers))
-        if number == len(self._drive_keys):
+        kind = (*_of_label(outline), *_of_annotation(outline.label))
+        number = self._numbers.get(kind)
+        if number is None:
+            number = self._numbers[kind] = len(self._numbers)
             self._drive_keys.append(outline_drive_key(outline))
         self._kinds.append(number)
-        self._drives.add(self._drive_keys[number], outline_time_us(outline))
+        self._times_us.append(outline_time_us(outline))
 
     def counts(self) -> Counts:
         """Return the counts so far; drives by their first picture."""
@@ -105,14 +96,21 @@ class Tally:
             drivers[kinds[number][_DRIVER]] += pictures
             authors[author] += pictures
         return Counts(
-            pictures=len(self._drives),
+            pictures=len(self._kinds),
             directions=_by_number(directions),
             speeds=_by_number(speeds),
             drivers=dict(sorted(drivers.items())),
-            drives=[self._drive(kinds, rows) for rows in self._drives.drives()],
+            drives=[self._drive(kinds, rows) for rows in self._drives()],
             splits=self._by_split(kinds, self._kinds),
             created_by=dict(sorted(authors.items())),
         )
+
+    def _drives(self) -> list[list[int]]:
+        """Return the positions of each drive's labels by time, drives by their first picture."""
+        numbers: dict[DriveKey, int] = {}
+        of_kinds = [numbers.setdefault(key, len(numbers)) for key in self._drive_keys]
+        of_labels = array("l", map(of_kinds.__getitem__, self._kinds))
+        return group_numbered(list(numbers), of_labels, self._times_us)
 
     def _drive(self, kinds: Sequence[_Kind], rows: Sequence[int]) -> DriveCounts:
         """Return the counts of a drive from the positions of its labels, by time."""
@@ -129,7 +127,7 @@ class Tally:
         )
 
     def _time(self, row: int) -> str:
-        return format_time(from_microseconds(self._drives.times_us[row]))
+        return format_time(from_microseconds(self._times_us[row]))
 
     def _by_split(self, kinds: Sequence[_Kind], numbers: Iterable[int]) -> Histogram:
         """Return the pictures of each part; `numbers`: those of the pictures' kinds."""

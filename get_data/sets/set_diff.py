@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import attrgetter
 from typing import Literal, TypeVar
 
 import msgspec
@@ -112,7 +113,7 @@ def in_order(lines: Iterable[Line], source: str) -> list[Line]:
     Raises:
         InputError: two labels have the same id.
     """
-    found = sorted(lines)
+    found = sorted(lines, key=attrgetter("img_id"))
     for line, following in pairwise(found):
         if line.img_id == following.img_id:
             raise InputError(f"{source}: two entries are named {line.img_id!r}; keep one")

@@ -52,26 +52,21 @@ class FileNames:
     """File names of a set, 8 bytes each; names that some disks do not distinguish are one."""
 
     def __init__(self) -> None:
-        self._hashes = array("q")
+        self._hashes = array("q")  # the same for this process
         self._is_sorted = True
 
     def add(self, name: str) -> None:
         """Add a name."""
-        self._hashes.append(_hash(name))
+        self._hashes.append(hash(file_name_key(name)))
         self._is_sorted = False
 
     def __contains__(self, name: object) -> bool:
         if not self._is_sorted:
             self._hashes = array("q", sorted(self._hashes))
             self._is_sorted = True
-        wanted = _hash(str(name))
+        wanted = hash(file_name_key(str(name)))
         position = bisect_left(self._hashes, wanted)
         return position < len(self._hashes) and self._hashes[position] == wanted
-
-
-def _hash(name: str) -> int:
-    """Return 64 bits, the same for this process."""
-    return hash(file_name_key(name))
 
 
 class SetWriter:

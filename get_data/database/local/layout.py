@@ -67,7 +67,7 @@ def row_of(document: Document, reader: LabelReader) -> tuple[Any, ...]:
         InputError, ValueError, TypeError: it is not a valid label.
     """
     encoded = encode_document(document)  # first, so that what JSON cannot express is told
-    checked = reader.prove(encoded) or reader.check(document).label
+    checked = reader.prove(encoded, is_encoded=True) or reader.check(document).label
     annotation, captured = checked.label, fields.indexed_date(checked.timestamp)
     return (
         checked.label_fingerprint,
