@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from common import strict_json
 from common.errors import InputError
+from get_data.database.interfaces import encode_document
 from get_data.labels import edits, ids, label_file, schema, validation
 from get_data.labels.label_reader import CheckedLabel, LabelReader
 from tests.conftest import document
@@ -267,6 +268,37 @@ def test_a_proven_label_is_the_one_that_the_careful_way_reads():
         assert fields(label) == fields(validation.parse(document))
         assert json.dumps(CheckedLabel(label).document) == json.dumps(document)
         assert msgspec.json.format(raw, indent=-1) == raw
+    assert proven > 100
+
+
+SIZE = DRIVE[1]["resolution"]
+DEEP = json.loads("[" * 25 + "]" * 25)
+INSIDE = [
+    DRIVE[1] | {"resolution": SIZE | more}
+    for more in ({"horizontal.x": 1}, {"": 1}, {"own": DEEP}, {"own": 1})
+]
+
+
+def parsed(texts: list[str]) -> Iterator[object]:
+    for text in texts:
+        with contextlib.suppress(ValueError, RecursionError):
+            yield json.loads(text)
+
+
+def test_a_document_that_its_encoding_proves_is_valid():
+    """Also without being encoded again: the encoder knows no other way to write it."""
+    reader = LabelReader()
+    for label in (*DRIVE, NO_SETTING, INSIDE[-1]):
+        reader.check(label)
+    proven = 0
+    for changed in (*INSIDE, *parsed(CHANGED[::2])):
+        try:
+            raw = encode_document(changed)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        if label := reader.prove(raw, is_encoded=True):
+            proven += 1
+            assert fields(label) == fields(validation.parse(changed))
     assert proven > 100
 
 
