@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from common.errors import ToolkitError
@@ -49,31 +49,33 @@ def long_wire() -> Iterator[Wire]:
     Raises:
         NoWire: that takes root, `ip`, a C compiler and /dev/net/tun.
     """
-    with tempfile.TemporaryDirectory() as name:
-        program, delay = Path(name, "wire"), Path(name, "delay")
-        delay.write_text("0\n")
+    with ExitStack() as stack:
         try:
-            compiler = ["cc", "-O2", "-pthread", "-o", str(program), str(_SOURCE)]
-            subprocess.run(compiler, check=True)
-            for namespace in _ADDRESSES:
-                _ip("netns", "add", namespace)
-            with subprocess.Popen(
-                [program, _NEAR, _FAR, delay], stdout=subprocess.PIPE, text=True
-            ) as process:
-                try:
-                    assert process.stdout
-                    if process.stdout.readline() != "ready\n":
-                        raise NoWire("the wire cannot be laid")
-                    _set_addresses()
-                    with _moved_to(_FAR):
-                        yield Wire(delay, process)
-                finally:
-                    process.terminate()
+            wire = _lay(stack)
         except (OSError, subprocess.CalledProcessError) as error:
             raise NoWire(f"no network namespace can be made: {error}") from error
-        finally:
-            for namespace in _ADDRESSES:
-                subprocess.run(["ip", "netns", "delete", namespace], check=False)
+        yield wire
+
+
+def _lay(stack: ExitStack) -> Wire:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    program, delay = folder / "wire", folder / "delay"
+    delay.write_text("0\n")
+    subprocess.run(["cc", "-O2", "-pthread", "-o", str(program), str(_SOURCE)], check=True)
+    for namespace in _ADDRESSES:
+        _ip("netns", "add", namespace)
+        delete = ["ip", "netns", "delete", namespace]
+        stack.callback(subprocess.run, delete, check=False)
+    process = stack.enter_context(
+        subprocess.Popen([program, _NEAR, _FAR, delay], stdout=subprocess.PIPE, text=True)
+    )
+    stack.callback(process.terminate)
+    assert process.stdout
+    if process.stdout.readline() != "ready\n":
+        raise NoWire("the wire cannot be laid")
+    _set_addresses()
+    stack.enter_context(_moved_to(_FAR))
+    return Wire(delay, process)
 
 
 def _set_addresses() -> None:

@@ -261,6 +261,7 @@ def requests(team: Team, folder: Path, count: int) -> None:
             pictures.requests.clear()
             team.upload(source)
             say(f"| {what} | {_told(pictures)} | {_told(labels)} |")
+    team.renew()  # without the proxies
 
 
 def _told(proxy: Proxy) -> str:
