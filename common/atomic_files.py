@@ -2,7 +2,9 @@
 
 import ctypes
 import errno
+import itertools
 import os
+import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +19,8 @@ from common.errors import InputError, WriteFailed
 TEMPORARY_SUFFIX = ".tmp"
 
 _RANDOM = "[0-9a-f]" * 32
+_RUN, _numbers = secrets.token_hex(8), itertools.count()  # together as long as a UUID, and unique
+_ATTEMPTS = 10  # to write a file that other processes remove
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syncfs = getattr(_libc, "syncfs", None)  # Linux only, and not in Python's os
@@ -165,6 +169,43 @@ def temporary_file(folder: Path, prefix: str = "") -> Iterator[BinaryIO]:
                 with suppress(OSError):
                     temporary.unlink()
             return
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a small file that has its name only once it is whole, or replaces the earlier one then.
+
+    Unlike with `temporary_file` there is no lock, which would be half of the work: another process
+    may take the file for a stale one and remove it, and then it is written again. It is durable
+    after `sync_file_system`.
+
+    Raises:
+        OSError: it cannot be written; any earlier file is untouched.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        # a text and `os`, since paths would take as long as the rest
+        temporary = f"{target.parent}/.{_RUN}{next(_numbers):016x}{TEMPORARY_SUFFIX}"
+        try:
+            _write_new(temporary, content)
+            os.replace(temporary, target)  # noqa: PTH105
+        except FileNotFoundError:  # removed, or the folder is gone
+            if attempt == _ATTEMPTS:
+                raise
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108
+            raise
+        else:
+            return
+
+
+def _write_new(file: str, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)
 
 
 def remove_stale_files(folder: Path, prefix: str = "") -> None:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 from msgspec import Struct
 
-from common.atomic_files import remove_stale_files, sync_file_system, temporary_file
+from common.atomic_files import remove_stale_files, sync_file_system, write_whole
 from common.batching import Workers, batches, cancel_on_error, open_workers
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.interfaces import PictureStore, read_picture
@@ -260,7 +260,8 @@ def _create_task(
         if _is_intact(target, picture, verify=verify):
             return "existing", ""
         try:
-            _fetch(picture, store, target)
+            # D14: a file under its final name is whole
+            write_whole(target, _fetch(picture, store))
         except (PictureMissing, PictureUnreadable, _Damaged) as error:
             return "failed", f"{error}; {_REMEDY}"
         except OSError as error:
@@ -283,23 +284,18 @@ def _is_intact(target: Path, picture: Outline, *, verify: bool) -> bool:
     return True
 
 
-def _fetch(picture: Outline, store: PictureStore, target: Path) -> None:
-    """Write the picture to `target`; on failure any previous file is untouched.
+def _fetch(picture: Outline, store: PictureStore) -> bytes:
+    """Return the picture that the label describes.
 
     Raises:
         PictureMissing: the store does not have it.
         PictureUnreadable: the store cannot read it.
         _Damaged: the store has another content.
-        OSError: it cannot be written.
     """
     content = read_picture(store, picture.s3_key)
     if picture.picture_sha256 not in (None, ids.sha256(content)) or not content:
         raise _Damaged(f"the store's {picture.s3_key} is not the picture that its label describes")
-    # D14: a file under its final name is whole
-    with temporary_file(target.parent) as file:
-        file.write(content)
-        file.flush()
-        Path(file.name).replace(target)
+    return content
 
 
 class _Damaged(Exception):

@@ -16,7 +16,7 @@ import msgspec
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable
 from get_data.database.search.search_query import SearchQuery
 from get_data.database.search.summaries import Summary
-from get_data.labels.ids import parse_img_id, sha256
+from get_data.labels.ids import img_id_microseconds, sha256
 from get_data.labels.schema import Document
 
 
@@ -38,7 +38,7 @@ _SET_PATH = re.compile(f"{SET_PREFIX}({_SET_NAME})-([0-9a-f]{{12}})\\.json\\.gz"
 
 def picture_key(img_id: str, sha256: str) -> str:
     """Return the key of a picture in the store."""
-    day = img_id[:8] if parse_img_id(img_id) else "other"
+    day = "other" if img_id_microseconds(img_id) is None else img_id[:8]
     # D1: two contents never share a key
     return f"{PICTURE_PREFIX}{day}/{img_id}-{sha256[:12]}.jpg"
 

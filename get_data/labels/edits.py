@@ -144,17 +144,18 @@ def without_annotation(
 
 def normalized(document: Document) -> Document:
     """Return a copy with times in UTC, in the one form that every index reads, and texts in NFC."""
-    copy: Document = to_nfc(document)
-    annotation = copy["label"]
+    content: Document = to_nfc(document)
+    annotation = dict(content["label"])
     created = parse_time(annotation.get("created_on_date", ""))
     if created:
         annotation["created_on_date"] = format_time(created)
     taken = parse_time(document["timestamp"])
     return {
-        **copy,
+        **content,
         "file_name": document["file_name"],  # as the disk has it
         "raw": document.get("raw", True) in (True, "true"),
         "timestamp": format_time(taken) if taken else document["timestamp"],
+        "label": annotation,
     }
 
 

@@ -11,6 +11,7 @@ and every decoder stops at the end. Whether the picture shows anything is not ch
 Source: ITU-T T.81, Annex B.
 """
 
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -99,12 +100,33 @@ def read(file: Path) -> bytes:
         NotAPicture: it is no regular file, or larger than MAX_BYTES.
         OSError: it cannot be read.
     """
-    status = file.stat()
-    if not stat.S_ISREG(status.st_mode):  # a pipe would block
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would block
+    try:
+        descriptor = os.open(file, flags)
+    except OSError:
+        _check_regular(file.stat())  # a socket cannot be opened
+        raise
+    try:
+        status = os.fstat(descriptor)
+        _check_regular(status)
+        if status.st_size > MAX_BYTES:
+            raise NotAPicture(_TOO_MANY_BYTES)
+        content = os.read(descriptor, status.st_size)
+        while len(content) < status.st_size and (more := os.read(descriptor, status.st_size)):
+            content += more
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def _check_regular(status: os.stat_result) -> None:
+    """Check that a file is a regular one.
+
+    Raises:
+        NotAPicture: it is not.
+    """
+    if not stat.S_ISREG(status.st_mode):
         raise NotAPicture("is not a regular file")
-    if status.st_size > MAX_BYTES:
-        raise NotAPicture(_TOO_MANY_BYTES)
-    return file.read_bytes()
 
 
 def read_size(content: bytes) -> Size:

@@ -7,27 +7,33 @@ form are one name: the disks of macOS and Windows, exFAT and many network drives
 import unicodedata
 from typing import Any
 
-_UNCHANGED = frozenset((bool, int, float, type(None)))
+import msgspec
 
 
 def to_nfc(value: Any) -> Any:
-    """Return the value with all texts in NFC, keys included; values in NFC are not copied."""
+    """Return a value of JSON with all texts in NFC, keys included; one in NFC is not copied."""
+    return value if _is_nfc(value) else _convert(value)
+
+
+def _is_nfc(value: Any) -> bool:
+    """Return whether all texts are known to be in NFC: any part of a text in NFC is."""
+    try:
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError):  # such as a huge number
+        return False
+    return text.isascii() or unicodedata.is_normalized("NFC", text)
+
+
+def _convert(value: Any) -> Any:
     if isinstance(value, str):
-        return value if value.isascii() else unicodedata.normalize("NFC", value)
+        return unicodedata.normalize("NFC", value)
     if isinstance(value, list):
-        return [to_nfc(item) for item in value]
+        return [_convert(item) for item in value]
     if isinstance(value, dict):
-        if all(map(str.isascii, value)):  # the usual keys and values, in a fraction of the time
-            return {
-                key: item
-                if (kind := type(item)) in _UNCHANGED or (kind is str and item.isascii())
-                else to_nfc(item)
-                for key, item in value.items()
-            }
-        keys = {key: to_nfc(key) for key in value}
+        keys = {key: _convert(key) for key in value}
         if len(set(keys.values())) != len(keys):  # two keys would become one
             keys = {key: key for key in value}
-        return {keys[key]: to_nfc(item) for key, item in value.items()}
+        return {keys[key]: _convert(item) for key, item in value.items()}
     return value
 
 
