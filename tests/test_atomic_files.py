@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,12 @@ from pathlib import Path
 import pytest
 
 import path
-from common.atomic_files import atomic_write, sync_file_system
+from common.atomic_files import (
+    atomic_write,
+    remove_stale_files,
+    sync_file_system,
+    write_whole,
+)
 from common.errors import WriteFailed
 from tests.helpers.faults import (
     Call,
@@ -156,3 +162,30 @@ def test_a_file_that_is_swept_before_it_is_locked_is_made_again(tmp_path, monkey
         file.write(b"new")
     assert len(swept) == 1
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"new"]
+
+
+def test_a_small_file_that_is_swept_before_it_has_its_name_is_written_again(tmp_path, monkeypatch):
+    real, times = os.replace, []
+
+    def sweep_twice(source, target):
+        if len(times) < 2:
+            times.append(source)
+            remove_stale_files(tmp_path)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", sweep_twice)
+    write_whole(tmp_path / "picture.jpg", b"new")
+    assert len(set(times)) == 2
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"new"]
+
+
+def test_a_small_file_is_whole_where_the_disk_takes_a_few_bytes_at_a_time(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, rest: real(descriptor, bytes(rest[:3])))
+    write_whole(tmp_path / "picture.jpg", b"0123456789")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"0123456789"]
+
+
+def test_a_small_file_is_not_written_into_a_folder_that_is_gone(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_whole(tmp_path / "gone" / "picture.jpg", b"new")

@@ -1,8 +1,9 @@
 """What is a whole JPEG of sane size is told from everything else, without decoding it."""
 
 import os
+import socket
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import cv2
 import numpy as np
@@ -220,8 +221,19 @@ def test_what_is_no_file_or_larger_than_any_picture_is_not_read(tmp_path):
     with huge.open("wb") as file:
         file.truncate(10**9)
     os.mkfifo(pipe)
-    for file in (huge, pipe, tmp_path):
+    endpoint = tmp_path / "socket.jpg"
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(endpoint))
+    for file in (huge, pipe, endpoint, tmp_path):
         with pytest.raises(NotAPicture):
             picture_file.read(file)
     with pytest.raises(FileNotFoundError):
         picture_file.read(tmp_path / "none.jpg")
+
+
+def test_a_picture_is_whole_where_the_disk_gives_a_few_bytes_at_a_time(tmp_path, monkeypatch):
+    file = tmp_path / "picture.jpg"
+    file.write_bytes(flat())
+    real = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, _size: real(descriptor, 100))
+    assert picture_file.read(file) == flat()

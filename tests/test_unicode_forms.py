@@ -1,8 +1,11 @@
 """What looks alike is alike: texts in two Unicode forms, and file names that a disk may fold."""
 
 import json
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from get_data import search_and_download, upload_data
 from get_data.cli import session_questions
@@ -26,6 +29,30 @@ ONE_NAME = [
     (OWN, OWN.lower()),
 ]
 TWO_NAMES = [("a.jpg", "b.jpg"), ("e.jpg", "\u00e9.jpg"), ("a.jpg", "a.jpeg")]
+
+
+_TEXTS = st.text('ae="\\\u00e9\u0301\u0338\u1100\u1161\ud800', max_size=4)
+_JSON = st.recursive(
+    _TEXTS | st.none() | st.booleans() | st.sampled_from((1, 0.5, 10**30, float("inf"))),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(_JSON)
+def test_all_texts_are_brought_into_one_form_and_nothing_else_changes(value):
+    def expected(part):
+        if isinstance(part, str):
+            return unicodedata.normalize("NFC", part)
+        if isinstance(part, list):
+            return list(map(expected, part))
+        if isinstance(part, dict):
+            names = {unicodedata.normalize("NFC", name) for name in part}
+            one_by_one = len(names) == len(part)  # else two would become one
+            return {(expected(k) if one_by_one else k): expected(v) for k, v in part.items()}
+        return part
+
+    assert to_nfc(value) == expected(value)
 
 
 @pytest.mark.parametrize(("one", "other"), ONE_NAME)
