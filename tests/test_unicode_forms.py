@@ -4,7 +4,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from get_data import search_and_download, upload_data
@@ -40,6 +40,7 @@ _JSON = st.recursive(
 
 
 @given(_JSON)
+@example({COMPOSED: 1, APART: APART})
 def test_all_texts_are_brought_into_one_form_and_nothing_else_changes(value):
     def expected(part):
         if isinstance(part, str):
