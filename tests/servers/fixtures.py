@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from tests.servers import fetch
+from tests.servers import fetch, memory
 from tests.servers.addresses import Cluster, Gateway
 from tests.servers.cluster import ElasticsearchCluster
 from tests.servers.elasticsearch import Elasticsearch
@@ -122,7 +122,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         config.stash[_FOLDER] = Path(config.workerinput["servers"])
         return
-    folder = Path(mkdtemp(prefix="patate-run-"))
+    folder = Path(mkdtemp(prefix="patate-run-", dir=memory.folder()))
     folder.chmod(0o711)  # Elasticsearch, as another user, has its own folder in it
     os.mkfifo(folder / "life")
     config.stash[_FOLDER] = folder
