@@ -3,7 +3,6 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -23,10 +22,6 @@ Histogram = dict[str, int]
 
 _Kind = tuple[Any, ...]  # what is counted of a label; also drive and part
 _DRIVER, _SPLIT = 4, 7  # positions in it
-_of_label = attrgetter(
-    *("session_id", "event", "track", "track_type", "driver", "comment", "car", "split")
-)
-_of_annotation = attrgetter(*("created_by", "nb_dir", "label_direction", "nb_speed", "label_speed"))
 
 
 class DriveCounts(msgspec.Struct, kw_only=True, frozen=True):
@@ -73,7 +68,22 @@ class Tally:
 
     def add(self, outline: Outline) -> None:
         """Count a label."""
-        kind = (*_of_label(outline), *_of_annotation(outline.label))
+        annotation = outline.label
+        kind: _Kind = (
+            outline.session_id,
+            outline.event,
+            outline.track,
+            outline.track_type,
+            outline.driver,
+            outline.comment,
+            outline.car,
+            outline.split,
+            annotation.created_by,
+            annotation.nb_dir,
+            annotation.label_direction,
+            annotation.nb_speed,
+            annotation.label_speed,
+        )
         number = self._numbers.get(kind)
         if number is None:
             number = self._numbers[kind] = len(self._numbers)
