@@ -166,8 +166,9 @@ def _split_at_pauses(indices: list[int], times_us: Sequence[int]) -> list[list[i
 def outline_time_us(outline: Outline) -> int:
     """Return the time_of() the document of an outline, in microseconds since 1970."""
     time_us = parse_microseconds(outline.timestamp)
-    if time_us is None:
-        time_us = img_id_microseconds(outline.img_id)
+    if time_us is not None:
+        return time_us
+    time_us = img_id_microseconds(outline.img_id)
     return _LONG_AGO_US if time_us is None else time_us
 
 

@@ -25,6 +25,7 @@ class IdSet:
     def __init__(self) -> None:
         self._times = array("q")
         self._others: set[str] = set()
+        self._last = -1  # of the times
         self._second = ""  # beginning of the last id that was a time
         self._of_second = 0  # as a number
 
@@ -47,10 +48,11 @@ class IdSet:
 
     def append(self, img_id: str) -> bool:
         """Add an id if it is a time, and later than all before; return whether it is."""
-        time, times = self._as_number(img_id), self._times
-        if time < 0 or (times and time <= times[-1]):
+        time = self._as_number(img_id)
+        if time <= self._last:
             return False
-        times.append(time)
+        self._last = time
+        self._times.append(time)
         return True
 
     def common(self, other: "IdSet") -> set[str]:

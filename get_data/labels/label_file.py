@@ -273,7 +273,7 @@ class LabelFileWriter:
     def add(self, img_id: str, document: bytes) -> None:
         """Write an entry; `document` is one line of JSON."""
         start = b",\n" if self._count else b"{\n"
-        self._file.write(b"%b%b:%b" % (start, _encode(img_id), document))
+        self._file.write(b"".join((start, _encode(img_id), b":", document)))
         self._count += 1
 
     def close(self) -> None:
