@@ -150,11 +150,7 @@ def download(
     # a killed download may have left temporary files
     if fetch:
         remove_stale_files(pictures)
-    process = _create_task(pictures, store, fetch=fetch, verify=verify)
-    tasks = (
-        _Task(hit, _file_name_fault(hit.outline, names))
-        for hit in islice(newest_labels(documents), limit)
-    )
+    hits = islice(newest_labels(documents), limit)
     with (
         open_workers(threads, store.transfers_at_once) as workers,
         suppress(_NothingToList),
@@ -162,14 +158,19 @@ def download(
     ):
         has_failed = False
         # a list of pictures alone needs no threads
-        done = _process_all(tasks, process, workers, threads) if fetch else map(process, tasks)
-        for task in done:
+        done: Iterator[tuple[Hit, DownloadOutcome]]
+        done = ((hit, _listed(hit, names)) for hit in hits)
+        if fetch:
+            tasks = (_Task(hit, _file_name_fault(hit.outline, names)) for hit in hits)
+            process = _create_task(pictures, store, verify=verify)
+            done = _process_all(tasks, process, workers, threads)
+        for hit, outcome in done:
             # a label is listed only with its picture: training must not meet a gap
-            if task.outcome.status == "failed":
+            if outcome.status == "failed":
                 has_failed = True
             else:
-                file.add(task.hit)
-            yield task.outcome
+                file.add(hit)
+            yield outcome
         # D14: the pictures are on the disk before the label file names them
         if fetch:
             sync_file_system(pictures)
@@ -188,11 +189,11 @@ class _Task(Struct, gc=False):
 
 def _process_all(
     tasks: Iterable[_Task],
-    process: Callable[[_Task], _Task],
+    process: Callable[[_Task], None],
     workers: Workers,
     threads: Callable[[int], Executor],
-) -> Iterator[_Task]:
-    """Give each task its outcome, and yield the tasks in their order.
+) -> Iterator[tuple[Hit, DownloadOutcome]]:
+    """Give each task its outcome, and yield hits and outcomes in their order.
 
     Memory does not grow with their number: they are processed batch by batch.
     """
@@ -206,9 +207,13 @@ def _process_all(
         for batch in batches(tasks):
             under_way.append(processing.submit(process_batch, batch))
             if len(under_way) > _BATCHES_AHEAD:
-                yield from under_way.popleft().result()
+                yield from _finished(under_way.popleft())
         for processed in under_way:
-            yield from processed.result()
+            yield from _finished(processed)
+
+
+def _finished(processed: Future[list[_Task]]) -> list[tuple[Hit, DownloadOutcome]]:
+    return [(task.hit, task.outcome) for task in processed.result()]
 
 
 class _NothingToList(Exception):
@@ -239,21 +244,22 @@ def _name_key(file_name: str) -> str:
     return img_id if is_time(img_id) else key
 
 
-def _create_task(
-    pictures: Path, store: PictureStore, *, fetch: bool, verify: bool
-) -> Callable[[_Task], _Task]:
-    """Return the function that downloads a picture, and returns the task with its outcome."""
+def _listed(hit: Hit, names: IdSet) -> DownloadOutcome:
+    """Return the outcome of a picture that is not requested."""
+    fault = _file_name_fault(hit.outline, names)
+    status: DownloadStatus = "failed" if fault else "listed"
+    return DownloadOutcome(hit.outline.img_id, status, hit.other_labels, fault)
 
-    def process(task: _Task) -> _Task:
-        status: DownloadStatus = "listed"
-        reason = task.fault
-        if reason:
-            status = "failed"
-        elif fetch:
-            status, reason = download_picture(task.hit.outline)
-        hit = task.hit
+
+def _create_task(pictures: Path, store: PictureStore, *, verify: bool) -> Callable[[_Task], None]:
+    """Return the function that downloads a picture, and gives the task its outcome."""
+
+    def process(task: _Task) -> None:
+        hit, reason = task.hit, task.fault
+        status: DownloadStatus = "failed"
+        if not reason:
+            status, reason = download_picture(hit.outline)
         task.outcome = DownloadOutcome(hit.outline.img_id, status, hit.other_labels, reason)
-        return task
 
     def download_picture(picture: Outline) -> tuple[DownloadStatus, str]:
         target = pictures / picture.file_name

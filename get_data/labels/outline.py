@@ -69,6 +69,7 @@ class OutlineReader:
         self._custom: set[str] = set()
         self._custom_of_annotation: set[str] = set()
         self._cars: dict[bytes, str] = {}
+        self._last_setting, self._last_car = b"", ""
         self._prepare()
 
     def _prepare(self) -> None:
@@ -85,7 +86,10 @@ class OutlineReader:
             outline = self._decode(document)
             setting: object = outline.car
             if isinstance(setting, Raw):
-                outline.car = self._car(bytes(setting))
+                raw = bytes(setting)
+                if raw != self._last_setting:  # sooner than by its hash
+                    self._last_setting, self._last_car = raw, self._car(raw)
+                outline.car = self._last_car
         except (MsgspecError, RecursionError):
             return self._read_carefully(document)
         return outline

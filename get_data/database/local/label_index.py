@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import astuple
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from get_data.labels.schema import Document
 
 _MAX_VALUES = 10_000  # per statement; SQLite allows 32,766
 _FETCHED = 500  # labels that one statement fetches
+_first: Callable[[tuple[Any, ...]], bytes] = itemgetter(0)
 
 _TOMBSTONE_COLUMNS = "fingerprint, img_id, s3_key, why, by_whom, at"
 _INSERT = (
@@ -257,7 +259,7 @@ class SqliteIndex:
         with self._file.connected() as connection:
             plan = _plan(connection, query)
             statement, values = plan.statement("document", order="")
-            found = (document for (document,) in connection.execute(statement, values))
+            found = map(_first, connection.execute(statement, values))
             try:
                 return summaries.summarize(filter(_predicate(plan), found))
             except msgspec.DecodeError as error:
@@ -364,7 +366,7 @@ def _matches(connection: sqlite3.Connection, plan: Plan) -> Iterator[bytes]:
     found = (
         _in_sorted_order(connection, plan)
         if _sorts(connection, statement, values)
-        else (document for (document,) in connection.execute(statement, values))
+        else map(_first, connection.execute(statement, values))
     )
     if plan.matches is None:
         yield from found
