@@ -27,6 +27,7 @@ from car.motors.watchdog import Watchdog
 from car.motors.wire import GuardStatus, Message, SimulatedWheels
 from common.errors import MotorsFailed
 from tests.helpers import lateness
+from tests.helpers.faults import before_anything
 from tests.helpers.waiting import HANGS_S, wait_until
 from tests.pi import bench
 
@@ -470,6 +471,20 @@ def test_closing_after_the_guard_has_exited_normally_is_no_failure(wheels):
     os.kill(motors.pid, signal.SIGTERM)
     wait_until(lambda: wheels.command == NEUTRAL)
     motors.close()
+
+
+@pytest.mark.usefixtures("_late_answers_allowed")
+def test_a_library_that_crashes_while_python_ends_is_no_failure(wheels, tmp_path, monkeypatch):
+    """As lgpio 0.2.2 does under Python 3.13, after all is done."""
+    crash = """
+        import atexit, os, signal, sys
+        if "car.motors.guard" in sys.orig_argv:
+            atexit.register(os.kill, os.getpid(), signal.SIGSEGV)
+    """
+    before_anything(monkeypatch, tmp_path, textwrap.dedent(crash))
+    motors = open_moving_motors(wheels)
+    motors.close()
+    assert wheels.command == NEUTRAL
 
 
 def test_a_killed_guard_that_does_not_die_is_not_waited_for(wheels, monkeypatch, late):

@@ -111,4 +111,5 @@ def _create_signal_pipe() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    # at once, since a library of pins may crash while Python ends (lgpio 0.2.2 with Python 3.13)
+    os._exit(main())
