@@ -282,10 +282,7 @@ class _Upload:
             try:
                 picture_file.read_size(picture)
             except NotAPicture as error:
-                return (
-                    f"{transfer.entry.picture} {error}: copy it again from its source, "
-                    "or remove its label from the label file"
-                )
+                return f"{transfer.entry.picture} {error}; {_COPY_AGAIN}"
         # D1: the key states the content, so a create-only write can overwrite no other picture
         transfer.key = picture_key(transfer.img_id, sha256)
         transfer.document = self._uploaded_document(transfer, picture, sha256)
@@ -363,7 +360,9 @@ class _Upload:
                 picture = read_picture(self.store, key)
                 if key_matches(key, picture):
                     return picture
-        raise _PictureError(f"{transfer.entry.picture} does not exist, nor does the store have it")
+        raise _PictureError(
+            f"{transfer.entry.picture} does not exist, nor does the store have it; {_COPY_AGAIN}"
+        )
 
     def create_labels(self, batch: _Batch) -> Iterator[UploadOutcome]:
         """Create the labels of a batch, check that every picture stays, and yield the outcomes."""
@@ -513,6 +512,7 @@ class _Upload:
 
 _SENT = Path()  # in the place of the picture of a label that was chosen and sent
 _CONFLICT = "conflict: the database has another picture of this id"
+_COPY_AGAIN = "copy it again from its source, or remove its label from the label file"
 
 
 class _PictureError(Exception):
@@ -526,17 +526,22 @@ def _check_picture(picture: bytes, path: Path, reference: PictureReference) -> s
         _PictureError: it does not hold.
     """
     if not picture:
-        raise _PictureError(f"{path} is empty")
+        raise _PictureError(f"{path} is empty; {_COPY_AGAIN}")
     if reference.picture_size not in (None, len(picture)):
         raise _PictureError(
-            f"{path} is damaged: {len(picture)} bytes instead of {reference.picture_size}"
+            f"{path} is damaged: {len(picture)} bytes instead of {reference.picture_size}; "
+            f"{_COPY_AGAIN}"
         )
     sha256 = ids.sha256(picture)
     if reference.picture_sha256 not in (None, sha256):
-        raise _PictureError(f"{path} is damaged: its SHA-256 differs from the label's")
+        raise _PictureError(
+            f"{path} is damaged: its SHA-256 differs from the label's; {_COPY_AGAIN}"
+        )
     key = reference.s3_key
     if is_picture_key(key, reference.img_id) and key != picture_key(reference.img_id, sha256):
-        raise _PictureError(f"{path} is damaged: its SHA-256 differs from that in the label's key")
+        raise _PictureError(
+            f"{path} is damaged: its SHA-256 differs from that in the label's key; {_COPY_AGAIN}"
+        )
     return sha256
 
 
@@ -550,15 +555,17 @@ def _read_file(path: Path) -> bytes:
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode) and not path.resolve().is_relative_to(path.parent.resolve()):
-            raise _PictureError(f"{path} is a link out of its folder")
+            raise _PictureError(
+                f"{path} is a link out of its folder; replace it by a copy of its target"
+            )
         return picture_file.read(path)
     except NotAPicture as error:
-        raise _PictureError(f"{path} {error}") from error
+        raise _PictureError(f"{path} {error}; {_COPY_AGAIN}") from error
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError) as error:  # the latter for a link to itself
         reason = getattr(error, "strerror", error)
-        raise _PictureError(f"{path} cannot be read: {reason}") from error
+        raise _PictureError(f"{path} cannot be read: {reason}; check its rights") from error
 
 
 def _read_own_copy(transfer: _Transfer) -> bytes | None:
