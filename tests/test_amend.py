@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from get_data import edit_labels, search_and_download, upload_data, upload_to_db
-from get_data.database.local.label_index import FILE_NAME
+from get_data.database.local.documents import FILE_NAME
 from get_data.labels import edits, label_file
 from tests.conftest import START, document, save
 
