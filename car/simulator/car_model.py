@@ -10,6 +10,8 @@ MAX_STEERING_RAD = radians(25)
 
 _SERVO_LAG_S = 0.06
 _MOTOR_LAG_S = 0.35
+# The share of the way to its target that a first-order lag covers in a step.
+_SERVO_RESPONSE, _MOTOR_RESPONSE = (1 - exp(-STEP_S / lag) for lag in (_SERVO_LAG_S, _MOTOR_LAG_S))
 _TOP_SPEED_M_S = 2.8
 
 
@@ -23,10 +25,8 @@ class CarModel:
 
     def step(self, steering: float, throttle: float) -> None:
         """Advance by `STEP_S`."""
-        self._steering += (steering - self._steering) * _step_response(_SERVO_LAG_S)
-        self.speed_m_s += (throttle * _TOP_SPEED_M_S - self.speed_m_s) * _step_response(
-            _MOTOR_LAG_S
-        )
+        self._steering += (steering - self._steering) * _SERVO_RESPONSE
+        self.speed_m_s += (throttle * _TOP_SPEED_M_S - self.speed_m_s) * _MOTOR_RESPONSE
         distance_m = self.speed_m_s * STEP_S
         turn_rad = -distance_m * tan(self._steering * MAX_STEERING_RAD) / WHEELBASE_M
         middle_rad = self.pose.heading_rad + turn_rad / 2
@@ -35,8 +35,3 @@ class CarModel:
             self.pose.y_m + distance_m * sin(middle_rad),
             self.pose.heading_rad + turn_rad,
         )
-
-
-def _step_response(lag_s: float) -> float:
-    """Return the share of the way to its target that a first-order lag covers in a step."""
-    return 1 - exp(-STEP_S / lag_s)

@@ -74,6 +74,8 @@ class Track:
         indices = np.searchsorted(ends_m, stations_m, side="right")
         self.x_m, self.y_m, self.headings_rad = _sample(segments, indices, stations_m, ends_m)
         self.curvatures_per_m = np.array([s.curvature_per_m for s in segments])[indices]
+        points = (self.x_m, self.y_m, self.headings_rad)
+        self._poses = [Pose(*point) for point in zip(*map(np.ndarray.tolist, points), strict=True)]
 
     def __len__(self) -> int:
         """Return the number of points of the centre line."""
@@ -81,16 +83,22 @@ class Track:
 
     def pose(self, index: int) -> Pose:
         """Return the pose in the middle of the road at a point; indices wrap around."""
-        index %= len(self)
-        return Pose(float(self.x_m[index]), float(self.y_m[index]), float(self.headings_rad[index]))
+        return self._poses[index % len(self._poses)]
 
     def locate(self, pose: Pose) -> RoadPosition:
         """Return the position of `pose` along the road."""
-        index = int(np.argmin((self.x_m - pose.x_m) ** 2 + (self.y_m - pose.y_m) ** 2))
-        middle = self.pose(index)
+        index = int(((self.x_m - pose.x_m) ** 2 + (self.y_m - pose.y_m) ** 2).argmin())
+        middle = self._poses[index]
         east_m, north_m = pose.x_m - middle.x_m, pose.y_m - middle.y_m
         offset_m = east_m * sin(middle.heading_rad) - north_m * cos(middle.heading_rad)
         return RoadPosition(index, offset_m)
+
+    def tightest_ahead(self, distance_m: float) -> Floats:
+        """Return, for each point, the largest curvature from there to a distance ahead."""
+        count = self.points_ahead(distance_m)
+        curvatures_per_m = np.abs(np.concatenate([self.curvatures_per_m, self.curvatures_per_m]))
+        windows = np.lib.stride_tricks.sliding_window_view(curvatures_per_m, count)
+        return np.asarray(windows[: len(self)].max(axis=1), np.float64)
 
     def points_ahead(self, distance_m: float) -> int:
         """Convert a distance along the road to a number of points."""
