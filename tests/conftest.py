@@ -181,7 +181,7 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
             yield local
             local.index.close()
         case "team":
-            team = request.getfixturevalue("team_environment")
+            team = request.getfixturevalue("reused_team_environment")
             index = ElasticsearchIndex(es_settings.from_environment(team))
             store = S3PictureStore(s3_settings.from_environment(team))
             store.check(writing=True)
@@ -208,3 +208,23 @@ def team_environment(elasticsearch_8: Cluster, s3: Gateway) -> Iterator[dict[str
     index = new_name("labels")
     yield elasticsearch_8.environment(index) | s3.environment(s3.make_bucket())
     elasticsearch_8.ask("DELETE", f"/{index},{index}-gone?ignore_unavailable=true")
+
+
+@pytest.fixture(scope="session")
+def reused_index() -> str:
+    """The name of an index that tests use one after the other."""
+    return new_name("labels")
+
+
+@pytest.fixture
+def reused_team_environment(
+    elasticsearch_8: Cluster, s3: Gateway, reused_index: str
+) -> Iterator[dict[str, str]]:
+    """Yield the variables of the writer for a team's database without labels and pictures.
+
+    Each test that uses its two indices leaves them empty for the next one. To create and delete
+    them takes three times the CPU time, so only a test that looks at that, or at which fields the
+    indices have, needs a `team_environment` of its own.
+    """
+    yield elasticsearch_8.environment(reused_index) | s3.environment(s3.make_bucket())
+    elasticsearch_8.empty(f"{reused_index},{reused_index}-gone")

@@ -17,7 +17,7 @@ from tests.conftest import START, document, save
 def drive(request, call, tmp_path, home, monkeypatch):
     """The folder of an uploaded drive of three pictures; each kind of database has it."""
     if request.param == "team":
-        for name, value in request.getfixturevalue("team_environment").items():
+        for name, value in request.getfixturevalue("reused_team_environment").items():
             monkeypatch.setenv(name, value)
     folder = save(tmp_path / "drive", [document(number) for number in range(3)])
     assert call(upload_data, folder)[0] == 0

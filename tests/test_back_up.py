@@ -32,7 +32,8 @@ def select(request, home, monkeypatch):
     def select(kind):
         environment = {"PATATE_DATABASE": "local"}
         if kind == "team":
-            environment = request.getfixturevalue("team_environment") | {"PATATE_DATABASE": ""}
+            team = request.getfixturevalue("reused_team_environment")
+            environment = team | {"PATATE_DATABASE": ""}
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
 

@@ -18,7 +18,7 @@ def database(request, home, monkeypatch):
     """The name of an empty database of each kind, that the environment leads to."""
     if request.param == "local":
         return str(home / "database")
-    environment = request.getfixturevalue("team_environment")
+    environment = request.getfixturevalue("reused_team_environment")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return f"{environment['PATATE_ES_URL']}/{environment['PATATE_ES_INDEX']}"

@@ -52,7 +52,7 @@ def pictures(request, home, monkeypatch):
     """An empty database of each kind, that the environment leads to; its pictures."""
     if request.param == "local":
         return Local(home / "database")
-    environment = request.getfixturevalue("team_environment")
+    environment = request.getfixturevalue("reused_team_environment")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return Bucket(request.getfixturevalue("s3"), environment["PATATE_S3_BUCKET"])

@@ -20,7 +20,7 @@ LEFT = ["-q", json.dumps({"label.label_direction": {"type": "term", "value": 0}}
 def drive(request, call, tmp_path, home, monkeypatch):
     """The folder of an uploaded drive of ten pictures; each kind of database has it."""
     if request.param == "team":
-        for name, value in request.getfixturevalue("team_environment").items():
+        for name, value in request.getfixturevalue("reused_team_environment").items():
             monkeypatch.setenv(name, value)
     folder = save(
         tmp_path / "drive",

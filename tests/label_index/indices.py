@@ -1,6 +1,5 @@
 """Every implementation of a label index, opened empty."""
 
-import json
 from contextlib import contextmanager
 
 import pytest
@@ -51,17 +50,6 @@ def index_opener(request, folder, *, is_shared=False):
     for index in indices:
         index.close()
     if cluster and is_shared:
-        empty(cluster, f"{name},{name}-gone")
+        cluster.empty(f"{name},{name}-gone")
     elif cluster:
         cluster.ask("DELETE", f"/{name},{name}-gone?ignore_unavailable=true")
-
-
-def empty(cluster, names):
-    """Remove every document from indices, those that no search finds yet included."""
-    cluster.ask("POST", f"/{names}/_refresh?ignore_unavailable=true")
-    everything = f"/{names}/_search?ignore_unavailable=true&_source=false&size=10000"
-    while hits := cluster.ask("POST", everything)[1]["hits"]["hits"]:
-        documents = ({key: hit[key] for key in ("_index", "_id")} for hit in hits)
-        body = "".join(json.dumps({"delete": one}) + "\n" for one in documents).encode()
-        status, answer = cluster.ask("POST", "/_bulk?refresh=true&filter_path=errors", body)
-        assert (status, answer) == (200, {"errors": False})

@@ -55,7 +55,7 @@ def base(request, home, monkeypatch):
     if request.param == "local":
         yield Database(SqliteIndex(home / "database"), LocalPictureStore(home / "database"))
         return
-    environment = request.getfixturevalue("team_environment")
+    environment = request.getfixturevalue("reused_team_environment")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     index = ElasticsearchIndex(es_settings.from_environment(environment))

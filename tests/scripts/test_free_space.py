@@ -60,7 +60,7 @@ HUNDRED = 100  # pictures that fit on the disk of a test
 def database(request, monkeypatch):
     """A database of each kind, which the environment names."""
     if request.param == "team":
-        for name, value in request.getfixturevalue("team_environment").items():
+        for name, value in request.getfixturevalue("reused_team_environment").items():
             monkeypatch.setenv(name, value)
     return request.param
 
