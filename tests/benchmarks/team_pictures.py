@@ -270,6 +270,14 @@ def _told(proxy: Proxy) -> str:
     )
 
 
+def heal_later(proxy: Proxy) -> None:
+    """From its first request on, the proxy refuses some for a minute."""
+    while not proxy.requests:
+        time.sleep(0.01)
+    time.sleep(REFUSALS_S)
+    proxy.heal()
+
+
 def refusals(team: Team, folder: Path, count: int) -> None:
     """Several uploaders at once, and a store that refuses every second request for a minute."""
     sources = [drive(folder / f"uploader-{number}", count) for number in range(UPLOADERS)]
@@ -282,7 +290,7 @@ def refusals(team: Team, folder: Path, count: int) -> None:
             team.environment |= {"PATATE_S3_ENDPOINT_URL": proxy.url}
             if "second" in what:
                 proxy.answer(503, times=MANY, every=2)
-                threading.Timer(REFUSALS_S, proxy.heal).start()
+                threading.Thread(target=heal_later, args=(proxy,)).start()
             began = time.perf_counter()
             list(threads.map(team.upload, sources))  # an exit code that is not 0 is an error
             seconds = time.perf_counter() - began
