@@ -11,7 +11,7 @@ from tests.helpers.scripts import SCRIPTS
 
 pytestmark = pytest.mark.new_interpreter  # they look at what is imported
 
-TEAM = {"boto3", "botocore", "elasticsearch", "django", "obstore"}
+TEAM = {"boto3", "botocore", "elastic_transport", "django", "obstore"}
 
 
 @cache

@@ -46,7 +46,7 @@ ALSO = (
     "django.middleware.common",
     "django.middleware.csrf",
     "django.middleware.security",
-    "elasticsearch",
+    "elastic_transport",
     "get_data.labelizer.model_process",
     "get_data.labelizer.server",
     "get_data.live.view_server",

@@ -50,7 +50,7 @@ _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith(
 _LIMITS_OF_MEMORY = {resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_STACK}
 _HAVE_CHILDREN = {"run_labelizer.py", "run_manual.py", "tests.fakes.broken_drive"}
 _WITHOUT_THREADS = {  # which a fork would lose
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow, which elasticsearch imports
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow
     "OPENBLAS_NUM_THREADS": "1",
 }
 _SPACE = " " * 10_000  # for the command lines of the forked processes

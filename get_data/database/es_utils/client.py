@@ -1,25 +1,25 @@
 """A client of one Elasticsearch server: retries, and errors translated into ours."""
 
-import warnings
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
-from elastic_transport import Serializer, TransportError
-from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning
+from elastic_transport import HttpHeaders, TransportError, Urllib3HttpNode
+from elastic_transport.client_utils import url_to_node_config
 
 from common import retry
 from common.errors import DatabaseError
 from get_data.database.es_utils import errors
-from get_data.database.es_utils.errors import RequestRejected
+from get_data.database.es_utils.errors import ErrorResponse, RequestRejected
 from get_data.database.es_utils.proxied_node import node_class
 from get_data.database.es_utils.settings import Settings
 from get_data.database.proxies import find_route
 
 _CONNECTIONS = 16
-_HEADERS = {"accept": "application/json", "content-type": "application/json"}
-_MIME_TYPES = ("application/json", "application/x-ndjson", "text/*", "application/*")
+_JSON = "application/vnd.elasticsearch+json; compatible-with=8"  # of servers 8 and 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +41,21 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._has_answered = False
+        self._is_elasticsearch = False  # as an answer has said
+        headers = {"accept": _JSON, "content-type": _JSON}
+        if settings.user:
+            login = b64encode(f"{settings.user}:{settings.password}".encode()).decode()
+            headers["authorization"] = f"Basic {login}"
         self._route = find_route(settings.url)
-        options: dict[str, Any] = {}
-        if settings.user:  # encoded here: the library fails on accents
-            login = f"{settings.user}:{settings.password}"
-            options["basic_auth"] = b64encode(login.encode()).decode()
-        if settings.ca_certs and settings.url.startswith("https"):
-            options["ca_certs"] = str(settings.ca_certs)
-        if self._route.proxy:
-            options["node_class"] = node_class(self._route.proxy)
-        self._elasticsearch = Elasticsearch(
-            settings.url,
-            request_timeout=retry.REQUEST_TIMEOUT_S,
-            max_retries=0,
-            retry_on_status=(),
-            retry_on_timeout=False,
+        node = url_to_node_config(settings.url, use_default_ports_for_scheme=True).replace(
+            headers=HttpHeaders(headers),
             connections_per_node=_CONNECTIONS,
-            serializers=dict.fromkeys(_MIME_TYPES, _RawBytes()),
-            **options,
+            request_timeout=retry.REQUEST_TIMEOUT_S,
         )
+        if settings.ca_certs and node.scheme == "https":
+            node = node.replace(ca_certs=str(settings.ca_certs))
+        create_node = node_class(self._route.proxy) if self._route.proxy else Urllib3HttpNode
+        self._node = create_node(node)
 
     @property
     def name(self) -> str:
@@ -85,12 +81,10 @@ class Client:
         was_retried = False
         while True:
             try:
-                response = self._elasticsearch.perform_request(
-                    method, path, params=parameters, headers=_HEADERS, body=body
-                )
-            except (TransportError, ApiError) as error:
+                content = self._perform(method, path, body, parameters)
+            except (TransportError, ErrorResponse) as error:
                 # any answer proves the address right, so later outages are waited for
-                self._has_answered |= isinstance(error, ApiError)
+                self._has_answered |= isinstance(error, ErrorResponse)
                 timeout_s = self._retry_timeout_s(error) if should_retry else 0.0
                 if not backoff.wait(timeout_s):
                     raise self._translate_error(error, backoff.elapsed_s) from error
@@ -99,40 +93,51 @@ class Client:
                 was_retried = True
             else:
                 self._has_answered = True
-                return Response(response.body, was_retried)
+                return Response(content, was_retried)
+
+    def _perform(
+        self, method: str, path: str, body: bytes | None, parameters: Mapping[str, Any]
+    ) -> bytes:
+        """Send a request once, and return the body of the response.
+
+        Raises:
+            ErrorResponse: it is an error, or not one of Elasticsearch.
+            TransportError: there is none.
+        """
+        target = f"{path}?{urlencode(parameters)}" if parameters else path
+        answer = self._node.perform_request(method, target, body)
+        if not 200 <= answer.meta.status < 300:
+            raise ErrorResponse(answer.meta.status, answer.body)
+        # not each: a proxy in between may answer some by itself
+        self._is_elasticsearch |= answer.meta.headers.get("x-elastic-product") == "Elasticsearch"
+        if not self._is_elasticsearch:
+            raise ErrorResponse(answer.meta.status, answer.body)
+        return answer.body
 
     def request_json(self, method: str, path: str, body: object = None, **parameters: Any) -> Any:
         """Send `body` as JSON like `request()`, and return the decoded response."""
         encoded = None if body is None else msgspec.json.encode(body)
         return msgspec.json.decode(self.request(method, path, encoded, **parameters).body)
 
-    def put_mapping(self, index: str, addition: object) -> None:
-        """Add fields to the mapping of an index.
-
-        Elasticsearch 8 and 9 allow this to every writer, with a warning that a later version will
-        not.
-        """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ElasticsearchWarning)
-            self.request_json("PUT", f"/{index}/_mapping", addition)
-
     def close(self) -> None:
         """Close all connections."""
-        self._elasticsearch.close()
+        self._node.close()
 
     def rejection(self, status: int, kind: str, reason: str) -> RequestRejected:
         """Return the exception for an error that came inside a successful response."""
         return errors.rejection(self._settings, status, kind, reason)
 
-    def _retry_timeout_s(self, error: TransportError | ApiError) -> float:
+    def _retry_timeout_s(self, error: TransportError | ErrorResponse) -> float:
         """Return how long to retry a request that failed with this error; 0 if it is permanent."""
-        if isinstance(error, ApiError):
+        if isinstance(error, ErrorResponse):
             return retry.TIMEOUT_S if errors.is_transient(error) else 0.0
         if self._has_answered:  # so host name and protocol were right
             return retry.TIMEOUT_S
         return 0.0 if errors.is_wrong_address(error) else retry.FIRST_CONTACT_TIMEOUT_S
 
-    def _translate_error(self, error: TransportError | ApiError, elapsed_s: float) -> DatabaseError:
+    def _translate_error(
+        self, error: TransportError | ErrorResponse, elapsed_s: float
+    ) -> DatabaseError:
         return errors.translate_error(
             error,
             self._settings,
@@ -140,15 +145,3 @@ class Client:
             has_answered=self._has_answered,
             elapsed_s=elapsed_s,
         )
-
-
-class _RawBytes(Serializer):
-    """A serializer that leaves bodies as bytes: they are encoded and decoded by msgspec."""
-
-    mimetype: ClassVar[str] = "*/*"
-
-    def loads(self, data: bytes) -> bytes:
-        return data
-
-    def dumps(self, data: Any) -> bytes:
-        return bytes(data)

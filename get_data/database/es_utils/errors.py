@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 from elastic_transport import ConnectionTimeout, TlsError, TransportError
-from elasticsearch import ApiError, UnsupportedProductError
 from urllib3.exceptions import NewConnectionError
 
 from common.errors import DatabaseError
@@ -26,6 +25,20 @@ NOT_READY = frozenset({"no_shard_available_action_exception", "unavailable_shard
 
 _ALWAYS_EXPLAINED = frozenset({400, 403, 404, 405, 501})  # Elasticsearch gives a reason with these
 _MAX_REASON_LENGTH = 300
+
+
+class ErrorResponse(Exception):
+    """A response that is an error, or that another server than Elasticsearch has given.
+
+    Attributes:
+        status: the HTTP status.
+        body: the undecoded content.
+    """
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
 
 
 class RequestRejected(DatabaseError):
@@ -54,10 +67,10 @@ class RequestRejected(DatabaseError):
         return self.status == 404 and self.kind == INDEX_NOT_FOUND
 
 
-def is_transient(error: ApiError) -> bool:
+def is_transient(error: ErrorResponse) -> bool:
     """Return whether the request may succeed when it is sent again."""
     kind, _ = parse_error(error.body)
-    return error.meta.status in TRANSIENT_STATUSES and kind != INDEX_BLOCKED
+    return error.status in TRANSIENT_STATUSES and kind != INDEX_BLOCKED
 
 
 def is_wrong_address(error: TransportError) -> bool:
@@ -66,14 +79,14 @@ def is_wrong_address(error: TransportError) -> bool:
 
 
 def translate_error(
-    error: TransportError | ApiError,
+    error: TransportError | ErrorResponse,
     settings: Settings,
     route: Route,
     *,
     has_answered: bool,
     elapsed_s: float,
 ) -> DatabaseError:
-    """Return our exception for one of the client library's.
+    """Return our exception for a request that failed.
 
     Args:
         error: the failure of the last attempt.
@@ -87,10 +100,10 @@ def translate_error(
             settings.url, error, has_answered=has_answered, elapsed_s=elapsed_s
         )
         return DatabaseError(f"{message}{route.note}")
-    status = error.meta.status
+    status = error.status
     kind, reason = parse_error(error.body)
     is_unexplained = status in _ALWAYS_EXPLAINED and not kind and not reason
-    if is_unexplained or isinstance(error, UnsupportedProductError):
+    if is_unexplained or status < 300:
         return DatabaseError(f"{settings.url} is not Elasticsearch; check {URL}{route.note}")
     return rejection(settings, status, kind, reason)
 

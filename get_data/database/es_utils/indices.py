@@ -201,7 +201,7 @@ class Indices:
 
     def _put_mapping(self, index: str, addition: mapping.Definition) -> None:
         try:
-            self._client.put_mapping(index, addition)
+            self._client.request_json("PUT", f"/{index}/_mapping", addition)
         except RequestRejected as error:
             if error.status != 403:
                 raise
@@ -225,7 +225,7 @@ class Indices:
         addition = mapping.missing_fields(self._definitions[index], actual)
         try:
             if addition:
-                self._client.put_mapping(index, addition)
+                self._client.request_json("PUT", f"/{index}/_mapping", addition)
             if index == self.labels:
                 added_fields.index_again(self._client, index)
         except RequestRejected as error:
