@@ -177,7 +177,7 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     match request.param:
         case "local":
             folder = tmp_path / "database"
-            local = Database(SqliteIndex(folder), LocalPictureStore(folder))
+            local = Database(SqliteIndex(folder, keeps_open=True), LocalPictureStore(folder))
             yield local
             local.index.close()
         case "team":

@@ -3,8 +3,10 @@
 import errno
 import gc
 import json
+import multiprocessing
 import os
 import random
+import signal
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,7 +17,7 @@ import pytest
 
 from common.errors import DatabaseError, InputError
 from get_data.database.interfaces import Replacement, picture_key
-from get_data.database.local import contexts, index_file, layout, query_plan
+from get_data.database.local import contexts, index_file, label_index, layout, query_plan
 from get_data.database.local.label_index import SqliteIndex
 from get_data.database.search.matching import compile_query
 from get_data.database.search.search_query import parse_search_query
@@ -31,6 +33,7 @@ from tests.helpers.index_labels import (
 )
 
 EVERYTHING = parse_search_query({})
+PROCESSES = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture
@@ -589,6 +592,91 @@ def test_each_change_outlives_a_power_cut_whatever_the_default_of_sqlite_is(inde
     with index._file.connected(writing=True) as connection:
         full = 2
         assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
+
+
+@pytest.fixture
+def kept(file):
+    """An index that keeps its connection from one write to the next, as scripts open it."""
+    with closing(SqliteIndex(file.parent, keeps_open=True)) as index:
+        yield index
+
+
+def test_writes_share_a_connection_until_it_is_closed(kept, file, monkeypatch):
+    opened, real = [], index_file._connect
+    monkeypatch.setattr(index_file, "_connect", lambda uri: opened.append(uri) or real(uri))
+    kept.ensure_exists()
+    opened.clear()
+    for second in range(3):
+        kept.create([uploaded_label(second)])
+        kept.add_tombstones([tombstone(uploaded_label(second + 10))])
+        assert len(opened) == 1
+    with kept._file.connected(writing=True) as connection:
+        full = 2
+        assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
+    for _ in range(2):
+        kept.close()
+        assert [one.name for one in file.parent.iterdir()] == ["index.sqlite"]
+    kept.create([uploaded_label(3)])
+    assert SqliteIndex(file.parent).count(EVERYTHING) == 4
+
+
+def test_a_kept_connection_does_not_write_to_a_file_that_was_moved_away(kept, file, tmp_path):
+    kept.create([uploaded_label(1)])
+    away = tmp_path / "away"
+    away.mkdir()
+    for one in list(file.parent.iterdir()):
+        one.rename(away / one.name)
+    kept.create([uploaded_label(2), uploaded_label(3)])
+    assert kept.count(EVERYTHING) == 2
+    kept.close()
+    assert SqliteIndex(away).count(EVERYTHING) == 1
+    assert SqliteIndex(file.parent).count(EVERYTHING) == 2
+
+
+def test_a_connection_is_not_kept_after_an_error(kept, monkeypatch):
+    kept.create([uploaded_label(1)])
+    with monkeypatch.context() as broken:
+        broken.setattr(label_index, "_INSERT", f"{label_index._INSERT} RETURNING nothing")
+        with pytest.raises(DatabaseError):
+            kept.create([uploaded_label(2)])
+    assert kept.count(EVERYTHING) == 1
+    assert kept.create([uploaded_label(2)]).created
+
+
+def test_programs_that_keep_their_connections_find_what_the_others_write(kept, file):
+    with closing(SqliteIndex(file.parent, keeps_open=True)) as other:
+        for second in range(6):
+            (kept, other)[second % 2].create([uploaded_label(second)])
+            assert kept.count(EVERYTHING) == other.count(EVERYTHING) == second + 1
+
+
+def test_many_threads_write_with_connections_that_are_kept(kept, file):
+    barrier = Barrier(4)
+
+    def write(thread):
+        barrier.wait()
+        return [kept.create([uploaded_label(10 * thread + n)]).created for n in range(5)]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(map(all, threads.map(write, range(4))))
+    kept.close()
+    assert SqliteIndex(file.parent).count(EVERYTHING) == 20
+
+
+def test_what_was_created_outlives_a_kill_of_who_keeps_the_connection(file):
+    process = PROCESSES.Process(target=create_and_die, args=(file.parent,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert SqliteIndex(file.parent).count(EVERYTHING) == 3
+    assert [one.name for one in file.parent.iterdir()] == ["index.sqlite"]
+
+
+def create_and_die(folder):
+    index = SqliteIndex(folder, keeps_open=True)
+    for second in range(3):
+        index.create([uploaded_label(second)])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_full_disk_is_reported_and_nothing_is_half_written(index, file, monkeypatch):

@@ -109,7 +109,7 @@ def _local(*, new_index: bool) -> Iterator[Database]:
 
     folder = path.database_folder()
     _check_folder(folder)
-    index, store = SqliteIndex(folder), LocalPictureStore(folder)
+    index, store = SqliteIndex(folder, keeps_open=True), LocalPictureStore(folder)
     try:
         if not new_index:
             copy = f"a copy, without the lost one's {' and '.join(SIDE_FILES)} beside it"

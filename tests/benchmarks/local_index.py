@@ -153,7 +153,9 @@ def fill(index: SqliteIndex, count: int) -> tuple[float, list[str]]:
             seconds += time.process_time() - start
             ids.append(batch[0]["img_id"])
             batch = []
-    return seconds, ids
+    start = time.process_time()
+    index.close()
+    return seconds + time.process_time() - start, ids
 
 
 def measure(index: SqliteIndex, ids: list[str], figures: dict[str, Figure], rounds: int) -> None:
@@ -180,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     peaks = []
     for size in args.labels:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            index = SqliteIndex(Path(folder) / "database")
+            index = SqliteIndex(Path(folder) / "database", keeps_open=True)
             seconds, ids = fill(index, size)
             figures["created"].ms.append(seconds * 1000)
             figures["created"].found = size

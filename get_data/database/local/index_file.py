@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,13 +25,20 @@ _FROZEN = "mode=ro&immutable=1"
 _SHARED = "mode=ro&readonly_shm=1"
 _LOCK_TIMEOUT_S = 30  # for another program's transaction
 _WRITER_CACHE_KB = 16_000
+_KEPT_PAGES = 10_000  # changes of a kept connection before they go from the WAL to the file
 
 
 class IndexFile:
-    """The file in `folder`; the first write creates it."""
+    """The file in `folder`; the first write creates it.
 
-    def __init__(self, folder: Path) -> None:
+    With `keeps_open` the connection of a write serves the next one too, until `close`. Otherwise
+    each batch of labels would end with a checkpoint of the WAL, and begin without a page in memory.
+    """
+
+    def __init__(self, folder: Path, *, keeps_open: bool = False) -> None:
         self._path = folder.absolute() / FILE_NAME
+        self._keeps_open = keeps_open
+        self._kept: list[_Kept] = []
 
     @property
     def name(self) -> str:
@@ -91,7 +99,7 @@ class IndexFile:
                 mode = self._open_mode(writing=writing)
                 is_frozen = mode == _FROZEN
                 modified_ns = self._modified_ns() if is_frozen else 0
-            with closing(_connect(f"{self._path.as_uri()}?{mode}" if exists else "")) as connection:
+            with self._opened(mode, writing=writing) as connection:
                 if not exists:
                     layout.create_tables(connection)
                 self._check_version(connection, writing=writing)
@@ -120,6 +128,41 @@ class IndexFile:
         # read without locks: the result counts only if nobody wrote meanwhile
         if is_frozen and self._modified_ns() != modified_ns:
             raise DatabaseError(self._changed_message())
+
+    @contextmanager
+    def _opened(self, mode: str, *, writing: bool) -> Iterator[sqlite3.Connection]:
+        """Open a connection, in memory without a `mode`; one that is kept only if it has failed."""
+        uri = f"{self._path.as_uri()}?{mode}" if mode else ""
+        if not (writing and self._keeps_open):
+            with closing(_connect(uri)) as connection:
+                yield connection
+            return
+        kept = self._take_kept(uri)
+        try:
+            yield kept.connection
+        except BaseException:
+            kept.connection.close()
+            raise
+        self._kept.append(kept)
+
+    def _take_kept(self, uri: str) -> "_Kept":
+        """Return a connection that no other thread has, to the file that is at the path now."""
+        status = self._path.stat()  # before it is opened: one that is exchanged then is not kept
+        place = (status.st_dev, status.st_ino)
+        with suppress(IndexError):
+            while True:
+                kept = self._kept.pop()
+                if kept.place == place:
+                    return kept
+                kept.connection.close()  # somebody has moved its file away
+        connection = _connect(uri)
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_KEPT_PAGES}")
+        return _Kept(connection, place)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        while self._kept:
+            self._kept.pop().connection.close()
 
     def _modified_ns(self) -> int:
         """Return the modification time of the file; 0 if it does not exist."""
@@ -229,6 +272,14 @@ class IndexFile:
         else:
             message = str(error)
         raise DatabaseError(f"{self._path}: {message}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A connection between two writes, and the file that it has open, by device and inode."""
+
+    connection: sqlite3.Connection
+    place: tuple[int, int]
 
 
 def _connect(uri: str) -> sqlite3.Connection:

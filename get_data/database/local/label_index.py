@@ -1,8 +1,8 @@
 """A label index on one machine: an SQLite file.
 
 `query_plan` says what SQLite decides of a search; what is left, Python decides on each document
-(`matching`), so that both kinds of database give the same answers. Each call has its own connection
-and transaction (`index_file`), so calls from other threads and programs do not interfere.
+(`matching`), so that both kinds of database give the same answers. Each call has a transaction of
+its own, and a connection while it runs (`index_file`): threads and programs do not interfere.
 """
 
 import json
@@ -55,10 +55,13 @@ _SET_CONTEXT = "UPDATE labels SET context = ? WHERE fingerprint = ?"
 
 
 class SqliteIndex:
-    """A `LabelIndex` in `folder`; the first write creates the file."""
+    """A `LabelIndex` in `folder`; the first write creates the file.
 
-    def __init__(self, folder: Path) -> None:
-        self._file = IndexFile(folder)
+    `keeps_open`: for many writes; then it has to be closed.
+    """
+
+    def __init__(self, folder: Path, *, keeps_open: bool = False) -> None:
+        self._file = IndexFile(folder, keeps_open=keeps_open)
 
     @property
     def name(self) -> str:
@@ -293,7 +296,8 @@ class SqliteIndex:
             return names | contexts.read_varying(connection).custom_paths()
 
     def close(self) -> None:
-        """Do nothing: no connection is open between two calls."""
+        """Close the connection between two writes, if one is kept."""
+        self._file.close()
 
     def _select(self, query: SearchQuery) -> Generator[bytes, None, None]:
         with self._file.connected() as connection:
