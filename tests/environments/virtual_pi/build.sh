@@ -13,7 +13,7 @@
 set -eu
 
 SUITE=trixie
-RUN="base-files dash coreutils grep sed libc-bin libstdc++6 util-linux mount kmod udev python3"
+RUN="base-files dash coreutils grep sed libc-bin libstdc++6 util-linux mount kmod udev python3 python3-evdev"
 BUILD="linux-image-amd64 linux-headers-amd64 make gcc libc6-dev libpython3-dev swig"
 # The drivers of a Pi's parts, and those that play the parts.
 MODULES="evdev joydev xpad hid-generic hid-microsoft uhid uinput dummy_hcd usb_f_fs i2c-dev i2c-stub"

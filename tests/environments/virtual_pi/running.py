@@ -5,6 +5,7 @@ scenario, as without the plugin. What no machine reports has failed.
 """
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ import pytest
 from common.errors import ToolkitError
 from tests.environments.virtual_pi import machine
 
-_MACHINES = 2  # each uses one core
+_MACHINES = min(2, len(os.sched_getaffinity(0)))  # each uses one core
 _POLL_S = 0.2
 _SILENT_S = 1800  # since the last report; no bound on how fast a machine is
 _CONSOLE_LINES = 20

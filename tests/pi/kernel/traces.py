@@ -116,22 +116,29 @@ class _Repeated(_Traced):
 
 
 class PwmTrace(_Repeated):
-    """Pulses of a PWM chip whose channels are on these pins."""
+    """Pulses of a PWM chip whose channels are on these pins.
+
+    `applied`: by pin, what the chip's driver was told, as period and width in nanoseconds, and
+    whether the channel is on.
+    """
 
     EVENTS = ("pwm/pwm_apply",)
 
     def __init__(self, channels: Mapping[int, int]) -> None:
         super().__init__()
         self._pins = {channel: pin for pin, channel in channels.items()}
+        self.applied: dict[int, list[tuple[int, int, bool]]] = {pin: [] for pin in channels}
 
     def _add(self, moment_s: float, name: str, text: str) -> None:
         channel = int(re.search(r"pwmchip\d+\.(\d+)", text)[1])
         values = dict(re.findall(r"(\w+)=(-?\d+)", text))
         assert values["err"] == "0", text
-        width_us = int(values["duty_cycle"]) / 1e3 if values["enabled"] == "1" else 0.0
-        if width_us:
-            self._period_s = int(values["period"]) / 1e9
-        self._set(moment_s, self._pins[channel], width_us)
+        period_ns, width_ns, is_on = (int(values[k]) for k in ("period", "duty_cycle", "enabled"))
+        pin = self._pins[channel]
+        self.applied[pin].append((period_ns, width_ns, bool(is_on)))
+        if width_ns and is_on:
+            self._period_s = period_ns / 1e9
+        self._set(moment_s, pin, width_ns / 1e3 if is_on else 0.0)
 
 
 class Pca9685Trace(_Repeated):
