@@ -10,7 +10,10 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.server import Labelizer
 
-AWAY = "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET"  # server is down
+AWAY = (  # the server is down
+    "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET"
+    "|ERR_CONTENT_LENGTH_MISMATCH|ERR_INCOMPLETE_CHUNKED_ENCODING"  # within an answer
+)
 
 
 def current(page: Page) -> str:

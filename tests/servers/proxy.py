@@ -238,8 +238,12 @@ class _Connection:
     def begin(self, client: asyncio.Transport) -> None:
         """Accept a client, and read from it once the server is connected."""
         self._client = client
-        client.pause_reading()
         self._proxy.connections.add(self)
+        # not at once: Python 3.11.2 begins to read after this, whether it was paused or not
+        self._proxy.loop.call_soon(self._pause_and_connect, client)
+
+    def _pause_and_connect(self, client: asyncio.Transport) -> None:
+        client.pause_reading()
         self._connecting = self._proxy.loop.create_task(self._connect())
 
     async def _connect(self) -> None:
