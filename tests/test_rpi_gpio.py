@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.pi import bench
-from tests.pi.libraries import GPIO_LIBRARIES
+from tests.pi.libraries import EXIT, GPIO_LIBRARIES
 from tests.pi.pulses import Pulses
 
 SETUP = '''
@@ -50,13 +50,6 @@ def pwm(pin=18, hz=50):
     GPIO.setup(pin, GPIO.OUT, initial=GPIO.LOW)
     return GPIO.PWM(pin, hz)
 '''
-
-# Exits at once: RPi.GPIO would unmap the registers, and a thread that still uses them crashes.
-EXIT = """
-import sys
-sys.stdout.flush()
-os._exit(0)
-"""
 
 NO_MODE = (
     "RuntimeError: Please set pin numbering mode using GPIO.setmode(GPIO.BOARD) or "

@@ -138,6 +138,14 @@ BY_GPIOCHIP = GpioLibrary(
 )
 GPIO_LIBRARIES = (BY_REGISTERS, BY_GPIOCHIP)
 
+# The last lines of a script that has sent pulses. It exits at once: otherwise RPi.GPIO unmaps the
+# registers, and a thread of a stopped PWM, which still writes them once, crashes.
+EXIT = """
+import os, sys
+sys.stdout.flush()
+os._exit(0)
+"""
+
 
 def needed() -> list[Need]:
     """Return what is needed to build the libraries that are not in the cache."""

@@ -29,7 +29,7 @@ from types import TracebackType
 
 from common.errors import ToolkitError
 from tests.pi import namespace
-from tests.pi.libraries import BY_GPIOCHIP, BY_REGISTERS, GpioLibrary
+from tests.pi.libraries import BY_GPIOCHIP, BY_REGISTERS, EXIT, GpioLibrary
 from tests.pi.namespace import Pi
 
 LONGEST_US = 3000.0
@@ -282,7 +282,7 @@ def _visibility_fault(library: GpioLibrary) -> str:
         recorder = Pulses(pi)._start()
         with closing(recorder):
             sent = subprocess.run(
-                pi.command(sys.executable, "-c", _WITNESSES[library] + _KNOWN_PULSES),
+                pi.command(sys.executable, "-c", _WITNESSES[library] + _KNOWN_PULSES + EXIT),
                 env=os.environ | environment(pi) | variables,
                 capture_output=True,
                 text=True,
@@ -292,7 +292,7 @@ def _visibility_fault(library: GpioLibrary) -> str:
             pulses, edges = recorder.all(_KNOWN_PIN), recorder.edges(_KNOWN_PIN)
     if sent.returncode != 0:
         last = (sent.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return f"sending pulses failed: {last}"
+        return f"sending pulses failed with exit code {sent.returncode}: {last}"
     if not any(pulse.asked_us and pulse.has(_KNOWN_US) for pulse in pulses):
         return (
             f"{_KNOWN_US} us were sent on pin {_KNOWN_PIN}, but recorded: {format_widths(pulses)}"
