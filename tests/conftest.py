@@ -29,6 +29,7 @@ from get_data.labels import edits, ids, label_file, session
 from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
 from tests.helpers import forked, jpeg_files
+from tests.servers import memory
 from tests.servers.addresses import Cluster, Gateway, new_name
 
 pytest_plugins = ["tests.environments.fixtures", "tests.layouts.fixtures", "tests.servers.fixtures"]
@@ -43,8 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let signals reach the programs under test, even if tests were started by nohup or `&`.
 
     Python processes are forked from now on, except for the workers of pytest-xdist. No property
-    has a time limit.
+    has a time limit. Temporary files are in memory, where there is room.
     """
+    if folder := memory.folder():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", folder)
     settings.register_profile(
         "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
