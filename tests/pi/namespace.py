@@ -30,23 +30,19 @@ mount -t tmpfs tmpfs /sys/class
 mkdir /sys/class/input /sys/class/pwm
 mount --bind "$pi/sys_input" /sys/class/input
 mount --bind "$pi/sys_pwm" /sys/class/pwm
-mkdir -p "$pi/kept"
+mkdir -p "$pi/dev"  # not made in place: the Pi's own folder may be in /dev/shm
+mount -t tmpfs tmpfs "$pi/dev"
 for name in {kept}; do
     [ -e /dev/$name ] || continue
-    if [ -d /dev/$name ]; then mkdir -p "$pi/kept/$name"; else : >>"$pi/kept/$name"; fi
-    mount --rbind /dev/$name "$pi/kept/$name"
-done
-mount -t tmpfs tmpfs /dev
-for name in {kept}; do
-    [ -e "$pi/kept/$name" ] || continue
-    if [ -d "$pi/kept/$name" ]; then mkdir /dev/$name; else : >/dev/$name; fi
-    mount --rbind "$pi/kept/$name" /dev/$name
+    if [ -d /dev/$name ]; then mkdir "$pi/dev/$name"; else : >"$pi/dev/$name"; fi
+    mount --rbind /dev/$name "$pi/dev/$name"
 done
 for name in gpiomem gpiochip0; do
-    [ ! -e "$pi/$name" ] || {{ : >/dev/$name; mount --bind "$pi/$name" /dev/$name; }}
+    [ ! -e "$pi/$name" ] || {{ : >"$pi/dev/$name"; mount --bind "$pi/$name" "$pi/dev/$name"; }}
 done
-mkdir /dev/input
-mount --bind "$pi/input" /dev/input
+mkdir "$pi/dev/input"
+mount --bind "$pi/input" "$pi/dev/input"
+mount --move "$pi/dev" /dev
 [ ! -e "$pi/hardware_conf.json" ] || mount --bind "$pi/hardware_conf.json" "{conf}"
 exec "$@"
 """
