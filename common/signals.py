@@ -25,6 +25,8 @@ except ImportError:
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_CODE = 130
 
+_WAKING = signal.SIGURG  # unused, and ignored where it has no handler
+
 
 def exit_on_signal() -> None:
     """Exit at once on a stop signal, until other handlers are set."""
@@ -49,6 +51,38 @@ def exit_while_importing() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def wake_main_thread() -> Iterator[None]:
+    """During the block, end what the main thread waits for when a stop signal arrives.
+
+    The kernel may hand a signal to any thread. Python runs the handler in the main thread, but only
+    once that goes on: without being woken, it would go on waiting for a lock.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+
+    def wake() -> None:
+        while number := os.read(reading, 1)[0]:
+            if number in STOP_SIGNALS:
+                signal.pthread_kill(main_thread, _WAKING)
+
+    fd_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    handler_before = signal.signal(_WAKING, lambda _number, _frame: None)
+    thread = threading.Thread(target=wake, name="signals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(fd_before)
+        signal.signal(_WAKING, handler_before)
+        os.write(writing, b"\0")  # no end of file: a forked process may still be able to write
+        thread.join()
+        os.close(reading)
+        os.close(writing)
 
 
 @contextmanager

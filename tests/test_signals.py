@@ -144,6 +144,28 @@ def test_a_script_that_is_stopped_while_its_work_imports_says_so_in_its_last_lin
         assert "Traceback" not in ended.stderr
 
 
+WAITING = """
+import signal, sys, threading
+from get_data.cli import process
+
+def main():
+    receive = threading.Thread(target=lambda: signal.pthread_kill(
+        threading.get_ident(), int(sys.argv[1])))
+    threading.Timer(0.2, receive.start).start()
+    threading.Event().wait()  # for ever
+
+raise SystemExit(process.run(main))
+"""
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_script_that_waits_is_stopped_whichever_thread_gets_the_signal(number):
+    """The kernel may choose any."""
+    command = [sys.executable, "-c", WAITING, str(int(number))]
+    stopped = subprocess.run(command, cwd=path.ROOT, capture_output=True, text=True, check=False)
+    assert (stopped.returncode, stopped.stderr) == (130, "interrupted\n")
+
+
 def test_a_script_that_ignores_a_signal_still_does_so(run):
     """As nohup has it."""
     ended, _ = run("write_label_template.py", "argparse", signal.SIGHUP, ignored=True)

@@ -276,7 +276,8 @@ def pending_signals(pid):
 
 def test_an_interrupted_upload_finishes_the_pictures_in_flight(call, team, tmp_path):
     drive = save(tmp_path / "drive", [document(one) for one in range(1000)])
-    with Proxy(team.gateway.url) as far:
+    gate = Gate()
+    with Proxy(team.gateway.url, gate) as far:
         process = subprocess.Popen(
             [sys.executable, *map(str, [*UPLOAD, drive])],
             cwd=path.ROOT,
@@ -284,13 +285,13 @@ def test_an_interrupted_upload_finishes_the_pictures_in_flight(call, team, tmp_p
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_until(lambda: far.requests["PUT", "object"] > 3)
-        far.gate = Gate()
+        while far.requests["PUT", "object"] <= 3:  # few at a time, however late this process is
+            gate.release(1, within_s=1.0)
         process.send_signal(signal.SIGINT)
         wait_until(lambda: not pending_signals(process.pid))
         while process.poll() is None:
             # far less than what is left, however late the process gets to the signal
-            far.gate.release(1, within_s=1.0)
+            gate.release(1, within_s=1.0)
             time.sleep(0.1)
         _, err = process.communicate()
     assert process.returncode == 130

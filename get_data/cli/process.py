@@ -22,7 +22,7 @@ def run(main: Callable[[], int]) -> int:
     """
     _reopen_closed_streams()
     try:
-        with _interruptible():
+        with signals.wake_main_thread(), _interruptible():
             return main()
     except ToolkitError as error:
         if os.environ.get("DEBUG"):
