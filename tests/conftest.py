@@ -62,6 +62,11 @@ def pytest_configure(config: pytest.Config) -> None:
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run slow tests first, so that they are shared by all workers instead of left to the last."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the home of an empty local database; unset the variables of the developer."""
