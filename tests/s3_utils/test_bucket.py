@@ -6,7 +6,7 @@ from common.errors import DatabaseError
 from get_data.database.s3_utils.bucket import create_bucket
 from get_data.database.s3_utils.picture_store import S3PictureStore
 from get_data.database.s3_utils.settings import from_environment
-from tests.s3_utils.helpers import assert_no_secret, error_body
+from tests.s3_utils.helpers import SECRET, assert_no_secret, error_body
 from tests.servers.addresses import new_name
 
 
@@ -52,3 +52,27 @@ def test_a_bucket_that_somebody_else_creates_meanwhile_is_accepted(stub, code):
     stub.answers += [("HEAD", 404, b""), ("PUT", 409, error_body(code)), ("HEAD", 200, b"")]
     create_bucket(from_environment(stub.environment))
     assert [request[0] for request in stub.requests] == ["HEAD", "PUT", "HEAD"]
+
+
+@pytest.fixture
+def login_of_aws(stub, monkeypatch):
+    """Return the variables of the stub without their login, which AWS variables have instead."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", stub.environment["PATATE_S3_KEY_ID"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    without = ("PATATE_S3_KEY_ID", "PATATE_S3_KEY")
+    return {name: value for name, value in stub.environment.items() if name not in without}
+
+
+def test_a_bucket_is_created_with_the_token_of_a_role(stub, login_of_aws, monkeypatch):
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-a-role")
+    create_bucket(from_environment(login_of_aws))
+    tokens = [(method, headers["x-amz-security-token"]) for method, _, headers, _ in stub.requests]
+    assert tokens == [("HEAD", "of-a-role"), ("PUT", "of-a-role")]
+
+
+def test_a_login_that_cannot_be_sent_creates_no_bucket(stub, login_of_aws, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{SECRET}\n")
+    with pytest.raises(DatabaseError, match="line break") as raised:
+        create_bucket(from_environment(login_of_aws))
+    assert_no_secret(raised.value)
+    assert stub.requests == []

@@ -8,6 +8,8 @@ import pytest
 
 import path
 from common.errors import DatabaseError, InputError
+from get_data.database.s3_utils.bucket import create_bucket
+from get_data.database.s3_utils.settings import from_environment
 from tests.s3_utils.helpers import (
     KEY,
     SECRET,
@@ -108,11 +110,18 @@ FOREIGN = {
     "AWS_BUCKET": "another",
     "AWS_CHECKSUM_ALGORITHM": "SHA256",
     "AWS_CONDITIONAL_PUT": "disabled",
+    "AWS_CONFIG_FILE": "/nonexistent",
     "AWS_COPY_IF_NOT_EXISTS": "header:a:b",
+    "AWS_DEFAULTS_MODE": "another",
     "AWS_DEFAULT_CONTENT_TYPE": "image/png",
+    "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
     "AWS_HTTP2_ONLY": "true",
+    "AWS_MAX_ATTEMPTS": "many",
+    "AWS_PROFILE": "nobody",
     "AWS_PROXY_URL": "http://127.0.0.1:9",
+    "AWS_REQUEST_CHECKSUM_CALCULATION": "another",
     "AWS_REQUEST_PAYER": "true",
+    "AWS_RETRY_MODE": "another",
     "AWS_S3_EXPRESS": "true",
     "AWS_SERVER_SIDE_ENCRYPTION": "aws:kms",
     "AWS_SKIP_SIGNATURE": "true",
@@ -121,6 +130,7 @@ FOREIGN = {
     "AWS_TIMEOUT": "1 ns",
     "AWS_UNSIGNED_PAYLOAD": "true",
     "AWS_USER_AGENT": "another",
+    "AWS_USE_FIPS_ENDPOINT": "true",
     "http_proxy": "http://127.0.0.1:9",
     "ALL_PROXY": "http://127.0.0.1:9",
 }
@@ -131,6 +141,7 @@ def test_variables_of_other_tools_change_no_request(stub, monkeypatch, name):
     def requests():
         stub.requests.clear()
         stub.objects.clear()
+        create_bucket(from_environment(stub.environment))
         store = open_store(stub.environment, retry_timeout_s=0.5)
         store.put_new(KEY, b"picture")
         store.back_up(KEY, "run-1")

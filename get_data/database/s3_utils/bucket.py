@@ -6,7 +6,12 @@ from typing import Any
 
 from common.errors import DatabaseError
 from get_data.database.proxies import find_route
-from get_data.database.s3_utils.endpoint import DEFAULT_REGION, Endpoint, find_endpoint
+from get_data.database.s3_utils.endpoint import (
+    DEFAULT_REGION,
+    Endpoint,
+    find_endpoint,
+    without_foreign_variables,
+)
 from get_data.database.s3_utils.settings import BUCKET, REGION, Settings
 
 
@@ -29,22 +34,24 @@ def create_bucket(settings: Settings) -> None:
     options: dict[str, Any] = {}
     if endpoint.region != DEFAULT_REGION:  # which S3 rejects as a constraint
         options["CreateBucketConfiguration"] = {"LocationConstraint": endpoint.region}
-    with closing(_create_client(settings, endpoint)) as client:
-        try:
+    try:
+        with closing(_create_client(settings, endpoint)) as client:
             if _exists(client, settings.bucket):
                 return
-            client.create_bucket(Bucket=settings.bucket, **options)
-        except client.exceptions.BucketAlreadyOwnedByYou:
-            return
-        except (BotoCoreError, ClientError) as error:
-            if isinstance(error, ClientError) and _exists(client, settings.bucket):
+            try:
+                client.create_bucket(Bucket=settings.bucket, **options)
+            except client.exceptions.BucketAlreadyOwnedByYou:
                 return
-            reason = settings.without_secrets(str(error))
-            raise DatabaseError(
-                f"bucket {settings.bucket!r} cannot be created at {endpoint.url}: {reason}; check "
-                f"{BUCKET}, {REGION} and the permissions of the login"
-                f"{find_route(endpoint.url).note}"
-            ) from None
+            except ClientError:
+                if not _exists(client, settings.bucket):
+                    raise
+    except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: by a login or a setting
+        reason = settings.without_secrets(str(error))
+        raise DatabaseError(
+            f"bucket {settings.bucket!r} cannot be created at {endpoint.url}: {reason}; check "
+            f"{BUCKET}, {REGION} and the permissions of the login"
+            f"{find_route(endpoint.url).note}"
+        ) from None
 
 
 def _create_client(settings: Settings, endpoint: Endpoint) -> Any:
@@ -53,18 +60,21 @@ def _create_client(settings: Settings, endpoint: Endpoint) -> Any:
     from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415
 
     proxy = find_route(endpoint.url).proxy
-    return boto3.client(
-        "s3",
-        region_name=endpoint.region,
-        endpoint_url=endpoint.url,
-        aws_access_key_id=settings.key_id or None,
-        aws_secret_access_key=settings.key or None,
-        verify=os.environ.get("SSL_CERT_FILE") or None,
-        config=Config(
-            s3={"addressing_style": settings.addressing},
-            proxies={"https": proxy} if proxy else {},
-        ),
-    )
+    login = endpoint.credentials()
+    with without_foreign_variables():
+        return boto3.client(
+            "s3",
+            region_name=endpoint.region,
+            endpoint_url=endpoint.url,
+            aws_access_key_id=login["access_key_id"],
+            aws_secret_access_key=login["secret_access_key"],
+            aws_session_token=login["token"],
+            verify=os.environ.get("SSL_CERT_FILE") or None,
+            config=Config(
+                s3={"addressing_style": settings.addressing},
+                proxies={"https": proxy} if proxy else {},
+            ),
+        )
 
 
 def _exists(client: Any, bucket: str) -> bool:

@@ -1,6 +1,8 @@
 """Server and credentials of requests for pictures."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -90,3 +92,23 @@ def _check_login(login: "S3Credential") -> "S3Credential":
     if not all(can_be_sent(login[part] or "") for part in ("access_key_id", "secret_access_key")):
         raise ValueError("the login has a space, a line break or an accent in it")
     return login
+
+
+@contextmanager
+def without_foreign_variables() -> Iterator[None]:
+    """Hide the environment variables that clients read by themselves while the block creates one.
+
+    AWS_* variables of other tools change where requests go, how, and with which login, and some of
+    them cannot be overridden by an option; proxies are chosen by `proxies`.
+    """
+    hidden = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("AWS_") or name.lower().endswith("_proxy")
+    }
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

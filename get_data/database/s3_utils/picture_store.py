@@ -7,13 +7,12 @@ off nor a response that broke off in the middle.
 
 import hashlib
 import math
-import os
 import re
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -46,7 +45,7 @@ from get_data.database.interfaces import (
     key_matches,
 )
 from get_data.database.proxies import find_route
-from get_data.database.s3_utils.endpoint import find_endpoint
+from get_data.database.s3_utils.endpoint import find_endpoint, without_foreign_variables
 from get_data.database.s3_utils.errors import NOT_IMPLEMENTED, Diagnosis, RequestFailed, diagnose
 from get_data.database.s3_utils.settings import VIRTUAL, Settings
 
@@ -94,7 +93,7 @@ class S3PictureStore:
         }
         if self._route.proxy:
             client_options["proxy_url"] = self._route.proxy
-        with _without_foreign_variables():
+        with without_foreign_variables():
             self._bucket = S3Store(
                 settings.bucket,
                 endpoint=endpoint.bucket_url(settings),
@@ -506,26 +505,6 @@ class S3PictureStore:
             f"picture store: {place}: {diagnosis.reason}{duration}; check {diagnosis.remedy}{note}",
             diagnosis,
         )
-
-
-@contextmanager
-def _without_foreign_variables() -> Iterator[None]:
-    """Hide the environment variables that obstore would read by itself while the block runs.
-
-    AWS_* variables of other tools change where requests go, how, and with which login, and some of
-    them cannot be overridden by an option; proxies are chosen by `proxies`.
-    """
-    hidden = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith("AWS_") or name.lower().endswith("_proxy")
-    }
-    for name in hidden:
-        del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
 
 
 def _etag_md5(meta: "ObjectMeta") -> str:
