@@ -55,10 +55,10 @@ def exit_while_importing() -> Iterator[None]:
 
 @contextmanager
 def wake_main_thread() -> Iterator[None]:
-    """During the block, end what the main thread waits for when a stop signal arrives.
+    """Wake the main thread when a stop signal arrives during the block.
 
-    The kernel may hand a signal to any thread. Python runs the handler in the main thread, but only
-    once that goes on: without being woken, it would go on waiting for a lock.
+    Python runs handlers in the main thread, but a signal that the kernel has given to another
+    thread does not end what the main one waits for.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -44,7 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let signals reach the programs under test, even if tests were started by nohup or `&`.
 
     Python processes are forked from now on, except for the workers of pytest-xdist. No property
-    has a time limit. Temporary files are in memory, where there is room.
+    has a time limit. Temporary files are in memory, where there is room; those of a failed test
+    stay there until the next run.
     """
     if folder := memory.folder():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", folder)
@@ -63,7 +64,7 @@ START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run slow tests first, so that they are shared by all workers instead of left to the last."""
+    """Run slow tests first: left to the end, they keep one worker busy and the others idle."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

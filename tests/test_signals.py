@@ -10,6 +10,7 @@ import pytest
 import path
 from tests.browser.server import free_port
 from tests.helpers.scripts import SCRIPTS, readme_arguments
+from tests.helpers.waiting import HANGS_S
 
 pytestmark = pytest.mark.new_interpreter  # what a start imports is their subject
 
@@ -162,7 +163,9 @@ raise SystemExit(process.run(main))
 def test_a_script_that_waits_is_stopped_whichever_thread_gets_the_signal(number):
     """The kernel may choose any."""
     command = [sys.executable, "-c", WAITING, str(int(number))]
-    stopped = subprocess.run(command, cwd=path.ROOT, capture_output=True, text=True, check=False)
+    stopped = subprocess.run(
+        command, cwd=path.ROOT, capture_output=True, text=True, check=False, timeout=HANGS_S
+    )
     assert (stopped.returncode, stopped.stderr) == (130, "interrupted\n")
 
 
