@@ -296,8 +296,9 @@ class LabelIndex(Protocol):
 
         Another program's writes are found once it has closed its index, if not before. Sorted by
         `img_id`, then `label.created_on_date` descending (missing ones last), then fingerprint.
-        Unlimited in number; memory is bounded by a page. Close the generator if you stop iterating
-        early.
+        Where a server loses that state, the rest is as of a later moment (rule D35), and the labels
+        of one picture may be out of order. Unlimited in number; memory is bounded by a page. Close
+        the generator if you stop iterating early.
 
         Raises:
             InputError: this index does not support the query.

@@ -7,7 +7,9 @@ import pytest
 from common.errors import DatabaseError, InputError
 from get_data.database.es_utils import client
 from get_data.database.es_utils import search as es_search
+from get_data.database.es_utils.errors import RequestRejected
 from get_data.database.es_utils.settings import from_environment
+from get_data.database.interfaces import Replacement
 from get_data.database.search.search_query import parse_search_query
 from tests.es_utils.helpers import EVERYTHING, many, open_index, put_raw
 from tests.helpers.index_labels import (
@@ -15,8 +17,10 @@ from tests.helpers.index_labels import (
     fingerprint_of,
     fingerprints_of,
     search,
+    tombstone,
     uploaded_label,
 )
+from tests.model.interleaving import SerialExecutor
 from tests.servers.addresses import new_name
 
 MANY = 10_500  # more than Elasticsearch gives in one answer
@@ -110,16 +114,120 @@ def test_closing_a_search_early_frees_its_context(full_index, elasticsearch_8, m
     assert open_searches() == 0
 
 
+@pytest.fixture
+def pages_of_four(monkeypatch):
+    """Four hits a page, and no page is fetched while another program does something."""
+    monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 4)
+    monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", 4)
+    monkeypatch.setattr(es_search, "ThreadPoolExecutor", SerialExecutor)
+
+
+def lose_searches(cluster, name):
+    cluster.ask("POST", f"/{name}/_close")
+    cluster.ask("POST", f"/{name}/_open?wait_for_active_shards=1")
+
+
 @pytest.mark.servers
-def test_a_lost_search_context_is_reported(index, cluster, name, monkeypatch):
+@pytest.mark.usefixtures("pages_of_four")
+def test_a_search_that_is_lost_goes_on_with_each_label_once(index, cluster, name):
+    """Those that another program changes, removes and creates meanwhile included.
+
+    The second label of each picture becomes the first one, by its date.
+    """
+    people = {"created_by": "Ada"}, {"created_by": "Zoé"}
+    pictures = [[uploaded_label(second, annotation=one) for one in people] for second in range(8)]
+    labels = [uploaded_label(99), *(label for pair in pictures for label in pair)]
+    index.create(labels)
+    in_order = search(index)
+    gone, late = in_order[-1], uploaded_label(98)
+    searching = index.search(EVERYTHING)
+    found = [next(searching)]
+    index.remove([fingerprint_of(gone)])
+    index.create([late])
+    amended = [max(pair, key=in_order.index) for pair in pictures]
+    stored = index.read([fingerprint_of(label) for label in amended])
+    for label in stored.values():
+        document = label.document | {"comment": "amended"}
+        document["label"] |= {"created_on_date": "2030-01-01T00:00:00.000000Z"}
+        index.replace([Replacement(document, label.version)])
+    for hit in searching:
+        found.append(hit)
+        lose_searches(cluster, name)
+    fingerprints = [json.loads(line)["label_fingerprint"] for line in found]
+    assert len(set(fingerprints)) == len(fingerprints)
+    assert fingerprints_of(labels) - {fingerprint_of(gone)} <= set(fingerprints)
+    assert set(fingerprints) <= fingerprints_of([*labels, late])
+
+
+@pytest.mark.servers
+@pytest.mark.usefixtures("pages_of_four")
+def test_tombstones_that_are_lost_while_they_are_read_are_read_once(index, cluster, name):
+    tombstones = [tombstone(uploaded_label(second)) for second in range(20)]
+    index.add_tombstones(tombstones)
+    index.refresh()
+    found = []
+    for one in index.all_tombstones():
+        found.append(one)
+        lose_searches(cluster, f"{name}-*")
+    assert found == tombstones
+
+
+class ForgetfulClient:
+    """A client of a server that has one label, and loses so many snapshots before it answers."""
+
+    name = "the index"
+
+    def __init__(self, kind, losses):
+        self.opened, self.closed = [], []
+        self._kind, self._losses = kind, losses
+
+    def request_json(self, method, path, body=None, **_options):
+        if method == "DELETE":
+            self.closed.append(body["id"])
+            return {}
+        self.opened.append(f"snapshot {len(self.opened)}")
+        return {"id": self.opened[-1]}
+
+    def request(self, _method, _path, body, **_options):
+        if self._losses:
+            self._losses -= 1
+            raise RequestRejected("lost", 404, self._kind, "")
+        hit = {"_id": "a", "_source": {"img_id": "one"}, "sort": ["one"]}
+        pit = json.loads(body)["pit"]["id"]
+        return client.Response(json.dumps({"hits": {"hits": [hit]}, "pit_id": pit}).encode(), False)
+
+
+LOST = [  # as servers say it: of an expired one, and of a node that has left, today and before
+    "search_context_missing_exception",
+    "search_context_missing_nodes_exception",
+    "no_shard_available_action_exception",
+]
+
+
+@pytest.mark.parametrize("kind", LOST)
+def test_a_lost_snapshot_is_replaced_and_released(kind):
+    forgetful = ForgetfulClient(kind, losses=4)
+    assert list(es_search.scan_tombstones(forgetful, "index")) == [("a", {"img_id": "one"})]
+    assert forgetful.closed == forgetful.opened
+
+
+@pytest.mark.parametrize(("kind", "losses"), [(LOST[0], 5), ("another", 1)])
+def test_a_search_that_is_always_lost_or_fails_ends_with_an_error(kind, losses):
+    forgetful = ForgetfulClient(kind, losses)
+    with pytest.raises(DatabaseError):
+        list(es_search.scan_tombstones(forgetful, "index"))
+    assert forgetful.closed == forgetful.opened
+
+
+@pytest.mark.servers
+def test_a_search_whose_index_is_deleted_ends_with_an_error(index, cluster, name, monkeypatch):
     monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 2)
     monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", 2)
     index.create([uploaded_label(second) for second in range(20)])
     searching = index.search(EVERYTHING)
     next(searching)
-    cluster.ask("POST", f"/{name}/_close")
-    cluster.ask("POST", f"/{name}/_open")
-    with pytest.raises(DatabaseError, match="no longer has this search"):
+    cluster.ask("DELETE", f"/{name}")
+    with pytest.raises(DatabaseError, match="does not exist"):
         list(searching)
 
 

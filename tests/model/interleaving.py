@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
 from greenlet import greenlet
 
 from common.errors import DatabaseError
@@ -85,6 +86,7 @@ class Database:
     finished_runs: set[str] = field(default_factory=set)  # including killed ones
     backup: MemoryBackup | None = None
     has_sets: bool = False  # otherwise a question for frozen sets is no step
+    keeps_snapshots: bool = True  # otherwise each hit of a search is of a later moment
 
     is_all_that_is_shared = True
 
@@ -127,7 +129,25 @@ class StepwiseIndex(Stepwise):
         """Do nothing: everything is visible at once."""
 
     def search(self, query):
+        if not self._run.database.keeps_snapshots:
+            return self._search_anew(query)
         return self._listed("search", self._real.search(query))
+
+    def _search_anew(self, query):
+        """Yield each hit from a snapshot of its own, since the one before is lost.
+
+        All labels are of one picture, so each snapshot is searched from its beginning.
+        """
+        found = set()
+        while True:
+            self._run.pause()
+            labels = [msgspec.json.decode(line) for line in self._real.search(query)]
+            new = [label for label in labels if label["label_fingerprint"] not in found]
+            self._run.record("search", str(new[:1]))
+            if not new:
+                return
+            found.add(new[0]["label_fingerprint"])
+            yield msgspec.json.encode(new[0])
 
     def all_tombstones(self):
         return self._listed("all tombstones", self._real.all_tombstones())

@@ -4,6 +4,7 @@ The scenarios are those of the model; here the real code runs through them.
 """
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -178,6 +179,11 @@ def scenarios(folder, file):
         ),
         "back up, upload": (world(folder, one), {"B": b, "U": u("L2")}, {"known": ["L1"]}),
         "back up, amend": (world(folder, one), {"B": b, "A": a("L1", "Ada's")}, {"known": ["L1"]}),
+        "back up, amend one of two": (
+            world(folder, two),
+            {"B": b, "A": a("L1", "Ada's")},  # the second in the order becomes the first
+            {"known": ["L1", "L2"], "kept": ["L1", "L2"]},
+        ),
         "back up after a loss": (
             world(folder, after, saved=(one, [buried("L3")])),
             {"B": b},
@@ -272,6 +278,17 @@ def test_with_kills(folder, file, name, every_order):
     scenario = Scenario(prepare, programs, kills=2)
     states = every_state(scenario) if every_order else random_states(scenario, seed=1, paths=60)
     go_through(states, **expected)
+
+
+BACKUPS = [name for name in NAMES_OF_SCENARIOS if name.startswith("back up")]
+
+
+@pytest.mark.parametrize("name", BACKUPS)
+def test_with_a_server_that_loses_its_snapshots(folder, file, name):
+    """Rule D35: what is read is of several moments."""
+    prepare, programs, expected = scenarios(folder, file)[name]
+    scenario = Scenario(lambda: replace(prepare(), keeps_snapshots=False), programs)
+    assert go_through(every_state(scenario), **expected) >= 5
 
 
 def test_what_a_backup_keeps_of_what_was_lost(folder, file):

@@ -123,7 +123,7 @@ def _is_later(saved: SavedLabel, stored: SavedLabel) -> bool:
 
 
 class Snapshot:
-    """The labels and tombstones of a database at one moment, in temporary files."""
+    """The labels and tombstones of a database as of the end of reading, in temporary files."""
 
     def __init__(
         self,

@@ -281,10 +281,7 @@ class ElasticsearchIndex:
         return self._group("label_fingerprint", "s3_key", keys)
 
     def search(self, query: SearchQuery) -> Generator[bytes, None, None]:
-        """Return a generator of a snapshot of the documents that match: JSON, one line each.
-
-        The generator raises DatabaseError when the server has lost the snapshot, since the rest
-        would belong to another result.
+        """Return a generator of the documents that match, sorted: JSON, one line each.
 
         Raises:
             InputError: Elasticsearch rejects the query.

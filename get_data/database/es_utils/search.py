@@ -1,7 +1,7 @@
 """Searches in an index of Elasticsearch, whose results are complete or an error."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ import msgspec
 from common.errors import DatabaseError, InputError
 from get_data.database.es_utils import mapping
 from get_data.database.es_utils.client import Client
-from get_data.database.es_utils.errors import RequestRejected
+from get_data.database.es_utils.errors import NOT_READY, RequestRejected
 from get_data.database.es_utils.query import Gaps, search_body
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels.custom_fields import path_of_term
@@ -23,7 +23,10 @@ PAGE_BYTES = 8 * 2**20
 _NAMES_ONLY = r"([^=\\]|\\.)*"  # of the custom terms, those without a value
 
 _KEEP_ALIVE = "30m"  # from one page to the next, while pictures are downloaded
-_SEARCH_EXPIRED = "search_context_missing_exception"
+_SNAPSHOTS_TRIED = 5  # for one page
+# The server has expired or lost the snapshot, or a node that had a part of it; earlier servers say
+# the last by what they say of any shard.
+_LOST = NOT_READY | {"search_context_missing_exception", "search_context_missing_nodes_exception"}
 _ORDER = [{field: order} for field, order in mapping.ORDER.items()]
 
 
@@ -122,15 +125,14 @@ def scan(
 def scan_in_order(
     client: Client, index: str, query: SearchQuery, gaps: Gaps
 ) -> Generator[bytes, None, None]:
-    """Return a generator of a sorted snapshot of the documents that match: JSON, one line each.
+    """Return a generator of the documents that match, sorted: JSON, one line each.
 
     The first page is fetched at once: nearly always it is the whole answer, one round trip away.
-    Only of a longer one does the server keep a snapshot, from which all pages come.
+    Only of a longer one does the server keep a snapshot for all pages.
 
     Raises:
         InputError: Elasticsearch rejects the query.
-        DatabaseError: the server failed; the generator raises it too, also if the server no longer
-            has the snapshot.
+        DatabaseError: the server failed; the generator raises it too.
     """
     body = {
         **search_body(query, gaps),
@@ -165,7 +167,7 @@ def scan_tombstones(client: Client, index: str) -> Iterator[tuple[str, dict[str,
     """Yield id and source of all tombstones of a snapshot, sorted by `img_id`.
 
     Raises:
-        DatabaseError: the server failed, or no longer has the snapshot.
+        DatabaseError: the server failed.
     """
     with closing(_scan_snapshot(client, index, {"sort": ["img_id"]})) as hits:
         for hit in hits:
@@ -175,42 +177,119 @@ def scan_tombstones(client: Client, index: str) -> Iterator[tuple[str, dict[str,
 def _scan_snapshot(
     client: Client, index: str, search: Mapping[str, Any]
 ) -> "Generator[_Hit, None, None]":
-    """Yield the hits of a sorted search in a snapshot; none if there is no such index.
+    """Yield the hits of a search that is sorted by `img_id` first; none if there is no such index.
 
     The next page is fetched while the current one is consumed.
     """
-    # a snapshot: what others write meanwhile neither appears nor shifts the pages
     try:
-        pit = client.request_json("POST", f"/{index}/_pit", keep_alive=_KEEP_ALIVE)["id"]
+        pages = _Pages(client, index, search)
     except RequestRejected as error:
         if error.is_missing_index:
             return
         raise
-    body = {**search, "track_total_hits": False, "size": FIRST_PAGE_SIZE}
-    is_closed = False
     try:
         with ThreadPoolExecutor(1) as prefetcher:
-            pending: Future[_Page] | None = prefetcher.submit(_fetch_pit_page, client, body, pit)
-            while pending:
-                page = pending.result()
-                pit, hits, pending = page.pit_id, page.hits.hits, None
-                # a full page may have a successor, fetched while the caller consumes this one
-                if len(hits) == body["size"]:
-                    after = msgspec.json.decode(hits[-1].sort)
-                    body = {**body, "size": _next_page_size(page), "search_after": after}
-                    pending = prefetcher.submit(_fetch_pit_page, client, body, pit)
-                else:
-                    prefetcher.submit(_close_snapshot, client, pit)
-                    is_closed = True
-                yield from hits
+            try:
+                pending = prefetcher.submit(pages.fetch)
+                while hits := pending.result():
+                    pending = prefetcher.submit(pages.fetch)
+                    yield from hits
+            finally:
+                pages.stop()
     finally:
-        if not is_closed:
-            _close_snapshot(client, pit)
+        pages.close()
 
 
-def _close_snapshot(client: Client, pit: str) -> None:
-    with suppress(DatabaseError):  # the snapshot expires by itself
-        client.request_json("DELETE", "/_pit", {"id": pit}, should_retry=False)
+class _Pages:
+    """The pages of a search in a snapshot: what others write neither appears nor shifts them.
+
+    Where the server no longer has the snapshot, the rest is from a new one (rule D35). One thread
+    at a time may call its methods, except for `stop`.
+
+    Raises:
+        RequestRejected: there is no such index.
+    """
+
+    def __init__(self, client: Client, index: str, search: Mapping[str, Any]) -> None:
+        self._client = client
+        self._index = index
+        self._query = search.get("query", {"match_all": {}})
+        self._body = {**search, "track_total_hits": False, "size": FIRST_PAGE_SIZE}
+        self._picture = ""  # the `img_id` of the last hit
+        self._fetched: set[str] = set()  # the hits of that picture
+        self._is_finished = self._is_stopped = False
+        self._pit: str | None = self._open()
+
+    def _open(self) -> str:
+        answer = self._client.request_json("POST", f"/{self._index}/_pit", keep_alive=_KEEP_ALIVE)
+        pit: str = answer["id"]
+        return pit
+
+    def fetch(self) -> "list[_Hit]":
+        """Return the hits of the next page; none after the last one.
+
+        Raises:
+            DatabaseError: the server failed, or loses one snapshot after the other.
+        """
+        if self._is_finished:
+            self.close()
+            return []
+        page = self._request()
+        hits = page.hits.hits
+        new = [hit for hit in hits if hit.id not in self._fetched]
+        self._is_finished = len(hits) < self._body["size"]
+        if not self._is_finished:
+            after = msgspec.json.decode(hits[-1].sort)
+            self._body |= {"size": _next_page_size(page), "search_after": after}
+            self._remember(hits, picture=after[0])
+        return new or self.fetch()
+
+    def _remember(self, hits: "Sequence[_Hit]", picture: str) -> None:
+        """Remember the hits of the last picture, which may have some of an earlier page."""
+        if picture != self._picture:
+            self._picture, self._fetched = picture, set()
+        for hit in reversed(hits):
+            if msgspec.json.decode(hit.sort)[0] != picture:
+                break
+            self._fetched.add(hit.id)
+
+    def _request(self) -> "_Page":
+        lost: RequestRejected | None = None
+        for _ in range(_SNAPSHOTS_TRIED):
+            pit = {"id": self._pit, "keep_alive": _KEEP_ALIVE}
+            try:
+                page = _fetch_page(self._client, "/_search", {**self._body, "pit": pit})
+            except RequestRejected as error:
+                if error.kind not in _LOST or self._is_stopped:
+                    raise
+                lost = error
+                self._continue_in_new_snapshot()
+            else:
+                self._pit = page.pit_id
+                return page
+        raise DatabaseError(
+            f"{self._client.name} loses the snapshots of a search; run again when the server is "
+            "healthy"
+        ) from lost
+
+    def _continue_in_new_snapshot(self) -> None:
+        """Go on with the last picture: the place of a label within it may have changed."""
+        self.close()
+        self._pit = self._open()
+        self._body.pop("search_after", None)
+        rest = {"range": {"img_id": {"gte": self._picture}}}
+        self._body["query"] = {"bool": {"filter": [self._query, rest]}}
+
+    def stop(self) -> None:
+        """Let a fetch that is under way in another thread open no further snapshot."""
+        self._is_stopped = True
+
+    def close(self) -> None:
+        """Release the snapshot; may be called twice."""
+        pit, self._pit = self._pit, None
+        if pit:
+            with suppress(DatabaseError):  # it expires by itself
+                self._client.request_json("DELETE", "/_pit", {"id": pit}, should_retry=False)
 
 
 class _Hit(msgspec.Struct):
@@ -244,20 +323,6 @@ def search_json(client: Client, index: str, body: Mapping[str, Any]) -> Any:
 def _rejected_query(query: SearchQuery, error: RequestRejected) -> InputError:
     clauses = ", ".join(f"{clause.path}: {clause.type}" for clause in query.clauses)
     return InputError(f"{clauses}: Elasticsearch rejects the query: {error.short_reason}")
-
-
-def _fetch_pit_page(client: Client, body: Mapping[str, Any], pit: str) -> _Page:
-    try:
-        return _fetch_page(
-            client, "/_search", {**body, "pit": {"id": pit, "keep_alive": _KEEP_ALIVE}}
-        )
-    except RequestRejected as error:
-        if error.kind != _SEARCH_EXPIRED:
-            raise
-        raise DatabaseError(
-            f"{client.name} no longer has this search, probably after a restart; run it again, "
-            "pictures downloaded so far are kept"
-        ) from error
 
 
 def _fetch_page(client: Client, path: str, body: Mapping[str, Any]) -> _Page:
