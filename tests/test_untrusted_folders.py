@@ -16,7 +16,17 @@ import pytest
 
 from common import links
 from common.errors import InputError
-from get_data import contact_sheet, run_labelizer, run_manual, search_and_download, upload_data
+from get_data import (
+    check_database,
+    check_set,
+    contact_sheet,
+    run_labelizer,
+    run_manual,
+    search_and_download,
+    upload_data,
+    upload_to_db,
+    write_label_template,
+)
 from get_data.commands import contact_sheet as drawing
 from get_data.labelizer import catalogue, work_file
 from get_data.labelizer.work_file import WorkFile
@@ -49,6 +59,19 @@ def killed(tmp_path) -> Path:
     return folder
 
 
+COUNTING = {  # what only counts: script, options, and where its JSON has the labels that are new
+    "upload_data": (upload_data, ["--dry-run"], "created"),
+    "upload_to_db": (upload_to_db, ["--dry-run"], "created"),
+    "check_database": (check_database, [], "not_uploaded"),
+}
+counting = pytest.mark.parametrize(("script", "options", "key"), COUNTING.values(), ids=COUNTING)
+
+
+def new_labels(answer, key):
+    """Return how many labels a script has counted as new."""
+    return answer.get("found", answer)[key]
+
+
 # --- links
 
 
@@ -72,6 +95,25 @@ def test_a_recording_does_not_begin_where_a_link_would_lead_it_away(
         Recorder(folder, session={}, car_setting={}, classes=Classes(), jpeg_quality=90)
 
 
+RECORDED = [session.NAME, label_file.NAME, journal.DAMAGED_LABELS]  # files, besides the journal
+
+
+@pytest.mark.parametrize("inside", RECORDED)
+@pytest.mark.parametrize("leads_to", ["theirs", "nowhere"])
+def test_a_recording_does_not_begin_where_it_would_write_through_a_link(
+    inside, leads_to, theirs, tmp_path, call
+):
+    (theirs / journal.DAMAGED_LABELS).write_text("{}")
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / inside).symlink_to(tmp_path / leads_to / inside)
+    before = snapshot(tmp_path)
+    code, _, said = call(run_manual, "-o", folder, "--simulate", "--duration", "0.2", "--event", "")
+    assert code == 2
+    assert f"{folder / inside} is a link" in said
+    assert snapshot(tmp_path) == before
+
+
 def test_a_link_that_takes_a_folders_place_meanwhile_is_not_followed(killed, theirs):
     """What is moved goes through the folder that was looked at, not through its name."""
     with links.open_folder(killed, "") as recording:
@@ -85,6 +127,26 @@ def test_a_link_that_takes_a_folders_place_meanwhile_is_not_followed(killed, the
     assert not (theirs / name).exists()
     with pytest.raises(InputError, match="is a link"), links.open_folder(killed, journal.ERASED):
         pass
+
+
+@counting
+@pytest.mark.parametrize("inside", [journal.ERASED, journal.DAMAGED_PICTURES, "picture"])
+@pytest.mark.parametrize("leads_to", ["theirs", "nowhere"])
+def test_what_only_counts_changes_nothing_behind_a_link(
+    script, options, key, inside, leads_to, killed, theirs, tmp_path, call
+):
+    """The case that wrote: a colleague's archive, merely looked at, changed another recording."""
+    name = document(1)["file_name"] if inside == "picture" else inside
+    target = tmp_path / leads_to
+    (killed / name).unlink(missing_ok=True)
+    (killed / name).symlink_to(target / document(50)["file_name"] if "." in name else target)
+    before = snapshot(tmp_path)
+    code, answer, _ = call(script, killed, *options)
+    is_read = inside == "picture" and script is not check_database  # which compares labels alone
+    assert new_labels(answer, key) == (1 if is_read else 2)
+    if is_read:
+        assert (code, answer["failed"]) == (3, 1)
+    assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
@@ -151,6 +213,40 @@ def test_a_label_file_that_is_a_link_is_not_written(named, leads_to, drive, tmp_
     assert snapshot(tmp_path) == before
 
 
+WRITERS = {  # a file that a script writes, the script, and its arguments
+    "labels of a search": ("out/labels.json", search_and_download, ["-p", "out"]),
+    "table of a search": ("out/metadata.jsonl", search_and_download, ["-p", "out"]),
+    "description of a search": ("out/set.json", search_and_download, ["-p", "out"]),
+    "labels with -o": ("out/x.json", search_and_download, ["-p", "new", "-o", "out/x.json"]),
+    "their description": ("out/x.set.json", search_and_download, ["-p", "new", "-o", "out/x.json"]),
+    "sheet": ("drive/contact_sheet.png", contact_sheet, ["drive"]),
+    "sheet with -o": ("out/x.png", contact_sheet, ["drive", "-o", "out/x.png"]),
+    "page": ("out/x.html", check_set, ["drive", "--html", "out/x.html"]),
+    "example": ("out/x.json", write_label_template, ["-o", "out/x.json"]),
+}
+
+
+@pytest.mark.parametrize("leads_to", ["precious", "empty", "nowhere"])
+@pytest.mark.parametrize(("name", "script", "arguments"), WRITERS.values(), ids=WRITERS)
+def test_no_script_writes_through_a_link(
+    name, script, arguments, leads_to, drive, tmp_path, call, monkeypatch
+):
+    """Neither does the link go, nor does what it leads to change or appear."""
+    monkeypatch.chdir(tmp_path)
+    assert call(upload_data, drive)[0] == 0
+    shutil.copytree(drive, tmp_path / "new")  # has all pictures already
+    (tmp_path / "new" / session.NAME).unlink()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "precious").write_text("{}")
+    (tmp_path / name).symlink_to(tmp_path / leads_to)
+    before = snapshot(tmp_path)
+    code, _, said = call(script, *arguments)
+    assert code == 2
+    assert f"{name} is a link" in said
+    assert snapshot(tmp_path) == before
+
+
 def jpeg(grey: int) -> bytes:
     return cv2.imencode(".jpg", np.full((120, 160, 3), grey, np.uint8))[1].tobytes()
 
@@ -191,18 +287,34 @@ def unwritable(request, killed):
     subprocess.run(["umount", killed], check=True)
 
 
-def test_a_dry_run_counts_a_killed_recording_as_it_stands(killed, call):
+@counting
+def test_what_only_counts_reads_a_killed_recording_as_it_stands(script, options, key, killed, call):
     before = snapshot(killed)
-    code, counts, said = call(upload_data, killed, "--dry-run")
-    assert (code, counts["created"], counts["pictures_sent"]) == (0, 2, 2)
-    assert str(killed) in said
+    code, answer, said = call(script, killed, *options)
+    assert (code, new_labels(answer, key)) == (3 if key == "not_uploaded" else 0, 2)
+    assert f"{killed}: " in said
     assert snapshot(killed) == before
 
 
-def test_a_dry_run_counts_while_a_recording_runs(killed, call):
+@counting
+def test_what_only_counts_does_so_while_a_recording_runs(script, options, key, killed, call):
     with journal.folder_lock(killed):
-        code, counts, _ = call(upload_data, killed, "--dry-run")
-    assert (code, counts["created"]) == (0, 2)
+        assert new_labels(call(script, killed, *options)[1], key) == 2
+
+
+@counting
+def test_what_only_counts_needs_no_writable_folder(script, options, key, unwritable, call):
+    before = snapshot(unwritable)
+    assert new_labels(call(script, unwritable, *options)[1], key) == 2
+    assert snapshot(unwritable) == before
+
+
+def test_an_unwritable_recording_is_checked_as_it_stands(unwritable, call):
+    before = snapshot(unwritable)
+    _, found, said = call(check_set, unwritable)
+    assert found["labels"] == 2
+    assert f"{unwritable}: " in said
+    assert snapshot(unwritable) == before
 
 
 @pytest.mark.parametrize("options", [["--dry-run"], []], ids=["dry run", "upload"])
