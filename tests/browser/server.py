@@ -37,17 +37,20 @@ def free_port() -> int:
 class Labelizer:
     """A process of `run_labelizer.py` on a folder.
 
-    `anew`: a Python of its own imports the script, as when a user starts it.
+    `anew`: a Python of its own imports the script, as when a user starts it. `browser`: what opens
+    the page on a desktop; nothing by default.
     """
 
-    def __init__(self, folder: Path, *options: object, anew: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *options: object, anew: bool = False, browser: str = "true"
+    ) -> None:
         self.folder = folder
         self.labels = folder / label_file.NAME
         self.options = [str(option) for option in options]
         self.port = free_port()
         self.log = folder.parent / f"{folder.name}.log"
         self.counts: dict[str, Any] = {}
-        self._anew = anew
+        self._anew, self._browser = anew, browser
         self._out = self.log.with_suffix(".out")
         self._process: ForkServerProcess | None = None
 
@@ -84,7 +87,7 @@ class Labelizer:
         """Start the process, and wait until it serves the page."""
         user = [] if "--user" in self.options else ["--user", "Zoé"]
         arguments = [str(self.folder), "--port", str(self.port), *user, *self.options]
-        environment = os.environ | {"BROWSER": "true"}  # opens no window
+        environment = os.environ | {"BROWSER": self._browser}
         self.log.write_text("")
         with contextlib.chdir(path.ROOT):  # where it finds the modules to preload
             forkserver.ensure_running()
@@ -150,9 +153,9 @@ class Labelizer:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *options: object, anew: bool = False):
+def running(folder: Path, *options: object, anew: bool = False, browser: str = "true"):
     """Run a labelizer while the block runs."""
-    labelizer = Labelizer(folder, *options, anew=anew).start()
+    labelizer = Labelizer(folder, *options, anew=anew, browser=browser).start()
     try:
         yield labelizer
     finally:

@@ -1,12 +1,26 @@
 """The page opened in the desktop's browser."""
 
+import os
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from get_data.labelizer import desktop
 from get_data.labelizer.access import Access
+from tests.browser.server import running
 from tests.helpers.waiting import wait_until
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """Return a file that gets the address that a browser is opened with."""
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {opened}.new\nmv {opened}.new {opened}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    return opened
 
 
 @pytest.mark.parametrize(
@@ -26,13 +40,8 @@ def test_a_desktop_is_detected(environment, system, expected):
     assert desktop.has_desktop(environment, system) is expected
 
 
-def test_the_token_is_not_on_the_command_line_of_the_browser(tmp_path, monkeypatch):
+def test_the_token_is_not_on_the_command_line_of_the_browser(opened, tmp_path, monkeypatch):
     """Other users can see command lines; the redirect page is readable by its owner only."""
-    opened = tmp_path / "opened"
-    browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {opened}.new\nmv {opened}.new {opened}\n')
-    browser.chmod(0o755)
-    monkeypatch.setenv("BROWSER", f"{browser} %s")
     monkeypatch.setenv("DISPLAY", ":0")
     labels = tmp_path / "labels.json"
     access = Access(8000)
@@ -52,3 +61,23 @@ def test_without_a_desktop_nothing_is_opened_or_written(tmp_path, monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with desktop.page_open_in_browser("http://127.0.0.1/", beside=tmp_path / "labels.json"):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_the_script_opens_the_page_whose_address_it_prints(opened, folder, monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":0")
+    with running(folder, browser=os.environ["BROWSER"]) as labelizer:
+        [page] = folder.glob("*.html")
+        wait_until(opened.exists)
+        assert opened.read_text() == page.as_uri()
+        assert f'url={labelizer.url}"' in unescape(page.read_text())
+    assert not page.exists()
+
+
+def test_the_script_opens_no_page_without_a_desktop(opened, folder, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SSH_CONNECTION", "x")
+    with running(folder, browser=os.environ["BROWSER"]) as labelizer:
+        labelizer.enter()
+        assert not list(folder.glob("*.html"))
+    assert not opened.exists()
