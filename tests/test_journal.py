@@ -14,6 +14,7 @@ from get_data.labels import label_file
 from get_data.recording import journal, merge
 from tests.conftest import document, picture
 from tests.helpers.recordings import interrupted_recording
+from tests.helpers.waiting import HANGS_S
 from tests.soak import disk_log, power_cut
 
 
@@ -100,7 +101,7 @@ NOT_TO_BE_READ = {
 }
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(HANGS_S)  # opening a pipe may block for ever
 @pytest.mark.parametrize(("make", "reason"), NOT_TO_BE_READ.values(), ids=NOT_TO_BE_READ)
 def test_what_is_no_file_in_a_pictures_place_costs_only_itself(tmp_path, make, reason):
     folder = interrupted_recording(tmp_path, [document(0), document(1), document(2)])

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +13,7 @@ from common.errors import InputError
 from get_data import search_and_download, upload_data
 from get_data.labels import label_file
 from tests.conftest import document
+from tests.helpers.cpu_time import least_cpu_s
 
 SIGNS = st.characters(exclude_categories=["Cs"])
 
@@ -145,14 +145,13 @@ LARGE: dict[str, Callable[[int], bytes]] = {  # by the number of entries, or of 
 
 
 def seconds(read: Callable[[bytes], object], raw: bytes) -> float:
-    """The processor time that reading takes, at its best: another program cannot add to it."""
-    least = float("inf")
-    for _ in range(3):
-        before = time.process_time()
+    """Return the processor time that reading takes."""
+
+    def try_to_read() -> None:
         with contextlib.suppress(InputError):
             read(raw)
-        least = min(least, time.process_time() - before)
-    return least
+
+    return least_cpu_s(try_to_read)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class Labelizer:
 
     def enter(self) -> tuple[dict[str, str], str]:
         """Open the page; return the headers that authenticate further requests, and the page."""
-        with urllib.request.urlopen(self.url, timeout=20) as response:
+        with urllib.request.urlopen(self.url, timeout=HANGS_S) as response:
             page: str = response.read().decode()
             cookies = [
                 cookie.partition(";")[0] for cookie in response.headers.get_all("Set-Cookie")

@@ -14,7 +14,7 @@ from get_data.recording import merge
 from get_data.recording import recorder as recorder_module
 from tests.conftest import START
 from tests.helpers.recordings import FRAME, assert_whole, open_recorder, record_pictures
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import HANGS_S, wait_until
 
 
 def test_a_full_queue_drops_and_counts_instead_of_waiting(tmp_path):
@@ -48,7 +48,7 @@ def _suspend(recorder):
     os.kill(recorder._writer.pid, signal.SIGSTOP)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(HANGS_S)
 @pytest.mark.parametrize("end", [_kill, _suspend], ids=["killed", "hangs"])
 def test_a_writer_that_stalls_is_reported_to_a_waiting_importer(tmp_path, monkeypatch, end):
     monkeypatch.setattr(recorder_module, "WRITER_STALL_TIMEOUT_S", 0.5)
