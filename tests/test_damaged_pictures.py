@@ -13,8 +13,6 @@ from tests.conftest import document, picture
 from tests.fakes.memory_database import MemoryIndex, MemoryStore
 from tests.servers.versity import Versity
 
-pytestmark = pytest.mark.timeout(300)
-
 KEY = picture_key(document(4)["img_id"], ids.sha256(picture(4)))
 
 

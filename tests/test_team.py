@@ -29,8 +29,6 @@ from tests.servers.proxy import Gate, Proxy
 from tests.soak.scripts import DOWNLOAD, UPLOAD
 from tests.soak.team import TeamHome
 
-pytestmark = pytest.mark.timeout(300)
-
 LEFT = '{"label.label_direction": {"type": "term", "value": 0}}'
 
 

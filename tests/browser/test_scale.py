@@ -57,7 +57,6 @@ def heap_mb(page):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_a_hundred_thousand_pictures(many, few, browser):
     """Usable at once, jumps, bulk edit, export; the page stays small."""
     watch = Watch()
@@ -172,7 +171,6 @@ def tiles_of(page):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_six_hundred_keys_are_stored_in_order(tmp_path, start, open_page):
     """As fast as they come, none is lost or doubled; most are seen one by one."""
     labelizer = start(drive(tmp_path / "drive", 601))
@@ -190,7 +188,6 @@ def test_six_hundred_keys_are_stored_in_order(tmp_path, start, open_page):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_pictures_are_asked_for_before_they_are_needed(tmp_path, start, context, watch):
     """Eight ahead, so that a key waits for none; none is asked for twice."""
     labelizer = start(drive(tmp_path / "drive", 61))

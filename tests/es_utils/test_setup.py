@@ -126,7 +126,6 @@ def test_a_login_may_have_accents():
     assert (kind, b64decode(login).decode()) == ("Basic", "Zoé:géheim€")
 
 
-@pytest.mark.timeout(300)
 def test_a_private_authority_is_trusted_if_configured(https_elasticsearch, name):
     environment = https_elasticsearch.environment(name)
     with open_index(from_environment(environment)) as index:
@@ -138,7 +137,6 @@ def test_a_private_authority_is_trusted_if_configured(https_elasticsearch, name)
     assert "PATATE_ES_CA_CERTS" in message
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("_short_retries")
 def test_http_to_an_https_server_is_reported(https_elasticsearch, name):
     environment = https_elasticsearch.environment(name)

@@ -29,8 +29,6 @@ from tests.conftest import START, Database, document, picture, save
 from tests.helpers import faults, folders, terminal
 from tests.helpers.permissions import permissions_enforced
 
-pytestmark = pytest.mark.timeout(600)
-
 NOTHING = dict.fromkeys(KINDS, 0)
 HARD_LEFT = json.dumps({"label.label_direction": {"type": "term", "value": 0}})
 MOMENT = "2024-05-02T12:00:00.000000Z"
