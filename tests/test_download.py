@@ -72,9 +72,10 @@ def test_no_download_lists_and_fetches_nothing(full, target):
     assert [file.name for file in target.iterdir()] == [label_file.NAME]
 
 
-def test_limit_counts_pictures(full, target):
-    assert len(fetch(full, target, limit=3)) == 3
-    assert len(label_file.read(target / label_file.NAME)) == 3
+def test_limit_takes_the_oldest_pictures(full, target):
+    oldest = [document(number)["img_id"] for number in range(3)]
+    assert [one.img_id for one in fetch(full, target, limit=3)] == oldest
+    assert list(label_file.read(target / label_file.NAME)) == oldest
 
 
 def test_nothing_found_is_an_empty_label_file(db, target):

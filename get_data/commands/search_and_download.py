@@ -29,7 +29,7 @@ from get_data.cli import (
 from get_data.cli.output import pluralize
 from get_data.database import known_fields
 from get_data.database.connection import Database, open_database
-from get_data.database.download import DownloadOutcome, download, newest_labels
+from get_data.database.download import DownloadOutcome, download, oldest_hits
 from get_data.database.frozen import frozen_sets
 from get_data.database.interfaces import Failed
 from get_data.database.search.search_query import SearchQuery, read_search_query, to_json
@@ -138,6 +138,7 @@ def fetch(args: argparse.Namespace, query: SearchQuery, request: Request, labels
             fetch=not args.no_download,
             verify=args.verify or args.set is not None,
             limit=args.limit,
+            when_cut=partial(warn_of_limit, request),
             keep_labels=keep_labels,
             is_whole=args.set is not None,
             open_output=partial(
@@ -176,10 +177,19 @@ def search(db: Database, query: SearchQuery, request: Request) -> Iterator[Answe
             known_fields.check_field(request.per_class.field, db.index, "--per-class")
         if request.is_choice:
             found = output.progress_bar(found, total=None, description="searching", unit="label")
-        answer = opened.enter_context(request_module.answer(found, request))
+        when_cut = partial(warn_of_limit, request)
+        answer = opened.enter_context(request_module.answer(found, request, when_cut))
         for line in request_module.describe_shortage(answer.choice):
             output.print_message(f"warning: {line}")
         yield answer
+
+
+def warn_of_limit(request: Request) -> None:
+    """Print that more pictures match than `--limit` has taken, and which it has taken."""
+    output.print_message(
+        f"warning: more pictures match: --limit {request.limit} takes the oldest; --sample "
+        f"{request.limit} takes pictures of all drives"
+    )
 
 
 def find_frozen_set(db: Database, name: str) -> tuple[Answer, SetFile]:
@@ -206,7 +216,8 @@ def count_matches(query: SearchQuery, request: Request) -> int:
     """Print what a fetch would bring, and return the exit code."""
     with open_database(for_search=True) as db, search(db, query, request) as answer:
         tally = Tally()
-        for hit in islice(newest_labels(answer.documents), request.limit):
+        when_cut = partial(warn_of_limit, request)
+        for hit in oldest_hits(answer.documents, request.limit, when_cut):
             tally.add(hit.outline)
         counts = tally.counts()
     for line in table.format_counts(counts):

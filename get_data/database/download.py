@@ -121,6 +121,26 @@ def newest_labels(documents: Iterable[bytes]) -> Iterator[Hit]:
         yield kept
 
 
+def no_warning() -> None:
+    """Do nothing when a limit leaves pictures out."""
+
+
+def oldest_hits(
+    documents: Iterable[bytes], limit: int | None, when_cut: Callable[[], None] = no_warning
+) -> Iterator[Hit]:
+    """Yield what `newest_labels` does, for at most `limit` pictures: in this order, the oldest.
+
+    `when_cut` is called at the end if there are more.
+
+    Raises:
+        DatabaseError: a document is not a label.
+    """
+    hits = newest_labels(documents)
+    yield from islice(hits, limit)
+    if next(hits, None):
+        when_cut()
+
+
 def download(
     documents: Iterable[bytes],
     store: PictureStore,
@@ -130,6 +150,7 @@ def download(
     fetch: bool = True,
     verify: bool = False,
     limit: int | None = None,
+    when_cut: Callable[[], None] = no_warning,
     keep_labels: bool = False,
     is_whole: bool = False,
     open_output: Callable[[Path], AbstractContextManager[LabelWriter]] = _open_label_file,
@@ -140,7 +161,8 @@ def download(
     A picture that is here is kept if it has the size that its label states, with `verify` also the
     hash. The label file is replaced atomically at the end; it lists all matches but the failed
     ones. With `keep_labels` it is not replaced by an empty one, with `is_whole` only if no picture
-    has failed. `open_output` opens it, with whatever is written beside it.
+    has failed. `open_output` opens it, with whatever is written beside it. `when_cut` is called if
+    there are more pictures than `limit`.
 
     Raises:
         DatabaseError: the store cannot be reached; the label file is unchanged.
@@ -150,7 +172,7 @@ def download(
     # a killed download may have left temporary files
     if fetch:
         remove_stale_files(pictures)
-    hits = islice(newest_labels(documents), limit)
+    hits = oldest_hits(documents, limit, when_cut)
     with (
         open_workers(threads, store.transfers_at_once) as workers,
         suppress(_NothingToList),

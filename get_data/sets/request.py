@@ -1,6 +1,6 @@
 """Which of the pictures that match a search make a set, and which part of it each is in."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from get_data.database.download import newest_labels
+from get_data.database.download import no_warning, oldest_hits
 from get_data.database.search.grouping import group_by
 from get_data.labels.schema import Document
 from get_data.sets import choice, split
@@ -67,10 +67,13 @@ class Answer:
 
 
 @contextmanager
-def answer(documents: Iterable[bytes], request: Request) -> Iterator[Answer]:
+def answer(
+    documents: Iterable[bytes], request: Request, when_cut: Callable[[], None] = no_warning
+) -> Iterator[Answer]:
     """Return the labels of a set from those that match, in the order of `LabelIndex.search`.
 
-    Without a choice they pass through, each when it is asked for.
+    Without a choice they pass through, each when it is asked for, and whoever asks keeps to the
+    limit. With one, `when_cut` is called if more pictures match than the limit.
 
     Raises:
         InputError: a field has no classes, or there are too few pictures for a split.
@@ -81,7 +84,7 @@ def answer(documents: Iterable[bytes], request: Request) -> Iterator[Answer]:
         yield Answer(documents, 0, {})
         return
     group = group_by(request.per_class.field) if request.per_class else None
-    hits = islice(newest_labels(documents), request.limit)
+    hits = oldest_hits(documents, request.limit, when_cut)
     with collect(hits, seed=request.seed, group=group) as candidates:
         rows, facts = _choose(candidates, request)
         parts = None

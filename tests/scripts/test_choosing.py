@@ -51,6 +51,44 @@ def test_a_sample_comes_from_all_drives_and_is_the_same_again(call, tmp_path):
 
 
 @pytest.mark.usefixtures("drives")
+@pytest.mark.parametrize(
+    "options", [[], ["--no-download"], ["--split", "train=50,val=50"]], ids=" ".join
+)
+@pytest.mark.parametrize("limit", [20, 95, 96, 97])
+def test_a_limit_takes_the_oldest_and_warns_if_more_match(call, tmp_path, limit, options):
+    code, counts, err = call(search_and_download, "-p", tmp_path, "--limit", limit, *options)
+    labels = label_file.read(tmp_path / label_file.NAME)
+    drives = [document(1000 * number + each) for number in range(DRIVES) for each in range(8)]
+    oldest = [label["img_id"] for label in drives][:limit]
+    assert (code, counts["found"]) == (0, len(labels))
+    if "--split" in options:  # between the parts some are left out
+        assert counts["choice"]["matched"] == len(oldest)
+        assert labels.keys() <= set(oldest)
+    else:
+        assert list(labels) == oldest
+    assert (f"--limit {limit} takes the oldest" in err) is (limit < 96)
+
+
+@pytest.mark.usefixtures("drives")
+@pytest.mark.parametrize("limit", [8, 95, 96])
+def test_a_count_with_a_limit_warns_if_more_match(call, limit):
+    code, counts, err = call(search_and_download, "--count", "--limit", limit)
+    assert (code, counts["pictures"]) == (0, limit)
+    assert len(counts["drives"]) == -(-limit // 8)
+    assert (f"--limit {limit} takes the oldest" in err) is (limit < 96)
+
+
+def test_a_limit_counts_pictures_not_labels(call, drive, tmp_path):
+    """The newest picture has a second label, which is none that the limit leaves out."""
+    other = document(9, steering=-0.9, created_by="Ada")
+    for folder in (drive, save(tmp_path / "other", [other])):
+        assert call(upload_data, folder)[0] == 0
+    _, counts, err = call(search_and_download, "-p", tmp_path / "set", "--limit", 10)
+    assert (counts["found"], counts["other_labels"]) == (10, 1)
+    assert "--limit" not in err
+
+
+@pytest.mark.usefixtures("drives")
 def test_classes_are_balanced_and_what_is_lacking_is_said(call, tmp_path):
     options = ("-p", tmp_path / "set", "--per-class", "label.label_direction=20")
     code, counts, err = call(search_and_download, *options)
