@@ -17,14 +17,16 @@ from tests.helpers.waiting import wait_until
 from tests.helpers.wholeness import assert_whole
 from tests.pi.car import (
     CONF,
+    NEUTRAL_US,
     PWM_CONF,
+    REVERSE_US,
     THROTTLE,
     AlreadyStopped,
     driving,
     prepare_drive,
     start_drive,
 )
-from tests.pi.libraries import BY_GPIOCHIP, GPIO_LIBRARIES
+from tests.pi.libraries import BY_GPIOCHIP, BY_REGISTERS, GPIO_LIBRARIES
 from tests.pi.stopping import STOPS, Stop
 
 pytestmark = pytest.mark.slow
@@ -254,6 +256,28 @@ def test_a_car_that_was_held_up_as_a_whole_stops_until_menu_is_pressed(tmp_path,
     assert re.search(r"  stopped +\d+ times?: ", stderr)
     for label in assert_whole(car.folder).values():
         assert label["car_setting"]["run"]["gpio_library"].startswith(library.name)
+
+
+@pytest.mark.parametrize(("library", "longer_us"), [(BY_REGISTERS, 59), (BY_GPIOCHIP, 0)], ids=str)
+def test_labels_name_the_library_that_times_the_pulses_and_its_correction(
+    tmp_path, library, longer_us
+):
+    throttle = {"reverse_us": REVERSE_US + longer_us, "neutral_us": NEUTRAL_US + longer_us}
+    motors = CONF["motors"] | {
+        "throttle": CONF["motors"]["throttle"] | throttle,  # the pulses are those of CONF
+        "longer_by_us": None,
+    }
+    with driving(tmp_path, *RATE, conf=CONF | {"motors": motors}, library=library) as car:
+        car.record()
+        car.pad.tap("A")
+        car.wait_for_exit()
+    labels = assert_whole(car.folder)
+    assert len(labels) >= 5
+    for label in labels.values():
+        setting = label["car_setting"]
+        assert setting["motors"]["longer_by_us"] is None
+        assert setting["run"]["gpio_library"] == f"{library.name} {library.version}"
+        assert setting["run"]["longer_by_us"] == longer_us
 
 
 def test_a_relative_folder_is_found_although_lgpio_moves_the_process_when_it_is_imported(tmp_path):

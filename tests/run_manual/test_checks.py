@@ -13,6 +13,8 @@ from car.interfaces import Frame
 from common.errors import CameraFailed
 from get_data import run_manual
 from tests.fakes import fake_camera
+from tests.pi.car import CONF, prepare_drive
+from tests.pi.libraries import BY_GPIOCHIP, BY_REGISTERS
 from tests.run_manual.drives import SCRIPT
 
 
@@ -108,6 +110,34 @@ def test_a_resolution_that_crops_the_view_is_noted_with_one_that_does_not(tmp_pa
         "\n           note    --resolution 160x90 shows all that this sensor mode sees"
         in process.stderr
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("library", "measured_us", "longer_us", "is_advised"),
+    [
+        (BY_REGISTERS, None, "59", False),
+        (BY_REGISTERS, 12.5, "12.5", False),
+        (BY_GPIOCHIP, None, "", False),
+        (BY_GPIOCHIP, 12.5, "12.5", False),
+        (BY_GPIOCHIP, 59, "59", True),  # RPi.GPIO's
+    ],
+    ids=str,
+)
+def test_a_check_names_the_library_that_times_the_pulses_and_its_correction(
+    tmp_path, library, measured_us, longer_us, is_advised
+):
+    conf = CONF | {"motors": CONF["motors"] | {"longer_by_us": measured_us}}
+    setup = prepare_drive(tmp_path, "--check", "--rate", "10", conf=conf, library=library)
+    with setup.rig.plug_in():
+        process = setup.start()
+        _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    names = [line.split()[0] for line in stderr.splitlines()]
+    motors, *notes = stderr.splitlines()[names.index("motors") :]
+    assert f"{library.name} {library.version}" in motors
+    assert re.findall(r"([\d.]+) us\b", motors) == ([longer_us] if longer_us else [])
+    assert ["hardware_conf.json" in note for note in notes] == [True] * is_advised
 
 
 def test_a_missing_pad_cannot_be_checked(call):
