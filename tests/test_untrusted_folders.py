@@ -32,6 +32,7 @@ from get_data.labelizer import catalogue, work_file
 from get_data.labelizer.work_file import WorkFile
 from get_data.labels import label_file, session
 from get_data.labels.classes import Classes
+from get_data.quality import thumbnails
 from get_data.recording import journal, merge
 from get_data.recording.recorder import Recorder
 from tests.conftest import document, picture, save
@@ -309,12 +310,21 @@ def test_what_only_counts_needs_no_writable_folder(script, options, key, unwrita
     assert snapshot(unwritable) == before
 
 
-def test_an_unwritable_recording_is_checked_as_it_stands(unwritable, call):
-    before = snapshot(unwritable)
-    _, found, said = call(check_set, unwritable)
+def assert_checked_as_it_stands(folder, call):
+    """Only small pictures for the next look are added, where they can be."""
+    before = snapshot(folder)
+    _, found, said = call(check_set, folder)
     assert found["labels"] == 2
-    assert f"{unwritable}: " in said
-    assert snapshot(unwritable) == before
+    assert f"{folder}: " in said
+    assert snapshot(folder, without=thumbnails.CACHE_NAME) == before
+
+
+def test_a_killed_recording_is_checked_as_it_stands(killed, call):
+    assert_checked_as_it_stands(killed, call)
+
+
+def test_an_unwritable_recording_is_checked_as_it_stands(unwritable, call):
+    assert_checked_as_it_stands(unwritable, call)
 
 
 @pytest.mark.parametrize("options", [["--dry-run"], []], ids=["dry run", "upload"])

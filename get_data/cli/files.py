@@ -139,14 +139,14 @@ def read_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str,
     return file, label_file.read(file) if preview is None else preview
 
 
-def iter_labels(argument: Path) -> tuple[Path, Iterator[Document]]:
+def iter_labels(argument: Path, *, repair: bool = True) -> tuple[Path, Iterator[Document]]:
     """Like read_labels(), for large sets: one label is read and checked at a time.
 
     Raises:
         InputError: there is no label file; or, while iterating, it has an invalid label.
         StillRecording: another process is recording into the folder.
     """
-    file, preview = find_labels(argument)
+    file, preview = find_labels(argument, repair=repair)
     return file, label_file.read_each(file) if preview is None else iter(preview.values())
 
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the options ask for, and return the exit code."""
     if args.html:
         check_page(args.html)
-    file, documents = files.iter_labels(args.pictures)
+    file, documents = files.iter_labels(args.pictures, repair=False)
     labels = reduce_labels(documents)
     if not labels:
         raise InputError(f"{file} has no labels to look at; make some with run_labelizer.py")
