@@ -202,6 +202,17 @@ def test_after_lost_events_each_axis_is_neutral_until_its_next_event(open_pad, f
     assert (state.command, state.held, state.pressed) == (Command(-1.0, 0.0), set(), set())
 
 
+def test_the_last_event_is_never_lost(open_pad, fake_pad):
+    """As in the kernel, which drops what nobody has read for what comes then."""
+    pad = open_pad()
+    fake_pad.steer(1.0)
+    for value in range(65536 // EVENT.size):
+        fake_pad.axis("ABS_RX", value % 7)
+    fake_pad.throttle(1.0)
+    states = [pad.read() for _ in range(100)]
+    assert states[-1].command.throttle == 1.0
+
+
 def test_after_lost_events_a_device_that_answers_is_queried(open_pad, fake_pad, device):
     device.axes = {"ABS_X": (0, -32768, 32767), "ABS_RZ": (0, 0, 1023), "ABS_Z": (99, 0, 1023)}
     pad = open_pad()

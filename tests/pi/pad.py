@@ -19,6 +19,7 @@ import struct
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -34,6 +35,7 @@ USB, BLUETOOTH = 0x03, 0x05
 
 # The answers about a device, as in input_device.c.
 _KEYS, _AXES = 768, 64
+_PIPE_BYTES = 65536
 _AXIS = struct.Struct("6i")
 _FIRST_AXIS = 4 + 8 + 256 + 4 + _KEYS // 8 + _AXES // 8 + _KEYS // 8
 
@@ -234,7 +236,6 @@ class FifoPad(Pad):
         self._event = event
         self._lock = RLock()
         self._descriptor = -1
-        self._dropped = False
         self.replug()
 
     @property
@@ -283,7 +284,6 @@ class FifoPad(Pad):
             self.is_gone = False
             self.answer()
             self._descriptor = os.open(self.node, os.O_RDWR | os.O_NONBLOCK)
-            self._dropped = False
             if self.kind.bus == USB:  # udev makes no links for Bluetooth
                 self._link.parent.mkdir(exist_ok=True)
                 self._link.symlink_to(f"../{self.node.name}")
@@ -314,21 +314,25 @@ class FifoPad(Pad):
                 self._descriptor = -1
 
     def send(self, *events: tuple[int, int, int]) -> None:
-        """Send events, each a type, code and value, and the SYN_REPORT that ends them."""
+        """Send events, each a type, code and value, and the SYN_REPORT that ends them.
+
+        Where nobody reads, they take the place of all that were sent before, as in the kernel.
+        """
         with self._lock:
             assert self._descriptor >= 0, "it is unplugged"
             self._note(events)
-            if self._dropped:
-                events = ((SYN, SYN_DROPPED, 0), *events)
-            now_us = time.time_ns() // 1000
             group = (*events, (SYN, SYN_REPORT, 0))
-            packed = b"".join(EVENT.pack(*divmod(now_us, 1_000_000), *event) for event in group)
             try:
-                os.write(self._descriptor, packed)
+                self._write(group)
             except BlockingIOError:
-                self._dropped = True
-            else:
-                self._dropped = False
+                with suppress(BlockingIOError):
+                    while os.read(self._descriptor, _PIPE_BYTES):
+                        pass
+                self._write(((SYN, SYN_DROPPED, 0), *group))
+
+    def _write(self, events: tuple[tuple[int, int, int], ...]) -> None:
+        moment = divmod(time.time_ns() // 1000, 1_000_000)
+        os.write(self._descriptor, b"".join(EVENT.pack(*moment, *event) for event in events))
 
     def _note(self, events: tuple[tuple[int, int, int], ...]) -> None:
         """Keep the answers up to date with what is sent."""
