@@ -1,6 +1,7 @@
 """Searches: complete, in order, and bounded in memory."""
 
 import json
+import threading
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.helpers.index_labels import (
     tombstone,
     uploaded_label,
 )
+from tests.helpers.waiting import HANGS_S
 from tests.model.interleaving import SerialExecutor
 from tests.servers.addresses import new_name
 
@@ -136,7 +138,8 @@ def test_a_search_that_is_lost_goes_on_with_each_label_once(index, cluster, name
     """
     people = {"created_by": "Ada"}, {"created_by": "Zoé"}
     pictures = [[uploaded_label(second, annotation=one) for one in people] for second in range(8)]
-    labels = [uploaded_label(99), *(label for pair in pictures for label in pair)]
+    # one more, so that pages end between two labels of a picture
+    labels = [uploaded_label(-1), *(label for pair in pictures for label in pair)]
     index.create(labels)
     in_order = search(index)
     gone, late = in_order[-1], uploaded_label(98)
@@ -209,6 +212,27 @@ def test_a_lost_snapshot_is_replaced_and_released(kind):
     forgetful = ForgetfulClient(kind, losses=4)
     assert list(es_search.scan_tombstones(forgetful, "index")) == [("a", {"img_id": "one"})]
     assert forgetful.closed == forgetful.opened
+
+
+def test_a_search_that_is_closed_opens_no_further_snapshot(monkeypatch):
+    """Its next page is under way then, and the snapshot is lost."""
+    stop, stopped = es_search._Pages.stop, threading.Event()
+
+    class SlowClient(ForgetfulClient):
+        def request(self, *arguments, **options):
+            if self._losses:
+                assert stopped.wait(HANGS_S)
+            answer = super().request(*arguments, **options)
+            self._losses = 1
+            return answer
+
+    monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 1)
+    monkeypatch.setattr(es_search._Pages, "stop", lambda pages: (stop(pages), stopped.set()))
+    slow = SlowClient(LOST[0], losses=0)
+    searching = es_search.scan_tombstones(slow, "index")
+    next(searching)
+    searching.close()
+    assert slow.opened == slow.closed == ["snapshot 0"]
 
 
 @pytest.mark.parametrize(("kind", "losses"), [(LOST[0], 5), ("another", 1)])
