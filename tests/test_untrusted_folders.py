@@ -20,6 +20,8 @@ from get_data import (
     check_database,
     check_set,
     contact_sheet,
+    diff_sets,
+    freeze_set,
     run_labelizer,
     run_manual,
     search_and_download,
@@ -325,6 +327,21 @@ def test_a_killed_recording_is_checked_as_it_stands(killed, call):
 
 def test_an_unwritable_recording_is_checked_as_it_stands(unwritable, call):
     assert_checked_as_it_stands(unwritable, call)
+
+
+def test_a_killed_recording_is_compared_as_it_stands(killed, tmp_path, call):
+    repaired = shutil.copytree(killed, tmp_path / "repaired")
+    merge.repair(repaired)
+    before = snapshot(killed)
+    assert call(diff_sets, killed, repaired)[0] == 0
+    assert snapshot(killed) == before
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], []], ids=["dry run", "freezing"])
+def test_a_killed_recording_that_is_not_frozen_stays_as_it_is(killed, options, call):
+    before = snapshot(killed)
+    assert call(freeze_set, "monday", killed, *options)[0] == 2
+    assert snapshot(killed) == before
 
 
 @pytest.mark.parametrize("options", [["--dry-run"], []], ids=["dry run", "upload"])

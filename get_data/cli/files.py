@@ -108,17 +108,17 @@ def check_overwrites(file: Path, description: str, is_expected: Callable[[bytes]
         raise InputError(f"{file} is not {description}; move it away, or name another file")
 
 
-def find_label_file(argument: Path, *, or_new: bool = False) -> Path:
+def find_label_file(argument: Path, *, or_new: bool = False, repair: bool = True) -> Path:
     """Return the label file for an argument: the file itself, or `labels.json` in a folder.
 
-    An interrupted recording beside it is repaired first. With `or_new`, a folder need not have a
-    label file yet.
+    An interrupted recording beside it is repaired first, unless `repair` is false. With `or_new`, a
+    folder need not have a label file yet.
 
     Raises:
         InputError: there is no label file, or the recording cannot be repaired.
     """
     folder, file = _folder_and_file(argument)
-    if _has_journal(folder):
+    if repair and _has_journal(folder):
         print_repair(folder, merge.repair(folder))
     if or_new and argument.is_dir() and not exists(file):
         return file

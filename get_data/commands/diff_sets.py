@@ -49,7 +49,10 @@ def find_set(name: str, database: Callable[[], Database]) -> OpenSet:
     """
     place = path.expand_user(name)
     if files.exists(place):
-        return partial(fetched_set.read_lines, files.find_label_file(place))
+        file, preview = files.find_labels(place, repair=False)
+        if preview is not None:
+            return partial(fetched_set.to_lines, preview)
+        return partial(fetched_set.read_lines, file)
     if "/" in name or name.endswith(".json"):
         raise InputError(f"{name} does not exist")
     store = database().store

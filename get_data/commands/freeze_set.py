@@ -22,7 +22,8 @@ def run(args: argparse.Namespace) -> int:
     if args.delete:
         return throw_away(args)
 
-    content = fetched_set.open_fetched_set(files.find_label_file(args.folder))
+    # a recording is no fetched set, and an interrupted one is not repaired only to be refused
+    content = fetched_set.open_fetched_set(files.find_label_file(args.folder, repair=False))
     with (
         files.pictures_in_use([content.labels.parent]),
         open_database(writing=not args.dry_run) as db,

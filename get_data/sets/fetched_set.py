@@ -1,7 +1,7 @@
 """The set in a folder, as a fetch has left it: label file and `set.json`."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from common import strict_json
 from common.errors import InputError
 from get_data.labels import label_file, label_lines
 from get_data.labels.label_lines import Line, NotLines
+from get_data.labels.schema import Document
 from get_data.sets import set_file
 
 _FETCH = "fetch it with search_and_download.py into another folder"
@@ -66,6 +67,12 @@ def open_fetched_set(labels: Path) -> FetchedSet:
     reference = msgspec.structs.replace(content.labels, file=label_file.NAME)
     of_set = msgspec.structs.replace(content, left_over={}, labels=reference)
     return FetchedSet(labels, content.labels.count, sha256, msgspec.json.encode(of_set))
+
+
+def to_lines(labels: Mapping[str, Document]) -> Iterator[Line]:
+    """Yield labels as the entries of a label file."""
+    for img_id, document in labels.items():
+        yield Line(img_id, msgspec.json.encode(document))
 
 
 def read_lines(labels: Path) -> Iterator[Line]:
