@@ -91,8 +91,7 @@ def assert_reported(stop, code, stderr):
     """Check the exit code and the last line.
 
     Raises:
-        AlreadyStopped: the guard of a busy machine answered too late at the end, which is told
-            instead.
+        AlreadyStopped: the guard of a busy machine answered too late, and that is reported instead.
     """
     is_expected = stop.message and stop.message in stderr.splitlines()[-1]
     if guard_was_late(stderr) and not is_expected:

@@ -185,7 +185,7 @@ def search(db: Database, query: SearchQuery, request: Request) -> Iterator[Answe
 
 
 def warn_of_limit(request: Request) -> None:
-    """Print that more pictures match than `--limit` has taken, and which it has taken."""
+    """Warn that more pictures match than `--limit` takes, and that it takes the oldest."""
     output.print_message(
         f"warning: more pictures match: --limit {request.limit} takes the oldest; --sample "
         f"{request.limit} takes pictures of all drives"

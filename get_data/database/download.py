@@ -128,7 +128,7 @@ def no_warning() -> None:
 def oldest_hits(
     documents: Iterable[bytes], limit: int | None, when_cut: Callable[[], None] = no_warning
 ) -> Iterator[Hit]:
-    """Yield what `newest_labels` does, for at most `limit` pictures: in this order, the oldest.
+    """Yield the newest label of each of the `limit` oldest pictures; of all without a limit.
 
     `when_cut` is called at the end if there are more.
 

@@ -268,12 +268,12 @@ class _Pages:
                 self._pit = page.pit_id
                 return page
         raise DatabaseError(
-            f"{self._client.name} loses the snapshots of a search; run again when the server is "
-            "healthy"
+            f"{self._client.name} keeps losing the snapshot of this search; run again when the "
+            "server is healthy"
         ) from lost
 
     def _continue_in_new_snapshot(self) -> None:
-        """Go on with the last picture: the place of a label within it may have changed."""
+        """Continue from the last picture, since a label may have moved within it."""
         self.close()
         self._pit = self._open()
         self._body.pop("search_after", None)
