@@ -133,19 +133,31 @@ def test_a_link_that_takes_a_folders_place_meanwhile_is_not_followed(killed, the
 
 
 @counting
-@pytest.mark.parametrize("inside", [journal.ERASED, journal.DAMAGED_PICTURES, "picture"])
+@pytest.mark.parametrize("inside", [journal.ERASED, journal.DAMAGED_PICTURES])
 @pytest.mark.parametrize("leads_to", ["theirs", "nowhere"])
-def test_what_only_counts_changes_nothing_behind_a_link(
+def test_what_only_counts_refuses_the_links_that_a_repair_refuses(
     script, options, key, inside, leads_to, killed, theirs, tmp_path, call
 ):
     """The case that wrote: a colleague's archive, merely looked at, changed another recording."""
-    name = document(1)["file_name"] if inside == "picture" else inside
-    target = tmp_path / leads_to
-    (killed / name).unlink(missing_ok=True)
-    (killed / name).symlink_to(target / document(50)["file_name"] if "." in name else target)
+    (killed / inside).symlink_to(tmp_path / leads_to)
+    before = snapshot(tmp_path)
+    code, _, said = call(script, killed, *options)
+    assert code == 2
+    assert f"{killed / inside} is a link" in said
+    assert snapshot(tmp_path) == before
+
+
+@counting
+@pytest.mark.parametrize("leads_to", ["theirs", "nowhere"])
+def test_what_only_counts_changes_nothing_behind_a_picture_that_is_a_link(
+    script, options, key, leads_to, killed, theirs, tmp_path, call
+):
+    name = document(1)["file_name"]
+    (killed / name).unlink()
+    (killed / name).symlink_to(tmp_path / leads_to / document(50)["file_name"])
     before = snapshot(tmp_path)
     code, answer, _ = call(script, killed, *options)
-    is_read = inside == "picture" and script is not check_database  # which compares labels alone
+    is_read = script is not check_database  # which compares labels alone
     assert new_labels(answer, key) == (1 if is_read else 2)
     if is_read:
         assert (code, answer["failed"]) == (3, 1)

@@ -162,9 +162,9 @@ def find_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str,
         return _existing(file, argument), None
     try:
         with journal.folder_lock(folder) if repair else nullcontext():
-            labels = journal.preview_merge(folder)
+            labels = merge.preview(folder)
     except OSError as error:
-        raise InputError(f"{folder / journal.NAME} cannot be read: {error.strerror}") from error
+        raise InputError(f"{folder} cannot be locked: {error.strerror}") from error
     count = pluralize(len(labels), "label")
     print_message(f"{folder}: interrupted recording read without repairing it: {count}")
     return file, labels

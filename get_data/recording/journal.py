@@ -207,21 +207,6 @@ def removal_lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def preview_merge(folder: Path) -> dict[str, Document]:
-    """Return the labels that a merge would leave in `labels.json`, and change nothing.
-
-    Pictures are not checked, and torn lines are left out.
-
-    Raises:
-        InputError: a label file cannot be read.
-        OSError: the journal cannot be read.
-    """
-    path = folder / label_file.NAME
-    labels = label_file.read(path) if path.exists() else {}
-    lines = read(folder / NAME).labels
-    return labels | {img_id: msgspec.json.decode(line) for img_id, line in lines.items()}
-
-
 def read_ids(folder: Path) -> set[str]:
     """Return the ids in the folder's `labels.json`, if it has one.
 

@@ -16,6 +16,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -79,14 +80,9 @@ def merge(folder: Path, *, check_pictures: bool) -> MergeReport:
         WriteFailed: a label file cannot be written.
         OSError: another step failed. The journal stays, and the merge can be run again.
     """
-    # a folder from elsewhere must not lead this one's writes out of it
-    journal.check_links(folder)
     # R12: read everything first; a file that cannot be read leaves the folder as it is
-    content = journal.read(folder / journal.NAME)
+    content, old_labels, old_erased, old_damaged = _read(folder, check_pictures=check_pictures)
     labels, erased = content.labels, content.erased
-    old_labels = dict(journal.read_label_file(folder))
-    old_erased = dict(journal.read_label_file(folder / journal.ERASED)) if erased else {}
-    old_damaged = _read_damaged(folder) if content.torn or check_pictures else {}
     damaged: Document = {
         name: {"reason": "this line of the journal is torn", "line": line}
         for name, line in content.torn.items()
@@ -124,10 +120,50 @@ def merge(folder: Path, *, check_pictures: bool) -> MergeReport:
     )
 
 
+def preview(folder: Path) -> dict[str, Document]:
+    """Return the labels that a repair would leave in `labels.json`, and change nothing.
+
+    Pictures are not checked, and torn lines are left out. What a repair refuses is refused.
+
+    Raises:
+        InputError: a label file cannot be read or has an invalid label, or a link is in the place
+            of a file.
+        RecordingFailed: the journal cannot be read.
+    """
+    try:
+        content = _read(folder, check_pictures=True).journal
+    except OSError as error:
+        raise journal.repair_failed(folder, error) from error
+    path = folder / label_file.NAME
+    labels = label_file.read(path) if path.exists() else {}
+    return labels | {img_id: msgspec.json.decode(line) for img_id, line in content.labels.items()}
+
+
 def move_erased(folder: Path, img_ids: Sequence[str]) -> None:
     """Move pictures to `erased/`; their labels follow at the merge."""
     if img_ids:
         _move([f"{img_id}.jpg" for img_id in img_ids], folder, journal.ERASED)
+
+
+class _Content(NamedTuple):
+    """What a merge reads: the journal, and the entries of the files that it writes."""
+
+    journal: journal.Content
+    labels: dict[str, Raw]
+    erased: dict[str, Raw]
+    damaged: Document
+
+
+def _read(folder: Path, *, check_pictures: bool) -> _Content:
+    # a folder from elsewhere must not lead this one's writes out of it
+    journal.check_links(folder)
+    content = journal.read(folder / journal.NAME)
+    return _Content(
+        content,
+        labels=dict(journal.read_label_file(folder)),
+        erased=dict(journal.read_label_file(folder / journal.ERASED)) if content.erased else {},
+        damaged=_read_damaged(folder) if content.torn or check_pictures else {},
+    )
 
 
 def _read_damaged(folder: Path) -> Document:

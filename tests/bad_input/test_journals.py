@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from get_data import upload_data
+from get_data import diff_sets, upload_data
 from get_data.labels import label_file
 from get_data.recording import journal
 from tests.bad_input.rows import (
@@ -92,19 +92,23 @@ JOURNALS = [
     ),
 ]
 
+WAYS = {  # to read a killed recording, with and without repairing it
+    **{script.__name__.rpartition(".")[2]: (script, ["killed"]) for script in READERS},
+    "dry run": (upload_data, ["--dry-run", "killed"]),
+    "diff_sets": (diff_sets, ["killed", "killed"]),
+}
+
 ROWS = [
-    *[
-        Row(
-            f"journal: {name}",
-            script,
-            ["killed"],
-            code,
-            facts,
-            killed_recording(document(0), then=prepare),
-        )
-        for name, code, prepare, facts in JOURNALS
-        for script in READERS
-    ],
+    Row(
+        f"journal: {name}, {way}",
+        script,
+        arguments,
+        code,
+        facts,
+        killed_recording(document(0), then=prepare),
+    )
+    for name, code, prepare, facts in JOURNALS
+    for way, (script, arguments) in WAYS.items()
 ]
 
 

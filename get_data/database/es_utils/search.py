@@ -273,7 +273,7 @@ class _Pages:
         ) from lost
 
     def _continue_in_new_snapshot(self) -> None:
-        """Continue from the last picture, since a label may have moved within it."""
+        # D35: from the last picture on, since a label may have moved within it
         self.close()
         self._pit = self._open()
         self._body.pop("search_after", None)
