@@ -62,8 +62,7 @@ def wake_main_thread() -> Iterator[None]:
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    main_thread = threading.main_thread().ident
-    assert main_thread is not None
+    main_thread = threading.get_ident()  # set_wakeup_fd() accepts no other
 
     def wake() -> None:
         while number := os.read(reading, 1)[0]:

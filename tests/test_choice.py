@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from common.times import format_time
+from get_data.database.download import newest_labels, oldest_hits
 from get_data.database.es_utils import settings as es_settings
 from get_data.database.es_utils.label_index import ElasticsearchIndex
 from get_data.database.interfaces import encode_document
@@ -64,8 +65,9 @@ def drive(start_s, pictures, *, period_s=0.1, session_id=None, **session):
 def ask(labels, **wanted):
     """Return the labels of a set, and the facts about its choice."""
     documents = [encode_document(label) for label in sorted(labels, key=lambda one: one["img_id"])]
-    with request.answer(documents, Request(**wanted)) as answer:
-        return [msgspec.json.decode(one) for one in answer.documents], answer.choice
+    wanted = Request(**wanted)
+    with request.answer(oldest_hits(documents, wanted.limit), wanted) as answer:
+        return [hit.label for hit in answer.hits], answer.choice
 
 
 def ids(labels):
@@ -285,9 +287,9 @@ def test_both_databases_choose_the_same_in_any_order_of_uploads(elsewhere, tmp_p
             for index in (*here, elsewhere):
                 with (
                     closing(index.search(SearchQuery())) as documents,
-                    request.answer(documents, Request(**wanted)) as answer,
+                    request.answer(newest_labels(documents), Request(**wanted)) as answer,
                 ):
-                    chosen = [msgspec.json.decode(one) for one in answer.documents]
+                    chosen = [hit.label for hit in answer.hits]
                     found.append(
                         [[(one["img_id"], one.get("split")) for one in chosen], answer.choice]
                     )

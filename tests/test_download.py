@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from common.errors import DatabaseError
-from get_data.database.download import download, newest_labels
+from get_data.database.download import download, newest_labels, oldest_hits
 from get_data.database.entries import Entry, read_entries
 from get_data.database.interfaces import picture_key
 from get_data.database.search.search_query import SearchQuery
@@ -32,9 +32,9 @@ def target(tmp_path):
     return folder
 
 
-def fetch(db, target, store=None, **options):
+def fetch(db, target, store=None, limit=None, **options):
     labels = target / label_file.NAME
-    found = db.index.search(EVERYTHING)
+    found = oldest_hits(db.index.search(EVERYTHING), limit)
     return list(download(found, store or db.store, pictures=target, labels=labels, **options))
 
 
@@ -146,7 +146,10 @@ def test_an_empty_picture_is_fetched_even_if_its_label_has_no_size(full, target)
     del plain["picture_size"], plain["picture_sha256"]
     (target / plain["file_name"]).write_bytes(b"")
     (result,) = download(
-        [msgspec.json.encode(plain)], full.store, pictures=target, labels=target / "labels.json"
+        newest_labels([msgspec.json.encode(plain)]),
+        full.store,
+        pictures=target,
+        labels=target / "labels.json",
     )
     assert result.status == "fetched"
     assert (target / plain["file_name"]).read_bytes() == picture(0)
@@ -189,7 +192,7 @@ def test_of_two_pictures_of_one_file_name_the_second_fails(target, tmp_path, nam
     given = [one["file_name"] for one in documents]
     twice = [name in given[:number] for number, name in enumerate(given)]
     store = MemoryStore()
-    found = map(msgspec.json.encode, documents)
+    found = newest_labels(map(msgspec.json.encode, documents))
     results = download(found, store, pictures=target, labels=tmp_path / "l.json", fetch=False)
     assert [one.status == "failed" for one in results] == twice
     assert any(twice)
@@ -216,7 +219,10 @@ def test_two_pictures_of_one_file_name_are_told_apart(db, tmp_path, target):
 def test_a_file_name_out_of_the_folder_is_not_written(full, target, name):
     bad = {**next(iter(full.labels().values())), "file_name": name}
     (result,) = download(
-        [msgspec.json.encode(bad)], full.store, pictures=target, labels=target / "labels.json"
+        newest_labels([msgspec.json.encode(bad)]),
+        full.store,
+        pictures=target,
+        labels=target / "labels.json",
     )
     assert (result.status, "is not a plain file name" in result.reason) == ("failed", True)
     assert [file.name for file in target.iterdir()] == ["labels.json"]

@@ -272,7 +272,7 @@ def test_a_journal_that_cannot_be_removed_is_named(tmp_path, monkeypatch):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(merge, "sync_file_system", read_only)
-    with pytest.raises(RecordingFailed, match="cannot be repaired: Read-only file system"):
+    with pytest.raises(RecordingFailed, match="Read-only file system"):
         merge.repair(folder)
     assert (folder / journal.NAME).exists()
 

@@ -115,7 +115,9 @@ def find_label_file(argument: Path, *, or_new: bool = False, repair: bool = True
     folder need not have a label file yet.
 
     Raises:
-        InputError: there is no label file, or the recording cannot be repaired.
+        InputError: there is no label file, or the recording is at fault.
+        StillRecording: another process is recording into the folder.
+        RecordingFailed: the recording cannot be repaired.
     """
     folder, file = _folder_and_file(argument)
     if repair and _has_journal(folder):
@@ -134,6 +136,7 @@ def read_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str,
     Raises:
         InputError: there is no label file, or it has an invalid label.
         StillRecording: another process is recording into the folder.
+        RecordingFailed: an interrupted recording can neither be read nor repaired.
     """
     file, preview = find_labels(argument, repair=repair)
     return file, label_file.read(file) if preview is None else preview
@@ -145,6 +148,7 @@ def iter_labels(argument: Path, *, repair: bool = True) -> tuple[Path, Iterator[
     Raises:
         InputError: there is no label file; or, while iterating, it has an invalid label.
         StillRecording: another process is recording into the folder.
+        RecordingFailed: an interrupted recording can neither be read nor repaired.
     """
     file, preview = find_labels(argument, repair=repair)
     return file, label_file.read_each(file) if preview is None else iter(preview.values())

@@ -29,7 +29,7 @@ from get_data.cli import (
 from get_data.cli.output import pluralize
 from get_data.database import known_fields
 from get_data.database.connection import Database, open_database
-from get_data.database.download import DownloadOutcome, download, oldest_hits
+from get_data.database.download import DownloadOutcome, download, newest_labels, oldest_hits
 from get_data.database.frozen import frozen_sets
 from get_data.database.interfaces import Failed
 from get_data.database.search.search_query import SearchQuery, read_search_query, to_json
@@ -131,14 +131,12 @@ def fetch(args: argparse.Namespace, query: SearchQuery, request: Request, labels
         # a label file must not name pictures that free_space.py removes meanwhile
         opened.enter_context(files.pictures_in_use([args.pictures]))
         results = download(
-            answer.documents,
+            answer.hits,
             db.store,
             pictures=args.pictures,
             labels=labels,
             fetch=not args.no_download,
             verify=args.verify or args.set is not None,
-            limit=args.limit,
-            when_cut=partial(warn_of_limit, request),
             keep_labels=keep_labels,
             is_whole=args.set is not None,
             open_output=partial(
@@ -177,8 +175,8 @@ def search(db: Database, query: SearchQuery, request: Request) -> Iterator[Answe
             known_fields.check_field(request.per_class.field, db.index, "--per-class")
         if request.is_choice:
             found = output.progress_bar(found, total=None, description="searching", unit="label")
-        when_cut = partial(warn_of_limit, request)
-        answer = opened.enter_context(request_module.answer(found, request, when_cut))
+        hits = oldest_hits(found, request.limit, when_cut=partial(warn_of_limit, request))
+        answer = opened.enter_context(request_module.answer(hits, request))
         for line in request_module.describe_shortage(answer.choice):
             output.print_message(f"warning: {line}")
         yield answer
@@ -193,7 +191,7 @@ def warn_of_limit(request: Request) -> None:
 
 
 def find_frozen_set(db: Database, name: str) -> tuple[Answer, SetFile]:
-    """Return the labels of a frozen set, and its description.
+    """Return the pictures of a frozen set, and its description.
 
     Raises:
         InputError: there is none of this name.
@@ -209,15 +207,14 @@ def find_frozen_set(db: Database, name: str) -> tuple[Answer, SetFile]:
             f"the frozen set {stored.full_name} was written by a later version ({error}); update "
             "this checkout"
         ) from error
-    return Answer((line.document for line in lines), 0, {}), description
+    return Answer(newest_labels(line.document for line in lines), 0, {}), description
 
 
 def count_matches(query: SearchQuery, request: Request) -> int:
     """Print what a fetch would bring, and return the exit code."""
     with open_database(for_search=True) as db, search(db, query, request) as answer:
         tally = Tally()
-        when_cut = partial(warn_of_limit, request)
-        for hit in oldest_hits(answer.documents, request.limit, when_cut):
+        for hit in answer.hits:
             tally.add(hit.outline)
         counts = tally.counts()
     for line in table.format_counts(counts):

@@ -121,12 +121,8 @@ def newest_labels(documents: Iterable[bytes]) -> Iterator[Hit]:
         yield kept
 
 
-def no_warning() -> None:
-    """Do nothing when a limit leaves pictures out."""
-
-
 def oldest_hits(
-    documents: Iterable[bytes], limit: int | None, when_cut: Callable[[], None] = no_warning
+    documents: Iterable[bytes], limit: int | None, when_cut: Callable[[], None] | None = None
 ) -> Iterator[Hit]:
     """Yield the newest label of each of the `limit` oldest pictures; of all without a limit.
 
@@ -137,20 +133,18 @@ def oldest_hits(
     """
     hits = newest_labels(documents)
     yield from islice(hits, limit)
-    if next(hits, None):
+    if when_cut and next(hits, None):
         when_cut()
 
 
 def download(
-    documents: Iterable[bytes],
+    hits: Iterable[Hit],
     store: PictureStore,
     *,
     pictures: Path,
     labels: Path,
     fetch: bool = True,
     verify: bool = False,
-    limit: int | None = None,
-    when_cut: Callable[[], None] = no_warning,
     keep_labels: bool = False,
     is_whole: bool = False,
     open_output: Callable[[Path], AbstractContextManager[LabelWriter]] = _open_label_file,
@@ -161,8 +155,7 @@ def download(
     A picture that is here is kept if it has the size that its label states, with `verify` also the
     hash. The label file is replaced atomically at the end; it lists all matches but the failed
     ones. With `keep_labels` it is not replaced by an empty one, with `is_whole` only if no picture
-    has failed. `open_output` opens it, with whatever is written beside it. `when_cut` is called if
-    there are more pictures than `limit`.
+    has failed. `open_output` opens it, with whatever is written beside it.
 
     Raises:
         DatabaseError: the store cannot be reached; the label file is unchanged.
@@ -172,7 +165,6 @@ def download(
     # a killed download may have left temporary files
     if fetch:
         remove_stale_files(pictures)
-    hits = oldest_hits(documents, limit, when_cut)
     with (
         open_workers(threads, store.transfers_at_once) as workers,
         suppress(_NothingToList),

@@ -237,9 +237,10 @@ def iter_labels(folder: Path) -> Iterator[tuple[str, Raw]]:
 
 
 def repair_failed(folder: Path, error: OSError) -> RecordingFailed:
-    """Return the error that says that a folder cannot be repaired."""
+    """Return the error that says that a folder can neither be read nor repaired."""
     return RecordingFailed(
-        f"{error.filename or folder}: an interrupted recording cannot be repaired: {error.strerror}"
+        f"{error.filename or folder}: an interrupted recording cannot be read or repaired: "
+        f"{error.strerror}"
     )
 
 

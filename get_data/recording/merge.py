@@ -81,7 +81,8 @@ def merge(folder: Path, *, check_pictures: bool) -> MergeReport:
         OSError: another step failed. The journal stays, and the merge can be run again.
     """
     # R12: read everything first; a file that cannot be read leaves the folder as it is
-    content, old_labels, old_erased, old_damaged = _read(folder, check_pictures=check_pictures)
+    content, old_erased, old_damaged = _read(folder, check_pictures=check_pictures)
+    old_labels = dict(journal.read_label_file(folder))
     labels, erased = content.labels, content.erased
     damaged: Document = {
         name: {"reason": "this line of the journal is torn", "line": line}
@@ -131,7 +132,7 @@ def preview(folder: Path) -> dict[str, Document]:
         RecordingFailed: the journal cannot be read.
     """
     try:
-        content = _read(folder, check_pictures=True).journal
+        content = _read(folder, check_pictures=True).pending
     except OSError as error:
         raise journal.repair_failed(folder, error) from error
     path = folder / label_file.NAME
@@ -145,22 +146,21 @@ def move_erased(folder: Path, img_ids: Sequence[str]) -> None:
         _move([f"{img_id}.jpg" for img_id in img_ids], folder, journal.ERASED)
 
 
-class _Content(NamedTuple):
-    """What a merge reads: the journal, and the entries of the files that it writes."""
+class _MergeInput(NamedTuple):
+    """What a merge reads beside `labels.json`: the journal, and the other files that it writes."""
 
-    journal: journal.Content
-    labels: dict[str, Raw]
+    pending: journal.Content
     erased: dict[str, Raw]
     damaged: Document
 
 
-def _read(folder: Path, *, check_pictures: bool) -> _Content:
-    # a folder from elsewhere must not lead this one's writes out of it
+def _read(folder: Path, *, check_pictures: bool) -> _MergeInput:
+    """Read what a merge needs beside `labels.json`; raises as `merge`."""
+    # a link in a folder from elsewhere would lead a merge's writes out of it
     journal.check_links(folder)
     content = journal.read(folder / journal.NAME)
-    return _Content(
+    return _MergeInput(
         content,
-        labels=dict(journal.read_label_file(folder)),
         erased=dict(journal.read_label_file(folder / journal.ERASED)) if content.erased else {},
         damaged=_read_damaged(folder) if content.torn or check_pictures else {},
     )

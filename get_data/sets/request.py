@@ -1,6 +1,6 @@
 """Which of the pictures that match a search make a set, and which part of it each is in."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from get_data.database.download import no_warning, oldest_hits
+from get_data.database.download import Hit, newest_labels
 from get_data.database.search.grouping import group_by
 from get_data.labels.schema import Document
 from get_data.sets import choice, split
@@ -55,25 +55,22 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Labels of a set in the order of the search, each one line of JSON.
+    """Pictures of a set in the order of the search.
 
     `other_labels`: those of the pictures of a choice that are left out, being older. `choice`: how
     many were asked for and found; empty without a choice.
     """
 
-    documents: Iterable[bytes]
+    hits: Iterable[Hit]
     other_labels: int
     choice: dict[str, Any]
 
 
 @contextmanager
-def answer(
-    documents: Iterable[bytes], request: Request, when_cut: Callable[[], None] = no_warning
-) -> Iterator[Answer]:
-    """Return the labels of a set from those that match, in the order of `LabelIndex.search`.
+def answer(hits: Iterable[Hit], request: Request) -> Iterator[Answer]:
+    """Return the pictures of a set from those that match, in the order of `LabelIndex.search`.
 
-    Without a choice they pass through, each when it is asked for, and whoever asks keeps to the
-    limit. With one, `when_cut` is called if more pictures match than the limit.
+    Without a choice they pass through, each when it is asked for.
 
     Raises:
         InputError: a field has no classes, or there are too few pictures for a split.
@@ -81,10 +78,9 @@ def answer(
         DatabaseError: a document is not a label.
     """
     if not request.is_choice:
-        yield Answer(documents, 0, {})
+        yield Answer(hits, 0, {})
         return
     group = group_by(request.per_class.field) if request.per_class else None
-    hits = oldest_hits(documents, request.limit, when_cut)
     with collect(hits, seed=request.seed, group=group) as candidates:
         rows, facts = _choose(candidates, request)
         parts = None
@@ -94,7 +90,7 @@ def answer(
             facts["left_out"] = parts.left_out
             rows = [row for row in rows if parts.parts[row] != LEFT_OUT]
         others = sum(candidates.others[row] for row in rows)
-        yield Answer(_documents(candidates, rows, parts), others, facts)
+        yield Answer(newest_labels(_documents(candidates, rows, parts)), others, facts)
 
 
 def _choose(candidates: Candidates, request: Request) -> tuple[list[int], dict[str, Any]]:

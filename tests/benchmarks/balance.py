@@ -4,7 +4,6 @@ python -m tests.benchmarks.balance
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from get_data.cli import arguments
+from get_data.database.download import newest_labels
 from get_data.database.interfaces import encode_document
 from get_data.labels import edits
 from get_data.labels.classes import Classes
@@ -67,8 +67,8 @@ def per_class(steering: learning.Floats, count: int, *, seed: int) -> NDArray[np
         rows[label["img_id"]] = row
         documents.append(encode_document(label))
     wanted = Request(per_class=PerClass("label.label_direction", count), seed=seed)
-    with request.answer(documents, wanted) as answer:
-        chosen = [rows[json.loads(document)["img_id"]] for document in answer.documents]
+    with request.answer(newest_labels(documents), wanted) as answer:
+        chosen = [rows[hit.outline.img_id] for hit in answer.hits]
     return np.array(chosen)
 
 

@@ -216,7 +216,7 @@ def test_a_lost_snapshot_is_replaced_and_released(kind):
 
 def test_a_search_that_is_closed_opens_no_further_snapshot(monkeypatch):
     """Its next page is under way then, and the snapshot is lost."""
-    stop, stopped = es_search._Pages.stop, threading.Event()
+    stop, stopped = es_search._SnapshotReader.stop, threading.Event()
 
     class SlowClient(ForgetfulClient):
         def request(self, *arguments, **options):
@@ -227,7 +227,9 @@ def test_a_search_that_is_closed_opens_no_further_snapshot(monkeypatch):
             return answer
 
     monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 1)
-    monkeypatch.setattr(es_search._Pages, "stop", lambda pages: (stop(pages), stopped.set()))
+    monkeypatch.setattr(
+        es_search._SnapshotReader, "stop", lambda reader: (stop(reader), stopped.set())
+    )
     slow = SlowClient(LOST[0], losses=0)
     searching = es_search.scan_tombstones(slow, "index")
     next(searching)

@@ -19,7 +19,7 @@ from get_data.database import free as freeing_module
 from get_data.database import upload as uploading_module
 from get_data.database.amend import amend, compare
 from get_data.database.delete import delete, reconcile
-from get_data.database.download import download
+from get_data.database.download import download, newest_labels
 from get_data.database.entries import Entry
 from get_data.database.free import free
 from get_data.database.interfaces import BACKUP_PREFIX, Failed, Tombstone, picture_key
@@ -174,7 +174,7 @@ def reading(tmp_path, name):
         found = [one for one in index.search(SearchQuery()) if FINGERPRINTS[name].encode() in one]
         results = list(
             download(
-                iter(found),
+                newest_labels(found),
                 store,
                 pictures=folder,
                 labels=folder / "labels.json",

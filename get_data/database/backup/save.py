@@ -123,7 +123,10 @@ def _is_later(saved: SavedLabel, stored: SavedLabel) -> bool:
 
 
 class Snapshot:
-    """The labels and tombstones of a database as of the end of reading, in temporary files."""
+    """Labels and tombstones of a database that fit together, in temporary files.
+
+    What was deleted while they were read has been read again.
+    """
 
     def __init__(
         self,

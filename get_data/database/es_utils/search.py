@@ -23,11 +23,32 @@ PAGE_BYTES = 8 * 2**20
 _NAMES_ONLY = r"([^=\\]|\\.)*"  # of the custom terms, those without a value
 
 _KEEP_ALIVE = "30m"  # from one page to the next, while pictures are downloaded
-_SNAPSHOTS_TRIED = 5  # for one page
-# The server has expired or lost the snapshot, or a node that had a part of it; earlier servers say
-# the last by what they say of any shard.
+_MAX_SNAPSHOTS_PER_PAGE = 5
+# The snapshot has expired, or a node that held a part of it has left; older servers report the
+# latter as an unavailable shard.
 _LOST = NOT_READY | {"search_context_missing_exception", "search_context_missing_nodes_exception"}
 _ORDER = [{field: order} for field, order in mapping.ORDER.items()]
+
+
+class _Hit(msgspec.Struct):
+    source: msgspec.Raw = msgspec.field(name="_source")
+    sort: msgspec.Raw
+    id: str = msgspec.field(name="_id", default="")
+
+
+class _Hits(msgspec.Struct):
+    hits: list[_Hit]
+
+
+class _Page(msgspec.Struct):
+    """One page of results, with undecoded documents."""
+
+    hits: _Hits
+    pit_id: str = ""
+    size_bytes: int = 0
+
+
+_decode_page = msgspec.json.Decoder(_Page).decode
 
 
 def refresh(client: Client, index: str, *, should_retry: bool = True) -> None:
@@ -153,13 +174,13 @@ def scan_in_order(
     return _lines(_scan_snapshot(client, index, body))
 
 
-def _lines(hits: "Generator[_Hit, None, None]") -> Generator[bytes, None, None]:
+def _lines(hits: Generator[_Hit, None, None]) -> Generator[bytes, None, None]:
     with closing(hits):
         for hit in hits:
             yield bytes(hit.source).replace(b"\n", b" ").replace(b"\r", b" ")
 
 
-def _no_hits() -> "Generator[_Hit, None, None]":
+def _no_hits() -> Generator[_Hit, None, None]:
     yield from ()
 
 
@@ -176,13 +197,13 @@ def scan_tombstones(client: Client, index: str) -> Iterator[tuple[str, dict[str,
 
 def _scan_snapshot(
     client: Client, index: str, search: Mapping[str, Any]
-) -> "Generator[_Hit, None, None]":
+) -> Generator[_Hit, None, None]:
     """Yield the hits of a search that is sorted by `img_id` first; none if there is no such index.
 
     The next page is fetched while the current one is consumed.
     """
     try:
-        pages = _Pages(client, index, search)
+        reader = _SnapshotReader(client, index, search)
     except RequestRejected as error:
         if error.is_missing_index:
             return
@@ -190,17 +211,17 @@ def _scan_snapshot(
     try:
         with ThreadPoolExecutor(1) as prefetcher:
             try:
-                pending = prefetcher.submit(pages.fetch)
+                pending = prefetcher.submit(reader.next_page)
                 while hits := pending.result():
-                    pending = prefetcher.submit(pages.fetch)
+                    pending = prefetcher.submit(reader.next_page)
                     yield from hits
             finally:
-                pages.stop()
+                reader.stop()
     finally:
-        pages.close()
+        reader.close()
 
 
-class _Pages:
+class _SnapshotReader:
     """The pages of a search in a snapshot: what others write neither appears nor shifts them.
 
     Where the server no longer has the snapshot, the rest is from a new one (rule D35). One thread
@@ -215,8 +236,8 @@ class _Pages:
         self._index = index
         self._query = search.get("query", {"match_all": {}})
         self._body = {**search, "track_total_hits": False, "size": FIRST_PAGE_SIZE}
-        self._picture = ""  # the `img_id` of the last hit
-        self._fetched: set[str] = set()  # the hits of that picture
+        self._last_img_id = ""
+        self._ids_of_last_picture: set[str] = set()
         self._is_finished = self._is_stopped = False
         self._pit: str | None = self._open()
 
@@ -225,7 +246,7 @@ class _Pages:
         pit: str = answer["id"]
         return pit
 
-    def fetch(self) -> "list[_Hit]":
+    def next_page(self) -> list[_Hit]:
         """Return the hits of the next page; none after the last one.
 
         Raises:
@@ -236,26 +257,26 @@ class _Pages:
             return []
         page = self._request()
         hits = page.hits.hits
-        new = [hit for hit in hits if hit.id not in self._fetched]
+        new = [hit for hit in hits if hit.id not in self._ids_of_last_picture]
         self._is_finished = len(hits) < self._body["size"]
         if not self._is_finished:
             after = msgspec.json.decode(hits[-1].sort)
             self._body |= {"size": _next_page_size(page), "search_after": after}
             self._remember(hits, picture=after[0])
-        return new or self.fetch()
+        return new or self.next_page()
 
-    def _remember(self, hits: "Sequence[_Hit]", picture: str) -> None:
+    def _remember(self, hits: Sequence[_Hit], picture: str) -> None:
         """Remember the hits of the last picture, which may have some of an earlier page."""
-        if picture != self._picture:
-            self._picture, self._fetched = picture, set()
+        if picture != self._last_img_id:
+            self._last_img_id, self._ids_of_last_picture = picture, set()
         for hit in reversed(hits):
             if msgspec.json.decode(hit.sort)[0] != picture:
                 break
-            self._fetched.add(hit.id)
+            self._ids_of_last_picture.add(hit.id)
 
-    def _request(self) -> "_Page":
+    def _request(self) -> _Page:
         lost: RequestRejected | None = None
-        for _ in range(_SNAPSHOTS_TRIED):
+        for _ in range(_MAX_SNAPSHOTS_PER_PAGE):
             pit = {"id": self._pit, "keep_alive": _KEEP_ALIVE}
             try:
                 page = _fetch_page(self._client, "/_search", {**self._body, "pit": pit})
@@ -277,7 +298,7 @@ class _Pages:
         self.close()
         self._pit = self._open()
         self._body.pop("search_after", None)
-        rest = {"range": {"img_id": {"gte": self._picture}}}
+        rest = {"range": {"img_id": {"gte": self._last_img_id}}}
         self._body["query"] = {"bool": {"filter": [self._query, rest]}}
 
     def stop(self) -> None:
@@ -285,32 +306,11 @@ class _Pages:
         self._is_stopped = True
 
     def close(self) -> None:
-        """Release the snapshot; may be called twice."""
+        """Release the snapshot; idempotent."""
         pit, self._pit = self._pit, None
         if pit:
             with suppress(DatabaseError):  # it expires by itself
                 self._client.request_json("DELETE", "/_pit", {"id": pit}, should_retry=False)
-
-
-class _Hit(msgspec.Struct):
-    source: msgspec.Raw = msgspec.field(name="_source")
-    sort: msgspec.Raw
-    id: str = msgspec.field(name="_id", default="")
-
-
-class _Hits(msgspec.Struct):
-    hits: list[_Hit]
-
-
-class _Page(msgspec.Struct):
-    """One page of results, with undecoded documents."""
-
-    hits: _Hits
-    pit_id: str = ""
-    size_bytes: int = 0
-
-
-_decode_page = msgspec.json.Decoder(_Page).decode
 
 
 def search_json(client: Client, index: str, body: Mapping[str, Any]) -> Any:

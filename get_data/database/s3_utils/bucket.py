@@ -10,7 +10,7 @@ from get_data.database.s3_utils.endpoint import (
     DEFAULT_REGION,
     Endpoint,
     find_endpoint,
-    without_foreign_variables,
+    without_client_variables,
 )
 from get_data.database.s3_utils.settings import BUCKET, REGION, Settings
 
@@ -40,12 +40,11 @@ def create_bucket(settings: Settings) -> None:
                 return
             try:
                 client.create_bucket(Bucket=settings.bucket, **options)
-            except client.exceptions.BucketAlreadyOwnedByYou:
-                return
             except ClientError:
                 if not _exists(client, settings.bucket):
                     raise
-    except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: by a login or a setting
+    # ValueError: the login or a setting of the profile is invalid
+    except (BotoCoreError, ClientError, ValueError) as error:
         reason = settings.without_secrets(str(error))
         raise DatabaseError(
             f"bucket {settings.bucket!r} cannot be created at {endpoint.url}: {reason}; check "
@@ -61,7 +60,7 @@ def _create_client(settings: Settings, endpoint: Endpoint) -> Any:
 
     proxy = find_route(endpoint.url).proxy
     login = endpoint.credentials()
-    with without_foreign_variables():
+    with without_client_variables():
         return boto3.client(
             "s3",
             region_name=endpoint.region,

@@ -95,7 +95,7 @@ def _check_login(login: "S3Credential") -> "S3Credential":
 
 
 @contextmanager
-def without_foreign_variables() -> Iterator[None]:
+def without_client_variables() -> Iterator[None]:
     """Hide the environment variables that clients read by themselves while the block creates one.
 
     AWS_* variables of other tools change where requests go, how, and with which login, and some of

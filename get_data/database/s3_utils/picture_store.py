@@ -45,7 +45,7 @@ from get_data.database.interfaces import (
     key_matches,
 )
 from get_data.database.proxies import find_route
-from get_data.database.s3_utils.endpoint import find_endpoint, without_foreign_variables
+from get_data.database.s3_utils.endpoint import find_endpoint, without_client_variables
 from get_data.database.s3_utils.errors import NOT_IMPLEMENTED, Diagnosis, RequestFailed, diagnose
 from get_data.database.s3_utils.settings import VIRTUAL, Settings
 
@@ -93,7 +93,7 @@ class S3PictureStore:
         }
         if self._route.proxy:
             client_options["proxy_url"] = self._route.proxy
-        with without_foreign_variables():
+        with without_client_variables():
             self._bucket = S3Store(
                 settings.bucket,
                 endpoint=endpoint.bucket_url(settings),
