@@ -7,6 +7,7 @@ off nor a response that broke off in the middle.
 
 import hashlib
 import math
+import os
 import re
 import time
 from bisect import bisect_right
@@ -93,6 +94,8 @@ class S3PictureStore:
         }
         if self._route.proxy:
             client_options["proxy_url"] = self._route.proxy
+        # obstore's runtime: requests come from our threads, and more of its own only pass them on
+        os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
         with without_client_variables():
             self._bucket = S3Store(
                 settings.bucket,
