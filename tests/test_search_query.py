@@ -141,6 +141,7 @@ def test_a_query_is_written_in_its_long_form_and_is_the_same_again(occur):
         ('{"a": [{"type": "term"}, null]}', "the query, a, clause 2: expected a value, or"),
         ('{"a": null}', "the query, a: expected a value, or"),
         ('{"": {"type": "term"}}', "a key is empty"),
+        ('{"a": []}', "the query, a: the list of clauses is empty"),
         ('{"a": {"value": 1}}', 'a: "type" is missing'),
         ('{"a": {"type": 1}}', 'a: "type" is 1; expected a text'),
         ('{"a": {"type": null}}', 'a: "type" is None'),

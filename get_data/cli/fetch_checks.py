@@ -22,6 +22,7 @@ def check_target(pictures: Path, labels: Path, *, prunes: bool) -> None:
     check_folder(pictures)
     check_folder(labels.parent)
     files.check_output(labels)
+    files.check_name(labels, set_file.NAME, metadata.NAME)
     files.check_overwrites(labels, "a label file", label_file.starts_like_label_file)
     check_no_corrections(labels)
     check_description(labels)

@@ -9,11 +9,13 @@ import path
 from common import links
 from common.errors import InputError
 from get_data.cli.output import pluralize, print_message
-from get_data.labels import label_file
+from get_data.labels import label_file, session
 from get_data.labels.schema import Document
 from get_data.recording import journal, merge
 
 _HEAD_BYTES = 1_000_000
+_RECORDING_NAMES = (session.NAME, journal.NAME, journal.DAMAGED_LABELS)
+_PICTURE_SUFFIXES = (".jpg", ".jpeg")
 
 
 def print_repair(folder: Path, merged: merge.MergeReport | None) -> None:
@@ -75,6 +77,20 @@ def check_output(file: Path) -> None:
         raise InputError(f"{file} is not a regular file; name another")
     links.check_not_link(file)
     check_outside_database(file.parent)
+
+
+def check_name(file: Path, *more_names: str) -> None:
+    """Check that an output file has no name that makes it something else.
+
+    Such a file would be taken for a part of a recording, or replace a picture. `more_names` are
+    refused too.
+
+    Raises:
+        InputError: it has.
+    """
+    name = file.name.casefold()  # as some file systems compare names
+    if name in (*_RECORDING_NAMES, *more_names) or name.endswith(_PICTURE_SUFFIXES):
+        raise InputError(f"{file}: a file of this name is something else; name another file")
 
 
 def check_outside_database(folder: Path) -> None:
@@ -165,12 +181,16 @@ def find_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str,
     if file.name != label_file.NAME:
         return _existing(file, argument), None
     try:
+        is_running = not repair and journal.is_in_use(folder)
         with journal.folder_lock(folder) if repair else nullcontext():
             labels = merge.preview(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be locked: {error.strerror}") from error
     count = pluralize(len(labels), "label")
-    print_message(f"{folder}: interrupted recording read without repairing it: {count}")
+    if is_running:
+        print_message(f"{folder}: a recording is still running; read so far: {count}")
+    else:
+        print_message(f"{folder}: interrupted recording read without repairing it: {count}")
     return file, labels
 
 

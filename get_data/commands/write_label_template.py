@@ -18,6 +18,7 @@ def run(args: argparse.Namespace) -> int:
         return exit_codes.DONE
 
     files.check_output(args.output)
+    files.check_name(args.output)
     if args.output.exists():
         output.confirm(
             f"{args.output} exists. Overwrite it?",

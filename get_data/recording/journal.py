@@ -152,6 +152,21 @@ def _wait_for_lock(descriptor: int, timeout_s: float, *, shared: bool) -> bool:
     return True
 
 
+def is_in_use(folder: Path) -> bool:
+    """Return whether a recording or a merge runs; False where the file system has no locks.
+
+    Raises:
+        OSError: the folder cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        return not locks.acquire(descriptor, shared=True)
+    except locks.LocksUnsupported:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Lock the folder while the block runs; raises as `acquire_lock`."""
@@ -244,10 +259,17 @@ def repair_failed(folder: Path, error: OSError) -> RecordingFailed:
     )
 
 
-def check_links(folder: Path) -> None:
-    """Raise InputError if a file or folder that a recording or a repair writes to is a link."""
+def check_places(folder: Path) -> None:
+    """Check that a recording and a repair can write to their files and folders.
+
+    Raises:
+        InputError: one of them is a link, or a file is in the place of a folder.
+    """
     for name in (NAME, DAMAGED_LABELS, DAMAGED_PICTURES, ERASED, label_file.NAME):
         links.check_not_link(folder / name)
+    for inner in (folder / DAMAGED_PICTURES, folder / ERASED):
+        if inner.exists() and not inner.is_dir():
+            raise InputError(f"{inner} is not a folder; move it away")
     links.check_not_link(folder / ERASED / label_file.NAME)
 
 

@@ -157,7 +157,7 @@ class _MergeInput(NamedTuple):
 def _read(folder: Path, *, check_pictures: bool) -> _MergeInput:
     """Read what a merge needs beside `labels.json`; raises as `merge`."""
     # a link in a folder from elsewhere would lead a merge's writes out of it
-    journal.check_links(folder)
+    journal.check_places(folder)
     content = journal.read(folder / journal.NAME)
     return _MergeInput(
         content,

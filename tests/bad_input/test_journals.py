@@ -82,6 +82,13 @@ JOURNALS = [
     ("labels.json is a folder", 2, folder("killed/labels.json"), ["killed/labels.json is a folde"]),
     ("the list of damage is broken", 2, file_with(DAMAGED, "{"), [f"{DAMAGED}, line 1, column 2"]),
     ("the list of damage is a list", 2, file_with(DAMAGED, "[]"), [DAMAGED, "move it away"]),
+    (
+        "damaged is a file",
+        2,
+        file_with(f"killed/{journal.DAMAGED_PICTURES}", ""),
+        ["killed/damaged"],
+    ),
+    ("erased is a file", 2, file_with(f"killed/{journal.ERASED}", ""), ["killed/erased"]),
     ("the list of damage is a folder", 2, folder(DAMAGED), [f"{DAMAGED} is a folder"]),
     ("erased/labels.json is broken", 2, erased_labels("{"), ["killed/erased/labels.json, line 1"]),
     (

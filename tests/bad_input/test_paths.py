@@ -192,6 +192,22 @@ ROWS = [
         ["unreadable", "Permission denied"],
         all_of(folder("unreadable"), without_permission("unreadable", 0o400)),
     ),
+    *[
+        Row(f"labels named {name}", search_and_download, [*SEARCH_ALL, "-o", name], 2, [name])
+        for name in (
+            *("out/labels.journal", "out/session_template.json", "out/labels.damaged.json"),
+            *("out/set.json", "out/metadata.jsonl", "out/x.jpg", "out/Labels.Journal", "x.JPEG"),
+        )
+    ],
+    *[
+        Row(f"template named {name}", write_label_template, ["-o", name], 2, [name])
+        for name in (
+            "drive/labels.journal",
+            "labels.damaged.json",
+            "session_template.json",
+            "x.jpg",
+        )
+    ],
     Row("one of two is bad", upload_data, ["drive", "none.json"], 2, ["none.json does not exist"]),
     Row("two label files", upload_to_db, ["drive", "drive"], 2, ["unrecognized arguments: drive"]),
     Row(

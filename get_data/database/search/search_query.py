@@ -136,6 +136,8 @@ def _parse_clauses(data: Mapping[str, object], where: str) -> Iterator[Clause]:
             raise InputError(f'{where}: a key is empty; name the field, as in "label.created_by"')
         if not isinstance(content, list):
             content = [content]
+        elif not content:  # it would match everything
+            raise InputError(f"{where}, {name}: the list of clauses is empty; leave the key out")
         elif any(isinstance(entry, _SHORT) for entry in content):
             raise InputError(
                 f"{where}, {name}: expected a list of clauses; to match any of several values, use "
