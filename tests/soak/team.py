@@ -27,6 +27,7 @@ from tests.soak.scripts import (
     APPLY,
     DOWNLOAD,
     UPLOAD,
+    Completed,
     Contents,
     assert_same,
     contents,
@@ -41,7 +42,7 @@ PEAK_MB = 150
 PAGE = 10_000
 PROBES = "deleting/probe/"
 SHARDS = 12
-LONGEST_S = 3.0  # from a script's first line to the moment when a node is killed
+MAX_DELAY_S = 3.0  # from a script's first line to the kill
 
 
 @cache
@@ -121,7 +122,11 @@ class TeamHome:
 
 def team_home(_: Path) -> TeamHome:
     """Return an empty database of a team."""
-    cluster, gateway = addresses()
+    return home_on(*addresses())
+
+
+def home_on(cluster: Cluster, gateway: Gateway) -> TeamHome:
+    """Return an empty database on these servers."""
     bucket = gateway.make_bucket()
     return TeamHome(cluster, gateway, new_name("labels"), bucket, cluster.url, gateway.url)
 
@@ -129,6 +134,29 @@ def team_home(_: Path) -> TeamHome:
 def for_team(trial: Callable[..., Outcome]) -> Callable[[Path, Random], Outcome]:
     """Return a trial of a local database as one of a team's."""
     return partial(trial, home_at=team_home)
+
+
+def run_during_kill(
+    victim: Server, script: list[str], *arguments: object, home: TeamHome, delay_s: float
+) -> tuple[Completed, bool, float]:
+    """Run a script; kill a server `delay_s` after the script's first line, and restart it.
+
+    Returns:
+        The script's end, whether the script was still running at the kill, and the seconds from the
+        kill until both server and script were done.
+    """
+    process = start(script, *arguments, home=home)
+    assert process.stderr is not None
+    first_line = process.stderr.readline()
+    time.sleep(delay_s)
+    was_running = process.poll() is None
+    start_s = time.monotonic()
+    victim.kill()
+    victim.start()
+    ended = wait_for_end(process, first_line=first_line)
+    took_s = time.monotonic() - start_s
+    assert ended.code in (0, 3), ended
+    return ended, was_running, took_s
 
 
 def killed_servers(folder: Path, random: Random) -> Outcome:
@@ -146,23 +174,17 @@ def killed_servers(folder: Path, random: Random) -> Outcome:
         run(UPLOAD, drive, home=home)
         work_s /= 2
     victim: Server = random.choice(servers())
-    process = start(script, *command, home=home)
-    assert process.stderr is not None
-    first_line = process.stderr.readline()
-    time.sleep(random.uniform(0, work_s))
-    victim.kill()
-    victim.start()
-    start_s = time.monotonic()
-    ended = wait_for_end(process, first_line=first_line)
-    took_s = time.monotonic() - start_s
-    assert ended.code in (0, 3), ended
+    ended, was_running, took_s = run_during_kill(
+        victim, script, *command, home=home, delay_s=random.uniform(0, work_s)
+    )
     run(script, *command, home=home)
     assert_same(contents(home), contents(clean))
     if is_download:
         run(DOWNLOAD, "-p", folder / "clean", home=clean)
         _assert_same_pictures(folder / "found", folder / "clean")
     kind = "search" if is_download else "upload"
-    return Outcome(f"{kind}, {type(victim).__name__}, {ended.code}", took_s)
+    code = ended.code if was_running else "too late"
+    return Outcome(f"{kind}, {type(victim).__name__}, {code}", took_s)
 
 
 @cache
@@ -175,40 +197,32 @@ def killed_node(folder: Path, random: Random) -> Outcome:
     """Kill and restart one of three nodes, not the one that is asked, while a script runs."""
     asked, *others = nodes()
     cluster, (_, gateway) = replace(asked.cluster, shards=SHARDS), addresses()
-    bucket = gateway.make_bucket()
-    home = TeamHome(cluster, gateway, new_name("labels"), bucket, cluster.url, gateway.url)
+    home = home_on(cluster, gateway)
     drive = uploads_and_downloads.make_recording(folder / "d", 3 * sizes.LABELS)
     deletion = uploads_and_downloads.mark_for_deletion(drive, folder / "marked.json", 0.2, random)
-    kinds: dict[str, tuple[list[str], list[object], Path | None]] = {
+    trials: dict[str, tuple[list[str], list[object], Path | None]] = {
         "upload": (UPLOAD, [drive], None),
         "search": (DOWNLOAD, ["-p", folder / "found"], None),
         "deletion": (APPLY, [deletion, "-p", drive, "-y"], deletion),
     }
-    kind = random.choice(list(kinds))
-    script, arguments, without = kinds[kind]
+    kind = random.choice(list(trials))
+    script, arguments, deleted = trials[kind]
     if kind != "upload":
         run(UPLOAD, drive, home=home)
     victim = random.choice(others)
-    process = start(script, *arguments, home=home)
-    assert process.stderr is not None
-    first_line = process.stderr.readline()
-    time.sleep(random.uniform(0, LONGEST_S))
-    was_running = process.poll() is None
-    victim.kill()
-    start_s = time.monotonic()
-    victim.start()
-    ended = wait_for_end(process, first_line=first_line)
-    took_s = time.monotonic() - start_s
-    assert ended.code in (0, 3), ended
+    ended, was_running, took_s = run_during_kill(
+        victim, script, *arguments, home=home, delay_s=random.uniform(0, MAX_DELAY_S)
+    )
     run(script, *arguments, home=home)
-    expected = uploads_and_downloads.expected_upload(drive, without=without)
+    expected = uploads_and_downloads.expected_upload(drive, without=deleted)
     assert_same(contents(home), expected)
     if kind == "search":
         found = label_file.read(folder / "found" / label_file.NAME)
         assert found.keys() == label_file.read(drive / label_file.NAME).keys()
         _assert_pictures_complete(folder / "found", expected)
     cluster.ask("DELETE", f"/{home.index},{home.index}-*")
-    return Outcome(f"{kind}, {ended.code}" if was_running else f"{kind}, too late", took_s)
+    code = ended.code if was_running else "too late"
+    return Outcome(f"{kind}, {code}", took_s)
 
 
 def bad_network(folder: Path, random: Random) -> Outcome:
@@ -302,6 +316,7 @@ def million_labels(folder: Path, _: Random) -> Outcome:
     return Outcome(f"{done.seconds:.0f} s", done.peak_mb)
 
 
+UNTIL_BOTH_DONE = "s from the kill until server and script were done"
 PROPERTIES = (
     Property(
         "team_killed_uploads",
@@ -342,14 +357,14 @@ PROPERTIES = (
         "killed_servers",
         "Elasticsearch or S3 killed and restarted: the script completes, or a second run does",
         20,
-        "s until the script had ended",
+        UNTIL_BOTH_DONE,
         killed_servers,
     ),
     Property(
         "killed_node",
         "a node of three killed: an upload, search or deletion completes, or a second run does",
         60,
-        "s until node and script were done",
+        UNTIL_BOTH_DONE,
         killed_node,
     ),
     Property(
