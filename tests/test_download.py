@@ -74,7 +74,7 @@ def test_no_download_lists_and_fetches_nothing(full, target):
 
 def test_limit_takes_the_oldest_pictures(full, target):
     oldest = [document(number)["img_id"] for number in range(3)]
-    assert [one.img_id for one in fetch(full, target, limit=3)] == oldest
+    assert [outcome.img_id for outcome in fetch(full, target, limit=3)] == oldest
     assert list(label_file.read(target / label_file.NAME)) == oldest
 
 

@@ -203,7 +203,7 @@ def test_after_lost_events_each_axis_is_neutral_until_its_next_event(open_pad, f
 
 
 def test_the_last_event_is_never_lost(open_pad, fake_pad):
-    """As in the kernel, which drops what nobody has read for what comes then."""
+    """As in the kernel: when the buffer is full, unread events are dropped for the new one."""
     pad = open_pad()
     group = EVENT.pack(0, 0, ABS, CODES["ABS_RX"], 1) + EVENT.pack(0, 0, SYN, 0, 0)
     with fake_pad.node.open("ab", buffering=0) as node:
