@@ -146,13 +146,21 @@ def test_a_script_that_is_stopped_while_its_work_imports_says_so_in_its_last_lin
 
 
 WAITING = """
-import signal, sys, threading
+import signal, sys, threading, time, traceback
 from get_data.cli import process
 
+def functions_of(thread_id):
+    return [frame.f_code.co_name for frame, _ in
+            traceback.walk_stack(sys._current_frames()[thread_id])]
+
+def receive(main_id):
+    # Thread.start waits, too, but is not main
+    while functions_of(main_id)[:3] != ["wait", "wait", "main"]:
+        time.sleep(0.01)
+    signal.pthread_kill(threading.get_ident(), int(sys.argv[1]))
+
 def main():
-    receive = threading.Thread(target=lambda: signal.pthread_kill(
-        threading.get_ident(), int(sys.argv[1])))
-    threading.Timer(0.2, receive.start).start()
+    threading.Thread(target=receive, args=[threading.get_ident()]).start()
     threading.Event().wait()  # for ever
 
 raise SystemExit(process.run(main))

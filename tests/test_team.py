@@ -283,8 +283,13 @@ def test_an_interrupted_upload_finishes_the_pictures_in_flight(call, team, tmp_p
             stderr=subprocess.PIPE,
             text=True,
         )
-        while far.requests["PUT", "object"] <= 3:  # few at a time, however late this process is
-            gate.release(1, within_s=1.0)
+
+        def has_sent_some():
+            assert process.poll() is None, process.stderr.read()
+            gate.release(1, within_s=1.0)  # only those in flight, however late the test is
+            return far.requests["PUT", "object"] > 3
+
+        wait_until(has_sent_some)
         process.send_signal(signal.SIGINT)
         wait_until(lambda: not pending_signals(process.pid))
         while process.poll() is None:
