@@ -28,11 +28,12 @@ from get_data.database.search.search_query import SearchQuery
 from get_data.labels import edits, ids, label_file, session
 from get_data.labels.classes import Classes
 from get_data.labels.schema import Document
-from tests.helpers import forked, jpeg_files
-from tests.servers import memory
+from tests.helpers import forked, jpeg_files, memory
 from tests.servers.addresses import Cluster, Gateway, new_name
 
 pytest_plugins = ["tests.environments.fixtures", "tests.layouts.fixtures", "tests.servers.fixtures"]
+
+START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,9 +59,6 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
-
-
-START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

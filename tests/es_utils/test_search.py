@@ -21,8 +21,8 @@ from tests.helpers.index_labels import (
     tombstone,
     uploaded_label,
 )
+from tests.helpers.serial_executor import SerialExecutor
 from tests.helpers.waiting import HANGS_S
-from tests.model.interleaving import SerialExecutor
 from tests.servers.addresses import new_name
 
 MANY = 10_500  # more than Elasticsearch gives in one answer
@@ -132,12 +132,14 @@ def lose_searches(cluster, name):
 @pytest.mark.servers
 @pytest.mark.usefixtures("pages_of_four")
 def test_a_search_that_is_lost_goes_on_with_each_label_once(index, cluster, name):
-    """Those that another program changes, removes and creates meanwhile included.
+    """Also if another program amends, removes and creates labels meanwhile.
 
-    The second label of each picture becomes the first one, by its date.
+    Each picture's second label is amended so that it sorts first.
     """
-    people = {"created_by": "Ada"}, {"created_by": "Zoé"}
-    pictures = [[uploaded_label(second, annotation=one) for one in people] for second in range(8)]
+    authors = {"created_by": "Ada"}, {"created_by": "Zoé"}
+    pictures = [
+        [uploaded_label(second, annotation=author) for author in authors] for second in range(8)
+    ]
     # one more, so that pages end between two labels of a picture
     labels = [uploaded_label(-1), *(label for pair in pictures for label in pair)]
     index.create(labels)
@@ -169,14 +171,14 @@ def test_tombstones_that_are_lost_while_they_are_read_are_read_once(index, clust
     index.add_tombstones(tombstones)
     index.refresh()
     found = []
-    for one in index.all_tombstones():
-        found.append(one)
+    for found_tombstone in index.all_tombstones():
+        found.append(found_tombstone)
         lose_searches(cluster, f"{name}-*")
     assert found == tombstones
 
 
 class ForgetfulClient:
-    """A client of a server that has one label, and loses so many snapshots before it answers."""
+    """Fake client of an index with one label; the first `losses` searches fail with `kind`."""
 
     name = "the index"
 
@@ -200,10 +202,11 @@ class ForgetfulClient:
         return client.Response(json.dumps({"hits": {"hits": [hit]}, "pit_id": pit}).encode(), False)
 
 
-LOST = [  # as servers say it: of an expired one, and of a node that has left, today and before
+LOST = [  # an expired snapshot; a node that left, in current and in older servers
     "search_context_missing_exception",
     "search_context_missing_nodes_exception",
     "no_shard_available_action_exception",
+    "unavailable_shards_exception",
 ]
 
 
@@ -246,15 +249,15 @@ def test_a_search_that_is_always_lost_or_fails_ends_with_an_error(kind, losses):
 
 
 @pytest.mark.servers
-def test_a_search_whose_index_is_deleted_ends_with_an_error(index, cluster, name, monkeypatch):
-    monkeypatch.setattr(es_search, "FIRST_PAGE_SIZE", 2)
-    monkeypatch.setattr(es_search, "MAX_PAGE_SIZE", 2)
+@pytest.mark.usefixtures("pages_of_four")
+def test_a_search_whose_index_is_deleted_ends_with_an_error(index, cluster, name):
     index.create([uploaded_label(second) for second in range(20)])
     searching = index.search(EVERYTHING)
     next(searching)
     cluster.ask("DELETE", f"/{name}")
-    with pytest.raises(DatabaseError, match="does not exist"):
+    with pytest.raises(RequestRejected) as raised:
         list(searching)
+    assert raised.value.is_missing_index
 
 
 @pytest.mark.servers

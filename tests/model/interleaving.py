@@ -9,7 +9,6 @@ the database, and all that each program has been told, determine what can follow
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -33,24 +32,6 @@ OLD_S, YOUNG_S = 7200.0, 1.0
 
 class Killed(BaseException):
     """The program was killed; it does nothing more."""
-
-
-class SerialExecutor(Executor):
-    """Runs each task at once, in the caller's thread."""
-
-    def __init__(self, _workers: int) -> None:
-        pass
-
-    def submit(self, task, /, *arguments, **options):
-        future: Future = Future()
-        try:
-            future.set_result(task(*arguments, **options))
-        except Exception as error:  # noqa: BLE001  it is raised where the result is asked for
-            future.set_exception(error)
-        return future
-
-    def map(self, task, *items, **_options):
-        return [task(*arguments) for arguments in zip(*items, strict=True)]
 
 
 class TrustingIndex(MemoryIndex):

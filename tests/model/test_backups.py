@@ -16,8 +16,9 @@ from get_data.database.interfaces import Tombstone, encode_document
 from get_data.labels import edits
 from tests.conftest import START
 from tests.fakes.memory_backup import MemoryBackup
+from tests.helpers.serial_executor import SerialExecutor
 from tests.model import test_interleaving
-from tests.model.interleaving import Database, Scenario, SerialExecutor, every_state, random_states
+from tests.model.interleaving import Database, Scenario, every_state, random_states
 from tests.model.test_interleaving import (
     CONTENT,
     FINGERPRINTS,

@@ -17,11 +17,11 @@ from get_data.labels import edits
 from tests.conftest import START
 from tests.fakes.memory_backup import MemoryBackup
 from tests.helpers.frozen import path_of, set_of
+from tests.helpers.serial_executor import SerialExecutor
 from tests.model import test_backups, test_interleaving
 from tests.model.interleaving import (
     OLD_S,
     Scenario,
-    SerialExecutor,
     current_run_id,
     every_state,
     random_states,

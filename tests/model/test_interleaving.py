@@ -30,11 +30,11 @@ from get_data.labels import edits, ids
 from get_data.labels.local_pictures import LocalPicture
 from get_data.recording import journal
 from tests.conftest import START, document, picture
+from tests.helpers.serial_executor import SerialExecutor
 from tests.model.interleaving import (
     OLD_S,
     Database,
     Scenario,
-    SerialExecutor,
     current_run,
     current_run_id,
     every_state,

@@ -11,10 +11,10 @@ from get_data.database import rekey as rekeying_module
 from get_data.database.interfaces import BACKUP_PREFIX, Tombstone
 from get_data.database.rekey import rekey
 from tests.helpers.faults import Recording, names_of
+from tests.helpers.serial_executor import SerialExecutor
 from tests.model import test_interleaving
 from tests.model.interleaving import (
     Scenario,
-    SerialExecutor,
     current_run_id,
     every_state,
     random_states,

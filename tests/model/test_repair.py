@@ -15,10 +15,10 @@ from get_data.database.interfaces import BACKUP_PREFIX
 from get_data.database.repair import Sources, remove_pictures, restore_pictures
 from get_data.database.survey import Difference, Survey
 from tests.conftest import document
+from tests.helpers.serial_executor import SerialExecutor
 from tests.model import test_interleaving
 from tests.model.interleaving import (
     Scenario,
-    SerialExecutor,
     current_run_id,
     every_state,
     random_states,

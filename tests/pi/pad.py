@@ -33,9 +33,10 @@ SYN, KEY, ABS, MSC = 0, 1, 3, 4
 SYN_REPORT, SYN_DROPPED = 0, 3
 USB, BLUETOOTH = 0x03, 0x05
 
+_PIPE_BYTES = 65536  # capacity of a pipe on Linux
+
 # The answers about a device, as in input_device.c.
 _KEYS, _AXES = 768, 64
-_PIPE_BYTES = 65536
 _AXIS = struct.Struct("6i")
 _FIRST_AXIS = 4 + 8 + 256 + 4 + _KEYS // 8 + _AXES // 8 + _KEYS // 8
 

@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from tests.servers import fetch, memory
+from tests.helpers import memory
+from tests.servers import fetch
 from tests.servers.addresses import Cluster, Gateway
 from tests.servers.cluster import ElasticsearchCluster
 from tests.servers.elasticsearch import Elasticsearch
