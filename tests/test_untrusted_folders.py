@@ -382,3 +382,12 @@ def test_a_missing_picture_of_an_unrepaired_recording_is_reported(killed, call):
     code, counts, err = call(upload_data, killed, "--dry-run")
     assert (code, counts["created"], counts["failed"]) == (3, 1, 1)
     assert document(1)["img_id"] in err
+
+
+@read_only
+def test_a_recording_that_runs_is_not_called_interrupted(script, options, key, killed, call):
+    *_, err = call(script, killed, *options)
+    assert "running" not in err
+    with journal.folder_lock(killed):
+        *_, err = call(script, killed, *options)
+    assert "running" in err

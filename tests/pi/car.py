@@ -9,13 +9,14 @@ The library for the pins and inputs are real, the camera is a fake; in the virtu
 devices are real too.
 """
 
+import functools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
@@ -35,6 +36,7 @@ from tests.pi.pulses import Pulse, Pulses
 from tests.pi.rigs import Rig
 
 PAD_SILENCE_S = 1.0
+_ATTEMPTS = 3
 JUST_BEFORE_S = 0.1
 THROTTLE = 13
 REVERSE_US, NEUTRAL_US = 700.0, 1700.0
@@ -93,6 +95,25 @@ class Thumb(threading.Thread):
 
 class AlreadyStopped(AssertionError):
     """The car of a busy machine stopped before the test stopped it."""
+
+
+def tried_again(test: Callable[..., None]) -> Callable[..., None]:
+    """Let a test try again, in a folder of its own, where the car stopped by itself."""
+
+    @functools.wraps(test)
+    def tried(tmp_path: Path, **arguments: Any) -> None:
+        for attempt in range(_ATTEMPTS):
+            folder = tmp_path / str(attempt)
+            folder.mkdir()
+            try:
+                test(folder, **arguments)
+            except AlreadyStopped:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+    return tried
 
 
 @dataclass
@@ -248,6 +269,19 @@ class Car:
         for pulse in self.pulses.since(after_s, THROTTLE):
             if pulse.is_known(TOLERANCE_US):
                 yield pulse
+
+    def quit(self) -> str:
+        """Press A, and return the stderr of a drive that ends well.
+
+        Raises:
+            AlreadyStopped: the guard of a busy machine answered too late, also at the end.
+        """
+        self.pad.tap("A")
+        code, stderr = self.wait_for_exit()
+        if guard_was_late(stderr):
+            raise AlreadyStopped(code, stderr)
+        assert code == 0, stderr
+        return stderr
 
     def wait_for_exit(self, timeout_s: float = HANGS_S) -> tuple[int, str]:
         """Return the drive's exit code and stderr."""

@@ -155,7 +155,9 @@ def run_during_kill(
     victim.start()
     ended = wait_for_end(process, first_line=first_line)
     took_s = time.monotonic() - start_s
-    assert ended.code in (0, 3), ended
+    # one that is asked first while the only server is away, or for too long on a busy machine
+    found_none = ended.code == 1 and "cannot connect" in ended.err
+    assert ended.code in (0, 3) or found_none, ended
     return ended, was_running, took_s
 
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
-from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -21,14 +20,14 @@ from car.motors.gpio_pulses import GpioPulses
 from car.motors.pca9685_pulses import ALL_OFF_HIGH, FULL_OFF, MODE1, SLEEP
 from tests.helpers.waiting import HANGS_S
 from tests.pad.reader import Reader
-from tests.pi.car import CONF, NEUTRAL_US, PWM_CONF, THROTTLE
+from tests.pi.car import CONF, NEUTRAL_US, PWM_CONF, THROTTLE, tried_again
 from tests.pi.kernel import pads
 from tests.pi.kernel.traces import Pca9685Trace, PinTrace, PwmTrace
 from tests.pi.pad import KINDS
 from tests.pi.pwm import PI_5
 from tests.pi.rigs import PWM_CHANNELS
 from tests.pi.stopping import STOPS
-from tests.test_stopping import KILLED, check_end, check_stop, try_stop
+from tests.test_stopping import KILLED, check_end, check_stop
 
 STEERING, STEERING_CHANNEL = 18, 12  # a pin, and an output of the PCA9685
 PCA9685_CONF = CONF | {
@@ -148,11 +147,12 @@ TRIED = [
 
 
 @pytest.mark.parametrize(("driver", "name"), TRIED)
+@tried_again
 def test_the_wheels_stop_in_time_whatever_makes_the_pulses(tmp_path, driver, name):
     """When all but the guard is killed, a second drive starts at once, on what the first left."""
     (stop,) = (stop for stop in [*STOPS, KILLED] if stop.name == name)
     check = check_end if stop is KILLED else check_stop
-    try_stop(tmp_path, partial(check, conf=CONFS[driver]), stop)
+    check(tmp_path, stop, conf=CONFS[driver])
 
 
 # Steering full left, throttle full ahead: pin, width of neutral and of that, in microseconds.
