@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 import path
-from get_data import search_and_download, upload_data, upload_to_db
+from get_data import (
+    back_up,
+    freeze_set,
+    search_and_download,
+    show_database,
+    upload_data,
+    upload_to_db,
+)
+from get_data.database.connection import open_database
 from get_data.database.entries import read_entries
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.s3_utils.picture_store import S3PictureStore
@@ -78,6 +86,30 @@ def test_every_script_reports_it_and_changes_nothing(call, lossy, drive, tmp_pat
         assert lossy.parts["labels"] in err
         assert "corrections and deletions are lost" in err
     assert (out / label_file.NAME).read_bytes() == before
+
+
+def test_frozen_sets_without_pictures_tell_of_it_as_well(call, lossy, drive, tmp_path):
+    """A folder of sets that a careless copy left is no empty database."""
+    call(upload_data, drive)
+    call(search_and_download, "-p", tmp_path / "set")
+    assert call(freeze_set, "base", tmp_path / "set")[0] == 0
+    lossy.lose("labels")
+    with open_database(new_index=True) as db:
+        for each in list(db.store.list_pictures()):
+            db.store.delete(each.key)
+    for script, *arguments in (
+        (search_and_download, "-p", tmp_path / "out"),
+        (show_database,),
+        (upload_data, drive),
+        (back_up, tmp_path / "backup"),
+        (freeze_set, "other", tmp_path / "set"),
+    ):
+        code, counts, err = call(script, *arguments)
+        assert (code, counts) == (1, None), (script, err)
+        assert lossy.parts["labels"] in err
+    code, counts, err = call(upload_data, drive, "--new-index")
+    assert (code, counts["created"], counts["pictures_sent"]) == (0, 10, 10), err
+    assert call(show_database)[1]["sets"][0]["name"] == "base"
 
 
 def test_new_index_starts_an_empty_one(call, lossy, drive, tmp_path):

@@ -81,7 +81,8 @@ def open_database(
 
     Address, login and permissions are checked first. A missing index of a team is created for
     `writing`, and counts as empty for reading. `for_search` does without the tombstones. Pictures
-    without an index mean that it was lost; that is an error unless `new_index` is given.
+    or frozen sets without an index mean that it was lost; that is an error unless `new_index` is
+    given.
 
     Raises:
         InputError: the environment selects no database, or sets a team's only in part.
@@ -113,7 +114,7 @@ def _local(*, new_index: bool) -> Iterator[Database]:
     try:
         if not new_index:
             copy = f"a copy, without the lost one's {' and '.join(SIDE_FILES)} beside it"
-            _check_not_lost(index, store, f"the pictures in {folder}", copy, tombstones=True)
+            _check_not_lost(index, store, str(folder), copy, tombstones=True)
         yield Database(f"local, {folder}", index, store)
     finally:
         index.close()
@@ -157,7 +158,7 @@ def _team(
             _check_not_lost(
                 index,
                 store,
-                f"the pictures in {pictures.name}",
+                pictures.name,
                 f"a snapshot, or check {es_settings.INDEX}",
                 tombstones=not for_search,
             )
@@ -170,20 +171,26 @@ def _team(
 
 
 def _check_not_lost(
-    index: LabelIndex, store: PictureStore, pictures: str, copy: str, *, tombstones: bool
+    index: LabelIndex, store: PictureStore, place: str, copy: str, *, tombstones: bool
 ) -> None:
-    """Check that there are no pictures without an index.
+    """Check that there are neither pictures nor frozen sets without an index.
 
     Raises:
         DatabaseError: there are.
     """
     # D2: an upload creates the index before it stores the first picture
-    if not index.missing_part(tombstones=tombstones) or not store.has_pictures():
+    if not index.missing_part(tombstones=tombstones):
+        return
+    if store.has_pictures():
+        left = "pictures"
+    elif store.list_sets():
+        left = "frozen sets"
+    else:
         return
     if lost := index.missing_part(tombstones=tombstones):  # else a first upload has just created it
         raise DatabaseError(
-            f"{lost} is lost: {pictures} exist, but not their index. Restore it from a backup with "
-            f"back_up.py DIR --restore, or from {copy}. If there is none, upload_data.py "
+            f"{lost} is lost: {place} has {left}, but not their index. Restore it from a backup "
+            f"with back_up.py DIR --restore, or from {copy}. If there is none, upload_data.py "
             "--new-index starts an empty one: corrections and deletions are lost, and deleted "
             "labels come back with their recordings"
         )
