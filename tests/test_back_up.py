@@ -244,6 +244,32 @@ def test_a_lost_amendment_comes_back(call, drive, folder):
     assert contents() == amended
 
 
+@pytest.mark.parametrize("damage", ["missing", "cut off", "flipped", "empty"])
+def test_what_a_backup_lacks_is_had_again_from_its_recording(call, drive, folder, damage):
+    """Nobody edits the labels of a backup, which are sealed: the recording is named."""
+    call(back_up, folder)
+    before = contents()
+    lose_everything()
+    (picture, *_) = sorted((folder / "pictures").rglob("*.jpg"))
+    content = picture.read_bytes()
+    match damage:
+        case "missing":
+            picture.unlink()
+        case "cut off":
+            picture.write_bytes(content[:-9])
+        case "flipped":
+            picture.write_bytes(content[:-9] + b"x" + content[-8:])
+        case "empty":
+            picture.write_bytes(b"")
+    code, counts, err = call(back_up, folder, "--restore", "-y")
+    assert (code, counts["created"], counts["failed"]) == (SOME_FAILED, PICTURES - 1, 1)
+    assert "upload_data.py --verify" in err
+    assert "label file" not in err
+    assert call(upload_data, drive, "--verify")[0] == 0
+    assert call(back_up, folder, "--restore", "-y")[0] == 0
+    assert contents()[2] == before[2]
+
+
 def test_a_picture_that_the_backup_has_damaged_is_taken_from_the_store(call, drive, folder):
     """As after the loss of an index: the store has all pictures."""
     call(back_up, folder)

@@ -89,6 +89,11 @@ class _Transfer:
         """Id of the picture."""
         return self.entry.reference.img_id
 
+    @property
+    def remedy(self) -> str:
+        """What to do if the picture is missing or damaged; nobody edits the labels of a backup."""
+        return _RECORDING if self.entry.is_stored else _COPY_AGAIN
+
     def finish(self, status: UploadStatus, reason: str = "") -> None:
         """Set the outcome; nothing more is done for this label."""
         self.outcome = UploadOutcome(
@@ -282,7 +287,7 @@ class _Upload:
             try:
                 picture_file.read_size(picture)
             except NotAPicture as error:
-                return f"{transfer.entry.picture} {error}; {_COPY_AGAIN}"
+                return f"{transfer.entry.picture} {error}; {transfer.remedy}"
         # D1: the key states the content, so a create-only write can overwrite no other picture
         transfer.key = picture_key(transfer.img_id, sha256)
         transfer.document = self._uploaded_document(transfer, picture, sha256)
@@ -331,8 +336,8 @@ class _Upload:
             )
         # without the file the stored picture serves: labels are corrected where no pictures are
         try:
-            picture = _read_file(path)
-            return picture, _check_picture(picture, path, reference)
+            picture = _read_file(path, transfer.remedy)
+            return picture, _check_picture(picture, path, reference, transfer.remedy)
         except FileNotFoundError:
             # D6: a deletion may take the picture before the label is created, and there is no file
             picture = transfer.fetched = transfer.fetched or self._read_stored(transfer)
@@ -346,7 +351,7 @@ class _Upload:
                 picture = b""
             if not picture:
                 raise
-        return picture, _check_picture(picture, path, reference)
+        return picture, _check_picture(picture, path, reference, transfer.remedy)
 
     def _read_stored(self, transfer: _Transfer) -> bytes:
         """Return the picture from the store or from a deletion's backup copy, intact.
@@ -361,7 +366,8 @@ class _Upload:
                 if key_matches(key, picture):
                     return picture
         raise _PictureError(
-            f"{transfer.entry.picture} does not exist, nor does the store have it; {_COPY_AGAIN}"
+            f"{transfer.entry.picture} does not exist, nor does the store have it; "
+            f"{transfer.remedy}"
         )
 
     def create_labels(self, batch: _Batch) -> Iterator[UploadOutcome]:
@@ -513,39 +519,39 @@ class _Upload:
 _SENT = Path()  # in the place of the picture of a label that was chosen and sent
 _CONFLICT = "conflict: the database has another picture of this id"
 _COPY_AGAIN = "copy it again from its source, or remove its label from the label file"
+_RECORDING = (
+    "if you have its recording, run upload_data.py --verify on its folder, and restore again"
+)
 
 
 class _PictureError(Exception):
     """A picture that cannot be sent; the message is the reason."""
 
 
-def _check_picture(picture: bytes, path: Path, reference: PictureReference) -> str:
+def _check_picture(picture: bytes, path: Path, reference: PictureReference, remedy: str) -> str:
     """Check that what a label states of its picture holds, and return the picture's hash.
 
     Raises:
         _PictureError: it does not hold.
     """
     if not picture:
-        raise _PictureError(f"{path} is empty; {_COPY_AGAIN}")
+        raise _PictureError(f"{path} is empty; {remedy}")
     if reference.picture_size not in (None, len(picture)):
         raise _PictureError(
-            f"{path} is damaged: {len(picture)} bytes instead of {reference.picture_size}; "
-            f"{_COPY_AGAIN}"
+            f"{path} is damaged: {len(picture)} bytes instead of {reference.picture_size}; {remedy}"
         )
     sha256 = ids.sha256(picture)
     if reference.picture_sha256 not in (None, sha256):
-        raise _PictureError(
-            f"{path} is damaged: its SHA-256 differs from the label's; {_COPY_AGAIN}"
-        )
+        raise _PictureError(f"{path} is damaged: its SHA-256 differs from the label's; {remedy}")
     key = reference.s3_key
     if is_picture_key(key, reference.img_id) and key != picture_key(reference.img_id, sha256):
         raise _PictureError(
-            f"{path} is damaged: its SHA-256 differs from that in the label's key; {_COPY_AGAIN}"
+            f"{path} is damaged: its SHA-256 differs from that in the label's key; {remedy}"
         )
     return sha256
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path, remedy: str) -> bytes:
     """Return the content of a picture file.
 
     Raises:
@@ -560,7 +566,7 @@ def _read_file(path: Path) -> bytes:
             )
         return picture_file.read(path)
     except NotAPicture as error:
-        raise _PictureError(f"{path} {error}; {_COPY_AGAIN}") from error
+        raise _PictureError(f"{path} {error}; {remedy}") from error
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError) as error:  # the latter for a link to itself
@@ -571,7 +577,7 @@ def _read_file(path: Path) -> bytes:
 def _read_own_copy(transfer: _Transfer) -> bytes | None:
     """Return this machine's copy of the picture; None if it has no intact one."""
     try:
-        picture = _read_file(transfer.entry.picture)
+        picture = _read_file(transfer.entry.picture, transfer.remedy)
     except (FileNotFoundError, _PictureError):
         return None
     return picture if key_matches(transfer.key, picture) else None
