@@ -182,6 +182,49 @@ def test_a_set_of_pictures_that_were_deleted_is_not_frozen(call, drive, tmp_path
     assert call(show_database)[1]["sets"] == []
 
 
+def empty_database(request, monkeypatch, tmp_path, kind):
+    """Name a database that nothing was uploaded to."""
+    monkeypatch.setenv("PATATE_HOME", str(tmp_path / "elsewhere"))
+    if kind == "team":
+        for name, value in request.getfixturevalue("team_environment").items():
+            monkeypatch.setenv(name, value)
+
+
+KINDS = ["local", pytest.param("team", marks=pytest.mark.servers)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_database_is_told_from_one_whose_pictures_were_deleted(
+    call, fetched, request, monkeypatch, tmp_path, kind
+):
+    """A wrong PATATE_HOME must not read as the loss of every picture."""
+    empty_database(request, monkeypatch, tmp_path, kind)
+    for options in ([], ["--dry-run"]):
+        code, counts, err = call(freeze_set, "base", fetched, *options)
+        assert (code, counts, err.count("failed:"), err.count("error:")) == (1, None, 0, 1)
+        assert "nothing has been uploaded yet" in err
+        assert "PATATE_HOME" in err
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        (freeze_set, ["base", "--delete", "--dry-run"]),
+        (diff_sets, ["base", "other"]),
+        (search_and_download, ["--set", "base", "-p", "out"]),
+    ],
+    ids=["delete", "diff", "fetch"],
+)
+def test_a_set_that_an_empty_database_lacks_is_refused_with_a_warning(
+    call, fetched, monkeypatch, tmp_path, script, arguments
+):
+    monkeypatch.setenv("PATATE_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.chdir(tmp_path)
+    code, counts, err = call(script, *arguments)
+    assert (code, counts) == (2, None)
+    assert "nothing has been uploaded yet" in err
+
+
 def test_a_missing_picture_of_a_set_is_named_and_repaired(call, fetched, drive, tmp_path):
     call(edit_labels, "-q", "{}", "--delete", "-y")
     lost = sorted(pictures_in_store())[0]

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         @cache
         def database() -> Database:
             db = opened.enter_context(open_database(for_search=True))
-            output.print_database(db.name, db.notice)
+            output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))
             return db
 
         first, second = (find_set(name, database) for name in (args.first, args.second))

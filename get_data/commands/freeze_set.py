@@ -3,13 +3,14 @@
 import argparse
 from pathlib import Path
 
-from common.errors import InputError
+from common.errors import DatabaseError, InputError
 from get_data.cli import exit_codes, files, output, people
 from get_data.cli.output import pluralize
 from get_data.database.connection import Database, open_database
 from get_data.database.frozen import frozen_sets
 from get_data.database.frozen.frozen_sets import FreezeOutcome, SetToFreeze
 from get_data.database.interfaces import StoredSet
+from get_data.database.search.search_query import SearchQuery
 from get_data.labels import picture_file
 from get_data.labels.picture_file import NotAPicture
 from get_data.labels.schema import PictureReference
@@ -32,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
         existing = frozen_sets.find_same_name(db.store, args.name, content.sha256)
         if existing and existing.short_hash != content.sha256[:12]:
             raise InputError(describe_difference(existing, content, db))
+        if not existing:
+            check_in_use(db)
         if args.dry_run:
             return report(FreezeOutcome(existing), content, args)
         outcome = frozen_sets.freeze(
@@ -42,6 +45,27 @@ def run(args: argparse.Namespace) -> int:
             copy_of=lambda reference: read_copy(content.labels.parent, reference),
         )
     return report(outcome, content, args)
+
+
+def check_in_use(db: Database) -> None:
+    """Check that the database is not empty: otherwise each picture would seem to have been deleted.
+
+    Raises:
+        DatabaseError: it has neither pictures nor labels, nor had any.
+    """
+    if db.store.has_pictures():
+        return
+    if missing := db.index.missing_part(tombstones=False):
+        reason = f"there is no {missing}"
+    # a team's index was created just now, if there was none
+    elif not db.index.count(SearchQuery()) and not any(db.index.all_tombstones()):
+        reason = f"{db.index.name} is empty"
+    else:
+        return
+    raise DatabaseError(
+        f"nothing has been uploaded yet: {reason}; check PATATE_HOME or the variables of a team's "
+        "database"
+    )
 
 
 def read_copy(folder: Path, reference: PictureReference) -> bytes | None:
@@ -98,7 +122,7 @@ def report(outcome: FreezeOutcome, content: FetchedSet, args: argparse.Namespace
 def throw_away(args: argparse.Namespace) -> int:
     """Throw a frozen set away, after asking, and return the exit code."""
     with open_database(writing=not args.dry_run) as db:
-        output.print_database(db.name, db.notice)
+        output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))
         stored = frozen_sets.find(db.store, args.name)
         keys = frozen_sets.read_keys(stored, db.store)
         if keys is None:

@@ -197,7 +197,7 @@ def find_frozen_set(db: Database, name: str) -> tuple[Answer, SetFile]:
         InputError: there is none of this name.
         DatabaseError: it is damaged, or of a later version.
     """
-    output.print_database(db.name, db.notice)
+    output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))
     stored = frozen_sets.find(db.store, name)
     head, lines = frozen_sets.read(stored, db.store)
     try:
