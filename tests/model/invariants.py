@@ -88,14 +88,16 @@ class Scenario:
             yield "the backup has a label without its picture"
         if backup.sets and not backup.has_picture:
             yield "the backup has a set without its picture"
+        earlier = self.world.backup.sets if self.world.backup else frozenset()
+        if (backup.sets - earlier) & world.damaged_sets:
+            yield "the backup has a damaged set"
         if backup.sets & dead.keys():
             yield "the backup has a set that it knows as thrown away"
         if live & dead.keys():
             yield "the backup has a label that it knows as deleted"
         known = {label.name for label in self.world.labels}
         known |= {tombstone.name for tombstone in self.world.tombstones} | self.world.sets
-        if self.world.backup:
-            known |= self.world.backup.sets
+        known = known - self.world.damaged_sets | earlier
         for name in known - live - backup.sets - dead.keys() - self.half_replaced:
             yield f"the backup has neither {name} nor its tombstone"
         if "replaced" in dead.values() and not live and "deleted" not in dead.values():
@@ -117,6 +119,8 @@ class Scenario:
         thrown = frozenset().union(*(report.thrown for report in reports))
         for name in (self.kept_sets | frozen) - thrown - world.sets:
             yield f"the set {name} is not there"
+        for name in (self.kept_sets | frozen) & world.damaged_sets:
+            yield f"the set {name} is damaged"
         for name in (self.gone_sets | thrown) & world.sets - frozen:
             yield f"the set {name}, which was thrown away, is there"
         buried = {tombstone.name for tombstone in world.tombstones} - thrown

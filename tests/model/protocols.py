@@ -54,15 +54,20 @@ MUTANTS = {
     "delete: sets again": "asks for frozen sets only before it deletes the picture",
     "freeze: pictures first": "freezes a set whose picture has gone",
     "freeze: look again": "does not look for the picture after freezing",
+    "freeze: damaged": "takes a damaged set for one that is frozen",
+    "freeze: one step": "removes a damaged set before it freezes it anew",
     "freeze: tombstone": "leaves the tombstone of a set that was thrown away before",
     "throw: tombstone first": "writes the set's tombstone after removing the set",
     "throw: settle": "leaves the pictures of the set",
     "backup: sets": "does not save the pictures of frozen sets",
     "backup: lost sets": "forgets frozen sets that the database has lost",
+    "backup: damaged sets": "saves a damaged frozen set",
     "backup: thrown sets": "keeps a frozen set that was thrown away since the last backup",
     "restore: set there": "leaves a tombstone with a set that somebody has frozen again",
     "restore: set tombstones": "ignores that a frozen set was thrown away",
     "restore: set tombstones again": "does not ask for its tombstone after creating a set",
+    "restore: damaged set": "leaves a damaged set, since it is there",
+    "restore: damaged set again": "does not ask for its tombstone after replacing a set",
     "restore: set looks again": "does not look for the picture after creating a set",
     "free: index first": "asks the store before the index",
     "free: index": "asks only the store",
@@ -269,11 +274,17 @@ def freeze(name: str, *, at_hand: bool = True, without: Without = ()) -> StartPr
     """Freeze a set; `at_hand` tells whether the picture is in the folder that is frozen."""
 
     def start(run: str) -> Program:
-        if name not in (yield w.all_sets()):
+        state = yield w.read_set(name)
+        if state is None or (state == w.DAMAGED_SET and "freeze: damaged" not in without):
             # D28: of pictures that are there
             if "freeze: pictures first" not in without and (yield from _fetch()) is None:
                 return Report(failed=frozenset({name}))
-            yield w.create_set(name)
+            if state and "freeze: one step" not in without:  # D36
+                yield w.put_set(name)
+            else:
+                if state:
+                    yield w.remove_set(name)
+                yield w.create_set(name)
         if "freeze: look again" not in without:
             is_whole = yield from _complete_set(run, name, at_hand=at_hand)
             if not is_whole:
@@ -442,6 +453,10 @@ def back_up(*, without: Without = ()) -> StartProgram:
             live, after = _merged(earlier, labels, after, without)
             # D31: a set that is there is live, whatever tombstone it has
             after = frozenset(tombstone for tombstone in after if tombstone.name not in sets)
+            if "backup: damaged sets" not in without:  # D31
+                for name in sorted(sets):
+                    if (yield w.read_set(name)) == w.DAMAGED_SET:
+                        sets -= {name}
             if "backup: lost sets" not in without:
                 thrown = frozenset(tombstone.name for tombstone in after)
                 sets |= earlier.sets - (frozenset() if "backup: thrown sets" in without else thrown)
@@ -493,6 +508,10 @@ def restore(*, by: str = "version", without: Without = ()) -> StartProgram:
     def start(run: str) -> Program:
         saved = yield w.read_backup()
         tombstones = tuple(sorted(saved.tombstones))
+        # D36: before anything that may delete pictures
+        if "restore: damaged set" not in without:
+            for name in sorted(saved.sets):
+                yield from _replace_damaged_set(run, name, without)
         if {"restore: saved tombstones", "restore: tombstones first"}.isdisjoint(without):
             yield from _restore_tombstones(run, tombstones, without)  # D22
         report = Report()
@@ -526,6 +545,16 @@ def _restore_set_tombstone(name: str, reason: Reason, without: Without) -> Steps
     yield w.add_tombstone(name, reason)
     if "restore: set there" not in without and name in (yield w.all_sets()):
         yield w.remove_tombstone(name)
+
+
+def _replace_damaged_set(run: str, name: str, without: Without) -> Steps:
+    """Put the backup's copy in the place of a damaged set, unless it is being thrown away (D36)."""
+    if (yield w.read_set(name)) != w.DAMAGED_SET or (yield w.find_tombstones(name)):
+        return
+    yield w.put_set(name)
+    if "restore: damaged set again" not in without and (yield w.find_tombstones(name)):
+        yield w.remove_set(name)
+        yield from _reconcile(run)
 
 
 def _restore_set(run: str, name: str, without: Without) -> Steps:

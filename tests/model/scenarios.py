@@ -296,6 +296,7 @@ def frozen(without: Collection[str], by: str) -> dict[str, Scenario]:
     back = restore(**options)
     holding_set = there(L1, sets=frozenset({"S"}))
     only_set = World(sets=frozenset({"S"}), picture=PICTURE, recording=PICTURE)
+    damaged_set = holding_set._replace(damaged_sets=frozenset({"S"}))
     kept: dict[str, Any] = {"has_sets": True, "kept_sets": {"S"}}
     gone: dict[str, Any] = {"has_sets": True, "gone_sets": {"S"}, "may_leave_picture": True}
     either: dict[str, Any] = {"has_sets": True, "may_leave_picture": True}
@@ -348,6 +349,33 @@ def frozen(without: Collection[str], by: str) -> dict[str, Scenario]:
         "throw, upload": Scenario(only_set, {"T": t, "U": upload("L1")}, **gone, kept={"L1"}),
         "throw, free": Scenario(only_set, {"T": t, "F": f}, **either),
         "throw, back up": Scenario(holding_set, {"T": t, "B": b}, **gone),
+        # a set that is damaged
+        "damaged set, freeze": Scenario(damaged_set, {"S": s}, **kept),
+        "damaged set, freeze, delete": Scenario(damaged_set, {"S": s, "D": d("L1")}, **kept),
+        "damaged set, freeze elsewhere, delete": Scenario(
+            damaged_set, {"S": elsewhere, "D": d("L1")}, **kept
+        ),
+        "damaged set, two freeze": Scenario(damaged_set, {"S": s, "Z": s}, **kept),
+        "damaged set, freeze, throw": Scenario(damaged_set, {"S": s, "T": t}, **either),
+        "damaged set, back up": Scenario(damaged_set, {"B": b}, has_sets=True),
+        "damaged set, back up again, restore": Scenario(
+            damaged_set._replace(**backup(L1, sets=["S"])),
+            {"P": one_after_another(b, back)},
+            **kept,
+        ),
+        "damaged set, back up, freeze": Scenario(damaged_set, {"S": s, "B": b}, **kept),
+        "damaged set, restore": Scenario(
+            damaged_set._replace(**backup(sets=["S"])), {"P": back}, **kept
+        ),
+        "damaged set, restore, delete": Scenario(
+            damaged_set._replace(**backup(sets=["S"])), {"P": back, "D": d("L1")}, **kept
+        ),
+        "damaged set, restore, freeze": Scenario(
+            damaged_set._replace(**backup(sets=["S"])), {"P": back, "S": s}, **kept
+        ),
+        "damaged set, restore, throw": Scenario(
+            damaged_set._replace(**backup(sets=["S"])), {"P": back, "T": t}, **gone
+        ),
         # back up and restore
         "set, back up": Scenario(only_set, {"B": b}, **kept),
         "set, back up, delete": Scenario(holding_set, {"B": b, "D": d("L1")}, **kept),

@@ -25,9 +25,12 @@ MANY = {  # states
 }
 # A killed relabel that has no picture at hand: as in test_interleaving.py
 KNOWN_HOLE = {"free, relabel elsewhere, delete"}
-# A restore that is killed after it has created a set, which somebody has thrown away in the same
-# moment, leaves it: nothing is lost, and it is thrown away again.
-WITHOUT_KILLS = {"set, restore, frozen and thrown away meanwhile"}
+# A restore that is killed after it has created or replaced a set, which somebody has thrown away
+# in the same moment, leaves it: nothing is lost, and it is thrown away again.
+WITHOUT_KILLS = {
+    "set, restore, frozen and thrown away meanwhile",
+    "damaged set, restore, throw",
+}
 VERY_MANY = {
     "restore, upload, delete",
     "free, upload, two delete",
@@ -118,22 +121,32 @@ CAUGHT_BY = {
     "delete: sets again": "freeze, delete",
     "freeze: pictures first": "freeze, lost",
     "freeze: look again": "freeze, delete",
+    "freeze: damaged": "damaged set, freeze",
+    "freeze: one step": "damaged set, freeze elsewhere, delete",
     "freeze: tombstone": "freeze again, back up, lost, restore",
     "throw: tombstone first": "throw, back up",
     "throw: settle": "throw",
     "backup: sets": "set, back up",
     "backup: lost sets": "set lost, back up",
+    "backup: damaged sets": "damaged set, back up",
     "backup: thrown sets": "throw, back up again",
     "restore: set there": "set, restore of its tombstone",
     "restore: set tombstones": "set, restore, thrown away since",
     "restore: set tombstones again": "set, restore, frozen and thrown away meanwhile",
+    "restore: damaged set": "damaged set, restore",
+    "restore: damaged set again": "damaged set, restore, throw",
     "restore: set looks again": "set, restore, delete",
     "free: index first": "free, upload, delete of another",
     "free: index": "free, upload, delete of another",
     "free: store": "free, lost",
     "free: hash": "free, damaged",
 }
-ONLY_BY_A_KILL = {"backup: pictures first", "restore: reconcile", "restore: picture first"}
+ONLY_BY_A_KILL = {
+    "backup: pictures first",
+    "freeze: one step",
+    "restore: reconcile",
+    "restore: picture first",
+}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)

@@ -13,6 +13,7 @@ PICTURE = "picture"
 DAMAGED = "damaged picture"  # of the same size
 RECORDED = "recorded"  # the content of a label before anybody amended it
 ALL_SETS = "all sets"
+WHOLE_SET, DAMAGED_SET = "whole", "damaged"
 NEVER = ""  # the upload date of a label in a recording
 
 Reason = Literal["deleted", "replaced"]
@@ -63,6 +64,7 @@ class World(NamedTuple):
     backup: Backup | None = None
     saved_picture: bool = False  # in the folder of the backup, with or without a backup
     sets: frozenset[str] = frozenset()
+    damaged_sets: frozenset[str] = frozenset()  # those whose object is not what was frozen
 
     def label(self, name: str) -> Label | None:
         """Return the label with this name, if it is in the index."""
@@ -272,9 +274,37 @@ def create_set(name: str) -> Step:
     )
 
 
+def read_set(name: str) -> Step:
+    """Answer whether the set is `whole` or `damaged`, None if it does not exist."""
+
+    def state(world: World) -> str | None:
+        if name not in world.sets:
+            return None
+        return DAMAGED_SET if name in world.damaged_sets else WHOLE_SET
+
+    return _reads(f"read set {name}", state)
+
+
+def put_set(name: str) -> Step:
+    """Write the set whatever is there."""
+    return _writes(
+        f"put set {name}",
+        lambda w: (
+            None,
+            w._replace(sets=w.sets | {name}, damaged_sets=w.damaged_sets - {name}),
+        ),
+    )
+
+
 def remove_set(name: str) -> Step:
     """Remove the set, if it exists."""
-    return _writes(f"remove set {name}", lambda w: (None, w._replace(sets=w.sets - {name})))
+    return _writes(
+        f"remove set {name}",
+        lambda w: (
+            None,
+            w._replace(sets=w.sets - {name}, damaged_sets=w.damaged_sets - {name}),
+        ),
+    )
 
 
 # the disks
