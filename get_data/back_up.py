@@ -34,7 +34,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read the pictures that the backup has already and replace damaged ones",
+        help="read the pictures that the backup has already and replace damaged ones; read the "
+        "database's frozen sets",
     )
     parser.add_argument(
         "--restore", action="store_true", help="bring back what the database has lost"

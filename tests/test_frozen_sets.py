@@ -342,7 +342,7 @@ class Killed(BaseException):
 
 CHANGES = {
     SqliteIndex: ("add_tombstones", "remove_tombstones"),
-    LocalPictureStore: ("put_new_set", "delete_set", "put_new", "back_up", "delete"),
+    LocalPictureStore: ("put_new_set", "put_set", "delete_set", "put_new", "back_up", "delete"),
 }
 
 
@@ -390,6 +390,25 @@ def test_freezing_that_is_killed_is_completed_by_the_next(call, fetched, home, t
         shutil.rmtree(home)
         shutil.copytree(tmp_path / "home", home)
         run_and_kill(call, number, freeze_set, "base", fetched)
+        assert call(freeze_set, "base", fetched)[0] == 0, number
+        assert len(pictures_in_store()) == 10
+        assert call(check_database)[0] == 0, number
+
+
+def test_replacing_a_damaged_set_that_is_killed_is_completed_by_the_next(
+    call, fetched, home, tmp_path
+):
+    """The set is there all the time, and with it its pictures."""
+    call(edit_labels, "-q", "{}", "--delete", "-y")
+    object_of().write_bytes(object_of().read_bytes()[:-20])
+    shutil.copytree(home, tmp_path / "home")
+    changes = len(run_and_kill(call, -1, freeze_set, "base", fetched))
+    assert changes >= 2
+    for number in range(changes):
+        shutil.rmtree(home)
+        shutil.copytree(tmp_path / "home", home)
+        run_and_kill(call, number, freeze_set, "base", fetched)
+        assert object_of().exists()
         assert call(freeze_set, "base", fetched)[0] == 0, number
         assert len(pictures_in_store()) == 10
         assert call(check_database)[0] == 0, number

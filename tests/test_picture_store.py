@@ -352,6 +352,17 @@ def test_a_frozen_set_comes_back_and_is_never_replaced(store):
         b"".join(store.read_set(stored))
 
 
+def test_a_damaged_set_is_replaced_in_one_step(store):
+    store.put_new_set(SET, b"damaged")
+    store.put_set(SET, b"whole, and longer")
+    (stored,) = store.list_sets()
+    assert stored.size == len(b"whole, and longer")
+    assert b"".join(store.read_set(stored)) == b"whole, and longer"
+    store.delete_set(SET)
+    store.put_set(SET, b"new")
+    assert [each.path for each in store.list_sets()] == [SET]
+
+
 def test_the_pictures_of_frozen_sets_are_known_as_sets_come_and_go(store):
     writer = FrozenSetWriter(count=1, sha256="0" * 64, description=b"{}")
     writer.add_picture(KEY)
@@ -373,7 +384,11 @@ def test_the_pictures_of_frozen_sets_are_known_as_sets_come_and_go(store):
 @pytest.mark.parametrize("path", ["sets/../index.sqlite", "pictures/x.jpg", "sets/base.json.gz"])
 def test_only_frozen_sets_are_stored_as_such(store, path):
     store.put_new(KEY, b"picture")
-    for action in (lambda: store.put_new_set(path, b"x"), lambda: store.delete_set(path)):
+    for action in (
+        lambda: store.put_new_set(path, b"x"),
+        lambda: store.put_set(path, b"x"),
+        lambda: store.delete_set(path),
+    ):
         with pytest.raises(DatabaseError):
             action()
     with pytest.raises(DatabaseError):

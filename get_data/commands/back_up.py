@@ -103,6 +103,7 @@ def check_same_database(
 def report_backup(outcome: BackupOutcome, folder: BackupFolder) -> int:
     """Print what the backup has and return the exit code."""
     contents = outcome.contents
+    failures = outcome.failures + outcome.set_failures
     output.print_message(
         f"Backed up {pluralize(contents.labels, 'label')}, "
         f"{pluralize(contents.tombstones, 'tombstone')} and "
@@ -111,10 +112,12 @@ def report_backup(outcome: BackupOutcome, folder: BackupFolder) -> int:
     )
     is_lossy = bool(contents.lost_labels or contents.lost_tombstones or contents.lost_sets)
     if is_lossy:
+        names = f" ({', '.join(outcome.lost_sets)})" if outcome.lost_sets else ""
         output.print_message(
-            f"warning: the database has lost {pluralize(contents.lost_labels, 'label')}, "
+            "warning: the database has lost or damaged "
+            f"{pluralize(contents.lost_labels, 'label')}, "
             f"{pluralize(contents.lost_tombstones, 'tombstone')} and "
-            f"{pluralize(contents.lost_sets, 'frozen set')} that the backup has; bring them "
+            f"{pluralize(contents.lost_sets, 'frozen set')}{names} that the backup has; bring them "
             f"back with back_up.py {folder.path} --restore"
         )
     output.write_json(
@@ -125,10 +128,10 @@ def report_backup(outcome: BackupOutcome, folder: BackupFolder) -> int:
             "pictures": contents.pictures - len({failed.img_id for failed in outcome.failures}),
             "pictures_copied": outcome.copied,
             "lost": contents.lost_labels + contents.lost_tombstones + contents.lost_sets,
-            "failed": len(outcome.failures),
+            "failed": len(failures),
         }
     )
-    code = output.report_failures(outcome.failures)
+    code = output.report_failures(failures)
     return exit_codes.SOME_ITEMS_FAILED if is_lossy else code
 
 
@@ -203,6 +206,13 @@ def report_restore(counts: RestoreCounts, *, dry_run: bool) -> int:
         output.print_message(
             f"Left out {pluralize(counts.gone, 'label')} corrected or deleted in the database since"
         )
+    if counts.sets_gone:
+        output.print_message(
+            f"Left out {pluralize(len(counts.sets_gone), 'frozen set')} thrown away in the "
+            f"database since: {', '.join(counts.sets_gone)}; freeze it again with freeze_set.py "
+            "NAME DIR. If no folder has it, restore into an empty database (another PATATE_HOME), "
+            "and fetch it there with search_and_download.py --set NAME -p DIR"
+        )
     output.write_json(
         {
             "created": counts.created,
@@ -212,6 +222,7 @@ def report_restore(counts: RestoreCounts, *, dry_run: bool) -> int:
             "gone": counts.gone,
             "tombstones": counts.tombstones,
             "sets": counts.sets,
+            "sets_gone": len(counts.sets_gone),
             "undeleted": counts.undeleted,
             "pictures_sent": counts.pictures_sent,
             "failed": len(counts.failures),

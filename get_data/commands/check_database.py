@@ -41,7 +41,8 @@ TITLES: Mapping[Kind, tuple[str, str]] = {
     ),
     "damaged_set": (
         "damaged frozen set",
-        "bring it back with back_up.py DIR --restore, or throw it away with freeze_set.py",
+        "bring it back with back_up.py DIR --restore, freeze it again with freeze_set.py, or throw "
+        "it away with freeze_set.py --delete",
     ),
     "picture_without_label": (
         "picture without label",

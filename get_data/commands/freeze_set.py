@@ -36,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
         if not existing:
             check_in_use(db)
         if args.dry_run:
-            return report(FreezeOutcome(existing), content, args)
+            is_damaged = existing and not frozen_sets.is_whole(existing, db.store)
+            planned = FreezeOutcome(None if is_damaged else existing, is_replaced=bool(is_damaged))
+            return report(planned, content, args)
         outcome = frozen_sets.freeze(
             args.name,
             SetToFreeze(content.count, content.sha256, content.description, content.lines),
@@ -93,7 +95,11 @@ def report(outcome: FreezeOutcome, content: FetchedSet, args: argparse.Namespace
     """Print what was frozen and return the exit code."""
     labels = pluralize(content.count, "label")
     is_frozen = outcome.stored is not None
-    if outcome.is_new and outcome.stored:
+    is_changed = outcome.is_new or outcome.is_replaced
+    if outcome.is_replaced:
+        verb = "Would replace" if args.dry_run else "Replaced"
+        output.print_message(f"{verb} {args.name}, which was damaged; it has {labels}")
+    elif outcome.is_new and outcome.stored:
         output.print_message(
             f"Froze {labels} as {args.name}, {output.format_size(outcome.stored.size)}; "
             f"fetch it with search_and_download.py --set {args.name}"
@@ -110,8 +116,8 @@ def report(outcome: FreezeOutcome, content: FetchedSet, args: argparse.Namespace
         {
             "set": outcome.stored.full_name if outcome.stored else "",
             "labels": content.count,
-            "frozen": int(outcome.is_new),
-            "there": int(is_frozen and not outcome.is_new),
+            "frozen": int(is_frozen and is_changed),
+            "there": int(is_frozen and not is_changed),
             "pictures_restored": outcome.restored,
             "failed": len(outcome.failures),
         }

@@ -5,13 +5,12 @@ removes labels before pictures. So each difference is looked at again, in real t
 is confirmed counts. The rules that the comments cite are in `docs/architecture.md`.
 """
 
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from common.batching import batches
-from common.errors import SetDamaged, SetMissing
+from common.errors import SetMissing
 from get_data.database.backup.folder import SavedLabel
 from get_data.database.delete import OLD_BACKUP_S
 from get_data.database.entries import Entry
@@ -86,19 +85,10 @@ def add_sets(survey: Survey, store: PictureStore) -> Iterator[StoredSet]:
     for stored in store.list_sets():
         with suppress(SetMissing):  # thrown away meanwhile
             keys = frozen_sets.read_keys(stored, store)
-            if keys is None or not _is_whole(stored, store):
+            if keys is None or not frozen_sets.is_whole(stored, store):
                 survey.add([Difference("damaged_set", key=stored.path)])
             survey.add_frozen(keys or (), stored.full_name)
         yield stored
-
-
-def _is_whole(stored: StoredSet, store: PictureStore) -> bool:
-    """Return whether a frozen set gives back its labels."""
-    try:
-        deque(frozen_sets.read(stored, store)[1], maxlen=0)
-    except SetDamaged:
-        return False
-    return True
 
 
 def add_leftovers(survey: Survey, store: PictureStore) -> None:
@@ -190,7 +180,7 @@ def _still_damaged_set(
     sets = {each.path: each for each in store.list_sets()}
     for each in differences:
         with suppress(SetMissing):
-            if each.key in sets and not _is_whole(sets[each.key], store):
+            if each.key in sets and not frozen_sets.is_whole(sets[each.key], store):
                 yield each
 
 

@@ -426,6 +426,9 @@ class PictureStore(Protocol):
     def put_new_set(self, path: str, content: bytes) -> bool:
         """Store a frozen set durably; return False if there is one at this path, which stays."""
 
+    def put_set(self, path: str, content: bytes) -> None:
+        """Store a frozen set durably and in one step, overwriting a damaged one at this path."""
+
     def read_set(self, stored: StoredSet) -> Iterator[bytes]:
         """Yield a frozen set block by block; a caller that stops early has cost no more than that.
 

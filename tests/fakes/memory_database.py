@@ -257,6 +257,9 @@ class MemoryStore:
     def put_new_set(self, path: str, content: bytes) -> bool:
         return self.sets.setdefault(checked_set_path(path), content) is content
 
+    def put_set(self, path: str, content: bytes) -> None:
+        self.sets[checked_set_path(path)] = content
+
     def read_set(self, stored: StoredSet) -> Iterator[bytes]:
         try:
             yield self.sets[stored.path]

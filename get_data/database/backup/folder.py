@@ -21,6 +21,7 @@ from common import links, locks, strict_json
 from common.atomic_files import atomic_write
 from common.errors import InputError, WriteFailed
 from get_data.database.backup import lines
+from get_data.database.frozen import frozen_sets
 from get_data.database.frozen.frozen_file import key_img_id
 from get_data.database.interfaces import (
     PICTURE_PREFIX,
@@ -192,12 +193,18 @@ class BackupFolder:
             )
         parts = {part.file: part.sha256 for part in (manifest.labels, manifest.tombstones)}
         for name, sha256 in (parts | {each.path: each.sha256 for each in manifest.sets}).items():
-            if lines.hash_file(self.path / name) != sha256:
+            # D36: a run that was killed may have replaced a damaged set
+            if lines.hash_file(self.path / name) != sha256 and not self._has_whole_set(name):
                 raise InputError(
                     f"{self.path / name} is damaged: its SHA-256 differs from that in {NAME}; "
                     f"{_OTHER_COPY}"
                 )
         return manifest
+
+    def _has_whole_set(self, path: str) -> bool:
+        """Return whether this is the path of a frozen set that is there and undamaged."""
+        found = [each for each in self.pictures.list_sets() if each.path == path]
+        return any(frozen_sets.is_whole(each, self.pictures) for each in found)
 
     def labels(self, manifest: Manifest) -> Iterator[SavedLabel]:
         """Yield the labels, sorted by `img_id`.

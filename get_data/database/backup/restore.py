@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from common.batching import THREADS, batches
-from common.errors import DatabaseError
+from common.errors import DatabaseError, SetDamaged
 from common.progress import Progress, hidden
 from get_data.database.backup.folder import BackupFolder, Manifest, SavedLabel, picture_of_set
 from get_data.database.delete import delete
@@ -49,6 +49,7 @@ class RestoreCounts:
     `differing`: changed in the database since, and therefore left. `gone`: deleted or replaced
     since, and therefore left out. `tombstones`: added. `undeleted`: labels that the backup knows as
     deleted or replaced, and that the database has: they were uploaded again. `sets`: frozen sets.
+    `sets_gone`: names of frozen sets that were thrown away since, and are therefore left out.
     """
 
     created: int = 0
@@ -60,6 +61,7 @@ class RestoreCounts:
     undeleted: int = 0
     pictures_sent: int = 0
     sets: int = 0
+    sets_gone: list[str] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
 
     @property
@@ -89,7 +91,9 @@ def plan(
         DatabaseError: the index cannot be reached.
     """
     counts = RestoreCounts()
-    counts.sets = len(_lost_sets(folder, manifest, index, store))
+    sets = _compare_sets(folder, manifest, index, store)
+    counts.sets = len(sets.lost) + len(sets.damaged)
+    counts.sets_gone, counts.failures = sets.gone, sets.failures
     for tombstones in batches(_of_labels(folder.tombstones(manifest))):
         names = {tombstone.fingerprint for tombstone in tombstones}
         found, known = index.find(names).keys(), index.find_tombstones(names).keys()
@@ -130,6 +134,10 @@ def restore(
     """
     run = _Restore(folder, index, store, threads)
     index.ensure_exists()
+    sets = _compare_sets(folder, manifest, index, store)
+    # D36: before all that may delete a picture, which a damaged set forbids
+    run.counts.failures += sets.failures
+    run.replace_sets(sets.damaged)
     # D22: first the tombstones, so that no upload brings their labels back meanwhile
     for tombstones in batches(_of_labels(folder.tombstones(manifest))):
         run.restore_tombstones(tombstones)
@@ -141,9 +149,8 @@ def restore(
     )
     for chunk in batches(labels, _CHUNK):
         run.restore_labels(chunk)
-    lost = _lost_sets(folder, manifest, index, store)
     for stored in folder.sets(manifest):
-        run.restore_set(stored, is_lost=stored.path in lost)
+        run.restore_set(stored)
     return run.counts
 
 
@@ -151,21 +158,58 @@ def _of_labels(tombstones: Iterable[Tombstone]) -> Iterator[Tombstone]:
     return (each for each in tombstones if not is_set_path(each.fingerprint))
 
 
-def _lost_sets(
+@dataclass(slots=True)
+class _Sets:
+    """The frozen sets of a backup that the database does not have as they were frozen.
+
+    `damaged`: to be replaced. `gone`: thrown away since, and therefore left out. `failures`:
+    those that the backup has damaged, too, and those that are being thrown away.
+    """
+
+    lost: list[StoredSet] = field(default_factory=list)
+    damaged: list[StoredSet] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    failures: list[Failed] = field(default_factory=list)
+
+
+def _compare_sets(
     folder: BackupFolder, manifest: Manifest, index: LabelIndex, store: PictureStore
-) -> set[str]:
-    """Return the paths of frozen sets that the database has lost, or has damaged."""
+) -> _Sets:
+    """Compare the frozen sets of the backup with those of the database, which are read."""
+    sets = _Sets()
     saved = {each.path: each for each in folder.sets(manifest)}
-    if not saved:
-        return set()
-    sizes = {each.path: each.size for each in store.list_sets()}
+    states = {path: frozen_sets.find_state(path, store) for path in saved}
+    missing = [path for path, state in states.items() if state != "whole"]
     # D32: one that was thrown away since stays so
-    thrown_away = index.find_tombstones(saved).keys() if saved.keys() - sizes.keys() else set()
-    return {
-        path
-        for path, each in saved.items()
-        if sizes.get(path) != each.size and (path in sizes or path not in thrown_away)
-    }
+    thrown_away = index.find_tombstones(missing).keys() if missing else set()
+    for path in missing:
+        each = saved[path]
+        if path in thrown_away and states[path] == "absent":
+            sets.gone.append(each.full_name)
+        elif path in thrown_away:
+            sets.failures.append(Failed(each.full_name, _being_thrown_away(each)))
+        elif not frozen_sets.is_whole(each, folder.pictures):
+            sets.failures.append(Failed(each.full_name, _damaged_in_backup(each)))
+        elif states[path] == "absent":
+            sets.lost.append(each)
+        else:
+            sets.damaged.append(each)
+    return sets
+
+
+def _being_thrown_away(stored: StoredSet) -> str:
+    return (
+        "the frozen set is damaged, and somebody began to throw it away: end that with "
+        f"freeze_set.py {stored.full_name} --delete, or freeze it again with freeze_set.py "
+        f"{stored.name} DIR"
+    )
+
+
+def _damaged_in_backup(stored: StoredSet) -> str:
+    return (
+        "the frozen set is damaged in the backup; restore another backup, or freeze it again with "
+        f"freeze_set.py {stored.name} DIR"
+    )
 
 
 @dataclass(slots=True)
@@ -216,9 +260,29 @@ class _Restore:
         live = {each.path for each in self.store.list_sets()}
         self.index.remove_tombstones([e.fingerprint for e in tombstones if e.fingerprint in live])
 
-    def restore_set(self, saved: StoredSet, *, is_lost: bool) -> None:
+    def replace_sets(self, damaged: Sequence[StoredSet]) -> None:
+        """Put the backup's frozen sets in the place of damaged ones."""
+        for saved in damaged:
+            self.store.put_set(saved.path, frozen_sets.read_whole(saved, self.folder.pictures))
+            self.counts.sets += 1
+        # D32: somebody may have thrown it away before it was written
+        thrown_away = self.index.find_tombstones([each.path for each in damaged]) if damaged else ()
+        for saved in damaged:
+            if saved.path in thrown_away:
+                self._throw_away(saved)
+                self.counts.sets -= 1
+
+    def restore_set(self, saved: StoredSet) -> None:
         """Bring a frozen set back, or its lost pictures, unless it was thrown away since."""
-        content = b"".join(self.folder.pictures.read_set(saved))
+        is_lost = all(each.path != saved.path for each in self.store.list_sets())
+        # D32: one that was thrown away since stays so
+        if is_lost and self.index.find_tombstones([saved.path]):
+            self.counts.sets_gone.append(saved.full_name)
+            return
+        try:
+            content = frozen_sets.read_whole(saved, self.folder.pictures)
+        except SetDamaged:  # reported, unless the database has it whole
+            return
         keys = open_frozen_set(saved, iter([content])).head.pictures
         references = [picture_of_set(key) for key in keys]
         is_created = False
@@ -227,10 +291,8 @@ class _Restore:
                 self._put_missing(batch)
             # D32: created like a label, after its pictures
             self.store.make_durable()
-            is_created = self._put_set(saved, content)
+            is_created = self.store.put_new_set(saved.path, content)
             self.counts.sets += 1
-        elif all(each.path != saved.path for each in self.store.list_sets()):
-            return
         completed = frozen_sets.complete(
             saved.path,
             references,
@@ -243,19 +305,14 @@ class _Restore:
         self.counts.failures += completed.failures
         # D32: somebody may have thrown it away before it was there
         if is_created and self.index.find_tombstones([saved.path]):
-            frozen_sets.throw_away(
-                saved, keys, self.index, self.store, removed_by="", threads=self.threads
-            )
+            self._throw_away(saved)
 
-    def _put_set(self, saved: StoredSet, content: bytes) -> bool:
-        """Store a set; return whether there was none."""
-        if self.store.put_new_set(saved.path, content):
-            return True
-        sizes = {each.path: each.size for each in self.store.list_sets()}
-        if sizes.get(saved.path, len(content)) != len(content):  # damaged
-            self.store.delete_set(saved.path)
-            self.store.put_new_set(saved.path, content)
-        return False
+    def _throw_away(self, saved: StoredSet) -> None:
+        """Complete what somebody has begun who threw the set away."""
+        keys = frozen_sets.read_keys(saved, self.folder.pictures) or ()
+        frozen_sets.throw_away(
+            saved, keys, self.index, self.store, removed_by="", threads=self.threads
+        )
 
     def _put_missing(self, references: Sequence[PictureReference]) -> None:
         keys = {reference.s3_key: reference for reference in references}

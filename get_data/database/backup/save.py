@@ -7,7 +7,7 @@ cite are in `docs/architecture.md`.
 import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +20,7 @@ from common.errors import (
     DatabaseError,
     PictureMissing,
     PictureUnreadable,
+    SetDamaged,
     SetMissing,
     WriteFailed,
 )
@@ -36,7 +37,8 @@ from get_data.database.backup.folder import (
 )
 from get_data.database.backup.lines import LineWriter
 from get_data.database.delete import MAX_ROUNDS
-from get_data.database.frozen.set_references import open_frozen_set
+from get_data.database.frozen import frozen_sets
+from get_data.database.frozen.set_references import open_frozen_set, remedy
 from get_data.database.interfaces import (
     Failed,
     LabelIndex,
@@ -61,7 +63,7 @@ class Contents:
     """Numbers of what a backup will have.
 
     `lost_labels`, `lost_tombstones`, `lost_sets`: those that only the earlier backup has, or has
-    amended;
+    amended or undamaged;
     `earlier_labels`: all labels of the earlier one.
     """
 
@@ -139,6 +141,7 @@ class Snapshot:
         self._index = index
         self._store = store
         self._sets: dict[str, StoredSet] = {}  # by path
+        self._damaged_sets: set[str] = set()  # paths
         self._folder = folder
         self._earlier = earlier
         self._open_files = open_files
@@ -217,16 +220,18 @@ class Snapshot:
         earlier = self._earlier.sets if self._earlier else ()
         return any(each.path == stored.path for each in earlier)
 
+    def add_damaged_set(self, stored: StoredSet) -> None:
+        """Note that the database has a set damaged that the earlier backup has whole."""
+        self._damaged_sets.add(stored.path)
+
     def lost_sets(self) -> set[str]:
-        """Return the paths of frozen sets that only the earlier backup has."""
+        """Return the paths of frozen sets that only the earlier backup has, or has whole."""
         earlier = {each.path for each in self._earlier.sets} if self._earlier else set()
         missing = earlier - self._sets.keys()
         # D31: who throws a set away leaves a tombstone
-        return (
-            missing - {each.fingerprint for each in _decode_tombstones(self._tombstones)}
-            if missing
-            else missing
-        )
+        if missing:
+            missing -= {each.fingerprint for each in _decode_tombstones(self._tombstones)}
+        return missing | self._damaged_sets
 
     def count(self) -> Contents:
         """Return the numbers of what there is to save."""
@@ -291,11 +296,16 @@ def read_database(
 
 @dataclass(slots=True)
 class BackupOutcome:
-    """Number of pictures copied, what the backup has, and the pictures that it lacks."""
+    """Number of pictures copied, what the backup has, and the pictures and sets that it lacks.
+
+    `lost_sets`: paths of the frozen sets that the database has lost or damaged, and the backup has.
+    """
 
     copied: int
     contents: Contents
     failures: list[Failed]
+    set_failures: list[Failed]  # of sets, and of pictures that they name
+    lost_sets: list[str]
 
 
 def save(
@@ -312,7 +322,8 @@ def save(
     """Save the pictures that the folder lacks, then labels and tombstones.
 
     `total` is the number of pictures, if known; `database` a name for people. With `verify`, the
-    folder's pictures are read, and damaged ones replaced.
+    folder's pictures are read, and damaged ones replaced, and all frozen sets of the database are
+    read, not only those that the folder lacks.
 
     Raises:
         DatabaseError: the database cannot be read, or a picture not be written.
@@ -340,21 +351,28 @@ def save(
                 if result.reason:
                     failures.append(Failed(result.img_id, result.reason))
         sets = snapshot.lost_sets()
+        set_failures: list[Failed] = []
         for stored in snapshot.sets:
-            results = _save_set(stored, snapshot, folder, store, pool, verify=verify)
+            try:
+                results = _save_set(stored, snapshot, folder, store, pool, verify=verify)
+            except SetDamaged:
+                reason = f"the frozen set is damaged in the database; {remedy(stored)}"
+                set_failures.append(Failed(stored.full_name, reason))
+                continue
             if results is None:  # thrown away meanwhile
                 continue
             sets.add(stored.path)
             copied += sum(result.is_copied for result in results)
-            failures += [Failed(each.img_id, each.reason) for each in results if each.reason]
-    contents = Contents(sets=len(sets), lost_sets=len(snapshot.lost_sets()))
+            set_failures += [Failed(each.img_id, each.reason) for each in results if each.reason]
+    lost_sets = sorted(snapshot.lost_sets())
+    contents = Contents(sets=len(sets), lost_sets=len(lost_sets))
     folder.write(
         snapshot.pictures(contents),
         database=database,
         made_at=format_time(datetime.now(UTC)),
         sets=sets,
     )
-    return BackupOutcome(copied, contents, failures)
+    return BackupOutcome(copied, contents, failures, set_failures, lost_sets)
 
 
 def _save_set(
@@ -369,12 +387,18 @@ def _save_set(
     """Save a frozen set with its pictures, and return their outcomes; None if it is gone.
 
     Raises:
+        SetDamaged: the database has it damaged, and the earlier backup does not have it whole.
         DatabaseError: it cannot be read.
     """
     results: list[_Copied] = []
-    source = folder.pictures if snapshot.has_saved(stored) else store
+    content = _read_saved(stored, folder) if snapshot.has_saved(stored) else None
+    if content is not None and verify:
+        with suppress(SetMissing):
+            if not frozen_sets.is_whole(stored, store):
+                snapshot.add_damaged_set(stored)
     try:
-        content = b"".join(source.read_set(stored))
+        if content is None:
+            content = frozen_sets.read_whole(stored, store)
         keys = open_frozen_set(stored, iter([content])).head.pictures
         # D20: a backup has a set once it has its pictures
         for batch in batches(keys):
@@ -387,8 +411,19 @@ def _save_set(
         return None
     if not is_there and any(result.is_missing for result in results):
         return None
-    folder.pictures.put_new_set(stored.path, content)
+    is_new = folder.pictures.put_new_set(stored.path, content)
+    # D36: an earlier version saved damaged sets as well
+    if not is_new and not frozen_sets.is_whole(stored, folder.pictures):
+        folder.pictures.put_set(stored.path, content)
     return results
+
+
+def _read_saved(stored: StoredSet, folder: BackupFolder) -> bytes | None:
+    """Return the object of a set from the folder; None if it is damaged there."""
+    try:
+        return frozen_sets.read_whole(stored, folder.pictures)
+    except SetDamaged:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

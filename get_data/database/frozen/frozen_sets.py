@@ -5,14 +5,14 @@ do, so a deletion leaves them. Freezing races with deletions as an upload does. 
 comments cite are in `docs/architecture.md`.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import msgspec
@@ -28,7 +28,12 @@ from common.errors import (
     SetMissing,
 )
 from get_data.database.delete import MAX_ROUNDS, reconcile
-from get_data.database.frozen.frozen_file import Damaged, FrozenSetWriter, Head
+from get_data.database.frozen.frozen_file import (
+    Damaged,
+    FrozenSetReader,
+    FrozenSetWriter,
+    Head,
+)
 from get_data.database.frozen.set_references import SetReferences, damaged, open_frozen_set
 from get_data.database.interfaces import (
     Failed,
@@ -65,12 +70,14 @@ class SetToFreeze:
 class FreezeOutcome:
     """What freezing has done.
 
-    `is_new`: it was not frozen before. `restored`: number of pictures that were put back. With
-    `failures`, pictures that the store lacks, a new set was not frozen.
+    `is_new`: it was not frozen before. `is_replaced`: it was, and the store had it damaged.
+    `restored`: number of pictures that were put back. With `failures`, pictures that the store
+    lacks, neither was a new set frozen nor a damaged one replaced.
     """
 
     stored: StoredSet | None = None
     is_new: bool = False
+    is_replaced: bool = False
     restored: int = 0
     failures: list[Failed] = field(default_factory=list)
 
@@ -126,7 +133,7 @@ def freeze(
     copy_of: CopyOf = lambda _: None,
     threads: Callable[[int], Executor] = ThreadPoolExecutor,
 ) -> FreezeOutcome:
-    """Freeze a set, or complete what a killed run has begun.
+    """Freeze a set, complete what a killed run has begun, or replace a damaged set.
 
     The caller has seen that no other set has this name. Pictures that a deletion takes meanwhile
     are put back, from `copy_of` if need be.
@@ -139,12 +146,19 @@ def freeze(
     path = set_path(name, content.sha256)
     references = [_reference(line) for line in content.lines()]
     outcome = FreezeOutcome()
-    if not _exists(path, store):
+    state = find_state(path, store)
+    if state != "whole":
         # D28: a set is frozen of pictures that are there
         outcome.failures = list(_find_missing(references, store))
         if outcome.failures:
             return outcome
-        outcome.is_new = store.put_new_set(path, _encode(content, references))
+        encoded = _encode(content, references)
+        if state == "damaged":
+            # D36: a deletion finds it there all the time
+            store.put_set(path, encoded)
+            outcome.is_replaced = True
+        else:
+            outcome.is_new = store.put_new_set(path, encoded)
     # D28: a deletion may have taken a picture before it could see the set
     completed = complete(path, references, index, store, copy_of=copy_of, threads=threads)
     outcome.restored = completed.restored
@@ -162,6 +176,73 @@ def freeze(
     if outcome.stored is None:
         raise DatabaseError(f"somebody has thrown the set {name} away meanwhile; run again")
     return outcome
+
+
+SetState = Literal["absent", "damaged", "whole"]
+
+
+def find_state(path: str, store: PictureStore) -> SetState:
+    """Return whether the store has the set at this path, and as it was frozen; reads it all.
+
+    Raises:
+        DatabaseError: the store cannot be reached, or the set is of a later version.
+    """
+    stored = next((each for each in store.list_sets() if each.path == path), None)
+    if stored is None:
+        return "absent"
+    try:
+        return "whole" if is_whole(stored, store) else "damaged"
+    except SetMissing:  # thrown away meanwhile
+        return "absent"
+
+
+def is_whole(stored: StoredSet, store: PictureStore) -> bool:
+    """Return whether a frozen set is what was frozen; reads it all.
+
+    Raises:
+        SetMissing: it does not exist any more.
+        DatabaseError: the store cannot be reached, or the set is of a later version.
+    """
+    try:
+        read_whole(stored, store)
+    except SetDamaged:
+        return False
+    return True
+
+
+def read_whole(stored: StoredSet, store: PictureStore) -> bytes:
+    """Return the object of a frozen set, once its labels have the hash that it states.
+
+    Raises:
+        SetMissing: it does not exist any more.
+        SetDamaged: it is not what was frozen.
+        DatabaseError: the store cannot be reached, or the set is of a later version.
+    """
+    blocks: list[bytes] = []
+
+    def read_blocks() -> Iterator[bytes]:
+        for block in store.read_set(stored):
+            blocks.append(block)
+            yield block
+
+    reading = read_blocks()
+    deque(_lines(stored, _open(stored, reading).lines()), maxlen=0)
+    deque(reading, maxlen=0)
+    return b"".join(blocks)
+
+
+def _open(stored: StoredSet, blocks: Iterator[bytes]) -> FrozenSetReader:
+    """Return a reader of a frozen set whose labels are those that its path states.
+
+    Raises:
+        SetMissing: it does not exist any more.
+        SetDamaged: it is damaged, or another set.
+        DatabaseError: it is of a later version.
+    """
+    reader = open_frozen_set(stored, blocks)
+    if not reader.head.sha256.startswith(stored.short_hash):
+        raise damaged(stored, Damaged("it is another set"))
+    return reader
 
 
 def _exists(path: str, store: PictureStore) -> bool:
@@ -296,7 +377,7 @@ def read(stored: StoredSet, store: PictureStore) -> tuple[Head, Iterator[Line]]:
     Raises:
         DatabaseError: it is damaged, of a later version, or has been thrown away meanwhile.
     """
-    reader = open_frozen_set(stored, store.read_set(stored))
+    reader = _open(stored, store.read_set(stored))
     return reader.head, _lines(stored, reader.lines())
 
 

@@ -35,12 +35,17 @@ def open_frozen_set(stored: StoredSet, blocks: Iterator[bytes]) -> FrozenSetRead
         ) from error
 
 
+def remedy(stored: StoredSet) -> str:
+    """Return what to do about a frozen set that is damaged."""
+    return (
+        "bring it back with back_up.py DIR --restore, freeze it again with freeze_set.py "
+        f"{stored.name} DIR, or throw it away with freeze_set.py {stored.full_name} --delete"
+    )
+
+
 def damaged(stored: StoredSet, error: Damaged) -> SetDamaged:
     """Return the error of a frozen set that is damaged."""
-    return SetDamaged(
-        f"the frozen set {stored.full_name} is damaged ({error}); bring it back with back_up.py "
-        f"DIR --restore, or throw it away with freeze_set.py {stored.full_name} --delete"
-    )
+    return SetDamaged(f"the frozen set {stored.full_name} is damaged ({error}); {remedy(stored)}")
 
 
 class SetReferences:

@@ -297,16 +297,20 @@ class LocalPictureStore:
     @_translate_errors
     def put_new_set(self, path: str, content: bytes) -> bool:
         """Store a frozen set durably; return False if there is one at this path, which stays."""
-        with self._incoming_file(content, checked_set_path(path)) as (incoming, target):
-            # durable before it has its name: what it names must not be deleted after a power cut
-            with incoming.open("rb") as file:
-                sync(file.fileno())
+        with self._incoming_set(content, path) as (incoming, target):
             try:
                 rename_exclusive(incoming, target)
             except FileExistsError:
                 return False
         self.make_durable()
         return True
+
+    @_translate_errors
+    def put_set(self, path: str, content: bytes) -> None:
+        """Store a frozen set durably and in one step, overwriting a damaged one at this path."""
+        with self._incoming_set(content, path) as (incoming, target):
+            incoming.replace(target)
+        self.make_durable()
 
     def read_set(self, stored: StoredSet) -> Iterator[bytes]:
         """Yield a frozen set block by block.
@@ -363,6 +367,15 @@ class LocalPictureStore:
             file.flush()
             target.parent.mkdir(parents=True, exist_ok=True)
             yield Path(file.name), target
+
+    @contextmanager
+    def _incoming_set(self, content: bytes, path: str) -> Iterator[tuple[Path, Path]]:
+        """Write a frozen set to a temporary file, as `_incoming_file` does."""
+        with self._incoming_file(content, checked_set_path(path)) as (incoming, target):
+            # durable before it has its name: what it names must not be deleted after a power cut
+            with incoming.open("rb") as file:
+                sync(file.fileno())
+            yield incoming, target
 
     def _store(self, *, create: bool = False) -> LocalStore:
         """Return the folder as an obstore store.

@@ -287,6 +287,10 @@ class S3PictureStore:
             self._put_object(path, content, "overwrite")
         return True
 
+    def put_set(self, path: str, content: bytes) -> None:
+        """Put a frozen set, overwriting a damaged one at this path."""
+        self._put_object(checked_set_path(path), content, "overwrite")
+
     def read_set(self, stored: StoredSet) -> Iterator[bytes]:
         """Yield a frozen set, a megabyte by one GET.
 
