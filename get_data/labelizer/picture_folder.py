@@ -8,9 +8,9 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.links import resolve_picture
+from common.side_files import is_side_file
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg")
-_MACOS_PREFIX = "._"  # of the files that macOS keeps beside others on a foreign file system
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def list_files(folder: Path) -> dict[str, FolderFile]:
             for item in items:
                 if item.is_symlink() and resolve_picture(folder, item.name) is None:
                     continue
-                if item.is_file() and not item.name.startswith(_MACOS_PREFIX):
+                if item.is_file() and not is_side_file(item.name):
                     status = item.stat()
                     files[item.name] = FolderFile(status.st_size, status.st_mtime_ns)
     except OSError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from common.errors import InputError
+from common.side_files import is_side_file
 from get_data.labels import label_file
 from get_data.labels.schema import Document
 
@@ -56,8 +57,8 @@ def read_label_files(folder: Path) -> dict[Path, dict[str, Document]]:
         InputError: the folder or a label file cannot be read.
     """
     try:
-        files = sorted(file for file in folder.glob("*.json") if file.is_file())
-        found = [file for file in files if _is_label_file(file)]
+        files = sorted(file for file in folder.glob("*.json") if not is_side_file(file.name))
+        found = [file for file in files if file.is_file() and _is_label_file(file)]
     except OSError as error:
         raise InputError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
     return {file: label_file.read(file) for file in found}

@@ -28,6 +28,7 @@ from common.atomic_files import (
     temporary_file,
 )
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable, SetMissing
+from common.side_files import is_side_file
 from get_data.database.frozen.set_references import SetReferences
 from get_data.database.interfaces import (
     BACKUP_PREFIX,
@@ -76,7 +77,9 @@ def _translate_errors(
 
 
 def _list_file(entry: "os.DirEntry[str]", key: str, now_s: float) -> StoredPicture | None:
-    """Return a file of a listing; None if it is none, or was deleted meanwhile."""
+    """Return a file of a listing; None if it is no picture, or was deleted meanwhile."""
+    if is_side_file(entry.name):
+        return None
     try:
         status = entry.stat()
     except OSError:  # such as a link that leads nowhere, or to itself
@@ -137,7 +140,7 @@ class LocalPictureStore:
     @_translate_errors
     def has_pictures(self) -> bool:
         """Return whether there is any picture, labelled or not."""
-        return any(self._folder.joinpath(PICTURE_PREFIX).rglob("*.jpg"))
+        return any(picture.key.endswith(".jpg") for picture in self.list_pictures())
 
     def list_pictures(self) -> Iterator[StoredPicture]:
         """Yield all pictures, labelled or not, with ages by this machine's clock.
@@ -252,6 +255,8 @@ class LocalPictureStore:
         now = datetime.now(UTC)
         for page in self._store().list(BACKUP_PREFIX):
             for item in page:
+                if is_side_file(item["path"].rpartition("/")[2]):
+                    continue
                 age_s = (now - item["last_modified"]).total_seconds()
                 copy = BackupCopy(item["path"], age_s)
                 found.setdefault(backed_up_key(copy.path), []).append(copy)
