@@ -55,7 +55,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def key_and_value(text: str) -> tuple[str, str]:
     """Split `KEY=VALUE`."""
-    key, separator, value = arguments.utf8_text(text).partition("=")
+    key, separator, value = arguments.nfc_text(text).partition("=")
     if not separator or not key:
         raise argparse.ArgumentTypeError(f"expected KEY=VALUE, such as track=park, got {text!r}")
     return key, value

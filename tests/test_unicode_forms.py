@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from get_data import search_and_download, upload_data
+from get_data import edit_labels, search_and_download, show_database, upload_data
 from get_data.cli import session_questions
 from get_data.database.entries import read_entries
 from get_data.database.local.label_index import SqliteIndex
@@ -178,3 +178,52 @@ def test_a_range_of_texts_goes_by_one_form_on_this_machine(tmp_path):
     index.create([document(0) | {"driver": APART}])
     assert index.count(parse_search_query({"driver": {"type": "range", "gt": "Zof"}})) == 1
     assert index.count(parse_search_query({"driver": {"type": "range", "lt": "Zof"}})) == 0
+
+
+@pytest.fixture
+def own_keys(call, tmp_path):
+    """Ten uploaded labels with a key of their own that has an accent."""
+    labels = [document(number, **{COMPOSED: "ab"[number % 2]}) for number in range(10)]
+    call(upload_data, save(tmp_path / "drive", labels))
+
+
+@pytest.mark.usefixtures("own_keys")
+@pytest.mark.parametrize("asked", [COMPOSED, APART], ids=["composed", "apart"])
+class TestAFieldNamedOnTheCommandLine:
+    """It may be typed in either form, as in a search."""
+
+    def test_classes_of_it_are_balanced(self, call, tmp_path, asked):
+        options = ("--count", "--per-class", f"{asked}=3")
+        code, counts, err = call(search_and_download, *options)
+        assert (code, counts["pictures"]) == (0, 6), err
+        code, counts, err = call(search_and_download, "-p", tmp_path / "set", *options[1:])
+        assert (code, counts["choice"]["field"]) == (0, COMPOSED), err
+
+    def test_it_is_set_and_is_no_new_key(self, call, asked):
+        code, counts, err = call(
+            edit_labels, "-q", "{}", "--set", f"{asked}={asked}", "--dry-run"
+        )
+        assert (code, counts["amended"]) == (0, 10), err
+        code, _, err = call(
+            edit_labels, "-q", "{}", "--set", f"{COMPOSED}=x", "--set", f"{asked}=y", "-y"
+        )
+        assert (code, "twice" in err) == (2, True), err
+
+    def test_what_is_set_is_there_the_second_time(self, call, asked):
+        value = json.dumps([asked])
+        for amended in (10, 0):
+            code, counts, err = call(
+                edit_labels, "-q", "{}", "--set", f"{asked}={value}", "--set", f"event={asked}", "-y"
+            )
+            assert (code, counts["amended"], counts["unchanged"]) == (0, amended, 10 - amended), err
+        query = json.dumps({asked: asked, "event": asked})
+        assert call(search_and_download, "--count", "-q", query)[1]["pictures"] == 10
+        assert call(show_database, "-q", query)[1]["labels"] == 10
+
+
+@pytest.mark.usefixtures("own_keys")
+def test_a_field_that_is_not_utf_8_is_wrong_usage(call, capsys):
+    with pytest.raises(SystemExit) as ended:
+        call(search_and_download, "--count", "--per-class", "\udcff=3")
+    assert ended.value.code == 2
+    assert "UTF-8" in capsys.readouterr().err

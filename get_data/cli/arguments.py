@@ -6,6 +6,7 @@ The functions used as an argument's `type` raise argparse.ArgumentTypeError.
 import argparse
 import math
 import textwrap
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -189,6 +190,11 @@ def utf8_text(text: str) -> str:
     except UnicodeEncodeError as error:
         raise argparse.ArgumentTypeError(f"expected text in UTF-8, got {text!r}") from error
     return text
+
+
+def nfc_text(text: str) -> str:
+    """Parse a text that is compared with those of labels, which are stored in NFC."""
+    return unicodedata.normalize("NFC", utf8_text(text))
 
 
 def name_argument(text: str) -> str:

@@ -43,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def per_class_argument(text: str) -> tuple[str, int]:
     """Parse FIELD=N."""
-    field, separator, number = text.rpartition("=")
+    field, separator, number = arguments.nfc_text(text).rpartition("=")
     if not separator or not field:
         raise argparse.ArgumentTypeError(f"expected FIELD=N, got {text!r}")
     return field, arguments.positive_integer(number)

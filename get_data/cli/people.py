@@ -3,7 +3,6 @@
 import argparse
 import getpass
 import os
-import unicodedata
 
 from get_data.cli import arguments
 from get_data.labels.constants import NOT_PEOPLE
@@ -17,7 +16,7 @@ def person_name(text: str) -> str:
     Raises:
         argparse.ArgumentTypeError: it cannot be used as the name of a person.
     """
-    name = unicodedata.normalize("NFC", arguments.utf8_text(text)).strip()
+    name = arguments.nfc_text(text).strip()
     if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
         raise argparse.ArgumentTypeError(
             f"expected a name of 1 to {MAX_NAME_LENGTH} printable characters, got {text!r}"

@@ -18,6 +18,7 @@ from get_data.database.selection import Selection
 from get_data.labels import session
 from get_data.labels.constants import SESSION_KEYS
 from get_data.labels.schema import RESERVED
+from get_data.labels.unicode_forms import to_nfc
 
 MAX_DRIVES = 10  # named before the question
 
@@ -25,7 +26,7 @@ MAX_DRIVES = 10  # named before the question
 def parse_value(text: str) -> Any:
     """Return the value of a custom key: what the JSON says, or the text itself."""
     try:
-        return strict_json.parse(text.encode(), "the value")
+        return to_nfc(strict_json.parse(text.encode(), "the value"))
     except InputError:
         return text
 
