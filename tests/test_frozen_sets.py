@@ -336,6 +336,30 @@ def test_the_order_and_the_form_of_a_label_file_are_no_difference(call, fetched,
     assert call(diff_sets, fetched, tmp_path / "other.json")[0] == 2
 
 
+@pytest.mark.parametrize("damaged_first", [False, True])
+@pytest.mark.parametrize("damage", ["no fingerprint", "another id"])
+def test_of_two_sets_the_file_with_the_fault_is_named(
+    call, fetched, tmp_path, damage, damaged_first
+):
+    labels = json.loads((fetched / "labels.json").read_text())
+    first, second = list(labels)[:2]
+    if damage == "another id":
+        labels[second]["img_id"] = first
+    else:  # of a picture that only this set has
+        second = "20300101T12-00-00-000000"
+        labels[second] = labels[first] | {"img_id": second}
+        del labels[second]["label_fingerprint"]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "labels.json").write_text(json.dumps(labels))
+    sets = [other, fetched] if damaged_first else [fetched, other]
+    code, diff, err = call(diff_sets, *sets)
+    assert (code, diff) == (2, None)
+    assert str(other / "labels.json") in err
+    assert second in err
+    assert str(fetched) not in err
+
+
 class Killed(BaseException):
     """The process is killed."""
 

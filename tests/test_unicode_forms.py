@@ -200,9 +200,7 @@ class TestAFieldNamedOnTheCommandLine:
         assert (code, counts["choice"]["field"]) == (0, COMPOSED), err
 
     def test_it_is_set_and_is_no_new_key(self, call, asked):
-        code, counts, err = call(
-            edit_labels, "-q", "{}", "--set", f"{asked}={asked}", "--dry-run"
-        )
+        code, counts, err = call(edit_labels, "-q", "{}", "--set", f"{asked}={asked}", "--dry-run")
         assert (code, counts["amended"]) == (0, 10), err
         code, _, err = call(
             edit_labels, "-q", "{}", "--set", f"{COMPOSED}=x", "--set", f"{asked}=y", "-y"
@@ -210,11 +208,9 @@ class TestAFieldNamedOnTheCommandLine:
         assert (code, "twice" in err) == (2, True), err
 
     def test_what_is_set_is_there_the_second_time(self, call, asked):
-        value = json.dumps([asked])
+        values = ["--set", f"{asked}={json.dumps([asked])}", "--set", f"event={asked}"]
         for amended in (10, 0):
-            code, counts, err = call(
-                edit_labels, "-q", "{}", "--set", f"{asked}={value}", "--set", f"event={asked}", "-y"
-            )
+            code, counts, err = call(edit_labels, "-q", "{}", *values, "-y")
             assert (code, counts["amended"], counts["unchanged"]) == (0, amended, 10 - amended), err
         query = json.dumps({asked: asked, "event": asked})
         assert call(search_and_download, "--count", "-q", query)[1]["pictures"] == 10

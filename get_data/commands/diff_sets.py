@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache, partial
 
 import path
@@ -15,7 +16,14 @@ from get_data.labels.label_lines import Line
 from get_data.sets import fetched_set, set_diff
 from get_data.sets.set_diff import Kind, SetDiff, Unsorted
 
-OpenSet = Callable[[], Iterator[Line]]
+
+@dataclass(frozen=True, slots=True)
+class NamedSet:
+    """A set: how to read its labels, and where they are, for messages."""
+
+    source: str
+    read: Callable[[], Iterator[Line]]
+
 
 TITLES: dict[Kind, str] = {
     "only_first": "only in {first}",
@@ -41,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
     return exit_codes.DONE if diff.is_equal else exit_codes.SOME_ITEMS_FAILED
 
 
-def find_set(name: str, database: Callable[[], Database]) -> OpenSet:
-    """Return what reads a set.
+def find_set(name: str, database: Callable[[], Database]) -> NamedSet:
+    """Return a set, which is read later.
 
     Raises:
         InputError: there is neither such a folder or file, nor a frozen set of this name.
@@ -51,27 +59,29 @@ def find_set(name: str, database: Callable[[], Database]) -> OpenSet:
     if files.exists(place):
         file, preview = files.find_labels(place, repair=False)
         if preview is not None:
-            return partial(fetched_set.to_lines, preview)
-        return partial(fetched_set.read_lines, file)
+            return NamedSet(str(file), partial(fetched_set.to_lines, preview))
+        return NamedSet(str(file), partial(fetched_set.read_lines, file))
     if "/" in name or name.endswith(".json"):
         raise InputError(f"{name} does not exist")
     store = database().store
     stored = frozen_sets.find(store, name)
-    return lambda: frozen_sets.read(stored, store)[1]
+    return NamedSet(stored.full_name, lambda: frozen_sets.read(stored, store)[1])
 
 
-def compare(first: OpenSet, second: OpenSet, args: argparse.Namespace) -> SetDiff:
+def compare(first: NamedSet, second: NamedSet, args: argparse.Namespace) -> SetDiff:
     """Compare the sets, in little memory where their labels are sorted.
 
     Raises:
         InputError: one of them has an entry that is not a label.
     """
+    sources = first.source, second.source
     try:
-        return set_diff.compare(first(), second(), examples=args.examples)
+        return set_diff.compare(first.read(), second.read(), sources, examples=args.examples)
     except Unsorted:
         return set_diff.compare(
-            set_diff.in_order(first(), args.first),
-            set_diff.in_order(second(), args.second),
+            set_diff.in_order(first.read(), first.source),
+            set_diff.in_order(second.read(), second.source),
+            sources,
             examples=args.examples,
         )
 

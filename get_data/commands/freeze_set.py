@@ -41,7 +41,13 @@ def run(args: argparse.Namespace) -> int:
             return report(planned, content, args)
         outcome = frozen_sets.freeze(
             args.name,
-            SetToFreeze(content.count, content.sha256, content.description, content.lines),
+            SetToFreeze(
+                content.count,
+                content.sha256,
+                content.description,
+                content.lines,
+                str(content.labels),
+            ),
             db.index,
             db.store,
             copy_of=lambda reference: read_copy(content.labels.parent, reference),
@@ -81,7 +87,8 @@ def read_copy(folder: Path, reference: PictureReference) -> bytes | None:
 def describe_difference(existing: StoredSet, content: FetchedSet, db: Database) -> str:
     """Return how a set differs from the frozen one of this name."""
     _, lines = frozen_sets.read(existing, db.store)
-    diff = set_diff.compare(lines, content.lines())
+    sources = (existing.name, str(content.labels))
+    diff = set_diff.compare(lines, content.lines(), sources)
     return (
         f"another set is named {existing.name}: it has {pluralize(diff.first, 'label')}, "
         f"{content.labels} {diff.second:,}; {diff.same:,} are the same, "

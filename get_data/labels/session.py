@@ -57,10 +57,13 @@ def check(session: Session, where: str) -> None:
                 f"{where}: {key}: expected a text, a number, true, false or a list of them"
             )
     sizes = {key: len(msgspec.json.encode({key: value})) for key, value in session.items()}
-    if sum(sizes.values()) > _MAX_BYTES:
+    if (total := sum(sizes.values())) > _MAX_BYTES:
         longest = max(sizes, key=lambda key: sizes[key])
+        # what has to be shortened: one value, or the number of keys
+        is_one = sizes[longest] > _MAX_BYTES / 2
+        what = f"{longest}: is too long" if is_one else f"too many keys: {len(session):,}"
         raise InputError(
-            f"{where}: {longest}: is too long; all of it may have {_MAX_BYTES:,} bytes, "
+            f"{where}: {what}; all of it has {total:,} bytes and may have {_MAX_BYTES:,}, "
             "as every label gets it"
         )
 

@@ -14,6 +14,7 @@ import fnmatch
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -161,9 +162,15 @@ def _read(folder: Path, *, check_pictures: bool) -> _MergeInput:
     content = journal.read(folder / journal.NAME)
     return _MergeInput(
         content,
-        erased=dict(journal.read_label_file(folder / journal.ERASED)) if content.erased else {},
+        erased=_read_erased(folder) if content.erased else {},
         damaged=_read_damaged(folder) if content.torn or check_pictures else {},
     )
+
+
+def _read_erased(folder: Path) -> dict[str, Raw]:
+    """Return the labels that were erased before; raises as `_read_damaged`."""
+    with _move_away():
+        return dict(journal.read_label_file(folder / journal.ERASED))
 
 
 def _read_damaged(folder: Path) -> Document:
@@ -173,10 +180,20 @@ def _read_damaged(folder: Path) -> Document:
         InputError: it cannot be read.
     """
     path = folder / journal.DAMAGED_LABELS
-    damaged: object = strict_json.read(path) if path.exists() else {}
-    if not isinstance(damaged, dict):
-        raise InputError(f"{path}: expected an object of damaged labels; move it away")
+    with _move_away():
+        damaged: object = strict_json.read(path) if path.exists() else {}
+        if not isinstance(damaged, dict):
+            raise InputError(f"{path}: expected an object of damaged labels")
     return damaged
+
+
+@contextmanager
+def _move_away() -> Iterator[None]:
+    """Add the remedy to messages about a file that a repair only adds to."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}; move it away") from error
 
 
 def _complete_renames(folder: Path, labels: Mapping[str, Raw]) -> None:

@@ -15,6 +15,8 @@ from get_data.labels.schema import OBJECTS, Document, PictureReference
 
 Kind = Literal["only_first", "only_second", "labels_differ", "pictures_differ"]
 
+Sources = tuple[str, str]  # what messages call the two sets
+
 T = TypeVar("T")
 
 # where a label is stored and since when, not what it says
@@ -58,7 +60,9 @@ class SetDiff:
             examples.append(img_id)
 
 
-def compare(first: Iterable[Line], second: Iterable[Line], *, examples: int = 10) -> SetDiff:
+def compare(
+    first: Iterable[Line], second: Iterable[Line], sources: Sources, *, examples: int = 10
+) -> SetDiff:
     """Compare two sets whose labels come in the order of their ids, in one pass.
 
     Raises:
@@ -67,24 +71,26 @@ def compare(first: Iterable[Line], second: Iterable[Line], *, examples: int = 10
     """
     diff = SetDiff()
     mine, other = _in_order(first), _in_order(second)
+    source, other_source = sources
     a, b = next(mine, None), next(other, None)
     while a or b:
         diff.first += bool(a and (not b or a.img_id <= b.img_id))
         diff.second += bool(b and (not a or b.img_id <= a.img_id))
         if a and (not b or a.img_id < b.img_id):
-            _check_label(a)
+            _check_label(a, source)
             diff.add("only_first", a.img_id, examples)
             a = next(mine, None)
         elif b and (not a or b.img_id < a.img_id):
-            _check_label(b)
+            _check_label(b, other_source)
             diff.add("only_second", b.img_id, examples)
             b = next(other, None)
         elif a and b:
             if a.document == b.document:
-                _check_label(a)
+                _check_label(a, source)
                 diff.same += 1
             else:
-                _compare_labels(a, b, diff, examples)
+                labels = _read_label(a, source), _read_label(b, other_source)
+                _compare_labels(a.img_id, *labels, diff, examples)
             a, b = next(mine, None), next(other, None)
     return diff
 
@@ -120,48 +126,50 @@ def in_order(lines: Iterable[Line], source: str) -> list[Line]:
     return found
 
 
-def _check_label(line: Line) -> None:
+def _check_label(line: Line, source: str) -> None:
     """Check that an entry is a label, without reading the whole of it.
 
     Raises:
         InputError: it is not, or is under another id.
     """
-    _check_id(line, _decode_as_label(line, _decode_reference).img_id)
+    _check_id(line, _decode_as_label(line, source, _decode_reference).img_id, source)
 
 
-def _read_label(line: Line) -> Document:
+def _read_label(line: Line, source: str) -> Document:
     """Return the label of an entry.
 
     Raises:
         InputError: it is not a label, or is under another id.
     """
-    label = _decode_as_label(line, _decode)
-    _check_id(line, label.get("img_id"))
+    label = _decode_as_label(line, source, _decode)
+    _check_id(line, label.get("img_id"), source)
     return label
 
 
-def _decode_as_label(line: Line, decode: Callable[[bytes], T]) -> T:
+def _decode_as_label(line: Line, source: str, decode: Callable[[bytes], T]) -> T:
     try:
         return decode(line.document)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"entry {line.img_id!r}: not a label: {error}") from error
+        raise InputError(f"{source}, entry {line.img_id!r}: not a label: {error}") from error
 
 
-def _check_id(line: Line, img_id: object) -> None:
+def _check_id(line: Line, img_id: object, source: str) -> None:
     if img_id != line.img_id:
-        raise InputError(f"entry {line.img_id!r}: its img_id is {img_id!r}; make them equal")
+        raise InputError(
+            f"{source}, entry {line.img_id!r}: its img_id is {img_id!r}; make them equal"
+        )
 
 
-def _compare_labels(a: Line, b: Line, diff: SetDiff, limit: int) -> None:
+def _compare_labels(img_id: str, a: Document, b: Document, diff: SetDiff, limit: int) -> None:
     """Add how two labels of a picture differ."""
-    names = _differing(_read_label(a), _read_label(b))
+    names = _differing(a, b)
     pictures, fields = names & _PICTURE, names - _PICTURE
     if not names:
         diff.same += 1
     if pictures:
-        diff.add("pictures_differ", a.img_id, limit)
+        diff.add("pictures_differ", img_id, limit)
     if fields:
-        diff.add("labels_differ", a.img_id, limit)
+        diff.add("labels_differ", img_id, limit)
         diff.fields.update(fields)
 
 

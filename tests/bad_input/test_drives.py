@@ -124,6 +124,11 @@ FOLDERS = [
         session_template(json.dumps({"notes": "x" * 70_000})),
         [SESSION_TEMPLATE, "is too long"],
     ),
+    (
+        "template of too many keys",
+        session_template(json.dumps({"driver": "x"} | {f"key{i}": i for i in range(5000)})),
+        [SESSION_TEMPLATE, "5,001", "32,768"],
+    ),
     ("template is a folder", folder(SESSION_TEMPLATE), [f"{SESSION_TEMPLATE} is a folder"]),
     ("template is a pipe", fifo(SESSION_TEMPLATE), [f"{SESSION_TEMPLATE} is not a regular file"]),
     (

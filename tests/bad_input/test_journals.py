@@ -80,7 +80,12 @@ JOURNALS = [
         ["killed/labels.json, line 1"],
     ),
     ("labels.json is a folder", 2, folder("killed/labels.json"), ["killed/labels.json is a folde"]),
-    ("the list of damage is broken", 2, file_with(DAMAGED, "{"), [f"{DAMAGED}, line 1, column 2"]),
+    (
+        "the list of damage is broken",
+        2,
+        file_with(DAMAGED, "{"),
+        [f"{DAMAGED}, line 1, column 2", "move it away"],
+    ),
     ("the list of damage is a list", 2, file_with(DAMAGED, "[]"), [DAMAGED, "move it away"]),
     (
         "damaged is a file",
@@ -90,12 +95,17 @@ JOURNALS = [
     ),
     ("erased is a file", 2, file_with(f"killed/{journal.ERASED}", ""), ["killed/erased"]),
     ("the list of damage is a folder", 2, folder(DAMAGED), [f"{DAMAGED} is a folder"]),
-    ("erased/labels.json is broken", 2, erased_labels("{"), ["killed/erased/labels.json, line 1"]),
+    (
+        "erased/labels.json is broken",
+        2,
+        erased_labels("{"),
+        ["killed/erased/labels.json, line 1", "move it away"],
+    ),
     (
         "erased/labels.json is a list",
         2,
         erased_labels("[]"),
-        ["erased/labels.json: expected"],
+        ["erased/labels.json: expected", "move it away"],
     ),
 ]
 
@@ -122,6 +132,19 @@ ROWS = [
 @pytest.mark.parametrize("row", as_params(ROWS))
 def test_bad_input_gets_one_line_and_changes_nothing(row, assert_refused):
     assert_refused(row)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
+@pytest.mark.parametrize("name", [journal.DAMAGED_LABELS, f"{journal.ERASED}/{label_file.NAME}"])
+def test_a_recording_is_repaired_once_a_broken_list_is_moved_away(name, content, workspace, call):
+    killed_recording(document(0), document(1), then=erased_labels("{}"))(workspace)
+    file = workspace / "killed" / name
+    file.write_bytes(content)
+    code, _, err = call(upload_data, "killed")
+    assert (code, f"killed/{name}" in err) == (2, True)
+    file.rename(workspace / "away")
+    assert call(upload_data, "killed")[0] == 0
+    assert document(name == journal.DAMAGED_LABELS)["img_id"] in json.loads(file.read_text())
 
 
 def test_a_session_key_that_the_journal_uses_loses_no_label(workspace, capsys):

@@ -28,6 +28,7 @@ from tests.benchmarks.recorder import say
 from tests.conftest import START, picture
 
 SETS = 100
+NAMES = ("first", "second")
 
 
 def fill(file: Path, count: int, corrected: float) -> None:
@@ -105,11 +106,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         measure("reading all labels", lambda: list(FrozenSetReader(iter([content])).lines()))
         read = fetched_set.read_lines
         measure(
-            "two folders compared, 5% differ", lambda: set_diff.compare(read(first), read(second))
+            "two folders compared, 5% differ",
+            lambda: set_diff.compare(read(first), read(second), NAMES),
         )
         measure(
             "a folder and a frozen set compared",
-            lambda: set_diff.compare(read(second), FrozenSetReader(iter([content])).lines()),
+            lambda: set_diff.compare(read(second), FrozenSetReader(iter([content])).lines(), NAMES),
         )
         store = LocalPictureStore(Path(folder) / "store")
         for number in range(SETS):

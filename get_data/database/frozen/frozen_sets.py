@@ -58,12 +58,16 @@ _decode_reference = msgspec.json.Decoder(PictureReference).decode
 
 @dataclass(frozen=True, slots=True)
 class SetToFreeze:
-    """A set that is to be frozen; `description` is its `set.json`, `lines` reads its labels."""
+    """A set that is to be frozen.
+
+    `description` is its `set.json`, `lines` reads its labels, `source` is its name in messages.
+    """
 
     count: int
     sha256: str
     description: bytes
     lines: Callable[[], Iterator[Line]]
+    source: str = "the set"
 
 
 @dataclass(slots=True)
@@ -144,7 +148,7 @@ def freeze(
             name in the same moment.
     """
     path = set_path(name, content.sha256)
-    references = [_reference(line) for line in content.lines()]
+    references = [_reference(line, content.source) for line in content.lines()]
     outcome = FreezeOutcome()
     state = find_state(path, store)
     if state != "whole":
@@ -249,7 +253,7 @@ def _exists(path: str, store: PictureStore) -> bool:
     return any(each.path == path for each in store.list_sets())
 
 
-def _reference(line: Line) -> PictureReference:
+def _reference(line: Line, source: str) -> PictureReference:
     """Return where a label's picture is.
 
     Raises:
@@ -258,13 +262,13 @@ def _reference(line: Line) -> PictureReference:
     try:
         reference = _decode_reference(line.document)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"entry {line.img_id!r}: not a label: {error}") from error
+        raise InputError(f"{source}, entry {line.img_id!r}: not a label: {error}") from error
     if reference.img_id != line.img_id:
-        raise InputError(f"entry {line.img_id!r}: its img_id is {reference.img_id!r}")
+        raise InputError(f"{source}, entry {line.img_id!r}: its img_id is {reference.img_id!r}")
     if not is_picture_key(reference.s3_key, reference.img_id):
         raise InputError(
-            f"entry {line.img_id!r}: s3_key {reference.s3_key!r} is not the key of an uploaded "
-            "picture; repair it with check_database.py --repair, and fetch the set again"
+            f"{source}, entry {line.img_id!r}: s3_key {reference.s3_key!r} is not the key of an "
+            "uploaded picture; repair it with check_database.py --repair, and fetch the set again"
         )
     return reference
 
