@@ -8,16 +8,30 @@ import pytest
 
 import path
 from get_data import (
+    back_up,
+    check_database,
+    check_set,
     contact_sheet,
+    diff_sets,
+    edit_labels,
+    export_set,
+    free_space,
+    freeze_set,
+    import_drive,
+    run_labelizer,
     run_manual,
     search_and_download,
+    show_database,
     upload_data,
     upload_to_db,
     write_label_template,
 )
+from get_data.database.connection import TEAM_NEEDS
 from get_data.labelizer import catalogue
 from get_data.labels import label_file
+from tests.bad_input.rows import run
 from tests.conftest import document, save
+from tests.helpers.folders import snapshot
 
 pytestmark = pytest.mark.new_interpreter  # what a start imports is their subject
 
@@ -65,6 +79,84 @@ def test_a_tilde_is_the_home_folder_whoever_passes_it_on(script, arguments, ther
 def test_a_folder_that_is_called_so_is_reached(me, capsys):
     save(me.parent / "here" / "~", [document(7)])
     assert upload_data.main(["./~"]) == 0
+    assert json.loads(capsys.readouterr().out)["created"] == 1
+
+
+NO_USER = "~nobodyx"
+NO_USERS = [
+    (upload_data, ["{}/drive"]),
+    (upload_data, ["drive", "-p", "{}/drive"]),
+    (upload_to_db, ["drive", "--pictures={}/drive"]),
+    (search_and_download, ["-p", "{}/out"]),
+    (search_and_download, ["-p", "out", "-o", "{}/labels.json"]),
+    (search_and_download, ["--count", "-q", "{}/q.json"]),
+    (edit_labels, ["-q", "{}/q.json", "--delete", "-y"]),
+    (show_database, ["-q", "{}/q.json"]),
+    (run_manual, ["-o", "{}/drive", "--simulate", "--duration=0.5"]),
+    (run_manual, ["-o", "new", "--simulate", "--duration=0.5", "--pilot", "{}/model.json"]),
+    (import_drive, ["{}/tub", "-o", "new"]),
+    (import_drive, ["drive", "-o", "{}/new"]),
+    (export_set, ["{}/drive", "-o", "new", "--format=csv"]),
+    (export_set, ["drive", "-o", "{}/new", "--format=csv"]),
+    (check_set, ["{}/drive"]),
+    (check_set, ["drive", "--html={}/x.html"]),
+    (contact_sheet, ["{}/drive"]),
+    (contact_sheet, ["drive", "-o", "{}/x.png"]),
+    (check_database, ["{}/drive"]),
+    (back_up, ["{}/backup"]),
+    (free_space, ["{}/drive", "-y"]),
+    (freeze_set, ["base", "{}/drive"]),
+    (diff_sets, ["{}", "drive"]),
+    (diff_sets, ["drive", "{}/labels.json"]),
+    (run_labelizer, ["{}/drive"]),
+    (run_labelizer, ["drive", "--labels={}/labels.json"]),
+    (run_labelizer, ["drive", "--compare={}/labels.json"]),
+    (write_label_template, ["-o", "{}/x.json"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    NO_USERS,
+    ids=[f"{script.__name__.rpartition('.')[2]} {' '.join(each)}" for script, each in NO_USERS],
+)
+def test_the_home_of_no_user_is_refused_and_no_folder_is_named_so(script, arguments, me, capsys):
+    here = me.parent / "here"
+    save(here / "drive", [document(number) for number in range(3)])
+    before = snapshot(here)
+    code = run(script, [each.format(NO_USER) for each in arguments])
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert NO_USER in err.splitlines()[-1]
+    assert f"./{NO_USER}" in err.splitlines()[-1]
+    assert snapshot(here) == before
+
+
+def test_every_script_that_has_a_path_is_tried_with_the_home_of_no_user():
+    tried = {f"{script.__name__.rpartition('.')[2]}.py" for script, _ in NO_USERS}
+    assert tried == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("name", ["PATATE_HOME", "PATATE_ES_CA_CERTS"])
+@pytest.mark.parametrize(
+    ("script", "arguments"), [(show_database, []), (run_labelizer, ["../me/drive"])]
+)
+def test_a_variable_with_the_home_of_no_user_is_named(
+    name, script, arguments, me, monkeypatch, capsys
+):
+    team = dict.fromkeys(TEAM_NEEDS, "https://es.invalid:9200")
+    for variable, value in (team if name == "PATATE_ES_CA_CERTS" else {}).items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv(name, f"{NO_USER}/x")
+    before = snapshot(me.parent)
+    assert run(script, arguments) == 2
+    assert name in capsys.readouterr().err
+    assert snapshot(me.parent) == before
+
+
+def test_a_folder_whose_name_begins_with_a_tilde_is_reached_by_its_path(me, capsys):
+    save(me.parent / "here" / NO_USER, [document(7)])
+    assert run(upload_data, [f"./{NO_USER}"]) == 0
     assert json.loads(capsys.readouterr().out)["created"] == 1
 
 

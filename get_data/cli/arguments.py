@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import path
+from common.errors import InputError
 from get_data.cli import exit_codes
 from get_data.cli.output import sanitize, write_stdout
 
@@ -172,7 +173,10 @@ def path_argument(text: str) -> Path:
     """Parse the path of a file or a folder, which need not exist."""
     if not text:
         raise argparse.ArgumentTypeError(f"expected a file or a folder, got {text!r}")
-    expanded = path.expand_user(text)
+    try:
+        expanded = path.expand_user(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     try:
         expanded.stat()
     except (FileNotFoundError, NotADirectoryError):

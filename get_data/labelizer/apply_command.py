@@ -30,7 +30,11 @@ class ApplyCommand:
 def build_apply_command(
     labels: Path, pictures: Path, environment: Mapping[str, str] = os.environ
 ) -> ApplyCommand:
-    """Build the command that uploads a label file to the database that `environment` selects."""
+    """Build the command that uploads a label file to the database that `environment` selects.
+
+    Raises:
+        InputError: a variable names the home folder of no user.
+    """
     settings, secret_names = [(HOME, str(path.home()))], []
     for name, value in _database_settings(environment):
         if name.endswith(SECRET_SUFFIXES) or ("://" in value and "@" in value):
@@ -57,7 +61,7 @@ def _database_settings(environment: Mapping[str, str]) -> Iterator[tuple[str, st
     yield DATABASE, environment.get(DATABASE) or ("" if team else LOCAL)
     for name, value in sorted(team.items()):
         is_file = name.endswith("_CERTS")
-        yield name, str(path.absolute(Path(value))) if is_file else value
+        yield name, str(path.absolute(path.expand_user(value, name))) if is_file else value
 
 
 def quote_for_shell(text: str) -> str:

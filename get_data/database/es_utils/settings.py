@@ -69,7 +69,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     return Settings(
         _parse_url(environment.get(URL, "")),
         index,
-        _check_certificates(path.expand_user(ca_certs)) if ca_certs else None,
+        _check_certificates(path.expand_user(ca_certs, CA_CERTS)) if ca_certs else None,
         user,
         password,
         _parse_shards(environment.get(SHARDS, "")),
