@@ -52,11 +52,12 @@ SENTENCES = [
     "日本 race",
     "race 😀",
 ]
-OWN_VALUES = [3, "3", True, "true", 1.5, None, [], ["a", "b"], [1, 2, "c"], "", "a", -1, "É"]
+OWN_VALUES = [3, 3.0, "3", True, "true", 1.5, None, [], ["a", "b"], [1, 2, "c"], "", "a", -1, "É"]
 SETTINGS = [
     {},
     {"car": "patate", "version": 1, "camera": {"width": 160, "on": True, "modes": ["a", None]}},
     {"car": "Patate", "camera": {"width": "160"}, "a.b": 1.5},
+    {"camera": {"width": 160.0}, "e": [3.0, 1, -1.0]},
     {"a": {"b": 1.5}, "e": "", "n": None},
 ]
 
@@ -64,6 +65,7 @@ WORDS = ["sunday", "RACE", "second", "zoé's", "a", "b", "1,5", "nope", "sun", "
 TEXTS = [
     *("Zoé", "ZOÉ", "zoé", "race", "RACE", "a", "", "É", "é", "Sunday race", "sunday", "auto"),
     *("AUTO", "flip", "blur", "patate", "Patate", "160", 160, True, "true", 1.5, "1.5", 3, "3"),
+    *(160.0, "160.0", 3.0, "3.0", -1, 10**15, 1e15, 1e300, -0.0),
     *("b", "low sun", "sun low", "a a", "a b", "a.b", "1,5", "3.5", "日", "x", "1", "2", 1, "😀"),
     *("20201231T15-46-05-123456", "20201230T15"),
 ]

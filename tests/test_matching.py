@@ -99,7 +99,7 @@ ROWS = [
     ("weather", "rain", term("rain", field="keyword"), True),
     ("weather", 3, term("3"), True),
     ("weather", "3", term(3), True),
-    ("weather", 3, term(3.0), False),
+    ("weather", 3, term(3.0), True),
     ("weather", 1.5, term(1.5), True),
     ("weather", True, term("true"), True),
     ("weather", True, term(True), True),

@@ -6,7 +6,13 @@ from difflib import get_close_matches
 from common.errors import InputError
 from get_data.database.interfaces import LabelIndex
 from get_data.database.search.search_query import Clause, SearchQuery
-from get_data.labels.schema import CUSTOM, INDEX_TYPES, is_elasticsearch_field, resolve_field
+from get_data.labels.schema import (
+    CUSTOM,
+    INDEX_TYPES,
+    OBJECT,
+    is_elasticsearch_field,
+    resolve_field,
+)
 
 _TYPES_WITHOUT_FIELD = ("ids", "match_all")
 _WITH_VALUE = frozenset(
@@ -25,9 +31,11 @@ def check(query: SearchQuery, index: LabelIndex, *, has_matches: bool = False) -
     match some label, which has the fields that it must have: these are not looked for.
 
     Raises:
-        InputError: a field does not exist; the message names similar ones.
+        InputError: a field does not exist, or has no value of its own; the message names others.
         DatabaseError: the index cannot be searched.
     """
+    for clause in query.clauses:
+        _check_has_value(clause)
     paths = dict.fromkeys(
         clause.path
         for clause in query.clauses
@@ -35,6 +43,20 @@ def check(query: SearchQuery, index: LabelIndex, *, has_matches: bool = False) -
     )
     for path in paths:
         check_field(path, index, "the query")
+
+
+def _check_has_value(clause: Clause) -> None:
+    """Check that a clause does not ask an object of the schema for a value.
+
+    Raises:
+        InputError: it does; the message names the fields inside.
+    """
+    if clause.type in ("exists", *_TYPES_WITHOUT_FIELD):
+        return
+    path, kind = resolve_field(clause.path)
+    if kind == OBJECT:
+        names = ", ".join(name for name in INDEX_TYPES if name.startswith(f"{path}."))
+        raise InputError(f"the query, {path}: is an object; ask one of its fields: {names}")
 
 
 def check_field(path: str, index: LabelIndex, where: str) -> None:

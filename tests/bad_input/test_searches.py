@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from get_data import search_and_download
+from get_data import edit_labels, search_and_download, show_database
 from tests.bad_input.rows import (
     LONG,
     NOT_UTF_8,
@@ -22,6 +22,12 @@ from tests.bad_input.rows import (
 )
 
 QUERY = "query.json"
+OBJECTS = [
+    ('{"label": 1}', ["label.label_direction"]),
+    ('{"resolution": "160x120"}', ["resolution.horizontal", "resolution.vertical"]),
+    ('{"label": {"type": "range", "gt": 1, "bool": "should"}, "driver": "Zoé"}', ["label.nb"]),
+    ('{"label": {"type": "terms", "value": [1], "bool": "must_not"}}', ["label.label_speed"]),
+]
 
 
 def query_arguments(query: object) -> list[str]:
@@ -202,6 +208,21 @@ ROWS = [
         2,
         ["query.json is not UTF-8 text"],
         file_with(QUERY, "{}".encode("utf-16")),
+    ),
+    *(
+        Row(
+            f"an object is asked for a value, {number}",
+            script,
+            [*options, query],
+            2,
+            ["query, ", *facts],
+        )
+        for script, options in (
+            (search_and_download, ["--count", "-q"]),
+            (show_database, ["-q"]),
+            (edit_labels, ["--delete", "-y", "-q"]),
+        )
+        for number, (query, facts) in enumerate(OBJECTS)
     ),
     Row(
         "query is a list",

@@ -198,6 +198,35 @@ def test_search_combines_clauses(sample_index, data, expected):
     }
 
 
+@pytest.mark.parametrize("field", ["own", "car_setting.run.rate_hz", "car_setting"])
+@pytest.mark.parametrize("kind", ["term", "terms", "match"])
+def test_a_whole_number_is_found_in_both_spellings(index, field, kind):
+    """In fields without a declared type: one tool writes 20.0, another one 20."""
+    values = [20, 20.0, 20.5, "20", True, 1, 1.0, -20.0, [7, 20.0]]
+    index.create(
+        [
+            uploaded_label(
+                number, own=value, car_setting={"run": {"rate_hz": value}}, comment=str(number)
+            )
+            for number, value in enumerate(values)
+        ]
+    )
+
+    def find(value, **options):
+        name = "query" if kind == "match" else "value"
+        asked = ["nothing", value] if kind == "terms" else value
+        clause = {"type": kind, name: asked, **options}
+        return {int(document["comment"]) for document in search(index, {field: clause})}
+
+    assert find(20) == find(20.0) == {0, 1, 3, 8}
+    assert find(20, bool="must_not") == {2, 4, 5, 6, 7}
+    assert find(1) == find(1.0) == {5, 6}
+    assert find(-20) == {7}
+    assert find(20.5) == {2}
+    assert find("20.0") == {1, 8}  # a text is that text
+    assert find(True) == {4}
+
+
 def test_search_accepts_20_000_values(sample_index):
     values = [f"unknown {number}" for number in range(20_000)]
     found = search(sample_index, {"driver": {"type": "terms", "value": [*values, "Ada"]}})

@@ -7,6 +7,7 @@ from typing import Any
 
 from common.errors import InputError
 from get_data.database.es_utils.mapping import DATE_FORMATS
+from get_data.database.search.fields import with_other_spelling
 from get_data.database.search.search_query import Clause, SearchQuery, parse_search_query
 from get_data.labels.custom_fields import field_term, term_text, value_term
 from get_data.labels.schema import (
@@ -113,7 +114,8 @@ def get_search_query_from_dict(search: dict[str, Any]) -> dict[str, Any]:
 def search_body(query: SearchQuery, gaps: Gaps) -> dict[str, Any]:
     """Return the body of a search in an index: the query, and the runtime fields that it needs.
 
-    Texts are also matched in NFD, as earlier versions and other programs may have stored them.
+    Texts are also matched in NFD, as earlier versions and other programs may have stored them, and
+    whole numbers in both spellings where they are kept as texts.
     """
     paths = {resolve_field(clause.path)[0] for clause in query.clauses}
     runtime = {
@@ -121,19 +123,18 @@ def search_body(query: SearchQuery, gaps: Gaps) -> dict[str, Any]:
         for path in sorted(paths)
         if path in gaps and (kind := INDEX_TYPES.get(path, "")) in _RUNTIME_TYPES
     }
-    body = {"query": query_body(query, both_forms=True, gaps=gaps)}
+    body = {"query": query_body(query, all_forms=True, gaps=gaps)}
     return {**body, "runtime_mappings": runtime} if runtime else body
 
 
 def query_body(
-    query: SearchQuery, *, both_forms: bool = False, gaps: Gaps = _NO_GAPS
+    query: SearchQuery, *, all_forms: bool = False, gaps: Gaps = _NO_GAPS
 ) -> dict[str, Any]:
     """Return the query of Elasticsearch for a parsed search.
 
     Args:
         query: the parsed search.
-        both_forms: also match texts in NFD, as earlier versions and other programs may have stored
-            them.
+        all_forms: also match texts in NFD, and whole numbers in the other spelling.
         gaps: the fields that some labels have only as custom terms.
 
     Raises:
@@ -144,8 +145,9 @@ def query_body(
     clauses: dict[str, Any] = {}
     for clause in query.clauses:
         body = _clause_body(clause, gaps)
-        if both_forms and (nfd_clause := _decompose(clause)):
-            forms = [body, _clause_body(nfd_clause, gaps)]
+        others = (_decompose(clause), with_other_spelling(clause)) if all_forms else ()
+        if any(others):
+            forms = [body, *(_clause_body(other, gaps) for other in others if other)]
             body = {"bool": {"should": forms, "minimum_should_match": 1}}
         clauses.setdefault(clause.occur, []).append(body)
     if "should" in clauses:

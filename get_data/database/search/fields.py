@@ -14,7 +14,8 @@ means. Fields have the types of `schema.INDEX_TYPES`; all others are keywords:
   leading parts of the first form: `2020-12` means its first moment with `gte` and `lt`. With `gt`
   and `lte` the missing parts have their last value, except month and day, which are 1. A term
   matches everything between the two.
-- flattened: all values inside, as keywords; `car_setting.camera.width` is one of them.
+- flattened: all values inside, as keywords; `car_setting.camera.width` is one of them. There, and
+  in custom fields, a number in a query also means its other spelling: 20 and 20.0.
 
 A field with several values matches if any of them does. `null` and `[]` are not values.
 """
@@ -22,7 +23,7 @@ A field with several values matches if any of them does. `null` and `[]` are not
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, NoReturn
@@ -177,6 +178,35 @@ def _since_epoch(moment: datetime, more_nanoseconds: int = 0) -> int:
     if not 0 <= nanoseconds < 2**63:
         raise InvalidValue("a time from 1970 to 2262-04-11")
     return nanoseconds
+
+
+_EXACT = {"term": "value", "terms": "value", "match": "query", "match_phrase": "query"}
+_MAX_RESPELLED = 10**15  # above it, not every spelling has all digits
+
+
+def with_other_spelling(clause: Clause) -> Clause | None:
+    """Return the clause with its whole numbers spelled the other way, as texts; None without any.
+
+    A field without a declared type has numbers as JSON spells them: 20 in one label, 20.0 in
+    another.
+    """
+    name = _EXACT.get(clause.type)
+    asked = clause.arguments.get(name) if name else None
+    if name is None or schema.resolve_field(clause.path)[1] not in ("flattened", CUSTOM):
+        return None
+    other = [_respell(item) for item in asked] if isinstance(asked, list) else _respell(asked)
+    if other == asked:
+        return None
+    return replace(clause, arguments={**clause.arguments, name: other})
+
+
+def _respell(value: object) -> object:
+    """Return the other spelling of a whole number, "20.0" for 20; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if not abs(value) < _MAX_RESPELLED or value != int(value):
+        return value
+    return term_text(int(value) if isinstance(value, float) else float(value))
 
 
 _KEYWORD = Kind("a keyword", _text_bounds, is_text=True)

@@ -17,6 +17,7 @@ from get_data.database.search.fields import (
     field_of,
     raise_invalid,
     raise_unsupported,
+    with_other_spelling,
 )
 from get_data.database.search.patterns import InvalidValue, compile_regexp, compile_wildcard
 from get_data.database.search.search_query import Clause, SearchQuery
@@ -103,6 +104,9 @@ def _compile_clause(clause: Clause) -> Matcher:
     if clause.type == "exists":
         return field.is_present
     accepts = _compile_values_test(clause, field)
+    if other := with_other_spelling(clause):
+        accepts_other = _compile_values_test(other, field)
+        return lambda document: accepts(values := field.values(document)) or accepts_other(values)
     return lambda document: accepts(field.values(document))
 
 
