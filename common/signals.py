@@ -1,8 +1,5 @@
 """Signals that stop a script, and Ctrl-C during its imports: one line and exit code 130.
 
-    if __name__ == "__main__":
-        signals.exit_on_signal()  # before the imports that take time
-
 The imports of a script take most of its first second. Nothing is open or half done then, so the
 process can exit at once. An exception instead might be swallowed by the code that is importing.
 """
@@ -12,8 +9,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
+
+from common.early_signals import exit_on_signal
 
 try:
     import fcntl  # noqa: F401  imported first: locks, pads and the drive need it
@@ -23,16 +20,7 @@ except ImportError:
     ) from None
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-EXIT_CODE = 130
-
 _WAKING = signal.SIGURG  # unused, and ignored where it has no handler
-
-
-def exit_on_signal() -> None:
-    """Exit at once on a stop signal, until other handlers are set."""
-    for number in STOP_SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as with nohup
-            signal.signal(number, _exit)
 
 
 @contextmanager
@@ -99,12 +87,3 @@ def defer_signals() -> Iterator[None]:
             signal.signal(number, handler)
         if received:
             signal.raise_signal(received[0])
-
-
-def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
-    try:
-        os.write(2, b"interrupted\n")
-    except OSError:
-        pass
-    finally:
-        os._exit(EXIT_CODE)

@@ -6,19 +6,21 @@ Reads donkeycar tubs (v2 and v1), labels of the original project (42ai_autonomou
 of pictures without labels. The source is not changed. Run it again to complete an import.
 """
 
+import os
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+# runs uninstalled, from any folder
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from common import signals
+from common import early_signals
 
 if __name__ == "__main__":
-    signals.exit_on_signal()  # the other imports take time
+    early_signals.exit_on_signal()  # the other imports take time
 
 import argparse
 from collections.abc import Sequence
 
+from common import signals
 from get_data.cli import arguments, process, session_options
 from get_data.labels.constants import MAX_CLASSES
 from get_data.sets.importing.format_names import FORMATS

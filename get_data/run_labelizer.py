@@ -7,19 +7,21 @@ work file beside the label file, and the next start continues there. Press Ctrl-
 the exported file with upload_to_db.py.
 """
 
+import os
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+# runs uninstalled, from any folder
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from common import signals
+from common import early_signals
 
 if __name__ == "__main__":
-    signals.exit_on_signal()  # the other imports take time
+    early_signals.exit_on_signal()  # the other imports take time
 
 import argparse
 from collections.abc import Sequence
 
+from common import signals
 from get_data.cli import arguments, people, process
 
 

@@ -9,20 +9,22 @@ While the car stands still, recording waits.
 Run it with the same folder again to continue the recording; an interrupted one is repaired first.
 """
 
+import os
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs uninstalled, from any folder
+# runs uninstalled, from any folder
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from common import signals
+from common import early_signals
 
 if __name__ == "__main__":
-    signals.exit_on_signal()  # the other imports take time
+    early_signals.exit_on_signal()  # the other imports take time
 
 import argparse
 from collections.abc import Sequence
 
 from car.constants import MIN_PILOT_RATE_HZ, SEEDS, TRACKS
+from common import signals
 from get_data.cli import arguments, process, session_options
 from get_data.labels.constants import MAX_CLASSES, STANDING_S
 

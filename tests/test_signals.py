@@ -88,7 +88,7 @@ def run(tmp_path):
                 **os.environ,
                 "PYTHONPATH": str(tmp_path),
                 "NOTE": str(write),
-                "HANDLED_BY": "get_data.cli.process" if work else "common.signals",
+                "HANDLED_BY": "get_data.cli.process" if work else "common.early_signals",
                 "DOES_NOTHING": "" if work else f"get_data.commands.{name.removesuffix('.py')}",
                 "STOP_AT": stop_at,
                 "COPIES": str(copies or ""),
@@ -117,6 +117,9 @@ def test_a_script_that_is_stopped_while_it_is_loaded_says_so_in_one_line(run, tm
     assert ended.returncode == 2  # it was loaded
     assert f"get_data.commands.{name.removesuffix('.py')}" in modules
     assert len(modules) > 20
+    assert {"pathlib", "signal", "threading", "argparse"} <= set(
+        modules
+    )  # after the handler was set
     chosen = [each for i, each in enumerate(modules) if i % EVERY == 0 or each == ALSO]
     assert ALSO in chosen
     stopped = [f"interrupted\n{module} 130\n" for module in chosen]
