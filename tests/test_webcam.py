@@ -155,18 +155,20 @@ def test_a_node_without_permission_names_the_group(open_webcam, fake, monkeypatc
     def refuse(path, *_):
         raise PermissionError(13, os.strerror(13), str(path))
 
-    monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(CameraFailed, match=rf"permission.*{fake.node}.*usermod -aG video"):
-        open_webcam()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        with pytest.raises(CameraFailed, match=rf"permission.*{fake.node}.*usermod -aG video"):
+            open_webcam()
 
 
 def test_a_node_that_cannot_be_opened_says_why(open_webcam, monkeypatch):
     def refuse(path, *_):
         raise OSError(19, os.strerror(19), str(path))
 
-    monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(CameraFailed, match="cannot be opened: No such device; unplug it"):
-        open_webcam()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        with pytest.raises(CameraFailed, match="cannot be opened: No such device; unplug it"):
+            open_webcam()
 
 
 def test_what_is_no_camera_is_named(open_webcam, tmp_path):

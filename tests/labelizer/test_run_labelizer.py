@@ -124,8 +124,9 @@ def test_a_read_only_folder_is_reported(folder, call, monkeypatch):
             raise OSError(30, "Read-only file system")
         return real(name, flags, *more)
 
-    monkeypatch.setattr(work_file.os, "open", refuse)
-    code, _, err = call(run_labelizer, folder, "--port", free_port())
+    with monkeypatch.context() as patched:
+        patched.setattr(work_file.os, "open", refuse)
+        code, _, err = call(run_labelizer, folder, "--port", free_port())
     assert code == 1
     assert str(work_file.path_for(folder / label_file.NAME)) in err
     assert "Read-only file system" in err
