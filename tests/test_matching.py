@@ -375,7 +375,6 @@ NO = {"type": "ids", "values": []}
 @pytest.mark.parametrize(
     ("clauses", "expected"),
     [
-        ([], True),
         ([("must", YES), ("filter", YES)], True),
         ([("must", YES), ("must", NO)], False),
         ([("must", YES), ("filter", NO)], False),
