@@ -402,21 +402,25 @@ def run_and_kill(call, number, *arguments):
     return made
 
 
+def killed_freezings(call, fetched, home, tmp_path):
+    """Kill a freezing at each of its changes, yield, and let the next one complete it."""
+    shutil.copytree(home, tmp_path / "home")
+    for number in range(len(run_and_kill(call, -1, freeze_set, "base", fetched))):
+        shutil.rmtree(home)
+        shutil.copytree(tmp_path / "home", home)
+        run_and_kill(call, number, freeze_set, "base", fetched)
+        yield number
+        assert call(freeze_set, "base", fetched)[0] == 0, number
+        assert len(pictures_in_store()) == 10
+        assert call(check_database)[0] == 0, number
+
+
 def test_freezing_that_is_killed_is_completed_by_the_next(call, fetched, home, tmp_path):
     """Half of the pictures of an earlier freezing are lost, and put back."""
     call(edit_labels, "-q", "{}", "--delete", "-y")
     for key in sorted(pictures_in_store())[:5]:
         (path.database_folder() / key).unlink()
-    shutil.copytree(home, tmp_path / "home")
-    changes = len(run_and_kill(call, -1, freeze_set, "base", fetched))
-    assert changes >= 6
-    for number in range(changes):
-        shutil.rmtree(home)
-        shutil.copytree(tmp_path / "home", home)
-        run_and_kill(call, number, freeze_set, "base", fetched)
-        assert call(freeze_set, "base", fetched)[0] == 0, number
-        assert len(pictures_in_store()) == 10
-        assert call(check_database)[0] == 0, number
+    assert len(list(killed_freezings(call, fetched, home, tmp_path))) >= 6
 
 
 def test_replacing_a_damaged_set_that_is_killed_is_completed_by_the_next(
@@ -425,17 +429,9 @@ def test_replacing_a_damaged_set_that_is_killed_is_completed_by_the_next(
     """The set is there all the time, and with it its pictures."""
     call(edit_labels, "-q", "{}", "--delete", "-y")
     object_of().write_bytes(object_of().read_bytes()[:-20])
-    shutil.copytree(home, tmp_path / "home")
-    changes = len(run_and_kill(call, -1, freeze_set, "base", fetched))
-    assert changes >= 2
-    for number in range(changes):
-        shutil.rmtree(home)
-        shutil.copytree(tmp_path / "home", home)
-        run_and_kill(call, number, freeze_set, "base", fetched)
-        assert object_of().exists()
-        assert call(freeze_set, "base", fetched)[0] == 0, number
-        assert len(pictures_in_store()) == 10
-        assert call(check_database)[0] == 0, number
+    is_there = [object_of().exists() for _ in killed_freezings(call, fetched, home, tmp_path)]
+    assert len(is_there) >= 2
+    assert all(is_there)
 
 
 @pytest.mark.parametrize("with_label", [True, False])

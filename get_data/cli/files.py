@@ -80,17 +80,18 @@ def check_output(file: Path) -> None:
 
 
 def check_name(file: Path, *more_names: str) -> None:
-    """Check that an output file has no name that makes it something else.
+    """Check that an output file has not the name of a picture or of another file of a recording.
 
-    Such a file would be taken for a part of a recording, or replace a picture. `more_names` are
-    refused too.
+    It would replace that file, or make its folder a recording. `more_names` are refused too.
 
     Raises:
-        InputError: it has.
+        InputError: it has such a name.
     """
     name = file.name.casefold()  # as some file systems compare names
     if name in (*_RECORDING_NAMES, *more_names) or name.endswith(_PICTURE_SUFFIXES):
-        raise InputError(f"{file}: a file of this name is something else; name another file")
+        raise InputError(
+            f"{file}: this name has another meaning in a folder of pictures; choose another name"
+        )
 
 
 def check_outside_database(folder: Path) -> None:

@@ -98,7 +98,7 @@ class AlreadyStopped(AssertionError):
 
 
 def tried_again(test: Callable[..., None]) -> Callable[..., None]:
-    """Let a test try again, in a folder of its own, where the car stopped by itself."""
+    """Retry a test, in another folder, if the car stopped by itself."""
 
     @functools.wraps(test)
     def tried(tmp_path: Path, **arguments: Any) -> None:
