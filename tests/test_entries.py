@@ -1,7 +1,6 @@
 """The labels of a file to upload: read twice, in a memory that does not grow with their number."""
 
 import json
-import tracemalloc
 from functools import partial
 
 import msgspec
@@ -12,6 +11,7 @@ from get_data.database import entries as entries_module
 from get_data.database.entries import EntryFile, FileChanged, read_entries
 from get_data.labels import edits, label_file
 from tests.conftest import document, save
+from tests.helpers import peak_memory
 
 
 @pytest.fixture
@@ -107,24 +107,26 @@ def test_a_wrong_label_or_key_anywhere_is_found_before_the_first_entry(folder):
             EntryFile(folder / label_file.NAME)
 
 
+@pytest.mark.new_interpreter
 def test_memory_does_not_grow_with_the_number_of_labels(tmp_path):
     """Four times the labels, of several blocks each, and hardly more than their ids.
 
     Caches that are full at one moment or another make the peak differ by 0.6 MB.
     """
-
-    def peak_bytes(count):
-        drive = save(tmp_path / str(count), [document(n) for n in range(count)], pictures=False)
-        tracemalloc.start()
-        try:
-            for _ in EntryFile(drive / label_file.NAME):
+    few, many = (
+        save(tmp_path / str(count), list(map(document, range(count))), pictures=False)
+        / label_file.NAME
+        for count in (4000, 16_000)
+    )
+    code = """
+        from pathlib import Path
+        from get_data.database.entries import EntryFile
+        def use(file):
+            for _ in EntryFile(Path(file)):
                 pass
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-    peak_bytes(10)
-    assert peak_bytes(16_000) < peak_bytes(4000) + 12_000 * 100
+    """
+    _, peak_of_few, peak_of_many = peak_memory.peaks(code, few, few, many)  # the first imports
+    assert peak_of_many < peak_of_few + 12_000 * 100
 
 
 def test_all_entries_at_once_are_those_of_the_file(folder):
