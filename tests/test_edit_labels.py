@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+import path
 from get_data import edit_labels, search_and_download, upload_data, upload_to_db
 from get_data.commands import edit_labels as command
 from get_data.database.interfaces import Replacement
@@ -142,6 +143,16 @@ def test_a_query_that_matches_nothing_or_asks_for_an_unknown_field_changes_nothi
     code, _, err = call(edit_labels, "-q", unknown, "--delete", "-y")
     assert code == 2
     assert "track" in err
+
+
+@pytest.mark.parametrize("option", [("--delete",), ("--set", "track=park")])
+def test_a_query_of_skipped_clauses_alone_changes_nothing(call, drive, fetch, option):
+    """As the search file to start with has them, before somebody has filled one in."""
+    before = fetch()
+    for query in (path.ROOT / "get_data/queries/search.json", '{"event": [{"type": ""}]}'):
+        code, counts, err = call(edit_labels, "-q", query, *option, "-y")
+        assert (code, counts) == (2, None), err
+    assert fetch() == before
 
 
 def test_all_that_matches_is_deleted(call, drive, fetch):

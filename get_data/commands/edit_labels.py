@@ -34,6 +34,11 @@ def parse_value(text: str) -> Any:
 def run(args: argparse.Namespace) -> int:
     """Do what the options ask for, and return the exit code."""
     query = read_search_query(args.query)
+    if query.is_blank:
+        raise InputError(
+            "the query skips all of its clauses, since their types are empty, and would match "
+            "every label; fill one in, or give -q '{}' for all labels"
+        )
     values = checked_values(args.values or [])
     with open_database(writing=not args.dry_run) as db:
         output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))

@@ -81,9 +81,13 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """Clauses of a search; without any, everything matches."""
+    """Clauses of a search; without any, everything matches.
+
+    `is_blank`: it was written with clauses, and all of them are skipped.
+    """
 
     clauses: tuple[Clause, ...] = ()
+    is_blank: bool = False
 
 
 def read_search_query(text_or_path: str | None) -> SearchQuery:
@@ -127,7 +131,8 @@ def _parse(data: object, where: str) -> SearchQuery:
         data = to_nfc(data)
     if not isinstance(data, dict):
         raise InputError(f'{where}: expected an object such as {{"event": {{"type": "exists"}}}}')
-    return SearchQuery(tuple(_parse_clauses(data, where)))
+    clauses = tuple(_parse_clauses(data, where))
+    return SearchQuery(clauses, is_blank=bool(data) and not clauses)
 
 
 def _parse_clauses(data: Mapping[str, object], where: str) -> Iterator[Clause]:
