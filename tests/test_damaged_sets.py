@@ -41,7 +41,7 @@ SAME_SIZE = ["its pictures", "its labels"]
 
 @pytest.fixture(autouse=True)
 def _without_pause(monkeypatch):
-    monkeypatch.setattr(check, "PAUSE_S", 0.0)
+    monkeypatch.setattr(check, "pause_s", lambda *_: 0.0)
 
 
 @pytest.fixture(params=KINDS)

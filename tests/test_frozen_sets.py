@@ -32,7 +32,7 @@ from tests.helpers.folders import snapshot
 
 @pytest.fixture(autouse=True)
 def _without_pause(monkeypatch):
-    monkeypatch.setattr(check, "PAUSE_S", 0.0)
+    monkeypatch.setattr(check, "pause_s", lambda *_: 0.0)
 
 
 @pytest.fixture

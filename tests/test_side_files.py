@@ -24,7 +24,7 @@ SIDE_FILE = b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(4000)  # the form is A
 @pytest.fixture(params=["young", "old"])
 def age(request, monkeypatch):
     """Files are those of a program at work, or older than any."""
-    monkeypatch.setattr(check, "PAUSE_S", 0.0)
+    monkeypatch.setattr(check, "pause_s", lambda *_: 0.0)
     if request.param == "old":
         monkeypatch.setattr(check, "SETTLED_S", -1.0)
         for module in (check, delete):

@@ -178,7 +178,7 @@ def compare(
         reading = check.read_pictures(keys, survey, db.store)
         finish(reading, count_read, "reading pictures", "picture")
     if any(survey.found().values()):
-        time.sleep(check.PAUSE_S)
+        time.sleep(check.pause_s(survey, db.index))
         look_again(survey, db)
     return count_read
 

@@ -25,7 +25,8 @@ from get_data.database.interfaces import (
 from get_data.database.survey import KINDS, Difference, Kind, Survey
 
 SETTLED_S = OLD_BACKUP_S  # after which an upload has created the label of a picture
-PAUSE_S = 2.0  # between two looks: a server's index shows a label to searches after one second
+PAUSE_S = 2.0  # between two looks: a deletion at work may put a picture back
+_SEARCHED: tuple[Kind, ...] = ("picture_without_label", "wrong_content")  # the others go by id
 
 
 def compare_recording(
@@ -118,6 +119,13 @@ def _find_damaged(keys: Collection[str], store: PictureStore) -> set[str]:
 
 def _no_copy() -> bytes | None:
     return None
+
+
+def pause_s(survey: Survey, index: LabelIndex) -> float:
+    """Return how long to wait before the last look, so that programs at work are not counted."""
+    found = survey.found()
+    is_searched = any(found[kind] for kind in _SEARCHED)
+    return PAUSE_S + (index.search_delay_s if is_searched else 0.0)
 
 
 def look_again(

@@ -219,6 +219,10 @@ class LabelIndex(Protocol):
     def name(self) -> str:
         """Path or address of this index, for messages."""
 
+    @property
+    def search_delay_s(self) -> float:
+        """How long searches and `find_references` may miss what another program has written."""
+
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
         """Return the labels that exist, by fingerprint, including all earlier writes."""
 
@@ -288,7 +292,7 @@ class LabelIndex(Protocol):
     def find_references(self, keys: Collection[str]) -> dict[str, set[str]]:
         """Return the fingerprints of the labels that name each picture key, without empty sets.
 
-        Includes all earlier writes.
+        Includes all earlier writes, but for those that a reader may miss (`search_delay_s`).
         """
 
     def search(self, query: SearchQuery) -> Generator[bytes, None, None]:

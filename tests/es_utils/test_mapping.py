@@ -24,6 +24,7 @@ from tests.helpers.index_labels import (
     search,
     uploaded_label,
 )
+from tests.helpers.waiting import wait_until
 
 
 def test_every_field_of_a_label_has_its_type():
@@ -49,6 +50,23 @@ def test_an_index_created_here_fits(index, cluster, name):
     properties = indices[name]["mappings"]["properties"]
     assert properties.keys() == mapping.label_index()["mappings"]["properties"].keys()
     assert indices[name]["mappings"]["_meta"] == {"label_version": mapping.LABEL_VERSION}
+
+
+@pytest.mark.servers
+def test_a_reader_finds_what_others_have_not_refreshed_in_time(
+    settings, cluster, name, monkeypatch
+):
+    """By itself, in the time that `check_database.py` waits between two looks."""
+    monkeypatch.setattr(mapping, "REFRESH_S", 2)
+    with open_index(settings) as writer, open_index(settings) as reader:
+        writer.check(writing=True)
+        reader.check(writing=False)
+        assert (writer.search_delay_s, reader.search_delay_s) == (0, 2)
+        writer.create(SAMPLE)
+        keys = [label["s3_key"] for label in SAMPLE]
+        wait_until(lambda: reader.find_references(keys).keys() == set(keys))
+    _, indices = cluster.ask("GET", f"/{name}/_settings")
+    assert indices[name]["settings"]["index"]["refresh_interval"] == "2s"
 
 
 @pytest.mark.servers

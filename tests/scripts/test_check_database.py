@@ -23,7 +23,7 @@ from get_data.database.local.label_index import SqliteIndex
 from get_data.database.local.picture_store import LocalPictureStore
 from get_data.database.s3_utils import settings as s3_settings
 from get_data.database.s3_utils.picture_store import S3PictureStore
-from get_data.database.survey import KINDS
+from get_data.database.survey import KINDS, Difference, open_survey
 from get_data.labels import edits, ids, label_file
 from tests.conftest import START, Database, document, picture, save
 from tests.helpers import faults, folders, terminal
@@ -32,11 +32,12 @@ from tests.helpers.permissions import permissions_enforced
 NOTHING = dict.fromkeys(KINDS, 0)
 HARD_LEFT = json.dumps({"label.label_direction": {"type": "term", "value": 0}})
 MOMENT = "2024-05-02T12:00:00.000000Z"
+WAITS_S = check.pause_s
 
 
 @pytest.fixture(autouse=True)
 def _without_pause(monkeypatch):
-    monkeypatch.setattr(check, "PAUSE_S", 0.0)
+    monkeypatch.setattr(check, "pause_s", lambda *_: 0.0)
 
 
 @pytest.fixture
@@ -157,6 +158,15 @@ def assert_mended(base, each):
 
 
 @pytest.mark.parametrize("each", [3, pytest.param(100, marks=pytest.mark.slow)])
+def test_what_searches_tell_is_looked_at_again_once_they_show_all():
+    reader = SimpleNamespace(search_delay_s=7)
+    with open_survey() as survey:
+        survey.add([Difference("not_uploaded", "a", "f", "k")])
+        shortest_s = WAITS_S(survey, reader)
+        survey.add([Difference("picture_without_label", key="k")])
+        assert WAITS_S(survey, reader) == shortest_s + 7
+
+
 def test_each_kind_is_found_and_repaired_and_a_second_run_is_clean(
     call, base, tmp_path, settled, each
 ):

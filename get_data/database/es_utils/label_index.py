@@ -19,7 +19,7 @@ from common import retry
 from common.batching import batches
 from common.errors import DatabaseError, InputError
 from common.together import run_together
-from get_data.database.es_utils import aggregations, bulk, search
+from get_data.database.es_utils import aggregations, bulk, mapping, search
 from get_data.database.es_utils.bulk import Outcome
 from get_data.database.es_utils.client import Client
 from get_data.database.es_utils.errors import NOT_READY, root_cause
@@ -74,10 +74,15 @@ class ElasticsearchIndex:
         """A line about fields that the index lacks, known after a check for writing; or ""."""
         return self._indices.notice
 
+    @property
+    def search_delay_s(self) -> float:
+        """How long a reader, who may not refresh, may miss what another program has written."""
+        return mapping.REFRESH_S if self._only_reads else 0.0
+
     def check(self, *, writing: bool, allow_missing: bool = False) -> None:
         """Check address, mapping and rights; call this first.
 
-        Reading needs no right to refresh, and sees what was written a second ago.
+        Reading needs no right to refresh, and sees what was written `search_delay_s` ago.
 
         Args:
             writing: check the rights of a writer as well, and create missing indices.
@@ -360,7 +365,7 @@ class ElasticsearchIndex:
 
     def close(self) -> None:
         """Make everything written visible to the next search, and close all connections."""
-        with suppress(DatabaseError):  # Elasticsearch refreshes by itself a second later
+        with suppress(DatabaseError):  # Elasticsearch refreshes by itself later
             self._refresh(should_retry=False)
         self._client.close()
 

@@ -13,7 +13,9 @@ A declared field that an index lacks is added by the next writer who may (`added
 `LABEL_VERSION` changes only with what cannot be added; `_meta.oldest_writer` then names the oldest
 version that may write, if that is not the version itself.
 
-The index is sorted in the order of search results, so results need no sorting.
+The index is sorted in the order of search results, so results need no sorting. It is refreshed less
+often than by default, where an upload is searched once a second while it writes: whoever must see
+all labels refreshes, and whoever has written.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,6 +25,7 @@ from typing import Any
 from get_data.labels.schema import CUSTOM, CUSTOM_TERMS, INDEX_TYPES, MAX_KEYWORD, resolve_field
 
 LABEL_VERSION = 1
+REFRESH_S = 10  # until searches show what a killed program wrote, or one that still writes
 ORDER = {"img_id": "asc", "label.created_on_date": "desc", "label_fingerprint": "asc"}
 
 DATE_FORMATS = "strict_date_optional_time||yyyyMMdd'T'HH-mm-ss-SSSSSS||basic_date"
@@ -42,8 +45,9 @@ Definition = Mapping[str, Any]  # mappings and settings, as in `PUT /<index>`
 def label_index(shards: int = 1) -> Definition:
     """Return the definition of the index of the labels, with this many primary shards."""
     sort = {"field": list(ORDER), "order": list(ORDER.values())}
+    index = {"number_of_shards": shards, "sort": sort, "refresh_interval": f"{REFRESH_S}s"}
     return {
-        "settings": {"index": {"number_of_shards": shards, "sort": sort}},
+        "settings": {"index": index},
         "mappings": {
             "_meta": {"label_version": LABEL_VERSION},
             "date_detection": False,

@@ -68,6 +68,11 @@ class SqliteIndex:
         """Path of the file."""
         return self._file.name
 
+    @property
+    def search_delay_s(self) -> float:
+        """None: what is written is found at once."""
+        return 0.0
+
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
         """Return the labels that exist, by fingerprint."""
         with self._file.connected() as connection:
