@@ -28,7 +28,6 @@ from common.preflight import Check, CheckResult
 RATE_CHECK_S = 1.0
 RATE_CHECK_TRIES = 3
 MIN_RATE = 0.9  # of the requested rate; a slower camera is not ready
-TOO_SLOW = "pictures per second instead of"  # in the message about such a camera
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +263,8 @@ class RealCar:
                 break
         else:
             raise CameraFailed(
-                f"{rate_hz:.1f} {TOO_SLOW} {self._rate_hz:g}: lower --rate, or use more light"
+                f"{rate_hz:.1f} pictures per second instead of {self._rate_hz:g}: lower --rate, or "
+                "use more light"
             )
         return CheckResult(
             f"{camera.describe()}, {rate_hz:.1f} Hz, {camera.check_colours()}", camera.advice()

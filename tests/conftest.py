@@ -184,7 +184,7 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     match request.param:
         case "local":
             folder = tmp_path / "database"
-            local = Database(SqliteIndex(folder, keeps_open=True), LocalPictureStore(folder))
+            local = Database(SqliteIndex(folder, reuse_connections=True), LocalPictureStore(folder))
             yield local
             local.index.close()
         case "team":

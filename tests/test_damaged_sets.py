@@ -17,7 +17,9 @@ from get_data import (
 )
 from get_data.database import check
 from get_data.database.backup import folder as backup_folder
+from get_data.database.backup import restore
 from get_data.database.connection import open_database
+from get_data.database.frozen import frozen_sets
 from get_data.database.interfaces import StoredSet, Tombstone
 from get_data.labels import label_file
 from tests.helpers.folders import snapshot
@@ -156,7 +158,7 @@ def test_an_earlier_backup_keeps_its_own_and_says_so(call, fetched, tmp_path, da
     whole = (backup / stored.path).read_bytes()
     code, counts, err = call(back_up, backup, "--verify")
     assert (code, counts["sets"], counts["lost"], counts["failed"]) == (3, 1, 1, 0)
-    assert stored.path in err
+    assert stored.full_name in err
     assert "--restore" in err
     # without it no set of the database is read that the backup has, as no picture is
     code, counts, _ = call(back_up, backup)
@@ -279,3 +281,30 @@ def test_one_that_was_thrown_away_is_named_with_the_way_back(call, fetched, tmp_
     code, counts, err = call(freeze_set, "base", tmp_path / "copy")
     assert (code, counts["frozen"], counts["set"]) == (0, 1, stored.full_name), err
     assert comes_back(call, fetched, tmp_path)
+
+
+@pytest.mark.parametrize("is_lost", [True, False], ids=["lost", "damaged"])
+def test_one_that_is_thrown_away_while_it_is_restored_is_named(
+    call, fetched, tmp_path, monkeypatch, is_lost
+):
+    call(back_up, tmp_path / "backup")
+    stored = harm("its labels")
+    with open_database() as db:
+        if is_lost:
+            db.store.delete_set(stored.path)
+    # a lost one is read after its tombstone was asked for, a damaged one is replaced after that
+    place, name = (frozen_sets, "read_whole") if is_lost else (restore._Restore, "replace_sets")
+    do = getattr(place, name)
+
+    def do_late(*arguments):
+        with open_database(writing=True) as db:
+            gone = Tombstone(stored.path, "", "", "deleted", "Zoé", "2024-05-02T12:00:00.000000Z")
+            db.index.add_tombstones([gone])
+        return do(*arguments)
+
+    monkeypatch.setattr(place, name, do_late)
+    code, counts, err = call(back_up, tmp_path / "backup", "--restore", "-y")
+    assert (code, counts["sets"], counts["sets_gone"]) == (0, 0, 1), err
+    assert stored.full_name in err
+    with open_database() as db:
+        assert db.store.list_sets() == []

@@ -597,7 +597,7 @@ def test_each_change_outlives_a_power_cut_whatever_the_default_of_sqlite_is(inde
 @pytest.fixture
 def kept(file):
     """An index that keeps its connection from one write to the next, as scripts open it."""
-    with closing(SqliteIndex(file.parent, keeps_open=True)) as index:
+    with closing(SqliteIndex(file.parent, reuse_connections=True)) as index:
         yield index
 
 
@@ -644,7 +644,7 @@ def test_a_connection_is_not_kept_after_an_error(kept, monkeypatch):
 
 
 def test_programs_that_keep_their_connections_find_what_the_others_write(kept, file):
-    with closing(SqliteIndex(file.parent, keeps_open=True)) as other:
+    with closing(SqliteIndex(file.parent, reuse_connections=True)) as other:
         for second in range(6):
             (kept, other)[second % 2].create([uploaded_label(second)])
             assert kept.count(EVERYTHING) == other.count(EVERYTHING) == second + 1
@@ -673,7 +673,7 @@ def test_what_was_created_outlives_a_kill_of_who_keeps_the_connection(file):
 
 
 def create_and_die(folder):
-    index = SqliteIndex(folder, keeps_open=True)
+    index = SqliteIndex(folder, reuse_connections=True)
     for second in range(3):
         index.create([uploaded_label(second)])
     os.kill(os.getpid(), signal.SIGKILL)

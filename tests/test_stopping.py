@@ -20,12 +20,12 @@ from tests.pi.car import (
     PWM_CONF,
     REVERSE_US,
     THROTTLE,
-    AlreadyStopped,
+    GuardLate,
     driving,
     guard_was_late,
     prepare_drive,
+    retry_if_guard_late,
     start_drive,
-    tried_again,
 )
 from tests.pi.libraries import BY_GPIOCHIP, BY_REGISTERS, GPIO_LIBRARIES
 from tests.pi.stopping import STOPS, Stop
@@ -76,12 +76,12 @@ def assert_reported(stop, code, stderr):
     """Check the exit code and the last line.
 
     Raises:
-        AlreadyStopped: the guard of a busy machine answered too late, and that is reported instead.
+        GuardLate: the guard of a busy machine answered too late, and that is reported instead.
     """
     last = (stderr.splitlines() or [""])[-1]
     is_reported = stop.message != "" and stop.message in last
     if guard_was_late(stderr) and not is_reported:
-        raise AlreadyStopped(code, stderr)
+        raise GuardLate(code, stderr)
     assert code == (stop.exit_code or 0), stderr
     assert stop.message in last
 
@@ -89,7 +89,7 @@ def assert_reported(stop, code, stderr):
 @pytest.mark.parametrize(
     "stop", [stop for stop in STOPS if stop not in ENDS], ids=lambda stop: stop.name
 )
-@tried_again
+@retry_if_guard_late
 def test_the_wheels_stop_in_time_and_all_recorded_pictures_are_kept(tmp_path, stop):
     check_stop(tmp_path, stop)
 
@@ -117,7 +117,7 @@ def check_stop(folder, stop, **pulses):
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.name)
-@tried_again
+@retry_if_guard_late
 def test_the_wheels_stop_in_time_and_a_second_drive_starts_at_once_and_keeps_all_pictures(
     tmp_path, end
 ):
@@ -165,7 +165,7 @@ AT_ONCE = ("A is pressed", "the guard is killed", KILLED.name)
 
 
 @pytest.mark.parametrize("stop", [*STOPS, KILLED], ids=lambda stop: stop.name)
-@tried_again
+@retry_if_guard_late
 def test_wheels_driven_by_rpi_lgpio_stop_in_time_and_a_second_drive_starts_at_once(tmp_path, stop):
     check = check_end if stop.name.startswith(AT_ONCE) else check_stop
     check(tmp_path, stop, library=BY_GPIOCHIP)
@@ -180,7 +180,7 @@ BY_PWM = [
 
 
 @pytest.mark.parametrize("stop", BY_PWM, ids=lambda stop: stop.name)
-@tried_again
+@retry_if_guard_late
 def test_wheels_driven_by_the_hardware_pwm_stop_in_time_and_a_second_drive_starts_at_once(
     tmp_path, stop
 ):
@@ -197,7 +197,7 @@ def drive_some(car):
     return car.wait_for_exit()
 
 
-@tried_again
+@retry_if_guard_late
 def test_menu_drives_on_after_the_pad_is_plugged_in_again(tmp_path):
     with driving(tmp_path, *RATE) as car:
         car.thumb.release()
@@ -225,7 +225,7 @@ ORDERS = {  # which process resumes first, and how many seconds later the other
 
 @pytest.mark.parametrize("library", GPIO_LIBRARIES, ids=str)
 @pytest.mark.parametrize("order", ORDERS)
-@tried_again
+@retry_if_guard_late
 def test_a_car_that_was_held_up_as_a_whole_stops_until_menu_is_pressed(tmp_path, order, library):
     """As in a frozen cgroup, a paused machine or on a thrashing card, with the trigger pulled."""
     names, gap_s = ORDERS[order]
@@ -248,7 +248,7 @@ def test_a_car_that_was_held_up_as_a_whole_stops_until_menu_is_pressed(tmp_path,
         try:
             car.go()
             stderr = car.quit()
-        except AlreadyStopped:  # the guard resumed so late that the drive took over
+        except GuardLate:  # the guard resumed so late that the drive took over
             return
     assert re.search(r"  stopped +\d+ times?: ", stderr)
     for label in assert_whole(car.folder).values():
@@ -256,7 +256,7 @@ def test_a_car_that_was_held_up_as_a_whole_stops_until_menu_is_pressed(tmp_path,
 
 
 @pytest.mark.parametrize(("library", "longer_us"), [(BY_REGISTERS, 59), (BY_GPIOCHIP, 0)], ids=str)
-@tried_again
+@retry_if_guard_late
 def test_labels_name_the_library_that_times_the_pulses_and_its_correction(
     tmp_path, library, longer_us
 ):
@@ -277,7 +277,7 @@ def test_labels_name_the_library_that_times_the_pulses_and_its_correction(
         assert setting["run"]["longer_by_us"] == longer_us
 
 
-@tried_again
+@retry_if_guard_late
 def test_a_relative_folder_is_found_although_lgpio_moves_the_process_when_it_is_imported(tmp_path):
     setup = prepare_drive(tmp_path, *RATE, library=BY_GPIOCHIP, output=Path("a", "drive"))
     with start_drive(setup) as car:
@@ -288,7 +288,7 @@ def test_a_relative_folder_is_found_although_lgpio_moves_the_process_when_it_is_
     assert len(assert_whole(tmp_path / "a" / "drive")) >= 5
 
 
-@tried_again
+@retry_if_guard_late
 def test_a_pad_that_stays_away_ends_the_run_with_everything_kept(tmp_path):
     conf = {**CONF, "pad": {**CONF["pad"], "lost_s": 1.0}}
     with driving(tmp_path, *RATE, conf=conf) as car:
@@ -303,7 +303,7 @@ def test_a_pad_that_stays_away_ends_the_run_with_everything_kept(tmp_path):
     assert len(assert_whole(car.folder)) == taken >= 5
 
 
-@tried_again
+@retry_if_guard_late
 def test_a_full_disk_ends_the_recording_and_not_the_drive(tmp_path):
     """It is reported at the end, with exit code 1; `labels.json` has everything before."""
     with driving(tmp_path, *RATE) as car:
@@ -337,7 +337,7 @@ def test_the_car_is_checked_before_the_first_pulse(tmp_path):
     assert not (tmp_path / "drive").exists()
 
 
-@tried_again
+@retry_if_guard_late
 def test_buttons_pressed_during_the_checks_are_ignored(tmp_path):
     with start_drive(prepare_drive(tmp_path, *RATE)) as car:
         assert any("pad      ok" in line for line in car.process.stderr)

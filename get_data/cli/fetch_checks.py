@@ -5,7 +5,7 @@ from pathlib import Path
 
 import path
 from common.errors import InputError
-from common.side_files import is_side_file
+from common.macos_files import is_macos_file
 from get_data.cli import files
 from get_data.labels import label_file, session
 from get_data.recording import journal
@@ -90,7 +90,7 @@ def check_fetched(folder: Path) -> None:
     description = folder / set_file.NAME
     try:
         has_files = folder.is_dir() and not all(
-            is_side_file(file.name) for file in folder.iterdir()
+            is_macos_file(file.name) for file in folder.iterdir()
         )
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}") from error

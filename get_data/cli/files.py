@@ -9,13 +9,12 @@ import path
 from common import links
 from common.errors import InputError
 from get_data.cli.output import pluralize, print_message
-from get_data.labels import label_file, session
+from get_data.labels import label_file, picture_file, session
 from get_data.labels.schema import Document
 from get_data.recording import journal, merge
 
 _HEAD_BYTES = 1_000_000
 _RECORDING_NAMES = (session.NAME, journal.NAME, journal.DAMAGED_LABELS)
-_PICTURE_SUFFIXES = (".jpg", ".jpeg")
 
 
 def print_repair(folder: Path, merged: merge.MergeReport | None) -> None:
@@ -80,7 +79,7 @@ def check_output(file: Path) -> None:
 
 
 def check_name(file: Path, *more_names: str) -> None:
-    """Check that an output file has not the name of a picture or of another file of a recording.
+    """Check that an output file does not have a name reserved for pictures or a recording's files.
 
     It would replace that file, or make its folder a recording. `more_names` are refused too.
 
@@ -88,9 +87,10 @@ def check_name(file: Path, *more_names: str) -> None:
         InputError: it has such a name.
     """
     name = file.name.casefold()  # as some file systems compare names
-    if name in (*_RECORDING_NAMES, *more_names) or name.endswith(_PICTURE_SUFFIXES):
+    if name in (*_RECORDING_NAMES, *more_names) or name.endswith(picture_file.SUFFIXES):
         raise InputError(
-            f"{file}: this name has another meaning in a folder of pictures; choose another name"
+            f"{file}: {file.name} is reserved for pictures or the files of a recording or set; "
+            "choose another name"
         )
 
 
@@ -182,14 +182,14 @@ def find_labels(argument: Path, *, repair: bool = True) -> tuple[Path, dict[str,
     if file.name != label_file.NAME:
         return _existing(file, argument), None
     try:
-        is_running = not repair and journal.is_in_use(folder)
+        is_running = not repair and journal.is_locked(folder)
         with journal.folder_lock(folder) if repair else nullcontext():
             labels = merge.preview(folder)
     except OSError as error:
-        raise InputError(f"{folder} cannot be locked: {error.strerror}") from error
+        raise InputError(f"{folder} cannot be read: {error.strerror}") from error
     count = pluralize(len(labels), "label")
     if is_running:
-        print_message(f"{folder}: a recording is still running; read so far: {count}")
+        print_message(f"{folder}: a recording or repair is still running; read so far: {count}")
     else:
         print_message(f"{folder}: interrupted recording read without repairing it: {count}")
     return file, labels
@@ -229,7 +229,7 @@ def _existing(file: Path, argument: Path) -> Path:
         if argument.is_dir():
             raise InputError(f"{argument} has no {label_file.NAME}; give a folder of labels")
         raise InputError(f"{argument} does not exist")
-    if file.suffix.lower() in (".jpg", ".jpeg", ".png"):  # as from DIR/*
+    if file.suffix.lower() in (*picture_file.SUFFIXES, ".png"):  # as from DIR/*
         raise InputError(f"{argument} is a picture; give its folder")
     return file
 

@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from common.errors import DatabaseError, InputError
+from common.errors import InputError
 from get_data.cli import exit_codes, files, output
 from get_data.cli.output import pluralize
 from get_data.database.backup.folder import NAME, BackupFolder, Manifest
 from get_data.database.backup.restore import RestoreCounts, plan, restore
 from get_data.database.backup.save import BackupOutcome, Contents, read_database, save
-from get_data.database.connection import Database, open_database
+from get_data.database.connection import Database, nothing_uploaded, open_database
 from get_data.database.search.search_query import SearchQuery
 
 
@@ -28,10 +28,7 @@ def make_backup(folder: BackupFolder, *, verify: bool) -> int:
         output.print_database(db.name, db.notice)
         missing = db.index.missing_part(tombstones=False)
         if missing and not files.exists(folder.path / NAME):
-            raise DatabaseError(
-                f"nothing has been uploaded yet: there is no {missing}; check PATATE_HOME or the "
-                "variables of a team's database"
-            )
+            raise nothing_uploaded(f"there is no {missing}")
         create_folder(folder.path)  # only now, for a database that exists
         with folder.locked():
             earlier = folder.read_manifest()
@@ -209,9 +206,10 @@ def report_restore(counts: RestoreCounts, *, dry_run: bool) -> int:
     if counts.sets_gone:
         output.print_message(
             f"Left out {pluralize(len(counts.sets_gone), 'frozen set')} thrown away in the "
-            f"database since: {', '.join(counts.sets_gone)}; freeze it again with freeze_set.py "
-            "NAME DIR. If no folder has it, restore into an empty database (another PATATE_HOME), "
-            "and fetch it there with search_and_download.py --set NAME -p DIR"
+            f"database since: {', '.join(counts.sets_gone)}. To get one back, freeze a folder that "
+            "has it with freeze_set.py NAME DIR; if none has, restore into an empty database "
+            "(another PATATE_HOME), and fetch it there with search_and_download.py --set NAME -p "
+            "DIR"
         )
     output.write_json(
         {

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from common.errors import DatabaseError, InputError
+from common.errors import InputError
 from get_data.cli import exit_codes, files, output, people
 from get_data.cli.output import pluralize
-from get_data.database.connection import Database, open_database
+from get_data.database.connection import Database, nothing_uploaded, open_database
 from get_data.database.frozen import frozen_sets
 from get_data.database.frozen.frozen_sets import FreezeOutcome, SetToFreeze
 from get_data.database.interfaces import StoredSet
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         if existing and existing.short_hash != content.sha256[:12]:
             raise InputError(describe_difference(existing, content, db))
         if not existing:
-            check_in_use(db)
+            check_not_empty(db)
         if args.dry_run:
             is_damaged = existing and not frozen_sets.is_whole(existing, db.store)
             planned = FreezeOutcome(None if is_damaged else existing, is_replaced=bool(is_damaged))
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     return report(outcome, content, args)
 
 
-def check_in_use(db: Database) -> None:
+def check_not_empty(db: Database) -> None:
     """Check that the database is not empty: otherwise each picture would seem to have been deleted.
 
     Raises:
@@ -70,10 +70,7 @@ def check_in_use(db: Database) -> None:
         reason = f"{db.index.name} is empty"
     else:
         return
-    raise DatabaseError(
-        f"nothing has been uploaded yet: {reason}; check PATATE_HOME or the variables of a team's "
-        "database"
-    )
+    raise nothing_uploaded(reason)
 
 
 def read_copy(folder: Path, reference: PictureReference) -> bytes | None:

@@ -102,6 +102,14 @@ def open_database(
     return _local(new_index=new_index)
 
 
+def nothing_uploaded(reason: str) -> DatabaseError:
+    """Return the error that a database has no content, so that it may be another one."""
+    return DatabaseError(
+        f"nothing has been uploaded yet: {reason}; check PATATE_HOME or the variables of a team's "
+        "database"
+    )
+
+
 @contextmanager
 def _local(*, new_index: bool) -> Iterator[Database]:
     from get_data.database.local.documents import SIDE_FILES
@@ -110,7 +118,7 @@ def _local(*, new_index: bool) -> Iterator[Database]:
 
     folder = path.database_folder()
     _check_folder(folder)
-    index, store = SqliteIndex(folder, keeps_open=True), LocalPictureStore(folder)
+    index, store = SqliteIndex(folder, reuse_connections=True), LocalPictureStore(folder)
     try:
         if not new_index:
             copy = f"a copy, without the lost one's {' and '.join(SIDE_FILES)} beside it"

@@ -56,7 +56,9 @@ def _check_has_value(clause: Clause) -> None:
     path, kind = resolve_field(clause.path)
     if kind == OBJECT:
         names = ", ".join(name for name in INDEX_TYPES if name.startswith(f"{path}."))
-        raise InputError(f"the query, {path}: is an object; ask one of its fields: {names}")
+        raise InputError(
+            f"the query, {path}: is an object without a value; search one of its fields: {names}"
+        )
 
 
 def check_field(path: str, index: LabelIndex, where: str) -> None:

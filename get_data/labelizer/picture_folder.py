@@ -8,9 +8,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.links import resolve_picture
-from common.side_files import is_side_file
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg")
+from common.macos_files import is_macos_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ def list_files(folder: Path) -> dict[str, FolderFile]:
             for item in items:
                 if item.is_symlink() and resolve_picture(folder, item.name) is None:
                     continue
-                if item.is_file() and not is_side_file(item.name):
+                if item.is_file() and not is_macos_file(item.name):
                     status = item.stat()
                     files[item.name] = FolderFile(status.st_size, status.st_mtime_ns)
     except OSError as error:

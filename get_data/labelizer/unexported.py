@@ -6,7 +6,7 @@ from typing import Any
 
 from common import migrations
 from common.errors import InputError
-from common.side_files import is_side_file
+from common.macos_files import is_macos_file
 from get_data.labelizer import work_database
 from get_data.labels import edits
 from get_data.labels.schema import Document
@@ -24,7 +24,7 @@ def find_unexported(folder: Path, labels: Collection[Mapping[str, Document]]) ->
     """
     unexported: set[str] = set()
     found = folder.glob(f"*.json{work_database.SUFFIX}")
-    for path in sorted(path for path in found if not is_side_file(path.name)):
+    for path in sorted(path for path in found if not is_macos_file(path.name)):
         for decision in _read_decisions(path):
             img_id = decision["img_id"]
             exported = (documents[img_id] for documents in labels if img_id in documents)

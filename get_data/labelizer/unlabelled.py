@@ -12,8 +12,8 @@ from common import strict_json, times
 from common.errors import InputError
 from get_data.labelizer.entries import LabelEntry
 from get_data.labelizer.partial_label import PartialLabel
-from get_data.labelizer.picture_folder import PICTURE_SUFFIXES, FolderFile
-from get_data.labels import ids, label_file, session
+from get_data.labelizer.picture_folder import FolderFile
+from get_data.labels import ids, label_file, picture_file, session
 from get_data.labels.constants import SESSION_KEYS
 from get_data.labels.drives import MIN_PAUSE_S, drive_key, group_by_drive
 from get_data.labels.edits import SHARED_KEYS
@@ -61,7 +61,7 @@ def find_unlabelled(
         entry.img_id + suffix
         for entry in labelled
         if not entry.label.file_name
-        for suffix in PICTURE_SUFFIXES
+        for suffix in picture_file.SUFFIXES
     }
     found = Unlabelled()
     pictures = _pictures_without(names, files)
@@ -86,7 +86,7 @@ def _pictures_without(names: Set[str], files: Iterable[str]) -> list[str]:
     return [
         name
         for name in sorted(files)
-        if name.lower().endswith(PICTURE_SUFFIXES) and name not in names
+        if name.lower().endswith(picture_file.SUFFIXES) and name not in names
     ]
 
 

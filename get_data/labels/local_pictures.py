@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from common.errors import InputError
-from common.side_files import is_side_file
+from common.macos_files import is_macos_file
 from get_data.labels import label_file
 from get_data.labels.schema import Document
 
@@ -57,7 +57,7 @@ def read_label_files(folder: Path) -> dict[Path, dict[str, Document]]:
         InputError: the folder or a label file cannot be read.
     """
     try:
-        files = sorted(file for file in folder.glob("*.json") if not is_side_file(file.name))
+        files = sorted(file for file in folder.glob("*.json") if not is_macos_file(file.name))
         found = [file for file in files if file.is_file() and _is_label_file(file)]
     except OSError as error:
         raise InputError(f"{error.filename or folder} cannot be read: {error.strerror}") from error

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from common.errors import InputError
 
+SUFFIXES = (".jpg", ".jpeg")
 MIN_SIDE_PX = 8  # a block of JPEG
 MAX_PIXELS = 20_000_000  # 60 MB when decoded; the largest that is recorded has 4096x4096
 MAX_BYTES = 64_000_000  # more than the largest that is recorded takes at full quality

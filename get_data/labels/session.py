@@ -61,10 +61,10 @@ def check(session: Session, where: str) -> None:
         longest = max(sizes, key=lambda key: sizes[key])
         # what has to be shortened: one value, or the number of keys
         is_one = sizes[longest] > _MAX_BYTES / 2
-        what = f"{longest}: is too long" if is_one else f"too many keys: {len(session):,}"
+        what = f"{longest} is too long" if is_one else f"{len(session):,} keys are too many"
         raise InputError(
-            f"{where}: {what}; all of it has {total:,} bytes and may have {_MAX_BYTES:,}, "
-            "as every label gets it"
+            f"{where}: {what}: together they take {total:,} bytes, and the limit is "
+            f"{_MAX_BYTES:,}, because every label holds a copy"
         )
 
 

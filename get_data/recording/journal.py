@@ -152,8 +152,8 @@ def _wait_for_lock(descriptor: int, timeout_s: float, *, shared: bool) -> bool:
     return True
 
 
-def is_in_use(folder: Path) -> bool:
-    """Return whether a recording or a merge runs; False where the file system has no locks.
+def is_locked(folder: Path) -> bool:
+    """Return whether a recording, a repair or free_space.py is at work; False without locks.
 
     Raises:
         OSError: the folder cannot be opened.
@@ -259,7 +259,7 @@ def repair_failed(folder: Path, error: OSError) -> RecordingFailed:
     )
 
 
-def check_places(folder: Path) -> None:
+def check_layout(folder: Path) -> None:
     """Check that a recording and a repair can write to their files and folders.
 
     Raises:

@@ -158,7 +158,7 @@ class _MergeInput(NamedTuple):
 def _read(folder: Path, *, check_pictures: bool) -> _MergeInput:
     """Read what a merge needs beside `labels.json`; raises as `merge`."""
     # a link in a folder from elsewhere would lead a merge's writes out of it
-    journal.check_places(folder)
+    journal.check_layout(folder)
     content = journal.read(folder / journal.NAME)
     return _MergeInput(
         content,
@@ -169,7 +169,7 @@ def _read(folder: Path, *, check_pictures: bool) -> _MergeInput:
 
 def _read_erased(folder: Path) -> dict[str, Raw]:
     """Return the labels that were erased before; raises as `_read_damaged`."""
-    with _move_away():
+    with _with_remedy():
         return dict(journal.read_label_file(folder / journal.ERASED))
 
 
@@ -180,7 +180,7 @@ def _read_damaged(folder: Path) -> Document:
         InputError: it cannot be read.
     """
     path = folder / journal.DAMAGED_LABELS
-    with _move_away():
+    with _with_remedy():
         damaged: object = strict_json.read(path) if path.exists() else {}
         if not isinstance(damaged, dict):
             raise InputError(f"{path}: expected an object of damaged labels")
@@ -188,8 +188,8 @@ def _read_damaged(folder: Path) -> Document:
 
 
 @contextmanager
-def _move_away() -> Iterator[None]:
-    """Add the remedy to messages about a file that a repair only adds to."""
+def _with_remedy() -> Iterator[None]:
+    """Tell to move the file away, in errors about one that a repair only adds to."""
     try:
         yield
     except InputError as error:

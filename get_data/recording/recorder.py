@@ -117,7 +117,7 @@ class Recorder:
         except OSError as error:
             raise RecordingFailed(f"{folder} cannot be recorded into: {error.strerror}") from error
         try:
-            journal.check_places(folder)
+            journal.check_layout(folder)
             # a journal that a killed run left is merged before this run appends to it
             self.repaired = merge.repair_locked(folder)
             self._img_ids = {
@@ -390,7 +390,7 @@ def check_available(folder: Path) -> None:
         return
     try:
         with journal.folder_lock(folder):
-            journal.check_places(folder)
+            journal.check_layout(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be recorded into: {error.strerror}") from error
 

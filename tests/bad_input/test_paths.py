@@ -205,8 +205,8 @@ ROWS = [
     *[
         Row(f"template named {name}", write_label_template, ["-o", name], 2, [name])
         for name in (
-            "drive/labels.journal",
-            "labels.damaged.json",
+            *("drive/labels.json", "drive/labels.journal", "labels.damaged.json"),
+            *("set.json", "metadata.jsonl"),
             "session_template.json",
             "x.jpg",
         )

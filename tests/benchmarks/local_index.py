@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     peaks = []
     for size in args.labels:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            index = SqliteIndex(Path(folder) / "database", keeps_open=True)
+            index = SqliteIndex(Path(folder) / "database", reuse_connections=True)
             seconds, ids = fill(index, size)
             figures["created"].ms.append(seconds * 1000)
             figures["created"].found = size

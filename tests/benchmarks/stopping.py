@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from get_data.cli import arguments, output
-from tests.pi.car import PWM_CONF, AlreadyStopped, Car, driving
+from tests.pi.car import PWM_CONF, Car, GuardLate, driving
 from tests.pi.libraries import GPIO_LIBRARIES
 from tests.pi.stopping import STOPS, Stop
 
@@ -62,7 +62,7 @@ def measured(stop: Stop, driver: str, trials: int) -> list[float]:
                 while again and len(taken_s) < trials:
                     try:
                         taken_s.append(trial(car, stop))
-                    except AlreadyStopped:  # the car of a busy machine: no trial
+                    except GuardLate:  # the car of a busy machine: no trial
                         break
                     bar.update()
                     again = stop.exit_code is None and not stop.fault

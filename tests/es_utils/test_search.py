@@ -187,13 +187,15 @@ class ForgetfulClient:
         self._kind, self._losses = kind, losses
 
     def request_json(self, method, path, body=None, **_options):
+        assert (method, path) in {("POST", "/index/_pit"), ("DELETE", "/_pit")}
         if method == "DELETE":
             self.closed.append(body["id"])
             return {}
         self.opened.append(f"snapshot {len(self.opened)}")
         return {"id": self.opened[-1]}
 
-    def request(self, _method, _path, body, **_options):
+    def request(self, method, path, body, **_options):
+        assert (method, path) == ("POST", "/_search")
         if self._losses:
             self._losses -= 1
             raise RequestRejected("lost", 404, self._kind, "")

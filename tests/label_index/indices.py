@@ -38,7 +38,7 @@ def index_opener(request, folder, *, is_shared=False):
     def open_index():
         match request.param:
             case "sqlite":
-                indices.append(SqliteIndex(folder / "database", keeps_open=True))
+                indices.append(SqliteIndex(folder / "database", reuse_connections=True))
             case "memory" if not indices:
                 indices.append(MemoryIndex())
             case "elasticsearch_8" | "elasticsearch_9":

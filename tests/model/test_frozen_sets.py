@@ -132,7 +132,7 @@ def world(*labels, sets=(), tombstones=(), saved=None, folder=None, is_damaged=F
 
 
 def is_whole(path, store):
-    return frozen_sets.find_state(path, store) == "whole"
+    return frozen_sets.find_states([path], store)[path] == "whole"
 
 
 def check(state, *, kept, gone, has_throw):

@@ -93,12 +93,12 @@ class Thumb(threading.Thread):
         return self.last_s
 
 
-class AlreadyStopped(AssertionError):
-    """The car of a busy machine stopped before the test stopped it."""
+class GuardLate(AssertionError):
+    """The guard of a busy machine answered too late, so this attempt proves nothing."""
 
 
-def tried_again(test: Callable[..., None]) -> Callable[..., None]:
-    """Retry a test, in another folder, if the car stopped by itself."""
+def retry_if_guard_late(test: Callable[..., None]) -> Callable[..., None]:
+    """Retry a test in another folder if the guard stopped the car because it was late itself."""
 
     @functools.wraps(test)
     def tried(tmp_path: Path, **arguments: Any) -> None:
@@ -107,7 +107,7 @@ def tried_again(test: Callable[..., None]) -> Callable[..., None]:
             folder.mkdir()
             try:
                 test(folder, **arguments)
-            except AlreadyStopped:
+            except GuardLate:
                 if attempt == _ATTEMPTS - 1:
                     raise
             else:
@@ -144,12 +144,12 @@ class Car:
         """Fail with the drive's exit code and stderr if it has exited.
 
         Raises:
-            AlreadyStopped: the guard of a busy machine answered too late, and the drive took over.
+            GuardLate: the guard of a busy machine answered too late, and the drive took over.
         """
         if self.process.poll() is None:
             return
         code, stderr = self.wait_for_exit()
-        raise (AlreadyStopped if guard_was_late(stderr) else AssertionError)(code, stderr)
+        raise (GuardLate if guard_was_late(stderr) else AssertionError)(code, stderr)
 
     def go(self) -> None:
         """Arm the car and drive backwards, pressing Menu until it moves."""
@@ -236,11 +236,11 @@ class Car:
         end of that. The pulses are observed for long enough first.
 
         Raises:
-            AlreadyStopped: the car stood before that time.
+            GuardLate: the car stood before that time.
         """
         time.sleep(observe_s + self.late.allowed_s)
         if not self.moved(moment_s - JUST_BEFORE_S - self.late.allowed_s, moment_s):
-            raise AlreadyStopped("the car stood before it was stopped")
+            raise GuardLate("the car stood before it was stopped")
         moving, stopped_s = False, moment_s
         for pulse in self._measured_pulses():
             if _is_moving(pulse):
@@ -274,12 +274,12 @@ class Car:
         """Press A, and return the stderr of a drive that ends well.
 
         Raises:
-            AlreadyStopped: the guard of a busy machine answered too late, also at the end.
+            GuardLate: the guard of a busy machine answered too late, also at the end.
         """
         self.pad.tap("A")
         code, stderr = self.wait_for_exit()
         if guard_was_late(stderr):
-            raise AlreadyStopped(code, stderr)
+            raise GuardLate(code, stderr)
         assert code == 0, stderr
         return stderr
 

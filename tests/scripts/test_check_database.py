@@ -157,7 +157,6 @@ def assert_mended(base, each):
     assert base.store.backup_copies() == {}
 
 
-@pytest.mark.parametrize("each", [3, pytest.param(100, marks=pytest.mark.slow)])
 def test_what_searches_tell_is_looked_at_again_once_they_show_all():
     reader = SimpleNamespace(search_delay_s=7)
     with open_survey() as survey:
@@ -167,6 +166,7 @@ def test_what_searches_tell_is_looked_at_again_once_they_show_all():
         assert WAITS_S(survey, reader) == shortest_s + 7
 
 
+@pytest.mark.parametrize("each", [3, pytest.param(100, marks=pytest.mark.slow)])
 def test_each_kind_is_found_and_repaired_and_a_second_run_is_clean(
     call, base, tmp_path, settled, each
 ):

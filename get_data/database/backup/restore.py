@@ -178,7 +178,7 @@ def _compare_sets(
     """Compare the frozen sets of the backup with those of the database, which are read."""
     sets = _Sets()
     saved = {each.path: each for each in folder.sets(manifest)}
-    states = {path: frozen_sets.find_state(path, store) for path in saved}
+    states = frozen_sets.find_states(saved, store)
     missing = [path for path, state in states.items() if state != "whole"]
     # D32: one that was thrown away since stays so
     thrown_away = index.find_tombstones(missing).keys() if missing else set()
@@ -270,7 +270,7 @@ class _Restore:
         for saved in damaged:
             if saved.path in thrown_away:
                 self._throw_away(saved)
-                self.counts.sets -= 1
+                self.counts.sets -= 1  # named when it is found lost
 
     def restore_set(self, saved: StoredSet) -> None:
         """Bring a frozen set back, or its lost pictures, unless it was thrown away since."""
@@ -306,6 +306,8 @@ class _Restore:
         # D32: somebody may have thrown it away before it was there
         if is_created and self.index.find_tombstones([saved.path]):
             self._throw_away(saved)
+            self.counts.sets -= 1
+            self.counts.sets_gone.append(saved.full_name)
 
     def _throw_away(self, saved: StoredSet) -> None:
         """Complete what somebody has begun who threw the set away."""

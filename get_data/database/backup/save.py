@@ -298,7 +298,8 @@ def read_database(
 class BackupOutcome:
     """Number of pictures copied, what the backup has, and the pictures and sets that it lacks.
 
-    `lost_sets`: paths of the frozen sets that the database has lost or damaged, and the backup has.
+    `lost_sets`: full names of the frozen sets that the database has lost or damaged and the backup
+    has.
     """
 
     copied: int
@@ -372,7 +373,8 @@ def save(
         made_at=format_time(datetime.now(UTC)),
         sets=sets,
     )
-    return BackupOutcome(copied, contents, failures, set_failures, lost_sets)
+    names = [StoredSet(each, 0, 0.0).full_name for each in lost_sets]
+    return BackupOutcome(copied, contents, failures, set_failures, names)
 
 
 def _save_set(

@@ -19,7 +19,7 @@ from get_data.database.es_utils.settings import Settings
 from get_data.database.proxies import find_route
 
 _CONNECTIONS = 16
-_JSON = "application/vnd.elasticsearch+json; compatible-with=8"  # of servers 8 and 9
+_JSON = "application/vnd.elasticsearch+json; compatible-with=8"  # servers 8 and 9 both accept it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._has_answered = False
-        self._is_elasticsearch = False  # as an answer has said
+        self._is_elasticsearch = False  # one answer had the header of the product
         headers = {"accept": _JSON, "content-type": _JSON}
         if settings.user:
             login = b64encode(f"{settings.user}:{settings.password}".encode()).decode()
@@ -108,7 +108,7 @@ class Client:
         answer = self._node.perform_request(method, target, body)
         if not 200 <= answer.meta.status < 300:
             raise ErrorResponse(answer.meta.status, answer.body)
-        # not each: a proxy in between may answer some by itself
+        # once is enough: a proxy in between may answer later requests itself
         self._is_elasticsearch |= answer.meta.headers.get("x-elastic-product") == "Elasticsearch"
         if not self._is_elasticsearch:
             raise ErrorResponse(answer.meta.status, answer.body)

@@ -185,7 +185,9 @@ def _no_hits() -> Generator[_Hit, None, None]:
 
 
 def scan_tombstones(client: Client, index: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield id and source of all tombstones of a snapshot, sorted by `img_id`.
+    """Yield id and source of all tombstones, sorted by `img_id`.
+
+    They are those of one moment, or of a later one where the server loses its snapshot (rule D35).
 
     Raises:
         DatabaseError: the server failed.

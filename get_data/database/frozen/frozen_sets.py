@@ -150,7 +150,7 @@ def freeze(
     path = set_path(name, content.sha256)
     references = [_reference(line, content.source) for line in content.lines()]
     outcome = FreezeOutcome()
-    state = find_state(path, store)
+    state = find_states([path], store)[path]
     if state != "whole":
         # D28: a set is frozen of pictures that are there
         outcome.failures = list(_find_missing(references, store))
@@ -185,13 +185,17 @@ def freeze(
 SetState = Literal["absent", "damaged", "whole"]
 
 
-def find_state(path: str, store: PictureStore) -> SetState:
-    """Return whether the store has the set at this path, and as it was frozen; reads it all.
+def find_states(paths: Iterable[str], store: PictureStore) -> dict[str, SetState]:
+    """Return whether the store has the sets at these paths, and as they were frozen; reads them.
 
     Raises:
-        DatabaseError: the store cannot be reached, or the set is of a later version.
+        DatabaseError: the store cannot be reached, or a set is of a later version.
     """
-    stored = next((each for each in store.list_sets() if each.path == path), None)
+    stored = {each.path: each for each in store.list_sets()}
+    return {path: _state(stored.get(path), store) for path in paths}
+
+
+def _state(stored: StoredSet | None, store: PictureStore) -> SetState:
     if stored is None:
         return "absent"
     try:

@@ -25,20 +25,21 @@ _FROZEN = "mode=ro&immutable=1"
 _SHARED = "mode=ro&readonly_shm=1"
 _LOCK_TIMEOUT_S = 30  # for another program's transaction
 _WRITER_CACHE_KB = 16_000
-_KEPT_PAGES = 10_000  # changes of a kept connection before they go from the WAL to the file
+_CHECKPOINT_PAGES = 10_000  # changes of a reused connection before they go from the WAL to the file
 
 
 class IndexFile:
     """The file in `folder`; the first write creates it.
 
-    With `keeps_open` the connection of a write serves the next one too, until `close`. Otherwise
-    each batch of labels would end with a checkpoint of the WAL, and begin without a page in memory.
+    With `reuse_connections` the connection of a write serves the next one too, until `close`.
+    Otherwise each batch of labels would end with a checkpoint of the WAL, and begin without a page
+    in memory.
     """
 
-    def __init__(self, folder: Path, *, keeps_open: bool = False) -> None:
+    def __init__(self, folder: Path, *, reuse_connections: bool = False) -> None:
         self._path = folder.absolute() / FILE_NAME
-        self._keeps_open = keeps_open
-        self._kept: list[_Kept] = []
+        self._reuse_connections = reuse_connections
+        self._idle: list[_IdleConnection] = []
 
     @property
     def name(self) -> str:
@@ -99,7 +100,7 @@ class IndexFile:
                 mode = self._open_mode(writing=writing)
                 is_frozen = mode == _FROZEN
                 modified_ns = self._modified_ns() if is_frozen else 0
-            with self._opened(mode, writing=writing) as connection:
+            with self._open_connection(mode, writing=writing) as connection:
                 if not exists:
                     layout.create_tables(connection)
                 self._check_version(connection, writing=writing)
@@ -130,39 +131,40 @@ class IndexFile:
             raise DatabaseError(self._changed_message())
 
     @contextmanager
-    def _opened(self, mode: str, *, writing: bool) -> Iterator[sqlite3.Connection]:
-        """Open a connection, in memory without a `mode`; one that is kept only if it has failed."""
+    def _open_connection(self, mode: str, *, writing: bool) -> Iterator[sqlite3.Connection]:
+        """Yield a connection, in memory without a `mode`; a reused one is closed after errors."""
         uri = f"{self._path.as_uri()}?{mode}" if mode else ""
-        if not (writing and self._keeps_open):
+        if not (writing and self._reuse_connections):
             with closing(_connect(uri)) as connection:
                 yield connection
             return
-        kept = self._take_kept(uri)
+        idle = self._take_idle(uri)
         try:
-            yield kept.connection
+            yield idle.connection
         except BaseException:
-            kept.connection.close()
+            idle.connection.close()
             raise
-        self._kept.append(kept)
+        self._idle.append(idle)
 
-    def _take_kept(self, uri: str) -> "_Kept":
+    def _take_idle(self, uri: str) -> "_IdleConnection":
         """Return a connection that no other thread has, to the file that is at the path now."""
-        status = self._path.stat()  # before it is opened: one that is exchanged then is not kept
-        place = (status.st_dev, status.st_ino)
+        # before connecting: if the file is replaced in between, the ids differ at the next use
+        status = self._path.stat()
+        file_id = (status.st_dev, status.st_ino)
         with suppress(IndexError):
             while True:
-                kept = self._kept.pop()
-                if kept.place == place:
-                    return kept
-                kept.connection.close()  # somebody has moved its file away
+                idle = self._idle.pop()
+                if idle.file_id == file_id:
+                    return idle
+                idle.connection.close()  # somebody has moved its file away
         connection = _connect(uri)
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_KEPT_PAGES}")
-        return _Kept(connection, place)
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        return _IdleConnection(connection, file_id)
 
     def close(self) -> None:
-        """Close the connections that are kept."""
-        while self._kept:
-            self._kept.pop().connection.close()
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().connection.close()
 
     def _modified_ns(self) -> int:
         """Return the modification time of the file; 0 if it does not exist."""
@@ -275,11 +277,11 @@ class IndexFile:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _IdleConnection:
     """A connection between two writes, and the file that it has open, by device and inode."""
 
     connection: sqlite3.Connection
-    place: tuple[int, int]
+    file_id: tuple[int, int]
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -57,11 +57,11 @@ _SET_CONTEXT = "UPDATE labels SET context = ? WHERE fingerprint = ?"
 class SqliteIndex:
     """A `LabelIndex` in `folder`; the first write creates the file.
 
-    `keeps_open`: for many writes; then it has to be closed.
+    `reuse_connections`: for many writes; then it has to be closed.
     """
 
-    def __init__(self, folder: Path, *, keeps_open: bool = False) -> None:
-        self._file = IndexFile(folder, keeps_open=keeps_open)
+    def __init__(self, folder: Path, *, reuse_connections: bool = False) -> None:
+        self._file = IndexFile(folder, reuse_connections=reuse_connections)
 
     @property
     def name(self) -> str:

@@ -28,7 +28,7 @@ from common.atomic_files import (
     temporary_file,
 )
 from common.errors import DatabaseError, PictureMissing, PictureUnreadable, SetMissing
-from common.side_files import is_side_file
+from common.macos_files import is_macos_file
 from get_data.database.frozen.set_references import SetReferences
 from get_data.database.interfaces import (
     BACKUP_PREFIX,
@@ -78,7 +78,7 @@ def _translate_errors(
 
 def _list_file(entry: "os.DirEntry[str]", key: str, now_s: float) -> StoredPicture | None:
     """Return a file of a listing; None if it is no picture, or was deleted meanwhile."""
-    if is_side_file(entry.name):
+    if is_macos_file(entry.name):
         return None
     try:
         status = entry.stat()
@@ -255,7 +255,7 @@ class LocalPictureStore:
         now = datetime.now(UTC)
         for page in self._store().list(BACKUP_PREFIX):
             for item in page:
-                if is_side_file(item["path"].rpartition("/")[2]):
+                if is_macos_file(item["path"].rpartition("/")[2]):
                     continue
                 age_s = (now - item["last_modified"]).total_seconds()
                 copy = BackupCopy(item["path"], age_s)

@@ -94,7 +94,8 @@ class S3PictureStore:
         }
         if self._route.proxy:
             client_options["proxy_url"] = self._route.proxy
-        # obstore's runtime: requests come from our threads, and more of its own only pass them on
+        # Read once, when obstore starts its runtime. Our own threads send the requests: more of
+        # its workers only add switches between threads. A value of the user's own wins.
         os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
         with without_client_variables():
             self._bucket = S3Store(

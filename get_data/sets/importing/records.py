@@ -15,16 +15,16 @@ from typing import Any, Protocol
 from common import strict_json
 from common.errors import InputError
 from common.links import check_not_link, open_file, resolve_picture
-from common.side_files import is_side_file
+from common.macos_files import is_macos_file
 from get_data.labels.constants import AUTO
-from get_data.labels.picture_file import MAX_BYTES, NotAPicture
+from get_data.labels.picture_file import MAX_BYTES, SUFFIXES, NotAPicture
 from get_data.labels.schema import RESERVED, Document
 from get_data.labels.validation import custom_key_fault, is_custom_value
 
 SOURCE_FILE = "source_file"
 """Custom field of an imported label: the name that its picture had in the source."""
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")  # a PNG is listed as not imported, not overlooked
+PICTURE_SUFFIXES = (*SUFFIXES, ".png")  # a PNG is listed as not imported, not overlooked
 MAX_JSON_BYTES = 1_000_000  # of one record, or of a file with one object
 
 
@@ -91,7 +91,7 @@ class PictureFolder:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     is_picture = entry.name.lower().endswith(PICTURE_SUFFIXES)
-                    if is_picture and not is_side_file(entry.name):
+                    if is_picture and not is_macos_file(entry.name):
                         self._add(entry)
         except OSError as error:
             raise InputError(f"{folder} cannot be read: {error.strerror}") from error

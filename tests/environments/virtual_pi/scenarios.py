@@ -20,7 +20,7 @@ from car.motors.gpio_pulses import GpioPulses
 from car.motors.pca9685_pulses import ALL_OFF_HIGH, FULL_OFF, MODE1, SLEEP
 from tests.helpers.waiting import HANGS_S
 from tests.pad.reader import Reader
-from tests.pi.car import CONF, NEUTRAL_US, PWM_CONF, THROTTLE, tried_again
+from tests.pi.car import CONF, NEUTRAL_US, PWM_CONF, THROTTLE, retry_if_guard_late
 from tests.pi.kernel import pads
 from tests.pi.kernel.traces import Pca9685Trace, PinTrace, PwmTrace
 from tests.pi.pad import KINDS
@@ -147,7 +147,7 @@ TRIED = [
 
 
 @pytest.mark.parametrize(("driver", "name"), TRIED)
-@tried_again
+@retry_if_guard_late
 def test_the_wheels_stop_in_time_whatever_makes_the_pulses(tmp_path, driver, name):
     """When all but the guard is killed, a second drive starts at once, on what the first left."""
     (stop,) = (stop for stop in [*STOPS, KILLED] if stop.name == name)

@@ -31,7 +31,7 @@ def age(request, monkeypatch):
             monkeypatch.setattr(module, "OLD_BACKUP_S", -1.0)
 
 
-def add_side_files(folder):
+def add_macos_files(folder):
     """Put a side file beside every file and folder, and return them all."""
     folders = [folder, *(each for each in folder.rglob("*") if each.is_dir())]
     beside = [each.with_name(f"._{each.name}") for each in folder.rglob("*")]
@@ -46,9 +46,9 @@ def assert_untouched(files):
 
 
 @pytest.mark.usefixtures("age")
-def test_a_database_with_side_files_is_in_order(call, drive, home):
+def test_a_database_with_macos_files_is_in_order(call, drive, home):
     call(upload_data, drive)
-    files = add_side_files(home / "database")
+    files = add_macos_files(home / "database")
     code, counts, err = call(check_database, "--repair", "-y")
     assert (code, counts["pictures"], sum(counts["found"].values())) == (0, 10, 0), err
     assert_untouched(files)
@@ -69,19 +69,19 @@ def test_a_side_file_of_a_backup_copy_is_no_copy(call, drive, home):
     assert_untouched([copies / "._run"])
 
 
-def test_side_files_alone_are_no_pictures_of_a_lost_index(call, drive, home):
+def test_macos_files_alone_are_no_pictures_of_a_lost_index(call, drive, home):
     folder = home / "database" / "pictures" / "20240501"
     folder.mkdir(parents=True)
-    add_side_files(home / "database")
+    add_macos_files(home / "database")
     (folder / "._20240501T12-00-00-000000-abababababab.jpg").write_bytes(SIDE_FILE)
     code, counts, err = call(upload_data, drive)
     assert (code, counts["created"]) == (0, 10), err
 
 
-def test_a_backup_with_side_files_is_continued_and_restored(call, drive, home, tmp_path):
+def test_a_backup_with_macos_files_is_continued_and_restored(call, drive, home, tmp_path):
     call(upload_data, drive)
     call(back_up, tmp_path / "backup")
-    files = add_side_files(tmp_path / "backup")
+    files = add_macos_files(tmp_path / "backup")
     call(upload_data, save(tmp_path / "second", [document(100)]))
     code, counts, err = call(back_up, tmp_path / "backup")
     assert (code, counts["labels"]) == (0, 11), err
@@ -92,9 +92,9 @@ def test_a_backup_with_side_files_is_continued_and_restored(call, drive, home, t
     assert call(check_database, tmp_path / "backup")[0] == 0
 
 
-def test_side_files_of_label_and_work_files_do_not_hold_a_folder(call, drive):
+def test_macos_files_of_label_and_work_files_do_not_hold_a_folder(call, drive):
     call(upload_data, drive)
-    files = add_side_files(drive)
+    files = add_macos_files(drive)
     files.append(drive / f"._{label_file.NAME}{work_database.SUFFIX}")
     files[-1].write_bytes(SIDE_FILE)
     code, counts, err = call(free_space, drive, "--until", "100%", "-y")
@@ -102,21 +102,21 @@ def test_side_files_of_label_and_work_files_do_not_hold_a_folder(call, drive):
     assert_untouched(files)
 
 
-def test_a_folder_of_side_files_alone_may_be_pruned(call, drive, tmp_path):
+def test_a_folder_of_macos_files_alone_may_be_pruned(call, drive, tmp_path):
     call(upload_data, drive)
     folder = tmp_path / "set"
     folder.mkdir()
-    files = add_side_files(tmp_path / "set")
+    files = add_macos_files(tmp_path / "set")
     code, counts, err = call(search_and_download, "-p", folder, "--prune", "-y")
     assert (code, counts["pruned"]) == (0, 0), err
     assert_untouched(files)
 
 
-def test_a_set_with_side_files_is_read_as_it_was(call, drive, tmp_path):
+def test_a_set_with_macos_files_is_read_as_it_was(call, drive, tmp_path):
     call(upload_data, drive)
     call(search_and_download, "-p", tmp_path / "set")
     before = call(check_set, tmp_path / "set")
-    add_side_files(tmp_path / "set")
+    add_macos_files(tmp_path / "set")
     files = snapshot(tmp_path / "set")
     assert call(check_set, tmp_path / "set")[:2] == before[:2]
     assert snapshot(tmp_path / "set") == files
