@@ -14,7 +14,7 @@ from get_data.database.backup import lines
 from get_data.database.connection import open_database
 from get_data.database.interfaces import picture_key
 from get_data.database.search.search_query import SearchQuery
-from get_data.labels import edits, label_file
+from get_data.labels import edits, label_file, session
 from tests.conftest import START, document, picture, save
 from tests.helpers.permissions import permissions_enforced
 from tests.servers.addresses import new_name
@@ -145,6 +145,19 @@ def test_a_lost_database_comes_back_byte_for_byte(call, drive, folder, tmp_path)
     code, counts, _ = call(upload_data, drive)
     assert (code, counts["created"], counts["gone"]) == (0, 0, 6)
     assert contents() == before
+
+
+def test_a_recording_is_no_place_for_a_backup(call, drive, folder):
+    """Not even a killed one, which has no labels.json yet; a backup stays one whatever is added."""
+    folder.mkdir()
+    (folder / session.NAME).write_text("{}")
+    assert call(back_up, folder)[0] == 2
+    assert [file.name for file in folder.iterdir()] == [session.NAME]
+    (folder / session.NAME).unlink()
+    assert call(back_up, folder)[0] == 0
+    label_file.write(folder / label_file.NAME, {})
+    assert call(back_up, folder)[0] == 0
+    assert call(back_up, folder, "--restore", "-y")[0] == 0
 
 
 def test_a_restore_into_a_whole_database_changes_nothing(call, drive, folder, tmp_path):

@@ -243,6 +243,17 @@ def test_one_that_is_being_thrown_away_is_not_brought_back(call, fetched, tmp_pa
     assert comes_back(call, fetched, tmp_path)
 
 
+def test_another_set_of_its_name_is_refused(call, fetched, tmp_path):
+    call(search_and_download, "-p", tmp_path / "other", "--limit", 7)
+    stored = harm("its labels")
+    before = content_of(stored)
+    for options in ([], ["--dry-run"]):
+        code, counts, err = call(freeze_set, "base", tmp_path / "other", *options)
+        assert (code, counts) == (2, None)
+        assert f"freeze_set.py {stored.full_name} --delete" in err
+    assert content_of(stored) == before
+
+
 def test_another_set_in_its_place_is_damage(call, fetched, tmp_path):
     """As after a copy by hand."""
     stored = only_set()

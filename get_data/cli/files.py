@@ -8,13 +8,20 @@ from pathlib import Path
 import path
 from common import links
 from common.errors import InputError
+from common.macos_files import is_macos_file
 from get_data.cli.output import pluralize, print_message
 from get_data.labels import label_file, picture_file, session
 from get_data.labels.schema import Document
 from get_data.recording import journal, merge
+from get_data.sets import metadata, set_file
 
 _HEAD_BYTES = 1_000_000
-_RECORDING_NAMES = (session.NAME, journal.NAME, journal.DAMAGED_LABELS)
+_RESERVED_NAMES = (
+    *(label_file.NAME, session.NAME, journal.NAME, journal.DAMAGED_LABELS),
+    *(set_file.NAME, metadata.NAME),
+)
+_RESERVED_SUFFIXES = (*picture_file.SUFFIXES, ".sqlite3")  # of pictures, of work files
+_RECORDING_FOLDERS = (journal.ERASED, journal.DAMAGED_PICTURES)
 
 
 def print_repair(folder: Path, merged: merge.MergeReport | None) -> None:
@@ -78,20 +85,43 @@ def check_output(file: Path) -> None:
     check_outside_database(file.parent)
 
 
-def check_name(file: Path, *more_names: str) -> None:
-    """Check that an output file does not have a name reserved for pictures or a recording's files.
+def check_file_name(file: Path, *, allowed: str = "") -> None:
+    """Check that no other script takes an output file for one of its own.
 
-    It would replace that file, or make its folder a recording. `more_names` are refused too.
+    It would replace such a file, or make its folder a recording, a set or a backup. Hidden files
+    are macOS's or the toolkit's own. `allowed`: a reserved name that the file may have, as spelled.
 
     Raises:
-        InputError: it has such a name.
+        InputError: it has a reserved name.
     """
-    name = file.name.casefold()  # as some file systems compare names
-    if name in (*_RECORDING_NAMES, *more_names) or name.endswith(picture_file.SUFFIXES):
-        raise InputError(
-            f"{file}: {file.name} is reserved for pictures or the files of a recording or set; "
-            "choose another name"
-        )
+    if file.name != allowed and (_is_reserved(file.name) or file.name.startswith(".")):
+        raise _reserved(file)
+
+
+def check_folder_name(folder: Path) -> None:
+    """Check that no other script takes an output folder for something of its own.
+
+    Raises:
+        InputError: it has a reserved name, or is one of the inner folders of a recording.
+    """
+    place = Path(os.path.realpath(path.absolute(folder)))  # `.` has no name
+    is_inner = place.name.casefold() in _RECORDING_FOLDERS and any(
+        exists(place.parent / mark) for mark in (session.NAME, journal.NAME)
+    )
+    if is_inner or _is_reserved(place.name) or is_macos_file(place.name):
+        raise _reserved(folder)
+
+
+def _is_reserved(name: str) -> bool:
+    folded = name.casefold()  # as some file systems compare names
+    return folded in _RESERVED_NAMES or folded.endswith(_RESERVED_SUFFIXES)
+
+
+def _reserved(place: Path) -> InputError:
+    return InputError(
+        f"{place}: this name is reserved for pictures or the files of a recording, a set or the "
+        "labelizer; choose another name"
+    )
 
 
 def check_outside_database(folder: Path) -> None:
@@ -125,6 +155,17 @@ def check_overwrites(file: Path, description: str, is_expected: Callable[[bytes]
         raise InputError(f"{file} is not {description}; move it away, or name another file")
 
 
+def check_label_file(argument: Path) -> None:
+    """Check that there is a label file, or a journal from which a repair makes it.
+
+    Raises:
+        InputError: there is neither.
+    """
+    folder, file = _folder_and_file(argument)
+    if not _has_journal(folder) or file.name != label_file.NAME:
+        _existing(file, argument)
+
+
 def find_label_file(argument: Path, *, or_new: bool = False, repair: bool = True) -> Path:
     """Return the label file for an argument: the file itself, or `labels.json` in a folder.
 
@@ -137,6 +178,8 @@ def find_label_file(argument: Path, *, or_new: bool = False, repair: bool = True
         RecordingFailed: the recording cannot be repaired.
     """
     folder, file = _folder_and_file(argument)
+    if not or_new:
+        check_label_file(argument)
     if repair and _has_journal(folder):
         print_repair(folder, merge.repair(folder))
     if or_new and argument.is_dir() and not exists(file):
@@ -212,11 +255,18 @@ def pictures_in_use(folders: Iterable[Path]) -> Iterator[None]:
         yield
 
 
+def folder_of(argument: Path) -> Path:
+    """Return the folder for an argument: itself, or that of the label file."""
+    try:
+        return argument if argument.is_dir() else argument.parent
+    except OSError as error:
+        raise InputError(f"{argument} cannot be read: {error.strerror}") from error
+
+
 def _folder_and_file(argument: Path) -> tuple[Path, Path]:
     """Return the folder and the label file for an argument."""
-    if argument.is_dir():
-        return argument, argument / label_file.NAME
-    return argument.parent, argument
+    folder = folder_of(argument)
+    return folder, argument / label_file.NAME if folder == argument else argument
 
 
 def _existing(file: Path, argument: Path) -> Path:

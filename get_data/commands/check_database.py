@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
             else:
                 if not args.yes:
                     ask_before_deleting(survey, db)
-                with files.pictures_in_use(map(folder_of, recordings)):
+                with files.pictures_in_use(map(files.folder_of, recordings)):
                     repair_all(survey, db, sources, read_recording, backups)
                 repaired = survey.repaired()
         return report(survey, found, repaired, count_read=count_read, dry_run=args.dry_run)
@@ -123,11 +123,6 @@ def read_backups(folders: Iterable[Path]) -> dict[Path, Manifest]:
                 )
             backups[folder] = manifest
     return backups
-
-
-def folder_of(recording: Path) -> Path:
-    """Return the folder of a recording that may be named by its label file."""
-    return recording if recording.is_dir() else recording.parent
 
 
 def read(folder: Path, *, repair_recording: bool) -> list[Entry]:
@@ -219,7 +214,7 @@ def ask_before_deleting(survey: Survey, db: Database) -> None:
     found = survey.found()
     deletions = [
         (found["unfinished_deletion"], "label", "that somebody has deleted, with its picture"),
-        (survey.unclaimed(), "picture", "that no label names"),
+        (repair.count_removable(survey, db.store), "picture", "that no label names"),
         (found["leftover"], "file", "left by killed programs"),
     ]
     change = ", ".join(

@@ -29,19 +29,20 @@ NEEDLE = (60, 200, 255)
 
 def run(args: argparse.Namespace) -> int:
     """Do what the options ask for, and return the exit code."""
-    file, documents = files.read_labels(args.pictures)
-    folder = file.parent
+    files.check_label_file(args.pictures)
+    folder = files.folder_of(args.pictures)
+    target = args.output or folder / "contact_sheet.png"
+    files.check_output(target)
+    if target.suffix.lower() != ".png":
+        raise InputError(f"{target}: the sheet is a PNG picture; give a file that ends in .png")
+    files.check_overwrites(target, "a picture in PNG", is_png)
+    _, documents = files.read_labels(args.pictures)
     img_ids = sample_evenly(sorted(documents), args.most)
     chosen = [documents[img_id] for img_id in img_ids]
     for document in chosen:
         validation.parse(document)
     if not chosen:
         raise InputError(f"{args.pictures} has no labels to draw")
-    target = args.output or folder / "contact_sheet.png"
-    files.check_output(target)
-    if target.suffix.lower() != ".png":
-        raise InputError(f"{target}: the sheet is a PNG picture; give a file that ends in .png")
-    files.check_overwrites(target, "a picture in PNG", is_png)
     progress = output.progress_bar(chosen, total=len(chosen), description="drawing", unit="picture")
     tiles = []
     not_drawn = []

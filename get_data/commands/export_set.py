@@ -43,8 +43,9 @@ class Exporter(Protocol):
 def run(args: argparse.Namespace) -> int:
     """Do what the options ask for, and return the exit code."""
     exporter = load_exporter(args.format)
+    files.check_label_file(args.pictures)
+    check_output(args.output, files.folder_of(args.pictures))
     file, labels = files.iter_labels(args.pictures)
-    check_output(args.output, file.parent)
 
     # until all are exported, free_space.py removes none of the pictures
     with files.pictures_in_use([file.parent]):
@@ -98,8 +99,10 @@ def check_output(out: Path, source: Path) -> None:
     """Check that the folder may be created.
 
     Raises:
-        InputError: it exists, or is in the set, in the local database or nowhere.
+        InputError: it exists, has a reserved name, or is in the set, the local database or nowhere.
     """
+    files.check_outside_database(out)
+    files.check_folder_name(out)
     try:
         exists = links.lexists(out)
     except OSError as error:
@@ -108,7 +111,6 @@ def check_output(out: Path, source: Path) -> None:
         raise InputError(f"{out} exists; name a new folder, or remove it first")
     if not out.parent.is_dir():
         raise InputError(f"{out.parent} is not a folder; create it first")
-    files.check_outside_database(out)
     place = Path(os.path.realpath(path.absolute(out)))
     if place.is_relative_to(os.path.realpath(path.absolute(source))):
         raise InputError(f"{out} is inside {source}, the set itself; name a folder beside it")

@@ -83,6 +83,12 @@ def read_copy(folder: Path, reference: PictureReference) -> bytes | None:
 
 def describe_difference(existing: StoredSet, content: FetchedSet, db: Database) -> str:
     """Return how a set differs from the frozen one of this name."""
+    if not frozen_sets.is_whole(existing, db.store):
+        return (
+            f"another set is named {existing.name}, and {existing.full_name} is damaged; choose "
+            "another name, bring that one back with back_up.py DIR --restore, or throw it away "
+            f"with freeze_set.py {existing.full_name} --delete"
+        )
     _, lines = frozen_sets.read(existing, db.store)
     sources = (existing.name, str(content.labels))
     diff = set_diff.compare(lines, content.lines(), sources)

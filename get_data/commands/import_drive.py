@@ -128,6 +128,7 @@ def check_places(source: Path, target: Path) -> None:
             "another folder for the import"
         )
     files.check_outside_database(target)
+    files.check_folder_name(target)
 
 
 def check_replaces_nothing(folder: Path, found: Survey) -> None:

@@ -20,6 +20,8 @@ def run(args: argparse.Namespace) -> int:
     """Do what the options ask for, and return the exit code."""
     user = args.user or get_login_name()
     folder = check_folder(args.pictures)
+    if args.compare and not files.exists(args.compare):
+        raise InputError(f"{args.compare} does not exist")
     build_apply_command(folder, folder)  # a wrong variable is refused before anything is corrected
     # Listen first: when the port is in use, no work file is written.
     with closing(server.listen(args.port)) as listener:

@@ -128,6 +128,8 @@ def check_folder(args: argparse.Namespace, conf: HardwareConf) -> datetime | Non
         StillRecording: another process is recording into it.
     """
     check_encodable(args.output, path.database_folder())
+    files.check_outside_database(args.output)
+    files.check_folder_name(args.output)
     check_available(args.output)
     earlier = resume.read_previous(args.output)
     setting = resume.drive_settings(

@@ -12,7 +12,7 @@ from common.errors import InputError
 from get_data.cli import exit_codes, files, output
 from get_data.cli.output import pluralize
 from get_data.database.connection import Database, IndexUpdate, open_database, update_index
-from get_data.database.entries import Entry, EntryFile
+from get_data.database.entries import Entry, EntryFile, check_folder
 from get_data.database.interfaces import Failed
 from get_data.database.upload import UploadOutcome, upload
 from get_data.labels import edits
@@ -23,6 +23,8 @@ def run(args: argparse.Namespace) -> int:
     if args.update_index:
         return report_update(update_index(dry_run=args.dry_run), dry_run=args.dry_run)
 
+    if args.pictures:
+        check_folder(args.pictures)
     recordings = Recordings([read(argument, args) for argument in args.labels])
     marked = [entry for recording in recordings.files for entry in recording.left_out]
     check_pictures(recordings.files, new_index=args.new_index)

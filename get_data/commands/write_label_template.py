@@ -6,8 +6,7 @@ import msgspec
 
 from common.atomic_files import atomic_write
 from get_data.cli import exit_codes, files, output
-from get_data.labels import edits, label_file, schema
-from get_data.sets import metadata, set_file
+from get_data.labels import edits, schema
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,7 +18,7 @@ def run(args: argparse.Namespace) -> int:
         return exit_codes.DONE
 
     files.check_output(args.output)
-    files.check_name(args.output, label_file.NAME, set_file.NAME, metadata.NAME)
+    files.check_file_name(args.output)
     if args.output.exists():
         output.confirm(
             f"{args.output} exists. Overwrite it?",

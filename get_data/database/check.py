@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from common.batching import batches
-from common.errors import SetMissing
+from common.errors import SetDamaged, SetMissing
 from get_data.database.backup.folder import SavedLabel
 from get_data.database.delete import OLD_BACKUP_S
 from get_data.database.entries import Entry
@@ -176,7 +176,7 @@ def _still_without_picture_of_set(
 ) -> Iterator[Difference]:
     keys = {each.key for each in differences}
     sizes, held = store.sizes(keys), store.backup_copies()
-    named = store.find_set_references(keys)
+    named = _named_by_sets(keys, store)
     for each in differences:
         if each.key in named and not sizes.get(each.key) and each.key not in held:
             yield each
@@ -202,7 +202,7 @@ def _still_without_label(
     ]
     keys = {each.key for each in settled}
     # D27: a frozen set names its pictures as a label does
-    named = index.find_references(keys).keys() | store.find_set_references(keys)
+    named = index.find_references(keys).keys() | _named_by_sets(keys, store)
     sizes = store.sizes(keys)
     return (each for each in settled if each.key in sizes and each.key not in named)
 
@@ -225,7 +225,7 @@ def _still_of_wrong_content(
 ) -> Iterator[Difference]:
     keys = {each.key for each in differences}
     damaged = _find_damaged(keys, store)
-    named = index.find_references(keys).keys() | store.find_set_references(keys)
+    named = index.find_references(keys).keys() | _named_by_sets(keys, store)
     return (each for each in differences if each.key in damaged and each.key in named)
 
 
@@ -261,6 +261,14 @@ def _still_of_wrong_key(
         label = labels.get(each.fingerprint)
         if label and label.s3_key == each.key:
             yield each
+
+
+def _named_by_sets(keys: Collection[str], store: PictureStore) -> set[str]:
+    """Return those of the keys that frozen sets name; none if one is damaged, which is told."""
+    try:
+        return store.find_set_references(keys)
+    except SetDamaged:
+        return set()
 
 
 _CONFIRMATIONS = {

@@ -125,8 +125,7 @@ class EntryFile:
             InputError: the file or folder cannot be read, or a label is invalid.
         """
         self.folder = pictures or labels.parent
-        if not self.folder.is_dir():
-            raise InputError(f"{self.folder} is not a folder of pictures")
+        check_folder(self.folder)
         self.ids = IdSet()
         self.left_out: list[Entry] = []
         self._labels = labels
@@ -228,6 +227,16 @@ class EntryFile:
 
     def _changed(self) -> FileChanged:
         return FileChanged(f"{self._labels} was changed while its labels were uploaded; run again")
+
+
+def check_folder(pictures: Path) -> None:
+    """Check that pictures may be in this folder.
+
+    Raises:
+        InputError: it is no folder.
+    """
+    if not pictures.is_dir():
+        raise InputError(f"{pictures} is not a folder of pictures")
 
 
 def _digest(entries: Iterable[bytes]) -> bytes:

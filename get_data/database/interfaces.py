@@ -33,6 +33,7 @@ BACKUP_PREFIX = "deleting/"  # backup copies, kept until a deletion is complete
 SET_PREFIX = "sets/"  # frozen sets
 
 _SET_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_KEY_ENDING = len("-0123456789ab.jpg")  # of a picture key, after the img_id
 _SET_PATH = re.compile(f"{SET_PREFIX}({_SET_NAME})-([0-9a-f]{{12}})\\.json\\.gz")
 
 
@@ -51,6 +52,16 @@ def key_matches(key: str, picture: bytes) -> bool:
 def is_picture_key(key: str, img_id: str) -> bool:
     """Return whether the key is one that `picture_key` makes for this picture."""
     return key == picture_key(img_id, key[-16:-4]) and key[-16:-4].isalnum()
+
+
+def is_made_key(key: str) -> bool:
+    """Return whether the key is one that `picture_key` makes for some picture."""
+    return is_picture_key(key, key_img_id(key))
+
+
+def key_img_id(key: str) -> str:
+    """Return the id of the picture that has this key."""
+    return key.rpartition("/")[2][:-_KEY_ENDING]
 
 
 def backup_path(key: str, run: str) -> str:

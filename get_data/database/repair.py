@@ -19,6 +19,7 @@ from get_data.database.interfaces import (
     LabelReference,
     PictureStore,
     Replacement,
+    is_made_key,
     key_matches,
 )
 from get_data.database.rekey import may_be_stored, rekey
@@ -130,6 +131,9 @@ def find_repairable(survey: Survey, sources: Sources) -> Iterator[Difference]:
                 key for part in batches(keys, _PICTURES_IN_MEMORY) for key in sources.find(part)
             }
             yield from (each for each in batch if each.key in available)
+        elif batch[0].kind == "picture_without_label":
+            removable = _find_removable(batch, survey, sources.store)
+            yield from (each for each in batch if each.key in removable)
         elif batch[0].kind != "damaged_set":  # a restore brings it back
             yield from batch
 
@@ -202,12 +206,33 @@ def remove_pictures(
 ) -> Iterator[Difference]:
     """Remove pictures that no label names, and yield all of them.
 
-    Those that a label of a recording describes stay: it may yet be uploaded.
+    Those that a label of a recording describes stay: it may yet be uploaded. So do files that no
+    upload has named: somebody has put them there.
     """
     for batch in survey.differences("picture_without_label"):
-        keys = {each.key for each in batch}
-        reconcile_pictures(keys - survey.claimed(keys), index, store, threads)
+        removable = _find_removable(batch, survey, store)
+        reconcile_pictures(removable, index, store, threads)
+        for each in batch:
+            if each.key not in removable and not is_made_key(each.key):
+                survey.give_reason(each, "no upload has named this file; move it elsewhere")
         yield from batch
+
+
+def count_removable(survey: Survey, store: PictureStore) -> int:
+    """Return how many pictures `remove_pictures` would remove."""
+    batches_found = survey.differences("picture_without_label")
+    return sum(len(_find_removable(batch, survey, store)) for batch in batches_found)
+
+
+def _find_removable(batch: Sequence[Difference], survey: Survey, store: PictureStore) -> set[str]:
+    keys = {each.key for each in batch}
+    return {
+        key
+        for key in keys - survey.claimed(keys)
+        # what a killed `rekey` has left is there under its own key, too
+        if is_made_key(key)
+        or ((picture := _read_stored(store, key)) and survey.has_content(ids.sha256(picture)))
+    }
 
 
 def remove_leftovers(

@@ -16,7 +16,13 @@ import msgspec
 
 from common.batching import batches
 from common.errors import DatabaseError, WriteFailed
-from get_data.database.interfaces import StoredPicture, Tombstone, picture_key
+from get_data.database.interfaces import (
+    StoredPicture,
+    Tombstone,
+    is_made_key,
+    key_img_id,
+    picture_key,
+)
 from get_data.labels.schema import PictureReference
 
 Kind = Literal[
@@ -34,7 +40,6 @@ Kind = Literal[
 KINDS: Sequence[Kind] = get_args(Kind)
 
 _CACHE_KIB = 32_768
-_KEY_ENDING = len("-0123456789ab.jpg")  # of a picture key, after the id
 _PAGE = 1000  # differences that are looked at together
 _MAX_VALUES = 10_000  # per statement; SQLite allows 32,766
 _SETTINGS = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
@@ -209,19 +214,18 @@ class Survey:
         self._connection.executemany("DELETE FROM differences WHERE id = ?", numbers)
         self.temporary += len(numbers)
 
-    def unclaimed(self) -> int:
-        """Return the number of pictures without a label that no recording has a label of."""
-        return sum(
-            len(keys - self.claimed(keys))
-            for batch in self.differences("picture_without_label")
-            if (keys := {each.key for each in batch})
+    def has_content(self, sha256: str) -> bool:
+        """Return whether a picture is stored under a key that says this hash."""
+        rows = self._connection.execute(
+            "SELECT key FROM pictures WHERE key LIKE ?", (f"%-{sha256[:12]}.jpg",)
         )
+        return any(is_made_key(key) for (key,) in rows)
 
     def claimed(self, keys: Collection[str]) -> set[str]:
         """Return those of the pictures of which a recording has a label that is not uploaded."""
         places = ",".join("?" * len(keys))
         # a label without a hash, and whose file is gone, has only its id
-        ids = {key: key.rpartition("/")[2][:-_KEY_ENDING] for key in keys}
+        ids = {key: key_img_id(key) for key in keys}
         rows = self._connection.execute(
             "SELECT img_id FROM differences"
             f" WHERE kind = 'not_uploaded' AND NOT is_repaired AND img_id IN ({places})",

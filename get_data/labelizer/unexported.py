@@ -23,7 +23,7 @@ def find_unexported(folder: Path, labels: Collection[Mapping[str, Document]]) ->
         WriteFailed: a work file cannot be locked.
     """
     unexported: set[str] = set()
-    found = folder.glob(f"*.json{work_database.SUFFIX}")
+    found = folder.glob(f"*{work_database.SUFFIX}")
     for path in sorted(path for path in found if not is_macos_file(path.name)):
         for decision in _read_decisions(path):
             img_id = decision["img_id"]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from common.errors import InputError
 from common.macos_files import is_macos_file
-from get_data.labels import label_file
+from get_data.labels import label_file, picture_file
 from get_data.labels.schema import Document
 
 KeptReason = Literal[
@@ -49,16 +49,16 @@ class LocalPicture:
 
 
 def read_label_files(folder: Path) -> dict[Path, dict[str, Document]]:
-    """Return the labels of all label files in a folder, by file.
+    """Return the labels of all label files in a folder, by file, whatever their names.
 
-    Beside `labels.json` there may be corrections of it.
+    Beside `labels.json` there may be corrections of it, and other sets of its pictures.
 
     Raises:
         InputError: the folder or a label file cannot be read.
     """
     try:
-        files = sorted(file for file in folder.glob("*.json") if not is_macos_file(file.name))
-        found = [file for file in files if file.is_file() and _is_label_file(file)]
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+        found = [folder / name for name in names if _is_label_file(folder / name)]
     except OSError as error:
         raise InputError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
     return {file: label_file.read(file) for file in found}
@@ -67,8 +67,13 @@ def read_label_files(folder: Path) -> dict[Path, dict[str, Document]]:
 def _is_label_file(file: Path) -> bool:
     if file.name == label_file.NAME:
         return True
+    if is_macos_file(file.name) or file.name.lower().endswith(picture_file.SUFFIXES):
+        return False
     with file.open("rb") as content:
-        return label_file.starts_like_label_file(content.read(_HEAD_BYTES))
+        head = content.read(_HEAD_BYTES)
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and (
+        label_file.starts_like_label_file(head)
+    )
 
 
 def list_pictures(

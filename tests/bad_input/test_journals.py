@@ -5,7 +5,14 @@ import shutil
 
 import pytest
 
-from get_data import diff_sets, upload_data
+from get_data import (
+    contact_sheet,
+    diff_sets,
+    export_set,
+    run_labelizer,
+    upload_data,
+    upload_to_db,
+)
 from get_data.labels import label_file
 from get_data.recording import journal
 from tests.bad_input.rows import (
@@ -131,6 +138,23 @@ ROWS = [
 
 @pytest.mark.parametrize("row", as_params(ROWS))
 def test_bad_input_gets_one_line_and_changes_nothing(row, assert_refused):
+    assert_refused(row)
+
+
+REFUSED_FIRST = [
+    Row(f"refused first: {name}", script, arguments, 2, facts, killed_recording(document(0)))
+    for name, script, arguments, facts in [
+        ("export inside", export_set, ["killed", "--format=csv", "-o", "killed/in"], ["killed/in"]),
+        ("no pictures", upload_data, ["killed", "-p", "none"], ["none is not a folder"]),
+        ("no corrections", upload_to_db, ["killed/none.json"], ["killed/none.json"]),
+        ("nothing to compare", run_labelizer, ["killed", "--compare", "none"], ["none does"]),
+        ("no sheet", contact_sheet, ["killed", "-o", "killed/x.txt"], ["killed/x.txt"]),
+    ]
+]
+
+
+@pytest.mark.parametrize("row", as_params(REFUSED_FIRST))
+def test_a_wrong_argument_is_refused_before_a_killed_recording_is_repaired(row, assert_refused):
     assert_refused(row)
 
 

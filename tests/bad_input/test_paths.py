@@ -7,6 +7,8 @@ from get_data import (
     contact_sheet,
     export_set,
     free_space,
+    import_drive,
+    run_manual,
     search_and_download,
     upload_data,
     upload_to_db,
@@ -200,6 +202,21 @@ ROWS = [
         for name in (
             *("out/labels.journal", "out/session_template.json", "out/labels.damaged.json"),
             *("out/set.json", "out/metadata.jsonl", "out/x.jpg", "out/Labels.Journal", "x.JPEG"),
+            *("out/Labels.json", "out/._x.json", "out/.thumbnails.cache"),
+            "out/labels.json.labelizer.sqlite3",
+        )
+    ],
+    *[
+        Row(f"output in {name}", script, [*arguments, name], 2, [name])
+        for script, arguments in (
+            (export_set, ["drive", "--format=csv", "-o"]),
+            (import_drive, ["original", "--format=42ai", "-o"]),
+            (run_manual, ["--simulate", "--event=", "--duration=1", "-o"]),
+        )
+        for name in (
+            *("drive/erased", "drive/Damaged", "x/labels.json", "x/labels.journal"),
+            *("x/session_template.json", "x/set.json", "x.jpg", "x/._drive"),
+            *("home/database/pictures/monday", "home/database", "home/database/../database/x"),
         )
     ],
     *[

@@ -13,7 +13,14 @@ from types import SimpleNamespace
 import pytest
 
 import path
-from get_data import back_up, check_database, edit_labels, search_and_download, upload_data
+from get_data import (
+    back_up,
+    check_database,
+    edit_labels,
+    freeze_set,
+    search_and_download,
+    upload_data,
+)
 from get_data.commands import check_database as command
 from get_data.database import check, delete, survey
 from get_data.database.es_utils import settings as es_settings
@@ -827,3 +834,34 @@ def test_a_folder_of_both_a_backup_and_labels_is_refused(call, local, tmp_path):
     assert call(check_database, drive)[0] == 2
     (drive / "backup.json").write_bytes(b"")
     assert call(check_database, drive)[0] == 2
+
+
+def test_files_that_no_upload_has_named_are_never_deleted(call, base, tmp_path, settled):
+    """As a recording that somebody has put below the pictures of the database."""
+    assert call(upload_data, save(tmp_path / "drive", [document(0)]))[0] == 0
+    folder = save(tmp_path / "other", [document(1)])
+    names = ("pictures/monday/", "pictures/20240501/")
+    files = {f"{name}{file.name}": file.read_bytes() for name in names for file in folder.iterdir()}
+    for key, content in files.items():
+        base.store.put(key, content)
+    before = {each.key: each.size for each in base.store.list_pictures()}
+    assert call(check_database, "--repair", "--dry-run")[1]["repaired"] == NOTHING
+    code, counts, err = call(check_database, "--repair", "-y")
+    assert (code, counts["found"]["picture_without_label"]) == (3, len(files)), err
+    assert counts["repaired"] == NOTHING
+    assert {each.key: each.size for each in base.store.list_pictures()} == before
+
+
+def test_a_damaged_set_hides_no_other_difference(call, base, tmp_path, settled):
+    """Which pictures it names is unknown then."""
+    assert call(upload_data, save(tmp_path / "drive", [document(n) for n in range(3)]))[0] == 0
+    assert call(search_and_download, "-p", tmp_path / "set")[0] == 0
+    assert call(freeze_set, "base", tmp_path / "set")[0] == 0
+    (stored,) = base.store.list_sets()
+    base.store.put_set(stored.path, b"")
+    base.store.put(picture_key("20240501T12-00-00-000000", ids.sha256(b"alone")), b"alone")
+    code, counts, err = call(check_database)
+    expected = NOTHING | {"damaged_set": 1, "picture_without_label": 1}
+    assert (code, counts and counts["found"]) == (3, expected), err
+    assert call(check_database, "--repair", "-y")[0] == 1  # nothing is deleted meanwhile
+    assert len(list(base.store.list_pictures())) == 4

@@ -250,6 +250,15 @@ def test_nothing_is_removed_without_a_yes(call, fetched_pair):
     assert gone <= set(pictures(folder))
 
 
+@pytest.mark.parametrize("name", ["keep", "keep.labels", "keep.JSON"])
+def test_pictures_of_another_set_in_the_folder_stay_whatever_its_name(call, fetched_pair, name):
+    folder, gone = fetched_pair
+    assert call(search_and_download, "-p", folder, "-o", folder / name)[0] == 0
+    code, counts, _ = call(search_and_download, "-p", folder, "--prune", "-y", "-q", RIGHT)
+    assert (code, counts["pruned"]) == (0, 0)
+    assert gone <= set(pictures(folder))
+
+
 @pytest.mark.parametrize("change", ["content", "link", "named"])
 def test_a_file_that_is_not_the_fetched_one_stays(call, fetched_pair, tmp_path, change):
     folder, gone = fetched_pair

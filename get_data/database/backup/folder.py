@@ -22,24 +22,28 @@ from common.atomic_files import atomic_write
 from common.errors import InputError, WriteFailed
 from get_data.database.backup import lines
 from get_data.database.frozen import frozen_sets
-from get_data.database.frozen.frozen_file import key_img_id
 from get_data.database.interfaces import (
     PICTURE_PREFIX,
     SET_PREFIX,
     StoredSet,
     Tombstone,
     is_set_path,
+    key_img_id,
 )
 from get_data.database.local import documents
 from get_data.database.local.picture_store import INCOMING, LocalPictureStore
-from get_data.labels import label_file
+from get_data.labels import label_file, session
 from get_data.labels.schema import PictureReference
 
 NAME = "backup.json"
 FORMAT = 1
 
 _OTHER_COPY = "take another copy of the backup"
-_OTHERS = {documents.FILE_NAME: "a database", label_file.NAME: "a recording or a fetched set"}
+_OTHERS = {
+    documents.FILE_NAME: "a database",
+    label_file.NAME: "a recording or a fetched set",
+    session.NAME: "a recording",
+}
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -159,8 +163,9 @@ class BackupFolder:
 
     def _check(self) -> None:
         """Check that the folder is not one of something else, and leads nowhere else."""
+        is_backup = links.lexists(self.path / NAME)
         for name, description in _OTHERS.items():
-            if links.lexists(self.path / name):
+            if not is_backup and links.lexists(self.path / name):
                 raise InputError(f"{self.path} is {description}; name another folder")
         pictures = self.path / PICTURE_PREFIX
         try:

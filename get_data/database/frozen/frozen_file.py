@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from get_data.database.frozen import label_columns
+from get_data.database.interfaces import key_img_id
 from get_data.labels import label_lines
 from get_data.labels.label_lines import Line
 
@@ -33,7 +34,6 @@ _GZIP = 31  # `wbits` of zlib: a gzip header, which has no time
 _LEVEL = 6  # level 9 takes three times as long, for 2 %
 _MIDDLE = b'],"labels":['
 _END = b"]}"
-_KEY_ENDING = len("-0123456789ab.jpg")  # of a picture key, after the img_id
 
 
 class Damaged(Exception):
@@ -110,11 +110,6 @@ class FrozenSetWriter:
     def _finish_member(self) -> None:
         self._parts.append(self._compressor.flush())
         self._compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-
-
-def key_img_id(key: str) -> str:
-    """Return the id of the picture that has this key."""
-    return key.rpartition("/")[2][:-_KEY_ENDING]
 
 
 class FrozenSetReader:
