@@ -155,6 +155,14 @@ def test_a_query_of_skipped_clauses_alone_changes_nothing(call, drive, fetch, op
     assert fetch() == before
 
 
+def test_a_value_that_no_search_compares_is_told_where_it_is_asked_for(call, home, tmp_path):
+    call(upload_data, save(tmp_path / "drive", [document(0)]))
+    assert call(edit_labels, *EVERYTHING, "--set", f"laps={'x' * 9000}", "--new-key", "-y")[0] == 0
+    query = ["-q", '{"laps": {"type": "exists"}}', "--count"]
+    code, counts, err = call(search_and_download, *query)
+    assert (code, counts, "8,191" in err, "similar" in err) == (2, None, True, False)
+
+
 def test_all_that_matches_is_deleted(call, drive, fetch):
     left = {label["img_id"] for label in fetch() if label["label"]["label_direction"] == 0}
     code, counts, err = call(edit_labels, *LEFT, "--delete")

@@ -9,6 +9,7 @@ from get_data.database.search.search_query import Clause, SearchQuery
 from get_data.labels.schema import (
     CUSTOM,
     INDEX_TYPES,
+    MAX_KEYWORD,
     OBJECT,
     is_elasticsearch_field,
     resolve_field,
@@ -72,6 +73,11 @@ def check_field(path: str, index: LabelIndex, where: str) -> None:
     """
     if not _is_undeclared(Clause(path, "exists")) or has_field(index, path):
         return
+    if path in index.custom_fields():
+        raise InputError(
+            f"{where}, {path}: all values of this field are too long to be searched: they have "
+            f"more than {MAX_KEYWORD:,} characters"
+        )
     if index.has_matches(SearchQuery()):
         hint = similar_fields(index, path)
         raise InputError(f"{where}, {path}: no label has such a field{hint}")
