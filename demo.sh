@@ -41,7 +41,7 @@ step() {
     printf '\n\033[1m%s\033[0m\n' "$1"
     script=$2
     shift 2
-    echo "\$ python $script $*" | fold -s -w 74 | sed '1!s/^/      /'
+    echo "\$ python $script $*" | fold -s -w 72 | sed '1!s/^/      /; $!s/ *$/ \\/'
     case $script in
     docs/*) "$python" "$script" "$@" ;;
     *) "$python" "$script" "$@" >demo/counts.json ;;

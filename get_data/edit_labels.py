@@ -47,7 +47,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--delete",
         action="store_true",
-        help="delete the labels, and their pictures unless another label needs them",
+        help="delete the labels, and their pictures unless another label or a frozen set needs "
+        "them",
     )
     parser.add_argument("--new-key", action="store_true", help="set keys that no label has yet")
     arguments.add_dry_run_option(parser)

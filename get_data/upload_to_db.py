@@ -4,9 +4,9 @@
 
 A label that the database has with other content, such as another track, is amended: the file's
 content takes its place. A label with "replaces" replaces the label with that fingerprint. A label
-with "to_delete": true is deleted, and so is its picture unless another label needs it. Counts are
-shown before anything changes. If the database does not know most of these labels, you are asked
-even with -y.
+with "to_delete": true is deleted, and so is its picture unless another label or a frozen set needs
+it. Counts are shown before anything changes. If the database does not know most of these labels,
+you are asked even with -y.
 """
 
 import os

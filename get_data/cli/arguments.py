@@ -125,7 +125,9 @@ def percentage(text: str) -> float:
     """Parse a share such as `20%`, above 0 and up to all; return it as 0.2."""
     number = _number(text.removesuffix("%"))
     if not (text.endswith("%") and 0 < number <= 100):
-        raise argparse.ArgumentTypeError(f"expected a share such as 20%, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a share such as 20%, more than 0% and up to 100%, got {text!r}"
+        )
     return number / 100
 
 

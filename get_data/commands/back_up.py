@@ -201,7 +201,9 @@ def report_restore(counts: RestoreCounts, *, dry_run: bool) -> int:
         )
     if counts.gone:
         output.print_message(
-            f"Left out {pluralize(counts.gone, 'label')} corrected or deleted in the database since"
+            f"Left out {pluralize(counts.gone, 'label')} corrected or deleted in the database "
+            "since; what was deleted by mistake comes back with upload_data.py --restore on a "
+            "folder that has it"
         )
     if counts.sets_gone:
         output.print_message(

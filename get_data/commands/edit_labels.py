@@ -163,9 +163,14 @@ def delete_labels(selected: Selection, db: Database, *, dry_run: bool, is_agreed
 
 
 def deletions(outcomes: Collection[delete.DeletionOutcome]) -> str:
-    """Return what is deleted as a phrase: "21 labels and 20 pictures"."""
+    """Return what is deleted as a phrase: "21 labels and 20 pictures", and what is not."""
     labels = sum(outcome.status == "deleted" for outcome in outcomes)
-    return f"{pluralize(labels, 'label')} and {pluralize(count_pictures(outcomes), 'picture')}"
+    kept = len({outcome.img_id for outcome in outcomes if outcome.picture == "kept"})
+    deleted = f"{pluralize(labels, 'label')} and {pluralize(count_pictures(outcomes), 'picture')}"
+    if not kept:
+        return deleted
+    stays = pluralize(kept, "picture")
+    return f"{deleted}, but not {stays} that another label or a frozen set needs"
 
 
 def count_pictures(outcomes: Collection[delete.DeletionOutcome]) -> int:

@@ -73,12 +73,12 @@ def check_field(path: str, index: LabelIndex, where: str) -> None:
     """
     if not _is_undeclared(Clause(path, "exists")) or has_field(index, path):
         return
-    if path in index.custom_fields():
-        raise InputError(
-            f"{where}, {path}: all values of this field are too long to be searched: they have "
-            f"more than {MAX_KEYWORD:,} characters"
-        )
     if index.has_matches(SearchQuery()):
+        if path in index.custom_fields():
+            raise InputError(
+                f"{where}, {path}: all values of this field are too long to be searched: they "
+                f"have more than {MAX_KEYWORD:,} characters"
+            )
         hint = similar_fields(index, path)
         raise InputError(f"{where}, {path}: no label has such a field{hint}")
 

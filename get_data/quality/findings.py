@@ -15,7 +15,7 @@ from get_data.quality.split import Flattery
 
 MIN_FLATTERY = 0.01  # of R2
 MOST_LISTED = 12  # values that differ, in a sentence; all are in the JSON
-_SPLIT = "Split by drive, as search_and_download.py --split does."
+_SPLIT = "For training, split it by drive, as search_and_download.py --split does."
 
 
 class State(Enum):
@@ -348,7 +348,7 @@ def _find_split(report: SetReport) -> Finding:
     leak = report.leak
     flattery = _describe_flattery(report.flattery)
     if not leak.sizes:
-        return Finding("split", State.GOOD, "No split yet", f"{_SPLIT} {flattery}".strip())
+        return Finding("split", State.GOOD, "Not split yet", f"{_SPLIT} {flattery}".strip())
     sizes = listed([f"{name} {each:,}" for name, each in leak.sizes.items()])
     if not leak.is_notable:
         return Finding("split", State.GOOD, "The split is clean", f"{sizes}. {flattery}".strip())

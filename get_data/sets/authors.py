@@ -36,7 +36,6 @@ def _verb(number: int, one: str, many: str) -> str:
 def _remedy(query: SearchQuery | None) -> str:
     if query is None:
         return "by their created_by in metadata.jsonl, as docs/examples/train.py does"
-    clause = json.dumps(WITHOUT)
     if query.clauses:
-        return f"with this clause in the query: {clause[1:-1]}"
-    return f"with -q '{clause}'"
+        return f"with this clause in the query: {json.dumps(WITHOUT)[1:-1]}"
+    return "with -q get_data/queries/for_training.json"

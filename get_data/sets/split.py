@@ -66,9 +66,10 @@ def split(
     result = _create("block", names, parts, len(rows))
     empty = [name for name in names if not result.sizes[name]]
     if empty and rows:
+        remedy = "ask for fewer parts" if len(names) > 2 else "fetch them without --split"
         raise InputError(
             f"--split: {' and '.join(empty)} would be empty: too short for blocks of "
-            f"{BLOCK_US // 1_000_000} s; search for more pictures, or ask for fewer parts"
+            f"{BLOCK_US // 1_000_000} s; search for more pictures, or {remedy}"
         )
     return result
 

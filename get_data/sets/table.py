@@ -15,6 +15,8 @@ _Row = tuple[str, str, str, str]
 
 def format_counts(counts: Counts) -> list[str]:
     """Return the lines: pictures of each class, author, part, driver and drive."""
+    if not counts.pictures:
+        return []
     rows: list[_Row] = []
     labelled = counts.pictures - counts.created_by.get(NOBODY, 0)
     for title, by_number in (("direction", counts.directions), ("speed", counts.speeds)):

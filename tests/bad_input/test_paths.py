@@ -84,7 +84,7 @@ FREE_SPACE = [
     ("a file", ["drive/labels.json"], ["drive/labels.json is not a folder"]),
     ("a folder without labels", ["drive", "."], [". has no labels.json"]),
     ("the local database", ["home/database"], ["is inside the local database"]),
-    ("no share", ["drive", "--until", "0%"], ["--until: expected a share such as 20%, got '0%'"]),
+    ("no share", ["drive", "--until", "0%"], ["--until: expected a share such as 20%", "got '0%'"]),
     ("more than all", ["drive", "--until", "101%"], ["--until: expected a share such as 20%"]),
     ("a share in words", ["drive", "--until", "half"], ["--until: expected a share such as 20%"]),
     ("not a number", ["drive", "--until", "nan"], ["--until: expected a share such as 20%"]),
