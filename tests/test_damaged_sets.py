@@ -303,15 +303,15 @@ def test_one_that_is_thrown_away_while_it_is_restored_is_named(
     with open_database() as db:
         if is_lost:
             db.store.delete_set(stored.path)
-    # a lost one is read after its tombstone was asked for, a damaged one is replaced after that
-    place, name = (frozen_sets, "read_whole") if is_lost else (restore._Restore, "replace_sets")
+    # after its tombstone was asked for: a lost one is there by then, a damaged one not yet replaced
+    place, name = (frozen_sets, "complete") if is_lost else (restore._Restore, "replace_sets")
     do = getattr(place, name)
 
-    def do_late(*arguments):
+    def do_late(*arguments, **options):
         with open_database(writing=True) as db:
             gone = Tombstone(stored.path, "", "", "deleted", "Zoé", "2024-05-02T12:00:00.000000Z")
             db.index.add_tombstones([gone])
-        return do(*arguments)
+        return do(*arguments, **options)
 
     monkeypatch.setattr(place, name, do_late)
     code, counts, err = call(back_up, tmp_path / "backup", "--restore", "-y")

@@ -54,9 +54,11 @@ def check_place(folder: Path) -> None:
     """Check that there may be a backup at this place.
 
     Raises:
-        InputError: it is no folder and cannot become one, or is inside the database.
+        InputError: it is no folder and cannot become one, has a reserved name, or is inside the
+            database.
     """
     files.check_outside_database(folder)
+    files.check_folder_name(folder)
     if not folder.parent.is_dir():  # not created: a disk that is not mounted has no folders
         raise InputError(f"{folder.parent} is not a folder; is the disk mounted?")
     if files.exists(folder) and not folder.is_dir():

@@ -81,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     backups = read_backups(args.folders)
     recordings = [folder for folder in args.folders if folder not in backups]
     is_changing = args.repair and not args.dry_run
+    for folder in recordings:  # all of them before the first is repaired
+        files.check_label_file(folder)
 
     with open_database(writing=is_changing) as db, open_survey() as survey:
         output.print_database(db.name, db.notice, db.index.missing_part(tombstones=False))

@@ -25,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.pictures:
         check_folder(args.pictures)
+    for argument in args.labels:  # all of them before the first is repaired
+        files.check_label_file(argument)
     recordings = Recordings([read(argument, args) for argument in args.labels])
     marked = [entry for recording in recordings.files for entry in recording.left_out]
     check_pictures(recordings.files, new_index=args.new_index)

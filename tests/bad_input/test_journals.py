@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from get_data import (
+    check_database,
     contact_sheet,
     diff_sets,
     export_set,
@@ -145,6 +146,8 @@ REFUSED_FIRST = [
     Row(f"refused first: {name}", script, arguments, 2, facts, killed_recording(document(0)))
     for name, script, arguments, facts in [
         ("export inside", export_set, ["killed", "--format=csv", "-o", "killed/in"], ["killed/in"]),
+        ("no second recording", upload_data, ["killed", "none"], ["none does not exist"]),
+        ("none to check", check_database, ["killed", "none", "--repair"], ["none does not exist"]),
         ("no pictures", upload_data, ["killed", "-p", "none"], ["none is not a folder"]),
         ("no corrections", upload_to_db, ["killed/none.json"], ["killed/none.json"]),
         ("nothing to compare", run_labelizer, ["killed", "--compare", "none"], ["none does"]),

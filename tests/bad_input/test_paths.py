@@ -3,6 +3,7 @@
 import pytest
 
 from get_data import (
+    back_up,
     check_set,
     contact_sheet,
     export_set,
@@ -212,6 +213,7 @@ ROWS = [
             (export_set, ["drive", "--format=csv", "-o"]),
             (import_drive, ["original", "--format=42ai", "-o"]),
             (run_manual, ["--simulate", "--event=", "--duration=1", "-o"]),
+            (back_up, []),
         )
         for name in (
             *("drive/erased", "drive/Damaged", "x/labels.json", "x/labels.journal"),
