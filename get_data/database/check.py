@@ -264,7 +264,10 @@ def _still_of_wrong_key(
 
 
 def _named_by_sets(keys: Collection[str], store: PictureStore) -> set[str]:
-    """Return those of the keys that frozen sets name; none if one is damaged, which is told."""
+    """Return those of the keys that frozen sets name; none if a set is damaged.
+
+    What that set names is unknown; it is a difference of its own.
+    """
     try:
         return store.find_set_references(keys)
     except SetDamaged:

@@ -13,9 +13,9 @@ A declared field that an index lacks is added by the next writer who may (`added
 `LABEL_VERSION` changes only with what cannot be added; `_meta.oldest_writer` then names the oldest
 version that may write, if that is not the version itself.
 
-The index is sorted in the order of search results, so results need no sorting. It is refreshed less
-often than by default, where an upload is searched once a second while it writes: whoever must see
-all labels refreshes, and whoever has written.
+The index is sorted in the order of search results, so results need no sorting. An upload searches
+it for each batch, which would keep Elasticsearch refreshing it every second; it is refreshed every
+`REFRESH_S` seconds instead. Whoever has written refreshes it, and whoever must see all labels.
 """
 
 from collections.abc import Iterator, Mapping

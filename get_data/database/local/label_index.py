@@ -70,7 +70,7 @@ class SqliteIndex:
 
     @property
     def search_delay_s(self) -> float:
-        """None: what is written is found at once."""
+        """0: what is written is found at once."""
         return 0.0
 
     def find(self, fingerprints: Collection[str]) -> dict[str, LabelReference]:
