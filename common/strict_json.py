@@ -13,6 +13,7 @@ from common.errors import InputError
 
 LARGEST_INTEGER = 2**63 - 1  # and its negative are the limits of whole numbers
 
+_BUFFER_BYTES = 1 << 17  # a line of a label file has one or two thousand
 _DIGITS = len(str(LARGEST_INTEGER))
 _BLANK = frozenset(" \t\n\r")
 
@@ -49,7 +50,7 @@ def open_file(path: Path, description: str, *, max_bytes: float = math.inf) -> I
             raise InputError(
                 f"{path} is too large for {description}, which has {max_bytes:,} bytes at most"
             )
-        file = path.open("rb")
+        file = path.open("rb", buffering=_BUFFER_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path} does not exist") from error
     except (OSError, ValueError) as error:
