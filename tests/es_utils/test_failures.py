@@ -10,7 +10,7 @@ from common.errors import DatabaseError
 from get_data.database.es_utils import bulk, mapping
 from get_data.database.es_utils.settings import Settings
 from get_data.database.interfaces import LabelReference, Replacement
-from tests.es_utils.helpers import many, open_index, stub
+from tests.es_utils.helpers import EVERYTHING, many, open_index, stub
 from tests.helpers.index_labels import (
     SAMPLE,
     fingerprint_of,
@@ -138,6 +138,8 @@ def test_an_unchanged_label_is_removed_if_only_the_response_was_lost(far_index, 
 
 
 REJECTED = {"type": "es_rejected_execution_exception", "reason": "the queue is full"}
+LEFT = {"type": "node_disconnected_exception", "reason": "[node-1][mget[shard][s]] disconnected"}
+NO_MASTER = {"type": "cluster_block_exception", "reason": "blocked by: [2/no master];"}
 
 
 def removed(*statuses):
@@ -160,11 +162,43 @@ def test_only_rejected_operations_are_retried():
     assert sent == [[b"a", b"b", b"c"], [b"b"], [b"b"]]
 
 
-def test_an_index_that_was_just_created_is_waited_for():
+@pytest.mark.parametrize(("status", "error"), [(500, LEFT), (502, LEFT), (503, NO_MASTER)])
+def test_an_operation_whose_shard_is_away_for_a_moment_is_sent_again(status, error):
+    away = {"items": [{"delete": {"status": status, "error": error}}]}
+    answers = {"POST /labels/_bulk": [(200, away), (200, removed(200))]}
+    with stub(answers) as (url, asked), open_index(Settings(url)) as index:
+        assert index.remove(["a"]) == {"a"}
+        assert len(asked["POST /labels/_bulk"]) == 2
+
+
+@pytest.mark.parametrize(("status", "error"), [(500, LEFT), (502, LEFT), (503, NO_MASTER)])
+def test_a_request_that_no_shard_or_no_master_answers_is_sent_again(status, error):
+    """A search names the error of a shard beside that of the whole."""
+    failed = {"failed_shards": [{"reason": error}], "type": "search_phase_execution_exception"}
+    answers = {
+        "POST /labels/_search": [
+            (status, {"error": error}),
+            (status, {"error": failed}),
+            (200, {"hits": {"total": {"value": 7}}}),
+        ]
+    }
+    with stub(answers) as (url, asked), open_index(Settings(url)) as index:
+        assert index.count(EVERYTHING) == 7
+        assert len(asked["POST /labels/_search"]) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [{"type": "no_shard_available_action_exception", "reason": "No shard"}, LEFT, REJECTED],
+    ids=lambda error: error["type"],
+)
+def test_labels_whose_shard_is_away_for_a_moment_are_asked_for_again(error):
+    """As of an index that was just created, or of a node that has left."""
+
     def answer(error):
         return 200, {"docs": [{"_id": "a", "error": error}, {"_id": "b", "found": False}]}
 
-    not_yet = answer({"type": "no_shard_available_action_exception", "reason": "No shard"})
+    not_yet = answer(error)
     found = 200, {"docs": [{"_id": "a", "found": True, "_source": {"img_id": "1", "s3_key": "k"}}]}
     with (
         stub({"POST /labels/_mget": [not_yet, not_yet, found]}) as (url, asked),
@@ -213,7 +247,18 @@ def test_two_bulk_requests_are_sent_at_a_time():
         assert index.remove(names) == set(names)
 
 
-def test_a_refresh_of_some_shards_only_is_an_error():
+def test_a_refresh_of_some_shards_only_is_tried_again():
+    answers = {
+        "POST /labels/_refresh": [(200, {"_shards": {"failed": failed}}) for failed in (1, 0)],
+        "POST /labels/_search": [(200, {"hits": {"hits": []}})],
+    }
+    with stub(answers) as (url, asked), open_index(Settings(url)) as index:
+        assert index.find_references(["a key"]) == {}
+        assert len(asked["POST /labels/_refresh"]) == 2
+
+
+def test_a_refresh_of_some_shards_only_is_an_error_in_the_end(monkeypatch):
+    monkeypatch.setattr(retry, "TIMEOUT_S", 0)
     shards = {"_shards": {"total": 2, "successful": 1, "failed": 1}}
     with (
         stub({"POST /labels/_refresh": [(200, shards)]}) as (url, _),

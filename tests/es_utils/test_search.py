@@ -209,6 +209,7 @@ LOST = [  # an expired snapshot; a node that left, in current and in older serve
     "search_context_missing_nodes_exception",
     "no_shard_available_action_exception",
     "unavailable_shards_exception",
+    "node_disconnected_exception",
 ]
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from common import retry
 from get_data.database.es_utils.client import Client
-from get_data.database.es_utils.errors import INDEX_BLOCKED, TRANSIENT_STATUSES, root_cause
+from get_data.database.es_utils.errors import INDEX_BLOCKED, is_transient, root_cause
 
 MAX_OPERATIONS = 2000  # in one request
 MAX_BYTES = 4 * 2**20
@@ -28,11 +28,13 @@ class Outcome:
         status: the HTTP status.
         reason: why the operation was rejected, "" if it was not.
         was_retried: whether an earlier attempt failed. The server may have executed it anyway.
+        is_transient: whether it may succeed a little later.
     """
 
     status: int
     reason: str = ""
     was_retried: bool = False
+    is_transient: bool = False
 
 
 def send(client: Client, index: str, operations: Mapping[str, bytes]) -> dict[str, Outcome]:
@@ -84,9 +86,7 @@ def _send_chunk(client: Client, index: str, operations: dict[str, bytes]) -> dic
             outcomes[name] = _outcome(client, result, was_retried=response.was_retried)
         # only what a busy server turned away is sent again; the rest has its outcome
         pending = {
-            name: operation
-            for name, operation in pending.items()
-            if outcomes[name].status in TRANSIENT_STATUSES
+            name: operation for name, operation in pending.items() if outcomes[name].is_transient
         }
         if not pending or not backoff.wait(retry.TIMEOUT_S):
             return outcomes
@@ -114,7 +114,8 @@ def _outcome(client: Client, item: _Item, *, was_retried: bool) -> Outcome:
     if item.error is None:
         return Outcome(item.status, was_retried=was_retried)
     kind, reason = root_cause(msgspec.to_builtins(item.error))
+    can_wait = is_transient(item.status, kind)
     # an error that every item gets concerns the request, not this label
-    if kind in _REQUEST_ERRORS:
+    if kind in _REQUEST_ERRORS and not can_wait:
         raise client.rejection(item.status, kind, reason)
-    return Outcome(item.status, reason or kind, was_retried)
+    return Outcome(item.status, reason or kind, was_retried, can_wait)

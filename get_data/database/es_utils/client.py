@@ -130,7 +130,8 @@ class Client:
     def _retry_timeout_s(self, error: TransportError | ErrorResponse) -> float:
         """Return how long to retry a request that failed with this error; 0 if it is permanent."""
         if isinstance(error, ErrorResponse):
-            return retry.TIMEOUT_S if errors.is_transient(error) else 0.0
+            kind, _ = errors.parse_error(error.body)
+            return retry.TIMEOUT_S if errors.is_transient(error.status, kind) else 0.0
         if self._has_answered:  # so host name and protocol were right
             return retry.TIMEOUT_S
         return 0.0 if errors.is_wrong_address(error) else retry.FIRST_CONTACT_TIMEOUT_S

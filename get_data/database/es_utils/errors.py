@@ -16,13 +16,40 @@ from common.errors import DatabaseError
 from get_data.database.es_utils.settings import CA_CERTS, INDEX, URL, USER_ID, USER_PWD, Settings
 from get_data.database.proxies import Route
 
-TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
+_TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
 
 # Types of errors.
 INDEX_BLOCKED = "cluster_block_exception"
 INDEX_NOT_FOUND = "index_not_found_exception"
-NOT_READY = frozenset({"no_shard_available_action_exception", "unavailable_shards_exception"})
+NO_SHARD = frozenset(
+    {
+        # none is started
+        "no_shard_available_action_exception",
+        "unavailable_shards_exception",
+        # the one that was asked is being started, moved or closed
+        "already_closed_exception",
+        "illegal_index_shard_state_exception",
+        "index_shard_closed_exception",
+        "index_shard_not_started_exception",
+        "index_shard_recovering_exception",
+        "shard_not_found_exception",
+        # its node is not reached
+        "connect_transport_exception",
+        "node_closed_exception",
+        "node_disconnected_exception",
+        "node_not_connected_exception",
+        "receive_timeout_transport_exception",
+        "send_request_transport_exception",
+    }
+)
+"""No shard answers at the moment, as when a node starts or has left. Elasticsearch gives these
+errors with 500, 502 or 503, or without a status in an answer of 200.
 
+Source: Elasticsearch 8.19, isShardNotAvailableException in TransportActions.java and status() in
+ConnectTransportException.java
+"""
+
+_NO_MASTER = 503  # of a block: the cluster is starting, or chooses a master; others are for good
 _ALWAYS_EXPLAINED = frozenset({400, 403, 404, 405, 501})  # Elasticsearch gives a reason with these
 _MAX_REASON_LENGTH = 300
 
@@ -67,10 +94,11 @@ class RequestRejected(DatabaseError):
         return self.status == 404 and self.kind == INDEX_NOT_FOUND
 
 
-def is_transient(error: ErrorResponse) -> bool:
-    """Return whether the request may succeed when it is sent again."""
-    kind, _ = parse_error(error.body)
-    return error.status in TRANSIENT_STATUSES and kind != INDEX_BLOCKED
+def is_transient(status: int, kind: str) -> bool:
+    """Return whether what failed with this HTTP status and type may succeed a little later."""
+    if kind == INDEX_BLOCKED:
+        return status == _NO_MASTER
+    return status in _TRANSIENT_STATUSES or kind in NO_SHARD
 
 
 def is_wrong_address(error: TransportError) -> bool:
@@ -142,7 +170,7 @@ def _tls_failure(url: str, details: str) -> str:
 
 def _rejection(settings: Settings, status: int, kind: str, reason: str) -> str:
     """Return the message that follows the address of the index."""
-    if kind == INDEX_BLOCKED:
+    if kind == INDEX_BLOCKED and status != _NO_MASTER:
         return (
             f" is read-only ({_shorten(reason)}); ask its administrator to free disk space or to "
             "remove the block"
@@ -158,7 +186,7 @@ def _rejection(settings: Settings, status: int, kind: str, reason: str) -> str:
             return f" does not exist; check {INDEX}"
         case 413:
             return " rejects requests of this size; ask its administrator to allow 8 MB"
-        case _ if status in TRANSIENT_STATUSES:
+        case _ if is_transient(status, kind):
             return f" is overloaded or not ready ({status}: {_shorten(reason)}); try again later"
     return f" answered {status}: {_shorten(reason) or 'no reason given'}"
 

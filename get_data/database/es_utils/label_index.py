@@ -22,7 +22,7 @@ from common.together import run_together
 from get_data.database.es_utils import aggregations, bulk, mapping, search
 from get_data.database.es_utils.bulk import Outcome
 from get_data.database.es_utils.client import Client
-from get_data.database.es_utils.errors import NOT_READY, root_cause
+from get_data.database.es_utils.errors import INDEX_NOT_FOUND, is_transient, root_cause
 from get_data.database.es_utils.indices import Indices
 from get_data.database.es_utils.query import Gaps, check_query, search_body
 from get_data.database.es_utils.settings import Settings
@@ -398,21 +398,18 @@ class ElasticsearchIndex:
                     yield item
 
     def _multi_get(self, index: str, ids: Sequence[str], fields: str) -> "list[_Item]":
-        """Return an item per id; wait for an index that has just been created, or restarts."""
+        """Return an item per id; wait for an index that was just created, or a node that left."""
         body = msgspec.json.encode({"ids": ids})
         backoff = retry.Backoff()
         while True:
             response = self._client.request("POST", f"/{index}/_mget", body, _source=fields)
             items = msgspec.json.decode(response.body, type=_MultiGetResponse).docs
-            # an index that starts up answers each id with an error for a moment
-            kinds = {root_cause(item.error)[0] for item in items if item.error}
-            if kinds.isdisjoint(NOT_READY) or not backoff.wait(retry.TIMEOUT_S):
+            can_wait = any(is_transient(*_failure(item.error)[:2]) for item in items if item.error)
+            if not can_wait or not backoff.wait(retry.TIMEOUT_S):
                 return items
 
     def _raise_unless_missing_index(self, error: Mapping[str, Any]) -> None:
-        kind, reason = root_cause(error)
-        status = 403 if kind == "security_exception" else 404
-        rejection = self._client.rejection(status, kind, reason)
+        rejection = self._client.rejection(*_failure(error))
         if not rejection.is_missing_index:
             raise rejection
 
@@ -493,6 +490,20 @@ class _Item(msgspec.Struct):
 
 class _MultiGetResponse(msgspec.Struct):
     docs: list[_Item]
+
+
+_STATUSES = {
+    INDEX_NOT_FOUND: 404,
+    "circuit_breaking_exception": 429,
+    "es_rejected_execution_exception": 429,
+    "security_exception": 403,
+}
+
+
+def _failure(error: Mapping[str, Any]) -> tuple[int, str, str]:
+    """Return the status, which `_mget` leaves out, the type and the reason of an item's error."""
+    kind, reason = root_cause(error)
+    return _STATUSES.get(kind, 500), kind, reason
 
 
 def _tombstone(item: tuple[str, Mapping[str, Any]]) -> Tombstone:

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from common import retry
 from common.errors import DatabaseError, InputError
 from get_data.database.es_utils import mapping
 from get_data.database.es_utils.client import Client
-from get_data.database.es_utils.errors import NOT_READY, RequestRejected
+from get_data.database.es_utils.errors import NO_SHARD, RequestRejected
 from get_data.database.es_utils.query import Gaps, search_body
 from get_data.database.search.search_query import SearchQuery
 from get_data.labels.custom_fields import path_of_term
@@ -24,9 +25,8 @@ _NAMES_ONLY = r"([^=\\]|\\.)*"  # of the custom terms, those without a value
 
 _KEEP_ALIVE = "30m"  # from one page to the next, while pictures are downloaded
 _MAX_SNAPSHOTS_PER_PAGE = 5
-# The snapshot has expired, or a node that held a part of it has left; older servers report the
-# latter as an unavailable shard.
-_LOST = NOT_READY | {"search_context_missing_exception", "search_context_missing_nodes_exception"}
+# The snapshot has expired, or a node that held a part of it has left.
+_LOST = NO_SHARD | {"search_context_missing_exception", "search_context_missing_nodes_exception"}
 _ORDER = [{field: order} for field, order in mapping.ORDER.items()]
 
 
@@ -57,17 +57,21 @@ def refresh(client: Client, index: str, *, should_retry: bool = True) -> None:
     Raises:
         DatabaseError: a shard could not be refreshed.
     """
-    try:
-        answer = client.request_json("POST", f"/{index}/_refresh", should_retry=should_retry)
-    except RequestRejected as error:
-        if error.is_missing_index:  # nothing has been written
+    backoff = retry.Backoff()
+    while True:
+        try:
+            answer = client.request_json("POST", f"/{index}/_refresh", should_retry=should_retry)
+        except RequestRejected as error:
+            if error.is_missing_index:  # nothing has been written
+                return
+            raise
+        if not answer["_shards"]["failed"]:
             return
-        raise
-    # D11: labels of a shard left out would look absent, and their pictures be deleted
-    if answer["_shards"]["failed"]:
-        raise DatabaseError(
-            f"{client.name} could not be refreshed; run again when the server is healthy"
-        )
+        # D11: labels of a shard left out would look absent, and their pictures be deleted
+        if not backoff.wait(retry.TIMEOUT_S if should_retry else 0.0):
+            raise DatabaseError(
+                f"{client.name} could not be refreshed; run again when the server is healthy"
+            )
 
 
 def count(
