@@ -136,12 +136,17 @@ class Server:
 @contextmanager
 def _adopting() -> Iterator[None]:
     """Become the parent of what the fork server leaves behind while the block runs."""
-    libc = ctypes.CDLL(None)
-    assert libc.prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
+    assert _adopt(is_on=True)
     try:
         yield
     finally:
-        libc.prctl(_PR_SET_CHILD_SUBREAPER, 0)
+        _adopt(is_on=False)
+
+
+def _adopt(*, is_on: bool) -> bool:
+    """Become a subreaper or none; return whether the kernel knows that, which QEMU's does not."""
+    failed: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(is_on))
+    return not failed
 
 
 _variables: dict[str, str] = {}  # of a server that is started later
@@ -151,8 +156,11 @@ _servers: list[Server] = []  # at most one
 def install(server: Server | None = None) -> None:
     """Let `subprocess` fork Python processes from now on.
 
-    Without a server, one is started when it is needed, with the variables of now.
+    Without a server, one is started when it is needed, with the variables of now. Where the kernel
+    does not let this process adopt others, as on an emulated processor, nothing is forked.
     """
+    if not _adopt(is_on=False):
+        return
     if server is None:
         _variables.update(os.environ)
     else:
