@@ -1,4 +1,4 @@
-"""Round trips that a search of a far database waits for, one after the other."""
+"""Round trips that scripts wait for at a far database, one after the other."""
 
 import threading
 
@@ -8,6 +8,7 @@ from common import retry
 from get_data import search_and_download, upload_data
 from tests.conftest import document, save
 from tests.helpers.waiting import HANGS_S
+from tests.servers.addresses import new_name
 from tests.servers.proxy import Gate, Proxy
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(2 * HANGS_S)]
@@ -16,6 +17,14 @@ CHECKS = ["GET bucket or index", "GET list", "GET object", "POST _security"]
 ANSWER = ["POST _search"]
 UNINDEXED = ["POST _search"]  # are there labels from before a field was declared?
 PICTURES = ["GET object"] * 3
+
+WRITER_CHECKS = [
+    [*["GET bucket or index"] * 2, "GET list", "GET object", "POST _security"],
+    ["PUT object"],  # the probe
+    ["HEAD object", "PUT object"],
+    ["DELETE object"],
+]
+LOOKING_UP = [["POST _refresh"], ["POST _mget"], ["POST _mget"]]
 
 
 class Far:
@@ -73,3 +82,47 @@ def test_a_search_waits_for_three_round_trips(call, far, tmp_path, query, expect
     assert (code, counts["fetched"]) == (0, 3)
     assert seen == expected
     assert far.requests == sum(map(len, expected))
+
+
+def test_an_upload_of_what_is_there_waits_for_nine_round_trips(call, far, tmp_path):
+    expected = [*WRITER_CHECKS, UNINDEXED, *LOOKING_UP, ["HEAD object"] * 3]
+    code, counts = upload(call, far, tmp_path / "drive", expected)
+    assert (code, counts["there"]) == (0, 3)
+
+
+def upload(call, far, drive, expected):
+    """Upload while the gate lets through what is expected; check that no more was asked."""
+    seen = []
+    porter = threading.Thread(target=far.let_through, args=(expected, seen))
+    porter.start()
+    code, counts, _ = call(upload_data, drive)
+    porter.join()
+    assert seen == expected
+    assert far.requests == sum(map(len, expected))
+    return code, counts
+
+
+def test_the_first_upload_into_a_new_database_waits_for_sixteen_round_trips(
+    call, far, tmp_path, monkeypatch, elasticsearch_8, s3
+):
+    index = new_name("labels")
+    monkeypatch.setenv("PATATE_ES_INDEX", index)
+    monkeypatch.setenv("PATATE_S3_BUCKET", s3.make_bucket())
+    expected = [
+        *WRITER_CHECKS[:1],
+        ["GET bucket or index", "PUT object"],
+        *WRITER_CHECKS[2:],
+        ["GET list"] * 2,  # neither pictures nor frozen sets: nothing is lost
+        ["PUT bucket or index"],
+        ["PUT bucket or index"],
+        *LOOKING_UP,
+        ["POST _search"],  # hashes of pictures of the same ids
+        ["PUT object"] * 3,
+        ["POST _bulk"],
+        ["POST _mget"],
+        ["HEAD object"] * 3,
+        ["POST _refresh"],
+    ]
+    code, counts = upload(call, far, tmp_path / "drive", expected)
+    elasticsearch_8.ask("DELETE", f"/{index},{index}-gone?ignore_unavailable=true")
+    assert (code, counts["created"]) == (0, 3)

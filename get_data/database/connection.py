@@ -121,8 +121,9 @@ def _local(*, new_index: bool) -> Iterator[Database]:
     index, store = SqliteIndex(folder, reuse_connections=True), LocalPictureStore(folder)
     try:
         if not new_index:
+            missing = index.missing_part(tombstones=True)
             copy = f"a copy, without the lost one's {' and '.join(SIDE_FILES)} beside it"
-            _check_not_lost(index, store, str(folder), copy, tombstones=True)
+            _check_not_lost(missing, index, store, str(folder), copy, tombstones=True)
         yield Database(f"local, {folder}", index, store)
     finally:
         index.close()
@@ -151,19 +152,21 @@ def _team(
     pictures = s3_settings.from_environment(environment)
     store = S3PictureStore(pictures)
     index = ElasticsearchIndex(labels)
+
+    def look_at_index() -> str:
+        if writing:
+            index.look()
+        else:
+            index.check(writing=False, allow_missing=True)
+        return index.missing_part(tombstones=not for_search)
+
     try:
         if create_bucket:
             bucket.create_bucket(pictures)
-        run_together(
-            lambda: store.check(writing=writing),
-            lambda: (
-                index.missing_part(tombstones=not for_search)
-                if writing
-                else index.check(writing=False, allow_missing=True)
-            ),
-        )
+        _, missing = run_together(lambda: store.check(writing=writing), look_at_index)
         if not new_index:
             _check_not_lost(
+                missing,
                 index,
                 store,
                 pictures.name,
@@ -179,22 +182,22 @@ def _team(
 
 
 def _check_not_lost(
-    index: LabelIndex, store: PictureStore, place: str, copy: str, *, tombstones: bool
+    missing: str, index: LabelIndex, store: PictureStore, place: str, copy: str, *, tombstones: bool
 ) -> None:
     """Check that there are neither pictures nor frozen sets without an index.
+
+    `missing`: the `missing_part` of the index, from before.
 
     Raises:
         DatabaseError: there are.
     """
+    if not missing:
+        return
+    has_pictures, sets = run_together(store.has_pictures, store.list_sets)
+    if not has_pictures and not sets:
+        return
+    left = "pictures" if has_pictures else "frozen sets"
     # D2: an upload creates the index before it stores the first picture
-    if not index.missing_part(tombstones=tombstones):
-        return
-    if store.has_pictures():
-        left = "pictures"
-    elif store.list_sets():
-        left = "frozen sets"
-    else:
-        return
     if lost := index.missing_part(tombstones=tombstones):  # else a first upload has just created it
         raise DatabaseError(
             f"{lost} is lost: {place} has {left}, but not their index. Restore it from a backup "

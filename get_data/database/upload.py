@@ -40,7 +40,8 @@ from get_data.labels.differences import Difference, find_difference
 from get_data.labels.picture_file import NotAPicture
 from get_data.labels.schema import Document, PictureReference
 
-_BATCHES_AHEAD = 3  # looked up or sent while the labels of another batch are created
+_BATCHES_AHEAD = 4  # looked up or sent while the labels of another batch are created
+_BATCHES_LOOKED_UP = 2  # at once: far away, one takes longer than the rest of what exists
 _BATCHES_SENT = 2  # at once: the next one begins while the last pictures of one are on their way
 
 
@@ -145,7 +146,7 @@ def upload(
     With `verify`, existing pictures are read in full instead of compared by size and listed hash.
     With `compare`, outcomes of existing labels tell how the given ones differ.
     While one batch of labels is created, the pictures of the next two are sent in `threads`, and
-    the one after that is looked up.
+    the two after those are looked up.
 
     Raises:
         DatabaseError: index or store cannot be reached; outcomes yielded so far stand.
@@ -160,12 +161,12 @@ def upload(
         index.refresh()
     run = _Upload(index, store, dry_run, verify, compare, _hashes_by_id(neighbours), threads)
     with (
-        cancel_on_error(threads(1)) as looking_up,
+        cancel_on_error(threads(_BATCHES_LOOKED_UP)) as looking_up,
         cancel_on_error(threads(_BATCHES_SENT)) as sending,
         open_workers(threads, store.transfers_at_once) as run.senders,
     ):
         under_way: deque[Future[_Batch]] = deque()
-        # four batches are under way: one is looked up, two are sent, one is created
+        # five batches are under way: two are looked up, two are sent, one is created
         for batch in batches(_distinct(entries, neighbours)):
             looked_up = looking_up.submit(run.look_up, batch)
             under_way.append(sending.submit(run.send_pictures, looked_up))

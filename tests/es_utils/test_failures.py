@@ -1,5 +1,6 @@
 """Transient failures are retried, permanent ones reported."""
 
+import gzip
 import re
 from threading import Barrier
 
@@ -7,7 +8,7 @@ import pytest
 
 from common import retry
 from common.errors import DatabaseError
-from get_data.database.es_utils import bulk, mapping
+from get_data.database.es_utils import bulk, client, mapping
 from get_data.database.es_utils.settings import Settings
 from get_data.database.interfaces import LabelReference, Replacement
 from tests.es_utils.helpers import EVERYTHING, many, open_index, stub
@@ -19,6 +20,7 @@ from tests.helpers.index_labels import (
     tombstone,
     uploaded_label,
 )
+from tests.helpers.waiting import HANGS_S
 
 
 @pytest.mark.servers
@@ -237,6 +239,29 @@ def test_operations_that_stay_rejected_are_reported(monkeypatch):
         assert result.rejected == {fingerprint_of(uploaded_label()): REJECTED["reason"]}
         with pytest.raises(DatabaseError, match="the queue is full"):
             index.add_tombstones([tombstone(uploaded_label())])
+
+
+@pytest.mark.parametrize("far_s", [0.0, HANGS_S])
+def test_only_what_is_sent_far_is_compressed(monkeypatch, far_s):
+    """From the second request on: the first one tells the way."""
+    monkeypatch.setattr(client, "_FAR_S", far_s)
+    answers = {"POST /labels/_bulk": [(200, removed(200))] * 2}
+    with stub(answers) as (url, asked), open_index(Settings(url)) as index:
+        for name in "ab":
+            assert index.remove([name]) == {name}
+        first, second = asked["POST /labels/_bulk"]
+    is_compressed = second.startswith(b"\x1f\x8b")
+    assert (b'"_id":"a"' in first, is_compressed) == (True, far_s == 0)
+    assert b'"_id":"b"' in (gzip.decompress(second) if is_compressed else second)
+
+
+@pytest.mark.servers
+def test_a_server_far_away_reads_and_answers_what_is_compressed(index, monkeypatch):
+    monkeypatch.setattr(client, "_FAR_S", 0.0)
+    labels = many(300)
+    assert index.create(labels).created == fingerprints_of(labels)
+    index.refresh()
+    assert fingerprints_of(search(index)) == fingerprints_of(labels)
 
 
 def test_two_bulk_requests_are_sent_at_a_time():

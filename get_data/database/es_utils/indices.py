@@ -1,7 +1,7 @@
 """The two indices of a team: created when missing, checked for a fitting mapping and for rights."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from get_data.database.search.search_query import SearchQuery
 
 _READER_PRIVILEGES = ("read", "view_index_metadata")
 _WRITER_PRIVILEGES = (*_READER_PRIVILEGES, "create_doc", "delete", "maintenance")
+_CREATOR_PRIVILEGE = "create_index"
 
 
 _COMPARED = "*.mappings,*.settings.index.sort,*.settings.index.number_of_shards"
@@ -44,6 +45,8 @@ class Indices:
         self.lacking: frozenset[str] = frozenset()
         self._complete_paths: set[str] = set()  # fields that all labels have indexed
         self._seen: dict[str, mapping.Definition] = {}  # by name, as last looked at
+        self._absent: set[str] = set()  # likewise
+        self._lacking_rights: list[tuple[str, str]] | None = None  # of a writer, once known
         self._notices: dict[str, str] = {}
         self._created: set[str] = set()
         self._create_lock = threading.Lock()
@@ -59,14 +62,29 @@ class Indices:
         Raises:
             DatabaseError: they cannot be; the message names the variable to check.
         """
-        exists, _ = run_together(
+        exists, lacking = run_together(
             lambda: self.exists(self.labels),
-            lambda: self._check_privileges([self.labels], _READER_PRIVILEGES),
+            lambda: self._find_lacking_rights([self.labels], _READER_PRIVILEGES),
         )
+        self._require_rights(lacking)
         if not exists and not allow_missing:
             raise DatabaseError(
                 f"{self._settings.name}: no label has been uploaded yet; check {INDEX}"
             )
+
+    def look(self) -> None:
+        """Look at both indices, and at the rights of a writer, at the same time.
+
+        Raises:
+            DatabaseError: they do not fit, or the server cannot be used.
+        """
+        privileges = (*_WRITER_PRIVILEGES, _CREATOR_PRIVILEGE)
+        _, self._lacking_rights = run_together(
+            lambda: run_together(
+                lambda: self.exists(self.labels), lambda: self.exists(self.tombstones)
+            ),
+            lambda: self._find_lacking_rights(list(self._definitions), privileges),
+        )
 
     def check_for_writing(self) -> None:
         """Check that labels can be written, and create the indices that are missing.
@@ -74,9 +92,13 @@ class Indices:
         Raises:
             DatabaseError: they cannot be; the message names the variable to check.
         """
-        missing = [index for index in self._definitions if not self.has_existed(index)]
-        self._check_privileges(list(self._definitions), _WRITER_PRIVILEGES)
-        self._check_privileges(missing, ("create_index",))
+        if self._lacking_rights is None:
+            self.look()
+        self._require_rights(
+            (index, privilege)
+            for index, privilege in self._lacking_rights or ()
+            if privilege != _CREATOR_PRIVILEGE or index in self._absent
+        )
         for index in self._definitions:
             self.create_if_missing(index)
 
@@ -85,18 +107,26 @@ class Indices:
         with self._create_lock:
             if index in self._created:
                 return
-            if actual := self._seen.get(index) or self._fetch_definition(index):
+            actual = self._seen.get(index)
+            if actual is None and index not in self._absent:
+                actual = self._fetch_definition(index)
+            if actual is None and not self._create(index):
+                actual = self._fetch_definition(index)
+            if actual is not None:
                 self._check_version(index, actual)
                 self._complete(index, actual)
                 self._compare_shards(index, actual)
-            else:
-                try:
-                    self._client.request_json("PUT", f"/{index}", self._definitions[index])
-                except RequestRejected as error:
-                    # Another program may have created it meanwhile.
-                    if error.kind != "resource_already_exists_exception":
-                        raise
             self._created.add(index)
+
+    def _create(self, index: str) -> bool:
+        """Create an index; return False if another program has created it meanwhile."""
+        try:
+            self._client.request_json("PUT", f"/{index}", self._definitions[index])
+        except RequestRejected as error:
+            if error.kind != "resource_already_exists_exception":
+                raise
+            return False
+        return True
 
     def exists(self, index: str) -> bool:
         """Return whether an index exists.
@@ -128,6 +158,7 @@ class Indices:
             definitions = self._client.request_json("GET", f"/{index}", filter_path=_COMPARED)
         except RequestRejected as error:
             if error.is_missing_index:
+                self._absent.add(index)
                 return None
             raise
         difference = _find_incompatibility(self._definitions[index], list(definitions.values()))
@@ -136,6 +167,7 @@ class Indices:
                 f"{self._settings.url}/{index} does not fit this toolkit: {difference}; name "
                 f"another index in {INDEX}"
             )
+        self._absent.discard(index)
         self._seen[index] = next(iter(definitions.values()), {})
         return self._seen[index]
 
@@ -256,27 +288,30 @@ class Indices:
         by_script = "upload_data.py --update-index"
         return f"{by_script}, or {_mapping_request(index, addition)}" if addition else by_script
 
-    def _check_privileges(self, indices: Sequence[str], privileges: Sequence[str]) -> None:
-        """Raise DatabaseError unless the login has the privileges on all the indices."""
-        if not indices:
-            return
+    def _find_lacking_rights(
+        self, indices: Sequence[str], privileges: Sequence[str]
+    ) -> list[tuple[str, str]]:
+        """Return the indices, each with a privilege that the login does not have on it."""
         needed = {"index": [{"names": indices, "privileges": privileges}]}
         try:
             answer = self._client.request_json("POST", "/_security/user/_has_privileges", needed)
         except RequestRejected as error:
             if error.status == 401:
                 raise
-            return  # security is off: there are no users
-        lacking = [
-            f"{privilege} on {index}"
+            return []  # security is off: there are no users
+        return [
+            (index, privilege)
             for index, granted in answer["index"].items()
             for privilege, is_granted in granted.items()
             if not is_granted
         ]
-        if lacking:
+
+    def _require_rights(self, lacking: Iterable[tuple[str, str]]) -> None:
+        """Raise DatabaseError unless nothing is lacking."""
+        if missing := sorted(f"{privilege} on {index}" for index, privilege in lacking):
             raise DatabaseError(
                 f"{self._settings.url}: the login of {USER_ID} lacks the privileges "
-                f"{', '.join(sorted(lacking))}; ask its administrator"
+                f"{', '.join(missing)}; ask its administrator"
             )
 
 

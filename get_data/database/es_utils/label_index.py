@@ -97,6 +97,14 @@ class ElasticsearchIndex:
         else:
             self._indices.check_for_reading(allow_missing=allow_missing)
 
+    def look(self) -> None:
+        """Look at what a check for writing needs, at the same time, and change nothing.
+
+        Raises:
+            DatabaseError: the index cannot be used; the message names the variable to check.
+        """
+        self._indices.look()
+
     def update(self, *, dry_run: bool) -> list[str]:
         """Add the fields that the indices lack, and return the requests that do.
 
@@ -157,8 +165,7 @@ class ElasticsearchIndex:
         Raises:
             DatabaseError: the login may not refresh.
         """
-        for index in (self._indices.labels, self._indices.tombstones):
-            search.refresh(self._client, index)
+        search.refresh(self._client, f"{self._indices.labels},{self._indices.tombstones}")
 
     def picture_hashes(
         self, img_ids: Collection[str], *, refresh: bool = True

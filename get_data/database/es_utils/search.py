@@ -52,19 +52,15 @@ _decode_page = msgspec.json.Decoder(_Page).decode
 
 
 def refresh(client: Client, index: str, *, should_retry: bool = True) -> None:
-    """Make everything written so far visible to searches.
+    """Make everything written so far visible to searches; a missing index counts as empty.
 
     Raises:
         DatabaseError: a shard could not be refreshed.
     """
+    options = {"should_retry": should_retry, "ignore_unavailable": "true"}
     backoff = retry.Backoff()
     while True:
-        try:
-            answer = client.request_json("POST", f"/{index}/_refresh", should_retry=should_retry)
-        except RequestRejected as error:
-            if error.is_missing_index:  # nothing has been written
-                return
-            raise
+        answer = client.request_json("POST", f"/{index}/_refresh", **options)
         if not answer["_shards"]["failed"]:
             return
         # D11: labels of a shard left out would look absent, and their pictures be deleted

@@ -143,9 +143,13 @@ class S3PictureStore:
             return
         # one written object tells: rights, create-only support, the server's clock, kind of ETag
         probe = f"{_PROBE_PREFIX}/{uuid4().hex}"
-        self._has_create_only = self._probe_create_only(probe)
+        accepts_create_only = self._put_probe(probe)
         sent = time.monotonic()
-        meta = self._request(lambda: self._bucket.head(probe), probe)
+        meta, is_refused = run_together(
+            lambda: self._request(lambda: self._bucket.head(probe), probe),
+            lambda: accepts_create_only and self._refuses_to_create(probe),
+        )
+        self._has_create_only = is_refused
         self._clock = (meta["last_modified"], sent)
         # Under some encryptions, such as SSE-KMS, an ETag looks like an MD5 but is not.
         self._etag_is_md5 = _etag_md5(meta) in ("", _md5(_PROBE))
@@ -339,17 +343,28 @@ class S3PictureStore:
         with suppress(PictureMissing):
             self.get(f"{PICTURE_PREFIX}probe")
 
-    def _probe_create_only(self, probe: str) -> bool:
-        """Put an object, and return whether the server refuses to create it a second time."""
+    def _put_probe(self, probe: str) -> bool:
+        """Put an object, and return whether the server accepts a create-only write."""
         try:
-            for _ in range(2):
-                self._put(probe, _PROBE, "create")
-        except AlreadyExistsError:
+            self._put(probe, _PROBE, "create")
+        except AlreadyExistsError:  # the response to it was lost, and it was sent again
             return True
         except RequestFailed as error:
             if error.diagnosis.status != NOT_IMPLEMENTED:
                 raise
             self._put(probe, _PROBE, "overwrite")
+            return False
+        return True
+
+    def _refuses_to_create(self, probe: str) -> bool:
+        """Return whether the server refuses to create an object that exists."""
+        try:
+            self._put(probe, _PROBE, "create")
+        except AlreadyExistsError:
+            return True
+        except RequestFailed as error:
+            if error.diagnosis.status != NOT_IMPLEMENTED:
+                raise
         return False
 
     def _age_s(self, meta: "ObjectMeta") -> float:
