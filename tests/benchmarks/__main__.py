@@ -26,6 +26,7 @@ from tests.benchmarks import (
     stopping,
     team_labels,
     team_pictures,
+    team_shards,
 )
 
 BENCHMARKS = {
@@ -48,6 +49,7 @@ BENCHMARKS = {
     "labelizer": labelizer,
     "team_pictures": team_pictures,
     "team_labels": team_labels,
+    "team_shards": team_shards,
 }
 
 if len(sys.argv) > 1:
