@@ -24,7 +24,7 @@ WRITER_CHECKS = [
     ["HEAD object", "PUT object"],
     ["DELETE object"],
 ]
-LOOKING_UP = [["POST _refresh"], ["POST _mget"], ["POST _mget"]]
+LOOKING_UP = [["POST _refresh"] * 2, ["POST _mget"], ["POST _mget"]]
 
 
 class Far:
@@ -102,7 +102,7 @@ def upload(call, far, drive, expected):
     return code, counts
 
 
-def test_the_first_upload_into_a_new_database_waits_for_sixteen_round_trips(
+def test_the_first_upload_into_a_new_database_waits_for_seventeen_round_trips(
     call, far, tmp_path, monkeypatch, elasticsearch_8, s3
 ):
     index = new_name("labels")
@@ -112,7 +112,8 @@ def test_the_first_upload_into_a_new_database_waits_for_sixteen_round_trips(
         *WRITER_CHECKS[:1],
         ["GET bucket or index", "PUT object"],
         *WRITER_CHECKS[2:],
-        ["GET list"] * 2,  # neither pictures nor frozen sets: nothing is lost
+        ["GET list"],  # neither pictures
+        ["GET list"],  # nor frozen sets: nothing is lost
         ["PUT bucket or index"],
         ["PUT bucket or index"],
         *LOOKING_UP,

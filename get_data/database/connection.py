@@ -155,7 +155,7 @@ def _team(
 
     def look_at_index() -> str:
         if writing:
-            index.look()
+            index.inspect()
         else:
             index.check(writing=False, allow_missing=True)
         return index.missing_part(tombstones=not for_search)
@@ -193,10 +193,12 @@ def _check_not_lost(
     """
     if not missing:
         return
-    has_pictures, sets = run_together(store.has_pictures, store.list_sets)
-    if not has_pictures and not sets:
+    if store.has_pictures():
+        left = "pictures"
+    elif store.list_sets():
+        left = "frozen sets"
+    else:
         return
-    left = "pictures" if has_pictures else "frozen sets"
     # D2: an upload creates the index before it stores the first picture
     if lost := index.missing_part(tombstones=tombstones):  # else a first upload has just created it
         raise DatabaseError(

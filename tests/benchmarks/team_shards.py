@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ratio = statistics.median(
         one.seconds / many.seconds for one, many in zip(*runs.values(), strict=True)
     )
-    say(f"\n{args.shards} shards / one: {ratio:.2f} (asked: 1.0, aim 2.0).")
+    say(f"\nSpeed of {args.shards} shards / of one: {ratio:.2f} (asked: 1.0, aim 2.0).")
 
 
 if __name__ == "__main__":

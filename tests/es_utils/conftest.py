@@ -1,10 +1,12 @@
 """An index of the test's own on a shared Elasticsearch."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from common import retry
+from get_data.database.es_utils import client
 from get_data.database.es_utils.settings import from_environment
 from tests.es_utils.helpers import open_index
 from tests.servers.addresses import new_name
@@ -52,3 +54,9 @@ def far_index(settings, proxy):
 def _short_retries(monkeypatch):
     """Give up first contact after 0.3 s."""
     monkeypatch.setattr(retry, "FIRST_CONTACT_TIMEOUT_S", 0.3)
+
+
+@pytest.fixture(autouse=True)
+def _near(monkeypatch):
+    """What is sent is not compressed, however long a busy machine takes for an answer."""
+    monkeypatch.setattr(client, "_FAR_ROUND_TRIP_S", math.inf)

@@ -5,6 +5,7 @@ import re
 from threading import Barrier
 
 import pytest
+from elastic_transport import Urllib3HttpNode
 
 from common import retry
 from common.errors import DatabaseError
@@ -164,13 +165,15 @@ def test_only_rejected_operations_are_retried():
     assert sent == [[b"a", b"b", b"c"], [b"b"], [b"b"]]
 
 
-@pytest.mark.parametrize(("status", "error"), [(500, LEFT), (502, LEFT), (503, NO_MASTER)])
-def test_an_operation_whose_shard_is_away_for_a_moment_is_sent_again(status, error):
-    away = {"items": [{"delete": {"status": status, "error": error}}]}
-    answers = {"POST /labels/_bulk": [(200, away), (200, removed(200))]}
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize(("failed", "error"), [(500, LEFT), (502, LEFT), (503, NO_MASTER)])
+def test_an_operation_whose_shard_is_away_for_a_moment_is_sent_again(failed, error, status):
+    """404: the node had removed the label before it left, or it was not there."""
+    away = {"items": [{"delete": {"status": failed, "error": error}}]}
+    answers = {"POST /labels/_bulk": [(200, away), (200, removed(429)), (200, removed(status))]}
     with stub(answers) as (url, asked), open_index(Settings(url)) as index:
         assert index.remove(["a"]) == {"a"}
-        assert len(asked["POST /labels/_bulk"]) == 2
+        assert len(asked["POST /labels/_bulk"]) == 3
 
 
 @pytest.mark.parametrize(("status", "error"), [(500, LEFT), (502, LEFT), (503, NO_MASTER)])
@@ -191,7 +194,15 @@ def test_a_request_that_no_shard_or_no_master_answers_is_sent_again(status, erro
 
 @pytest.mark.parametrize(
     "error",
-    [{"type": "no_shard_available_action_exception", "reason": "No shard"}, LEFT, REJECTED],
+    [
+        {"type": "no_shard_available_action_exception", "reason": "No shard"},
+        {
+            "type": "cluster_block_exception",
+            "reason": "[SERVICE_UNAVAILABLE/2/no master]",
+        },
+        LEFT,
+        REJECTED,
+    ],
     ids=lambda error: error["type"],
 )
 def test_labels_whose_shard_is_away_for_a_moment_are_asked_for_again(error):
@@ -244,7 +255,7 @@ def test_operations_that_stay_rejected_are_reported(monkeypatch):
 @pytest.mark.parametrize("far_s", [0.0, HANGS_S])
 def test_only_what_is_sent_far_is_compressed(monkeypatch, far_s):
     """From the second request on: the first one tells the way."""
-    monkeypatch.setattr(client, "_FAR_S", far_s)
+    monkeypatch.setattr(client, "_FAR_ROUND_TRIP_S", far_s)
     answers = {"POST /labels/_bulk": [(200, removed(200))] * 2}
     with stub(answers) as (url, asked), open_index(Settings(url)) as index:
         for name in "ab":
@@ -257,11 +268,31 @@ def test_only_what_is_sent_far_is_compressed(monkeypatch, far_s):
 
 @pytest.mark.servers
 def test_a_server_far_away_reads_and_answers_what_is_compressed(index, monkeypatch):
-    monkeypatch.setattr(client, "_FAR_S", 0.0)
+    monkeypatch.setattr(client, "_FAR_ROUND_TRIP_S", 0.0)
+    encodings = set()
+    perform = Urllib3HttpNode.perform_request
+
+    def noted(node, *arguments):
+        answer = perform(node, *arguments)
+        encodings.add(answer.meta.headers.get("content-encoding"))
+        return answer
+
+    monkeypatch.setattr(Urllib3HttpNode, "perform_request", noted)
     labels = many(300)
     assert index.create(labels).created == fingerprints_of(labels)
     index.refresh()
     assert fingerprints_of(search(index)) == fingerprints_of(labels)
+    assert "gzip" in encodings
+
+
+def test_a_gateway_that_refuses_what_is_compressed_gets_it_as_it_is(monkeypatch):
+    monkeypatch.setattr(client, "_FAR_ROUND_TRIP_S", 0.0)
+    answers = {"POST /labels/_bulk": [(200, removed(200)), (415, "no"), *[(200, removed(200))] * 2]}
+    with stub(answers) as (url, asked), open_index(Settings(url)) as index:
+        for name in "abc":
+            assert index.remove([name]) == {name}
+        plain = [body.startswith(b"{") for body in asked["POST /labels/_bulk"]]
+    assert plain == [True, False, True, True]
 
 
 def test_two_bulk_requests_are_sent_at_a_time():
@@ -280,6 +311,22 @@ def test_a_refresh_of_some_shards_only_is_tried_again():
     with stub(answers) as (url, asked), open_index(Settings(url)) as index:
         assert index.find_references(["a key"]) == {}
         assert len(asked["POST /labels/_refresh"]) == 2
+
+
+def test_a_login_that_may_refresh_one_of_the_indices_only_is_told():
+    reason = "indices:admin/refresh is granted by the index privileges [maintenance,manage,all]"
+    answers = {
+        "POST /labels/_refresh": [(200, {"_shards": {"failed": 0}})],
+        "POST /labels-gone/_refresh": [
+            (403, {"error": {"type": "security_exception", "reason": reason}})
+        ],
+    }
+    with (
+        stub(answers) as (url, _),
+        open_index(Settings(url)) as index,
+        pytest.raises(DatabaseError, match="maintenance"),
+    ):
+        index.refresh()
 
 
 def test_a_refresh_of_some_shards_only_is_an_error_in_the_end(monkeypatch):

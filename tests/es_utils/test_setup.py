@@ -143,3 +143,25 @@ def test_http_to_an_https_server_is_reported(https_elasticsearch, name):
     environment["PATATE_ES_URL"] = environment["PATATE_ES_URL"].replace("https:", "http:")
     message = error_from_check(from_environment(environment))
     assert re.search("https.* PATATE_ES_URL", message)
+
+
+@pytest.mark.parametrize("appears", [True, False])
+def test_a_login_that_may_not_create_an_index_uses_one_that_appears_meanwhile(appears):
+    definitions = {"labels": mapping.label_index(), "labels-gone": mapping.tombstone_index()}
+    missing = 404, {"error": {"type": "index_not_found_exception", "reason": "no such index"}}
+    lacking = {"index": {name: {"create_index": False} for name in definitions}}
+    answers = {
+        f"GET /{name}": [missing, (200, {name: definition}) if appears else missing]
+        for name, definition in definitions.items()
+    }
+    answers |= {
+        "POST /_security/user/_has_privileges": [(200, lacking)],
+        "POST /labels/_search": [(200, {"hits": {"hits": []}})],
+    }
+    with stub(answers) as (url, _), open_index(Settings(url)) as index:
+        index.inspect()
+        if appears:
+            index.check(writing=True)
+            return
+        with pytest.raises(DatabaseError, match="create_index on labels, create_index"):
+            index.check(writing=True)

@@ -13,6 +13,7 @@ from get_data.database.es_utils.errors import INDEX_BLOCKED, is_transient, root_
 MAX_OPERATIONS = 2000  # in one request
 MAX_BYTES = 4 * 2**20
 
+_TOO_MANY_REQUESTS = 429
 _CONNECTIONS = 2  # a third one makes nothing faster
 _FILTER_PATH = ",".join(
     f"items.*.{name}" for name in ("status", "error.type", "error.reason", "error.caused_by.reason")
@@ -35,6 +36,11 @@ class Outcome:
     reason: str = ""
     was_retried: bool = False
     is_transient: bool = False
+
+    @property
+    def may_be_executed(self) -> bool:
+        """Whether the server may have executed the operation, although it has failed."""
+        return self.was_retried or self.status != _TOO_MANY_REQUESTS
 
 
 def send(client: Client, index: str, operations: Mapping[str, bytes]) -> dict[str, Outcome]:
@@ -83,7 +89,9 @@ def _send_chunk(client: Client, index: str, operations: dict[str, bytes]) -> dic
         items = _decode(response.body).items
         for name, item in zip(pending, items, strict=True):
             [result] = item.values()
-            outcomes[name] = _outcome(client, result, was_retried=response.was_retried)
+            # a server that turned it away for having too much to do has not executed it
+            was_tried = name in outcomes and outcomes[name].may_be_executed
+            outcomes[name] = _outcome(client, result, was_retried=response.was_retried or was_tried)
         # only what a busy server turned away is sent again; the rest has its outcome
         pending = {
             name: operation for name, operation in pending.items() if outcomes[name].is_transient
@@ -114,8 +122,8 @@ def _outcome(client: Client, item: _Item, *, was_retried: bool) -> Outcome:
     if item.error is None:
         return Outcome(item.status, was_retried=was_retried)
     kind, reason = root_cause(msgspec.to_builtins(item.error))
-    can_wait = is_transient(item.status, kind)
+    is_temporary = is_transient(item.status, kind)
     # an error that every item gets concerns the request, not this label
-    if kind in _REQUEST_ERRORS and not can_wait:
+    if kind in _REQUEST_ERRORS and not is_temporary:
         raise client.rejection(item.status, kind, reason)
-    return Outcome(item.status, reason or kind, was_retried, can_wait)
+    return Outcome(item.status, reason or kind, was_retried, is_temporary)

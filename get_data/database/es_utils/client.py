@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from elastic_transport import HttpHeaders, TransportError, Urllib3HttpNode
+from elastic_transport import ApiResponseMeta, HttpHeaders, TransportError, Urllib3HttpNode
 from elastic_transport.client_utils import url_to_node_config
 
 from common import retry
@@ -24,8 +24,9 @@ from get_data.database.proxies import find_route
 _CONNECTIONS = 16
 # A connection begins with some packets a round trip and doubles them: a megabyte takes seven round
 # trips, compressed three or four. Near, compressing takes more time than it saves.
-_FAR_S = 0.01  # of round trip
+_FAR_ROUND_TRIP_S = 0.01
 _GZIP_LEVEL = 1
+_REFUSALS = frozenset({400, 403, 415})
 _JSON = "application/vnd.elasticsearch+json; compatible-with=8"  # servers 8 and 9 both accept it
 
 
@@ -49,6 +50,7 @@ class Client:
         self._settings = settings
         self._has_answered = False
         self._pace = retry.Pace()
+        self._compresses = True
         self._is_elasticsearch = False  # one answer had the header of the product
         headers = {"accept": _JSON, "content-type": _JSON}
         if settings.user:
@@ -113,22 +115,33 @@ class Client:
             TransportError: there is none.
         """
         target = f"{path}?{urlencode(parameters)}" if parameters else path
-        headers = HttpHeaders()
-        if _FAR_S < self._pace.fastest_s < math.inf:
-            headers["accept-encoding"] = "gzip"
+        sent = time.monotonic()
+        meta, content = self._send(method, target, body)
+        if not 200 <= meta.status < 300:
+            raise ErrorResponse(meta.status, content)
+        # once is enough: a proxy in between may answer later requests itself
+        self._is_elasticsearch |= meta.headers.get("x-elastic-product") == "Elasticsearch"
+        if not self._is_elasticsearch:
+            raise ErrorResponse(meta.status, content)
+        self._pace.succeeded(time.monotonic() - sent)
+        return content
+
+    def _send(self, method: str, target: str, body: bytes | None) -> tuple[ApiResponseMeta, bytes]:
+        """Send a request once, compressed if that is sooner."""
+        is_far = _FAR_ROUND_TRIP_S < self._pace.fastest_s < math.inf
+        if is_far and self._compresses:
+            headers = HttpHeaders({"accept-encoding": "gzip"})
+            compressed = None
             if body:
                 headers["content-encoding"] = "gzip"
-                body = gzip.compress(body, _GZIP_LEVEL)
-        sent = time.monotonic()
-        answer = self._node.perform_request(method, target, body, headers)
-        self._pace.succeeded(time.monotonic() - sent)
-        if not 200 <= answer.meta.status < 300:
-            raise ErrorResponse(answer.meta.status, answer.body)
-        # once is enough: a proxy in between may answer later requests itself
-        self._is_elasticsearch |= answer.meta.headers.get("x-elastic-product") == "Elasticsearch"
-        if not self._is_elasticsearch:
-            raise ErrorResponse(answer.meta.status, answer.body)
-        return answer.body
+                compressed = gzip.compress(body, _GZIP_LEVEL)
+            answer = self._node.perform_request(method, target, compressed, headers)
+            kind, _ = errors.parse_error(answer.body)
+            if answer.meta.status not in _REFUSALS or kind:
+                return answer
+            # not by Elasticsearch, which names the type of its errors, but by a gateway
+            self._compresses = False
+        return self._node.perform_request(method, target, body)
 
     def request_json(self, method: str, path: str, body: object = None, **parameters: Any) -> Any:
         """Send `body` as JSON like `request()`, and return the decoded response."""

@@ -72,8 +72,8 @@ class Indices:
                 f"{self._settings.name}: no label has been uploaded yet; check {INDEX}"
             )
 
-    def look(self) -> None:
-        """Look at both indices, and at the rights of a writer, at the same time.
+    def inspect(self) -> None:
+        """Fetch the definitions of both indices, and the rights of a writer, concurrently.
 
         Raises:
             DatabaseError: they do not fit, or the server cannot be used.
@@ -93,11 +93,12 @@ class Indices:
             DatabaseError: they cannot be; the message names the variable to check.
         """
         if self._lacking_rights is None:
-            self.look()
+            self.inspect()
         self._require_rights(
             (index, privilege)
             for index, privilege in self._lacking_rights or ()
-            if privilege != _CREATOR_PRIVILEGE or index in self._absent
+            # another program may have created it meanwhile
+            if privilege != _CREATOR_PRIVILEGE or not self.has_existed(index)
         )
         for index in self._definitions:
             self.create_if_missing(index)

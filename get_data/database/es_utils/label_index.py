@@ -22,7 +22,12 @@ from common.together import run_together
 from get_data.database.es_utils import aggregations, bulk, mapping, search
 from get_data.database.es_utils.bulk import Outcome
 from get_data.database.es_utils.client import Client
-from get_data.database.es_utils.errors import INDEX_NOT_FOUND, is_transient, root_cause
+from get_data.database.es_utils.errors import (
+    INDEX_BLOCKED,
+    INDEX_NOT_FOUND,
+    is_transient,
+    root_cause,
+)
 from get_data.database.es_utils.indices import Indices
 from get_data.database.es_utils.query import Gaps, check_query, search_body
 from get_data.database.es_utils.settings import Settings
@@ -97,13 +102,13 @@ class ElasticsearchIndex:
         else:
             self._indices.check_for_reading(allow_missing=allow_missing)
 
-    def look(self) -> None:
-        """Look at what a check for writing needs, at the same time, and change nothing.
+    def inspect(self) -> None:
+        """Fetch what `check(writing=True)` needs, concurrently; change nothing.
 
         Raises:
             DatabaseError: the index cannot be used; the message names the variable to check.
         """
-        self._indices.look()
+        self._indices.inspect()
 
     def update(self, *, dry_run: bool) -> list[str]:
         """Add the fields that the indices lack, and return the requests that do.
@@ -165,7 +170,12 @@ class ElasticsearchIndex:
         Raises:
             DatabaseError: the login may not refresh.
         """
-        search.refresh(self._client, f"{self._indices.labels},{self._indices.tombstones}")
+        # Not by one request for both: a missing index takes ignore_unavailable, which leaves out in
+        # silence what the login may not refresh.
+        run_together(
+            lambda: search.refresh(self._client, self._indices.labels),
+            lambda: search.refresh(self._client, self._indices.tombstones),
+        )
 
     def picture_hashes(
         self, img_ids: Collection[str], *, refresh: bool = True
@@ -411,12 +421,13 @@ class ElasticsearchIndex:
         while True:
             response = self._client.request("POST", f"/{index}/_mget", body, _source=fields)
             items = msgspec.json.decode(response.body, type=_MultiGetResponse).docs
-            can_wait = any(is_transient(*_failure(item.error)[:2]) for item in items if item.error)
-            if not can_wait or not backoff.wait(retry.TIMEOUT_S):
+            failures = [_classify_error(item.error)[:2] for item in items if item.error]
+            is_temporary = any(is_transient(status, kind) for status, kind in failures)
+            if not is_temporary or not backoff.wait(retry.TIMEOUT_S):
                 return items
 
     def _raise_unless_missing_index(self, error: Mapping[str, Any]) -> None:
-        rejection = self._client.rejection(*_failure(error))
+        rejection = self._client.rejection(*_classify_error(error))
         if not rejection.is_missing_index:
             raise rejection
 
@@ -499,7 +510,7 @@ class _MultiGetResponse(msgspec.Struct):
     docs: list[_Item]
 
 
-_STATUSES = {
+_STATUSES = {  # by type of error; that of a block is in its reason
     INDEX_NOT_FOUND: 404,
     "circuit_breaking_exception": 429,
     "es_rejected_execution_exception": 429,
@@ -507,9 +518,11 @@ _STATUSES = {
 }
 
 
-def _failure(error: Mapping[str, Any]) -> tuple[int, str, str]:
+def _classify_error(error: Mapping[str, Any]) -> tuple[int, str, str]:
     """Return the status, which `_mget` leaves out, the type and the reason of an item's error."""
     kind, reason = root_cause(error)
+    if kind == INDEX_BLOCKED:
+        return (503 if "SERVICE_UNAVAILABLE" in reason else 403), kind, reason
     return _STATUSES.get(kind, 500), kind, reason
 
 

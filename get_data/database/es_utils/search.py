@@ -52,15 +52,19 @@ _decode_page = msgspec.json.Decoder(_Page).decode
 
 
 def refresh(client: Client, index: str, *, should_retry: bool = True) -> None:
-    """Make everything written so far visible to searches; a missing index counts as empty.
+    """Make everything written so far visible to searches.
 
     Raises:
         DatabaseError: a shard could not be refreshed.
     """
-    options = {"should_retry": should_retry, "ignore_unavailable": "true"}
     backoff = retry.Backoff()
     while True:
-        answer = client.request_json("POST", f"/{index}/_refresh", **options)
+        try:
+            answer = client.request_json("POST", f"/{index}/_refresh", should_retry=should_retry)
+        except RequestRejected as error:
+            if error.is_missing_index:  # nothing has been written
+                return
+            raise
         if not answer["_shards"]["failed"]:
             return
         # D11: labels of a shard left out would look absent, and their pictures be deleted
