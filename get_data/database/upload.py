@@ -41,7 +41,7 @@ from get_data.labels.picture_file import NotAPicture
 from get_data.labels.schema import Document, PictureReference
 
 _BATCHES_AHEAD = 4  # looked up or sent while the labels of another batch are created
-_BATCHES_LOOKED_UP = 2  # at once: of labels that exist, far away, most of the time is this
+_BATCHES_LOOKED_UP = 2  # at once: most of the time, far away, where the labels exist
 _BATCHES_SENT = 2  # at once: the next one begins while the last pictures of one are on their way
 
 

@@ -136,10 +136,9 @@ class Client:
                 headers["content-encoding"] = "gzip"
                 compressed = gzip.compress(body, _GZIP_LEVEL)
             answer = self._node.perform_request(method, target, compressed, headers)
-            kind, _ = errors.parse_error(answer.body)
-            if answer.meta.status not in _REFUSALS or kind:
+            # a gateway in between may refuse it; Elasticsearch names the type of its errors
+            if answer.meta.status not in _REFUSALS or errors.parse_error(answer.body)[0]:
                 return answer
-            # not by Elasticsearch, which names the type of its errors, but by a gateway
             self._compresses = False
         return self._node.perform_request(method, target, body)
 
