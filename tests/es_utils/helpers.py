@@ -94,7 +94,7 @@ def stub(answers, together=None):
             self.end_headers()
             self.wfile.write(raw)
 
-        do_GET = do_POST  # noqa: N815, the name is http.server's
+        do_GET = do_PUT = do_POST  # noqa: N815, the names are http.server's
 
         def log_message(self, *args):
             pass

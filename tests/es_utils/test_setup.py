@@ -165,3 +165,21 @@ def test_a_login_that_may_not_create_an_index_uses_one_that_appears_meanwhile(ap
             return
         with pytest.raises(DatabaseError, match="create_index on labels, create_index"):
             index.check(writing=True)
+
+
+def test_an_index_that_another_program_creates_first_is_checked_like_any_other():
+    newer = mapping.label_index()
+    newer["mappings"]["_meta"] = {"label_version": mapping.LABEL_VERSION + 1}
+    missing = 404, {"error": {"type": "index_not_found_exception", "reason": "no such index"}}
+    there = 400, {"error": {"type": "resource_already_exists_exception", "reason": "it exists"}}
+    answers = {
+        "GET /labels": [missing, (200, {"labels": newer})],
+        "GET /labels-gone": [missing],
+        "PUT /labels": [there],
+        "POST /_security/user/_has_privileges": [(200, {"index": {}})],
+    }
+    with stub(answers) as (url, asked), open_index(Settings(url)) as index:
+        index.inspect()
+        with pytest.raises(DatabaseError, match="newer version"):
+            index.check(writing=True)
+        assert len(asked["PUT /labels"]) == 1
