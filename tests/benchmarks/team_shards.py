@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--shards", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)
+    if args.shards < 2:
+        parser.error("--shards: at least 2, to compare with one")
     with (
         tempfile.TemporaryDirectory(dir=path.ROOT, prefix="bench-") as name,
         ElasticsearchCluster(nodes=args.nodes, heap_mb=1024, quick_start=False) as cluster,
